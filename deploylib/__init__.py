@@ -1,0 +1,1 @@
+"""Deploy a product to Render, safely."""
