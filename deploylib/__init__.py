@@ -1,1 +1,48 @@
-"""Deploy a product to Render, safely."""
+"""Deploy a product to Render, safely: every command of ``inv --list`` is one call of a function here.
+
+    from deploylib import flow, config, console
+
+The modules are imported when they are first used: ``import deploylib`` is light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "backup",
+    "blueprint",
+    "changes",
+    "check",
+    "clock",
+    "config",
+    "console",
+    "deploy",
+    "errors",
+    "flow",
+    "ledger",
+    "local",
+    "migrate",
+    "models",
+    "render",
+    "report",
+    "rollback",
+    "stages",
+    "status",
+    "store",
+    "verify",
+    "view",
+]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in __all__:
+        return importlib.import_module(f"deploylib.{name}")
+    raise AttributeError(f"module 'deploylib' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

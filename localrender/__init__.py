@@ -1,1 +1,1 @@
-"""A local Render."""
+"""A local Render: speaks Render's REST API on loopback and really runs what a Blueprint says."""

@@ -1,0 +1,98 @@
+"""Which services a commit changes, compared with what each of them serves now.
+
+The base of a service is the commit of its live deploy, not the push before: a failed or put-back run leaves the
+service to be deployed. When the base cannot be compared, the service is deployed, and the reason says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from deploylib.blueprint import Blueprint, matches, parse
+from deploylib.errors import DeployError, SettingsError
+from deploylib.git import Git
+from deploylib.models import Change, Changes, Commit, Live, PathFilter, Target
+
+__all__ = ["detect"]
+
+
+def detect(
+    targets: Sequence[Target],
+    live: Mapping[str, Live],
+    head: Commit,
+    *,
+    git: Git,
+    blueprint: Blueprint | None,
+    blueprint_path: str,
+    shared: tuple[str, ...] = (),
+    only: Collection[str] = (),
+) -> Changes:
+    """Decide for each service whether *head* changes it.
+
+    Args:
+        live: what each service serves, by name.
+        shared: globs of files that every service is made of.
+        only: names of the services that may be deployed; empty: all.
+
+    Raises:
+        SettingsError: *head* is older than what is live: that is a rollback and is asked for by its name.
+    """
+    return Changes(
+        services=tuple(
+            _decide(target, live[target.name], head, git, blueprint, blueprint_path, shared, only)
+            for target in targets
+        )
+    )
+
+
+def _decide(
+    target: Target,
+    live: Live,
+    head: Commit,
+    git: Git,
+    blueprint: Blueprint | None,
+    blueprint_path: str,
+    shared: tuple[str, ...],
+    only: Collection[str],
+) -> Change:
+    def decision(deploy: bool, reason: str) -> Change:  # noqa: FBT001 - a local word
+        return Change(service=target.name, deploy=deploy, reason=reason, live=live)
+
+    if only and target.name not in only:
+        return decision(False, "not asked for")
+    if not live.commit:
+        return decision(True, "first deploy")
+    base = live.commit
+    if base == head.id:
+        return decision(False, f"serves {head.short} already")
+    if not git.has(base):
+        return decision(True, f"serves {base[:7]}, which this clone does not have")
+    if git.is_ancestor(head.id, base):
+        raise SettingsError(
+            f"{target.name} serves {base[:7]}, which is newer than {head.short}",
+            remedy=f"to go back: inv rollback --to {head.short}; else check out the newer commit",
+            service=target.name,
+        )
+    if not git.is_ancestor(base, head.id):
+        return decision(True, f"serves {base[:7]}, which is not in the history of {head.short}")
+    files = git.files_between(base, head.id)
+    mine = [name for name in files if matches(name, target.filter)]
+    common = [name for name in files if shared and matches(name, PathFilter(paths=shared))]
+    if mine or common:
+        return decision(True, _files(mine or common) + (" (shared)" if not mine else ""))
+    if blueprint_path in files and _described_differently(target.name, base, git, blueprint, blueprint_path):
+        return decision(True, f"its settings in {blueprint_path} changed")
+    return decision(False, f"nothing of it changed since {base[:7]}")
+
+
+def _files(names: Sequence[str]) -> str:
+    return f"{names[0]} changed" if len(names) == 1 else f"{len(names)} files changed, {names[0]} among them"
+
+
+def _described_differently(name: str, base: str, git: Git, blueprint: Blueprint | None, path: str) -> bool:
+    """Whether the Blueprint says something else of the service than it did at *base*; unreadable then: yes."""
+    try:
+        before = parse(git.read(base, path) or "", path).service(name)
+    except DeployError:
+        return True
+    return blueprint is None or before != blueprint.service(name)

@@ -1,0 +1,214 @@
+"""What must be true before anything is touched: the working copy, the Blueprint, the platform's services."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from deploylib import blueprint as blueprints
+from deploylib.blueprint import Blueprint, matches
+from deploylib.config import Config, ServiceSettings, size
+from deploylib.errors import SettingsError
+from deploylib.git import Git
+from deploylib.models import Commit, Kind, PathFilter, Service, Target
+
+__all__ = ["Finding", "disk", "read_blueprint", "release_commit", "require", "services", "targets"]
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Something that must be put right first, and how."""
+
+    text: str
+    remedy: str
+
+
+def require(findings: Sequence[Finding]) -> None:
+    """Refuse when anything was found: the first finding leads, the others follow with their remedies.
+
+    Raises:
+        SettingsError: there are findings.
+    """
+    if findings:
+        first, *others = findings
+        details = tuple(f"{other.text} → {other.remedy}" for other in others)
+        raise SettingsError(first.text, remedy=first.remedy, details=details)
+
+
+def release_commit(git: Git, ref: str | None) -> Commit:
+    """The commit to release: *ref*, or what is checked out, and then nothing may differ from it.
+
+    Raises:
+        SettingsError: no repository, no such commit, or changes that are not committed.
+    """
+    git.top()
+    commit = git.commit(ref or "HEAD")
+    changed = git.changed() if ref is None else ()
+    if changed:
+        raise SettingsError(
+            f"{len(changed)} changed file{'s are' if len(changed) > 1 else ' is'} not committed; a release is a commit",
+            details=changed[:10],
+            remedy="git commit, or git stash; or release what is committed: inv deploy --commit HEAD",
+        )
+    return commit
+
+
+def read_blueprint(config: Config, git: Git, commit: Commit) -> Blueprint | None:
+    """The Blueprint as *commit* has it; None where there is none and the settings name the services instead.
+
+    Raises:
+        SettingsError: none and no services named, or an error in it.
+    """
+    path = config.settings.blueprint
+    text = git.read(commit.id, path)
+    if text is not None:
+        return blueprints.parse(text, path)
+    if config.environment.services:
+        return None
+    raise SettingsError(
+        f"commit {commit.short} has no {path}: nothing says which services there are",
+        remedy=f"write {path} (https://render.com/docs/blueprint-spec) and commit it, "
+        f"or name the services in [environments.{config.name}.services] of the settings",
+    )
+
+
+def untracked_in_services(git: Git, blueprint: Blueprint) -> list[Finding]:
+    """Files that would be part of a service, and are in no commit: most likely forgotten."""
+    chosen = [service.filter for service in blueprint.deployable]
+    lost = [name for name in git.untracked() if any(one.paths and matches(name, one) for one in chosen)]
+    if not lost:
+        return []
+    named = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")  # noqa: PLR2004
+    return [
+        Finding(f"not in git, so not in the release: {named}", "git add and commit, or list it in .gitignore")
+    ]
+
+
+def disk(folder: Path, minimum: str) -> list[Finding]:
+    """Room for backups and ledger: at least *minimum* free where *folder* is or will be."""
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(there).free
+    if free >= size(minimum):
+        return []
+    text = f"{there} has {free // 10**6} MB free, less than the {minimum} that a run wants"
+    return [Finding(text, "make room (df -h), or set minimum_free in the settings")]
+
+
+def services(config: Config, blueprint: Blueprint | None, chosen: Sequence[str]) -> tuple[str, ...]:
+    """The names of the product's services, all of them; *chosen* must be among them.
+
+    Raises:
+        SettingsError: a name that does not exist.
+    """
+    named = (
+        [service.name for service in blueprint.deployable] if blueprint else list(config.environment.services)
+    )
+    unknown = [name for name in chosen if name not in named]
+    if unknown:
+        raise SettingsError(
+            f"there is no service {unknown[0]!r}; there are: {', '.join(named)}",
+            remedy="inv deploy --service NAME, with one of these",
+        )
+    return tuple(named)
+
+
+def targets(
+    config: Config, blueprint: Blueprint | None, names: Iterable[str], found: Sequence[Service], git: Git
+) -> tuple[tuple[Target, ...], list[Finding]]:
+    """Map each of our services to exactly one of the platform's.
+
+    Returns:
+        The services that could be mapped, and what is wrong with the others.
+    """
+    mapped, findings = [], []
+    for name in names:
+        wanted = config.environment.services.get(name, name)
+        hits = [service for service in found if wanted in (service.id, service.name)]
+        if len(hits) != 1:
+            count = "has no service" if not hits else f"has {len(hits)} services"
+            remedy = (
+                f'name it: [environments.{config.name}.services] {name} = "srv-…"'
+                if hits
+                else f"create it from {config.settings.blueprint}: Render Dashboard → New → Blueprint"
+            )
+            findings.append(Finding(f"{name}: the account {count} called {wanted!r}", remedy))
+            continue
+        findings += _service_findings(config, name, hits[0], blueprint, git)
+        mapped.append(_target(config, name, hits[0], blueprint))
+    return tuple(mapped), findings
+
+
+def _service_findings(
+    config: Config, name: str, service: Service, blueprint: Blueprint | None, git: Git
+) -> list[Finding]:
+    where = service.dashboard_url or "the Render Dashboard"
+    described = blueprint.service(name) if blueprint else None
+    found = []
+    if described is not None and described.kind is not service.kind:
+        found.append(
+            Finding(
+                f"{name}: {service.kind} at the platform, {described.kind} in the Blueprint",
+                "rename one of them: a service cannot change its type",
+            )
+        )
+    if not service.repo:
+        found.append(
+            Finding(f"{name}: it is made from an image, not from a commit", "deploy it in the Dashboard")
+        )
+    elif not _same_repository(service.repo, git):
+        found.append(
+            Finding(f"{name}: it is built from {service.repo}, not from this repository", f"see {where}")
+        )
+    if service.suspended:
+        found.append(Finding(f"{name}: it is suspended", f"resume it: {where}"))
+    if service.auto_deploy and not config.is_local:
+        found.append(
+            Finding(
+                f"{name}: autodeploy is on, so every push ships before our gates",
+                f"inv check --environment {config.name} --fix, and autoDeployTrigger: off in the Blueprint",
+            )
+        )
+    return found
+
+
+def _target(config: Config, name: str, service: Service, blueprint: Blueprint | None) -> Target:
+    settings = config.settings.services.get(name, ServiceSettings())
+    described = blueprint.service(name) if blueprint else None
+    if settings.paths or settings.ignored:
+        chosen = PathFilter(paths=settings.paths, ignored=settings.ignored)
+    elif described is not None:
+        chosen = described.filter
+    elif service.build_filter is not None:
+        chosen = service.build_filter
+    else:
+        root = service.root_dir.strip("./")
+        chosen = PathFilter(paths=(f"{root}/**",) if root else ())
+    identity = settings.health or service.health_path
+    return Target(
+        name=name,
+        service_id=service.id,
+        kind=service.kind,
+        owner_id=service.owner_id,
+        url=service.url.rstrip("/"),
+        health_path=service.health_path,
+        identity_path="/" if service.kind is Kind.STATIC else identity,
+        filter=chosen,
+        after=settings.after,
+        dashboard_url=service.dashboard_url,
+    )
+
+
+def _same_repository(repo: str, git: Git) -> bool:
+    """Whether the platform builds from here: one of our remotes, or (the local Render) this very folder."""
+    if Path(repo).is_absolute():
+        return Path(repo).resolve() == git.top().resolve()
+    return _address(repo) in {_address(remote) for remote in git.remotes()}
+
+
+def _address(remote: str) -> str:
+    """``git@github.com:o/n.git`` and ``https://github.com/o/n`` are the same."""
+    plain = re.sub(r"^(?:\w+://)?(?:[^@/]*@)?", "", remote.strip()).replace(":", "/", 1)
+    return plain.removesuffix("/").removesuffix(".git").lower()

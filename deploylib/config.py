@@ -1,0 +1,277 @@
+"""Settings: one file without secrets, and environment variables for the secrets. Nothing else reads either.
+
+The file is ``deploylib.toml``, or ``[tool.deploylib]`` in ``pyproject.toml``; without one, the defaults deploy the
+Blueprint to the environment ``local``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from deploylib.errors import SettingsError, Unreachable
+from deploylib.models import Secret
+
+__all__ = [
+    "Config",
+    "Endpoint",
+    "EnvironmentSettings",
+    "MigrationSettings",
+    "ServiceSettings",
+    "Settings",
+    "load",
+]
+
+RENDER_API = "https://api.render.com/v1"
+REFERENCE = "docs/settings.md"
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the tables in the file: an unknown key is an error."""
+
+
+class ServiceSettings(_Table, frozen=True):
+    """``[services.NAME]``: what the Blueprint does not say of a service.
+
+    Attributes:
+        health: path that answers the commit (and the schema revision) being served; default: its health check path.
+        paths: files it is made of, where neither a Blueprint nor the platform says.
+        after: services that must be live before this one is deployed.
+    """
+
+    health: str = ""
+    paths: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+class MigrationSettings(_Table, frozen=True):
+    """``[migrations]``: where alembic's scripts are, and how they are run.
+
+    Attributes:
+        path: alembic's script location; default ``migrations`` where that folder has an ``env.py``.
+        config: an ``alembic.ini``, in place of *path*.
+        python: the interpreter that has what ``env.py`` imports; default: the one that runs deploylib.
+        lock_timeout: longest wait for one lock, also the longest stall that a reader may see.
+        statement_timeout: longest run of one statement.
+    """
+
+    path: str = ""
+    config: str = ""
+    python: str = ""
+    lock_timeout: str = "1s"
+    statement_timeout: str = "10m"
+
+
+class EnvironmentSettings(_Table, frozen=True):
+    """``[environments.NAME]``: where to deploy.
+
+    Attributes:
+        api_url: address of Render's API, with ``/v1``.
+        api_key_env: name of the variable that holds the key.
+        services: our name of a service → the platform's name or id, where they differ.
+        database: name of the platform's Postgres; default: the only one of the Blueprint.
+        database_url_env: name of the variable that holds the database's URL, in place of *database*.
+        store: folder of backups and ledger.
+        only_this_machine: a folder store is good enough, because nobody deploys from elsewhere.
+        backups: ``"on"``, or ``"none"`` for an environment whose data may be lost.
+    """
+
+    api_url: str = ""
+    api_key_env: str = "RENDER_API_KEY"
+    services: dict[str, str] = {}
+    database: str = ""
+    database_url_env: str = ""
+    store: str = ""
+    only_this_machine: bool = False
+    backups: str = "on"
+
+
+class Settings(_Table, frozen=True):
+    """The whole file."""
+
+    blueprint: str = "render.yaml"
+    shared: tuple[str, ...] = ()
+    services: dict[str, ServiceSettings] = {}
+    environments: dict[str, EnvironmentSettings] = {}
+    migrations: MigrationSettings = MigrationSettings()
+    target: str = "5m"
+    deadline: str = "20m"
+    backup_every: str = "24h"
+    keep_backups: int = 5
+    postgres_bin: str = ""
+    minimum_free: str = "200MB"
+    local_time_scale: int = 60
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where the platform's API is, and the key to it."""
+
+    api_url: str
+    api_key: Secret
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """What one command runs with.
+
+    Attributes:
+        root: the product's folder, the top of its working copy.
+        name: the environment's name.
+        environ: the environment variables, for the secrets that the settings name.
+    """
+
+    root: Path
+    name: str
+    settings: Settings
+    environment: EnvironmentSettings
+    environ: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"Config(root={self.root}, name={self.name!r})"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the platform is the local Render, which is started when it is needed."""
+        return self.name == "local" and not self.environment.api_url
+
+    @property
+    def local_state(self) -> Path:
+        """The folder of the local Render."""
+        return self.root / Path(self.settings.blueprint).parent / ".localrender"
+
+    @property
+    def store(self) -> Path:
+        """The folder of backups and ledger."""
+        return self.root / (self.environment.store or ".deploylib")
+
+    @property
+    def python(self) -> str:
+        """The interpreter for alembic."""
+        chosen = self.settings.migrations.python
+        return str(self.root / chosen) if chosen else sys.executable
+
+    def endpoint(self) -> Endpoint:
+        """Where the API is and the key to it; for ``local`` what the running local Render has written down.
+
+        Raises:
+            SettingsError: the key's variable is not set.
+            Unreachable: the local Render is not running.
+        """
+        if self.is_local:
+            try:
+                written = json.loads((self.local_state / "endpoint.json").read_text())
+            except FileNotFoundError as error:
+                raise Unreachable("the local Render is not running", remedy="inv local.up") from error
+            return Endpoint(written["api_url"], Secret(written["api_key"]))
+        key = self.environ.get(self.environment.api_key_env, "").strip()
+        if not key:
+            raise SettingsError(
+                f"{self.environment.api_key_env} is not set: the API key for environment {self.name!r}",
+                remedy=f"export {self.environment.api_key_env}=…  (Render Dashboard → Account settings → API keys)",
+            )
+        url = self.environment.api_url or self.environ.get("RENDER_HOST", "") or RENDER_API
+        return Endpoint(url.rstrip("/"), Secret(key))
+
+    def database_url(self) -> Secret | None:
+        """The database's URL where the settings name a variable for it.
+
+        Raises:
+            SettingsError: that variable is not set.
+        """
+        name = self.environment.database_url_env
+        if not name:
+            return None
+        if not self.environ.get(name, "").strip():
+            raise SettingsError(
+                f"{name} is not set: the database of {self.name!r}", remedy=f"export {name}=…"
+            )
+        return Secret(self.environ[name].strip())
+
+
+def load(root: Path, name: str = "local", environ: Mapping[str, str] = os.environ) -> Config:
+    """Read the settings for the environment *name*.
+
+    Args:
+        root: folder of the product; the settings file lies there.
+        name: the environment.
+        environ: environment variables.
+
+    Raises:
+        SettingsError: no such environment, or the file is wrong; every problem of a value names its place.
+    """
+    file, table = _read(root)
+    remedy = f"correct {file}; every setting: {REFERENCE}"
+    try:
+        settings = msgspec.convert(table, Settings)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{file}: {error}", remedy=remedy) from error
+    for key in ("target", "deadline", "backup_every"):
+        seconds(getattr(settings, key), f"{file}: {key}")
+    for key in ("lock_timeout", "statement_timeout"):
+        seconds(getattr(settings.migrations, key), f"{file}: migrations.{key}")
+    size(settings.minimum_free, f"{file}: minimum_free")
+    if settings.keep_backups < 1:
+        raise SettingsError(f"{file}: keep_backups is {settings.keep_backups}; the least is 1", remedy=remedy)
+    known = {"local": EnvironmentSettings(), **settings.environments}
+    if name not in known:
+        raise SettingsError(
+            f"there is no environment {name!r}; known: {', '.join(sorted(known))}",
+            remedy=f"add [environments.{name}] to {file} (see {REFERENCE}), or name another with --environment",
+        )
+    environment = known[name]
+    if "://" in environment.store:
+        raise SettingsError(f"environments.{name}.store: {environment.store} is not a folder", remedy=remedy)
+    if name != "local" and not (environment.store and environment.only_this_machine):
+        raise SettingsError(
+            f"environment {name!r}: the ledger and the backups are in a folder, which other machines do not see",
+            remedy=f'set store = "…" and only_this_machine = true in [environments.{name}] if only you deploy',
+        )
+    return Config(root=root, name=name, settings=settings, environment=environment, environ=environ)
+
+
+def _read(root: Path) -> tuple[str, dict[str, Any]]:
+    own, project = root / "deploylib.toml", root / "pyproject.toml"
+    try:
+        if own.exists():
+            return own.name, tomllib.loads(own.read_text())
+        if project.exists():
+            table = tomllib.loads(project.read_text()).get("tool", {}).get("deploylib", {})
+            return f"{project.name} [tool.deploylib]", table
+    except tomllib.TOMLDecodeError as error:
+        broken = own if own.exists() else project
+        raise SettingsError(f"{broken.name}: {error}", remedy=f"correct {broken.name}") from error
+    return own.name, {}
+
+
+def seconds(text: str, where: str = "duration") -> float:
+    """Read a duration such as ``90s``, ``5m``, ``24h``, ``500ms``.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", text.strip())
+    if not found:
+        raise SettingsError(
+            f"{where}: {text!r} is not a duration", remedy='write it like "90s", "5m" or "24h"'
+        )
+    return float(found[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
+
+
+def size(text: str, where: str = "size") -> int:
+    """Read a size such as ``200MB``, in bytes.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    found = re.fullmatch(r"(\d+)\s*(MB|GB|TB)", text.strip())
+    if not found:
+        raise SettingsError(f"{where}: {text!r} is not a size", remedy='write it like "200MB" or "2GB"')
+    return int(found[1]) * {"MB": 10**6, "GB": 10**9, "TB": 10**12}[found[2]]

@@ -1,0 +1,70 @@
+"""Between a command line and the library: settings and view in, one printed result and one exit code out."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from deploylib import report, view
+from deploylib.clock import SYSTEM as CLOCK
+from deploylib.config import Config, load
+from deploylib.errors import Interrupted
+from deploylib.models import Report
+from deploylib.process import SYSTEM as RUNNER
+from deploylib.stages import Context
+
+__all__ = ["session", "settings", "show", "tell"]
+
+
+def settings(environment: str) -> Config:
+    """The settings of the product in the current folder."""
+    return load(Path.cwd(), environment, os.environ)
+
+
+@contextmanager
+def session(environment: str, **options: Any) -> Iterator[Context]:
+    """Everything a command of the library works with; Ctrl-C and SIGTERM end it in order."""
+    config = settings(environment)
+    with _signals(), view.choose(sys.stderr, os.environ, CLOCK) as chosen:
+        yield Context(config=config, runner=RUNNER, clock=CLOCK, view=chosen, **options)
+
+
+def show(result: Report, *, json: bool) -> None:
+    """Print a report, and end the program with its exit code if that is not 0."""
+    tell(result, report.text(result).splitlines(), json=json)
+    if result.exit_code:
+        raise SystemExit(result.exit_code)
+
+
+def tell(value: Any, lines: Sequence[str], *, json: bool) -> None:
+    """Print a result to standard output: as lines, or as the JSON of *value*."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode() if json else "\n".join(lines)
+    if "utf" not in (sys.stdout.encoding or "").lower():
+        text = "\n".join(report.ascii_only(line) for line in text.splitlines())
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Turn the first SIGINT or SIGTERM into `Interrupted`; a second one ends the program at once."""
+
+    def handle(number: int, _frame: object) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
+        name = signal.Signals(number).name
+        raise Interrupted(f"stopped by {name}", remedy="inv deploy goes on where this stopped")
+
+    before = {each: signal.signal(each, handle) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -1,0 +1,318 @@
+"""Making services serve something else: a commit, or an earlier deploy; all of them at once.
+
+The platform does the work in parallel; this is one loop that asks and watches. What is about to be asked is recorded
+first, together with the deploys that existed then: an answer that was lost is looked up and adopted, and nothing is
+ever asked for twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from deploylib.clock import Clock, Deadline
+from deploylib.errors import (
+    BuildFailed,
+    DeployError,
+    DeployStopped,
+    ForeignDeploy,
+    PersonNeeded,
+    StartFailed,
+    Unhealthy,
+)
+from deploylib.ledger import Triggered
+from deploylib.models import Deploy, DeployStatus, Intent, Order, Shipped, Target
+from deploylib.render import Ambiguous, Refused, Render
+
+__all__ = ["Record", "bring", "settle"]
+
+LOOK_FOR = 60.0
+AFTER_A_CRASH = 5.0
+TAIL = 8
+WORDS = {
+    DeployStatus.CREATED: "accepted",
+    DeployStatus.QUEUED: "queued behind another deploy",
+    DeployStatus.BUILDING: "building",
+    DeployStatus.PRE_DEPLOY: "pre-deploy command",
+    DeployStatus.UPDATING: "starting, waiting for its health check",
+    DeployStatus.LIVE: "live",
+    DeployStatus.UNKNOWN: "in a state that we do not know",
+}
+
+
+class Record(Protocol):
+    """Writes one event of the run; it is on the disk when it returns."""
+
+    def __call__(self, kind: str, value: Any, /) -> None:
+        """Write *value* as an event of *kind*."""
+        ...
+
+
+@dataclass
+class _Watch:
+    """One order on its way."""
+
+    order: Order
+    deploy_id: str = ""
+    status: DeployStatus = DeployStatus.UNKNOWN
+    began: float = 0.0
+    phases: dict[DeployStatus, float] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.order.target.name
+
+
+def bring(
+    orders: Sequence[Order],
+    *,
+    render: Render,
+    clock: Clock,
+    deadline: Deadline,
+    record: Record,
+    progress: Callable[[str, str], None],
+    intents: Mapping[str, Intent] | None = None,
+    triggered: Mapping[str, Triggered] | None = None,
+) -> tuple[Shipped, ...]:
+    """Carry out the orders, in parallel but for a service that has to come after others.
+
+    Args:
+        record: is told intent, acceptance and end of every deploy (``intent``, ``triggered``, ``shipped``).
+        progress: is told service and state, each time it changes.
+        intents: what this run has recorded before it was interrupted.
+        triggered: likewise; such a deploy is watched, not asked for again.
+
+    Raises:
+        DeployFailed: of the first service that failed, once it did; the others are left as they are then.
+        ForeignDeploy: somebody else's deploy took the place of ours.
+    """
+    waiting = [_Watch(order) for order in orders]
+    running: list[_Watch] = []
+    shipped: list[Shipped] = []
+    names = {order.target.name for order in orders}
+    while waiting or running:
+        for watch in list(waiting):
+            if not (set(watch.order.target.after) & names) - {done.service for done in shipped}:
+                waiting.remove(watch)
+                watch.began = clock.monotonic()
+                _ask(watch, render, clock, record, intents or {}, triggered or {})
+                running.append(watch)
+        for watch in list(running):
+            if (done := _look(watch, render, clock, deadline, progress)) is not None:
+                running.remove(watch)
+                record("shipped", done)
+                shipped.append(done)
+        if running:
+            clock.sleep(_pause(clock.monotonic() - running[0].began))
+    return tuple(shipped)
+
+
+def _pause(elapsed: float) -> float:
+    """Seconds until the next look: often at first, every five seconds after two minutes."""
+    return min(5.0, max(0.25, elapsed / 24))
+
+
+def _ask(
+    watch: _Watch,
+    render: Render,
+    clock: Clock,
+    record: Record,
+    intents: Mapping[str, Intent],
+    triggered: Mapping[str, Triggered],
+) -> None:
+    """Have the platform accept the order, exactly once."""
+    order, service_id = watch.order, watch.order.target.service_id
+    if watch.name in triggered:
+        watch.deploy_id = triggered[watch.name].deploy_id
+        return
+    intent = intents.get(watch.name)
+    accepted = lost = None
+    if intent is None:
+        existing = tuple(deploy.id for deploy in render.deploys(service_id))
+        intent = Intent(service=watch.name, commit=order.commit, existing=existing, previous=order.previous)
+        record("intent", intent)
+        accepted, lost = _send(order, render)
+    elif (accepted := _find(watch, intent, render, clock, within=AFTER_A_CRASH)) is None:
+        # The run died between its note and the answer, and the platform has nothing: it never arrived.
+        accepted, lost = _send(order, render)
+    else:
+        lost = True
+    accepted = accepted or _find(watch, intent, render, clock, within=LOOK_FOR)
+    if accepted is None:
+        raise PersonNeeded(
+            f"{watch.name}: the platform does not say whether it accepted the deploy",
+            remedy=f"look at the service's deploys ({order.target.dashboard_url}), then inv deploy",
+            service=watch.name,
+        )
+    watch.deploy_id = accepted.id
+    record("triggered", Triggered(service=watch.name, deploy_id=accepted.id, adopted=bool(lost)))
+
+
+def _send(order: Order, render: Render) -> tuple[Deploy | None, bool]:
+    """Send it; True when nobody knows whether it arrived."""
+    try:
+        if order.from_deploy:
+            return render.roll_back(order.target.service_id, order.from_deploy), False
+        return render.trigger(order.target.service_id, order.commit), False
+    except Ambiguous:
+        return None, True
+    except Refused as error:
+        raise DeployStopped(
+            f"{order.target.name}: {error.message}", remedy=error.remedy, service=order.target.name
+        ) from error
+
+
+def _find(watch: _Watch, intent: Intent, render: Render, clock: Clock, *, within: float) -> Deploy | None:
+    """The deploy that an unanswered request made: not among those that existed, and of the same commit."""
+    deadline = Deadline.after(within, clock)
+    while True:
+        new = [
+            deploy
+            for deploy in render.deploys(watch.order.target.service_id)
+            if deploy.id not in intent.existing and deploy.commit in {"", intent.commit}
+        ]
+        if len(new) > 1:
+            raise PersonNeeded(
+                f"{watch.name}: {len(new)} deploys of {intent.commit[:7]} began at once ({', '.join(d.id for d in new)})",
+                remedy=f"cancel all but one of them ({watch.order.target.dashboard_url}), then inv deploy",
+                service=watch.name,
+            )
+        if new:
+            return new[0]
+        if deadline.passed():
+            return None
+        clock.sleep(min(2.0, within / 10))
+
+
+def _look(
+    watch: _Watch, render: Render, clock: Clock, deadline: Deadline, progress: Callable[[str, str], None]
+) -> Shipped | None:
+    """Look at a deploy once: still on its way (None), live, or an error that says why."""
+    order, name = watch.order, watch.name
+    deploy = render.deploy(order.target.service_id, watch.deploy_id)
+    if deploy.status is not watch.status:
+        watch.status = deploy.status
+        watch.phases.setdefault(deploy.status, clock.monotonic())
+        progress(name, WORDS.get(deploy.status, deploy.status.value.replace("_", " ")))
+    if deploy.status is DeployStatus.LIVE:
+        ended = clock.monotonic()
+        start = watch.phases.get(DeployStatus.UPDATING, ended)
+        return Shipped(
+            service=name,
+            deploy_id=deploy.id,
+            commit=deploy.commit or order.commit,
+            previous=order.previous,
+            seconds=round(ended - watch.began, 2),
+            build_seconds=0.0 if order.from_deploy else round(start - watch.began, 2),
+            start_seconds=round(ended - start, 2),
+        )
+    if deploy.status.failed:
+        raise _failure(watch, deploy, render)
+    if deploy.status in {DeployStatus.CANCELED, DeployStatus.DEACTIVATED}:
+        raise _ended_by_others(watch, deploy, render)
+    if deadline.passed():
+        raise DeployStopped(
+            f"{name}: {WORDS.get(deploy.status, deploy.status.value)} when the deadline passed",
+            details=_tail(
+                watch, deploy, render, "app" if deploy.status is DeployStatus.UPDATING else "build"
+            ),
+            remedy="see why it takes so long; deadline in the settings says how long to wait",
+            service=name,
+        )
+    return None
+
+
+def _ended_by_others(watch: _Watch, deploy: Deploy, render: Render) -> DeployError:
+    newest = render.deploys(watch.order.target.service_id, limit=1)[0]
+    if newest.id != deploy.id:
+        return ForeignDeploy(
+            f"{watch.name}: {newest.id} ({newest.commit[:7]}, trigger {newest.trigger}) took the place of our deploy",
+            remedy="inv status shows what is live; deploy again when nobody else does",
+            service=watch.name,
+        )
+    return DeployStopped(
+        f"{watch.name}: the deploy was canceled",
+        remedy="if you did not cancel it: inv deploy",
+        service=watch.name,
+    )
+
+
+def _failure(watch: _Watch, deploy: Deploy, render: Render) -> DeployError:
+    """The failed deploy as an error: its kind from the status, the cause from its event, the last words from its log."""
+    name, order = watch.name, watch.order
+    cause = render.failure(order.target.service_id, deploy.id)
+    code = cause.get("nonZeroExit")
+    ended = f"exited with code {code}" if code else "ended" if cause.get("earlyExit") else ""
+    if deploy.status is DeployStatus.BUILD_FAILED:
+        return BuildFailed(
+            f"{name}: the build {ended or 'failed'}",
+            details=_tail(watch, deploy, render, "build"),
+            remedy="correct the build, commit, inv deploy",
+            service=name,
+        )
+    details = _tail(watch, deploy, render, "app")
+    if deploy.status is DeployStatus.PRE_DEPLOY_FAILED:
+        return StartFailed(
+            f"{name}: the pre-deploy command {ended or 'failed'}",
+            details=details or _tail(watch, deploy, render, "build"),
+            remedy="correct it, commit, inv deploy",
+            service=name,
+        )
+    if ended or "oomKilled" in cause:
+        what = "ran out of memory" if "oomKilled" in cause else ended
+        took = (
+            f" after {_seconds_between(deploy.started_at, deploy.finished_at)}" if deploy.finished_at else ""
+        )
+        return StartFailed(
+            f"{name}: the program {what}{took}",
+            details=details,
+            remedy="correct it, commit, inv deploy",
+            service=name,
+        )
+    path = order.target.health_path or "its port"
+    return Unhealthy(
+        f"{name}: it runs, but {path} did not answer well",
+        details=details,
+        remedy=f"make {path} answer 2xx within 5 s, commit, inv deploy",
+        service=name,
+    )
+
+
+def _seconds_between(start: datetime | None, end: datetime | None) -> str:
+    return f"{(end - start).total_seconds():.1f} s" if start and end else "a while"
+
+
+def _tail(watch: _Watch, deploy: Deploy, render: Render, kind: str) -> tuple[str, ...]:
+    """The last lines of the deploy's log; a log that cannot be read must not hide the failure itself."""
+    target = watch.order.target
+    try:
+        lines = render.logs(target.owner_id, target.service_id, kind, deploy.created_at, limit=TAIL)
+    except DeployError as error:
+        return (f"(its log cannot be read: {error.message})",)
+    return tuple(line.text.rstrip() for line in lines if line.text.strip())
+
+
+def settle(target: Target, deploy_id: str, *, render: Render, clock: Clock, deadline: Deadline) -> Deploy:
+    """Stop a deploy that is on its way, and wait until it has ended either way.
+
+    Raises:
+        PersonNeeded: it has not ended before the deadline.
+    """
+    deploy = render.deploy(target.service_id, deploy_id)
+    if not deploy.status.terminal:
+        try:
+            render.cancel(target.service_id, deploy_id)
+        except (Ambiguous, Refused):
+            deploy = render.deploy(target.service_id, deploy_id)  # it may have ended in this moment
+    while not deploy.status.terminal:
+        if deadline.passed():
+            raise PersonNeeded(
+                f"{target.name}: {deploy_id} could not be stopped",
+                remedy=f"cancel it: {target.dashboard_url}",
+                service=target.name,
+            )
+        clock.sleep(0.5)
+        deploy = render.deploy(target.service_id, deploy_id)
+    return deploy

@@ -1,0 +1,160 @@
+"""Everything that can end a run badly, each with the operator's next step.
+
+    DeployError                     what an operator may see; never a bug
+    ├── SettingsError       2       usage, settings, or the state of the working copy
+    ├── BackupFailed        5       no backup, or none that could be proven
+    ├── MigrationFailed     6       refused or failed; the code that serves is the old one
+    ├── DeployFailed                the platform did not bring the new version up
+    │   ├── BuildFailed    10       the build command failed
+    │   ├── StartFailed    11       the pre-deploy command or the new process ended
+    │   ├── Unhealthy      12       the new process runs and its health check fails
+    │   └── DeployStopped  13       canceled, or not finished before the deadline
+    ├── VerificationFailed 14       it went live and did not prove itself; put back
+    ├── PersonNeeded       20       what serves now is not what anybody asked for
+    ├── ForeignDeploy      32       somebody else is deploying, or has
+    ├── Unreachable        40       the platform or the database, or they refused the key
+    └── Interrupted       130       Ctrl-C or SIGTERM
+
+One exit code per outcome; 0 is success, "nothing to do" and "superseded". 1 is a bug of ours and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "BackupFailed",
+    "BuildFailed",
+    "DeployError",
+    "DeployFailed",
+    "DeployStopped",
+    "ForeignDeploy",
+    "Interrupted",
+    "MigrationFailed",
+    "PersonNeeded",
+    "SettingsError",
+    "StartFailed",
+    "Unhealthy",
+    "Unreachable",
+    "VerificationFailed",
+]
+
+
+class DeployError(Exception):
+    """An outcome other than success.
+
+    Args:
+        message: what happened, one sentence, no secret.
+        remedy: the next command or action of the person who reads it.
+        details: lines of evidence, for example the last words of the program that failed.
+        service: the service it is about, where it is about one.
+    """
+
+    exit_code: ClassVar[int]
+    outcome: ClassVar[str]
+
+    def __init__(
+        self, message: str, *, remedy: str, details: tuple[str, ...] = (), service: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+        self.details = details
+        self.service = service
+
+    def diagnostics(self) -> str:
+        """The error as an operator reads it: what, evidence, next step."""
+        lines = [
+            f"error: {self.message}",
+            *(f"  │ {line}" for line in self.details),
+            f"  next: {self.remedy}",
+        ]
+        return "\n".join(lines)
+
+
+class SettingsError(DeployError):
+    """Usage, settings, or the state of the working copy: nothing was touched."""
+
+    exit_code = 2
+    outcome = "usage or settings"
+
+
+class BackupFailed(DeployError):
+    """No backup could be made, or none that could be proven; nothing was migrated."""
+
+    exit_code = 5
+    outcome = "backup not proven"
+
+
+class MigrationFailed(DeployError):
+    """A migration was refused or failed; the code that serves is the old one."""
+
+    exit_code = 6
+    outcome = "migration failed"
+
+
+class DeployFailed(DeployError):
+    """The platform did not bring the new version up; the old one serves."""
+
+
+class BuildFailed(DeployFailed):
+    """The build command failed."""
+
+    exit_code = 10
+    outcome = "build failed"
+
+
+class StartFailed(DeployFailed):
+    """The pre-deploy command failed, or the new process ended before it was healthy."""
+
+    exit_code = 11
+    outcome = "start failed"
+
+
+class Unhealthy(DeployFailed):
+    """The new process runs, and its health check does not answer well."""
+
+    exit_code = 12
+    outcome = "health check failed"
+
+
+class DeployStopped(DeployFailed):
+    """The deploy was canceled, or did not end before our deadline."""
+
+    exit_code = 13
+    outcome = "deploy stopped"
+
+
+class VerificationFailed(DeployError):
+    """The new version went live and did not prove itself from outside."""
+
+    exit_code = 14
+    outcome = "verification failed"
+
+
+class PersonNeeded(DeployError):
+    """What serves now is not what anybody asked for, and the tool could not mend it."""
+
+    exit_code = 20
+    outcome = "a person is needed"
+
+
+class ForeignDeploy(DeployError):
+    """Somebody else is deploying to this environment, or has."""
+
+    exit_code = 32
+    outcome = "foreign deploy"
+
+
+class Unreachable(DeployError):
+    """The platform or the database did not answer, or refused the key."""
+
+    exit_code = 40
+    outcome = "platform unreachable"
+
+
+class Interrupted(DeployError):
+    """Ctrl-C or SIGTERM: what was done is recorded, nothing is rolled back."""
+
+    exit_code = 130
+    outcome = "interrupted"

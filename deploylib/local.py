@@ -1,0 +1,117 @@
+"""The local Render, as a program that is started and asked: a platform without an account.
+
+It is a program of its own (``python -m localrender``) and meets the library only on HTTP and on its command line.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from deploylib.config import Config
+from deploylib.errors import SettingsError, Unreachable
+from deploylib.process import SYSTEM, Completed, Runner
+
+__all__ = ["down", "logs", "reset", "running", "status", "up", "validate"]
+
+START_WITHIN = 90.0
+ABSENT = 1
+
+
+def validate(config: Config, *, runner: Runner = SYSTEM) -> None:
+    """See whether the local Render could run this Blueprint; touches nothing.
+
+    Raises:
+        SettingsError: no Blueprint, an error in it, or a runtime whose tools are not here.
+    """
+    _ask(config, runner, "check", str(_blueprint(config)), "--json")
+
+
+def running(config: Config) -> bool:
+    """Whether one has written down that it runs; after a ``kill -9`` it may not."""
+    return (config.local_state / "endpoint.json").exists()
+
+
+def up(config: Config, *, runner: Runner = SYSTEM, extra: Sequence[str] = ()) -> dict[str, Any]:
+    """Start it, or let the running one read the Blueprint again.
+
+    Returns:
+        What it says of itself: ``api_url``, ``urls`` of the services, ``databases``.
+
+    Raises:
+        SettingsError: see `validate`; a port is taken; the disk is full.
+        Unreachable: it did not come up.
+    """
+    free = f"--minimum-free-mb={_free_mb(config)}"
+    scale = f"--time-scale={config.settings.local_time_scale}"
+    args = ("up", str(_blueprint(config)), *_state(config), scale, free, *extra, "--json")
+    said = _ask(config, runner, *args, timeout=START_WITHIN, writes=True)
+    return _object(said)
+
+
+def down(config: Config, *, runner: Runner = SYSTEM) -> str:
+    """Stop it and everything it runs; what it holds stays."""
+    return _ask(config, runner, "down", *_state(config), timeout=60, writes=True).text
+
+
+def reset(config: Config, *, runner: Runner = SYSTEM) -> str:
+    """Stop it and forget everything: services, deploys, databases."""
+    return _ask(config, runner, "reset", *_state(config), timeout=60, writes=True).text
+
+
+def status(config: Config, *, runner: Runner = SYSTEM) -> dict[str, Any]:
+    """What runs, with addresses and commits."""
+    return _object(_ask(config, runner, "status", *_state(config), "--json"))
+
+
+def logs(
+    config: Config, service: str = "", kind: str = "app", lines: int = 50, *, runner: Runner = SYSTEM
+) -> str:
+    """The last lines of its services, or of one of them."""
+    named = (service,) if service else ()
+    return _ask(config, runner, "logs", *named, *_state(config), f"--type={kind}", f"--lines={lines}").text
+
+
+def _blueprint(config: Config) -> str:
+    return config.settings.blueprint
+
+
+def _state(config: Config) -> tuple[str, str]:
+    return "--state", str(config.local_state)
+
+
+def _free_mb(config: Config) -> int:
+    from deploylib.config import size
+
+    return max(500, size(config.settings.minimum_free) // 10**6)
+
+
+def _ask(config: Config, runner: Runner, *args: str, timeout: float = 30, writes: bool = False) -> Completed:
+    done = runner.run(
+        [sys.executable, "-m", "localrender", *args],
+        cwd=config.root,
+        check=False,
+        timeout=timeout,
+        writes=writes,
+    )
+    if done.returncode == 0:
+        return done
+    if b"No module named localrender" in done.stderr:
+        raise SettingsError("the local Render is not installed", remedy="pip install 'deploylib[local]'")
+    error = _object(done).get("error") or {}
+    message = error.get("message") or "the local Render could not do what it was asked"
+    remedy = error.get("remedy") or f"see {config.local_state / 'server.log'}"
+    if done.returncode == ABSENT or not error:
+        raise Unreachable(message, remedy=remedy, details=() if error else done.lines)
+    raise SettingsError(message, remedy=remedy)
+
+
+def _object(done: Completed) -> dict[str, Any]:
+    try:
+        found = msgspec.json.decode(done.stdout or b"{}")
+    except msgspec.DecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}

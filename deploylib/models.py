@@ -1,0 +1,402 @@
+"""The frozen values that the parts of the library hand to each other.
+
+They are msgspec structs: typed, immutable, and the same thing as the JSON that the ledger and ``--json`` hold.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+__all__ = [
+    "Backup",
+    "Change",
+    "Changes",
+    "Commit",
+    "Deploy",
+    "DeployStatus",
+    "Intent",
+    "Kind",
+    "Live",
+    "LogLine",
+    "Migration",
+    "Order",
+    "PathFilter",
+    "Proof",
+    "PutBack",
+    "Report",
+    "Revision",
+    "Secret",
+    "Service",
+    "Shipped",
+    "StageResult",
+    "StageStatus",
+    "Target",
+    "Verified",
+    "Visitors",
+]
+
+
+class Secret:
+    """A value that no log, message or traceback shows; `reveal` is the only way to it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself, for the call that needs it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other.reveal() == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of the values below: immutable, compared by content, JSON without its defaults."""
+
+
+class Kind(StrEnum):
+    """A service's type, in the words of Render's API."""
+
+    WEB = "web_service"
+    STATIC = "static_site"
+    PRIVATE = "private_service"
+    WORKER = "background_worker"
+    CRON = "cron_job"
+
+
+class DeployStatus(StrEnum):
+    """Where a deploy is; Render's own words, plus *unknown* for a word we have not met.
+
+    An unknown status is not terminal: we wait for one that we know until our own deadline.
+    """
+
+    CREATED = "created"
+    QUEUED = "queued"
+    BUILDING = "build_in_progress"
+    PRE_DEPLOY = "pre_deploy_in_progress"
+    UPDATING = "update_in_progress"
+    LIVE = "live"
+    DEACTIVATED = "deactivated"
+    BUILD_FAILED = "build_failed"
+    PRE_DEPLOY_FAILED = "pre_deploy_failed"
+    UPDATE_FAILED = "update_failed"
+    CANCELED = "canceled"
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def _missing_(cls, value: object) -> DeployStatus:
+        return cls.UNKNOWN
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended badly; the version before it still serves."""
+        return self in {self.BUILD_FAILED, self.PRE_DEPLOY_FAILED, self.UPDATE_FAILED}
+
+    @property
+    def terminal(self) -> bool:
+        """Whether it has ended; a deactivated deploy was live and has been replaced since."""
+        return self.failed or self in {self.LIVE, self.DEACTIVATED, self.CANCELED}
+
+
+class Commit(Value, frozen=True):
+    """A commit of the product: full id and first line."""
+
+    id: str
+    subject: str = ""
+
+    @property
+    def short(self) -> str:
+        """The first seven characters, as people read it."""
+        return self.id[:7]
+
+
+class PathFilter(Value, frozen=True):
+    """Which files a service is made of, in Render's glob rules, from the repository's root."""
+
+    paths: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+
+class Service(Value, frozen=True):
+    """A service as the platform describes it."""
+
+    id: str
+    name: str
+    kind: Kind
+    repo: str = ""
+    branch: str = ""
+    auto_deploy: bool = False
+    url: str = ""
+    health_path: str = ""
+    root_dir: str = ""
+    build_filter: PathFilter | None = None
+    pre_deploy_command: str = ""
+    suspended: bool = False
+    dashboard_url: str = ""
+    owner_id: str = ""
+
+
+class Deploy(Value, frozen=True):
+    """One deploy of one service as the platform describes it."""
+
+    id: str
+    status: DeployStatus
+    commit: str = ""
+    trigger: str = ""
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class LogLine(Value, frozen=True):
+    """One line of a build or of a program, with the moment the platform received it."""
+
+    at: str
+    text: str
+
+
+class Target(Value, frozen=True):
+    """A service of the release, mapped to the one platform service that it is deployed to."""
+
+    name: str
+    service_id: str
+    kind: Kind
+    owner_id: str = ""
+    url: str = ""
+    health_path: str = ""
+    identity_path: str = ""
+    filter: PathFilter = PathFilter()
+    after: tuple[str, ...] = ()
+    dashboard_url: str = ""
+
+
+class Live(Value, frozen=True):
+    """What a service serves now; *commit* is empty before its first deploy."""
+
+    service: str
+    commit: str = ""
+    deploy_id: str = ""
+    since: datetime | None = None
+    url: str = ""
+
+
+class Change(Value, frozen=True):
+    """Whether a service is deployed in this run, and why."""
+
+    service: str
+    deploy: bool
+    reason: str
+    live: Live
+
+
+class Changes(Value, frozen=True):
+    """What this run is about, decided once."""
+
+    services: tuple[Change, ...] = ()
+
+    @property
+    def deploying(self) -> tuple[str, ...]:
+        """The names of the services that are deployed."""
+        return tuple(change.service for change in self.services if change.deploy)
+
+    def of(self, service: str) -> Change:
+        """The decision about *service*."""
+        return next(change for change in self.services if change.service == service)
+
+
+class Revision(Value, frozen=True):
+    """One migration: its id and the first line of its docstring."""
+
+    id: str
+    title: str = ""
+
+
+class Migration(Value, frozen=True):
+    """Where the database's schema is, and where this commit wants it.
+
+    Attributes:
+        current: revision of the database; empty when nothing was ever applied.
+        target: head of the commit's migrations; empty when it has none.
+        pending: revisions to apply, oldest first.
+        ahead: the database knows a revision that this commit does not: the code is older than the schema.
+        sql: what would be executed, in order, where it can be said without running it.
+    """
+
+    current: str = ""
+    target: str = ""
+    pending: tuple[Revision, ...] = ()
+    ahead: bool = False
+    sql: str = ""
+
+
+class Backup(Value, frozen=True):
+    """A dump in the store, as its manifest tells; without a manifest there is no backup.
+
+    Attributes:
+        size: bytes of the dump.
+        sha256: of the dump, as it was streamed out and as it was read back.
+        proof: ``decoded``: the whole archive was read back from the store and decoded by pg_restore.
+        tables: how many tables' data the archive holds.
+    """
+
+    id: str
+    key: str
+    environment: str
+    run: str
+    commit: str
+    created_at: datetime
+    revision: str
+    server_version: str
+    client_version: str
+    format: str
+    size: int
+    sha256: str
+    proof: str
+    tables: int
+    seconds: float
+
+
+class Intent(Value, frozen=True):
+    """Recorded before a deploy is asked for, so that a lost answer can be found again.
+
+    Attributes:
+        existing: ids of the deploys that were there before.
+        previous: what was live.
+    """
+
+    service: str
+    commit: str
+    existing: tuple[str, ...]
+    previous: Live
+
+
+class Order(Value, frozen=True):
+    """What one service shall serve.
+
+    Attributes:
+        previous: what it serves now.
+        from_deploy: restore the artifact of this deploy instead of building *commit*.
+    """
+
+    target: Target
+    commit: str
+    previous: Live
+    from_deploy: str = ""
+
+
+class Shipped(Value, frozen=True):
+    """A deploy of ours that went live."""
+
+    service: str
+    deploy_id: str
+    commit: str
+    previous: Live
+    seconds: float = 0.0
+    build_seconds: float = 0.0
+    start_seconds: float = 0.0
+
+
+class Proof(StrEnum):
+    """How strongly a release was shown to serve; the strongest first."""
+
+    COMMIT = "commit"
+    REACHABLE = "reachable"
+    PLATFORM = "platform"
+
+
+class Verified(Value, frozen=True):
+    """What was shown of one service, and by what.
+
+    Attributes:
+        advice: lines that would raise the level of proof; empty at the highest.
+    """
+
+    service: str
+    proof: Proof
+    text: str
+    advice: tuple[str, ...] = ()
+
+
+class Visitors(Value, frozen=True):
+    """What a visitor would have met while traffic was switched.
+
+    Attributes:
+        requests: how many requests were sent to the public addresses.
+        failed: how many got no answer or a 5xx.
+        longest_gap: seconds between two good answers, the worst.
+    """
+
+    requests: int = 0
+    failed: int = 0
+    longest_gap: float = 0.0
+
+
+class PutBack(Value, frozen=True):
+    """What was done to undo one service's deploy."""
+
+    service: str
+    commit: str
+    text: str
+    ok: bool = True
+
+
+class StageStatus(StrEnum):
+    """How a stage ended in this run."""
+
+    DONE = "done"
+    SKIPPED = "skipped"
+    PLANNED = "planned"
+    FAILED = "failed"
+
+
+class StageResult(Value, frozen=True):
+    """What a stage says of itself.
+
+    Attributes:
+        lines: for people; the first may be the only one.
+        seconds: how long it took.
+        data: for later stages, also on other machines.
+    """
+
+    stage: str
+    status: StageStatus
+    lines: tuple[str, ...]
+    seconds: float = 0.0
+    data: dict[str, Any] = {}
+
+
+class Report(Value, frozen=True):
+    """A whole run, as it is told at its end.
+
+    Attributes:
+        outcome: in words, see `deploylib.errors` and ``succeeded``, ``nothing to do``, ``planned``, ``paused``.
+        error: the first error, and then what was put back.
+        live: what every service serves at the end.
+        next: what a person may do now, most useful first.
+    """
+
+    run: str
+    environment: str
+    outcome: str
+    exit_code: int
+    commit: Commit | None = None
+    stages: tuple[StageResult, ...] = ()
+    live: tuple[Live, ...] = ()
+    visitors: Visitors = Visitors()
+    error: str = ""
+    details: tuple[str, ...] = ()
+    put_back: tuple[PutBack, ...] = ()
+    next: tuple[str, ...] = ()
+    seconds: float = 0.0

@@ -1,0 +1,199 @@
+"""The edge to the database server.
+
+A driver's own error text names host, user and, with an unescaped ``@``, a piece of the password: what leaves this
+module is a code from a fixed list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from deploylib.clock import Clock, Deadline
+from deploylib.errors import MigrationFailed, SettingsError, Unreachable
+from deploylib.models import Secret
+
+__all__ = ["Facts", "child_environment", "exclusively", "facts"]
+
+
+LOCK = 0x6465706C6F79  # "deploy" in ASCII: one key for migrations and backups of one database
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What is known of a database before anything is done to it.
+
+    Attributes:
+        version: of the server, for example ``16.14``.
+        size: bytes on the server's disk.
+        empty: no table of anybody's.
+        revision: of alembic's version table; empty where there is none.
+    """
+
+    version: str
+    size: int
+    empty: bool
+    revision: str
+
+    @property
+    def major(self) -> int:
+        """The server's major version."""
+        return int(self.version.split(".")[0])
+
+
+def facts(url: Secret, *, timeout: int = 5) -> Facts:
+    """Look at a database.
+
+    Raises:
+        Unreachable: it does not answer, or not to us.
+    """
+    with _connected(url, timeout) as connection:
+        version = str(_one(connection, "show server_version")).split()[0]
+        size = int(_one(connection, "select pg_database_size(current_database())"))
+        tables = int(
+            _one(
+                connection,
+                "select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+                "where c.relkind in ('r', 'p') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' "
+                "and c.relname <> 'alembic_version'",
+            )
+        )
+        known = _one(connection, "select to_regclass('alembic_version') is not null")
+        query = "select coalesce(string_agg(version_num, ',' order by version_num), '') from alembic_version"
+        revision = str(_one(connection, query)) if known else ""
+    return Facts(version, size, tables == 0, revision)
+
+
+@contextmanager
+def exclusively(url: Secret, *, clock: Clock, within: float, every: float = 0.5) -> Iterator[None]:
+    """Hold the one lock for backups and migrations of this database.
+
+    Polled, on an autocommit connection of its own: a session that *waits* in ``pg_advisory_lock`` keeps a snapshot
+    open and hangs ``CREATE INDEX CONCURRENTLY``.
+
+    Args:
+        within: seconds after which waiting ends.
+        every: seconds between two tries.
+
+    Raises:
+        MigrationFailed: somebody else held it all the time.
+    """
+    deadline = Deadline.after(within, clock)
+    with _connected(url, 5) as connection:
+        while not _one(connection, "select pg_try_advisory_lock(%s)", LOCK):
+            if deadline.passed():
+                holder = _one(
+                    connection,
+                    "select coalesce(max(format('pid %%s, %%s, since %%s', a.pid, nullif(a.application_name, ''), "
+                    "a.backend_start::timestamp(0))), 'unknown') from pg_locks l join pg_stat_activity a using (pid) "
+                    "where l.locktype = 'advisory' and l.granted and (l.classid::bigint << 32) + l.objid::bigint = %s",
+                    LOCK,
+                )
+                raise MigrationFailed(
+                    f"another backup or migration of this database held the lock for {within:.0f} s ({holder})",
+                    remedy="wait for it to end, then run the same command again",
+                )
+            clock.sleep(every)
+        try:
+            yield
+        finally:
+            if not connection.closed:
+                _one(connection, "select pg_advisory_unlock(%s)", LOCK)
+
+
+def child_environment(url: Secret) -> dict[str, str]:
+    """The connection as libpq's variables, for a child program: nothing of it in its arguments.
+
+    Raises:
+        SettingsError: the URL cannot be read.
+    """
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        parts = conninfo_to_dict(_plain(url))
+    except ProgrammingError as error:
+        raise SettingsError(
+            "the database's URL cannot be read",
+            remedy="write it as postgresql://user:password@host:port/name, with %-escapes in the password",
+        ) from error
+    names = {
+        "host": "PGHOST",
+        "port": "PGPORT",
+        "user": "PGUSER",
+        "password": "PGPASSWORD",
+        "dbname": "PGDATABASE",
+        "sslmode": "PGSSLMODE",
+        "options": "PGOPTIONS",
+    }
+    return {names[key]: str(value) for key, value in parts.items() if key in names and value is not None}
+
+
+@contextmanager
+def _connected(url: Secret, timeout: int) -> Iterator[Any]:
+    try:
+        import psycopg
+    except ImportError as error:
+        raise SettingsError(
+            "the database driver is missing", remedy="pip install 'deploylib[postgres]'"
+        ) from error
+    try:
+        connection = psycopg.connect(
+            _plain(url),
+            autocommit=True,
+            connect_timeout=timeout,
+            application_name="deploylib",
+            options="-c statement_timeout=30s",
+        )
+    except psycopg.Error as error:
+        code = _code(str(error))
+        raise Unreachable(f"the database cannot be reached: {code}", remedy=REMEDIES[code]) from None
+    try:
+        yield connection
+    except psycopg.OperationalError as error:
+        if connection.broken:
+            raise Unreachable(
+                "the database closed the connection",
+                remedy="look at the database's status, then run it again",
+            ) from error
+        raise
+    finally:
+        connection.close()
+
+
+REMEDIES = {
+    "refused": "start the database, or open it for this machine (Render: the database's access control list)",
+    "timeout": "open the database for this machine (Render: the database's access control list)",
+    "auth": "check user and password in the database's URL",
+    "dns": "check the host in the database's URL; from outside Render it is the external one",
+    "no such database": "check the name in the database's URL",
+    "tls": "add ?sslmode=require to the database's URL",
+    "other": "try the URL with psql, which says more",
+}
+
+
+def _code(text: str) -> str:
+    for code, signs in {
+        "auth": ("authentication failed", "no password supplied", "role "),
+        "dns": ("resolve host", "name or service", "translate host name", "nodename"),
+        "timeout": ("timeout", "timed out"),
+        "no such database": ("does not exist",),
+        "tls": ("ssl", "no pg_hba.conf entry"),
+        "refused": ("refused", "closed the connection", "starting up", "shutting down"),
+    }.items():
+        if any(sign in text.lower() for sign in signs):
+            return code
+    return "other"
+
+
+def _plain(url: Secret) -> str:
+    """The URL as libpq knows it: without the driver's name that SQLAlchemy wants."""
+    scheme, _, rest = url.reveal().partition("://")
+    return f"{scheme.partition('+')[0]}://{rest}" if rest else url.reveal()
+
+
+def _one(connection: Any, query: str, *args: Any) -> Any:
+    row = connection.execute(query, args or None).fetchone()
+    return row[0] if row else None

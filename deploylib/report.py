@@ -1,0 +1,172 @@
+"""A report as text: pure functions from values to lines, for whoever prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from deploylib.ledger import RunState
+from deploylib.models import Live, LogLine, Report, StageResult, StageStatus
+from deploylib.status import Status
+
+__all__ = ["ascii_only", "events", "header", "history", "local", "logs", "stage", "status", "text"]
+
+MARKS = {
+    StageStatus.DONE: "✓",
+    StageStatus.SKIPPED: "–",
+    StageStatus.PLANNED: "→",
+    StageStatus.FAILED: "✗",
+}
+PLAIN = str.maketrans(
+    {"✓": "+", "–": "-", "→": ">", "✗": "x", "←": "<", "·": "-", "│": "|", "…": "...", "↩": "<"}
+)
+NAME, WIDTH = 9, 58
+
+
+def ascii_only(line: str) -> str:
+    """The same line for a stream that knows only ASCII."""
+    return line.translate(PLAIN).encode("ascii", "replace").decode()
+
+
+def header(run: str, environment: str, commit: str, subject: str) -> str:
+    """The first line of a run."""
+    return f'run {run[-4:]}   {environment} ← {commit[:7]} "{subject}"'
+
+
+def stage(result: StageResult, ago: float | None = None) -> list[str]:
+    """A stage that has ended, as the lines of the log."""
+    first, *rest = result.lines or ("",)
+    mark = "↩" if result.stage == "put back" else MARKS[result.status]
+    took = f"{result.seconds:.1f}s" if result.seconds >= 0.05 else ""  # noqa: PLR2004 - shown with one decimal
+    if ago is not None:
+        took = f"done {ago:.0f} s ago by this run"
+    line = f"{mark} {result.stage:<{NAME}} {first}"
+    bar = "│ " if result.status is StageStatus.FAILED else ""
+    lines = [line, *(f"{'':{NAME + 3}}{bar}{one}" for one in rest)]
+    lines[0] = f"{lines[0]:<{WIDTH}} {took}".rstrip()
+    return lines
+
+
+def text(report: Report) -> str:
+    """A whole report: what came of it, what is live, what to do next."""
+    commit = report.commit.short if report.commit else ""
+    words = {
+        "succeeded": f"{commit} is live on {report.environment}",
+        "nothing to do": f"{report.environment} is up to date with {commit}",
+        "planned": "nothing was changed",
+        "paused": f"run {report.run[-4:]} of {commit} stays open",
+    }
+    word = report.outcome.upper() if report.exit_code == 0 else "FAILED"
+    said = words.get(report.outcome, f"{report.outcome} (exit code {report.exit_code})")
+    lines = ["", f"{f'{word:<{NAME + 2}} {said}':<{WIDTH}} {report.seconds:.1f}s"]
+    if report.exit_code:
+        lines += _block("Why", [report.error, *(f"│ {line}" for line in report.details)])
+        lines += _block("Put back", [f"{one.service} {one.text}" for one in report.put_back])
+        lines += _block("Live", [" · ".join(_live(one) for one in report.live) or "unknown: inv status"])
+    else:
+        width = max((len(one.service) for one in report.live), default=0)
+        lines += [f"  {one.service:<{width}}  {_address(one)}" for one in report.live]
+    if report.visitors.requests:
+        seen = report.visitors
+        gap = f"longest gap {seen.longest_gap:.1f} s"
+        lines += _block(
+            "Visitors", [f"{seen.requests} requests during the switch, {seen.failed} failed; {gap}"]
+        )
+    lines += ["", *_block("Next", list(report.next) or _next(report))]
+    return "\n".join(lines)
+
+
+def _next(report: Report) -> list[str]:
+    if report.environment == "local":
+        return ["change something, commit, inv deploy", "your account:    inv check --environment production"]
+    return ["inv status shows what is live; inv rollback goes back"]
+
+
+def _block(title: str, lines: Iterable[str]) -> list[str]:
+    return [f"{title if number == 0 else '':<{NAME + 2}} {line}" for number, line in enumerate(lines)]
+
+
+def _live(one: Live) -> str:
+    return f"{one.service} {one.commit[:7] or 'nothing'}"
+
+
+def _address(one: Live) -> str:
+    where = f"{one.url}/" if one.url else "(no public address)"
+    return f"{where}  {one.commit[:7] or 'not deployed yet'}"
+
+
+def history(states: Iterable[RunState]) -> list[str]:
+    """One line a run, newest first."""
+    lines = []
+    for state in states:
+        outcome = state.report.outcome if state.report else "open"
+        deployed = ", ".join(state.shipped) or "-"
+        kind = "rollback" if state.opened.back else "deploy"
+        lines.append(
+            f"{state.id[-4:]}  {state.at:%Y-%m-%d %H:%M}  {kind:<8}  {state.opened.commit.short}  "
+            f"{outcome:<20}  {deployed:<20}  {state.opened.commit.subject}".rstrip()
+        )
+    return lines
+
+
+def events(state: RunState) -> list[str]:
+    """One run as it was told, from the ledger."""
+    lines = [
+        header(state.id, state.opened.environment, state.opened.commit.id, state.opened.commit.subject),
+        "",
+    ]
+    for result in state.stages.values():
+        lines += stage(result)
+    if state.report is None:
+        return [*lines, "", "open: inv deploy goes on, or begins anew after a while"]
+    return lines + text(state.report).splitlines()
+
+
+def status(found: Status, now: datetime) -> list[str]:
+    """What is live, on one screen."""
+    lines = [f"environment  {found.environment}", ""]
+    width = max((len(one.service) for one in found.live), default=0)
+    for one in found.live:
+        since = f"since {_ago(one.since, now)}" if one.since else ""
+        lines.append(f"  {one.service:<{width}}  {one.commit[:7] or 'nothing'}  {since}  {one.url}".rstrip())
+    if found.trouble:
+        lines.append(f"  {found.trouble}")
+    lines += ["", f"rollback     {found.back_to or 'nothing to go back to'}"]
+    lines.append(
+        f"last run     {found.last or 'none'}" + (f", {_ago(found.last_at, now)}" if found.last_at else "")
+    )
+    lines.append(
+        f"backup       {found.backup or 'none'}"
+        + (f", {_ago(found.backup_at, now)}" if found.backup_at else "")
+    )
+    return lines
+
+
+def logs(found: dict[str, list[LogLine]]) -> list[str]:
+    """Logs, a heading for each service and kind."""
+    lines: list[str] = []
+    for name, said in found.items():
+        lines += [
+            f"── {name}",
+            *(f"{line.at[11:19]}  {line.text}" for line in said or [LogLine(at="", text="(empty)")]),
+        ]
+    return lines or ["(this run deployed nothing)"]
+
+
+def local(said: dict[str, Any]) -> list[str]:
+    """The local Render, as it describes itself."""
+    rows = [("api", said.get("api_url", "not running")), *said.get("urls", {}).items()]
+    rows += [(name, f"Postgres {one['version']}") for name, one in said.get("databases", {}).items()]
+    width = max(len(name) for name, _ in rows)
+    return [f"{name:<{width}}  {value}" for name, value in rows]
+
+
+def _ago(moment: datetime | None, now: datetime) -> str:
+    if moment is None:
+        return ""
+    age = (now - moment).total_seconds()
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if age >= length:
+            return f"{age / length:.0f} {unit} ago"
+    return f"{max(0.0, age):.0f} s ago"

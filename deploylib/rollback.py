@@ -1,0 +1,62 @@
+"""Which release to go back to, and what that means for each service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from deploylib.errors import SettingsError
+from deploylib.ledger import RunState
+from deploylib.models import Live, Order, Target
+
+__all__ = ["candidates", "choose", "orders"]
+
+
+def candidates(history: Iterable[RunState], live: Mapping[str, Live]) -> list[RunState]:
+    """The verified releases that differ from what is live now, newest first.
+
+    Args:
+        history: the runs of the environment, newest first.
+        live: what each service serves, by name.
+    """
+    now = {name: one.commit for name, one in live.items()}
+    return [
+        state for state in history if state.release and {r.service: r.commit for r in state.release} != now
+    ]
+
+
+def choose(history: Iterable[RunState], live: Mapping[str, Live], to: str = "") -> RunState:
+    """The release to go back to: the newest candidate, or the newest one that *to* (run or commit) names.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    found = candidates(history, live)
+    if not found:
+        raise SettingsError(
+            "there is no earlier release that was verified: nothing to go back to",
+            remedy="inv history shows every run; fix, commit, inv deploy",
+        )
+    if not to:
+        return found[0]
+    for state in found:
+        if state.id.endswith(to) or (len(to) >= 7 and state.opened.commit.id.startswith(to)):  # noqa: PLR2004
+            return state
+    known = ", ".join(f"{state.id[-4:]} ({state.opened.commit.short})" for state in found[:5])
+    raise SettingsError(f"no verified release {to!r}; there are: {known}", remedy="inv rollback --to RUN")
+
+
+def orders(targets: Sequence[Target], release: Iterable[Live], live: Mapping[str, Live]) -> list[Order]:
+    """What each service has to do so that *release* is live again; services that serve it already are left alone."""
+    wanted = {one.service: one for one in release}
+    return [
+        Order(
+            target=target,
+            commit=wanted[target.name].commit,
+            previous=live[target.name],
+            from_deploy=wanted[target.name].deploy_id,
+        )
+        for target in targets
+        if target.name in wanted
+        and wanted[target.name].commit
+        and wanted[target.name].commit != live[target.name].commit
+    ]

@@ -1,0 +1,179 @@
+"""Where the ledger and the backups are kept: an object store, here a folder.
+
+An object is written whole or not at all, is never changed afterwards, and is listed in the order of its key.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from deploylib.errors import SettingsError
+
+__all__ = ["Folder", "Store", "Stored"]
+
+CHUNK = 1 << 20
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """An object that has been written: its size in bytes and its SHA-256, both taken in passing."""
+
+    key: str
+    size: int
+    sha256: str
+
+
+class Store(Protocol):
+    """What the library needs of an object store."""
+
+    def put(self, key: str, pieces: Iterable[bytes]) -> Stored:
+        """Write an object from pieces; if they raise, there is no object and the error goes on."""
+        ...
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        """Write a small object unless there is one; False when there is. Of two writers one wins."""
+        ...
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """An object's content in pieces.
+
+        Raises:
+            KeyError: there is none.
+        """
+        ...
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """The keys that begin with *prefix*, in order."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object; it is no error if there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A store in a folder of this machine, kept out of git by a ``.gitignore`` of its own.
+
+    The folder is made by the first write.
+    """
+
+    root: Path
+
+    def put(self, key: str, pieces: Iterable[bytes]) -> Stored:
+        """Write an object; see `Store.put`."""
+        digest, size = hashlib.sha256(), 0
+        target = self._path(key)
+        with _disk_errors(self.root), _temporary(self._ready(target)) as (handle, name):
+            for piece in pieces:
+                handle.write(piece)
+                digest.update(piece)
+                size += len(piece)
+            handle.flush()
+            os.fsync(handle.fileno())
+            name.replace(target)
+        return Stored(key, size, digest.hexdigest())
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        """Write a small object unless there is one; a hard link decides who wins and is never half written."""
+        target = self._path(key)
+        with _disk_errors(self.root), _temporary(self._ready(target)) as (handle, name):
+            handle.write(body)
+            handle.flush()
+            os.fsync(handle.fileno())
+            try:
+                os.link(name, target)
+            except FileExistsError:
+                return False
+        return True
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """An object's content in pieces of 1 MiB; see `Store.read`."""
+        try:
+            handle = self._path(key).open("rb")
+        except FileNotFoundError as error:
+            raise KeyError(key) from error
+        with handle:
+            while piece := handle.read(CHUNK):
+                yield piece
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """The keys that begin with *prefix*, in order; see `Store.list`."""
+        start = self.root / prefix.rpartition("/")[0]
+        if start.is_dir():
+            keys = (path.relative_to(self.root).as_posix() for path in start.rglob("*") if path.is_file())
+            yield from sorted(
+                key for key in keys if key.startswith(prefix) and not Path(key).name.startswith(".")
+            )
+
+    def delete(self, key: str) -> None:
+        """Remove an object and the folders that it leaves empty."""
+        path = self._path(key)
+        path.unlink(missing_ok=True)
+        for folder in path.parents:
+            if folder == self.root or not folder.is_dir() or any(folder.iterdir()):
+                return
+            folder.rmdir()
+
+    def _path(self, key: str) -> Path:
+        if key.startswith("/") or ".." in key.split("/"):
+            raise ValueError(f"not a key: {key!r}")
+        return self.root / key
+
+    def _ready(self, target: Path) -> Path:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        ignore = self.root / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+        return target
+
+
+class _temporary:  # noqa: N801 - used like a function
+    """A file beside *target* that is gone after the block unless it was renamed."""
+
+    def __init__(self, target: Path) -> None:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".part-")
+        self.handle, self.name = os.fdopen(handle, "wb"), Path(name)
+
+    def __enter__(self) -> tuple[_Writable, Path]:
+        return self.handle, self.name
+
+    def __exit__(self, *_: object) -> None:
+        self.handle.close()
+        self.name.unlink(missing_ok=True)
+
+
+class _Writable(Protocol):
+    def write(self, data: bytes, /) -> int: ...
+    def flush(self) -> None: ...
+    def fileno(self) -> int: ...
+
+
+class _disk_errors:  # noqa: N801 - used like a function
+    """A full or read-only disk, in an operator's words."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError) and error.errno in {
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EROFS,
+            errno.EACCES,
+        }:
+            raise SettingsError(
+                f"{self.root} cannot be written: {error.strerror}",
+                remedy="make room or correct its rights (df -h), or set store in the settings to another folder",
+            ) from error

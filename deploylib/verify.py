@@ -1,0 +1,298 @@
+"""Proof that the public address serves the release: the platform's word is evidence, this is the verdict.
+
+Three levels, named in the result: *commit* (the address itself answers with the expected commit, several times in a
+row), *reachable* (it answers well, and the platform says that the commit is live), *platform* (live, and no instance
+failed for a while). The lack of an identity lowers the level; it never fails a release.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+
+from deploylib.clock import Clock, Deadline
+from deploylib.errors import ForeignDeploy, VerificationFailed
+from deploylib.models import DeployStatus, Kind, Proof, Target, Verified
+from deploylib.render import Render
+from deploylib.web import Answer, HttpError, Session
+
+__all__ = ["Expected", "Pace", "identity", "until_proven"]
+
+IDENTITY_KEYS = ("releaseId", "release", "commit", "sha", "version")
+COMMIT = re.compile(r"[0-9a-f]{7,40}")
+UNCACHED = {"Cache-Control": "no-cache", "Pragma": "no-cache"}
+BAD_OF_LAST = (3, 5)
+WEB_ADVICE = (
+    "to prove which commit answers, let its health path answer JSON with it:",
+    '  {"status": "pass", "releaseId": <the variable RENDER_GIT_COMMIT>}',
+    "  and name the path: [services.NAME] health = …, where it is not Render's health check path",
+)
+STATIC_ADVICE = (
+    "to prove which commit is shown, let the build put it into the page:",
+    '  <meta name="release" content="<the variable RENDER_GIT_COMMIT>">',
+)
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How it is measured.
+
+    Attributes:
+        times: good answers in a row that count as proof.
+        every: seconds between two requests.
+        within: seconds after which it has failed.
+        grace: seconds in which bad answers do not end it early.
+        settle: seconds without a failed instance, where there is no address to ask.
+    """
+
+    times: int = 5
+    every: float = 1.0
+    within: float = 90.0
+    grace: float = 5.0
+    settle: float = 15.0
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """What a service should serve.
+
+    Attributes:
+        commit: the full id.
+        previous: the commit before; an answer from it means "not yet".
+        revision: of the schema, where the answer names one; empty: whatever it is.
+    """
+
+    commit: str
+    previous: str = ""
+    revision: str = ""
+
+
+def until_proven(
+    target: Target,
+    expected: Expected,
+    *,
+    render: Render,
+    clock: Clock,
+    pace: Pace,
+    progress: Callable[[str, str], None] = lambda _service, _text: None,
+) -> Verified:
+    """Ask until the service has proven itself at the level it allows.
+
+    Raises:
+        VerificationFailed: bad answers, no answers, or the old version until the end.
+        ForeignDeploy: it serves a commit that is neither the old nor the new one.
+    """
+    if not target.url or target.kind not in {Kind.WEB, Kind.STATIC}:
+        return _by_platform(target, expected, render=render, clock=clock, pace=pace)
+    with Session(timeout=5.0) as session:
+        proven = _in_a_row(target, expected, session, clock, pace, progress)
+        if proven is None:
+            return _reachable(target, expected, render)
+        if target.kind is Kind.STATIC:
+            return _with_assets(target, expected, session, proven)
+    return proven
+
+
+def _in_a_row(
+    target: Target,
+    expected: Expected,
+    session: Session,
+    clock: Clock,
+    pace: Pace,
+    progress: Callable[[str, str], None],
+) -> Verified | None:
+    """Count good answers; None when the answers are good and name no commit."""
+    began, deadline = clock.monotonic(), Deadline.after(pace.within, clock)
+    url = target.url + (target.identity_path or target.health_path or "/")
+    window: deque[bool] = deque(maxlen=BAD_OF_LAST[1])
+    good = anonymous = 0
+    said = "no answer yet"
+    while True:
+        answer, trouble = _ask(session, url)
+        served = identity(answer) if answer is not None and answer.ok else ""
+        if answer is None or not answer.ok:
+            window.append(False)
+            good = anonymous = 0
+            said = trouble or f"status {answer.status if answer else ''}{_explain(answer)}"
+        elif not served:
+            window.append(True)
+            anonymous += 1
+            said = "it answers, and names no commit"
+        elif not expected.commit.startswith(served):
+            window.append(True)
+            good = 0
+            said = f"it still serves {served[:7]}"
+            if not expected.previous.startswith(served):
+                raise ForeignDeploy(
+                    f"{target.name} serves {served[:7]}, which is neither the old commit nor ours",
+                    remedy="somebody else deploys here: inv status, then agree on who does",
+                    service=target.name,
+                )
+        elif expected.revision and (seen := _revision(answer)) and seen != expected.revision:
+            window.append(True)
+            good = 0
+            said = f"its database is at schema {seen}, not {expected.revision}"
+        else:
+            window.append(True)
+            good += 1
+            said = f"{good} of {pace.times} good answers"
+        progress(target.name, said)
+        if good >= pace.times:
+            return _proven(target, expected, answer, pace)
+        if anonymous >= pace.times:
+            return None
+        elapsed = clock.monotonic() - began
+        if (window.count(False) >= BAD_OF_LAST[0] and elapsed > pace.grace) or deadline.passed():
+            raise VerificationFailed(
+                f"{target.name} did not prove itself at {urlsplit(url).path or '/'} within {elapsed:.0f} s: {said}",
+                remedy="see its log (inv logs), correct it, commit, inv deploy",
+                service=target.name,
+            )
+        clock.sleep(pace.every)
+
+
+def _ask(session: Session, url: str) -> tuple[Answer | None, str]:
+    try:
+        return session.request("GET", url, headers=UNCACHED), ""
+    except HttpError as error:
+        return None, f"no answer ({error})"
+
+
+def _explain(answer: Answer | None) -> str:
+    """The failing check of a health answer, by its name and code only."""
+    body = answer.json() if answer is not None else None
+    checks = body.get("checks") if isinstance(body, dict) else None
+    failing = [
+        f"{name}: {item.get('code') or 'fail'}"
+        for name, items in (checks.items() if isinstance(checks, dict) else ())
+        for item in (items if isinstance(items, list) else ())
+        if isinstance(item, dict) and item.get("status") == "fail"
+    ]
+    return f" ({failing[0]})" if failing else ""
+
+
+def _proven(target: Target, expected: Expected, answer: Answer | None, pace: Pace) -> Verified:
+    seen = _revision(answer) if answer is not None else ""
+    schema = f" · schema {seen}" if seen else ""
+    text = f"answers {expected.commit[:7]} {pace.times}/{pace.times}{schema}"
+    return Verified(service=target.name, proof=Proof.COMMIT, text=text)
+
+
+def _reachable(target: Target, expected: Expected, render: Render) -> Verified:
+    live = render.live(target.service_id)
+    if live is None or live.commit != expected.commit:
+        raise ForeignDeploy(
+            f"{target.name} answers, but the platform says that {live.commit[:7] if live else 'nothing'} is live",
+            remedy="inv status shows what is live",
+            service=target.name,
+        )
+    advice = STATIC_ADVICE if target.kind is Kind.STATIC else WEB_ADVICE
+    text = f"answers well; the platform says {expected.commit[:7]} is live"
+    return Verified(service=target.name, proof=Proof.REACHABLE, text=text, advice=advice)
+
+
+def _by_platform(target: Target, expected: Expected, *, render: Render, clock: Clock, pace: Pace) -> Verified:
+    """Nothing to ask from outside: the platform's own view, over a while."""
+    since, deadline = clock.now(), Deadline.after(pace.settle, clock)
+    while True:
+        live = render.live(target.service_id)
+        if live is None or live.commit != expected.commit or live.status is not DeployStatus.LIVE:
+            raise ForeignDeploy(
+                f"{target.name}: {live.commit[:7] if live else 'nothing'} is live, not {expected.commit[:7]}",
+                remedy="inv status shows what is live",
+                service=target.name,
+            )
+        if target.kind is not Kind.CRON and (failures := render.server_failures(target.service_id, since)):
+            raise VerificationFailed(
+                f"{target.name}: its program failed {failures} times within {pace.settle:.0f} s of going live",
+                remedy="see its log (inv logs), correct it, commit, inv deploy",
+                service=target.name,
+            )
+        if target.kind is Kind.CRON or deadline.passed():
+            break
+        clock.sleep(min(pace.every * 5, pace.settle / 3))
+    text = f"live at {expected.commit[:7]}; no failure for {0 if target.kind is Kind.CRON else pace.settle:.0f} s"
+    return Verified(service=target.name, proof=Proof.PLATFORM, text=text)
+
+
+def identity(answer: Answer) -> str:
+    """The commit that an answer names, full or short; empty where it names none."""
+    body = answer.json() if "json" in answer.content_type else None
+    if isinstance(body, dict):
+        named = (str(body.get(key) or "") for key in IDENTITY_KEYS)
+        return next((name for name in named if COMMIT.fullmatch(name)), "")
+    if answer.content_type == "text/html":
+        name = _Page.of(answer).release
+        return name if COMMIT.fullmatch(name) else ""
+    return ""
+
+
+def _revision(answer: Answer) -> str:
+    """The schema revision that a health answer names, in its check ``database:revision``."""
+    body: Any = answer.json()
+    try:
+        return str(body["checks"]["database:revision"][0]["observedValue"] or "")
+    except (KeyError, IndexError, TypeError):
+        return ""
+
+
+def _with_assets(target: Target, expected: Expected, session: Session, proven: Verified) -> Verified:
+    """Every asset that the page names must be there, and be what its name says."""
+    page, trouble = _ask(session, target.url + "/")
+    if page is None:
+        raise VerificationFailed(f"{target.name}: {trouble}", remedy="inv verify", service=target.name)
+    names = _Page.of(page).assets
+    for name in names:
+        url = urljoin(target.url + "/", name)
+        if urlsplit(url).netloc != urlsplit(target.url).netloc:
+            continue
+        answer, trouble = _ask(session, url)
+        if answer is None or not answer.ok or not _fits(urlsplit(url).path, answer.content_type):
+            got = trouble if answer is None else f"status {answer.status}, {answer.content_type or 'no type'}"
+            raise VerificationFailed(
+                f"{target.name}: the page names {name}, which answers {got}",
+                remedy="see what the build puts into its publish path, correct it, commit, inv deploy",
+                service=target.name,
+            )
+    text = f"names {expected.commit[:7]} · {len(names)} of {len(names)} assets"
+    return msgspec.structs.replace(proven, text=text)
+
+
+def _fits(path: str, content_type: str) -> bool:
+    """A script must be a script and a style a style: a page in their place is the usual sign of a missing file."""
+    suffix = path.rpartition(".")[2].lower()
+    wanted = {"js": "javascript", "mjs": "javascript", "css": "css"}.get(suffix)
+    return wanted in content_type if wanted else content_type != "text/html" or suffix in {"html", "htm"}
+
+
+class _Page(HTMLParser):
+    """The release that a page names and the assets that it loads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.release = ""
+        self.assets: list[str] = []
+
+    @classmethod
+    def of(cls, answer: Answer) -> _Page:
+        page = cls()
+        page.feed(answer.body.decode(errors="replace"))
+        return page
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = {key: value or "" for key, value in attrs}
+        if tag == "meta" and named.get("name") in {"release", "commit", "version"}:
+            self.release = self.release or named.get("content", "")
+        rel = set(named.get("rel", "").lower().split())
+        if tag == "link" and rel & {"stylesheet", "icon", "modulepreload", "preload", "manifest"}:
+            self._add(named.get("href", ""))
+        if tag in {"script", "img"}:
+            self._add(named.get("src", ""))
+
+    def _add(self, name: str) -> None:
+        if name and not name.startswith(("data:", "blob:")) and name not in self.assets:
+            self.assets.append(name)

@@ -1,0 +1,133 @@
+"""What a person sees while a run goes on: a live view on a terminal, plain lines everywhere else.
+
+Both write to standard error; results go to standard output and are not their business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
+
+from deploylib import report
+from deploylib.clock import Clock
+from deploylib.models import Commit, StageResult
+from deploylib.stages import View
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+__all__ = ["Plain", "Quiet", "choose"]
+
+TOLD = {"deploy", "rollback", "put back"}
+
+
+class Quiet:
+    """Says nothing, for scripts."""
+
+    def opened(self, run: str, environment: str, commit: Commit | None) -> None:
+        """Nothing."""
+
+    def note(self, *lines: str) -> None:
+        """Nothing."""
+
+    def began(self, stage: str) -> None:
+        """Nothing."""
+
+    def progress(self, service: str, text: str) -> None:
+        """Nothing."""
+
+    def ended(self, result: StageResult, ago: float | None = None) -> None:
+        """Nothing."""
+
+
+class Plain(Quiet):
+    """A line for everything that has ended, and for every step of a deploy."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._stage = ""
+        self._ascii = "utf" not in (getattr(stream, "encoding", "") or "").lower()
+
+    def opened(self, run: str, environment: str, commit: Commit | None) -> None:
+        """The first line."""
+        if commit is not None:
+            self.say(report.header(run, environment, commit.id, commit.subject))
+
+    def note(self, *lines: str) -> None:
+        """Indented lines."""
+        for line in lines:
+            self.say(f"  {line}")
+
+    def began(self, stage: str) -> None:
+        """Remembered for `progress`."""
+        self._stage = stage
+
+    def progress(self, service: str, text: str) -> None:
+        """A line, in the stages in which one would wait for it."""
+        if self._stage in TOLD:
+            self.say(f"  {self._stage}: {service} {text}")
+
+    def ended(self, result: StageResult, ago: float | None = None) -> None:
+        """The stage's lines."""
+        for line in report.stage(result, ago):
+            self.say(line)
+
+    def say(self, line: str) -> None:
+        """Write one line."""
+        self._stream.write((report.ascii_only(line) if self._ascii else line) + "\n")
+        self._stream.flush()
+
+
+class _Terminal(Plain):
+    """What has ended scrolls by; below it the current stage lives, with its services and the seconds."""
+
+    def __init__(self, stream: IO[str], live: Any, clock: Clock) -> None:
+        super().__init__(stream)
+        self._live, self._clock = live, clock
+        self._began = clock.monotonic()
+        self._services: dict[str, tuple[str, float]] = {}
+
+    def began(self, stage: str) -> None:
+        """Show it."""
+        self._stage, self._began = stage, self._clock.monotonic()
+        self._services = {}
+        self._live.update(self, refresh=True)
+
+    def progress(self, service: str, text: str) -> None:
+        """Show it, with its own seconds."""
+        if self._services.get(service, ("", 0.0))[0] != text:
+            self._services[service] = (text, self._clock.monotonic())
+
+    def ended(self, result: StageResult, ago: float | None = None) -> None:
+        """Let the lines scroll by."""
+        self._stage = ""
+        super().ended(result, ago)
+
+    def say(self, line: str) -> None:
+        """Above the live part; a line is never cut, and marked by its sign as well as by its colour."""
+        style = {"✓": "green", "✗": "bold red", "–": "dim", "↩": "yellow"}.get(line[:1], "")
+        self._live.console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def __rich__(self) -> RenderableType:
+        from rich.text import Text
+
+        if not self._stage:
+            return Text("")
+        now = self._clock.monotonic()
+        lines = [f"◌ {self._stage:<{report.NAME}} {now - self._began:.0f}s"]
+        lines += [f"    {name}  {text} {now - since:.0f}s" for name, (text, since) in self._services.items()]
+        return Text("\n".join(lines), overflow="ellipsis", no_wrap=True)
+
+
+@contextmanager
+def choose(stream: IO[str], environ: Mapping[str, str], clock: Clock) -> Iterator[View]:
+    """The view that fits the stream: live on a terminal that can move its cursor, else plain lines."""
+    if not stream.isatty() or environ.get("TERM") == "dumb" or environ.get("CI"):
+        yield Plain(stream)
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live("", console=Console(file=stream), refresh_per_second=8, transient=True) as live:
+        yield _Terminal(stream, live, clock)

@@ -1,0 +1,41 @@
+"""`/local/…`: what the command line asks of a running server. No part of Render's API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from starlette.routing import Route
+
+from localrender.api.answers import accepted, answer, body, local
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+
+class _Sync(msgspec.Struct):
+    blueprint: str
+
+
+async def _sync(request: Request) -> Response:
+    wanted = await body(request, _Sync)
+    await local(request).sync(Path(wanted.blueprint))
+    return answer(local(request).status())
+
+
+async def _status(request: Request) -> Response:
+    return answer(local(request).status())
+
+
+async def _shutdown(request: Request) -> Response:
+    local(request).stopping.set()
+    return accepted()
+
+
+ROUTES = [
+    Route("/local/sync", _sync, methods=["POST"]),
+    Route("/local/status", _status),
+    Route("/local/shutdown", _shutdown, methods=["POST"]),
+]

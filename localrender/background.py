@@ -1,0 +1,194 @@
+"""Starting and stopping a server that outlives the command that starts it."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
+import psutil
+
+from localrender import processes
+from localrender.endpoint import Options, ask, is_running, read_endpoint
+from localrender.errors import NO_SPACE, PORT_IN_USE, LocalRenderError
+from localrender.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_READY_WITHIN = 60.0
+
+
+def existing(path: Path) -> Path:
+    """The nearest folder that exists, at or above a path."""
+    return path if path.exists() else existing(path.parent)
+
+
+def examine(options: Options, folder: Path) -> None:
+    """Look for what would stop a start: disk space, ports. Changes nothing.
+
+    Raises:
+        LocalRenderError: Exit code 3 or 4.
+    """
+    free = shutil.disk_usage(existing(folder)).free // 2**20
+    if free < options.minimum_free_mb:
+        raise LocalRenderError(
+            f"{free} MB are free for {folder}, and {options.minimum_free_mb} MB are needed",
+            remedy=f"free some space, or choose another place: --state DIR (or --minimum-free-mb {free})",
+            code="no_space",
+            exit_code=NO_SPACE,
+        )
+    wanted = {} if options.port is None else {options.port: "--port names"}
+    if not options.new_ports and (folder / "state.sqlite3").exists():
+        wanted |= _persisted(folder, explicit=options.port is not None)
+    for port, whose in wanted.items():
+        if not processes.is_free(port):
+            other = port == options.port
+            raise LocalRenderError(
+                f"port {port}, which {whose}, is in use by another program",
+                remedy="name another --port" if other else "python -m localrender up --new-ports",
+                code="port_in_use",
+                exit_code=PORT_IN_USE,
+            )
+
+
+def _persisted(folder: Path, *, explicit: bool) -> dict[int, str]:
+    """The ports that this state keeps, less those that a proven leftover of ours still holds."""
+    state = State(folder)
+    try:
+        left = {kind for _, kind in state.processes()}
+        ports = {} if explicit else {state.setting("api_port"): "the API of this state keeps"}
+        if "postgres" not in left:
+            ports |= {state.setting(f"postgres_port_{major}"): "its Postgres keeps" for major in ("16", "18")}
+        if "edge" not in left:
+            ports |= {str(service.port or ""): f"{service.key} keeps" for service in state.services()}
+        return {int(port): whose for port, whose in ports.items() if port}
+    finally:
+        state.close()
+
+
+@contextmanager
+def _starting(folder: Path) -> Iterator[IO[str]]:
+    """One `up` at a time; the other waits and then finds a running server."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    with (folder / "start.lock").open("w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
+
+
+def up(options: Options, folder: Path) -> dict[str, Any]:
+    """Start a server, or let the running one take the Blueprint again; what it says of itself.
+
+    Raises:
+        LocalRenderError: It cannot start; the last lines of its log are in the message.
+    """
+    running = is_running(folder)
+    if running and (endpoint := read_endpoint(folder)):
+        return _synced(options, endpoint)
+    if not running:
+        examine(options, folder)
+    with _starting(folder):
+        if is_running(folder):
+            return _synced(options, _wait_for_endpoint(folder, None))
+        with (folder / "server.log").open("ab") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "localrender", "run-server", "--state", str(folder)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        if child.stdin is not None:  # not an argument: it may hold the URL of a database
+            with suppress(BrokenPipeError), child.stdin:
+                child.stdin.write(msgspec.json.encode(options))
+        endpoint = _wait_for_endpoint(folder, child)
+        return dict(ask(endpoint, "GET", "/local/status"))
+
+
+def _synced(options: Options, endpoint: dict[str, Any]) -> dict[str, Any]:
+    return dict(ask(endpoint, "POST", "/local/sync", {"blueprint": options.blueprint}))
+
+
+def _wait_for_endpoint(folder: Path, child: subprocess.Popen[bytes] | None) -> dict[str, Any]:
+    deadline = time.monotonic() + _READY_WITHIN
+    while time.monotonic() < deadline:
+        endpoint = read_endpoint(folder)
+        if endpoint and (child is None or endpoint["pid"] == child.pid):
+            return endpoint
+        code = child.poll() if child else None
+        if code is not None:
+            lines = (folder / "server.log").read_text(encoding="utf-8", errors="replace").splitlines()
+            told = [line for line in lines[-12:] if line.strip()]
+            message = next((line for line in reversed(told) if line.startswith("error: ")), "")
+            remedy = next((line for line in reversed(told) if line.startswith("next: ")), "")
+            raise LocalRenderError(
+                message.removeprefix("error: ") or "the server ended during its start:\n" + "\n".join(told),
+                remedy=remedy.removeprefix("next: ") or f"read {folder / 'server.log'}",
+                code="start_failed",
+                exit_code=code if code in (2, 3, 4) else 1,
+            )
+        time.sleep(0.02)
+    if child is not None:
+        child.terminate()
+    raise LocalRenderError(
+        f"not ready within {_READY_WITHIN:g} s", remedy=f"read {folder / 'server.log'}", code="not_ready"
+    )
+
+
+def down(folder: Path) -> bool:
+    """Stop the server of a state and everything it runs; whether there was anything."""
+    if not (folder / "state.sqlite3").exists():
+        return False
+    was_running = is_running(folder)
+    if was_running:
+        endpoint = _wait_for_endpoint(folder, None)
+        with suppress(psutil.NoSuchProcess):
+            server = psutil.Process(endpoint["pid"])
+            ask(endpoint, "POST", "/local/shutdown")
+            try:
+                server.wait(360)
+            except psutil.TimeoutExpired:
+                server.kill()
+        for _ in range(100):
+            if not is_running(folder):
+                break
+            time.sleep(0.02)
+    return _sweep(folder) or was_running
+
+
+def _sweep(folder: Path) -> bool:
+    """End what a killed server left: applications and the edge, then Postgres by its fast shutdown."""
+    state = State(folder)
+    try:
+        left = state.processes()
+        services = [service.id for service in state.services()]
+        processes.end_leftovers(state, ("app", "edge"), services)
+        databases = [process for process, kind in left if kind == "postgres"]
+        if databases:
+            from localrender.cluster import end  # noqa: PLC0415 - only when it is needed
+
+            for process in databases:
+                end(process)
+        (folder / "endpoint.json").unlink(missing_ok=True)
+        return bool(left)
+    finally:
+        state.close()
+
+
+def reset(folder: Path) -> None:
+    """Stop everything, then delete the state and what it keeps elsewhere."""
+    down(folder)
+    if (folder / "state.sqlite3").exists():
+        state = State(folder)
+        moved = state.setting("postgres_folder")
+        state.close()
+        if moved:
+            shutil.rmtree(moved, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,223 @@
+"""The command line: `python -m localrender VERB`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from localrender.endpoint import Options, ask, is_running, read_endpoint
+from localrender.errors import LocalRenderError, bad_input
+
+_SERVING = ("up", "serve")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole grammar."""
+    root = argparse.ArgumentParser(
+        prog="python -m localrender", description="A local Render: runs a Blueprint here."
+    )
+    verbs = root.add_subparsers(dest="verb", required=True, metavar="VERB")
+    helps = {
+        "up": "start it in the background, or let the running one take the Blueprint again",
+        "serve": "run it in the foreground",
+        "down": "stop everything",
+        "status": "what runs",
+        "logs": "the log of a service",
+        "check": "validate the Blueprint, change nothing",
+        "reset": "stop everything and delete the state",
+    }
+    for verb, text in helps.items():
+        one = verbs.add_parser(verb, help=text, description=text)
+        one.add_argument("--state", help="the state folder (default: .localrender beside the Blueprint)")
+        one.add_argument("--json", action="store_true", help="print JSON")
+        if verb == "logs":
+            one.add_argument("service", nargs="?", help="its name; all without it")
+            one.add_argument("--type", choices=("app", "build"))
+            one.add_argument("--lines", type=int, default=50, help="how many of the last lines (at most 100)")
+            one.add_argument("--blueprint", default="render.yaml")
+        else:
+            one.add_argument(
+                "blueprint", nargs="?", default="render.yaml", help="the Blueprint (default: render.yaml)"
+            )
+        if verb in (*_SERVING, "check"):
+            one.add_argument(
+                "--postgres", metavar="URL", help="make the databases on this server (a superuser's URL)"
+            )
+        if verb in _SERVING:
+            one.add_argument(
+                "--port", type=int, help="the port of the API (default: a free one, then the same)"
+            )
+            one.add_argument("--new-ports", action="store_true", help="choose all ports anew")
+            one.add_argument(
+                "--time-scale", type=float, default=60, help="Render's long waits are divided by it"
+            )
+            one.add_argument(
+                "--minimum-free-mb", type=int, default=500, help="refuse to start with less disk space"
+            )
+            one.add_argument("--enforce-rate-limits", action="store_true", help="answer 429 as Render does")
+    hidden = verbs.add_parser("run-server")
+    hidden.add_argument("--state", help="shown in lists of processes; the options come from stdin")
+    return root
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; its exit code."""
+    given = parser().parse_args(arguments)
+    try:
+        if given.verb == "run-server":
+            from localrender.server import options_from, serve  # noqa: PLC0415 - a server loads more
+
+            serve(options_from(sys.stdin.read()))
+            return 0
+        path = Path(given.blueprint).resolve()
+        folder = Path(given.state).resolve() if given.state else path.parent / ".localrender"
+        return _VERBS[given.verb](given, path, folder)
+    except LocalRenderError as error:
+        if getattr(given, "json", False):
+            told = {"code": error.code, "message": error.message, "remedy": error.remedy}
+            print(json.dumps({"error": told}))
+        else:
+            print(f"error: {error.message}\nnext: {error.remedy}", file=sys.stderr)
+        return error.exit_code
+
+
+def _options(given: argparse.Namespace, path: Path, folder: Path) -> Options:
+    if given.time_scale <= 0:
+        raise bad_input("bad_option", "--time-scale must be above 0", "leave it out: 60 is the default")
+    return Options(
+        blueprint=str(path),
+        state=str(folder),
+        port=given.port,
+        new_ports=given.new_ports,
+        time_scale=given.time_scale,
+        postgres=given.postgres,
+        minimum_free_mb=given.minimum_free_mb,
+        enforce_rate_limits=given.enforce_rate_limits,
+    )
+
+
+def _checked(given: argparse.Namespace, path: Path) -> dict[str, Any]:
+    from localrender import blueprint  # noqa: PLC0415 - `down` and `status` need no YAML
+
+    found = blueprint.load(path, any_postgres=given.postgres is not None)
+    return {
+        "valid": True,
+        "services": [
+            {"name": entry.spec.name, "type": entry.spec.kind, "runtime": entry.spec.runtime}
+            for entry in found.services
+        ],
+        "databases": [{"name": database.name, "version": database.major} for database in found.databases],
+    }
+
+
+def _up(given: argparse.Namespace, path: Path, folder: Path) -> int:
+    from localrender import background  # noqa: PLC0415
+
+    options = _options(given, path, folder)
+    _checked(given, path)
+    return _show(given, background.up(options, folder), folder)
+
+
+def _serve(given: argparse.Namespace, path: Path, folder: Path) -> int:
+    from localrender import background  # noqa: PLC0415
+    from localrender.server import serve  # noqa: PLC0415
+
+    options = _options(given, path, folder)
+    _checked(given, path)
+    if not is_running(folder):
+        background.examine(options, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    serve(options)
+    return 0
+
+
+def _show(given: argparse.Namespace, status: dict[str, Any], folder: Path) -> int:
+    if given.json:
+        print(json.dumps(status))
+        return 0
+    print(
+        f"local Render  {status['api_url']}  (owner {status['owner_id']}, key in {folder / 'endpoint.json'})"
+    )
+    for name, service in status["services"].items():
+        commit = service["live_commit"]
+        print(
+            f"  {name:<16} {status['urls'].get(name, '-'):<28} {commit[:7] if commit else 'not deployed yet'}"
+        )
+    for name, database in status["databases"].items():
+        print(f"  {name:<16} Postgres {database['version']}")
+    for variable in status["unset"]:
+        print(f"  no value yet     {variable}")
+    print("stop it       python -m localrender down")
+    return 0
+
+
+def _status(given: argparse.Namespace, _: Path, folder: Path) -> int:
+    endpoint = read_endpoint(folder) if is_running(folder) else None
+    if endpoint is None:
+        print(json.dumps({"running": False}) if given.json else f"nothing runs for {folder}")
+        return 0
+    return _show(given, ask(endpoint, "GET", "/local/status") | {"running": True}, folder)
+
+
+def _down(given: argparse.Namespace, _: Path, folder: Path) -> int:
+    from localrender import background  # noqa: PLC0415
+
+    stopped = background.down(folder)
+    print(
+        json.dumps({"stopped": stopped})
+        if given.json
+        else "stopped"
+        if stopped
+        else f"nothing runs for {folder}"
+    )
+    return 0
+
+
+def _reset(given: argparse.Namespace, _: Path, folder: Path) -> int:
+    from localrender import background  # noqa: PLC0415
+
+    background.reset(folder)
+    print(json.dumps({"reset": True}) if given.json else f"deleted {folder}")
+    return 0
+
+
+def _check(given: argparse.Namespace, path: Path, _: Path) -> int:
+    found = _checked(given, path)
+    if given.json:
+        print(json.dumps(found))
+    else:
+        names = [one["name"] for one in (*found["services"], *found["databases"])]
+        print(f"{path.name} is valid: {', '.join(names)}")
+    return 0
+
+
+def _logs(given: argparse.Namespace, _: Path, folder: Path) -> int:
+    endpoint = read_endpoint(folder) if is_running(folder) else None
+    if endpoint is None:
+        raise bad_input("not_running", f"nothing runs for {folder}", "python -m localrender up")
+    services = ask(endpoint, "GET", "/local/status")["services"]
+    if given.service and given.service not in services:
+        raise bad_input(
+            "unknown_service", f"there is no service {given.service}", f"one of: {', '.join(services)}"
+        )
+    chosen = [one["id"] for name, one in services.items() if given.service in (None, name)]
+    query = f"ownerId={endpoint['owner_id']}&resource={','.join(chosen)}&startTime=0&limit={min(given.lines, 100)}"
+    found = ask(endpoint, "GET", f"/v1/logs?{query}{f'&type={given.type}' if given.type else ''}")["logs"]
+    for line in reversed(found):
+        print(json.dumps(line) if given.json else f"{line['timestamp']} {line['message']}")
+    return 0
+
+
+_VERBS = {
+    "up": _up,
+    "serve": _serve,
+    "down": _down,
+    "status": _status,
+    "logs": _logs,
+    "check": _check,
+    "reset": _reset,
+}

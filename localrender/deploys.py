@@ -1,0 +1,305 @@
+"""A deploy from trigger to end: build, pre-deploy, start, switch; one at a time for each service.
+
+The overlap policy is Wait (docs page `deploys`): only the newest waiting deploy runs. The old version keeps serving
+whatever happens before the switch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from localrender import environment, processes, runtimes, source
+from localrender.errors import ApiError
+from localrender.fleet import StartFailed, exit_reason
+from localrender.model import ENDED, Deploy, new_id, now
+
+if TYPE_CHECKING:
+    from localrender.fleet import Fleet
+    from localrender.logs import Logs
+    from localrender.model import Commit, Service
+    from localrender.state import State
+
+_BUILD_TIMEOUT, _PRE_DEPLOY_TIMEOUT, _ARTIFACTS_KEPT = 120 * 60, 30 * 60, 10
+_CODES = {"succeeded": 2, "failed": 3, "canceled": 4}
+_log = logging.getLogger(__name__)
+
+
+class _Failed(Exception):  # noqa: N818 - an outcome, not a bug
+    def __init__(self, status: str, message: str, reason: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+class Deploys:
+    """The deploys of all services."""
+
+    def __init__(self, state: State, logs: Logs, fleet: Fleet, repository: str) -> None:
+        self.state = state
+        self.logs = logs
+        self.fleet = fleet
+        self.repository = repository
+        self.running: dict[str, tuple[str, asyncio.Task[None]]] = {}
+        self.waiting: dict[str, str] = {}
+
+    def trigger(self, service: Service, commit: Commit, trigger: str, **more: Any) -> Deploy:
+        """Make a deploy and start it, or queue it behind the one that runs."""
+        target = more.get("rollback_of")
+        deploy = Deploy(
+            id=new_id("dep"), service_id=service.id, status="queued", trigger=trigger, commit=commit,
+            created_at=now(), updated_at=now(), **more,
+        )  # fmt: skip
+        if service.id in self.running:
+            self.state.save_deploy(deploy)
+            if (superseded := self.waiting.get(service.id)) and (older := self.state.deploy(superseded)):
+                self._end(older, "canceled", {"newDeploy": {"id": deploy.id}})
+            self.waiting[service.id] = deploy.id
+            return deploy
+        self._begin(deploy, "update_in_progress" if target else "build_in_progress")
+        return deploy
+
+    def _begin(self, deploy: Deploy, status: str) -> None:
+        deploy.status, deploy.started_at = status, now()
+        self.state.save_deploy(deploy)
+        first = len(self.state.deploys(deploy.service_id)) == 1
+        details: dict[str, Any] = {"deployId": deploy.id, "trigger": _trigger(deploy, first=first)}
+        self.state.record(deploy.service_id, "deploy_started", details)
+        task = asyncio.create_task(self._run(deploy))
+        self.running[deploy.service_id] = (deploy.id, task)
+
+    async def _run(self, deploy: Deploy) -> None:
+        going: asyncio.Task[None] | None = None
+        service = self.state.service(deploy.service_id)
+        try:
+            if service is None:
+                raise ApiError(404, f"not found: {deploy.service_id}")
+            if deploy.rollback_of is None:
+                await self._build(service, deploy)
+                await self._pre_deploy(service, deploy)
+            self._status(deploy, "update_in_progress")
+            instances = await self.fleet.launch(service, deploy)
+            going = asyncio.create_task(self._go_live(service, deploy, instances))
+            await asyncio.shield(going)
+        except asyncio.CancelledError:
+            if going is not None:
+                await going
+            else:
+                self._end(deploy, "canceled", {})
+        except _Failed as failure:
+            self._say(deploy, str(failure))
+            self._end(deploy, failure.status, failure.reason)
+        except StartFailed as failure:
+            self._say(deploy, str(failure))
+            self._end(deploy, "update_failed", {"failure": failure.reason})
+        except Exception as error:
+            _log.exception("deploy %s", deploy.id)
+            self._say(deploy, f"the local Render failed: {error}")
+            self._end(deploy, "build_failed" if deploy.status == "build_in_progress" else "update_failed", {})
+        finally:
+            self._next(deploy.service_id)
+
+    def _say(self, deploy: Deploy, line: str) -> None:
+        self.logs.add(deploy.service_id, "build", f"==> {line}")
+
+    def _status(self, deploy: Deploy, status: str) -> None:
+        deploy.status = status
+        self.state.save_deploy(deploy)
+
+    async def _build(self, service: Service, deploy: Deploy) -> None:
+        previous = next(
+            (one for one in reversed(self.state.deploys(service.id)) if one.succeeded and one.artifact), None
+        )
+        deploy.artifact, deploy.snapshot = new_id("bld"), environment.snapshot(service)
+        self.state.save_deploy(deploy)
+        build = {"buildId": deploy.artifact}
+        self.state.record(
+            service.id, "build_started", build | {"trigger": _trigger(deploy, first=previous is None)}
+        )
+        began, outcome, reason = time.monotonic(), "failed", dict[str, Any]()
+        try:
+            await self._make_artifact(service, deploy, previous)
+            outcome = "succeeded"
+        except asyncio.CancelledError:
+            outcome = "canceled"
+            raise
+        except _Failed as failure:
+            reason = failure.reason
+            failure.reason = reason | {"buildFailed": {"id": deploy.artifact}}
+            raise
+        finally:
+            ended = {"buildStatus": outcome, "status": _CODES[outcome], "reason": reason}
+            self.state.record(service.id, "build_ended", build | ended)
+            self._say(deploy, f"build {outcome} after {time.monotonic() - began:.1f} s")
+
+    async def _make_artifact(self, service: Service, deploy: Deploy, previous: Deploy | None) -> None:
+        folder, spec = self.fleet.artifact(deploy), service.spec
+        folder.mkdir(parents=True)
+        self._say(deploy, f"checking out {deploy.commit.id} of {spec.name}")
+        problem = await source.checkout(self.repository, deploy.commit.id, folder / "src", spec.root_dir)
+        if problem:
+            raise _Failed("build_failed", problem, {"failure": {"evicted": False, "nonZeroExit": 1}})
+        cache = self.fleet.artifact(previous) if previous and not deploy.clear_cache else None
+        spare = self.state.folder / "cache" / "python"
+        await runtimes.prepare(spec.runtime, folder, spec.root_dir, cache, spare)
+        if spec.build_command:
+            self._say(deploy, f"running build command: {spec.build_command}")
+            await self._command(service, deploy, spec.build_command, _BUILD_TIMEOUT, "build_failed")
+        if spec.kind == "static":
+            await asyncio.to_thread(shutil.rmtree, folder / "src" / ".git", ignore_errors=True)
+
+    async def _command(
+        self, service: Service, deploy: Deploy, command: str, limit: float, failed: str
+    ) -> None:
+        folder, instance = self.fleet.artifact(deploy), f"{service.id}-build"
+        port = None if failed == "build_failed" else 10_000
+        variables = environment.of_process(service, deploy, folder, self.state, port=port, instance=instance)
+        running = await processes.start(
+            command,
+            folder / "src" / service.spec.root_dir,
+            variables,
+            lambda line: self.logs.add(service.id, "build", line),
+            self.state,
+            "app",
+        )
+        try:
+            code = await asyncio.wait_for(running.wait(), limit)
+        except TimeoutError:
+            running.signal(signal.SIGKILL)
+            await running.wait()
+            reason = {"evicted": False, "timedOutSeconds": int(limit), "timedOutReason": command}
+            raise _Failed(failed, f"timed out after {limit:g} s", {"failure": reason}) from None
+        except asyncio.CancelledError:
+            running.signal(signal.SIGKILL)
+            await running.wait()
+            raise
+        if code:
+            raise _Failed(failed, f"exited with code {code}", {"failure": exit_reason(code)})
+
+    async def _pre_deploy(self, service: Service, deploy: Deploy) -> None:
+        if not service.spec.pre_deploy_command or service.spec.kind == "cron":
+            return
+        self._status(deploy, "pre_deploy_in_progress")
+        details = {"deployId": deploy.id, "deployCommandExecutionId": new_id("dce")}
+        self.state.record(service.id, "pre_deploy_started", details)
+        self._say(deploy, f"running pre-deploy command: {service.spec.pre_deploy_command}")
+        outcome, reason = "failed", dict[str, Any]()
+        try:
+            await self._command(
+                service, deploy, service.spec.pre_deploy_command, _PRE_DEPLOY_TIMEOUT, "pre_deploy_failed"
+            )
+            outcome = "succeeded"
+        except asyncio.CancelledError:
+            outcome = "canceled"
+            raise
+        except _Failed as failure:
+            reason = failure.reason
+            raise
+        finally:
+            ended = {"preDeployStatus": outcome, "status": _CODES[outcome], "reason": reason}
+            self.state.record(service.id, "pre_deploy_ended", details | ended)
+
+    async def _go_live(self, service: Service, deploy: Deploy, instances: list[Any]) -> None:
+        await self.fleet.switch(self.state.service(service.id) or service, deploy, instances)
+        old = self.state.live(service.id)
+        if old is not None and old.id != deploy.id:
+            self._status(old, "deactivated")
+        deploy.succeeded = True
+        self._say(deploy, "your service is live")
+        self._end(deploy, "live", {})
+        await asyncio.to_thread(self._prune, service.id)
+
+    def _prune(self, service_id: str) -> None:
+        """Keep the artifacts of the last ten successful deploys, and the one that is live."""
+        deploys = self.state.deploys(service_id)
+        good = dict.fromkeys(one.artifact for one in reversed(deploys) if one.succeeded and one.artifact)
+        kept: set[str | None] = {*list(good)[:_ARTIFACTS_KEPT]}
+        kept |= {one.artifact for one in deploys if one.status not in ENDED or one.status == "live"}
+        for folder in (self.state.folder / "artifacts" / service_id).iterdir():
+            if folder.name not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _end(self, deploy: Deploy, status: str, reason: dict[str, Any]) -> None:
+        deploy.finished_at = now()
+        self._status(deploy, status)
+        outcome = {"live": "succeeded", "canceled": "canceled"}.get(status, "failed")
+        if outcome != "succeeded" and deploy.artifact and deploy.rollback_of is None:
+            shutil.rmtree(self.fleet.artifact(deploy), ignore_errors=True)
+        details = {
+            "deployId": deploy.id,
+            "deployStatus": outcome,
+            "status": _CODES[outcome],
+            "reason": reason,
+        }
+        self.state.record(deploy.service_id, "deploy_ended", details)
+
+    def _next(self, service_id: str) -> None:
+        self.running.pop(service_id, None)
+        waiting = self.waiting.pop(service_id, None)
+        deploy = self.state.deploy(waiting) if waiting else None
+        if deploy is not None:
+            self._begin(deploy, "update_in_progress" if deploy.rollback_of else "build_in_progress")
+
+    async def cancel(self, deploy: Deploy) -> Deploy:
+        """Cancel a deploy that has not ended.
+
+        Raises:
+            ApiError: 400, it has ended.
+        """
+        if self.waiting.get(deploy.service_id) == deploy.id:
+            del self.waiting[deploy.service_id]
+            self._end(deploy, "canceled", {})
+            return deploy
+        identifier, task = self.running.get(deploy.service_id, ("", None))
+        if identifier == deploy.id and task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        ended = self.state.deploy(deploy.id) or deploy
+        if ended.status != "canceled" or identifier != deploy.id:
+            raise ApiError(400, f"deploy {deploy.id} cannot be canceled: it is {ended.status}")
+        return ended
+
+    def roll_back(self, service: Service, target: Deploy) -> Deploy:
+        """A new deploy from the artifact and the settings of an earlier one; nothing is built.
+
+        Raises:
+            ApiError: 400, that deploy never succeeded or its artifact is gone.
+        """
+        if not target.succeeded or target.artifact is None:
+            raise ApiError(400, f"cannot roll back to {target.id}: it never succeeded ({target.status})")
+        if not self.fleet.artifact(target).is_dir():
+            raise ApiError(400, f"cannot roll back to {target.id}: its build artifact is no longer kept")
+        more = {"rollback_of": target.id, "artifact": target.artifact, "snapshot": target.snapshot}
+        return self.trigger(service, target.commit, "rollback", **more)
+
+    def abandon(self) -> None:
+        """End the deploys that an earlier server left unfinished: canceled."""
+        for service in self.state.services():
+            for deploy in self.state.deploys(service.id):
+                if deploy.status not in ENDED:
+                    self._end(deploy, "canceled", {})
+
+    async def close(self) -> None:
+        """Cancel everything that runs or waits."""
+        self.waiting.clear()
+        tasks = [task for _, task in self.running.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.abandon()
+
+
+def _trigger(deploy: Deploy, *, first: bool) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "firstBuild": first,
+        "envUpdated": False,
+        "manual": False,
+        "deployedByRender": False,
+        "clearCache": deploy.clear_cache,
+        "rollback": deploy.rollback_of is not None,
+    }
+    return told | ({"rollbackTargetDeployId": deploy.rollback_of} if deploy.rollback_of else {})

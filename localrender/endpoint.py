@@ -1,0 +1,92 @@
+"""The state folder from outside: is a server running, where does it listen, does it do what it is asked."""
+
+from __future__ import annotations
+
+import fcntl
+import http.client
+import json
+import os
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from localrender.errors import LocalRenderError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How a local Render is run."""
+
+    blueprint: str
+    state: str
+    port: int | None = None
+    new_ports: bool = False
+    time_scale: float = 60
+    postgres: str | None = None
+    minimum_free_mb: int = 500
+    enforce_rate_limits: bool = False
+
+
+def write_endpoint(folder: Path, content: dict[str, Any]) -> None:
+    """Write `endpoint.json` at once and readable by its owner only: it holds the key."""
+    fresh = folder / f"endpoint.{secrets.token_hex(4)}"
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    shown = {name: value for name, value in content.items() if name not in ("services", "unset")}
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(shown, file, indent=2)
+    fresh.replace(folder / "endpoint.json")
+
+
+def is_running(folder: Path) -> bool:
+    """Whether a server holds the lock of this state."""
+    try:
+        with (folder / "server.lock").open("r+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def read_endpoint(folder: Path) -> dict[str, Any] | None:
+    """What `endpoint.json` says, or None while there is none."""
+    try:
+        found: dict[str, Any] = json.loads((folder / "endpoint.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def ask(endpoint: dict[str, Any], method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    """Call a control endpoint of the running server.
+
+    Raises:
+        LocalRenderError: It refused, or did not answer.
+    """
+    address = endpoint["api_url"].removeprefix("http://").partition("/")[0]
+    connection = http.client.HTTPConnection(address, timeout=60)
+    headers = {"Authorization": f"Bearer {endpoint['api_key']}", "Content-Type": "application/json"}
+    try:
+        connection.request(method, path, json.dumps(body or {}), headers)
+        response = connection.getresponse()
+        content = json.loads(response.read() or b"{}")
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise LocalRenderError(
+            f"the local Render at {address} does not answer: {error}",
+            remedy="python -m localrender down, then up",
+        ) from error
+    finally:
+        connection.close()
+    if response.status >= 400:  # noqa: PLR2004
+        told = content.get("error") or {"message": content.get("message", f"status {response.status}")}
+        raise LocalRenderError(
+            told["message"],
+            remedy=told.get("remedy", "read server.log in the state folder"),
+            code=told.get("code", "refused"),
+            exit_code=told.get("exit_code", 1),
+        )
+    return content

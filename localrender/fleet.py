@@ -1,0 +1,283 @@
+"""The instances of every service: started, checked, switched to at the edge, watched, drained, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from localrender import environment, health, processes
+from localrender.model import now, random_word
+from localrender.staticsite import Site
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from localrender.edge import Edge
+    from localrender.logs import Logs
+    from localrender.model import Deploy, Service
+    from localrender.processes import Running
+    from localrender.state import State
+    from localrender.staticsite import StaticSites
+
+START_TIMEOUT, DRAIN, UNHEALTHY_AFTER = 15 * 60, 60, 60
+_STARTING_INTERVAL, _RUNNING_INTERVAL, _WORKER_PROOF = 0.1, 1.0, 0.75
+_FAILED_CHECKS, _LONGEST_BACK_OFF = 3, 30.0
+
+
+class StartFailed(Exception):  # noqa: N818 - an outcome, told as an event
+    """New instances did not become healthy; `reason` is the `failure` of the API's events."""
+
+    def __init__(self, message: str, reason: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.reason = {"evicted": False, **reason}
+
+
+def exit_reason(code: int) -> dict[str, Any]:
+    """How the API tells that a process ended by itself."""
+    return {"evicted": False, "nonZeroExit": code} if code else {"evicted": False, "earlyExit": True}
+
+
+class Instance(msgspec.Struct, eq=False):
+    """One process of a deploy, at a port of its own."""
+
+    id: str
+    created_at: str
+    deploy: Deploy
+    port: int
+    running: Running
+    retiring: bool = False
+
+
+class Fleet:
+    """What runs. The edge sends the traffic of a service to its current instances only."""
+
+    def __init__(self, state: State, logs: Logs, edge: Edge, sites: StaticSites, time_scale: float) -> None:
+        self.state = state
+        self.logs = logs
+        self.edge = edge
+        self.sites = sites
+        self.static_port = 0
+        self.time_scale = time_scale
+        self.current: dict[str, list[Instance]] = {}
+        self.ports: set[int] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def artifact(self, deploy: Deploy) -> Path:
+        """The folder of a deploy's artifact."""
+        return self.state.folder / "artifacts" / deploy.service_id / str(deploy.artifact)
+
+    def spawn(self, work: Any) -> None:
+        """Run something beside everything else."""
+        task = asyncio.ensure_future(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def launch(self, service: Service, deploy: Deploy, count: int | None = None) -> list[Instance]:
+        """Start instances of a deploy and wait until all are healthy.
+
+        Raises:
+            StartFailed: One ended, or stayed unhealthy for the start timeout; all are stopped.
+        """
+        kept = deploy.snapshot or environment.snapshot(service)
+        if service.spec.kind == "static":
+            folder = self.artifact(deploy) / "src" / kept.root_dir / kept.publish_path
+            if not folder.is_dir():
+                raise StartFailed(
+                    f"the publish path {kept.publish_path or '.'} does not exist after the build", {}
+                )
+            self.sites.sites[deploy.id] = Site(folder.resolve(), service.id)
+            return []
+        if service.spec.kind == "cron":
+            return []
+        instances: list[Instance] = []
+        try:
+            for _ in range(count or kept.instances):
+                instances.append(await self._start(service, deploy))
+            await asyncio.gather(*(self._until_healthy(service, instance) for instance in instances))
+        except BaseException:
+            for instance in instances:
+                instance.retiring = True
+                self.spawn(self._stop(service, instance))
+            raise
+        return instances
+
+    async def _start(self, service: Service, deploy: Deploy) -> Instance:
+        kept = deploy.snapshot or environment.snapshot(service)
+        name = f"{service.id}-{random_word(5)}"
+        port = processes.free_port(processes.INTERNAL_PORTS, self.ports)
+        self.ports.add(port)
+        artifact = self.artifact(deploy)
+        variables = environment.of_process(service, deploy, artifact, self.state, port=port, instance=name)
+        running = await processes.start(
+            kept.start_command,
+            artifact / "src" / kept.root_dir,
+            variables,
+            lambda line: self.logs.add(service.id, "app", line, name),
+            self.state,
+            "app",
+        )
+        return Instance(name, now(), deploy, port, running)
+
+    async def _until_healthy(self, service: Service, instance: Instance) -> None:
+        patience = START_TIMEOUT / self.time_scale
+        began = time.monotonic()
+        while True:
+            spent = time.monotonic() - began
+            if instance.running.ended:
+                code = await instance.running.wait()
+                raise StartFailed(
+                    f"the new instance exited with code {code} after {spent:.1f} s", exit_reason(code)
+                )
+            if service.spec.kind == "worker":
+                problem = "" if spent > _WORKER_PROOF else "starting"
+            else:
+                problem = await self._check(service, instance)
+            if not problem:
+                if not instance.running.ended:
+                    return
+                continue
+            if spent > patience:
+                raise StartFailed(
+                    f"the new instance did not become healthy within {patience:g} s: {problem}",
+                    {
+                        "unhealthy": problem,
+                        "timedOutSeconds": round(patience),
+                        "timedOutReason": "health check",
+                    },
+                )
+            await asyncio.sleep(_STARTING_INTERVAL)
+
+    async def _check(self, service: Service, instance: Instance) -> str:
+        kept = instance.deploy.snapshot or environment.snapshot(service)
+        path = kept.health_check_path if service.spec.kind == "web" else ""
+        return await health.check(instance.port, path, f"127.0.0.1:{service.port}")
+
+    async def switch(self, service: Service, deploy: Deploy, instances: list[Instance]) -> None:
+        """Send the traffic to these instances; the old ones go on for the drain time, then get SIGTERM."""
+        old = self.current.get(service.id, [])
+        self.current[service.id] = instances
+        await self._point(service, deploy)
+        for instance in instances:
+            self.spawn(self._watch(service.id, instance))
+        for instance in old:
+            instance.retiring = True
+            self.spawn(self._retire(service, instance))
+
+    async def _point(self, service: Service, deploy: Deploy) -> None:
+        if service.spec.kind == "static":
+            await self.edge.point(service, [f"127.0.0.1:{self.static_port}"], f"/{deploy.id}")
+        else:
+            upstreams = [f"127.0.0.1:{instance.port}" for instance in self.current.get(service.id, [])]
+            await self.edge.point(service, upstreams)
+
+    async def _retire(self, service: Service, instance: Instance) -> None:
+        await asyncio.sleep(max(DRAIN / self.time_scale, 0.2))
+        await self._stop(service, instance)
+
+    async def _stop(self, service: Service, instance: Instance) -> None:
+        await instance.running.stop(service.spec.shutdown_seconds)
+        self.ports.discard(instance.port)
+
+    async def _watch(self, service_id: str, instance: Instance) -> None:
+        """Follow a live instance: restart it when it ends or stays unhealthy, with growing pauses."""
+        failing_since, failures, delay = 0.0, 0, 0.5
+        while not instance.retiring:
+            service = self.state.service(service_id)
+            if service is None:
+                return
+            problem = ""
+            if instance.running.ended:
+                reason = exit_reason(await instance.running.wait())
+            else:
+                problem = "" if service.spec.kind == "worker" else await self._check(service, instance)
+                failures = failures + 1 if problem else 0
+                failing_since = (failing_since or time.monotonic()) if problem else 0.0
+                lasted = time.monotonic() - failing_since if failing_since else 0.0
+                if failures < _FAILED_CHECKS or lasted < UNHEALTHY_AFTER / self.time_scale:
+                    if not instance.running.ended:
+                        await asyncio.sleep(_RUNNING_INTERVAL)
+                    continue
+                reason = {"evicted": False, "unhealthy": problem}
+            if instance.retiring:
+                return
+            self.state.record(service_id, "server_failed", {"instanceID": instance.id, "reason": reason})
+            await self._stop(service, instance)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, _LONGEST_BACK_OFF)
+            if await self._replace(service, instance):
+                return
+
+    async def _replace(self, service: Service, old: Instance) -> bool:
+        """One attempt to put a new instance in the place of one that failed."""
+        if old.retiring:
+            return True
+        try:
+            (fresh,) = await self.launch(service, old.deploy, 1)
+        except StartFailed as failure:
+            self.logs.add(service.id, "app", f"restart failed: {failure}", old.id)
+            return False
+        current = self.current.get(service.id, [])
+        if old.retiring or old not in current:
+            await self._stop(service, fresh)
+            return True
+        current[current.index(old)] = fresh
+        await self._point(service, old.deploy)
+        self.state.record(service.id, "server_available")
+        self.spawn(self._watch(service.id, fresh))
+        return True
+
+    async def restore(self, service: Service) -> None:
+        """Start again what was live when the server ended; one that fails is tried again and again."""
+        deploy = self.state.live(service.id)
+        if deploy is None or service.suspended:
+            await self.edge.point(service, [])
+            return
+        try:
+            await self.switch(service, deploy, await self.launch(service, deploy))
+        except StartFailed as failure:
+            self.logs.add(service.id, "app", f"restart failed: {failure}")
+            self.state.record(service.id, "server_failed", {"reason": failure.reason})
+            await self.edge.point(service, [])
+            self.spawn(self._restore_later(service.id))
+
+    async def _restore_later(self, service_id: str) -> None:
+        await asyncio.sleep(_LONGEST_BACK_OFF / 3)
+        service = self.state.service(service_id)
+        if service is not None and not self.current.get(service_id):
+            await self.restore(service)
+
+    async def restart(self, service: Service, deploy: Deploy) -> None:
+        """Replace the instances by new ones of the same deploy, without a gap."""
+        try:
+            await self.switch(service, deploy, await self.launch(service, deploy))
+        except StartFailed as failure:
+            self.logs.add(service.id, "app", f"restart failed: {failure}")
+            self.state.record(service.id, "server_failed", {"reason": failure.reason})
+            return
+        self.state.record(service.id, "server_restarted", {"triggeredByUser": "local"})
+
+    async def suspend(self, service: Service) -> None:
+        """Stop the instances; the edge answers 503."""
+        old = self.current.pop(service.id, [])
+        for instance in old:
+            instance.retiring = True
+        await self.edge.point(service, [])
+        for instance in old:
+            self.spawn(self._stop(service, instance))
+
+    async def close(self) -> None:
+        """Stop everything: SIGTERM, then SIGKILL after each service's own delay."""
+        for task in list(self.tasks):
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        services = {service.id: service for service in self.state.services()}
+        instances = [(services[name], one) for name, many in self.current.items() for one in many]
+        self.current.clear()
+        await asyncio.gather(*(self._stop(service, instance) for service, instance in instances))
+        for process, kind in self.state.processes():
+            if kind == "app":
+                process.send_signal(signal.SIGKILL)

@@ -1,0 +1,62 @@
+"""One HTTP GET on a loopback port, as small as a health check is."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+
+import msgspec
+
+_HEAD = 64 * 1024
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A status and a body."""
+
+    status: int
+    body: bytes
+
+
+async def get(port: int, path: str, *, host: str, patience: float) -> Answer:
+    """Ask once.
+
+    Raises:
+        OSError: No HTTP answer in time (a `TimeoutError` is one, too).
+    """
+    async with asyncio.timeout(patience):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=_HEAD)
+        try:
+            lines = (f"GET {path} HTTP/1.1", f"Host: {host}", "User-Agent: Render/1.0", "Connection: close")
+            writer.write("\r\n".join((*lines, "", "")).encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = next(
+                (line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), b""
+            )
+            count = length.partition(b":")[2].strip()
+            body = await (reader.readexactly(int(count)) if count.isdigit() else reader.read(_HEAD))
+            return Answer(int(head.split(b" ", 2)[1]), body)
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, IndexError) as error:
+            raise ConnectionError(f"no HTTP answer: {error}") from error
+        finally:
+            writer.close()
+
+
+async def check(port: int, path: str, host: str, patience: float = 5) -> str:
+    """Check an instance as Render does: 2xx or 3xx within five seconds, or, without a path, an open port.
+
+    Returns:
+        What is wrong; empty when healthy.
+    """
+    try:
+        if not path:
+            async with asyncio.timeout(patience):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            return ""
+        answer = await get(port, path, host=host, patience=patience)
+    except TimeoutError:
+        return f"no answer within {patience:g} s"
+    except OSError as error:
+        return f"nothing answers on port {port}: {error.strerror or error}"
+    healthy = HTTPStatus.OK <= answer.status < HTTPStatus.BAD_REQUEST
+    return "" if healthy else f"GET {path} answered {answer.status}"

@@ -1,0 +1,116 @@
+"""Log lines: written in batches, asked for as Render's `/logs` does (time pages, direction, filters)."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from localrender.state import State
+
+_KEPT = 20_000
+_ERROR = re.compile(r"\b(?:error|critical|fatal|traceback|exception)\b", re.IGNORECASE)
+_WARNING = re.compile(r"\bwarn(?:ing)?\b", re.IGNORECASE)
+_COLUMNS = "moment, resource, instance, type, level, message"
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of a build or of an instance; the moment is in microseconds and never occurs twice."""
+
+    moment: int
+    resource: str
+    instance: str
+    type: str
+    level: str
+    message: str
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """What `/logs` asks for; an empty filter lets everything through."""
+
+    resources: Sequence[str]
+    start: int
+    end: int
+    forward: bool = False
+    limit: int = 20
+    types: Sequence[str] = ()
+    instances: Sequence[str] = ()
+    levels: Sequence[str] = ()
+    texts: Sequence[str] = ()
+
+
+class Logs:
+    """The log of everything that runs here."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.waiting: list[Line] = []
+        self.last = self.state.sql.execute("select coalesce(max(moment), 0) from log").fetchone()[0]
+        self.written = 0
+
+    def add(self, resource: str, kind: str, message: str, instance: str = "") -> None:
+        """Take a line; it is stored by the next flush."""
+        self.last = max(self.last + 1, time.time_ns() // 1000)
+        level = "error" if _ERROR.search(message) else "warning" if _WARNING.search(message) else "info"
+        self.waiting.append(Line(self.last, resource, instance, kind, level, message))
+
+    def flush(self) -> None:
+        """Store what has come in; now and then drop the oldest lines."""
+        lines, self.waiting = self.waiting, []
+        if not lines:
+            return
+        rows = [msgspec.structs.astuple(line) for line in lines]
+        self.state.sql.execute("begin")
+        self.state.sql.executemany(f"insert into log ({_COLUMNS}) values (?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
+        self.state.sql.execute("commit")
+        self.written += len(rows)
+        if self.written > _KEPT // 10:
+            self.written = 0
+            self.state.sql.execute(
+                "delete from log where moment <= (select moment from log order by moment desc limit 1 offset ?)",
+                (_KEPT,),
+            )
+
+    def find(self, query: Query) -> tuple[list[Line], bool]:
+        """The lines of one page, in the order asked for, and whether more follow."""
+        self.flush()
+        found: list[Line] = []
+        for line in self._rows(query):
+            if len(found) == query.limit:
+                return found, True
+            found.append(line)
+        return found, False
+
+    def _rows(self, query: Query) -> Iterator[Line]:
+        marks = ", ".join("?" * len(query.resources))
+        order = "asc" if query.forward else "desc"
+        question = f"select {_COLUMNS} from log where resource in ({marks}) and moment >= ? and moment < ?"  # noqa: S608
+        rows = self.state.sql.execute(
+            f"{question} order by moment {order}", (*query.resources, query.start, query.end)
+        )
+        filters = [
+            ("type", [_pattern(word) for word in query.types]),
+            ("instance", [_pattern(word) for word in query.instances]),
+            ("level", [_pattern(word) for word in query.levels]),
+        ]
+        texts = [_pattern(word) for word in query.texts]
+        for row in rows:
+            line = Line(*row)
+            named = all(
+                not wanted or any(pattern.fullmatch(getattr(line, name)) for pattern in wanted)
+                for name, wanted in filters
+            )
+            if named and (not texts or any(pattern.search(line.message) for pattern in texts)):
+                yield line
+
+
+def _pattern(word: str) -> re.Pattern[str]:
+    """A filter of Render: `/regex/`, or text in which `*` stands for anything."""
+    if len(word) > 1 and word.startswith("/") and word.endswith("/"):
+        return re.compile(word[1:-1])
+    return re.compile(".*".join(re.escape(part) for part in word.split("*")), re.IGNORECASE)

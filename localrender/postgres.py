@@ -1,0 +1,100 @@
+"""Databases: a role and a database for each, on clusters of ours or on a server the user names."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+import psycopg
+from psycopg import sql
+
+from localrender.cluster import Cluster
+from localrender.errors import bad_input
+from localrender.model import Database, DatabaseSpec, new_id, now, random_word
+
+if TYPE_CHECKING:
+    from localrender.state import State
+
+
+class Postgres:
+    """All databases of a state.
+
+    Args:
+        state: Where they are remembered.
+        server: A superuser's URL of a server to use instead of clusters of ours.
+    """
+
+    def __init__(self, state: State, server: str | None) -> None:
+        self.state = state
+        self.server = server
+        self.clusters: dict[str, Cluster] = {}
+
+    async def provide(self, specs: list[DatabaseSpec]) -> None:
+        """Make the databases that are missing, and start what those that exist need."""
+        known = {database.spec.name: database for database in self.state.databases()}
+        fresh = [spec for spec in specs if spec.name not in known]
+        majors = {spec.major for spec in fresh} | {database.spec.major for database in known.values()}
+        for major in sorted(majors if not self.server else ()):
+            if major not in self.clusters:
+                cluster = Cluster(self.state, major)
+                await asyncio.to_thread(cluster.start)
+                self.clusters[major] = cluster
+        for database in known.values():
+            if not self.server:
+                database.port = self.clusters[database.spec.major].port
+                self.state.save_database(database)
+        for spec in fresh:
+            moment = now()
+            database = Database(
+                id=new_id("dpg", "-a"),
+                spec=spec,
+                password=random_word(32),
+                created_at=moment,
+                updated_at=moment,
+            )
+            url = self.server or self.clusters[spec.major].superuser_url
+            self.state.save_database(await asyncio.to_thread(_create, url, database, ours=not self.server))
+
+    async def stop(self) -> None:
+        """Stop the clusters of ours."""
+        for cluster in self.clusters.values():
+            await asyncio.to_thread(cluster.stop)
+        self.clusters.clear()
+
+
+def _create(url: str, database: Database, *, ours: bool) -> Database:
+    """Make the role and the database; the password reaches the server as a SCRAM verifier only."""
+    spec = database.spec
+    role, name = sql.Identifier(spec.user), sql.Identifier(spec.database)
+    try:
+        connection = psycopg.connect(url, autocommit=True, connect_timeout=10)
+    except psycopg.OperationalError as error:
+        raise bad_input(
+            "postgres_unreachable", f"no connection to the Postgres server: {error}", "correct --postgres"
+        ) from error
+    with connection:
+        taken = connection.execute("select 1 from pg_roles where rolname = %s", (spec.user,)).fetchone()
+        if taken and not ours:
+            raise bad_input(
+                "postgres_role_taken",
+                f"the server already has the role {spec.user}",
+                f"give the database {spec.name} another `user` in the Blueprint",
+            )
+        verifier = connection.pgconn.encrypt_password(
+            database.password.encode(), spec.user.encode(), b"scram-sha-256"
+        ).decode()
+        verb = sql.SQL("alter" if taken else "create")
+        connection.execute(
+            sql.SQL("{} role {} login createdb password {}").format(verb, role, sql.Literal(verifier))
+        )
+        if not connection.execute(
+            "select 1 from pg_database where datname = %s", (spec.database,)
+        ).fetchone():
+            connection.execute(sql.SQL("grant {} to current_user").format(role))
+            connection.execute(sql.SQL("create database {} owner {}").format(name, role))
+        connection.execute(sql.SQL("revoke connect on database {} from public").format(name))
+        database.host, database.port = connection.info.host, connection.info.port
+        major = str(connection.info.server_version // 10_000)
+        database.spec = msgspec.structs.replace(spec, major=major)
+    return database

@@ -1,0 +1,182 @@
+"""Commands in process groups of their own: started, read line by line, stopped, and found again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+from contextlib import suppress
+from random import SystemRandom
+from typing import TYPE_CHECKING
+
+import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from localrender.state import State
+
+_ALLOWED = {
+    *("PATH", "HOME", "LANG", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+    "NODE_EXTRA_CA_CERTS",
+}
+_ALLOWED_PREFIXES = ("LC_", "PIP_", "UV_", "npm_config_", "NPM_CONFIG_")
+_LONGEST_LINE = 64 * 1024
+PUBLIC_PORTS, INTERNAL_PORTS = range(20_000, 30_000), range(12_000, 20_000)
+
+
+def inherited(environment: Mapping[str, str]) -> dict[str, str]:
+    """The part of the caller's environment that a build may see: where things are, never a secret of the caller."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name in _ALLOWED or name.startswith(_ALLOWED_PREFIXES) or name.lower().endswith("_proxy")
+    }
+
+
+def is_free(port: int) -> bool:
+    """Whether nothing listens on this loopback port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(among: range, taken: Iterable[int] = ()) -> int:
+    """A port on which nothing listens, below the range that outgoing connections use."""
+    refused, choose = set(taken), SystemRandom()
+    for _ in range(1000):
+        port = choose.choice(among)
+        if port not in refused and is_free(port):
+            return port
+    raise OSError(f"no free port from {among.start} to {among.stop}")
+
+
+class Running:
+    """A command that runs: its own session, its output read line by line."""
+
+    def __init__(self, process: asyncio.subprocess.Process, state: State) -> None:
+        self.process = process
+        self.pid = process.pid
+        self.state = state
+        self.drained = asyncio.Event()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the command itself has ended."""
+        return self.process.returncode is not None
+
+    async def wait(self) -> int:
+        """Wait for the end; its code as a shell tells it (128 + signal)."""
+        code = await self.process.wait()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.drained.wait(), 0.5)
+        self.signal(signal.SIGKILL)
+        self.state.forget(self.pid)
+        return 128 - code if code < 0 else code
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the whole group; a group that has ended is fine."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    async def stop(self, patience: float) -> int:
+        """SIGTERM, then SIGKILL after this many seconds."""
+        self.signal(signal.SIGTERM)
+        with suppress(TimeoutError):
+            return await asyncio.wait_for(asyncio.shield(self.wait()), patience)
+        self.signal(signal.SIGKILL)
+        return await self.wait()
+
+
+async def start(
+    command: str,
+    folder: Path,
+    environment: Mapping[str, str],
+    take: Callable[[str], None],
+    state: State,
+    kind: str,
+) -> Running:
+    """Run a command line as Render does, with a shell.
+
+    Args:
+        command: For `bash -c` (`sh` where there is no bash).
+        folder: Where it runs.
+        environment: All it sees.
+        take: Gets each line of its output.
+        state: Remembers the process.
+        kind: What the process is, for whoever finds it later.
+    """
+    shell = shutil.which("bash") or "/bin/sh"
+    reading, writing = os.pipe()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(shell, "-c", command),
+            cwd=folder,
+            env=dict(environment),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=writing,
+            stderr=writing,
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+    running = Running(process, state)
+    state.remember(process.pid, kind)
+    _read(reading, take, running.drained)
+    return running
+
+
+def _read(descriptor: int, take: Callable[[str], None], drained: asyncio.Event) -> None:
+    os.set_blocking(descriptor, False)
+    loop = asyncio.get_running_loop()
+    rest = b""
+
+    def ready() -> None:
+        nonlocal rest
+        try:
+            chunk = os.read(descriptor, _LONGEST_LINE)
+        except BlockingIOError:
+            return
+        *lines, rest = (rest + chunk).split(b"\n")
+        if rest and (not chunk or len(rest) > _LONGEST_LINE):
+            lines, rest = [*lines, rest], b""
+        for line in lines:
+            take(line.decode(errors="replace").rstrip("\r"))
+        if not chunk:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+            drained.set()
+
+    loop.add_reader(descriptor, ready)
+
+
+def end_leftovers(state: State, kinds: Iterable[str], services: Iterable[str]) -> None:
+    """End what an earlier server left: its recorded processes, and members of their groups.
+
+    A member whose leader is gone is proven by `RENDER_SERVICE_ID`, which names a service of this state alone.
+    """
+    chosen, known = set(kinds), set(services)
+    victims = {process for process, kind in state.processes() if kind in chosen}
+    if known and "app" in chosen:
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                if process.pid != os.getpid() and process.environ().get("RENDER_SERVICE_ID") in known:
+                    victims.add(process)
+    for number in ("terminate", "kill"):
+        for process in victims:
+            with suppress(psutil.NoSuchProcess):
+                getattr(process, number)()
+        _, alive = psutil.wait_procs(victims, timeout=5)
+        victims = set(alive)
+        if not victims:
+            return

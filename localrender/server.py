@@ -1,0 +1,241 @@
+"""The running local Render: puts the parts together, keeps them running, takes them down."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
+import uvicorn
+
+from localrender import api, blueprint, processes, sync
+from localrender.deploys import Deploys
+from localrender.edge import Edge
+from localrender.endpoint import Options, write_endpoint
+from localrender.errors import PORT_IN_USE, LocalRenderError, bad_input
+from localrender.fleet import Fleet
+from localrender.logs import Logs
+from localrender.model import PUBLIC, now
+from localrender.postgres import Postgres
+from localrender.state import State
+from localrender.staticsite import StaticSites
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.types import ASGIApp
+
+
+class _Web(uvicorn.Server):
+    """uvicorn without its signal handlers: signals are ours."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class LocalRender:
+    """One state folder, one server.
+
+    Args:
+        options: From the command line.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.folder = Path(options.state)
+        self.stopping = asyncio.Event()
+        self.began = now()
+        self.lock = _locked(self.folder)
+        self.state = State(self.folder)
+        self.api_key, self.owner_id = self.state.identity()
+        self.owner = {"id": self.owner_id, "name": "local", "email": "local@localhost", "type": "team"}
+        self.logs = Logs(self.state)
+        self.sites = StaticSites(self.state)
+        self.edge = Edge(self.state)
+        self.fleet = Fleet(self.state, self.logs, self.edge, self.sites, options.time_scale)
+        self.repository = ""
+        self.deploys = Deploys(self.state, self.logs, self.fleet, self.repository)
+        self.postgres = Postgres(
+            self.state, options.postgres or self.state.setting("postgres_server") or None
+        )
+        self.unset: list[str] = []
+        self.syncing = asyncio.Lock()
+        self.web: list[_Web] = []
+        self.port = 0
+        self.ready = False
+        self.requests = (self.folder / "requests.jsonl").open("a", encoding="utf-8")
+
+    @property
+    def dashboard(self) -> str:
+        """The base of `dashboardUrl`."""
+        return f"http://127.0.0.1:{self.port}/local"
+
+    def note_request(self, line: str) -> None:
+        """Add a line to the request log."""
+        self.requests.write(f"{line}\n")
+        self.requests.flush()
+
+    async def run(self) -> None:
+        """Serve until told to stop, or until the state folder is gone."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
+        try:
+            await self._start()
+            while not self.stopping.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.stopping.wait(), 0.5)
+                if not self._owned():
+                    break
+                self.logs.flush()
+                await self.edge.watch()
+        finally:
+            await self._close()
+
+    async def _start(self) -> None:
+        (self.folder / "endpoint.json").unlink(missing_ok=True)
+        services = [service.id for service in self.state.services()]
+        await asyncio.to_thread(processes.end_leftovers, self.state, ("app", "edge"), services)
+        self.deploys.abandon()
+        if self.options.new_ports:
+            for name in ("api_port", "postgres_port_16", "postgres_port_18"):
+                self.state.set(name, "")
+        stored = self.state.setting("api_port")
+        wanted = self.options.port or (int(stored) if stored else processes.free_port(processes.PUBLIC_PORTS))
+        listening = _listen(wanted)
+        self.port = int(self.state.set("api_port", str(wanted)))
+        if self.options.postgres:
+            self.state.set("postgres_server", self.options.postgres)
+        internal = _listen(0)
+        self.fleet.static_port = internal.getsockname()[1]
+        await self._serve(self.sites, internal)
+        await self.sync(Path(self.options.blueprint), new_ports=self.options.new_ports)
+        await asyncio.gather(*(self.fleet.restore(service) for service in self.state.services()))
+        await self._serve(api.build(self), listening)
+        write_endpoint(self.folder, self.status() | {"api_key": self.api_key})
+        self.ready = True
+
+    async def _serve(self, application: ASGIApp, listening: socket.socket) -> None:
+        config = uvicorn.Config(
+            application, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
+        )
+        server = _Web(config)
+        self.web.append(server)
+        self.fleet.spawn(server.serve(sockets=[listening]))
+        while not server.started:
+            await asyncio.sleep(0.005)
+
+    async def sync(self, path: Path, *, new_ports: bool = False) -> None:
+        """Take what the Blueprint says now; nothing is deleted."""
+        async with self.syncing:
+            external = self.postgres.server is not None
+            found = await asyncio.to_thread(blueprint.load, path, any_postgres=external)
+            self.repository = self.deploys.repository = found.repository
+            self.unset = sync.apply(self.state, found.services, new_ports=new_ports)
+            services = self.state.services()
+            await asyncio.gather(self.postgres.provide(found.databases), self.edge.start(services))
+            if self.ready:
+                write_endpoint(self.folder, self.status() | {"api_key": self.api_key})
+
+    def status(self) -> dict[str, Any]:
+        """What `up` and `status` show: addresses, never a secret."""
+        services = self.state.services()
+        live = {service.id: self.state.live(service.id) for service in services}
+        return {
+            "api_url": f"http://127.0.0.1:{self.port}/v1",
+            "owner_id": self.owner_id,
+            "pid": os.getpid(),
+            "started_at": self.began,
+            "time_scale": self.options.time_scale,
+            "urls": {
+                service.spec.name: f"http://127.0.0.1:{service.port}/"
+                for service in services
+                if service.spec.kind in PUBLIC
+            },
+            "databases": {
+                database.spec.name: {"version": database.spec.major} for database in self.state.databases()
+            },
+            "services": {
+                service.spec.name: {
+                    "id": service.id,
+                    "live_commit": found.commit.id if (found := live[service.id]) else None,
+                }
+                for service in services
+            },
+            "unset": self.unset,
+        }
+
+    def _owned(self) -> bool:
+        """Whether the state folder and its endpoint file are still there and name this server."""
+        try:
+            found = json.loads((self.folder / "endpoint.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return bool(found.get("pid") == os.getpid())
+
+    async def _close(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            (self.folder / "endpoint.json").unlink()
+        for server in self.web:
+            server.should_exit = True
+        await self.deploys.close()
+        await self.edge.stop()
+        await self.fleet.close()
+        await self.postgres.stop()
+        self.logs.flush()
+        moved = self.state.setting("postgres_folder")
+        if moved and not self.folder.exists():
+            shutil.rmtree(moved, ignore_errors=True)
+        self.state.close()
+        self.requests.close()
+        self.lock.close()
+
+
+def _listen(port: int) -> socket.socket:
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(("127.0.0.1", port))
+    except OSError as error:
+        raise LocalRenderError(
+            f"port {port} is in use by another program",
+            remedy="python -m localrender up --new-ports",
+            code="port_in_use",
+            exit_code=PORT_IN_USE,
+        ) from error
+    return listening
+
+
+def _locked(folder: Path) -> IO[str]:
+    """Hold the lock that says a server runs for this state; the system gives it back however the server ends."""
+    file = (folder / "server.lock").open("w", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise bad_input(
+            "already_running", "a local Render already runs for this state", "python -m localrender status"
+        ) from error
+    return file
+
+
+def serve(options: Options) -> None:
+    """Run a server in this process until it is told to stop."""
+
+    async def main() -> None:
+        await LocalRender(options).run()
+
+    asyncio.run(main())
+
+
+def options_from(text: str) -> Options:
+    """The options that `up` hands to the server it starts."""
+    return msgspec.json.decode(text, type=Options)

@@ -1,0 +1,130 @@
+"""The git repository that holds the Blueprint: its branch, its commits, and a tree of any of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from localrender.errors import ApiError, bad_input
+from localrender.model import Commit, stamp
+
+# Whoever runs this may not own the repository (root in a container); git honours these on the command line.
+_GIT = ("git", "-c", "safe.directory=*", "-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
+
+
+class Repository(msgspec.Struct, frozen=True):
+    """A work tree: its top folder and its current branch."""
+
+    path: str
+    branch: str
+
+
+def _environment() -> dict[str, str]:
+    """The caller's, without what git sets for hooks: it would redirect every command to that repository."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+
+
+def _git(folder: str, *arguments: str) -> str | None:
+    done = subprocess.run(
+        [*_GIT, "-C", folder, *arguments], env=_environment(), capture_output=True, text=True, check=False
+    )
+    return done.stdout if done.returncode == 0 else None
+
+
+def repository_of(path: Path) -> Repository:
+    """The repository that holds a file.
+
+    Raises:
+        LocalRenderError: There is none, or no git.
+    """
+    folder = str(path.resolve().parent)
+    try:
+        top = _git(folder, "rev-parse", "--show-toplevel")
+    except FileNotFoundError as error:
+        raise bad_input("git_missing", "git is not on PATH", "install git") from error
+    if not top:
+        raise bad_input(
+            "not_a_repository",
+            f"{folder} is not in a git repository, and Render deploys commits",
+            f"git -C {folder} init, then commit",
+        )
+    branch = _git(folder, "symbolic-ref", "--short", "--quiet", "HEAD")
+    return Repository(top.rstrip("\n"), (branch or "HEAD").strip())
+
+
+def find(repository: str, branch: str, wanted: str | None) -> Commit:
+    """A commit by its SHA, or the tip of a branch.
+
+    Raises:
+        ApiError: 400, when there is no such commit or branch.
+    """
+    if wanted is None:
+        candidates = [
+            f"refs/heads/{branch}",
+            f"refs/remotes/origin/{branch}",
+            *(["HEAD"] if branch == "HEAD" else []),
+        ]
+    elif re.fullmatch(r"[0-9a-fA-F]{7,64}", wanted):
+        candidates = [wanted]
+    else:
+        raise ApiError(400, f"invalid commit: {wanted}")
+    for name in candidates:
+        found = _git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        shown = found and _git(repository, "show", "--no-patch", "--format=%H%x00%cI%x00%B", found.strip())
+        if shown:
+            sha, moment, message = shown.split("\0", 2)
+            return Commit(id=sha, message=message.strip(), created_at=stamp(datetime.fromisoformat(moment)))
+    raise ApiError(400, f"commit not found: {wanted}" if wanted else f"branch not found: {branch}")
+
+
+async def checkout(repository: str, commit: str, folder: Path, root_dir: str) -> str | None:
+    """Put the tree of a commit into a new folder; with a root directory, only that part of it.
+
+    The new repository borrows the objects of the old one, so any commit that is there can be had at once: not
+    pushed, on no branch, from a shallow clone or a linked work tree.
+
+    Returns:
+        What is wrong, or None.
+    """
+    common = await asyncio.to_thread(
+        _git, repository, "rev-parse", "--path-format=absolute", "--git-common-dir"
+    )
+    if not common:
+        return f"{repository} is no longer a git repository"
+    shared = Path(common.rstrip("\n"))
+    steps: list[tuple[str, ...]] = [("init", "--quiet", str(folder))]
+    place = ("-C", str(folder))
+    if root_dir:
+        steps += [(*place, "update-ref", "--no-deref", "HEAD", commit)]
+        steps += [(*place, "checkout", "--quiet", commit, "--", f":(top,literal){root_dir}")]
+    else:
+        steps += [(*place, "checkout", "--quiet", "--detach", commit)]
+    for index, step in enumerate(steps):
+        process = await asyncio.create_subprocess_exec(
+            *_GIT,
+            *step,
+            env=_environment(),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, problem = await process.communicate()
+        if process.returncode:
+            return f"git {step[-1] if index else 'init'}: {problem.decode(errors='replace').strip()}"
+        if not index:
+            _borrow(shared, folder / ".git")
+    if root_dir and not (folder / root_dir).is_dir():
+        return f"the root directory {root_dir} is missing in commit {commit}"
+    return None
+
+
+def _borrow(shared: Path, git_folder: Path) -> None:
+    (git_folder / "objects" / "info").mkdir(parents=True, exist_ok=True)
+    (git_folder / "objects" / "info" / "alternates").write_text(f"{shared / 'objects'}\n", encoding="utf-8")
+    if (shared / "shallow").is_file():
+        (git_folder / "shallow").write_bytes((shared / "shallow").read_bytes())

@@ -1,0 +1,168 @@
+"""The entries in Postgres.
+
+A deploy changes the schema first and the code after, and a rollback puts back the code alone, so the code
+has to work with the schema one revision behind its own and one ahead:
+
+- behind (0001, no `mood` yet): a statement that meets the missing column is sent again without it; moods
+  read as null and are not kept;
+- ahead: columns are always named, never `*`, so a column that the next revision adds is not noticed. That
+  revision has to give it a default or let it be null, and may drop only what this code does not name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, LiteralString, NamedTuple
+
+import psycopg
+from psycopg.errors import ConnectionTimeout, UndefinedColumn, UndefinedTable
+from psycopg.rows import class_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from .deadline import within
+
+Code = Literal["timeout", "refused", "auth", "dns", "other"]
+"""Why the database does not answer. A driver's own text stays inside: it can hold host, user, password."""
+
+NEWEST = 2**63 - 1
+"""A page after this id is the first one."""
+
+_QUERY_SECONDS = 5.0
+_CONNECT_SECONDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the guest book."""
+
+    id: int
+    name: str
+    message: str
+    mood: str | None
+    created_at: datetime
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the entry as the API shows it."""
+        values = asdict(self)
+        created_at: datetime = values.pop("created_at")
+        return {**values, "createdAt": created_at.astimezone(UTC).isoformat()}
+
+
+class DatabaseUnavailable(Exception):  # noqa: N818 - a state, and usually not an error of ours
+    """The database does not answer as it should."""
+
+    def __init__(self, code: Code) -> None:
+        super().__init__(f"database unavailable: {code}")
+        self.code = code
+
+
+class _Statements(NamedTuple):
+    page: LiteralString
+    add: LiteralString
+
+
+_WITH_MOOD = _Statements(
+    page="""
+        select id, name, message, mood, created_at from entries
+        where id < %(after)s order by id desc limit %(limit)s""",
+    add="""
+        insert into entries (name, message, mood) values (%(name)s, %(message)s, %(mood)s)
+        returning id, name, message, mood, created_at""",
+)
+_WITHOUT_MOOD = _Statements(
+    page="""
+        select id, name, message, null as mood, created_at from entries
+        where id < %(after)s order by id desc limit %(limit)s""",
+    add="""
+        insert into entries (name, message) values (%(name)s, %(message)s)
+        returning id, name, message, null as mood, created_at""",
+)
+
+
+class Database:
+    """A pool of connections, made when they are needed: the service starts without a database too."""
+
+    def __init__(self, url: str) -> None:
+        self._pool = AsyncConnectionPool(
+            url,
+            open=False,
+            min_size=0,
+            max_size=8,
+            timeout=_CONNECT_SECONDS,
+            reconnect_timeout=_CONNECT_SECONDS,  # the next request tries anew, not a back-off of minutes
+            check=AsyncConnectionPool.check_connection,  # a restarted database costs no request
+            kwargs={
+                "autocommit": True,
+                "connect_timeout": _CONNECT_SECONDS,
+                "application_name": "guestbook",
+            },
+        )
+
+    async def open(self) -> None:
+        """Start the pool; it connects to nothing yet."""
+        await self._pool.open()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._pool.close(timeout=_CONNECT_SECONDS)
+
+    async def page(self, *, limit: int, after: int = NEWEST) -> list[Entry]:
+        """Give the newest entries that are older than the entry `after`."""
+        values = {"limit": limit, "after": after}
+        return await self._run(_WITH_MOOD.page, _WITHOUT_MOOD.page, values)
+
+    async def add(self, *, name: str, message: str, mood: str | None) -> Entry:
+        """Keep one entry."""
+        values = {"name": name, "message": message, "mood": mood}
+        [entry] = await self._run(_WITH_MOOD.add, _WITHOUT_MOOD.add, values)
+        return entry
+
+    async def _run(
+        self, statement: LiteralString, older: LiteralString, values: Mapping[str, object]
+    ) -> list[Entry]:
+        async def run() -> list[Entry]:
+            async with self._pool.connection() as connection:
+                cursor = connection.cursor(row_factory=class_row(Entry))
+                try:
+                    await cursor.execute(statement, values)
+                except UndefinedColumn:
+                    await cursor.execute(older, values)
+                return await cursor.fetchall()
+
+        try:
+            return await within(_QUERY_SECONDS, run())
+        except (psycopg.Error, TimeoutError) as error:
+            raise DatabaseUnavailable(code_of(error)) from error
+
+
+async def revision(url: str) -> str | None:
+    """Read the schema revision on a connection of its own; None where there is no schema yet.
+
+    The pool would answer from a connection that is already open, and hide why a new one fails.
+    """
+    connection = await psycopg.AsyncConnection.connect(
+        url, autocommit=True, application_name="guestbook-health"
+    )
+    async with connection:
+        try:
+            cursor = await connection.execute(
+                "select string_agg(version_num, ',' order by version_num) from alembic_version"
+            )
+        except UndefinedTable:
+            return None
+        row = await cursor.fetchone()
+    return row[0] if row else None
+
+
+def code_of(error: Exception) -> Code:
+    """Sort an error of the driver; a failed connection carries nothing but its text."""
+    text = str(error).lower()
+    if isinstance(error, TimeoutError | PoolTimeout | ConnectionTimeout):
+        return "timeout"
+    if "failed to resolve host" in text:
+        return "dns"
+    if "connection refused" in text:
+        return "refused"
+    if "authentication failed" in text or "no pg_hba.conf entry" in text or "no password supplied" in text:
+        return "auth"
+    return "other"

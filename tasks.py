@@ -1,0 +1,246 @@
+"""What an operator types: ``inv --list`` is the table of contents, ``inv deploy --help`` tells the flags.
+
+Every task is parse → one call of the library → print. Copy this file into a repository of your own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.tasks import task
+
+from deploylib.command import command
+
+COMMON = {
+    "environment": "where: local (default), or one of your settings",
+    "json": "print the result as JSON",
+    "debug": "show tracebacks",
+}
+RELEASE = {
+    **COMMON,
+    "service": "only this service; may be given several times",
+    "commit": "release this commit instead of what is checked out",
+    "dry-run": "say what would be done; send no write",
+}
+
+
+def release(
+    stage: str, until: str, environment: str, service: Sequence[str], commit: str, **flags: bool
+) -> None:
+    """Bring a run to *until* and print what came of it."""
+    from deploylib import console, flow
+
+    options = {"ref": commit or None, "only": tuple(service), "asked": stage, "dry": flags["dry_run"]}
+    with console.session(environment, **options) as ctx:
+        report = flow.run(ctx, until=until)
+    console.show(report, json=flags["json"])
+
+
+@task(iterable=["service"], help={**RELEASE, "until": "stop after this stage"})
+@command
+def deploy(
+    c: Context,
+    environment: str = "local",
+    service: Sequence[str] = (),
+    commit: str = "",
+    until: str = "verify",
+    dry_run: bool = False,
+    json: bool = False,
+    debug: bool = False,
+) -> None:
+    """Release a commit: check, back up, migrate, deploy in parallel, verify."""
+    release("deploy", until, environment, service, commit, dry_run=dry_run, json=json)
+
+
+@task(help=COMMON)
+@command
+def check(c: Context, environment: str = "local", json: bool = False, debug: bool = False) -> None:
+    """Look at everything a release needs; change nothing."""
+    release("check", "check", environment, (), "HEAD", dry_run=True, json=json)
+
+
+@task(iterable=["service"], help=RELEASE)
+@command
+def changes(
+    c: Context,
+    environment: str = "local",
+    service: Sequence[str] = (),
+    commit: str = "",
+    dry_run: bool = False,
+    json: bool = False,
+    debug: bool = False,
+) -> None:
+    """Decide which services and migrations a release is about."""
+    release("changes", "changes", environment, service, commit, dry_run=dry_run, json=json)
+
+
+@task(iterable=["service"], help=RELEASE)
+@command
+def backup(
+    c: Context,
+    environment: str = "local",
+    service: Sequence[str] = (),
+    commit: str = "",
+    dry_run: bool = False,
+    json: bool = False,
+    debug: bool = False,
+) -> None:
+    """Back the database up, and prove the backup."""
+    release("backup", "backup", environment, service, commit, dry_run=dry_run, json=json)
+
+
+@task(iterable=["service"], help=RELEASE)
+@command
+def migrate(
+    c: Context,
+    environment: str = "local",
+    service: Sequence[str] = (),
+    commit: str = "",
+    dry_run: bool = False,
+    json: bool = False,
+    debug: bool = False,
+) -> None:
+    """Bring the schema to what the commit needs, after a backup."""
+    release("migrate", "migrate", environment, service, commit, dry_run=dry_run, json=json)
+
+
+@task(help=COMMON)
+@command
+def verify(c: Context, environment: str = "local", json: bool = False, debug: bool = False) -> None:
+    """Have what is live prove itself."""
+    from deploylib import console, flow
+
+    with console.session(environment) as ctx:
+        report = flow.prove_live(ctx)
+    console.show(report, json=json)
+
+
+@task(
+    help={
+        **COMMON,
+        "to": "run or commit to go back to; default: the last verified release",
+        "dry-run": "only say",
+    }
+)
+@command
+def rollback(
+    c: Context,
+    environment: str = "local",
+    to: str = "",
+    dry_run: bool = False,
+    json: bool = False,
+    debug: bool = False,
+) -> None:
+    """Restore the release before, as one unit, and verify it."""
+    from deploylib import console, flow
+
+    with console.session(environment, to=to, dry=dry_run) as ctx:
+        report = flow.roll_back(ctx)
+    console.show(report, json=json)
+
+
+@task(help=COMMON)
+@command
+def status(c: Context, environment: str = "local", json: bool = False, debug: bool = False) -> None:
+    """Say what is live, since when, and what can be done about it."""
+    from deploylib import console, report, status
+
+    with console.session(environment) as ctx:
+        found = status.read(ctx)
+    console.tell(found, report.status(found, ctx.clock.now()), json=json)
+
+
+@task(positional=["run"], help={**COMMON, "run": "a run; default: the list of runs", "limit": "how many"})
+@command
+def history(
+    c: Context,
+    run: str = "",
+    environment: str = "local",
+    limit: int = 20,
+    json: bool = False,
+    debug: bool = False,
+) -> None:
+    """List the runs, or tell one of them."""
+    from deploylib import console, report, status
+
+    with console.session(environment) as ctx:
+        runs = [status.find(ctx, run)] if run else list(ctx.ledger.history(environment, limit))
+    console.tell(runs, report.events(runs[0]) if run else report.history(runs), json=json)
+
+
+@task(positional=["run"], help={**COMMON, "run": "a run; default: the last one", "lines": "how many of each"})
+@command
+def logs(
+    c: Context,
+    run: str = "",
+    environment: str = "local",
+    lines: int = 50,
+    json: bool = False,
+    debug: bool = False,
+) -> None:
+    """Show what a run's builds and programs said."""
+    from deploylib import console, report, status
+
+    with console.session(environment) as ctx:
+        found = status.logs(ctx, run, lines)
+    console.tell(found, report.logs(found), json=json)
+
+
+@task(name="up", help={"new-ports": "choose free ports anew", "json": COMMON["json"]})
+@command
+def local_up(c: Context, new_ports: bool = False, json: bool = False) -> None:
+    """Start the local Render, or let it read the Blueprint again."""
+    from deploylib import console, local, report
+
+    said = local.up(console.settings("local"), extra=["--new-ports"] if new_ports else [])
+    console.tell(said, report.local(said), json=json)
+
+
+@task(name="status", help={"json": COMMON["json"]})
+@command
+def local_status(c: Context, json: bool = False) -> None:
+    """Say what the local Render runs."""
+    from deploylib import console, local, report
+
+    said = local.status(console.settings("local"))
+    console.tell(said, report.local(said), json=json)
+
+
+@task(
+    name="logs",
+    positional=["service"],
+    help={"build": "of the builds, not of the programs", "lines": "how many"},
+)
+@command
+def local_logs(c: Context, service: str = "", build: bool = False, lines: int = 50) -> None:
+    """Show what the local services said."""
+    from deploylib import console, local
+
+    said = local.logs(console.settings("local"), service, "build" if build else "app", lines)
+    console.tell(said, said.splitlines(), json=False)
+
+
+@task(name="down")
+@command
+def local_down(c: Context) -> None:
+    """Stop the local Render; what it holds stays."""
+    from deploylib import console, local
+
+    said = local.down(console.settings("local"))
+    console.tell(said, said.splitlines(), json=False)
+
+
+@task(name="reset")
+@command
+def local_reset(c: Context) -> None:
+    """Stop the local Render and forget its services and databases."""
+    from deploylib import console, local
+
+    said = local.reset(console.settings("local"))
+    console.tell(said, said.splitlines(), json=False)
+
+
+ns = Collection(deploy, check, changes, backup, migrate, verify, rollback, status, history, logs)
+ns.add_collection(Collection("local", local_up, local_down, local_status, local_logs, local_reset))
