@@ -45,7 +45,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     if any(revision not in known for revision in current):
         return {**result, "ahead": True}
     pending = [r for r in script.walk_revisions() if r.revision not in ancestors(script, current)][::-1]
-    result["pending"] = [{"id": r.revision, "title": (r.doc or "").partition("\n")[0]} for r in pending]
+    result["pending"] = [{"id": r.revision, "title": (r.doc or "").partition("\n")[0].rstrip(".")} for r in pending]
     if request["command"] == "upgrade":
         return upgrade(config, script, result, request)
     return {**result, "sql": offline_sql(config, result)}

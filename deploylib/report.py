@@ -12,12 +12,7 @@ from deploylib.status import Status
 
 __all__ = ["ascii_only", "events", "header", "history", "local", "logs", "stage", "status", "text"]
 
-MARKS = {
-    StageStatus.DONE: "✓",
-    StageStatus.SKIPPED: "–",
-    StageStatus.PLANNED: "→",
-    StageStatus.FAILED: "✗",
-}
+MARKS = {StageStatus.DONE: "✓", StageStatus.SKIPPED: "–", StageStatus.PLANNED: "→", StageStatus.FAILED: "✗"}
 PLAIN = str.maketrans(
     {"✓": "+", "–": "-", "→": ">", "✗": "x", "←": "<", "·": "-", "│": "|", "…": "...", "↩": "<"}
 )

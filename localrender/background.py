@@ -98,7 +98,7 @@ def up(options: Options, folder: Path) -> dict[str, Any]:
         if is_running(folder):
             return _synced(options, _wait_for_endpoint(folder, None))
         with (folder / "server.log").open("ab") as log:
-            child = subprocess.Popen(
+            child = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "localrender", "run-server", "--state", str(folder)],
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -172,7 +172,7 @@ def _sweep(folder: Path) -> bool:
         processes.end_leftovers(state, ("app", "edge"), services)
         databases = [process for process, kind in left if kind == "postgres"]
         if databases:
-            from localrender.cluster import end  # noqa: PLC0415 - only when it is needed
+            from localrender.cluster import end
 
             for process in databases:
                 end(process)

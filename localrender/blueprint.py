@@ -40,13 +40,17 @@ _DATABASE = (
 _DATABASE += " previewDiskSizeGB postgresMajorVersion highAvailability ipAllowList readReplicas"
 _ROOT = "services databases envVarGroups projects ungrouped buildSources previews previewsEnabled"
 _ROOT += " previewsExpireAfterDays version"
-_UNSUPPORTED = {
-    "keyvalue": "a Key Value instance",
-    "redis": "a Key Value instance",
-    "workflow": "a workflow",
-}
-_DATABASE_PROPERTIES = "connectionString connectionPoolString host port user password database".split()
-_SERVICE_PROPERTIES = "host port hostport slug connectionString".split()
+_UNSUPPORTED = {"keyvalue": "a Key Value instance", "redis": "a Key Value instance", "workflow": "a workflow"}
+_DATABASE_PROPERTIES = [
+    "connectionString",
+    "connectionPoolString",
+    "host",
+    "port",
+    "user",
+    "password",
+    "database",
+]
+_SERVICE_PROPERTIES = ["host", "port", "hostport", "slug", "connectionString"]
 
 
 class Entry(msgspec.Struct, frozen=True):

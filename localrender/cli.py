@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     try:
         if given.verb == "run-server":
-            from localrender.server import options_from, serve  # noqa: PLC0415 - a server loads more
+            from localrender.server import options_from, serve
 
             serve(options_from(sys.stdin.read()))
             return 0
@@ -100,7 +100,7 @@ def _options(given: argparse.Namespace, path: Path, folder: Path) -> Options:
 
 
 def _checked(given: argparse.Namespace, path: Path) -> dict[str, Any]:
-    from localrender import blueprint  # noqa: PLC0415 - `down` and `status` need no YAML
+    from localrender import blueprint
 
     found = blueprint.load(path, any_postgres=given.postgres is not None)
     return {
@@ -114,7 +114,7 @@ def _checked(given: argparse.Namespace, path: Path) -> dict[str, Any]:
 
 
 def _up(given: argparse.Namespace, path: Path, folder: Path) -> int:
-    from localrender import background  # noqa: PLC0415
+    from localrender import background
 
     options = _options(given, path, folder)
     _checked(given, path)
@@ -122,8 +122,8 @@ def _up(given: argparse.Namespace, path: Path, folder: Path) -> int:
 
 
 def _serve(given: argparse.Namespace, path: Path, folder: Path) -> int:
-    from localrender import background  # noqa: PLC0415
-    from localrender.server import serve  # noqa: PLC0415
+    from localrender import background
+    from localrender.server import serve
 
     options = _options(given, path, folder)
     _checked(given, path)
@@ -164,7 +164,7 @@ def _status(given: argparse.Namespace, _: Path, folder: Path) -> int:
 
 
 def _down(given: argparse.Namespace, _: Path, folder: Path) -> int:
-    from localrender import background  # noqa: PLC0415
+    from localrender import background
 
     stopped = background.down(folder)
     print(
@@ -178,7 +178,7 @@ def _down(given: argparse.Namespace, _: Path, folder: Path) -> int:
 
 
 def _reset(given: argparse.Namespace, _: Path, folder: Path) -> int:
-    from localrender import background  # noqa: PLC0415
+    from localrender import background
 
     background.reset(folder)
     print(json.dumps({"reset": True}) if given.json else f"deleted {folder}")

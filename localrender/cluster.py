@@ -63,7 +63,7 @@ class Cluster:
     def _reaches(self, path: Path) -> bool:
         if not self.identity:
             return True
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603
             ["/bin/sh", "-c", 'cd -- "$1"', "sh", str(path)],
             check=False,
             capture_output=True,
@@ -134,7 +134,7 @@ class Cluster:
             os.chown(secret, self.account.pw_uid, self.account.pw_gid)
         locale = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
         try:
-            done = subprocess.run(
+            done = subprocess.run(  # noqa: S603
                 [str(binaries / "initdb"), "-D", str(fresh), "-U", "postgres", "--auth=scram-sha-256", f"--pwfile={secret}",
                  "--encoding=UTF8", f"--locale={locale}", "--no-sync", "--no-instructions"],
                 check=False, capture_output=True, text=True, env=self._environment(), cwd=folder, **self.identity,
@@ -181,7 +181,7 @@ class Cluster:
             "logging_collector=off",
         )
         with (folder / "log").open("ab") as log:
-            self.child = subprocess.Popen(
+            self.child = subprocess.Popen(  # noqa: S603
                 [str(binaries / "postgres"), "-D", str(data), *(part for option in options for part in ("-c", option))],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment(), cwd=folder,
                 start_new_session=True, **self.identity,
@@ -197,7 +197,7 @@ class Cluster:
         return False
 
     def _answers(self) -> bool:
-        import psycopg  # noqa: PLC0415 - so that `down` need not load it
+        import psycopg
 
         with suppress(psycopg.OperationalError):
             psycopg.connect(self.superuser_url, connect_timeout=2).close()

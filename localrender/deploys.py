@@ -29,7 +29,7 @@ _CODES = {"succeeded": 2, "failed": 3, "canceled": 4}
 _log = logging.getLogger(__name__)
 
 
-class _Failed(Exception):  # noqa: N818 - an outcome, not a bug
+class _Failed(Exception):
     def __init__(self, status: str, message: str, reason: dict[str, Any]) -> None:
         super().__init__(message)
         self.status = status
@@ -74,10 +74,8 @@ class Deploys:
 
     async def _run(self, deploy: Deploy) -> None:
         going: asyncio.Task[None] | None = None
-        service = self.state.service(deploy.service_id)
+        service = self.state.known_service(deploy.service_id)
         try:
-            if service is None:
-                raise ApiError(404, f"not found: {deploy.service_id}")
             if deploy.rollback_of is None:
                 await self._build(service, deploy)
                 await self._pre_deploy(service, deploy)
@@ -96,7 +94,7 @@ class Deploys:
         except StartFailed as failure:
             self._say(deploy, str(failure))
             self._end(deploy, "update_failed", {"failure": failure.reason})
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told to the user as the end of the deploy
             _log.exception("deploy %s", deploy.id)
             self._say(deploy, f"the local Render failed: {error}")
             self._end(deploy, "build_failed" if deploy.status == "build_in_progress" else "update_failed", {})
@@ -204,7 +202,7 @@ class Deploys:
             self.state.record(service.id, "pre_deploy_ended", details | ended)
 
     async def _go_live(self, service: Service, deploy: Deploy, instances: list[Any]) -> None:
-        await self.fleet.switch(self.state.service(service.id) or service, deploy, instances)
+        await self.fleet.switch(self.state.known_service(service.id), deploy, instances)
         old = self.state.live(service.id)
         if old is not None and old.id != deploy.id:
             self._status(old, "deactivated")

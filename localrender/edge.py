@@ -70,7 +70,7 @@ class Edge:
         self.api = processes.free_port(processes.INTERNAL_PORTS)
         (self.folder / "traefik.yml").write_text(json.dumps(self._static(wanted)), encoding="utf-8")
         with (self.folder / "traefik.log").open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = subprocess.Popen(  # noqa: ASYNC220, S603 - must outlive a killed server
                 [binary(), f"--configFile={self.folder / 'traefik.yml'}"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

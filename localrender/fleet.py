@@ -28,7 +28,7 @@ _STARTING_INTERVAL, _RUNNING_INTERVAL, _WORKER_PROOF = 0.1, 1.0, 0.75
 _FAILED_CHECKS, _LONGEST_BACK_OFF = 3, 30.0
 
 
-class StartFailed(Exception):  # noqa: N818 - an outcome, told as an event
+class StartFailed(Exception):
     """New instances did not become healthy; `reason` is the `failure` of the API's events."""
 
     def __init__(self, message: str, reason: dict[str, Any]) -> None:
@@ -49,7 +49,7 @@ class Instance(msgspec.Struct, eq=False):
     deploy: Deploy
     port: int
     running: Running
-    retiring: bool = False
+    retiring: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
 
 class Fleet:
@@ -95,12 +95,12 @@ class Fleet:
             return []
         instances: list[Instance] = []
         try:
-            for _ in range(count or kept.instances):
-                instances.append(await self._start(service, deploy))
+            while len(instances) < (count or kept.instances):
+                instances += [await self._start(service, deploy)]
             await asyncio.gather(*(self._until_healthy(service, instance) for instance in instances))
         except BaseException:
             for instance in instances:
-                instance.retiring = True
+                instance.retiring.set()
                 self.spawn(self._stop(service, instance))
             raise
         return instances
@@ -127,7 +127,7 @@ class Fleet:
         began = time.monotonic()
         while True:
             spent = time.monotonic() - began
-            if instance.running.ended:
+            if instance.running.has_ended():
                 code = await instance.running.wait()
                 raise StartFailed(
                     f"the new instance exited with code {code} after {spent:.1f} s", exit_reason(code)
@@ -137,7 +137,7 @@ class Fleet:
             else:
                 problem = await self._check(service, instance)
             if not problem:
-                if not instance.running.ended:
+                if not instance.running.has_ended():
                     return
                 continue
             if spent > patience:
@@ -164,7 +164,7 @@ class Fleet:
         for instance in instances:
             self.spawn(self._watch(service.id, instance))
         for instance in old:
-            instance.retiring = True
+            instance.retiring.set()
             self.spawn(self._retire(service, instance))
 
     async def _point(self, service: Service, deploy: Deploy) -> None:
@@ -185,12 +185,10 @@ class Fleet:
     async def _watch(self, service_id: str, instance: Instance) -> None:
         """Follow a live instance: restart it when it ends or stays unhealthy, with growing pauses."""
         failing_since, failures, delay = 0.0, 0, 0.5
-        while not instance.retiring:
-            service = self.state.service(service_id)
-            if service is None:
-                return
+        while not instance.retiring.is_set():
+            service = self.state.known_service(service_id)
             problem = ""
-            if instance.running.ended:
+            if instance.running.has_ended():
                 reason = exit_reason(await instance.running.wait())
             else:
                 problem = "" if service.spec.kind == "worker" else await self._check(service, instance)
@@ -198,11 +196,11 @@ class Fleet:
                 failing_since = (failing_since or time.monotonic()) if problem else 0.0
                 lasted = time.monotonic() - failing_since if failing_since else 0.0
                 if failures < _FAILED_CHECKS or lasted < UNHEALTHY_AFTER / self.time_scale:
-                    if not instance.running.ended:
+                    if not instance.running.has_ended():
                         await asyncio.sleep(_RUNNING_INTERVAL)
                     continue
                 reason = {"evicted": False, "unhealthy": problem}
-            if instance.retiring:
+            if instance.retiring.is_set():
                 return
             self.state.record(service_id, "server_failed", {"instanceID": instance.id, "reason": reason})
             await self._stop(service, instance)
@@ -213,15 +211,13 @@ class Fleet:
 
     async def _replace(self, service: Service, old: Instance) -> bool:
         """One attempt to put a new instance in the place of one that failed."""
-        if old.retiring:
-            return True
         try:
             (fresh,) = await self.launch(service, old.deploy, 1)
         except StartFailed as failure:
             self.logs.add(service.id, "app", f"restart failed: {failure}", old.id)
             return False
         current = self.current.get(service.id, [])
-        if old.retiring or old not in current:
+        if old.retiring.is_set() or old not in current:
             await self._stop(service, fresh)
             return True
         current[current.index(old)] = fresh
@@ -264,7 +260,7 @@ class Fleet:
         """Stop the instances; the edge answers 503."""
         old = self.current.pop(service.id, [])
         for instance in old:
-            instance.retiring = True
+            instance.retiring.set()
         await self.edge.point(service, [])
         for instance in old:
             self.spawn(self._stop(service, instance))

@@ -67,8 +67,7 @@ class Running:
         self.state = state
         self.drained = asyncio.Event()
 
-    @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether the command itself has ended."""
         return self.process.returncode is not None
 

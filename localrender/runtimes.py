@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import os
 import shutil
 import sys
 from pathlib import Path
 
 import msgspec
+
+from localrender.processes import inherited
 
 TOOLS: dict[str, tuple[str, ...]] = {
     "static": (),
@@ -58,7 +61,7 @@ def _interpreter() -> str:
 
 async def _run(*command: str) -> None:
     process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *command, env=inherited(os.environ), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     try:
         output, _ = await process.communicate()
@@ -85,17 +88,21 @@ async def prepare(runtime: str, artifact: Path, root_dir: str, previous: Path | 
         if not (spare / "venv" / "bin" / "python").exists():
             making = spare.with_name(f"{spare.name}-{artifact.name}")
             await _run(_interpreter(), "-m", "venv", str(making / "venv"))
-            await asyncio.to_thread(_relocate, making, spare)
-            if spare.exists():
-                shutil.rmtree(making)
-            else:
-                making.rename(spare)
+            await asyncio.to_thread(_keep_spare, making, spare)
         await _run("cp", "-a", str(origin / "venv"), str(artifact / "venv"))
         await asyncio.to_thread(_relocate, artifact, artifact, origin)
     elif runtime == "node" and previous:
         kept = previous / "src" / root_dir / "node_modules"
         if kept.is_dir():
             await _run("cp", "-a", str(kept), str(artifact / "src" / root_dir / "node_modules"))
+
+
+def _keep_spare(making: Path, spare: Path) -> None:
+    _relocate(making, spare)
+    if spare.exists():
+        shutil.rmtree(making)
+    else:
+        making.rename(spare)
 
 
 def _relocate(folder: Path, becomes: Path, was: Path | None = None) -> None:

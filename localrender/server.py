@@ -131,7 +131,7 @@ class LocalRender:
         server = _Web(config)
         self.web.append(server)
         self.fleet.spawn(server.serve(sockets=[listening]))
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110 - uvicorn tells it by this flag alone
             await asyncio.sleep(0.005)
 
     async def sync(self, path: Path, *, new_ports: bool = False) -> None:

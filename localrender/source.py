@@ -31,7 +31,7 @@ def _environment() -> dict[str, str]:
 
 
 def _git(folder: str, *arguments: str) -> str | None:
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603
         [*_GIT, "-C", folder, *arguments], env=_environment(), capture_output=True, text=True, check=False
     )
     return done.stdout if done.returncode == 0 else None

@@ -75,6 +75,13 @@ class State:
             return msgspec.json.decode(body, type=Service)
         return None
 
+    def known_service(self, identifier: str) -> Service:
+        """A service that is certainly there: none is ever deleted."""
+        found = self.service(identifier)
+        if found is None:
+            raise KeyError(identifier)
+        return found
+
     def save_service(self, service: Service) -> None:
         """Store a service."""
         self._save("service (id, body)", service.id, _text(service))

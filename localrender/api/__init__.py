@@ -25,11 +25,7 @@ def build(local: LocalRender) -> ASGIApp:
     resources = (services, deploys, envvars, events, logs, postgres, owners, control)
     application = Starlette(
         routes=[route for resource in resources for route in resource.ROUTES],
-        exception_handlers={
-            ApiError: _refused,
-            HTTPException: _unrouted,
-            LocalRenderError: _explained,
-        },
+        exception_handlers={ApiError: _refused, HTTPException: _unrouted, LocalRenderError: _explained},
     )
     application.state.local = local
     return Gate(application, local)

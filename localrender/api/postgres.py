@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-_PLANS = "free starter standard pro pro_plus basic_256mb basic_1gb basic_4gb".split()
+_PLANS = ["free", "starter", "standard", "pro", "pro_plus", "basic_256mb", "basic_1gb", "basic_4gb"]
 
 
 def _shape(request: Request, database: Database) -> dict[str, Any]:

@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-_PLANS = "starter starter_plus standard standard_plus pro pro_plus pro_max pro_ultra free custom".split()
+_PLANS = [
+    "starter",
+    "starter_plus",
+    "standard",
+    "standard_plus",
+    "pro",
+    "pro_plus",
+    "pro_max",
+    "pro_ultra",
+    "free",
+    "custom",
+]
 _DASHBOARD = {"web": "web", "static": "static", "pserv": "pserv", "worker": "worker", "cron": "cron"}
 
 

@@ -48,7 +48,7 @@ class Entry:
         return {**values, "createdAt": created_at.astimezone(UTC).isoformat()}
 
 
-class DatabaseUnavailable(Exception):  # noqa: N818 - a state, and usually not an error of ours
+class DatabaseUnavailable(Exception):
     """The database does not answer as it should."""
 
     def __init__(self, code: Code) -> None:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 
-class Problem(Exception):  # noqa: N818 - the name is read by people who use the API
+class Problem(Exception):
     """A request that is answered with an error."""
 
     def __init__(
