@@ -26,9 +26,7 @@ RELEASE = {
 }
 
 
-def release(
-    stage: str, until: str, environment: str, service: Sequence[str], commit: str, **flags: bool
-) -> None:
+def release(stage: str, until: str, environment: str, service: Sequence[str], commit: str, **flags: bool) -> None:
     """Bring a run to *until* and print what came of it."""
     from deploylib import console, flow
 
@@ -117,21 +115,10 @@ def verify(c: Context, environment: str = "local", json: bool = False, debug: bo
     console.show(report, json=json)
 
 
-@task(
-    help={
-        **COMMON,
-        "to": "run or commit to go back to; default: the last verified release",
-        "dry-run": "only say",
-    }
-)
+@task(help={**COMMON, "to": "run or commit to go back to; default: the last verified release", "dry-run": "only say"})
 @command
 def rollback(
-    c: Context,
-    environment: str = "local",
-    to: str = "",
-    dry_run: bool = False,
-    json: bool = False,
-    debug: bool = False,
+    c: Context, environment: str = "local", to: str = "", dry_run: bool = False, json: bool = False, debug: bool = False
 ) -> None:
     """Restore the release before, as one unit, and verify it."""
     from deploylib import console, flow
@@ -155,12 +142,7 @@ def status(c: Context, environment: str = "local", json: bool = False, debug: bo
 @task(positional=["run"], help={**COMMON, "run": "a run; default: the list of runs", "limit": "how many"})
 @command
 def history(
-    c: Context,
-    run: str = "",
-    environment: str = "local",
-    limit: int = 20,
-    json: bool = False,
-    debug: bool = False,
+    c: Context, run: str = "", environment: str = "local", limit: int = 20, json: bool = False, debug: bool = False
 ) -> None:
     """List the runs, or tell one of them."""
     from deploylib import console, report, status
@@ -173,12 +155,7 @@ def history(
 @task(positional=["run"], help={**COMMON, "run": "a run; default: the last one", "lines": "how many of each"})
 @command
 def logs(
-    c: Context,
-    run: str = "",
-    environment: str = "local",
-    lines: int = 50,
-    json: bool = False,
-    debug: bool = False,
+    c: Context, run: str = "", environment: str = "local", lines: int = 50, json: bool = False, debug: bool = False
 ) -> None:
     """Show what a run's builds and programs said."""
     from deploylib import console, report, status
@@ -208,11 +185,7 @@ def local_status(c: Context, json: bool = False) -> None:
     console.tell(said, report.local(said), json=json)
 
 
-@task(
-    name="logs",
-    positional=["service"],
-    help={"build": "of the builds, not of the programs", "lines": "how many"},
-)
+@task(name="logs", positional=["service"], help={"build": "of the builds, not of the programs", "lines": "how many"})
 @command
 def local_logs(c: Context, service: str = "", build: bool = False, lines: int = 50) -> None:
     """Show what the local services said."""

@@ -14,10 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-WAITING_FOR_A_LOCK = {
-    "55P03",
-    "40P01",
-}  # lock_not_available, deadlock_detected: the only ones worth another try
+WAITING_FOR_A_LOCK = {"55P03", "40P01"}  # lock_not_available, deadlock_detected: the only ones worth another try
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
@@ -33,12 +30,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     heads = list(script.get_heads())
     if len(heads) > 1:
         return {"error": f"the migrations have {len(heads)} heads ({', '.join(heads)}): alembic merge heads"}
-    result: dict[str, Any] = {
-        "target": heads[0] if heads else "",
-        "pending": [],
-        "ahead": False,
-        "applied": [],
-    }
+    result: dict[str, Any] = {"target": heads[0] if heads else "", "pending": [], "ahead": False, "applied": []}
     current = current_heads(config, script)
     result["current"] = ",".join(current)
     known = {revision.revision for revision in script.walk_revisions()}
@@ -99,7 +91,7 @@ def upgrade(config: Any, script: Any, result: dict[str, Any], request: dict[str,
             try:
                 command.upgrade(config, revision["id"])
                 break
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever a migration raises is its failure
                 state = getattr(getattr(error, "orig", None), "sqlstate", None)
                 pause = min(4.0, 0.5 * 2**tries) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
                 if state not in WAITING_FOR_A_LOCK or time.monotonic() + pause > deadline:

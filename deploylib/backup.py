@@ -21,7 +21,7 @@ from deploylib.clock import Clock
 from deploylib.errors import BackupFailed, SettingsError
 from deploylib.models import Backup, Secret
 from deploylib.postgres import Facts
-from deploylib.process import Completed, ProgramFailed, Runner
+from deploylib.process import Command, ProgramFailed, Runner
 from deploylib.store import Store, Stored
 
 __all__ = ["Client", "client_for", "create", "latest", "listing", "prune"]
@@ -52,6 +52,7 @@ def client_for(server: int, configured: str, *, runner: Runner) -> Client:
     Args:
         server: the server's major version.
         configured: a folder from the settings; when set, nothing else is looked at.
+        runner: how they are asked for their version.
 
     Raises:
         SettingsError: none fits.
@@ -84,7 +85,7 @@ def _folders(configured: str) -> Iterator[Path]:
 def _client(folder: Path, runner: Runner) -> Client | None:
     if not (folder / "pg_dump").exists() or not (folder / "pg_restore").exists():
         return None
-    said = runner.run([str(folder / "pg_dump"), "--version"], check=False).text
+    said = runner.run(Command([str(folder / "pg_dump"), "--version"], check=False)).text
     version = re.search(r"(\d+(?:\.\d+)?)", said)
     return Client(folder, version[1]) if version else None
 
@@ -117,15 +118,14 @@ def create(
         "--lock-wait-timeout=10s",
     ]
     try:
-        pieces = runner.stream(dump, env=postgres.child_environment(url), secrets=(url,))
+        secret = postgres.child_environment(url)
+        pieces = runner.stream(Command(dump, env=secret, writes=True, secrets=(url,)))
         stored = store.put(key, pieces)
         tables = _decode(store, stored, client, runner)
     except ProgramFailed as error:
         store.delete(key)
         raise BackupFailed(
-            f"the backup failed: {error.message}",
-            details=error.details,
-            remedy="see what it said, then inv backup",
+            f"the backup failed: {error.message}", details=error.details, remedy="see what it said, then inv backup"
         ) from error
     except BaseException:
         store.delete(key)
@@ -161,13 +161,12 @@ def _decode(store: Store, stored: Stored, client: Client, runner: Runner) -> int
             digest.update(piece)
             yield piece
 
-    runner.run([restore, "--file=/dev/null"], stdin=pieces(), timeout=DECODE_WITHIN)
+    runner.run(Command([restore, "--file=/dev/null"], stdin=pieces(), timeout=DECODE_WITHIN))
     if digest.hexdigest() != stored.sha256:
         raise BackupFailed(
-            "the store gave back other bytes than it was given",
-            remedy="check the store's disk, then inv backup",
+            "the store gave back other bytes than it was given", remedy="check the store's disk, then inv backup"
         )
-    contents: Completed = runner.run([restore, "--list"], stdin=store.read(stored.key))
+    contents = runner.run(Command([restore, "--list"], stdin=store.read(stored.key)))
     return len(re.findall(r" TABLE DATA ", contents.text))
 
 

@@ -193,9 +193,7 @@ def _problems(blueprint: Blueprint) -> list[str]:
     if not blueprint.services:
         found.append("it has no services")
     names = [service.name for service in blueprint.services]
-    found += [
-        f"two services are called {name!r}" for name in sorted({n for n in names if names.count(n) > 1})
-    ]
+    found += [f"two services are called {name!r}" for name in sorted({n for n in names if names.count(n) > 1})]
     for service in blueprint.deployable:
         where = f"service {service.name!r}"
         if service.runtime not in RUNTIMES and service.build_source is None:

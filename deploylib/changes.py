@@ -39,8 +39,7 @@ def detect(
     """
     return Changes(
         services=tuple(
-            _decide(target, live[target.name], head, git, blueprint, blueprint_path, shared, only)
-            for target in targets
+            _decide(target, live[target.name], head, git, blueprint, blueprint_path, shared, only) for target in targets
         )
     )
 
@@ -55,18 +54,21 @@ def _decide(
     shared: tuple[str, ...],
     only: Collection[str],
 ) -> Change:
-    def decision(deploy: bool, reason: str) -> Change:  # noqa: FBT001 - a local word
-        return Change(service=target.name, deploy=deploy, reason=reason, live=live)
+    def deploy(reason: str) -> Change:
+        return Change(service=target.name, deploy=True, reason=reason, live=live)
+
+    def leave(reason: str) -> Change:
+        return Change(service=target.name, deploy=False, reason=reason, live=live)
 
     if only and target.name not in only:
-        return decision(False, "not asked for")
+        return leave("not asked for")
     if not live.commit:
-        return decision(True, "first deploy")
+        return deploy("first deploy")
     base = live.commit
     if base == head.id:
-        return decision(False, f"serves {head.short} already")
+        return leave(f"serves {head.short} already")
     if not git.has(base):
-        return decision(True, f"serves {base[:7]}, which this clone does not have")
+        return deploy(f"serves {base[:7]}, which this clone does not have")
     if git.is_ancestor(head.id, base):
         raise SettingsError(
             f"{target.name} serves {base[:7]}, which is newer than {head.short}",
@@ -74,15 +76,29 @@ def _decide(
             service=target.name,
         )
     if not git.is_ancestor(base, head.id):
-        return decision(True, f"serves {base[:7]}, which is not in the history of {head.short}")
+        return deploy(f"serves {base[:7]}, which is not in the history of {head.short}")
+    what = _what_changed(target, base, head, git, blueprint, blueprint_path, shared)
+    return deploy(what) if what else leave(f"nothing of it changed since {base[:7]}")
+
+
+def _what_changed(
+    target: Target,
+    base: str,
+    head: Commit,
+    git: Git,
+    blueprint: Blueprint | None,
+    blueprint_path: str,
+    shared: tuple[str, ...],
+) -> str:
+    """The files of the service that differ, or its description; empty when none does."""
     files = git.files_between(base, head.id)
-    mine = [name for name in files if matches(name, target.filter)]
-    common = [name for name in files if shared and matches(name, PathFilter(paths=shared))]
-    if mine or common:
-        return decision(True, _files(mine or common) + (" (shared)" if not mine else ""))
+    if mine := [name for name in files if matches(name, target.filter)]:
+        return _files(mine)
+    if common := [name for name in files if shared and matches(name, PathFilter(paths=shared))]:
+        return f"{_files(common)} (shared)"
     if blueprint_path in files and _described_differently(target.name, base, git, blueprint, blueprint_path):
-        return decision(True, f"its settings in {blueprint_path} changed")
-    return decision(False, f"nothing of it changed since {base[:7]}")
+        return f"its settings in {blueprint_path} changed"
+    return ""
 
 
 def _files(names: Sequence[str]) -> str:

@@ -11,10 +11,11 @@ import msgspec
 
 from deploylib import blueprint as blueprints
 from deploylib.blueprint import Blueprint, matches
-from deploylib.config import Config, ServiceSettings, size
+from deploylib.config import Config, ServiceSettings
 from deploylib.errors import SettingsError
 from deploylib.git import Git
 from deploylib.models import Commit, Kind, PathFilter, Service, Target
+from deploylib.units import size
 
 __all__ = ["Finding", "disk", "read_blueprint", "release_commit", "require", "services", "targets"]
 
@@ -81,10 +82,8 @@ def untracked_in_services(git: Git, blueprint: Blueprint) -> list[Finding]:
     lost = [name for name in git.untracked() if any(one.paths and matches(name, one) for one in chosen)]
     if not lost:
         return []
-    named = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")  # noqa: PLR2004
-    return [
-        Finding(f"not in git, so not in the release: {named}", "git add and commit, or list it in .gitignore")
-    ]
+    named = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+    return [Finding(f"not in git, so not in the release: {named}", "git add and commit, or list it in .gitignore")]
 
 
 def disk(folder: Path, minimum: str) -> list[Finding]:
@@ -103,9 +102,7 @@ def services(config: Config, blueprint: Blueprint | None, chosen: Sequence[str])
     Raises:
         SettingsError: a name that does not exist.
     """
-    named = (
-        [service.name for service in blueprint.deployable] if blueprint else list(config.environment.services)
-    )
+    named = [service.name for service in blueprint.deployable] if blueprint else list(config.environment.services)
     unknown = [name for name in chosen if name not in named]
     if unknown:
         raise SettingsError(
@@ -155,13 +152,9 @@ def _service_findings(
             )
         )
     if not service.repo:
-        found.append(
-            Finding(f"{name}: it is made from an image, not from a commit", "deploy it in the Dashboard")
-        )
+        found.append(Finding(f"{name}: it is made from an image, not from a commit", "deploy it in the Dashboard"))
     elif not _same_repository(service.repo, git):
-        found.append(
-            Finding(f"{name}: it is built from {service.repo}, not from this repository", f"see {where}")
-        )
+        found.append(Finding(f"{name}: it is built from {service.repo}, not from this repository", f"see {where}"))
     if service.suspended:
         found.append(Finding(f"{name}: it is suspended", f"resume it: {where}"))
     if service.auto_deploy and not config.is_local:

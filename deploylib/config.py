@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -19,16 +18,9 @@ import msgspec
 
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.models import Secret
+from deploylib.units import seconds, size
 
-__all__ = [
-    "Config",
-    "Endpoint",
-    "EnvironmentSettings",
-    "MigrationSettings",
-    "ServiceSettings",
-    "Settings",
-    "load",
-]
+__all__ = ["Config", "Endpoint", "EnvironmentSettings", "MigrationSettings", "ServiceSettings", "Settings", "load"]
 
 RENDER_API = "https://api.render.com/v1"
 REFERENCE = "docs/settings.md"
@@ -190,9 +182,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         if not name:
             return None
         if not self.environ.get(name, "").strip():
-            raise SettingsError(
-                f"{name} is not set: the database of {self.name!r}", remedy=f"export {name}=…"
-            )
+            raise SettingsError(f"{name} is not set: the database of {self.name!r}", remedy=f"export {name}=…")
         return Secret(self.environ[name].strip())
 
 
@@ -249,29 +239,3 @@ def _read(root: Path) -> tuple[str, dict[str, Any]]:
         broken = own if own.exists() else project
         raise SettingsError(f"{broken.name}: {error}", remedy=f"correct {broken.name}") from error
     return own.name, {}
-
-
-def seconds(text: str, where: str = "duration") -> float:
-    """Read a duration such as ``90s``, ``5m``, ``24h``, ``500ms``.
-
-    Raises:
-        SettingsError: it is none.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", text.strip())
-    if not found:
-        raise SettingsError(
-            f"{where}: {text!r} is not a duration", remedy='write it like "90s", "5m" or "24h"'
-        )
-    return float(found[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
-
-
-def size(text: str, where: str = "size") -> int:
-    """Read a size such as ``200MB``, in bytes.
-
-    Raises:
-        SettingsError: it is none.
-    """
-    found = re.fullmatch(r"(\d+)\s*(MB|GB|TB)", text.strip())
-    if not found:
-        raise SettingsError(f"{where}: {text!r} is not a size", remedy='write it like "200MB" or "2GB"')
-    return int(found[1]) * {"MB": 10**6, "GB": 10**9, "TB": 10**12}[found[2]]

@@ -215,9 +215,7 @@ def _look(
     if deadline.passed():
         raise DeployStopped(
             f"{name}: {WORDS.get(deploy.status, deploy.status.value)} when the deadline passed",
-            details=_tail(
-                watch, deploy, render, "app" if deploy.status is DeployStatus.UPDATING else "build"
-            ),
+            details=_tail(watch, deploy, render, "app" if deploy.status is DeployStatus.UPDATING else "build"),
             remedy="see why it takes so long; deadline in the settings says how long to wait",
             service=name,
         )
@@ -233,9 +231,7 @@ def _ended_by_others(watch: _Watch, deploy: Deploy, render: Render) -> DeployErr
             service=watch.name,
         )
     return DeployStopped(
-        f"{watch.name}: the deploy was canceled",
-        remedy="if you did not cancel it: inv deploy",
-        service=watch.name,
+        f"{watch.name}: the deploy was canceled", remedy="if you did not cancel it: inv deploy", service=watch.name
     )
 
 
@@ -262,18 +258,14 @@ def _failure(watch: _Watch, deploy: Deploy, render: Render) -> DeployError:
         )
     if ended or "oomKilled" in cause:
         what = "ran out of memory" if "oomKilled" in cause else ended
-        took = (
-            f" after {_seconds_between(deploy.started_at, deploy.finished_at)}" if deploy.finished_at else ""
-        )
+        took = f" after {_seconds_between(deploy.started_at, deploy.finished_at)}" if deploy.finished_at else ""
         return StartFailed(
-            f"{name}: the program {what}{took}",
-            details=details,
-            remedy="correct it, commit, inv deploy",
-            service=name,
+            f"{name}: the program {what}{took}", details=details, remedy="correct it, commit, inv deploy", service=name
         )
     path = order.target.health_path or "its port"
+    why = f": {cause['unhealthy']}" if isinstance(cause.get("unhealthy"), str) else ""
     return Unhealthy(
-        f"{name}: it runs, but {path} did not answer well",
+        f"{name}: it runs, but {path} did not answer well{why}",
         details=details,
         remedy=f"make {path} answer 2xx within 5 s, commit, inv deploy",
         service=name,

@@ -53,9 +53,7 @@ class DeployError(Exception):
     exit_code: ClassVar[int]
     outcome: ClassVar[str]
 
-    def __init__(
-        self, message: str, *, remedy: str, details: tuple[str, ...] = (), service: str | None = None
-    ) -> None:
+    def __init__(self, message: str, *, remedy: str, details: tuple[str, ...] = (), service: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.remedy = remedy
@@ -64,11 +62,7 @@ class DeployError(Exception):
 
     def diagnostics(self) -> str:
         """The error as an operator reads it: what, evidence, next step."""
-        lines = [
-            f"error: {self.message}",
-            *(f"  │ {line}" for line in self.details),
-            f"  next: {self.remedy}",
-        ]
+        lines = [f"error: {self.message}", *(f"  │ {line}" for line in self.details), f"  next: {self.remedy}"]
         return "\n".join(lines)
 
 

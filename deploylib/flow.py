@@ -14,19 +14,19 @@ import msgspec
 
 from deploylib import check, deploy, stages, verify
 from deploylib.clock import Deadline
-from deploylib.config import seconds
 from deploylib.errors import DeployError, ForeignDeploy, Interrupted, PersonNeeded, SettingsError
 from deploylib.ledger import Journal, Opened, RunState
 from deploylib.models import Live, Order, PutBack, Report, StageResult, StageStatus
 from deploylib.render import Refused
 from deploylib.stages import Context, Stage
+from deploylib.units import seconds
 
 __all__ = ["BACK", "FLOW", "prove_live", "recover", "roll_back", "run"]
 
 FLOW: tuple[Stage, ...] = (
     stages.Check(),
-    stages.Changes_(),
-    stages.Backup_(),
+    stages.Changes(),
+    stages.Backup(),
     stages.Migrate(),
     stages.Deploy(),
     stages.Verify(),
@@ -51,9 +51,7 @@ def run(ctx: Context, *, until: str = "verify") -> Report:
         raise SettingsError(f"there is no stage {until!r}", remedy=f"one of: {', '.join(names)}")
     ctx.commit = check.release_commit(ctx.git, ctx.ref)
     _open(ctx)
-    return _bring_to_an_end(
-        ctx, FLOW[: names.index(until) + 1], paused_at="" if until == names[-1] else until
-    )
+    return _bring_to_an_end(ctx, FLOW[: names.index(until) + 1], paused_at="" if until == names[-1] else until)
 
 
 def roll_back(ctx: Context) -> Report:
@@ -70,8 +68,7 @@ def prove_live(ctx: Context) -> Report:
     last = next((state for state in ctx.ledger.history(ctx.config.name, 50) if state.release), None)
     if last is None:
         raise SettingsError(
-            f"no release of {ctx.config.name!r} was ever verified",
-            remedy=f"inv deploy --environment {ctx.config.name}",
+            f"no release of {ctx.config.name!r} was ever verified", remedy=f"inv deploy --environment {ctx.config.name}"
         )
     ctx.commit = last.opened.commit
     ctx.journal = Journal(ctx.ledger, last, dry=True)
@@ -81,14 +78,10 @@ def prove_live(ctx: Context) -> Report:
     outcome = _Ending()
     result: tuple[StageResult, ...] = ()
     try:
-        proven = stages.prove(
-            ctx, {one.service: verify.Expected(one.commit) for one in last.release if one.commit}
-        )
+        proven = stages.prove(ctx, {one.service: verify.Expected(one.commit) for one in last.release if one.commit})
         lines = tuple(f"{one.service}  {one.text}" for one in proven)
         result = (
-            StageResult(
-                stage="verify", status=StageStatus.DONE, lines=lines, seconds=ctx.clock.monotonic() - began
-            ),
+            StageResult(stage="verify", status=StageStatus.DONE, lines=lines, seconds=ctx.clock.monotonic() - began),
         )
         ctx.view.ended(result[0])
     except DeployError as error:
@@ -105,9 +98,7 @@ def _bring_to_an_end(ctx: Context, flow: tuple[Stage, ...], paused_at: str = "")
                 return _close(ctx, _Ending(NOTHING), began)
     except Interrupted as error:
         # It stays open: what is recorded is enough for the next command to go on.
-        return _report(
-            ctx, replace(_Ending.of(error), next=("inv deploy goes on where this stopped",)), began
-        )
+        return _report(ctx, replace(_Ending.of(error), next=("inv deploy goes on where this stopped",)), began)
     except DeployError as error:
         return _close(ctx, _failed(ctx, error), began)
     if ctx.dry:
@@ -184,21 +175,15 @@ def recover(ctx: Context) -> tuple[PutBack, ...]:
         intent, triggered = ctx.state.intents.get(target.name), ctx.state.triggered.get(target.name)
         if intent is None or triggered is None:
             continue
-        ended = deploy.settle(
-            target, triggered.deploy_id, render=ctx.render, clock=ctx.clock, deadline=deadline
-        )
+        ended = deploy.settle(target, triggered.deploy_id, render=ctx.render, clock=ctx.clock, deadline=deadline)
         live = ctx.live_of(target)
         if live.deploy_id == ended.id and intent.previous.deploy_id:
             previous = intent.previous
-            back.append(
-                Order(target=target, commit=previous.commit, previous=live, from_deploy=previous.deploy_id)
-            )
+            back.append(Order(target=target, commit=previous.commit, previous=live, from_deploy=previous.deploy_id))
         elif live.deploy_id == ended.id:
             ctx.journal.record(
                 "put-back",
-                PutBack(
-                    service=target.name, commit=live.commit, text="first deploy: there is nothing to put back"
-                ),
+                PutBack(service=target.name, commit=live.commit, text="first deploy: there is nothing to put back"),
             )
     if not back:
         return ctx.state.put_back
@@ -213,7 +198,9 @@ def recover(ctx: Context) -> tuple[PutBack, ...]:
         progress=ctx.view.progress,
     )
     proven = stages.prove(
-        ctx, {order.target.name: verify.Expected(order.commit, order.previous.commit) for order in back}
+        ctx,
+        {order.target.name: verify.Expected(order.commit, order.previous.commit) for order in back},
+        progress=lambda _service, _text: None,
     )
     for order, shown in zip(back, proven, strict=True):
         text = f"→ {order.commit[:7]}, verified: {shown.text}"
@@ -258,9 +245,7 @@ def _goes_on(ctx: Context, last: RunState, wanted: Opened) -> bool:
 
 def _abandon(ctx: Context, last: RunState) -> None:
     """Close a run that nobody goes on with; the check stops what it left on its way."""
-    ending = Report(
-        run=last.id, environment=ctx.config.name, outcome="abandoned", exit_code=Interrupted.exit_code
-    )
+    ending = Report(run=last.id, environment=ctx.config.name, outcome="abandoned", exit_code=Interrupted.exit_code)
     Journal(ctx.ledger, last).record("closed", ending)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deploylib.errors import SettingsError
 from deploylib.models import Commit
-from deploylib.process import Completed, ProgramFailed, Runner
+from deploylib.process import Command, Completed, ProgramFailed, Runner
 
 __all__ = ["Git"]
 
@@ -66,7 +66,7 @@ class Git:
     def changed(self) -> tuple[str, ...]:
         """Tracked files that differ from the commit that is checked out."""
         done = self._git("status", "--porcelain=v1", "-z", "--untracked-files=no")
-        return tuple(entry[3:] for entry in done.text.split("\0") if len(entry) > 3)
+        return tuple(entry[3:] for entry in done.text.split("\0") if len(entry) > len("XY "))
 
     def untracked(self) -> tuple[str, ...]:
         """Files that git neither tracks nor ignores."""
@@ -94,15 +94,11 @@ class Git:
     def remotes(self) -> tuple[str, ...]:
         """The addresses of the remotes."""
         done = self._git("remote", "--verbose", check=False)
-        return tuple(
-            dict.fromkeys(line.split()[1] for line in done.text.splitlines() if len(line.split()) > 1)
-        )
+        return tuple(dict.fromkeys(line.split()[1] for line in done.text.splitlines() if len(line.split()) > 1))
 
     def is_pushed(self, commit: str, branch: str) -> bool:
         """Whether the remote branch, as last fetched, holds the commit."""
-        done = self._git(
-            "for-each-ref", "--contains", commit, "--format=%(refname)", "refs/remotes", check=False
-        )
+        done = self._git("for-each-ref", "--contains", commit, "--format=%(refname)", "refs/remotes", check=False)
         return any(name.endswith(f"/{branch}") for name in done.text.splitlines())
 
     @contextmanager
@@ -120,12 +116,11 @@ class Git:
             files.mkdir(exist_ok=True)
             yield files
 
-    def _git(
-        self, *args: str, check: bool = True, env: dict[str, str] | None = None, timeout: float = 60
-    ) -> Completed:
+    def _git(self, *args: str, check: bool = True, env: dict[str, str] | None = None, timeout: float = 60) -> Completed:
         plain = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", **(env or {})}
         try:
-            return self.runner.run(["git", *args], cwd=self.root, check=check, env=plain, timeout=timeout)
+            command = Command(["git", *args], cwd=self.root, check=check, env=plain, timeout=timeout)
+            return self.runner.run(command)
         except ProgramFailed as error:
             raise SettingsError(
                 f"git {args[0]} failed", details=error.details, remedy="see what git says above"

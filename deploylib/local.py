@@ -13,7 +13,8 @@ import msgspec
 
 from deploylib.config import Config
 from deploylib.errors import SettingsError, Unreachable
-from deploylib.process import SYSTEM, Completed, Runner
+from deploylib.process import SYSTEM, Command, Completed, Runner
+from deploylib.units import size
 
 __all__ = ["down", "logs", "reset", "running", "status", "up", "validate"]
 
@@ -67,9 +68,7 @@ def status(config: Config, *, runner: Runner = SYSTEM) -> dict[str, Any]:
     return _object(_ask(config, runner, "status", *_state(config), "--json"))
 
 
-def logs(
-    config: Config, service: str = "", kind: str = "app", lines: int = 50, *, runner: Runner = SYSTEM
-) -> str:
+def logs(config: Config, service: str = "", kind: str = "app", lines: int = 50, *, runner: Runner = SYSTEM) -> str:
     """The last lines of its services, or of one of them."""
     named = (service,) if service else ()
     return _ask(config, runner, "logs", *named, *_state(config), f"--type={kind}", f"--lines={lines}").text
@@ -84,19 +83,12 @@ def _state(config: Config) -> tuple[str, str]:
 
 
 def _free_mb(config: Config) -> int:
-    from deploylib.config import size
-
     return max(500, size(config.settings.minimum_free) // 10**6)
 
 
 def _ask(config: Config, runner: Runner, *args: str, timeout: float = 30, writes: bool = False) -> Completed:
-    done = runner.run(
-        [sys.executable, "-m", "localrender", *args],
-        cwd=config.root,
-        check=False,
-        timeout=timeout,
-        writes=writes,
-    )
+    program = [sys.executable, "-m", "localrender", *args]
+    done = runner.run(Command(program, cwd=config.root, check=False, timeout=timeout, writes=writes))
     if done.returncode == 0:
         return done
     if b"No module named localrender" in done.stderr:

@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 
 from deploylib import alembic_child
-from deploylib.config import Config, seconds
+from deploylib.config import Config
 from deploylib.errors import MigrationFailed, SettingsError, Unreachable
 from deploylib.models import Migration, Revision, Secret
-from deploylib.process import ProgramFailed, Runner
+from deploylib.process import Command, ProgramFailed, Runner
+from deploylib.units import seconds
 
 __all__ = ["Applied", "location", "status", "upgrade"]
 
@@ -40,8 +41,7 @@ def location(config: Config, files: Path) -> tuple[str, str]:
     for name, value in (("path", chosen.path), ("config", chosen.config)):
         if value and not (files / value).exists():
             raise SettingsError(
-                f"migrations.{name} is {value!r}, which the commit does not have",
-                remedy="correct it in the settings",
+                f"migrations.{name} is {value!r}, which the commit does not have", remedy="correct it in the settings"
             )
     if chosen.config or (not chosen.path and (files / "alembic.ini").exists()):
         return "", chosen.config or "alembic.ini"
@@ -99,9 +99,7 @@ def _child(
 ) -> dict[str, Any]:
     path, ini = location(config, files)
     limits = config.settings.migrations
-    options = (
-        f"-c lock_timeout={_ms(limits.lock_timeout)} -c statement_timeout={_ms(limits.statement_timeout)}"
-    )
+    options = f"-c lock_timeout={_ms(limits.lock_timeout)} -c statement_timeout={_ms(limits.statement_timeout)}"
     environment = {
         "DATABASE_URL": url.reveal(),
         "PGOPTIONS": options,
@@ -113,13 +111,15 @@ def _child(
     with tempfile.NamedTemporaryFile(prefix="deploylib-", suffix=".json") as result:
         try:
             runner.run(
-                [config.python, alembic_child.__file__, result.name],
-                cwd=files,
-                env=environment,
-                stdin=msgspec.json.encode({"path": path and str(files / path), "config": ini, **request}),
-                timeout=timeout,
-                writes=writes,
-                secrets=_secrets(url),
+                Command(
+                    [config.python, alembic_child.__file__, result.name],
+                    cwd=files,
+                    env=environment,
+                    stdin=msgspec.json.encode({"path": path and str(files / path), "config": ini, **request}),
+                    timeout=timeout,
+                    writes=writes,
+                    secrets=_secrets(url),
+                )
             )
         except ProgramFailed as error:
             raise _explained(error, config) from error
@@ -144,8 +144,7 @@ def _explained(error: ProgramFailed, config: Config) -> MigrationFailed | Settin
     said = "\n".join(error.details)
     if "No module named 'alembic'" in said:
         return SettingsError(
-            f"{config.python} has no alembic",
-            remedy="pip install 'deploylib[postgres]', or set migrations.python",
+            f"{config.python} has no alembic", remedy="pip install 'deploylib[postgres]', or set migrations.python"
         )
     if "connection failed" in said or "could not connect" in said:
         return Unreachable("the migrations cannot reach the database", remedy="inv check says why")

@@ -96,7 +96,7 @@ class DeployStatus(StrEnum):
     UNKNOWN = "unknown"
 
     @classmethod
-    def _missing_(cls, value: object) -> DeployStatus:
+    def _missing_(cls, _value: object) -> DeployStatus:
         return cls.UNKNOWN
 
     @property

@@ -136,9 +136,7 @@ def _connected(url: Secret, timeout: int) -> Iterator[Any]:
     try:
         import psycopg
     except ImportError as error:
-        raise SettingsError(
-            "the database driver is missing", remedy="pip install 'deploylib[postgres]'"
-        ) from error
+        raise SettingsError("the database driver is missing", remedy="pip install 'deploylib[postgres]'") from error
     try:
         connection = psycopg.connect(
             _plain(url),
@@ -155,8 +153,7 @@ def _connected(url: Secret, timeout: int) -> Iterator[Any]:
     except psycopg.OperationalError as error:
         if connection.broken:
             raise Unreachable(
-                "the database closed the connection",
-                remedy="look at the database's status, then run it again",
+                "the database closed the connection", remedy="look at the database's status, then run it again"
             ) from error
         raise
     finally:

@@ -18,7 +18,7 @@ from typing import IO, Protocol
 from deploylib.errors import DeployError, SettingsError
 from deploylib.models import Secret
 
-__all__ = ["SYSTEM", "Completed", "ProgramFailed", "ReadOnlyRunner", "Runner", "Stream", "SystemRunner"]
+__all__ = ["SYSTEM", "Command", "Completed", "ProgramFailed", "ReadOnlyRunner", "Runner", "SystemRunner"]
 
 LAST_LINES = 20
 CHUNK = 1 << 20
@@ -57,40 +57,41 @@ class ProgramFailed(DeployError):
     outcome = "program failed"
 
 
-class Stream(Protocol):
-    """The output of a running program, read piece by piece."""
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program to start.
 
-    def __iter__(self) -> Iterator[bytes]:
-        """Pieces of at most 1 MiB; raises `ProgramFailed` *instead of ending* when the program failed."""
-        ...
+    Attributes:
+        args: the program and its arguments; never a secret.
+        cwd: working folder.
+        env: variables on top of ours.
+        stdin: bytes, or pieces that are fed as they come.
+        timeout: seconds after which it is killed; does not apply to a stream.
+        check: raise when it ends with another code than 0.
+        writes: it changes something that outlives it; refused in a dry run.
+        secrets: struck out of what it said.
+    """
+
+    args: Sequence[str]
+    cwd: Path | None = None
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    stdin: bytes | Iterator[bytes] | None = field(default=None, repr=False)
+    timeout: float = 60.0
+    check: bool = True
+    writes: bool = False
+    secrets: Sequence[Secret] = ()
+
+    @property
+    def name(self) -> str:
+        """The program's name, as people know it."""
+        return Path(self.args[0]).name
 
 
 class Runner(Protocol):
     """How the library starts programs."""
 
-    def run(
-        self,
-        args: Sequence[str],
-        *,
-        cwd: Path | None = None,
-        env: Mapping[str, str] | None = None,
-        stdin: bytes | Iterator[bytes] | None = None,
-        timeout: float = 60.0,
-        check: bool = True,
-        writes: bool = False,
-        secrets: Sequence[Secret] = (),
-    ) -> Completed:
+    def run(self, command: Command, /) -> Completed:
         """Run to the end.
-
-        Args:
-            args: the program and its arguments.
-            cwd: working folder.
-            env: variables on top of ours.
-            stdin: bytes, or pieces that are fed as they come.
-            timeout: seconds after which it is killed.
-            check: raise when it ends with another code than 0.
-            writes: it changes something that outlives it; refused in a dry run.
-            secrets: struck out of what it said.
 
         Raises:
             ProgramFailed: it failed or took too long.
@@ -98,58 +99,40 @@ class Runner(Protocol):
         """
         ...
 
-    def stream(
-        self, args: Sequence[str], *, env: Mapping[str, str] | None = None, secrets: Sequence[Secret] = ()
-    ) -> Iterator[bytes]:
-        """Run and hand on its output; a failure raises before the end of the output is reported."""
+    def stream(self, command: Command, /) -> Iterator[bytes]:
+        """Run and hand on its output in pieces; a failure raises *instead of* ending the output."""
         ...
 
 
 class SystemRunner:
     """Really starts them."""
 
-    def run(
-        self,
-        args: Sequence[str],
-        *,
-        cwd: Path | None = None,
-        env: Mapping[str, str] | None = None,
-        stdin: bytes | Iterator[bytes] | None = None,
-        timeout: float = 60.0,
-        check: bool = True,
-        writes: bool = False,  # noqa: ARG002 - the read-only runner looks at it
-        secrets: Sequence[Secret] = (),
-    ) -> Completed:
+    def run(self, command: Command, /) -> Completed:
         """Run to the end; see `Runner.run`."""
-        with tempfile.TemporaryFile() as said, _started(args, cwd=cwd, env=env, stderr=said) as child:
+        stdin = command.stdin
+        with tempfile.TemporaryFile() as said, _started(command, said) as child:
             try:
                 if stdin is not None and not isinstance(stdin, bytes):
                     _feed(child, stdin)
                     stdin = None
-                stdout, _ = child.communicate(stdin, timeout=timeout)
+                stdout, _ = child.communicate(stdin, timeout=command.timeout)
             except subprocess.TimeoutExpired as error:
-                message = f"{_name(args)} did not end within {timeout:.0f} s"
-                raise ProgramFailed(
-                    message, details=_said(said, secrets), remedy="look at what it waits for"
-                ) from error
+                raise _failed(command, f"did not end within {command.timeout:.0f} s", said) from error
             said.seek(0)
-            done = Completed(tuple(args), child.returncode, stdout or b"", _strike(said.read(), secrets))
-        if check and done.returncode != 0:
-            message = f"{_name(args)} ended with code {done.returncode}"
+            stderr = _strike(said.read(), command.secrets)
+            done = Completed(tuple(command.args), child.returncode, stdout or b"", stderr)
+        if command.check and done.returncode != 0:
+            message = f"{command.name} ended with code {done.returncode}"
             raise ProgramFailed(message, details=done.lines, remedy="see what it said")
         return done
 
-    def stream(
-        self, args: Sequence[str], *, env: Mapping[str, str] | None = None, secrets: Sequence[Secret] = ()
-    ) -> Iterator[bytes]:
+    def stream(self, command: Command, /) -> Iterator[bytes]:
         """Run and hand on its output; see `Runner.stream`."""
-        with tempfile.TemporaryFile() as said, _started(args, env=env, stderr=said) as child:
-            assert child.stdout is not None  # noqa: S101 - it was asked for
-            while chunk := child.stdout.read(CHUNK):
+        with tempfile.TemporaryFile() as said, _started(command, said) as child:
+            while chunk := _pipe(child.stdout).read(CHUNK):
                 yield chunk
             if child.wait() != 0:
-                message = f"{_name(args)} ended with code {child.returncode}"
-                raise ProgramFailed(message, details=_said(said, secrets), remedy="see what it said")
+                raise _failed(command, f"ended with code {child.returncode}", said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,53 +141,35 @@ class ReadOnlyRunner:
 
     real: Runner
 
-    def run(
-        self,
-        args: Sequence[str],
-        *,
-        cwd: Path | None = None,
-        env: Mapping[str, str] | None = None,
-        stdin: bytes | Iterator[bytes] | None = None,
-        timeout: float = 60.0,
-        check: bool = True,
-        writes: bool = False,
-        secrets: Sequence[Secret] = (),
-    ) -> Completed:
+    def run(self, command: Command, /) -> Completed:
         """Run what only reads; see `Runner.run`."""
-        if writes:
-            raise RuntimeError(f"a dry run must not start {_name(args)}")
-        return self.real.run(
-            args, cwd=cwd, env=env, stdin=stdin, timeout=timeout, check=check, secrets=secrets
-        )
+        if command.writes:
+            raise RuntimeError(f"a dry run must not start {command.name}")
+        return self.real.run(command)
 
-    def stream(
-        self, args: Sequence[str], *, env: Mapping[str, str] | None = None, secrets: Sequence[Secret] = ()
-    ) -> Iterator[bytes]:
+    def stream(self, command: Command, /) -> Iterator[bytes]:
         """Refused: what is streamed is meant for the store."""
-        raise RuntimeError(f"a dry run must not start {_name(args)}")
+        raise RuntimeError(f"a dry run must not start {command.name}")
 
 
 SYSTEM: Runner = SystemRunner()
 
 
 @contextmanager
-def _started(
-    args: Sequence[str], *, stderr: IO[bytes], cwd: Path | None = None, env: Mapping[str, str] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
+def _started(command: Command, stderr: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """The running program; it does not outlive the block."""
     try:
         child = subprocess.Popen(  # noqa: S603 - arguments are a list, there is no shell
-            list(args),
-            cwd=cwd,
-            env={**os.environ, **(env or {})},
+            list(command.args),
+            cwd=command.cwd,
+            env={**os.environ, **command.env},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
         )
     except (FileNotFoundError, PermissionError) as error:
-        raise SettingsError(
-            f"{args[0]} cannot be started: {error.strerror}", remedy=f"install {_name(args)}"
-        ) from error
+        message = f"{command.args[0]} cannot be started: {error.strerror}"
+        raise SettingsError(message, remedy=f"install {command.name}") from error
     try:
         yield child
     finally:
@@ -218,15 +183,22 @@ def _started(
 
 def _feed(child: subprocess.Popen[bytes], pieces: Iterator[bytes]) -> None:
     """Write *pieces* to the program; one that stops reading early has failed and says so by its code."""
-    assert child.stdin is not None  # noqa: S101 - it was asked for
+    stdin = _pipe(child.stdin)
     try:
         for piece in pieces:
-            child.stdin.write(piece)
+            stdin.write(piece)
     except BrokenPipeError:
         return
     finally:
-        _close(child.stdin)
+        _close(stdin)
         child.stdin = None
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    """A pipe that was asked for, which is therefore there."""
+    if pipe is None:
+        raise RuntimeError("the program was started without this pipe")
+    return pipe
 
 
 def _close(pipe: IO[bytes]) -> None:
@@ -236,13 +208,10 @@ def _close(pipe: IO[bytes]) -> None:
         return
 
 
-def _name(args: Sequence[str]) -> str:
-    return Path(args[0]).name
-
-
-def _said(file: IO[bytes], secrets: Sequence[Secret]) -> tuple[str, ...]:
-    file.seek(0)
-    return Completed((), 1, b"", _strike(file.read(), secrets)).lines
+def _failed(command: Command, what: str, said: IO[bytes]) -> ProgramFailed:
+    said.seek(0)
+    lines = Completed((), 1, b"", _strike(said.read(), command.secrets)).lines
+    return ProgramFailed(f"{command.name} {what}", details=lines, remedy="see what it said")
 
 
 def _strike(text: bytes, secrets: Sequence[Secret]) -> bytes:

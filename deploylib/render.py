@@ -111,9 +111,7 @@ class Render:
 
     def roll_back(self, service_id: str, deploy_id: str) -> Deploy | None:
         """Ask for a new deploy from the kept artifact of *deploy_id*; see `trigger` for what it raises."""
-        return _deploy_or_none(
-            self._write("POST", f"/services/{service_id}/rollback", {"deployId": deploy_id})
-        )
+        return _deploy_or_none(self._write("POST", f"/services/{service_id}/rollback", {"deployId": deploy_id}))
 
     def cancel(self, service_id: str, deploy_id: str) -> None:
         """Ask for a deploy to be stopped."""
@@ -139,13 +137,7 @@ class Render:
         self, owner_id: str, service_id: str, kind: str, since: datetime | None = None, limit: int = 20
     ) -> list[LogLine]:
         """The last lines of a service's builds (``build``) or programs (``app``), oldest first."""
-        query = {
-            "ownerId": owner_id,
-            "resource": service_id,
-            "type": kind,
-            "limit": limit,
-            "direction": "backward",
-        }
+        query = {"ownerId": owner_id, "resource": service_id, "type": kind, "limit": limit, "direction": "backward"}
         if since is not None:
             query["startTime"] = since.isoformat()
         lines = (self._read("/logs", query) or {}).get("logs") or []
@@ -160,9 +152,7 @@ class Render:
         Raises:
             SettingsError: the account has none, or several, of that name.
         """
-        named = [
-            item for item in self._pages("/postgres", "postgres", {"name": name}) if item.get("name") == name
-        ]
+        named = [item for item in self._pages("/postgres", "postgres", {"name": name}) if item.get("name") == name]
         if len(named) != 1:
             count = "no database" if not named else f"{len(named)} databases"
             raise SettingsError(
@@ -194,9 +184,7 @@ class Render:
         if self.read_only:
             raise RuntimeError(f"a dry run must not send {method} {path}")
         try:
-            for attempt in stamina.retry_context(
-                on=_back_off_unsent, attempts=6, timeout=90.0, wait_initial=0.2
-            ):
+            for attempt in stamina.retry_context(on=_back_off_unsent, attempts=6, timeout=90.0, wait_initial=0.2):
                 with attempt:
                     return self._once(method, path, body=body).json()
         except NotSent as error:
@@ -208,9 +196,7 @@ class Render:
                 raise self._unreachable(str(error)) from error
             raise Ambiguous(f"{method} {path}: {error}") from error
 
-    def _once(
-        self, method: str, path: str, *, query: dict[str, Any] | None = None, body: Any = None
-    ) -> Answer:
+    def _once(self, method: str, path: str, *, query: dict[str, Any] | None = None, body: Any = None) -> Answer:
         answer = self.session.request(method, path, params=query, json=body)
         if answer.ok:
             return answer

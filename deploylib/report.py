@@ -9,13 +9,12 @@ from typing import Any
 from deploylib.ledger import RunState
 from deploylib.models import Live, LogLine, Report, StageResult, StageStatus
 from deploylib.status import Status
+from deploylib.units import age
 
 __all__ = ["ascii_only", "events", "header", "history", "local", "logs", "stage", "status", "text"]
 
 MARKS = {StageStatus.DONE: "✓", StageStatus.SKIPPED: "–", StageStatus.PLANNED: "→", StageStatus.FAILED: "✗"}
-PLAIN = str.maketrans(
-    {"✓": "+", "–": "-", "→": ">", "✗": "x", "←": "<", "·": "-", "│": "|", "…": "...", "↩": "<"}
-)
+PLAIN = str.maketrans({"✓": "+", "–": "-", "→": ">", "✗": "x", "←": "<", "·": "-", "│": "|", "…": "...", "↩": "<"})
 NAME, WIDTH = 9, 58
 
 
@@ -33,13 +32,13 @@ def stage(result: StageResult, ago: float | None = None) -> list[str]:
     """A stage that has ended, as the lines of the log."""
     first, *rest = result.lines or ("",)
     mark = "↩" if result.stage == "put back" else MARKS[result.status]
-    took = f"{result.seconds:.1f}s" if result.seconds >= 0.05 else ""  # noqa: PLR2004 - shown with one decimal
+    took = f"{result.seconds:.1f}s" if result.seconds >= 0.05 else ""
     if ago is not None:
         took = f"done {ago:.0f} s ago by this run"
     line = f"{mark} {result.stage:<{NAME}} {first}"
     bar = "│ " if result.status is StageStatus.FAILED else ""
     lines = [line, *(f"{'':{NAME + 3}}{bar}{one}" for one in rest)]
-    lines[0] = f"{lines[0]:<{WIDTH}} {took}".rstrip()
+    lines[0] = f"{lines[0]:<{WIDTH}}  {took}".rstrip()
     return lines
 
 
@@ -54,9 +53,9 @@ def text(report: Report) -> str:
     }
     word = report.outcome.upper() if report.exit_code == 0 else "FAILED"
     said = words.get(report.outcome, f"{report.outcome} (exit code {report.exit_code})")
-    lines = ["", f"{f'{word:<{NAME + 2}} {said}':<{WIDTH}} {report.seconds:.1f}s"]
+    lines = ["", f"{f'{word:<{NAME + 2}} {said}':<{WIDTH}}  {report.seconds:.1f}s"]
     if report.exit_code:
-        lines += _block("Why", [report.error, *(f"│ {line}" for line in report.details)])
+        lines += _block("Why", [report.error])
         lines += _block("Put back", [f"{one.service} {one.text}" for one in report.put_back])
         lines += _block("Live", [" · ".join(_live(one) for one in report.live) or "unknown: inv status"])
     else:
@@ -65,9 +64,7 @@ def text(report: Report) -> str:
     if report.visitors.requests:
         seen = report.visitors
         gap = f"longest gap {seen.longest_gap:.1f} s"
-        lines += _block(
-            "Visitors", [f"{seen.requests} requests during the switch, {seen.failed} failed; {gap}"]
-        )
+        lines += _block("Visitors", [f"{seen.requests} requests during the switch, {seen.failed} failed; {gap}"])
     lines += ["", *_block("Next", list(report.next) or _next(report))]
     return "\n".join(lines)
 
@@ -107,10 +104,7 @@ def history(states: Iterable[RunState]) -> list[str]:
 
 def events(state: RunState) -> list[str]:
     """One run as it was told, from the ledger."""
-    lines = [
-        header(state.id, state.opened.environment, state.opened.commit.id, state.opened.commit.subject),
-        "",
-    ]
+    lines = [header(state.id, state.opened.environment, state.opened.commit.id, state.opened.commit.subject), ""]
     for result in state.stages.values():
         lines += stage(result)
     if state.report is None:
@@ -128,12 +122,9 @@ def status(found: Status, now: datetime) -> list[str]:
     if found.trouble:
         lines.append(f"  {found.trouble}")
     lines += ["", f"rollback     {found.back_to or 'nothing to go back to'}"]
+    lines.append(f"last run     {found.last or 'none'}" + (f", {_ago(found.last_at, now)}" if found.last_at else ""))
     lines.append(
-        f"last run     {found.last or 'none'}" + (f", {_ago(found.last_at, now)}" if found.last_at else "")
-    )
-    lines.append(
-        f"backup       {found.backup or 'none'}"
-        + (f", {_ago(found.backup_at, now)}" if found.backup_at else "")
+        f"backup       {found.backup or 'none'}" + (f", {_ago(found.backup_at, now)}" if found.backup_at else "")
     )
     return lines
 
@@ -158,10 +149,4 @@ def local(said: dict[str, Any]) -> list[str]:
 
 
 def _ago(moment: datetime | None, now: datetime) -> str:
-    if moment is None:
-        return ""
-    age = (now - moment).total_seconds()
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if age >= length:
-            return f"{age / length:.0f} {unit} ago"
-    return f"{max(0.0, age):.0f} s ago"
+    return f"{age((now - moment).total_seconds())} ago" if moment is not None else ""

@@ -19,9 +19,7 @@ def candidates(history: Iterable[RunState], live: Mapping[str, Live]) -> list[Ru
         live: what each service serves, by name.
     """
     now = {name: one.commit for name, one in live.items()}
-    return [
-        state for state in history if state.release and {r.service: r.commit for r in state.release} != now
-    ]
+    return [state for state in history if state.release and {r.service: r.commit for r in state.release} != now]
 
 
 def choose(history: Iterable[RunState], live: Mapping[str, Live], to: str = "") -> RunState:
@@ -39,7 +37,7 @@ def choose(history: Iterable[RunState], live: Mapping[str, Live], to: str = "") 
     if not to:
         return found[0]
     for state in found:
-        if state.id.endswith(to) or (len(to) >= 7 and state.opened.commit.id.startswith(to)):  # noqa: PLR2004
+        if state.id.endswith(to) or (len(to) >= 7 and state.opened.commit.id.startswith(to)):
             return state
     known = ", ".join(f"{state.id[-4:]} ({state.opened.commit.short})" for state in found[:5])
     raise SettingsError(f"no verified release {to!r}; there are: {known}", remedy="inv rollback --to RUN")

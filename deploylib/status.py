@@ -77,9 +77,7 @@ def find(ctx: Context, run: str = "") -> RunState:
     """
     found = ctx.ledger.find(run)
     if found is None:
-        raise SettingsError(
-            f"there is no run {run!r}" if run else "there is no run yet", remedy="inv history"
-        )
+        raise SettingsError(f"there is no run {run!r}" if run else "there is no run yet", remedy="inv history")
     return found
 
 

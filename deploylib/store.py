@@ -10,6 +10,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -72,7 +73,7 @@ class Folder:
         """Write an object; see `Store.put`."""
         digest, size = hashlib.sha256(), 0
         target = self._path(key)
-        with _disk_errors(self.root), _temporary(self._ready(target)) as (handle, name):
+        with self._writing(target) as (handle, name):
             for piece in pieces:
                 handle.write(piece)
                 digest.update(piece)
@@ -85,7 +86,7 @@ class Folder:
     def put_if_absent(self, key: str, body: bytes) -> bool:
         """Write a small object unless there is one; a hard link decides who wins and is never half written."""
         target = self._path(key)
-        with _disk_errors(self.root), _temporary(self._ready(target)) as (handle, name):
+        with self._writing(target) as (handle, name):
             handle.write(body)
             handle.flush()
             os.fsync(handle.fileno())
@@ -110,9 +111,7 @@ class Folder:
         start = self.root / prefix.rpartition("/")[0]
         if start.is_dir():
             keys = (path.relative_to(self.root).as_posix() for path in start.rglob("*") if path.is_file())
-            yield from sorted(
-                key for key in keys if key.startswith(prefix) and not Path(key).name.startswith(".")
-            )
+            yield from sorted(key for key in keys if key.startswith(prefix) and not Path(key).name.startswith("."))
 
     def delete(self, key: str) -> None:
         """Remove an object and the folders that it leaves empty."""
@@ -128,6 +127,11 @@ class Folder:
             raise ValueError(f"not a key: {key!r}")
         return self.root / key
 
+    @contextmanager
+    def _writing(self, target: Path) -> Iterator[tuple[_Writable, Path]]:
+        with _disk_errors(self.root), _temporary(self._ready(target)) as opened:
+            yield opened
+
     def _ready(self, target: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         ignore = self.root / ".gitignore"
@@ -136,44 +140,33 @@ class Folder:
         return target
 
 
-class _temporary:  # noqa: N801 - used like a function
-    """A file beside *target* that is gone after the block unless it was renamed."""
-
-    def __init__(self, target: Path) -> None:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".part-")
-        self.handle, self.name = os.fdopen(handle, "wb"), Path(name)
-
-    def __enter__(self) -> tuple[_Writable, Path]:
-        return self.handle, self.name
-
-    def __exit__(self, *_: object) -> None:
-        self.handle.close()
-        self.name.unlink(missing_ok=True)
-
-
 class _Writable(Protocol):
     def write(self, data: bytes, /) -> int: ...
     def flush(self) -> None: ...
     def fileno(self) -> int: ...
 
 
-class _disk_errors:  # noqa: N801 - used like a function
+@contextmanager
+def _temporary(target: Path) -> Iterator[tuple[_Writable, Path]]:
+    """A file beside *target* that is gone after the block unless it was renamed."""
+    number, text = tempfile.mkstemp(dir=target.parent, prefix=".part-")
+    name = Path(text)
+    try:
+        with os.fdopen(number, "wb") as handle:
+            yield handle, name
+    finally:
+        name.unlink(missing_ok=True)
+
+
+@contextmanager
+def _disk_errors(root: Path) -> Iterator[None]:
     """A full or read-only disk, in an operator's words."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError) and error.errno in {
-            errno.ENOSPC,
-            errno.EDQUOT,
-            errno.EROFS,
-            errno.EACCES,
-        }:
-            raise SettingsError(
-                f"{self.root} cannot be written: {error.strerror}",
-                remedy="make room or correct its rights (df -h), or set store in the settings to another folder",
-            ) from error
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}:
+            raise
+        raise SettingsError(
+            f"{root} cannot be written: {error.strerror}",
+            remedy="make room or correct its rights (df -h), or set store in the settings to another folder",
+        ) from error

@@ -98,12 +98,7 @@ def until_proven(
 
 
 def _in_a_row(
-    target: Target,
-    expected: Expected,
-    session: Session,
-    clock: Clock,
-    pace: Pace,
-    progress: Callable[[str, str], None],
+    target: Target, expected: Expected, session: Session, clock: Clock, pace: Pace, progress: Callable[[str, str], None]
 ) -> Verified | None:
     """Count good answers; None when the answers are good and name no commit."""
     began, deadline = clock.monotonic(), Deadline.after(pace.within, clock)

@@ -35,9 +35,7 @@ class Watch:
     def start(self, addresses: Iterable[str]) -> None:
         """Begin."""
         for address in addresses:
-            thread = threading.Thread(
-                target=self._visit, args=(address,), name=f"visitor {address}", daemon=True
-            )
+            thread = threading.Thread(target=self._visit, args=(address,), name=f"visitor {address}", daemon=True)
             self._threads.append(thread)
             thread.start()
 

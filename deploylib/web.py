@@ -41,7 +41,7 @@ class Answer:
     @property
     def ok(self) -> bool:
         """Whether the status is a 2xx."""
-        return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's own numbers
+        return 200 <= self.status < 300
 
     @property
     def content_type(self) -> str:
@@ -101,12 +101,7 @@ class Session:
         every = {**({"Content-Type": "application/json"} if body is not None else {}), **(headers or {})}
         try:
             got = self._client.request(method, url, params=params, content=body, headers=every)
-        except (
-            httpx.ConnectError,
-            httpx.ConnectTimeout,
-            httpx.PoolTimeout,
-            httpx.UnsupportedProtocol,
-        ) as error:
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
             raise NotSent(_words(error)) from error
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise NoAnswer(_words(error)) from error

@@ -1,0 +1,26 @@
+"""One small class per stage: `plan` only reads, `apply` acts; both say what they found.
+
+A stage composes primitives and keeps what later stages need in its result, so that they find it also on another
+machine. Nothing is skipped without a reason.
+"""
+
+from deploylib.stages.context import Checked, Context, Planned, Stage, View
+from deploylib.stages.data import Backup, Migrate
+from deploylib.stages.release import Deploy, Rollback, Verify, prove
+from deploylib.stages.survey import Changes, Check
+
+__all__ = [
+    "Backup",
+    "Changes",
+    "Check",
+    "Checked",
+    "Context",
+    "Deploy",
+    "Migrate",
+    "Planned",
+    "Rollback",
+    "Stage",
+    "Verify",
+    "View",
+    "prove",
+]

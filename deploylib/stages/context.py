@@ -1,0 +1,191 @@
+"""What the stages of one command work with, and what they leave for each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+
+from deploylib import verify
+from deploylib.clock import Clock, Deadline
+from deploylib.config import Config
+from deploylib.git import Git
+from deploylib.ledger import Journal, Ledger, RunState
+from deploylib.models import Backup, Changes, Commit, Live, Migration, Secret, StageResult, StageStatus, Target
+from deploylib.postgres import Facts
+from deploylib.process import ReadOnlyRunner, Runner
+from deploylib.render import Render
+from deploylib.store import Folder, Store
+from deploylib.units import seconds
+from deploylib.visitors import Watch
+
+__all__ = ["Checked", "Context", "Made", "Planned", "Stage", "View", "result", "skipped", "table"]
+
+
+class View(Protocol):
+    """Is told what happens while it happens; the only way out of the library before a run has ended."""
+
+    def opened(self, run: str, environment: str, commit: Commit | None) -> None:
+        """A run begins, or goes on."""
+        ...
+
+    def note(self, *lines: str) -> None:
+        """Something worth knowing."""
+        ...
+
+    def began(self, stage: str) -> None:
+        """A stage begins."""
+        ...
+
+    def progress(self, service: str, text: str) -> None:
+        """What a service of the current stage is doing."""
+        ...
+
+    def ended(self, result: StageResult, ago: float | None = None) -> None:
+        """A stage has ended; *ago* seconds ago, when this run had done it before."""
+        ...
+
+
+@dataclass
+class Context:
+    """What the stages of one command work with; the edges are arguments, so that a test can replace them."""
+
+    config: Config
+    runner: Runner
+    clock: Clock
+    view: View
+    ref: str | None = None
+    only: tuple[str, ...] = ()
+    asked: str = ""
+    dry: bool = False
+    to: str = ""
+    commit: Commit = field(default_factory=lambda: Commit(id=""))
+    journal: Journal = field(init=False)
+    visitors: Watch = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.visitors = Watch(self.clock, every=0.1 if self.config.is_local else 0.5)
+        if self.dry:
+            self.runner = ReadOnlyRunner(self.runner)
+
+    @cached_property
+    def store(self) -> Store:
+        """Where ledger and backups are."""
+        return Folder(self.config.store)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The history of runs."""
+        return Ledger(self.store, self.clock)
+
+    @cached_property
+    def git(self) -> Git:
+        """The working copy."""
+        return Git(self.config.root, self.runner)
+
+    @cached_property
+    def render(self) -> Render:
+        """The platform; refuses to write in a dry run."""
+        return Render.at(self.config.endpoint(), read_only=self.dry)
+
+    @cached_property
+    def deadline(self) -> Deadline:
+        """When waiting ends, for the whole run."""
+        return Deadline.after(seconds(self.config.settings.deadline), self.clock)
+
+    @cached_property
+    def database(self) -> Secret | None:
+        """The database's address; None where the product has none."""
+        name = self.checked.database
+        return self.config.database_url() or (self.render.database_url(name) if name else None)
+
+    @property
+    def state(self) -> RunState:
+        """What this run has done so far."""
+        return self.journal.state
+
+    @property
+    def checked(self) -> Checked:
+        """What `Check` found."""
+        return self.state.data("check", Checked)
+
+    @property
+    def planned(self) -> Planned:
+        """What `Changes_` decided."""
+        return self.state.data("changes", Planned)
+
+    def live(self) -> dict[str, Live]:
+        """What each service serves now, by the platform's word."""
+        return {target.name: self.live_of(target) for target in self.checked.targets}
+
+    def live_of(self, target: Target) -> Live:
+        """What one service serves now."""
+        found = self.render.live(target.service_id)
+        if found is None:
+            return Live(service=target.name, url=target.url)
+        return Live(
+            service=target.name, commit=found.commit, deploy_id=found.id, since=found.finished_at, url=target.url
+        )
+
+    @property
+    def pace(self) -> verify.Pace:
+        """How verification measures: quick against a loopback server, patient against the world."""
+        return verify.Pace(every=0.1, within=20, grace=2, settle=2) if self.config.is_local else verify.Pace()
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """What the check leaves: the services, and the database as it was found."""
+
+    targets: tuple[Target, ...] = ()
+    database: str = ""
+    facts: Facts | None = None
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """What this run is about: services and schema, decided once."""
+
+    changes: Changes = Changes()
+    migration: Migration = Migration()
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.changes.deploying and not self.migration.pending
+
+
+class Made(msgspec.Struct, frozen=True):
+    """The backup of this run."""
+
+    backup: Backup | None = None
+
+
+class Stage(Protocol):
+    """One step of a run."""
+
+    name: ClassVar[str]
+
+    def plan(self, ctx: Context) -> StageResult:
+        """Say what `apply` would do; reads only."""
+        ...
+
+    def apply(self, ctx: Context) -> StageResult:
+        """Do it."""
+        ...
+
+
+def result(stage: str, *lines: str, status: StageStatus = StageStatus.DONE, data: Any = None) -> StageResult:
+    """What a stage says at its end; *data* is for later stages."""
+    return StageResult(stage=stage, status=status, lines=lines, data=msgspec.to_builtins(data) if data else {})
+
+
+def skipped(stage: str, reason: str) -> StageResult:
+    """Left out, and why."""
+    return result(stage, f"skipped: {reason}", status=StageStatus.SKIPPED)
+
+
+def table(rows: list[tuple[str, str]]) -> tuple[str, ...]:
+    """Two columns, the first as wide as it needs."""
+    width = max((len(name) for name, _ in rows), default=0)
+    return tuple(f"{name:<{width}}  {text}" for name, text in rows)

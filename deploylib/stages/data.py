@@ -1,0 +1,120 @@
+"""The database: a proven backup, then the schema that the commit needs."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from deploylib import backup, migrate, postgres
+from deploylib.errors import MigrationFailed
+from deploylib.models import StageResult, StageStatus
+from deploylib.postgres import Facts
+from deploylib.stages.context import Context, Made, result, skipped
+from deploylib.units import age, count, seconds, volume
+
+__all__ = ["Backup", "Migrate"]
+
+LOCK_WITHIN = 60.0
+
+
+class Backup:
+    """A proven backup, before migrations and every so often."""
+
+    name: ClassVar[str] = "backup"
+
+    def plan(self, ctx: Context) -> StageResult:
+        """Say why there would be one, or none."""
+        why, skip = self._why(ctx)
+        return skipped(self.name, why) if skip else result(self.name, why, status=StageStatus.PLANNED)
+
+    def apply(self, ctx: Context) -> StageResult:
+        """Dump, prove, and only then remove the oldest."""
+        why, skip = self._why(ctx)
+        if skip or ctx.database is None:
+            return skipped(self.name, why)
+        config = ctx.config
+        with postgres.exclusively(ctx.database, clock=ctx.clock, within=LOCK_WITHIN):
+            facts = postgres.facts(ctx.database)
+            client = backup.client_for(facts.major, config.settings.postgres_bin, runner=ctx.runner)
+            made = backup.create(
+                ctx.database,
+                facts=facts,
+                client=client,
+                store=ctx.store,
+                environment=config.name,
+                run=ctx.state.id,
+                commit=ctx.commit.id,
+                runner=ctx.runner,
+                clock=ctx.clock,
+            )
+        removed = backup.prune(ctx.store, config.name, config.settings.keep_backups)
+        line = f"{volume(made.size)} · {made.tables} tables · schema {made.revision or 'none'} · every byte decoded"
+        gone = (f"kept the last {config.settings.keep_backups}, removed {len(removed)}",) if removed else ()
+        return result(self.name, line, f"{made.id}  ({why})", *gone, data={"backup": made})
+
+    def _why(self, ctx: Context) -> tuple[str, bool]:
+        """The reason for a backup (False) or for none (True)."""
+        facts = ctx.checked.facts
+        if facts is None:
+            return "the product has no database", True
+        if facts.empty:
+            return "the database is empty", True
+        if ctx.config.environment.backups == "none":
+            return "the settings say that this environment's data may be lost", True
+        if ctx.asked == self.name:
+            return "asked for", False
+        if pending := ctx.planned.migration.pending:
+            return f"before {count(len(pending), 'migration')}", False
+        last = backup.latest(ctx.store, ctx.config.name)
+        if last is None:
+            return "there is none yet", False
+        elapsed = (ctx.clock.now() - last.created_at).total_seconds()
+        if elapsed > seconds(ctx.config.settings.backup_every):
+            return f"the last one is {age(elapsed)} old", False
+        return f"no migration, and the last one is {age(elapsed)} old", True
+
+
+class Migrate:
+    """Bring the schema to the revision that the commit needs, before any code that needs it."""
+
+    name: ClassVar[str] = "migrate"
+
+    def plan(self, ctx: Context) -> StageResult:
+        """Say what would be executed."""
+        migration = ctx.planned.migration
+        if not migration.pending:
+            return skipped(self.name, self._none(ctx))
+        sql = migration.sql.strip().splitlines() or ["(its SQL depends on the data)"]
+        line = f"{migration.current or 'empty'} → {migration.target}"
+        return result(self.name, line, *sql, status=StageStatus.PLANNED)
+
+    def apply(self, ctx: Context) -> StageResult:
+        """Apply what is pending, under the lock that backups take too."""
+        migration, url = ctx.planned.migration, ctx.database
+        if not migration.pending or url is None:
+            return skipped(self.name, self._none(ctx))
+        with ctx.git.exported(ctx.commit.id) as files, postgres.exclusively(url, clock=ctx.clock, within=LOCK_WITHIN):
+            self._require_backup(ctx, postgres.facts(url))
+            within = min(120.0, ctx.deadline.left())
+            applied = migrate.upgrade(ctx.config, files, url, migration.target, runner=ctx.runner, within=within)
+        line = f"{migration.current or 'empty'} → {migration.target} · {count(len(applied), 'revision')}"
+        waited = tuple(f"{one.id} waited for a lock, {one.tries} tries" for one in applied if one.tries > 1)
+        return result(self.name, line, *waited, data={"applied": applied})
+
+    def _none(self, ctx: Context) -> str:
+        if ctx.database is None:
+            return "the product has no database"
+        migration = ctx.planned.migration
+        if not migration.target:
+            return "the commit has no migrations"
+        return "the schema is ahead of the commit" if migration.ahead else f"the schema is at {migration.target}"
+
+    def _require_backup(self, ctx: Context, facts: Facts) -> None:
+        """No migration of data that this run has not backed up at that very revision."""
+        if facts.empty or ctx.config.environment.backups == "none":
+            return
+        made = ctx.state.data("backup", Made).backup
+        if made is None or made.revision != facts.revision:
+            raise MigrationFailed(
+                f"the schema is at {facts.revision or 'nothing'}, and this run has no backup of that",
+                remedy="inv deploy, which makes one first",
+            )

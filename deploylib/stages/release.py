@@ -1,0 +1,160 @@
+"""The switch: services deployed or put back, and the proof that they serve."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
+
+from deploylib import deploy, rollback, verify
+from deploylib.errors import Interrupted
+from deploylib.ledger import RunState
+from deploylib.models import Live, Order, Proof, Shipped, StageResult, StageStatus, Target, Verified
+from deploylib.stages.context import Context, result, skipped, table
+
+__all__ = ["Deploy", "Rollback", "Verify", "prove"]
+
+
+class Deploy:
+    """All changed services at once."""
+
+    name: ClassVar[str] = "deploy"
+
+    def plan(self, ctx: Context) -> StageResult:
+        """Say what would be deployed, and what would be put back."""
+        chosen = ctx.planned.changes
+        if not chosen.deploying:
+            return skipped(self.name, "no service changed")
+        rows = [(name, self._way_back(chosen.of(name).live)) for name in chosen.deploying]
+        return result(self.name, *table(rows), status=StageStatus.PLANNED)
+
+    def apply(self, ctx: Context) -> StageResult:
+        """Deploy, while visitors are counted."""
+        chosen = ctx.planned.changes
+        if not chosen.deploying:
+            return skipped(self.name, "no service changed")
+        orders = [
+            Order(target=target, commit=ctx.commit.id, previous=chosen.of(target.name).live)
+            for target in ctx.checked.targets
+            if target.name in chosen.deploying and target.name not in ctx.state.shipped
+        ]
+        return _carried_out(self.name, ctx, orders)
+
+    def _way_back(self, live: Live) -> str:
+        return f"would be put back to {live.commit[:7]}" if live.commit else "first deploy: nothing to put back"
+
+
+class Rollback:
+    """An earlier verified release, from its kept artifacts."""
+
+    name: ClassVar[str] = "rollback"
+
+    def plan(self, ctx: Context) -> StageResult:
+        """Say what would be restored."""
+        release, orders = self._orders(ctx)
+        rows = [(order.target.name, f"{order.previous.commit[:7]} → {order.commit[:7]}") for order in orders]
+        head = f"release of run {release.id[-4:]}, {release.opened.commit.short}; the schema stays as it is"
+        return result(self.name, head, *table(rows), status=StageStatus.PLANNED)
+
+    def apply(self, ctx: Context) -> StageResult:
+        """Restore."""
+        release, orders = self._orders(ctx)
+        ctx.view.note(
+            f"back to run {release.id[-4:]}, {release.opened.commit.short} {release.opened.commit.subject!r}",
+            "the schema stays as it is; each service gets that deploy's environment variables again",
+        )
+        return _carried_out(self.name, ctx, orders)
+
+    def _orders(self, ctx: Context) -> tuple[RunState, list[Order]]:
+        live = ctx.live()
+        release = rollback.choose(ctx.ledger.history(ctx.config.name, 50), live, ctx.to)
+        return release, rollback.orders(ctx.checked.targets, release.release, live)
+
+
+def _carried_out(stage: str, ctx: Context, orders: list[Order]) -> StageResult:
+    ctx.visitors.start(
+        order.target.url + (order.target.health_path or "/")
+        for order in orders
+        if order.target.url and order.previous.commit
+    )
+    deploy.bring(
+        orders,
+        render=ctx.render,
+        clock=ctx.clock,
+        deadline=ctx.deadline,
+        record=ctx.journal.record,
+        progress=ctx.view.progress,
+        intents=ctx.state.intents,
+        triggered=ctx.state.triggered,
+    )
+    return result(stage, *table([(name, _shipped_text(one)) for name, one in ctx.state.shipped.items()]))
+
+
+def _shipped_text(one: Shipped) -> str:
+    build = f"build {one.build_seconds:.1f}s · " if one.build_seconds else ""
+    return f"{build}start {one.start_seconds:.1f}s · live"
+
+
+class Verify:
+    """What this run deployed must prove itself; outside a run, what the ledger says is live."""
+
+    name: ClassVar[str] = "verify"
+
+    def plan(self, ctx: Context) -> StageResult:
+        """Say what would be asked."""
+        names = ", ".join(ctx.planned.changes.deploying)
+        if not names:
+            return skipped(self.name, "nothing was deployed")
+        return result(self.name, f"would ask {names} for {ctx.commit.short}", status=StageStatus.PLANNED)
+
+    def apply(self, ctx: Context) -> StageResult:
+        """Ask all of them at once."""
+        migration = ctx.planned.migration
+        shipped = ctx.state.shipped
+        if not shipped:
+            return skipped(self.name, "nothing was deployed")
+        expected = {
+            name: verify.Expected(one.commit, one.previous.commit, "" if migration.ahead else migration.target)
+            for name, one in shipped.items()
+        }
+        proven = prove(ctx, expected)
+        rows = [(one.service, f"{one.text}{_level(one)}") for one in proven]
+        advice = _advice(proven)
+        return result(self.name, *table(rows), *advice, data={"verified": proven})
+
+
+def prove(
+    ctx: Context, expected: Mapping[str, verify.Expected], progress: Callable[[str, str], None] | None = None
+) -> tuple[Verified, ...]:
+    """Verify several services at once; when this is interrupted, each ends before its next request."""
+    stop, tell = threading.Event(), progress or ctx.view.progress
+
+    def said(service: str, text: str) -> None:
+        if stop.is_set():
+            raise Interrupted("verification was ended", remedy="inv verify", service=service)
+        tell(service, text)
+
+    def one(target: Target) -> Verified:
+        known = expected[target.name]
+        return verify.until_proven(target, known, render=ctx.render, clock=ctx.clock, pace=ctx.pace, progress=said)
+
+    chosen = [target for target in ctx.checked.targets if target.name in expected]
+    with ThreadPoolExecutor(max_workers=max(1, len(chosen))) as pool:
+        try:
+            return tuple(pool.map(one, chosen))
+        finally:
+            stop.set()
+
+
+def _level(one: Verified) -> str:
+    return "" if one.proof is Proof.COMMIT else f"  (proof: {one.proof})"
+
+
+def _advice(proven: tuple[Verified, ...]) -> tuple[str, ...]:
+    """The advice, once for all services that share it."""
+    seen: dict[tuple[str, ...], list[str]] = {}
+    for one in proven:
+        if one.advice:
+            seen.setdefault(one.advice, []).append(one.service)
+    return tuple(line for advice, names in seen.items() for line in (f"{', '.join(names)}: {advice[0]}", *advice[1:]))

@@ -1,0 +1,144 @@
+"""Looking before anything is touched: is it in order, and what is there to do."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from deploylib import backup, blueprint, changes, check, deploy, local, migrate, postgres
+from deploylib.errors import ForeignDeploy
+from deploylib.models import Migration, StageResult, Target
+from deploylib.process import ReadOnlyRunner
+from deploylib.stages.context import Checked, Context, Planned, result, table
+from deploylib.units import count
+
+__all__ = ["Changes", "Check"]
+
+
+class Check:
+    """Working copy, Blueprint, platform, database: everything that can be known before anything is touched."""
+
+    name: ClassVar[str] = "check"
+
+    def plan(self, ctx: Context) -> StageResult:
+        """The check itself reads only."""
+        return self.apply(ctx)
+
+    def apply(self, ctx: Context) -> StageResult:
+        """Look, and refuse with every finding at once."""
+        config = ctx.config
+        described = check.read_blueprint(config, ctx.git, ctx.commit)
+        names = check.services(config, described, ctx.only)
+        findings = check.disk(config.store, config.settings.minimum_free)
+        if described is not None and ctx.ref is None:
+            findings += check.untracked_in_services(ctx.git, described)
+        check.require(findings)
+        self._local(ctx)
+        targets, findings = check.targets(config, described, names, list(ctx.render.services()), ctx.git)
+        check.require(findings + self._not_pushed(ctx))
+        self._foreign(ctx, targets)
+        database = config.environment.database or self._only_database(described)
+        found = Checked(targets=targets, database=database)
+        url = config.database_url() or (ctx.render.database_url(database) if database else None)
+        facts = postgres.facts(url) if url else None
+        text = "no database"
+        if facts is not None:
+            text = f"Postgres {facts.major}"
+            backup.client_for(facts.major, config.settings.postgres_bin, runner=ctx.runner)
+        source = "tree clean" if ctx.ref is None else f"commit {ctx.commit.short}"
+        where = config.settings.blueprint if described else "settings"
+        line = f"{where} valid · {source} · {count(len(targets), 'service')} · {text}"
+        return result(self.name, line, data=msgspec.structs.replace(found, facts=facts))
+
+    def _local(self, ctx: Context) -> None:
+        """Start the local Render where the environment is one; what it cannot run is refused first."""
+        if not ctx.config.is_local:
+            return
+        first = not local.running(ctx.config)
+        local.validate(ctx.config, runner=ctx.runner)
+        # Starting it is no write to the product: also a dry run needs something that answers.
+        runner = ctx.runner.real if isinstance(ctx.runner, ReadOnlyRunner) else ctx.runner
+        if first:
+            ctx.view.note("Starting a local Render (no account needed) …")
+        said = local.up(ctx.config, runner=runner)
+        if first:
+            versions = ", ".join(sorted({f"Postgres {d['version']}" for d in said.get("databases", {}).values()}))
+            ctx.view.note(f"{versions or 'no database'} · edge on 127.0.0.1 · stop it: inv local.down")
+
+    def _not_pushed(self, ctx: Context) -> list[check.Finding]:
+        """The platform builds from the remote: a commit that is only here cannot be deployed."""
+        if ctx.config.is_local:
+            return []
+        branches = {service.branch for service in ctx.render.services() if service.branch}
+        if any(ctx.git.is_pushed(ctx.commit.id, branch) for branch in branches):
+            return []
+        text = f"{ctx.commit.short} is on none of the remote branches {', '.join(sorted(branches))}"
+        return [check.Finding(text, "git push, then git fetch")]
+
+    def _foreign(self, ctx: Context, targets: tuple[Target, ...]) -> None:
+        """A deploy on its way that is of no run of ours means that somebody else is at work.
+
+        One that an earlier run of ours has left is stopped, so that it cannot go live later.
+        """
+        now = {triggered.deploy_id for triggered in ctx.state.triggered.values()}
+        left = {
+            triggered.deploy_id
+            for state in ctx.ledger.history(ctx.config.name, 5)
+            for triggered in state.triggered.values()
+        }
+        for target in targets:
+            for one in ctx.render.deploys(target.service_id, limit=5):
+                if one.status.terminal or one.id in now:
+                    continue
+                if one.id in left and not ctx.dry:
+                    deploy.settle(target, one.id, render=ctx.render, clock=ctx.clock, deadline=ctx.deadline)
+                elif one.id not in left:
+                    raise ForeignDeploy(
+                        f"{target.name}: {one.id} ({one.commit[:7]}, trigger {one.trigger or 'unknown'}) is on its way",
+                        remedy=f"wait for it or cancel it ({target.dashboard_url}), then run the same command again",
+                        service=target.name,
+                    )
+
+    def _only_database(self, described: blueprint.Blueprint | None) -> str:
+        databases = described.databases if described else ()
+        return databases[0].name if len(databases) == 1 else ""
+
+
+class Changes:
+    """Which services and which migrations this run is about."""
+
+    name: ClassVar[str] = "changes"
+
+    def plan(self, ctx: Context) -> StageResult:
+        """The decision itself reads only."""
+        return self.apply(ctx)
+
+    def apply(self, ctx: Context) -> StageResult:
+        """Compare the commit with what every service serves, and with the schema of the database."""
+        decided = changes.detect(
+            ctx.checked.targets,
+            ctx.live(),
+            ctx.commit,
+            git=ctx.git,
+            blueprint=check.read_blueprint(ctx.config, ctx.git, ctx.commit),
+            blueprint_path=ctx.config.settings.blueprint,
+            shared=ctx.config.settings.shared,
+            only=ctx.only,
+        )
+        migration = self._migration(ctx)
+        rows = [(change.service, change.reason) for change in decided.services]
+        if migration.ahead:
+            rows.append(("schema", f"{migration.current} is newer than this commit's {migration.target}: left alone"))
+        elif migration.pending:
+            pending = ", ".join(f"{revision.id} {revision.title}".strip() for revision in migration.pending)
+            rows.append(("schema", f"{migration.current or 'empty'} → {migration.target}: {pending}"))
+        return result(self.name, *table(rows), data=Planned(changes=decided, migration=migration))
+
+    def _migration(self, ctx: Context) -> Migration:
+        if ctx.database is None:
+            return Migration()
+        with ctx.git.exported(ctx.commit.id) as files:
+            if not any(migrate.location(ctx.config, files)):
+                return Migration()
+            return migrate.status(ctx.config, files, ctx.database, runner=ctx.runner)

@@ -1,0 +1,58 @@
+"""Durations and sizes: as people write them in settings, and as they read them in a report."""
+
+from __future__ import annotations
+
+import re
+
+from deploylib.errors import SettingsError
+
+__all__ = ["age", "count", "seconds", "size", "volume"]
+
+DURATIONS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+SIZES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def seconds(text: str, where: str = "duration") -> float:
+    """Read a duration such as ``90s``, ``5m``, ``24h``, ``500ms``.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", text.strip())
+    if not found:
+        raise SettingsError(f"{where}: {text!r} is not a duration", remedy='write it like "90s", "5m" or "24h"')
+    return float(found[1]) * DURATIONS[found[2]]
+
+
+def size(text: str, where: str = "size") -> int:
+    """Read a size such as ``200MB``, in bytes.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    found = re.fullmatch(r"(\d+)\s*(MB|GB|TB)", text.strip())
+    if not found:
+        raise SettingsError(f"{where}: {text!r} is not a size", remedy='write it like "200MB" or "2GB"')
+    return int(found[1]) * SIZES[found[2]]
+
+
+def age(elapsed: float) -> str:
+    """Seconds as a person says them: ``40 s``, ``12 min``, ``3 h``, ``2 d``."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if elapsed >= length:
+            return f"{elapsed / length:.0f} {unit}"
+    return f"{max(0.0, elapsed):.0f} s"
+
+
+def volume(amount: float) -> str:
+    """Bytes as a person says them, in decimal units: ``3.4 KB``."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+def count(number: int, thing: str) -> str:
+    """``1 service``, ``2 services``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
