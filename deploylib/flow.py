@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from deploylib import check, deploy, stages, verify
+from deploylib import check, deploy, local, stages, verify
 from deploylib.clock import Deadline
 from deploylib.errors import DeployError, ForeignDeploy, Interrupted, PersonNeeded, SettingsError
 from deploylib.ledger import Journal, Opened, RunState
@@ -226,6 +226,8 @@ def _open(ctx: Context, *, back: bool = False) -> None:
         if not ctx.dry and _goes_on(ctx, last, wanted):
             ctx.journal = Journal(ctx.ledger, last)
             ctx.view.opened(last.id, ctx.config.name, ctx.commit)
+            if ctx.config.is_local and ctx.state.done("check"):
+                local.up(ctx.config, runner=ctx.runner)  # it may have ended since this run was left
             return
         if not ctx.dry:
             _abandon(ctx, last)

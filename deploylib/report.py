@@ -117,7 +117,7 @@ def status(found: Status, now: datetime) -> list[str]:
     lines = [f"environment  {found.environment}", ""]
     width = max((len(one.service) for one in found.live), default=0)
     for one in found.live:
-        since = f"since {_ago(one.since, now)}" if one.since else ""
+        since = f"for {age((now - one.since).total_seconds())}" if one.since else ""
         lines.append(f"  {one.service:<{width}}  {one.commit[:7] or 'nothing'}  {since}  {one.url}".rstrip())
     if found.trouble:
         lines.append(f"  {found.trouble}")
