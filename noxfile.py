@@ -1,0 +1,80 @@
+"""Every check of the project: ``nox`` runs what CI runs, ``nox --list`` tells the rest."""
+
+from __future__ import annotations
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.sessions = ["lint", "typecheck", "tests"]
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_external_run = True
+
+LOCK = ".ci/requirements.txt"
+
+
+def prepare(session: nox.Session) -> None:
+    """The locked environment, and the project as it lies here."""
+    session.install("--require-hashes", "--requirement", LOCK)
+    session.install("--no-deps", "--editable", ".")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, spelling, and which module may import which."""
+    prepare(session)
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("codespell")
+    session.run("lint-imports")
+
+
+@nox.session
+def typecheck(session: nox.Session) -> None:
+    """Types, strictly."""
+    prepare(session)
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The test suite on real parts; takes pytest's arguments."""
+    prepare(session)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(default=False, python=["3.11", "3.12", "3.13", "3.14"])
+def pythons(session: nox.Session) -> None:
+    """The test suite on every supported Python that is installed."""
+    prepare(session)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """Which lines and branches no unit test reaches."""
+    prepare(session)
+    session.run("coverage", "run", "-m", "pytest", "tests/unit", *session.posargs)
+    session.run("coverage", "report")
+
+
+@nox.session(default=False)
+def zero_downtime(session: nox.Session) -> None:
+    """Sixteen busy keep-alive connections over ten deploys and two rollbacks: no request may fail."""
+    prepare(session)
+    session.run("pytest", "-m", "load", "tests/load", "-s", *session.posargs)
+
+
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Write the lock anew; ``-- --upgrade`` takes newer releases."""
+    session.install("uv")
+    command = "uv pip compile pyproject.toml --group dev --extra local --universal --python-version 3.11"
+    session.run(
+        *command.split(),
+        "--generate-hashes",
+        "--no-emit-index-url",
+        "--custom-compile-command=nox -s lock",
+        f"--output-file={LOCK}",
+        *session.posargs,
+        silent=True,
+    )
