@@ -70,7 +70,7 @@ def prove_live(ctx: Context) -> Report:
         raise SettingsError(
             f"no release of {ctx.config.name!r} was ever verified", remedy=f"inv deploy --environment {ctx.config.name}"
         )
-    ctx.commit = last.opened.commit
+    ctx.commit = last.commit
     ctx.journal = Journal(ctx.ledger, last, dry=True)
     began = ctx.clock.monotonic()
     ctx.view.opened(last.id, ctx.config.name, ctx.commit)
@@ -225,14 +225,14 @@ def _open(ctx: Context, *, back: bool = False) -> None:
     if last is not None and last.report is None:
         if not ctx.dry and _goes_on(ctx, last, wanted):
             ctx.journal = Journal(ctx.ledger, last)
-            ctx.view.opened(last.id, ctx.config.name, ctx.commit)
+            ctx.view.opened(last.id, ctx.config.name, None if back else ctx.commit)
             if ctx.config.is_local and ctx.state.done("check"):
                 local.up(ctx.config, runner=ctx.runner)  # it may have ended since this run was left
             return
         if not ctx.dry:
             _abandon(ctx, last)
     ctx.journal = Journal.open(ctx.ledger, wanted, dry=ctx.dry)
-    ctx.view.opened(wanted.run, ctx.config.name, ctx.commit)
+    ctx.view.opened(wanted.run, ctx.config.name, None if back else ctx.commit)
 
 
 def _goes_on(ctx: Context, last: RunState, wanted: Opened) -> bool:

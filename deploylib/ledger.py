@@ -91,6 +91,11 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.convert(result.data if result else {}, kind)
 
     @property
+    def commit(self) -> Commit:
+        """The commit it is about: of a rollback, the one that was restored."""
+        return self.report.commit if self.report is not None and self.report.commit is not None else self.opened.commit
+
+    @property
     def release(self) -> tuple[Live, ...]:
         """What was live, and verified, when the run succeeded."""
         return self.report.live if self.report is not None and self.report.outcome == "succeeded" else ()

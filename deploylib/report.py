@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from deploylib.ledger import RunState
-from deploylib.models import Live, LogLine, Report, StageResult, StageStatus
+from deploylib.models import Commit, Live, LogLine, Report, StageResult, StageStatus
 from deploylib.status import Status
 from deploylib.units import age
 
@@ -23,9 +23,10 @@ def ascii_only(line: str) -> str:
     return line.translate(PLAIN).encode("ascii", "replace").decode()
 
 
-def header(run: str, environment: str, commit: str, subject: str) -> str:
-    """The first line of a run."""
-    return f'run {run[-4:]}   {environment} ← {commit[:7]} "{subject}"'
+def header(run: str, environment: str, commit: Commit | None) -> str:
+    """The first line of a run; without a commit it restores an earlier release."""
+    what = f'{commit.short} "{commit.subject}"' if commit is not None else "the release before"
+    return f"run {run[-4:]}   {environment} ← {what}"
 
 
 def stage(result: StageResult, ago: float | None = None) -> list[str]:
@@ -96,15 +97,15 @@ def history(states: Iterable[RunState]) -> list[str]:
         deployed = ", ".join(state.shipped) or "-"
         kind = "rollback" if state.opened.back else "deploy"
         lines.append(
-            f"{state.id[-4:]}  {state.at:%Y-%m-%d %H:%M}  {kind:<8}  {state.opened.commit.short}  "
-            f"{outcome:<20}  {deployed:<20}  {state.opened.commit.subject}".rstrip()
+            f"{state.id[-4:]}  {state.at:%Y-%m-%d %H:%M}  {kind:<8}  {state.commit.short}  "
+            f"{outcome:<20}  {deployed:<20}  {state.commit.subject}".rstrip()
         )
     return lines
 
 
 def events(state: RunState) -> list[str]:
     """One run as it was told, from the ledger."""
-    lines = [header(state.id, state.opened.environment, state.opened.commit.id, state.opened.commit.subject), ""]
+    lines = [header(state.id, state.opened.environment, state.commit), ""]
     for result in state.stages.values():
         lines += stage(result)
     if state.report is None:

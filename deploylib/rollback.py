@@ -4,22 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
+
 from deploylib.errors import SettingsError
 from deploylib.ledger import RunState
 from deploylib.models import Live, Order, Target
 
-__all__ = ["candidates", "choose", "orders"]
+__all__ = ["Restored", "candidates", "choose", "orders"]
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """What a rollback leaves in the ledger: the run whose release it restored."""
+
+    run: str = ""
 
 
 def candidates(history: Iterable[RunState], live: Mapping[str, Live]) -> list[RunState]:
     """The verified releases that differ from what is live now, newest first.
+
+    What was once rolled back from is none of them: behind a rollback the search goes on at the release it restored.
 
     Args:
         history: the runs of the environment, newest first.
         live: what each service serves, by name.
     """
     now = {name: one.commit for name, one in live.items()}
-    return [state for state in history if state.release and {r.service: r.commit for r in state.release} != now]
+    found, until = [], ""
+    for state in history:
+        if until and state.id != until:
+            continue
+        until = state.data("rollback", Restored).run if state.opened.back and state.release else ""
+        if state.release and {one.service: one.commit for one in state.release} != now:
+            found.append(state)
+    return found
 
 
 def choose(history: Iterable[RunState], live: Mapping[str, Live], to: str = "") -> RunState:
@@ -37,9 +54,9 @@ def choose(history: Iterable[RunState], live: Mapping[str, Live], to: str = "") 
     if not to:
         return found[0]
     for state in found:
-        if state.id.endswith(to) or (len(to) >= 7 and state.opened.commit.id.startswith(to)):
+        if state.id.endswith(to) or (len(to) >= 7 and state.commit.id.startswith(to)):
             return state
-    known = ", ".join(f"{state.id[-4:]} ({state.opened.commit.short})" for state in found[:5])
+    known = ", ".join(f"{state.id[-4:]} ({state.commit.short})" for state in found[:5])
     raise SettingsError(f"no verified release {to!r}; there are: {known}", remedy="inv rollback --to RUN")
 
 

@@ -56,7 +56,7 @@ def read(ctx: Context) -> Status:
         environment=ctx.config.name,
         live=live,
         trouble=trouble,
-        back_to=f"{back[0].opened.commit.short} (run {back[0].id[-4:]})" if back else "",
+        back_to=f"{back[0].commit.short} (run {back[0].id[-4:]})" if back else "",
         last=_one_line(last) if last else "",
         last_at=last.last if last else None,
         backup=f"{made.id} ({made.proof})" if made else "",
@@ -66,7 +66,7 @@ def read(ctx: Context) -> Status:
 
 def _one_line(state: RunState) -> str:
     outcome = state.report.outcome if state.report else "open: inv deploy goes on"
-    return f"{state.id[-4:]} {state.opened.commit.short} {outcome}"
+    return f"{state.id[-4:]} {state.commit.short} {outcome}"
 
 
 def find(ctx: Context, run: str = "") -> RunState:

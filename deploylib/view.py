@@ -51,8 +51,7 @@ class Plain(Quiet):
 
     def opened(self, run: str, environment: str, commit: Commit | None) -> None:
         """The first line."""
-        if commit is not None:
-            self.say(report.header(run, environment, commit.id, commit.subject))
+        self.say(report.header(run, environment, commit))
 
     def note(self, *lines: str) -> None:
         """Indented lines."""
@@ -106,8 +105,11 @@ class _Terminal(Plain):
 
     def say(self, line: str) -> None:
         """Above the live part; a line is never cut, and marked by its sign as well as by its colour."""
-        style = {"✓": "green", "✗": "bold red", "–": "dim", "↩": "yellow"}.get(line[:1], "")
-        self._live.console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+        from rich.text import Text  # only on a terminal
+
+        text = Text(line)
+        text.stylize({"✓": "green", "✗": "bold red", "–": "dim", "↩": "yellow"}.get(line[:1], ""), 0, 1)
+        self._live.console.print(text, soft_wrap=True)
 
     def __rich__(self) -> RenderableType:
         from rich.text import Text

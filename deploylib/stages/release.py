@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
+import msgspec
+
 from deploylib import deploy, rollback, verify
 from deploylib.errors import Interrupted
 from deploylib.ledger import RunState
@@ -54,17 +56,19 @@ class Rollback:
         """Say what would be restored."""
         release, orders = self._orders(ctx)
         rows = [(order.target.name, f"{order.previous.commit[:7]} → {order.commit[:7]}") for order in orders]
-        head = f"release of run {release.id[-4:]}, {release.opened.commit.short}; the schema stays as it is"
+        head = f"release of run {release.id[-4:]}, {release.commit.short}; the schema stays as it is"
         return result(self.name, head, *table(rows), status=StageStatus.PLANNED)
 
     def apply(self, ctx: Context) -> StageResult:
         """Restore."""
         release, orders = self._orders(ctx)
         ctx.view.note(
-            f"back to run {release.id[-4:]}, {release.opened.commit.short} {release.opened.commit.subject!r}",
+            f"back to run {release.id[-4:]}, {release.commit.short} {release.commit.subject!r}",
             "the schema stays as it is; each service gets that deploy's environment variables again",
         )
-        return _carried_out(self.name, ctx, orders)
+        ctx.commit = release.commit
+        done = _carried_out(self.name, ctx, orders)
+        return msgspec.structs.replace(done, data=msgspec.to_builtins(rollback.Restored(release.id)))
 
     def _orders(self, ctx: Context) -> tuple[RunState, list[Order]]:
         live = ctx.live()
