@@ -102,7 +102,7 @@ def _bring_to_an_end(ctx: Context, flow: tuple[Stage, ...], paused_at: str = "")
     except DeployError as error:
         return _close(ctx, _failed(ctx, error), began)
     if ctx.dry:
-        return _report(ctx, _Ending(PLANNED, next=("inv deploy does it",)), began)
+        return _report(ctx, _Ending(PLANNED, next=("the same without --dry-run does it",)), began)
     if paused_at:
         return _report(ctx, _Ending(PAUSED, next=(f"done up to {paused_at}; inv deploy goes on",)), began)
     return _close(ctx, _Ending(), began)

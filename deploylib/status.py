@@ -70,14 +70,17 @@ def _one_line(state: RunState) -> str:
 
 
 def find(ctx: Context, run: str = "") -> RunState:
-    """A run by its id or the end of it; the newest one where none is named.
+    """A run by its id or the end of it; the newest one that deployed something where none is named.
 
     Raises:
         SettingsError: there is none.
     """
-    found = ctx.ledger.find(run)
+    if run:
+        found = ctx.ledger.find(run)
+    else:
+        found = next((state for state in ctx.ledger.history(ctx.config.name, 50) if state.triggered), None)
     if found is None:
-        raise SettingsError(f"there is no run {run!r}" if run else "there is no run yet", remedy="inv history")
+        raise SettingsError(f"there is no run {run!r}" if run else "no run has deployed anything yet", remedy="inv history")
     return found
 
 

@@ -2,7 +2,12 @@
 
 import sys
 
-from localrender.cli import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        from localrender.cli import main
+
+        code = main()
+    except ModuleNotFoundError as error:
+        print(f"error: {error}\nnext: pip install 'deploylib[local]'", file=sys.stderr)
+        code = 2
+    sys.exit(code)

@@ -13,9 +13,9 @@ from typing import IO, TYPE_CHECKING, Any
 import msgspec
 import psutil
 
-from localrender import processes
+from localrender import edge, processes
 from localrender.endpoint import Options, ask, is_running, read_endpoint
-from localrender.errors import NO_SPACE, PORT_IN_USE, LocalRenderError
+from localrender.errors import NO_SPACE, PORT_IN_USE, LocalRenderError, bad_input
 from localrender.state import State
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def examine(options: Options, folder: Path) -> None:
     Raises:
         LocalRenderError: Exit code 3 or 4.
     """
+    edge.binary()
     free = shutil.disk_usage(existing(folder)).free // 2**20
     if free < options.minimum_free_mb:
         raise LocalRenderError(
@@ -113,6 +114,13 @@ def up(options: Options, folder: Path) -> dict[str, Any]:
 
 
 def _synced(options: Options, endpoint: dict[str, Any]) -> dict[str, Any]:
+    address = endpoint["api_url"].rpartition(":")[2].partition("/")[0]
+    if options.new_ports or options.port not in (None, int(address)):
+        raise bad_input(
+            "already_running",
+            "it runs already, and its ports change only at a start",
+            "python -m localrender down",
+        )
     return dict(ask(endpoint, "POST", "/local/sync", {"blueprint": options.blueprint}))
 
 

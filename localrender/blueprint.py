@@ -319,6 +319,8 @@ class _Reader:
             self.fail(at, "a database needs a name")
         plain = re.sub(r"[^a-z0-9_]", "_", name.lower())
         major = self.document.written.get((*at, "postgresMajorVersion"), "16")
+        if not any_postgres and (missing := runtimes.postgres_problem()):
+            self.fail(at, missing.message, missing.remedy, "postgres_missing")
         if major not in runtimes.POSTGRES and not any_postgres:
             self.fail(
                 (*at, "postgresMajorVersion"),

@@ -131,7 +131,7 @@ def _serve(given: argparse.Namespace, path: Path, folder: Path) -> int:
         background.examine(options, folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ".gitignore").write_text("*\n", encoding="utf-8")
-    serve(options)
+    serve(options, lambda status: _show(given, status, folder))
     return 0
 
 

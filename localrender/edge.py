@@ -53,9 +53,14 @@ class Edge:
         self.routes: dict[str, str] = {}
         self.changes = 0
         self.api = 0
+        self.changing = asyncio.Lock()
 
     async def start(self, services: list[Service]) -> None:
         """Start Traefik, or restart it when other services take traffic than before."""
+        async with self.changing:
+            await self._start(services)
+
+    async def _start(self, services: list[Service]) -> None:
         wanted = {service.id: service.port for service in services if service.port}
         if self.process is not None and wanted == self.entry_points:
             return
@@ -105,8 +110,11 @@ class Edge:
             upstreams: Its instances; none answers 503.
             prefix: A path put before every request's, for a static site.
         """
-        if service.id not in self.entry_points:
-            return
+        async with self.changing:
+            if service.id in self.entry_points:
+                await self._point(service, upstreams, prefix)
+
+    async def _point(self, service: Service, upstreams: list[str], prefix: str) -> None:
         self.changes += 1
         name = f"{service.id}-{self.changes}"
         router = {"entryPoints": [service.id], "service": name}
@@ -152,10 +160,13 @@ class Edge:
 
     async def watch(self) -> None:
         """Start Traefik again when it has died."""
-        if self.process is not None and self.process.poll() is not None:
-            self.state.forget(self.process.pid)
-            ports, self.entry_points, self.process = self.entry_points, {}, None
-            await self.start([service for service in self.state.services() if service.id in ports])
+        if self.changing.locked():
+            return
+        async with self.changing:
+            if self.process is not None and self.process.poll() is not None:
+                self.state.forget(self.process.pid)
+                self.process = None
+                await self._start([one for one in self.state.services() if one.id in self.entry_points])
 
     async def stop(self) -> None:
         """Stop Traefik."""

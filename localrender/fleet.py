@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import signal
+import functools
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -84,12 +84,13 @@ class Fleet:
         """
         kept = deploy.snapshot or environment.snapshot(service)
         if service.spec.kind == "static":
-            folder = self.artifact(deploy) / "src" / kept.root_dir / kept.publish_path
-            if not folder.is_dir():
+            source = (self.artifact(deploy) / "src").resolve()
+            folder = (source / kept.root_dir / kept.publish_path.strip("/")).resolve()
+            if not (folder.is_dir() and folder.is_relative_to(source)):
                 raise StartFailed(
                     f"the publish path {kept.publish_path or '.'} does not exist after the build", {}
                 )
-            self.sites.sites[deploy.id] = Site(folder.resolve(), service.id)
+            self.sites.sites[deploy.id] = Site(folder, service.id)
             return []
         if service.spec.kind == "cron":
             return []
@@ -99,11 +100,14 @@ class Fleet:
                 instances += [await self._start(service, deploy)]
             await asyncio.gather(*(self._until_healthy(service, instance) for instance in instances))
         except BaseException:
-            for instance in instances:
-                instance.retiring.set()
-                self.spawn(self._stop(service, instance))
+            self._discard(service, instances)
             raise
         return instances
+
+    def _discard(self, service: Service, instances: list[Instance]) -> None:
+        for instance in instances:
+            instance.retiring.set()
+            self.spawn(self._stop(service, instance))
 
     async def _start(self, service: Service, deploy: Deploy) -> Instance:
         kept = deploy.snapshot or environment.snapshot(service)
@@ -112,14 +116,11 @@ class Fleet:
         self.ports.add(port)
         artifact = self.artifact(deploy)
         variables = environment.of_process(service, deploy, artifact, self.state, port=port, instance=name)
-        running = await processes.start(
-            kept.start_command,
-            artifact / "src" / kept.root_dir,
-            variables,
-            lambda line: self.logs.add(service.id, "app", line, name),
-            self.state,
-            "app",
-        )
+        folder = artifact / "src" / kept.root_dir
+        if not folder.is_dir():
+            raise StartFailed("the build artifact is no longer kept", {})
+        take = functools.partial(self.logs.add, service.id, "app", instance=name)
+        running = await processes.start(kept.start_command, folder, variables, take, self.state, "app")
         return Instance(name, now(), deploy, port, running)
 
     async def _until_healthy(self, service: Service, instance: Instance) -> None:
@@ -160,7 +161,12 @@ class Fleet:
         """Send the traffic to these instances; the old ones go on for the drain time, then get SIGTERM."""
         old = self.current.get(service.id, [])
         self.current[service.id] = instances
-        await self._point(service, deploy)
+        try:
+            await self._point(service, deploy)
+        except BaseException:
+            self.current[service.id] = old
+            self._discard(service, instances)
+            raise
         for instance in instances:
             self.spawn(self._watch(service.id, instance))
         for instance in old:
@@ -262,8 +268,7 @@ class Fleet:
         for instance in old:
             instance.retiring.set()
         await self.edge.point(service, [])
-        for instance in old:
-            self.spawn(self._stop(service, instance))
+        self._discard(service, old)
 
     async def close(self) -> None:
         """Stop everything: SIGTERM, then SIGKILL after each service's own delay."""
@@ -274,6 +279,4 @@ class Fleet:
         instances = [(services[name], one) for name, many in self.current.items() for one in many]
         self.current.clear()
         await asyncio.gather(*(self._stop(service, instance) for service, instance in instances))
-        for process, kind in self.state.processes():
-            if kind == "app":
-                process.send_signal(signal.SIGKILL)
+        await asyncio.to_thread(processes.end_leftovers, self.state, ("app",), services)

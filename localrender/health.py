@@ -53,7 +53,7 @@ async def check(port: int, path: str, host: str, patience: float = 5) -> str:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.close()
             return ""
-        answer = await get(port, path, host=host, patience=patience)
+        answer = await get(port, f"/{path.lstrip('/')}", host=host, patience=patience)
     except TimeoutError:
         return f"no answer within {patience:g} s"
     except OSError as error:

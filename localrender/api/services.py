@@ -170,7 +170,7 @@ def _changed(spec: ServiceSpec, change: _Change) -> ServiceSpec:
         "pre_deploy_command": details.pre_deploy_command,
         "shutdown_seconds": delay,
         "plan": details.plan,
-        "build_command": details.build_command or commands.build_command,
+        "build_command": commands.build_command if details.build_command is None else details.build_command,
         "start_command": commands.start_command,
         "publish_path": details.publish_path,
         "schedule": details.schedule,
