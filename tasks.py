@@ -139,7 +139,7 @@ def status(c: Context, environment: str = "local", json: bool = False, debug: bo
     console.tell(found, report.status(found, ctx.clock.now()), json=json)
 
 
-@task(positional=["run"], help={**COMMON, "run": "a run; default: the list of runs", "limit": "how many"})
+@task(help={**COMMON, "run": "tell this run; default: the list of runs", "limit": "how many"})
 @command
 def history(
     c: Context, run: str = "", environment: str = "local", limit: int = 20, json: bool = False, debug: bool = False
@@ -152,7 +152,7 @@ def history(
     console.tell(runs, report.events(runs[0]) if run else report.history(runs), json=json)
 
 
-@task(positional=["run"], help={**COMMON, "run": "a run; default: the last one", "lines": "how many of each"})
+@task(help={**COMMON, "run": "of this run; default: the last that deployed", "lines": "how many of each"})
 @command
 def logs(
     c: Context, run: str = "", environment: str = "local", lines: int = 50, json: bool = False, debug: bool = False
@@ -185,7 +185,10 @@ def local_status(c: Context, json: bool = False) -> None:
     console.tell(said, report.local(said), json=json)
 
 
-@task(name="logs", positional=["service"], help={"build": "of the builds, not of the programs", "lines": "how many"})
+@task(
+    name="logs",
+    help={"service": "only of this one", "build": "of the builds, not of the programs", "lines": "how many"},
+)
 @command
 def local_logs(c: Context, service: str = "", build: bool = False, lines: int = 50) -> None:
     """Show what the local services said."""

@@ -1,0 +1,130 @@
+"""What the documents tell people to type exists, and what they promise is what the code says."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shlex
+from pathlib import Path
+
+import msgspec
+import pytest
+from invoke.collection import Collection
+from invoke.parser import Parser
+
+from deploylib import config, errors
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def _tasks() -> Collection:
+    spec = importlib.util.spec_from_file_location("operator_tasks", ROOT / "tasks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    collection = module.ns
+    assert isinstance(collection, Collection)
+    return collection
+
+
+def _commands() -> list[str]:
+    """Every ``inv …`` of the documents: in indented blocks, fenced blocks and between backquotes."""
+    found = []
+    for document in DOCUMENTS:
+        text = document.read_text()
+        found += re.findall(r"`(?:\.venv/bin/)?(inv [^`]+)`", text)
+        found += re.findall(r"^(?: {4}|\.venv/bin/|.*&& \.venv/bin/)(inv [^#\n]+)", text, re.MULTILINE)
+    return sorted({command.strip() for command in found})
+
+
+@pytest.mark.parametrize("command", _commands())
+def test_every_documented_command_is_a_task_with_these_flags(command: str) -> None:
+    """A command in a document is parsed by the real task list; placeholders stand for values."""
+    words = shlex.split(command)[1:]
+    if words[0] == "--list":
+        return
+    words = [word for word in words if word != "--help"]  # a flag of invoke itself
+
+    parsed = Parser(contexts=_tasks().to_contexts()).parse_argv(words)
+
+    assert [words[0]] == [context.name for context in parsed][:1]
+
+
+def test_every_task_is_in_the_readme() -> None:
+    """Whoever reads the README knows of every command."""
+    readme = (ROOT / "README.md").read_text()
+
+    assert [name for name in _tasks().task_names if f"`inv {name}`" not in readme] == []
+
+
+def test_the_exit_codes_of_the_readme_are_those_of_the_errors() -> None:
+    """The table has a row for each outcome's code, and no other than 0 and 1."""
+    rows = re.findall(r"^\| (\d+) \| ([^|]+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    documented = {int(code): text for code, text in rows}
+    known = {
+        kind.exit_code: kind.outcome
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.DeployError) and hasattr(kind, "exit_code")
+    }
+
+    assert {0, 1, *known} == set(documented)
+    assert [(code, outcome) for code, outcome in known.items() if outcome not in documented[code]] == []
+
+
+def test_every_setting_is_in_the_reference() -> None:
+    """A setting that can be set is told of, by its name in the table where it belongs."""
+    reference = (ROOT / "docs" / "settings.md").read_text()
+    tables = (config.Settings, config.ServiceSettings, config.MigrationSettings, config.EnvironmentSettings)
+    names = {field.name for table in tables for field in msgspec.structs.fields(table)}
+    tables_of_their_own = {"services", "environments", "migrations"}
+
+    assert set() == {
+        name for name in names - tables_of_their_own if not re.search(rf"^{name} = ", reference, re.MULTILINE)
+    }
+
+
+def test_the_example_settings_can_be_loaded(tmp_path: Path) -> None:
+    """The reference is itself a settings file that works."""
+    text = re.search(r"```toml\n(.*?)```", (ROOT / "docs" / "settings.md").read_text(), re.DOTALL)
+    assert text is not None
+    (tmp_path / "deploylib.toml").write_text(text[1].replace('config = ""', ""))
+
+    loaded = config.load(tmp_path, "production", {})
+
+    assert Path("/var/lib/deploys") == loaded.store
+
+
+def test_the_script_of_the_readme_runs(tmp_path: Path) -> None:
+    """The lines shown for scripts are real: outside a repository they end with the error that says so."""
+    script = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert script is not None
+    here = Path.cwd()
+    os.chdir(tmp_path)
+    try:
+        with pytest.raises(errors.SettingsError, match="not in a git repository"):
+            exec(compile(script[1], "README.md", "exec"), {})  # noqa: S102 - our own document
+    finally:
+        os.chdir(here)
+
+
+def test_ci_runs_the_commands_of_the_readme() -> None:
+    """The two commands are marked in the README, and CI takes them from there."""
+    readme = (ROOT / "README.md").read_text()
+
+    assert re.findall(r"<!-- (.*?) -->\n```sh\npython3 ", readme) == ["first-run", "tests"]
+    assert "README.md" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    """A relative link names a file that is there."""
+    broken = [
+        f"{document.name}: {link}"
+        for document in DOCUMENTS
+        for link in re.findall(r"\]\(([^)#]+)\)", document.read_text())
+        if "://" not in link and not (document.parent / link).exists()
+    ]
+
+    assert broken == []
