@@ -26,11 +26,11 @@ RELEASE = {
 }
 
 
-def release(stage: str, until: str, environment: str, service: Sequence[str], commit: str, **flags: bool) -> None:
+def release(stage: str, until: str, environment: str, service: Sequence[str] | None, commit: str, **flags: bool) -> None:
     """Bring a run to *until* and print what came of it."""
     from deploylib import console, flow
 
-    options = {"ref": commit or None, "only": tuple(service), "asked": stage, "dry": flags["dry_run"]}
+    options = {"ref": commit or None, "only": tuple(service or ()), "asked": stage, "dry": flags["dry_run"]}
     with console.session(environment, **options) as ctx:
         report = flow.run(ctx, until=until)
     console.show(report, json=flags["json"])
@@ -41,7 +41,7 @@ def release(stage: str, until: str, environment: str, service: Sequence[str], co
 def deploy(
     c: Context,
     environment: str = "local",
-    service: Sequence[str] = (),
+    service: Sequence[str] | None = None,
     commit: str = "",
     until: str = "verify",
     dry_run: bool = False,
@@ -64,7 +64,7 @@ def check(c: Context, environment: str = "local", json: bool = False, debug: boo
 def changes(
     c: Context,
     environment: str = "local",
-    service: Sequence[str] = (),
+    service: Sequence[str] | None = None,
     commit: str = "",
     dry_run: bool = False,
     json: bool = False,
@@ -79,7 +79,7 @@ def changes(
 def backup(
     c: Context,
     environment: str = "local",
-    service: Sequence[str] = (),
+    service: Sequence[str] | None = None,
     commit: str = "",
     dry_run: bool = False,
     json: bool = False,
@@ -94,7 +94,7 @@ def backup(
 def migrate(
     c: Context,
     environment: str = "local",
-    service: Sequence[str] = (),
+    service: Sequence[str] | None = None,
     commit: str = "",
     dry_run: bool = False,
     json: bool = False,

@@ -119,35 +119,35 @@ def create(
     ]
     try:
         secret = postgres.child_environment(url)
-        pieces = runner.stream(Command(dump, env=secret, writes=True, secrets=(url,)))
+        hidden = (url, Secret(secret.get("PGPASSWORD", "")))
+        pieces = runner.stream(Command(dump, env=secret, writes=True, secrets=hidden))
         stored = store.put(key, pieces)
-        tables = _decode(store, stored, client, runner)
+        made = Backup(
+            id=name,
+            key=key,
+            environment=environment,
+            run=run,
+            commit=commit,
+            created_at=now,
+            revision=facts.revision,
+            server_version=facts.version,
+            client_version=client.version,
+            format="custom",
+            size=stored.size,
+            sha256=stored.sha256,
+            proof="decoded",
+            tables=_decode(store, stored, client, runner),
+            seconds=round(clock.monotonic() - began, 3),
+        )
+        store.put_if_absent(_manifest(key), msgspec.json.format(msgspec.json.encode(made), indent=1))
     except ProgramFailed as error:
-        store.delete(key)
+        _remove(store, key)
         raise BackupFailed(
             f"the backup failed: {error.message}", details=error.details, remedy="see what it said, then inv backup"
         ) from error
     except BaseException:
-        store.delete(key)
+        _remove(store, key)
         raise
-    made = Backup(
-        id=name,
-        key=key,
-        environment=environment,
-        run=run,
-        commit=commit,
-        created_at=now,
-        revision=facts.revision,
-        server_version=facts.version,
-        client_version=client.version,
-        format="custom",
-        size=stored.size,
-        sha256=stored.sha256,
-        proof="decoded",
-        tables=tables,
-        seconds=round(clock.monotonic() - began, 3),
-    )
-    store.put_if_absent(_manifest(key), msgspec.json.format(msgspec.json.encode(made), indent=1))
     return made
 
 
@@ -182,15 +182,17 @@ def latest(store: Store, environment: str) -> Backup | None:
 
 
 def prune(store: Store, environment: str, keep: int) -> list[Backup]:
-    """Remove all but the newest *keep* backups, at least one stays; returns what was removed.
-
-    The manifest goes first: an interrupted clean-up leaves no manifest that promises a missing dump.
-    """
+    """Remove all but the newest *keep* backups, at least one stays; returns what was removed."""
     old = listing(store, environment)[max(1, keep) :]
     for backup in old:
-        store.delete(_manifest(backup.key))
-        store.delete(backup.key)
+        _remove(store, backup.key)
     return old
+
+
+def _remove(store: Store, key: str) -> None:
+    """The manifest goes first: an interrupted clean-up leaves no manifest that promises a missing dump."""
+    store.delete(_manifest(key))
+    store.delete(key)
 
 
 def _manifest(key: str) -> str:

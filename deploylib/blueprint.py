@@ -6,6 +6,7 @@ unknown keys are errors everywhere.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from functools import lru_cache
 from typing import Any, Literal
@@ -16,7 +17,7 @@ import yaml
 from deploylib.errors import SettingsError
 from deploylib.models import Kind, PathFilter
 
-__all__ = ["Blueprint", "BlueprintDatabase", "BlueprintService", "matches", "parse"]
+__all__ = ["Blueprint", "BlueprintDatabase", "BlueprintService", "matches", "parse", "within"]
 
 ANY = Any
 RUNTIMES = ("docker", "elixir", "go", "image", "node", "python", "ruby", "rust", "static")
@@ -90,7 +91,7 @@ class BlueprintService(_Open, frozen=True):
         """The files it is made of: its filter, else its folder, else everything."""
         if self.build_filter is not None and (self.build_filter.paths or self.build_filter.ignored_paths):
             return PathFilter(paths=self.build_filter.paths, ignored=self.build_filter.ignored_paths)
-        return PathFilter(paths=(f"{self.root_dir.strip('./')}/**",) if self.root_dir.strip("./") else ())
+        return within(self.root_dir)
 
 
 class BlueprintDatabase(_Open, frozen=True):
@@ -211,6 +212,12 @@ def _problems(blueprint: Blueprint) -> list[str]:
     return found
 
 
+def within(folder: str) -> PathFilter:
+    """Every file in *folder*, as ``rootDir`` names it; all there are where that is the repository's root."""
+    path = posixpath.normpath(f"/{folder}").strip("/")
+    return PathFilter(paths=(f"{path}/**",) if path else ())
+
+
 def matches(path: str, chosen: PathFilter) -> bool:
     """Whether the file *path* belongs to a service: included, and not ignored.
 
@@ -239,10 +246,21 @@ def _glob(pattern: str) -> re.Pattern[str]:
             parts.append("[^/]")
             rest = rest[1:]
         elif rest[0] == "[" and (end := rest.find("]", 1)) > 0:
-            inner = rest[1:end].replace("\\", "\\\\")
-            parts.append(f"[{inner}]")
+            parts.append(_set(rest[1:end]))
             rest = rest[end + 1 :]
         else:
             parts.append(re.escape(rest[0]))
             rest = rest[1:]
     return re.compile("".join(parts), re.DOTALL)
+
+
+def _set(inner: str) -> str:
+    """``[abc]``, ``[^abc]``, ``[a-z]``: never a slash; what is no set of characters stands for itself."""
+    negated = "^" if inner.startswith("^") else ""
+    members = re.sub(r"([^0-9A-Za-z-])", r"\\\1", inner.removeprefix("^"))
+    pattern = f"(?!/)[{negated}{members}]"
+    try:
+        re.compile(pattern)
+    except re.error:
+        return re.escape(f"[{inner}]")
+    return pattern

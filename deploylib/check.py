@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterable, Sequence
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import msgspec
 
 from deploylib import blueprint as blueprints
-from deploylib.blueprint import Blueprint, matches
+from deploylib.blueprint import Blueprint, matches, within
 from deploylib.config import Config, ServiceSettings
 from deploylib.errors import SettingsError
 from deploylib.git import Git
@@ -135,7 +136,17 @@ def targets(
             continue
         findings += _service_findings(config, name, hits[0], blueprint, git)
         mapped.append(_target(config, name, hits[0], blueprint))
-    return tuple(mapped), findings
+    return tuple(mapped), findings + _circles(mapped)
+
+
+def _circles(mapped: Sequence[Target]) -> list[Finding]:
+    """Services that wait for each other would wait for ever."""
+    try:
+        TopologicalSorter({one.name: one.after for one in mapped}).prepare()
+    except CycleError as error:
+        names = " after ".join(reversed(error.args[1]))
+        return [Finding(f"services wait for each other: {names}", "take one of them out of `after` in the settings")]
+    return []
 
 
 def _service_findings(
@@ -177,8 +188,7 @@ def _target(config: Config, name: str, service: Service, blueprint: Blueprint | 
     elif service.build_filter is not None:
         chosen = service.build_filter
     else:
-        root = service.root_dir.strip("./")
-        chosen = PathFilter(paths=(f"{root}/**",) if root else ())
+        chosen = within(service.root_dir)
     identity = settings.health or service.health_path
     return Target(
         name=name,

@@ -12,7 +12,7 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -84,7 +84,7 @@ class EnvironmentSettings(_Table, frozen=True):
     database_url_env: str = ""
     store: str = ""
     only_this_machine: bool = False
-    backups: str = "on"
+    backups: Literal["on", "none"] = "on"
 
 
 class Settings(_Table, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -32,6 +33,7 @@ def settings(environment: str) -> Config:
 def session(environment: str, **options: Any) -> Iterator[Context]:
     """Everything a command of the library works with; Ctrl-C and SIGTERM end it in order."""
     config = settings(environment)
+    logging.getLogger("stamina").setLevel(logging.ERROR)  # another try is no news; giving up is told by the error
     with _signals(), view.choose(sys.stderr, os.environ, CLOCK) as chosen:
         yield Context(config=config, runner=RUNNER, clock=CLOCK, view=chosen, **options)
 

@@ -23,14 +23,14 @@ from deploylib.errors import (
     Unhealthy,
 )
 from deploylib.ledger import Triggered
-from deploylib.models import Deploy, DeployStatus, Intent, Order, Shipped, Target
+from deploylib.models import Deploy, DeployStatus, Intent, Kind, Order, Shipped, Target
 from deploylib.render import Ambiguous, Refused, Render
 
 __all__ = ["Record", "bring", "settle"]
 
 LOOK_FOR = 60.0
 AFTER_A_CRASH = 5.0
-TAIL = 8
+LAST_LINES = 20  # a crash of Node shows its cause above a dozen lines of stack
 WORDS = {
     DeployStatus.CREATED: "accepted",
     DeployStatus.QUEUED: "queued behind another deploy",
@@ -155,7 +155,8 @@ def _send(order: Order, render: Render) -> tuple[Deploy | None, bool]:
     try:
         if order.from_deploy:
             return render.roll_back(order.target.service_id, order.from_deploy), False
-        return render.trigger(order.target.service_id, order.commit), False
+        tip = order.target.kind is Kind.CRON  # always built from the tip of its branch: a commit is refused
+        return render.trigger(order.target.service_id, "" if tip else order.commit), False
     except Ambiguous:
         return None, True
     except Refused as error:
@@ -197,6 +198,12 @@ def _look(
         watch.phases.setdefault(deploy.status, clock.monotonic())
         progress(name, WORDS.get(deploy.status, deploy.status.value.replace("_", " ")))
     if deploy.status is DeployStatus.LIVE:
+        if order.target.kind is Kind.CRON and deploy.commit not in {"", order.commit}:
+            raise ForeignDeploy(
+                f"{name}: {deploy.commit[:7]} went live, the tip of its branch, and not {order.commit[:7]}",
+                remedy="release the newest commit of the branch: a cron job is always built from that",
+                service=name,
+            )
         ended = clock.monotonic()
         start = watch.phases.get(DeployStatus.UPDATING, ended)
         return Shipped(
@@ -215,7 +222,7 @@ def _look(
     if deadline.passed():
         raise DeployStopped(
             f"{name}: {WORDS.get(deploy.status, deploy.status.value)} when the deadline passed",
-            details=_tail(watch, deploy, render, "app" if deploy.status is DeployStatus.UPDATING else "build"),
+            details=_last_words(watch, deploy, render, "app" if deploy.status is DeployStatus.UPDATING else "build"),
             remedy="see why it takes so long; deadline in the settings says how long to wait",
             service=name,
         )
@@ -244,15 +251,15 @@ def _failure(watch: _Watch, deploy: Deploy, render: Render) -> DeployError:
     if deploy.status is DeployStatus.BUILD_FAILED:
         return BuildFailed(
             f"{name}: the build {ended or 'failed'}",
-            details=_tail(watch, deploy, render, "build"),
+            details=_last_words(watch, deploy, render, "build"),
             remedy="correct the build, commit, inv deploy",
             service=name,
         )
-    details = _tail(watch, deploy, render, "app")
+    details = _last_words(watch, deploy, render, "app")
     if deploy.status is DeployStatus.PRE_DEPLOY_FAILED:
         return StartFailed(
             f"{name}: the pre-deploy command {ended or 'failed'}",
-            details=details or _tail(watch, deploy, render, "build"),
+            details=details,
             remedy="correct it, commit, inv deploy",
             service=name,
         )
@@ -276,14 +283,19 @@ def _seconds_between(start: datetime | None, end: datetime | None) -> str:
     return f"{(end - start).total_seconds():.1f} s" if start and end else "a while"
 
 
-def _tail(watch: _Watch, deploy: Deploy, render: Render, kind: str) -> tuple[str, ...]:
-    """The last lines of the deploy's log; a log that cannot be read must not hide the failure itself."""
+def _last_words(watch: _Watch, deploy: Deploy, render: Render, kind: str) -> tuple[str, ...]:
+    """What the build or the new program said last, and not what the old one says meanwhile.
+
+    A log that cannot be read must not hide the failure itself.
+    """
     target = watch.order.target
     try:
-        lines = render.logs(target.owner_id, target.service_id, kind, deploy.created_at, limit=TAIL)
+        lines = render.logs(target.owner_id, target.service_id, kind, deploy.created_at, limit=100)
+        serving = render.instances(target.service_id) if kind == "app" else set()
     except DeployError as error:
         return (f"(its log cannot be read: {error.message})",)
-    return tuple(line.text.rstrip() for line in lines if line.text.strip())
+    said = [line.text.rstrip() for line in lines if line.text.strip() and line.instance not in serving]
+    return tuple(said[-LAST_LINES:]) or ("(it wrote nothing)",)
 
 
 def settle(target: Target, deploy_id: str, *, render: Render, clock: Clock, deadline: Deadline) -> Deploy:

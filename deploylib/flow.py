@@ -50,7 +50,7 @@ def run(ctx: Context, *, until: str = "verify") -> Report:
     if until not in names:
         raise SettingsError(f"there is no stage {until!r}", remedy=f"one of: {', '.join(names)}")
     ctx.commit = check.release_commit(ctx.git, ctx.ref)
-    _open(ctx)
+    _open(ctx, since="check" if until == "check" else "changes")
     return _bring_to_an_end(ctx, FLOW[: names.index(until) + 1], paused_at="" if until == names[-1] else until)
 
 
@@ -59,7 +59,7 @@ def roll_back(ctx: Context) -> Report:
     ctx.git.top()
     ctx.commit = ctx.git.commit("HEAD")
     ctx.ref = ctx.commit.id
-    _open(ctx, back=True)
+    _open(ctx, since="rollback", back=True)
     return _bring_to_an_end(ctx, BACK)
 
 
@@ -211,7 +211,7 @@ def recover(ctx: Context) -> tuple[PutBack, ...]:
     return ctx.state.put_back
 
 
-def _open(ctx: Context, *, back: bool = False) -> None:
+def _open(ctx: Context, *, since: str, back: bool = False) -> None:
     """Go on with the open run of the same commit, or begin a new one."""
     wanted = Opened(
         run=f"{ctx.clock.now():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}",
@@ -231,7 +231,7 @@ def _open(ctx: Context, *, back: bool = False) -> None:
             return
         if not ctx.dry:
             _abandon(ctx, last)
-    ctx.journal = Journal.open(ctx.ledger, wanted, dry=ctx.dry)
+    ctx.journal = Journal.open(ctx.ledger, wanted, dry=ctx.dry, since=since)
     ctx.view.opened(wanted.run, ctx.config.name, None if back else ctx.commit)
 
 

@@ -65,7 +65,7 @@ class Git:
 
     def changed(self) -> tuple[str, ...]:
         """Tracked files that differ from the commit that is checked out."""
-        done = self._git("status", "--porcelain=v1", "-z", "--untracked-files=no")
+        done = self._git("status", "--porcelain=v1", "-z", "--untracked-files=no", "--no-renames")
         return tuple(entry[3:] for entry in done.text.split("\0") if len(entry) > len("XY "))
 
     def untracked(self) -> tuple[str, ...]:
@@ -99,7 +99,7 @@ class Git:
     def is_pushed(self, commit: str, branch: str) -> bool:
         """Whether the remote branch, as last fetched, holds the commit."""
         done = self._git("for-each-ref", "--contains", commit, "--format=%(refname)", "refs/remotes", check=False)
-        return any(name.endswith(f"/{branch}") for name in done.text.splitlines())
+        return any(name.split("/", 3)[-1] == branch for name in done.text.splitlines())
 
     @contextmanager
     def exported(self, commit: str) -> Iterator[Path]:

@@ -159,30 +159,32 @@ class Ledger:
 class Journal:
     """One run while it is being worked on: what is recorded is in the ledger first and in *state* then.
 
-    Nothing is written until the check has passed: a run that was refused has touched nothing.
+    Nothing is written until the stage *since* has passed: a run that was refused has touched nothing.
 
     Attributes:
         dry: record nothing anywhere but in *state*, for a dry run.
-        held: events that wait for the check.
+        since: the last stage that only looks; what it finds may still be a reason to refuse.
+        held: events that wait for that stage.
     """
 
     ledger: Ledger
     state: RunState
     dry: bool = False
+    since: str = "check"
     held: list[tuple[str, Any]] = field(default_factory=list)
 
     @classmethod
-    def open(cls, ledger: Ledger, opened: Opened, *, dry: bool = False) -> Journal:
+    def open(cls, ledger: Ledger, opened: Opened, *, dry: bool = False, since: str = "check") -> Journal:
         """Begin a run."""
         now = ledger.clock.now()
-        return cls(ledger, RunState(opened=opened, at=now, last=now), dry, [("opened", opened)])
+        return cls(ledger, RunState(opened=opened, at=now, last=now), dry, since, [("opened", opened)])
 
     def record(self, kind: str, value: Any, /) -> None:
         """Write one event; when this returns it is on the disk, or held back with those before it."""
         event = Event(at=self.ledger.clock.now(), kind=kind, data=msgspec.to_builtins(value))
         after = _fold(self.state, event)
         self.held.append((kind, value))
-        if after.done("check") and not self.dry:
+        if (after.done(self.since) or after.intents) and not self.dry:
             for held in self.held:
                 self.ledger.append(self.state.id, *held)
             self.held.clear()

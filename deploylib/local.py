@@ -5,6 +5,7 @@ It is a program of its own (``python -m localrender``) and meets the library onl
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -95,10 +96,15 @@ def _ask(config: Config, runner: Runner, *args: str, timeout: float = 30, writes
         raise SettingsError("the local Render is not installed", remedy="pip install 'deploylib[local]'")
     error = _object(done).get("error") or {}
     message = error.get("message") or "the local Render could not do what it was asked"
-    remedy = error.get("remedy") or f"see {config.local_state / 'server.log'}"
+    remedy = _as_task(error.get("remedy") or f"see {config.local_state / 'server.log'}")
     if done.returncode == ABSENT or not error:
         raise Unreachable(message, remedy=remedy, details=() if error else done.lines)
     raise SettingsError(message, remedy=remedy)
+
+
+def _as_task(remedy: str) -> str:
+    """Its own commands as our tasks, which know where its state is."""
+    return re.sub(r"python -m localrender (up|down|status|logs|reset)\b", r"inv local.\1", remedy)
 
 
 def _object(done: Completed) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def _child(
         raise MigrationFailed(
             f"migration {found['failed']} {why}; the schema is at {found['current'] or 'nothing'}",
             details=lines,
-            remedy="correct the migration and release again; the old version still serves"
+            remedy="correct the migration, commit, inv deploy; the old version still serves"
             if not waited
             else "end the session that holds the lock (select * from pg_stat_activity), then inv deploy",
         )

@@ -165,6 +165,7 @@ class LogLine(Value, frozen=True):
 
     at: str
     text: str
+    instance: str = ""
 
 
 class Target(Value, frozen=True):

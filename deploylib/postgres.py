@@ -6,6 +6,7 @@ module is a code from a fixed list.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -40,7 +41,7 @@ class Facts(msgspec.Struct, frozen=True):
     @property
     def major(self) -> int:
         """The server's major version."""
-        return int(self.version.split(".")[0])
+        return int(re.split(r"\D", self.version)[0])
 
 
 def facts(url: Secret, *, timeout: int = 5) -> Facts:

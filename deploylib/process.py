@@ -10,6 +10,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,18 +110,14 @@ class SystemRunner:
 
     def run(self, command: Command, /) -> Completed:
         """Run to the end; see `Runner.run`."""
-        stdin = command.stdin
         with tempfile.TemporaryFile() as said, _started(command, said) as child:
             try:
-                if stdin is not None and not isinstance(stdin, bytes):
-                    _feed(child, stdin)
-                    stdin = None
-                stdout, _ = child.communicate(stdin, timeout=command.timeout)
+                stdout = _strike(_talk(child, command), command.secrets)
             except subprocess.TimeoutExpired as error:
                 raise _failed(command, f"did not end within {command.timeout:.0f} s", said) from error
             said.seek(0)
             stderr = _strike(said.read(), command.secrets)
-            done = Completed(tuple(command.args), child.returncode, stdout or b"", stderr)
+            done = Completed(tuple(command.args), child.returncode, stdout, stderr)
         if command.check and done.returncode != 0:
             message = f"{command.name} ended with code {done.returncode}"
             raise ProgramFailed(message, details=done.lines, remedy="see what it said")
@@ -181,9 +178,24 @@ def _started(command: Command, stderr: IO[bytes]) -> Iterator[subprocess.Popen[b
         child.wait()
 
 
-def _feed(child: subprocess.Popen[bytes], pieces: Iterator[bytes]) -> None:
+def _talk(child: subprocess.Popen[bytes], command: Command) -> bytes:
+    """Write and read at once: a program that answers before it has read everything must not wait for us."""
+    if command.stdin is None or isinstance(command.stdin, bytes):
+        return child.communicate(command.stdin, timeout=command.timeout)[0]
+    stdin, child.stdin = _pipe(child.stdin), None
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        fed = pool.submit(_feed, stdin, command.stdin)
+        try:
+            stdout, _ = child.communicate(timeout=command.timeout)
+        except BaseException:
+            child.kill()
+            raise
+        fed.result()
+    return stdout
+
+
+def _feed(stdin: IO[bytes], pieces: Iterator[bytes]) -> None:
     """Write *pieces* to the program; one that stops reading early has failed and says so by its code."""
-    stdin = _pipe(child.stdin)
     try:
         for piece in pieces:
             stdin.write(piece)
@@ -191,7 +203,6 @@ def _feed(child: subprocess.Popen[bytes], pieces: Iterator[bytes]) -> None:
         return
     finally:
         _close(stdin)
-        child.stdin = None
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:

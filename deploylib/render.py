@@ -74,7 +74,8 @@ class Render:
     def services(self) -> Iterator[Service]:
         """Every service that the key reaches."""
         for item in self._pages("/services", "service", {"includePreviews": "false"}):
-            yield _service(item)
+            if item.get("type") in set(Kind):  # a type that we do not know is not ours to deploy
+                yield _service(item)
 
     def turn_off_auto_deploy(self, service_id: str) -> None:
         """Make the service deploy only when it is asked to."""
@@ -97,7 +98,7 @@ class Render:
         return _deploy(self._read(f"/services/{service_id}/deploys/{deploy_id}"))
 
     def trigger(self, service_id: str, commit: str) -> Deploy | None:
-        """Ask for a deploy of *commit*.
+        """Ask for a deploy of *commit*; where it is empty, of the tip of the service's branch.
 
         Returns:
             The deploy; None when the platform queued it and gave no id (202).
@@ -106,7 +107,7 @@ class Render:
             Ambiguous: it may have been accepted; look it up, never send it again.
             Refused: it was not accepted.
         """
-        body = {"commitId": commit, "clearCache": "do_not_clear"}
+        body = {"clearCache": "do_not_clear", **({"commitId": commit} if commit else {})}
         return _deploy_or_none(self._write("POST", f"/services/{service_id}/deploys", body))
 
     def roll_back(self, service_id: str, deploy_id: str) -> Deploy | None:
@@ -141,8 +142,11 @@ class Render:
         if since is not None:
             query["startTime"] = since.isoformat()
         lines = (self._read("/logs", query) or {}).get("logs") or []
-        found = [LogLine(at=line.get("timestamp", ""), text=line.get("message", "")) for line in lines]
-        return sorted(found, key=lambda line: line.at)
+        return sorted((_log_line(line) for line in lines), key=lambda line: line.at)
+
+    def instances(self, service_id: str) -> set[str]:
+        """The ids of the instances that run now."""
+        return {item["id"] for item in self._read(f"/services/{service_id}/instances") or []}
 
     # -- databases ----------------------------------------------------------------------------------------------
 
@@ -218,7 +222,9 @@ class Render:
     def _unreachable(self, reason: str) -> Unreachable:
         return Unreachable(
             f"{self.address} cannot be reached: {reason}",
-            remedy="check the network and https://status.render.com, then run the same command again",
+            remedy="inv local.up, then run the same command again"
+            if self.address.startswith("http://127.0.0.1:")
+            else "check the network and https://status.render.com, then run the same command again",
         )
 
 
@@ -281,6 +287,13 @@ def _deploy(item: dict[str, Any]) -> Deploy:
 
 def _deploy_or_none(item: Any) -> Deploy | None:
     return _deploy(item) if isinstance(item, dict) and item.get("id") else None
+
+
+def _log_line(line: dict[str, Any]) -> LogLine:
+    labels = {label.get("name"): label.get("value") for label in line.get("labels") or []}
+    return LogLine(
+        at=line.get("timestamp") or "", text=line.get("message") or "", instance=labels.get("instance") or ""
+    )
 
 
 def _time(text: str | None) -> datetime | None:

@@ -80,7 +80,9 @@ def find(ctx: Context, run: str = "") -> RunState:
     else:
         found = next((state for state in ctx.ledger.history(ctx.config.name, 50) if state.triggered), None)
     if found is None:
-        raise SettingsError(f"there is no run {run!r}" if run else "no run has deployed anything yet", remedy="inv history")
+        raise SettingsError(
+            f"there is no run {run!r}" if run else "no run has deployed anything yet", remedy="inv history"
+        )
     return found
 
 

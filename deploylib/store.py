@@ -108,7 +108,7 @@ class Folder:
 
     def list(self, prefix: str) -> Iterator[str]:
         """The keys that begin with *prefix*, in order; see `Store.list`."""
-        start = self.root / prefix.rpartition("/")[0]
+        start = self._path(prefix.rpartition("/")[0])
         if start.is_dir():
             keys = (path.relative_to(self.root).as_posix() for path in start.rglob("*") if path.is_file())
             yield from sorted(key for key in keys if key.startswith(prefix) and not Path(key).name.startswith("."))

@@ -46,7 +46,7 @@ class Pace(msgspec.Struct, frozen=True):
         times: good answers in a row that count as proof.
         every: seconds between two requests.
         within: seconds after which it has failed.
-        grace: seconds in which bad answers do not end it early.
+        grace: seconds in which bad answers are forgiven: traffic is being switched.
         settle: seconds without a failed instance, where there is no address to ask.
     """
 
@@ -79,8 +79,12 @@ def until_proven(
     clock: Clock,
     pace: Pace,
     progress: Callable[[str, str], None] = lambda _service, _text: None,
+    session: Session | None = None,
 ) -> Verified:
     """Ask until the service has proven itself at the level it allows.
+
+    Args:
+        session: asks the address, and is closed; default: one with connections of its own.
 
     Raises:
         VerificationFailed: bad answers, no answers, or the old version until the end.
@@ -88,12 +92,12 @@ def until_proven(
     """
     if not target.url or target.kind not in {Kind.WEB, Kind.STATIC}:
         return _by_platform(target, expected, render=render, clock=clock, pace=pace)
-    with Session(timeout=5.0) as session:
-        proven = _in_a_row(target, expected, session, clock, pace, progress)
+    with session or Session(timeout=5.0) as asking:
+        proven = _in_a_row(target, expected, asking, clock, pace, progress)
         if proven is None:
             return _reachable(target, expected, render)
         if target.kind is Kind.STATIC:
-            return _with_assets(target, expected, session, proven)
+            return _with_assets(target, expected, asking, proven)
     return proven
 
 
@@ -110,16 +114,16 @@ def _in_a_row(
         answer, trouble = _ask(session, url)
         served = identity(answer) if answer is not None and answer.ok else ""
         if answer is None or not answer.ok:
-            window.append(False)
+            window.append(clock.monotonic() - began <= pace.grace)
             good = anonymous = 0
             said = trouble or f"status {answer.status if answer else ''}{_explain(answer)}"
         elif not served:
             window.append(True)
-            anonymous += 1
+            good, anonymous = 0, anonymous + 1
             said = "it answers, and names no commit"
         elif not expected.commit.startswith(served):
             window.append(True)
-            good = 0
+            good = anonymous = 0
             said = f"it still serves {served[:7]}"
             if not expected.previous.startswith(served):
                 raise ForeignDeploy(
@@ -129,11 +133,11 @@ def _in_a_row(
                 )
         elif expected.revision and (seen := _revision(answer)) and seen != expected.revision:
             window.append(True)
-            good = 0
+            good = anonymous = 0
             said = f"its database is at schema {seen}, not {expected.revision}"
         else:
             window.append(True)
-            good += 1
+            good, anonymous = good + 1, 0
             said = f"{good} of {pace.times} good answers"
         progress(target.name, said)
         if good >= pace.times:
@@ -141,7 +145,7 @@ def _in_a_row(
         if anonymous >= pace.times:
             return None
         elapsed = clock.monotonic() - began
-        if (window.count(False) >= BAD_OF_LAST[0] and elapsed > pace.grace) or deadline.passed():
+        if window.count(False) >= BAD_OF_LAST[0] or deadline.passed():
             raise VerificationFailed(
                 f"{target.name} did not prove itself at {urlsplit(url).path or '/'} within {elapsed:.0f} s: {said}",
                 remedy="see its log (inv logs), correct it, commit, inv deploy",

@@ -103,7 +103,7 @@ class Session:
             got = self._client.request(method, url, params=params, content=body, headers=every)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
             raise NotSent(_words(error)) from error
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.RequestError, httpx.InvalidURL) as error:
             raise NoAnswer(_words(error)) from error
         return Answer(got.status_code, got.headers, got.content, str(got.url))
 

@@ -10,4 +10,6 @@ if __name__ == "__main__":
     except ModuleNotFoundError as error:
         print(f"error: {error}\nnext: pip install 'deploylib[local]'", file=sys.stderr)
         code = 2
+    except KeyboardInterrupt:
+        code = 130
     sys.exit(code)

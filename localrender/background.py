@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_READY_WITHIN = 60.0
+_READY_WITHIN, _STOPPED_WITHIN = 60.0, 360.0
 
 
 def existing(path: Path) -> Path:
@@ -37,6 +37,10 @@ def examine(options: Options, folder: Path) -> None:
         LocalRenderError: Exit code 3 or 4.
     """
     edge.binary()
+    if options.postgres:
+        from localrender.postgres import probe  # only then is the driver loaded
+
+        probe(options.postgres)
     free = shutil.disk_usage(existing(folder)).free // 2**20
     if free < options.minimum_free_mb:
         raise LocalRenderError(
@@ -117,9 +121,7 @@ def _synced(options: Options, endpoint: dict[str, Any]) -> dict[str, Any]:
     address = endpoint["api_url"].rpartition(":")[2].partition("/")[0]
     if options.new_ports or options.port not in (None, int(address)):
         raise bad_input(
-            "already_running",
-            "it runs already, and its ports change only at a start",
-            "python -m localrender down",
+            "already_running", "it runs already, and its ports change only at a start", "python -m localrender down"
         )
     return dict(ask(endpoint, "POST", "/local/sync", {"blueprint": options.blueprint}))
 
@@ -160,9 +162,7 @@ def down(folder: Path) -> bool:
         with suppress(psutil.NoSuchProcess):
             server = psutil.Process(endpoint["pid"])
             ask(endpoint, "POST", "/local/shutdown")
-            try:
-                server.wait(360)
-            except psutil.TimeoutExpired:
+            if processes.wait_for_end([server], _STOPPED_WITHIN):
                 server.kill()
         for _ in range(100):
             if not is_running(folder):

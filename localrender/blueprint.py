@@ -6,50 +6,36 @@ The shapes are those of Render's JSON Schema of the Blueprint (`render.com/schem
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from localrender import runtimes, source, yaml12
 from localrender.errors import bad_input
 from localrender.model import BuildFilter, DatabaseSpec, EnvVar, ServiceSpec
+from localrender.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from localrender.yaml12 import Document
     from localrender.yaml12 import Path as Where
 
-_COMMON = (
-    "type name runtime buildCommand envVars autoDeploy autoDeployTrigger buildFilter rootDir repo branch"
-)
+_COMMON = "type name runtime buildCommand envVars autoDeploy autoDeployTrigger buildFilter rootDir repo branch"
 _COMMON += " preDeployCommand region"
 _SERVER = f"{_COMMON} plan buildSource image dockerCommand dockerContext dockerfilePath numInstances"
 _SERVER += " healthCheckPath scaling startCommand registryCredential domain domains initialDeployHook disk"
 _SERVER += " previews pullRequestPreviewsEnabled previewPlan maintenanceMode maxShutdownDelaySeconds"
 _SERVER += " ipAllowList renderSubdomainPolicy"
-_STATIC = (
-    f"{_COMMON.replace(' region', '')} staticPublishPath previews pullRequestPreviewsEnabled headers routes"
-)
+_STATIC = f"{_COMMON.replace(' region', '')} staticPublishPath previews pullRequestPreviewsEnabled headers routes"
 _STATIC += " domain domains ipAllowList renderSubdomainPolicy"
 _CRON = f"{_COMMON} plan schedule startCommand dockerCommand dockerfilePath dockerContext registryCredential image"
-_DATABASE = (
-    "name databaseName user region plan diskSizeGB storageAutoscalingEnabled connectionPool previewPlan"
-)
+_DATABASE = "name databaseName user region plan diskSizeGB storageAutoscalingEnabled connectionPool previewPlan"
 _DATABASE += " previewDiskSizeGB postgresMajorVersion highAvailability ipAllowList readReplicas"
 _ROOT = "services databases envVarGroups projects ungrouped buildSources previews previewsEnabled"
 _ROOT += " previewsExpireAfterDays version"
 _UNSUPPORTED = {"keyvalue": "a Key Value instance", "redis": "a Key Value instance", "workflow": "a workflow"}
-_DATABASE_PROPERTIES = [
-    "connectionString",
-    "connectionPoolString",
-    "host",
-    "port",
-    "user",
-    "password",
-    "database",
-]
+_DATABASE_PROPERTIES = ["connectionString", "connectionPoolString", "host", "port", "user", "password", "database"]
 _SERVICE_PROPERTIES = ["host", "port", "hostport", "slug", "connectionString"]
 
 
@@ -89,59 +75,7 @@ def load(path: Path, *, any_postgres: bool = False) -> Blueprint:
     return reader.blueprint(any_postgres=any_postgres)
 
 
-class _Reader:
-    def __init__(self, name: str, document: Document, repository: source.Repository) -> None:
-        self.name = name
-        self.document = document
-        self.repository = repository
-
-    def fail(self, where: Where, problem: str, remedy: str = "", code: str = "blueprint_invalid") -> NoReturn:
-        line = next(
-            (
-                self.document.lines[where[:n]]
-                for n in range(len(where), -1, -1)
-                if where[:n] in self.document.lines
-            ),
-            1,
-        )
-        dotted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
-        raise bad_input(
-            code,
-            f"{self.name}:{line}: {dotted or 'Blueprint'}: {problem}",
-            remedy or f"correct {self.name} at line {line}",
-        )
-
-    def mapping(self, value: Any, where: Where, known: str = "") -> dict[str, Any]:
-        if not isinstance(value, dict):
-            self.fail(where, "must be a mapping")
-        for key in value:
-            if known and key not in known.split():
-                self.fail((*where, key), f"unknown key {key}")
-        return value
-
-    def items(self, parent: dict[str, Any], key: str, where: Where) -> Iterator[tuple[Any, Where]]:
-        value = parent.get(key) or []
-        if not isinstance(value, list):
-            self.fail((*where, key), "must be a list")
-        yield from ((item, (*where, key, index)) for index, item in enumerate(value))
-
-    def text(self, parent: dict[str, Any], key: str, where: Where, default: str = "") -> str:
-        value = parent.get(key, default)
-        if not isinstance(value, str):
-            self.fail((*where, key), "must be text")
-        return value
-
-    def number(self, parent: dict[str, Any], key: str, where: Where, default: int, most: int = 10**6) -> int:
-        value = parent.get(key, default)
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-            self.fail((*where, key), f"must be a whole number from 1 to {most}")
-        return value
-
-    def choice(self, value: Any, where: Where, choices: list[str]) -> str:
-        if value not in choices:
-            self.fail(where, f"{value!r} is none of {', '.join(choices)}")
-        return str(value)
-
+class _Reader(Reader):
     def blueprint(self, *, any_postgres: bool) -> Blueprint:
         root = self.mapping(self.document.data, (), _ROOT)
         scopes = list(self.scopes(root))
@@ -224,13 +158,9 @@ class _Reader:
             start_command=text("startCommand"),
             pre_deploy_command=text("preDeployCommand"),
             publish_path=text("staticPublishPath"),
-            headers=[
-                self.words(value, deeper, "path name value")
-                for value, deeper in self.items(raw, "headers", at)
-            ],
+            headers=[self.words(value, deeper, "path name value") for value, deeper in self.items(raw, "headers", at)],
             routes=[
-                self.words(value, deeper, "type source destination")
-                for value, deeper in self.items(raw, "routes", at)
+                self.words(value, deeper, "type source destination") for value, deeper in self.items(raw, "routes", at)
             ],
             health_check_path=text("healthCheckPath"),
             instances=self.number(raw, "numInstances", at, 1, 10),
@@ -247,9 +177,7 @@ class _Reader:
 
     def auto_deploy(self, raw: dict[str, Any], at: Where) -> Any:
         if "autoDeployTrigger" in raw:
-            return self.choice(
-                raw["autoDeployTrigger"], (*at, "autoDeployTrigger"), ["off", "commit", "checksPass"]
-            )
+            return self.choice(raw["autoDeployTrigger"], (*at, "autoDeployTrigger"), ["off", "commit", "checksPass"])
         automatic = raw.get("autoDeploy", True)
         if not isinstance(automatic, bool):
             self.fail((*at, "autoDeploy"), "must be true or false")
@@ -262,15 +190,11 @@ class _Reader:
         value = self.mapping(raw["buildFilter"], where, "paths ignoredPaths")
         if not value:
             self.fail(where, "needs paths or ignoredPaths")
-        paths, ignored = (
-            [str(item) for item, _ in self.items(value, key, where)] for key in ("paths", "ignoredPaths")
-        )
+        paths, ignored = ([str(item) for item, _ in self.items(value, key, where)] for key in ("paths", "ignoredPaths"))
         return BuildFilter(paths=paths, ignored_paths=ignored)
 
     def variable(self, value: Any, at: Where, groups: dict[str, list[EnvVar]]) -> list[EnvVar]:
-        raw = self.mapping(
-            value, at, "key value generateValue sync previewValue fromDatabase fromService fromGroup"
-        )
+        raw = self.mapping(value, at, "key value generateValue sync previewValue fromDatabase fromService fromGroup")
         if "fromGroup" in raw:
             if raw["fromGroup"] not in groups:
                 self.fail((*at, "fromGroup"), f"there is no envVarGroup {raw['fromGroup']}")
@@ -288,9 +212,7 @@ class _Reader:
             reference = self.mapping(raw["fromService"], where, "name type property envVarKey")
             name = self.text(reference, "name", where)
             if "envVarKey" in reference:
-                return [
-                    EnvVar(key=key, service=(name, "envVarKey", self.text(reference, "envVarKey", where)))
-                ]
+                return [EnvVar(key=key, service=(name, "envVarKey", self.text(reference, "envVarKey", where)))]
             wanted = self.choice(reference.get("property"), (*where, "property"), _SERVICE_PROPERTIES)
             return [EnvVar(key=key, service=(name, "property", wanted))]
         if "value" in raw:

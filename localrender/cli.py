@@ -16,9 +16,7 @@ _SERVING = ("up", "serve")
 
 def parser() -> argparse.ArgumentParser:
     """The whole grammar."""
-    root = argparse.ArgumentParser(
-        prog="python -m localrender", description="A local Render: runs a Blueprint here."
-    )
+    root = argparse.ArgumentParser(prog="python -m localrender", description="A local Render: runs a Blueprint here.")
     verbs = root.add_subparsers(dest="verb", required=True, metavar="VERB")
     helps = {
         "up": "start it in the background, or let the running one take the Blueprint again",
@@ -39,24 +37,14 @@ def parser() -> argparse.ArgumentParser:
             one.add_argument("--lines", type=int, default=50, help="how many of the last lines (at most 100)")
             one.add_argument("--blueprint", default="render.yaml")
         else:
-            one.add_argument(
-                "blueprint", nargs="?", default="render.yaml", help="the Blueprint (default: render.yaml)"
-            )
+            one.add_argument("blueprint", nargs="?", default="render.yaml", help="the Blueprint (default: render.yaml)")
         if verb in (*_SERVING, "check"):
-            one.add_argument(
-                "--postgres", metavar="URL", help="make the databases on this server (a superuser's URL)"
-            )
+            one.add_argument("--postgres", metavar="URL", help="make the databases on this server (a superuser's URL)")
         if verb in _SERVING:
-            one.add_argument(
-                "--port", type=int, help="the port of the API (default: a free one, then the same)"
-            )
+            one.add_argument("--port", type=int, help="the port of the API (default: a free one, then the same)")
             one.add_argument("--new-ports", action="store_true", help="choose all ports anew")
-            one.add_argument(
-                "--time-scale", type=float, default=60, help="Render's long waits are divided by it"
-            )
-            one.add_argument(
-                "--minimum-free-mb", type=int, default=500, help="refuse to start with less disk space"
-            )
+            one.add_argument("--time-scale", type=float, default=60, help="Render's long waits are divided by it")
+            one.add_argument("--minimum-free-mb", type=int, default=500, help="refuse to start with less disk space")
             one.add_argument("--enforce-rate-limits", action="store_true", help="answer 429 as Render does")
     hidden = verbs.add_parser("run-server")
     hidden.add_argument("--state", help="shown in lists of processes; the options come from stdin")
@@ -76,12 +64,18 @@ def main(arguments: list[str] | None = None) -> int:
         folder = Path(given.state).resolve() if given.state else path.parent / ".localrender"
         return _VERBS[given.verb](given, path, folder)
     except LocalRenderError as error:
-        if getattr(given, "json", False):
-            told = {"code": error.code, "message": error.message, "remedy": error.remedy}
-            print(json.dumps({"error": told}))
-        else:
-            print(f"error: {error.message}\nnext: {error.remedy}", file=sys.stderr)
-        return error.exit_code
+        return _tell(given, error)
+    except OSError as error:
+        return _tell(given, LocalRenderError(str(error), remedy="make that possible, or choose another --state"))
+
+
+def _tell(given: argparse.Namespace, error: LocalRenderError) -> int:
+    if getattr(given, "json", False):
+        told = {"code": error.code, "message": error.message, "remedy": error.remedy}
+        print(json.dumps({"error": told}))
+    else:
+        print(f"error: {error.message}\nnext: {error.remedy}", file=sys.stderr)
+    return error.exit_code
 
 
 def _options(given: argparse.Namespace, path: Path, folder: Path) -> Options:
@@ -139,14 +133,10 @@ def _show(given: argparse.Namespace, status: dict[str, Any], folder: Path) -> in
     if given.json:
         print(json.dumps(status))
         return 0
-    print(
-        f"local Render  {status['api_url']}  (owner {status['owner_id']}, key in {folder / 'endpoint.json'})"
-    )
+    print(f"local Render  {status['api_url']}  (owner {status['owner_id']}, key in {folder / 'endpoint.json'})")
     for name, service in status["services"].items():
         commit = service["live_commit"]
-        print(
-            f"  {name:<16} {status['urls'].get(name, '-'):<28} {commit[:7] if commit else 'not deployed yet'}"
-        )
+        print(f"  {name:<16} {status['urls'].get(name, '-'):<28} {commit[:7] if commit else 'not deployed yet'}")
     for name, database in status["databases"].items():
         print(f"  {name:<16} Postgres {database['version']}")
     for variable in status["unset"]:
@@ -167,13 +157,7 @@ def _down(given: argparse.Namespace, _: Path, folder: Path) -> int:
     from localrender import background
 
     stopped = background.down(folder)
-    print(
-        json.dumps({"stopped": stopped})
-        if given.json
-        else "stopped"
-        if stopped
-        else f"nothing runs for {folder}"
-    )
+    print(json.dumps({"stopped": stopped}) if given.json else "stopped" if stopped else f"nothing runs for {folder}")
     return 0
 
 
@@ -201,9 +185,7 @@ def _logs(given: argparse.Namespace, _: Path, folder: Path) -> int:
         raise bad_input("not_running", f"nothing runs for {folder}", "python -m localrender up")
     services = ask(endpoint, "GET", "/local/status")["services"]
     if given.service and given.service not in services:
-        raise bad_input(
-            "unknown_service", f"there is no service {given.service}", f"one of: {', '.join(services)}"
-        )
+        raise bad_input("unknown_service", f"there is no service {given.service}", f"one of: {', '.join(services)}")
     chosen = [one["id"] for name, one in services.items() if given.service in (None, name)]
     query = f"ownerId={endpoint['owner_id']}&resource={','.join(chosen)}&startTime=0&limit={min(given.lines, 100)}"
     found = ask(endpoint, "GET", f"/v1/logs?{query}{f'&type={given.type}' if given.type else ''}")["logs"]
@@ -212,12 +194,4 @@ def _logs(given: argparse.Namespace, _: Path, folder: Path) -> int:
     return 0
 
 
-_VERBS = {
-    "up": _up,
-    "serve": _serve,
-    "down": _down,
-    "status": _status,
-    "logs": _logs,
-    "check": _check,
-    "reset": _reset,
-}
+_VERBS = {"up": _up, "serve": _serve, "down": _down, "status": _status, "logs": _logs, "check": _check, "reset": _reset}

@@ -64,11 +64,7 @@ class Cluster:
         if not self.identity:
             return True
         done = subprocess.run(  # noqa: S603
-            ["/bin/sh", "-c", 'cd -- "$1"', "sh", str(path)],
-            check=False,
-            capture_output=True,
-            cwd="/",
-            **self.identity,
+            ["/bin/sh", "-c", 'cd -- "$1"', "sh", str(path)], check=False, capture_output=True, cwd="/", **self.identity
         )
         return done.returncode == 0
 
@@ -119,8 +115,7 @@ class Cluster:
             time.sleep(0.2 * 2**attempt)
         tail = (folder / "log").read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
         raise LocalRenderError(
-            f"Postgres {self.major} did not start: {' '.join(tail)}",
-            remedy=f"read {folder / 'log'}; up --new-ports",
+            f"Postgres {self.major} did not start: {' '.join(tail)}", remedy=f"read {folder / 'log'}; up --new-ports"
         )
 
     def _make(self, binaries: Path, folder: Path, data: Path) -> None:
@@ -142,9 +137,7 @@ class Cluster:
         finally:
             secret.unlink()
         if done.returncode:
-            raise LocalRenderError(
-                f"initdb failed: {done.stderr.strip()}", remedy="python -m localrender reset"
-            )
+            raise LocalRenderError(f"initdb failed: {done.stderr.strip()}", remedy="python -m localrender reset")
         fresh.rename(data)
 
     def _environment(self) -> dict[str, str]:
@@ -155,7 +148,7 @@ class Cluster:
         with suppress(OSError, ValueError, IndexError, psutil.Error):
             lines = (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
             process = psutil.Process(int(lines[0]))
-            started = abs(process.create_time() - int(lines[2])) < 10  # noqa: PLR2004
+            started = abs(process.create_time() - int(lines[2])) < 10
             if started and "postgres" in process.name() and Path(process.cwd()) == data.resolve():
                 return process
         return None
@@ -219,8 +212,5 @@ def end(process: psutil.Process) -> None:
     for number, patience in ((signal.SIGINT, 20), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
         with suppress(psutil.NoSuchProcess):
             process.send_signal(number)
-        try:
-            process.wait(patience)
-        except psutil.TimeoutExpired:
-            continue
-        return
+        if not processes.wait_for_end([process], patience):
+            return

@@ -9,41 +9,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import signal
-import time
 from typing import TYPE_CHECKING, Any
 
-from localrender import environment, processes, runtimes, source
+from localrender.builds import CODES, PhaseFailed
 from localrender.errors import ApiError
-from localrender.fleet import StartFailed, exit_reason
+from localrender.fleet import StartFailed
 from localrender.model import ENDED, Deploy, new_id, now
 
 if TYPE_CHECKING:
+    from localrender.builds import Builds
     from localrender.fleet import Fleet
-    from localrender.logs import Logs
     from localrender.model import Commit, Service
     from localrender.state import State
 
-_BUILD_TIMEOUT, _PRE_DEPLOY_TIMEOUT, _ARTIFACTS_KEPT = 120 * 60, 30 * 60, 10
-_CODES = {"succeeded": 2, "failed": 3, "canceled": 4}
+_ARTIFACTS_KEPT = 10
 _log = logging.getLogger(__name__)
-
-
-class _Failed(Exception):
-    def __init__(self, status: str, message: str, reason: dict[str, Any]) -> None:
-        super().__init__(message)
-        self.status = status
-        self.reason = reason
 
 
 class Deploys:
     """The deploys of all services."""
 
-    def __init__(self, state: State, logs: Logs, fleet: Fleet, repository: str) -> None:
+    def __init__(self, state: State, fleet: Fleet, builds: Builds) -> None:
         self.state = state
-        self.logs = logs
         self.fleet = fleet
-        self.repository = repository
+        self.builds = builds
         self.running: dict[str, tuple[str, asyncio.Task[None]]] = {}
         self.waiting: dict[str, str] = {}
 
@@ -66,19 +55,23 @@ class Deploys:
     def _begin(self, deploy: Deploy, status: str) -> None:
         deploy.status, deploy.started_at = status, now()
         self.state.save_deploy(deploy)
-        first = len(self.state.deploys(deploy.service_id)) == 1
-        details: dict[str, Any] = {"deployId": deploy.id, "trigger": _trigger(deploy, first=first)}
+        details: dict[str, Any] = {"deployId": deploy.id, "trigger": _trigger(deploy, first=self._is_first(deploy))}
         self.state.record(deploy.service_id, "deploy_started", details)
         task = asyncio.create_task(self._run(deploy))
         self.running[deploy.service_id] = (deploy.id, task)
+
+    def _is_first(self, deploy: Deploy) -> bool:
+        return self.state.deploys(deploy.service_id)[0].id == deploy.id
 
     async def _run(self, deploy: Deploy) -> None:
         going: asyncio.Task[None] | None = None
         service = self.state.known_service(deploy.service_id)
         try:
             if deploy.rollback_of is None:
-                await self._build(service, deploy)
-                await self._pre_deploy(service, deploy)
+                await self.builds.build(service, deploy, _trigger(deploy, first=self._is_first(deploy)))
+                if service.spec.pre_deploy_command and service.spec.kind != "cron":
+                    self._status(deploy, "pre_deploy_in_progress")
+                    await self.builds.pre_deploy(service, deploy)
             self._status(deploy, "update_in_progress")
             instances = await self.fleet.launch(service, deploy)
             going = asyncio.create_task(self._go_live(service, deploy, instances))
@@ -88,127 +81,32 @@ class Deploys:
                 await going
             else:
                 self._end(deploy, "canceled", {})
-        except _Failed as failure:
-            self._say(deploy, str(failure))
+        except PhaseFailed as failure:
+            self.builds.say(deploy, str(failure))
             self._end(deploy, failure.status, failure.reason)
         except StartFailed as failure:
-            self._say(deploy, str(failure))
+            self.builds.say(deploy, str(failure))
             self._end(deploy, "update_failed", {"failure": failure.reason})
         except Exception as error:  # noqa: BLE001 - told to the user as the end of the deploy
             _log.exception("deploy %s", deploy.id)
-            self._say(deploy, f"the local Render failed: {error}")
+            self.builds.say(deploy, f"the local Render failed: {error}")
             self._end(deploy, "build_failed" if deploy.status == "build_in_progress" else "update_failed", {})
         finally:
             self._next(deploy.service_id)
-
-    def _say(self, deploy: Deploy, line: str) -> None:
-        self.logs.add(deploy.service_id, "build", f"==> {line}")
 
     def _status(self, deploy: Deploy, status: str) -> None:
         deploy.status = status
         self.state.save_deploy(deploy)
 
-    async def _build(self, service: Service, deploy: Deploy) -> None:
-        previous = next(
-            (one for one in reversed(self.state.deploys(service.id)) if one.succeeded and one.artifact), None
-        )
-        deploy.artifact, deploy.snapshot = new_id("bld"), environment.snapshot(service)
-        self.state.save_deploy(deploy)
-        build = {"buildId": deploy.artifact}
-        self.state.record(
-            service.id, "build_started", build | {"trigger": _trigger(deploy, first=previous is None)}
-        )
-        began, outcome, reason = time.monotonic(), "failed", dict[str, Any]()
-        try:
-            await self._make_artifact(service, deploy, previous)
-            outcome = "succeeded"
-        except asyncio.CancelledError:
-            outcome = "canceled"
-            raise
-        except _Failed as failure:
-            reason = failure.reason
-            failure.reason = reason | {"buildFailed": {"id": deploy.artifact}}
-            raise
-        finally:
-            ended = {"buildStatus": outcome, "status": _CODES[outcome], "reason": reason}
-            self.state.record(service.id, "build_ended", build | ended)
-            self._say(deploy, f"build {outcome} after {time.monotonic() - began:.1f} s")
-
-    async def _make_artifact(self, service: Service, deploy: Deploy, previous: Deploy | None) -> None:
-        folder, spec = self.fleet.artifact(deploy), service.spec
-        folder.mkdir(parents=True)
-        self._say(deploy, f"checking out {deploy.commit.id} of {spec.name}")
-        problem = await source.checkout(self.repository, deploy.commit.id, folder / "src", spec.root_dir)
-        if problem:
-            raise _Failed("build_failed", problem, {"failure": {"evicted": False, "nonZeroExit": 1}})
-        cache = self.fleet.artifact(previous) if previous and not deploy.clear_cache else None
-        spare = self.state.folder / "cache" / "python"
-        await runtimes.prepare(spec.runtime, folder, spec.root_dir, cache, spare)
-        if spec.build_command:
-            self._say(deploy, f"running build command: {spec.build_command}")
-            await self._command(service, deploy, spec.build_command, _BUILD_TIMEOUT, "build_failed")
-        if spec.kind == "static":
-            await asyncio.to_thread(shutil.rmtree, folder / "src" / ".git", ignore_errors=True)
-
-    async def _command(
-        self, service: Service, deploy: Deploy, command: str, limit: float, failed: str
-    ) -> None:
-        folder, instance = self.fleet.artifact(deploy), f"{service.id}-build"
-        port = None if failed == "build_failed" else 10_000
-        variables = environment.of_process(service, deploy, folder, self.state, port=port, instance=instance)
-        running = await processes.start(
-            command,
-            folder / "src" / service.spec.root_dir,
-            variables,
-            lambda line: self.logs.add(service.id, "build", line),
-            self.state,
-            "app",
-        )
-        try:
-            code = await asyncio.wait_for(running.wait(), limit)
-        except TimeoutError:
-            running.signal(signal.SIGKILL)
-            await running.wait()
-            reason = {"evicted": False, "timedOutSeconds": int(limit), "timedOutReason": command}
-            raise _Failed(failed, f"timed out after {limit:g} s", {"failure": reason}) from None
-        except asyncio.CancelledError:
-            running.signal(signal.SIGKILL)
-            await running.wait()
-            raise
-        if code:
-            raise _Failed(failed, f"exited with code {code}", {"failure": exit_reason(code)})
-
-    async def _pre_deploy(self, service: Service, deploy: Deploy) -> None:
-        if not service.spec.pre_deploy_command or service.spec.kind == "cron":
-            return
-        self._status(deploy, "pre_deploy_in_progress")
-        details = {"deployId": deploy.id, "deployCommandExecutionId": new_id("dce")}
-        self.state.record(service.id, "pre_deploy_started", details)
-        self._say(deploy, f"running pre-deploy command: {service.spec.pre_deploy_command}")
-        outcome, reason = "failed", dict[str, Any]()
-        try:
-            await self._command(
-                service, deploy, service.spec.pre_deploy_command, _PRE_DEPLOY_TIMEOUT, "pre_deploy_failed"
-            )
-            outcome = "succeeded"
-        except asyncio.CancelledError:
-            outcome = "canceled"
-            raise
-        except _Failed as failure:
-            reason = failure.reason
-            raise
-        finally:
-            ended = {"preDeployStatus": outcome, "status": _CODES[outcome], "reason": reason}
-            self.state.record(service.id, "pre_deploy_ended", details | ended)
-
     async def _go_live(self, service: Service, deploy: Deploy, instances: list[Any]) -> None:
         await self.fleet.switch(self.state.known_service(service.id), deploy, instances)
         old = self.state.live(service.id)
-        if old is not None and old.id != deploy.id:
-            self._status(old, "deactivated")
         deploy.succeeded = True
-        self._say(deploy, "your service is live")
-        self._end(deploy, "live", {})
+        with self.state.together():  # a kill in between must not leave the service without a live deploy
+            if old is not None:
+                self._status(old, "deactivated")
+            self._end(deploy, "live", {})
+        self.builds.say(deploy, "your service is live")
         await asyncio.to_thread(self._prune, service.id)
 
     def _prune(self, service_id: str) -> None:
@@ -226,13 +124,8 @@ class Deploys:
         self._status(deploy, status)
         outcome = {"live": "succeeded", "canceled": "canceled"}.get(status, "failed")
         if outcome != "succeeded" and deploy.artifact and deploy.rollback_of is None:
-            shutil.rmtree(self.fleet.artifact(deploy), ignore_errors=True)
-        details = {
-            "deployId": deploy.id,
-            "deployStatus": outcome,
-            "status": _CODES[outcome],
-            "reason": reason,
-        }
+            self.fleet.spawn(asyncio.to_thread(shutil.rmtree, self.fleet.artifact(deploy), ignore_errors=True))
+        details = {"deployId": deploy.id, "deployStatus": outcome, "status": CODES[outcome], "reason": reason}
         self.state.record(deploy.service_id, "deploy_ended", details)
 
     def _next(self, service_id: str) -> None:

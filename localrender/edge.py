@@ -16,8 +16,6 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from localrender import processes
 from localrender.errors import LocalRenderError, bad_input
 from localrender.health import get
@@ -135,12 +133,8 @@ class Edge:
         await self._applied(service.id, name)
 
     async def _applied(self, identifier: str, name: str) -> None:
-        kind = (
-            "tcp" if '"tcp"' in (self.folder / "routes" / f"{identifier}.yml").read_text("utf-8") else "http"
-        )
-        await self._until(
-            f"/api/{kind}/routers/{identifier}@file", lambda found: found.get("service") == name
-        )
+        kind = "tcp" if '"tcp"' in (self.folder / "routes" / f"{identifier}.yml").read_text("utf-8") else "http"
+        await self._until(f"/api/{kind}/routers/{identifier}@file", lambda found: found.get("service") == name)
 
     async def _until(self, path: str, good: Any) -> None:
         for _ in range(int(_APPLIED_WITHIN / 0.02)):
@@ -150,7 +144,7 @@ class Edge:
                 answer = await get(self.api, path, host=f"127.0.0.1:{self.api}", patience=2)
             except OSError:
                 answer = None
-            if answer and answer.status == 200 and good(json.loads(answer.body)):  # noqa: PLR2004
+            if answer and answer.status == 200 and good(json.loads(answer.body)):
                 return
             await asyncio.sleep(0.02)
         tail = (self.folder / "traefik.log").read_text("utf-8", errors="replace").splitlines()[-3:]
@@ -174,12 +168,11 @@ class Edge:
         if process is None:
             return
         process.send_signal(signal.SIGTERM)
-        _, alive = await asyncio.to_thread(
-            psutil.wait_procs, [psutil.Process(process.pid)] if process.poll() is None else [], 5
-        )
-        if alive:
+        try:
+            await asyncio.to_thread(process.wait, 5)
+        except subprocess.TimeoutExpired:
             process.kill()
-        await asyncio.to_thread(process.wait)
+            await asyncio.to_thread(process.wait)
         self.state.forget(process.pid)
 
 

@@ -76,12 +76,11 @@ def ask(endpoint: dict[str, Any], method: str, path: str, body: dict[str, Any] |
         content = json.loads(response.read() or b"{}")
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise LocalRenderError(
-            f"the local Render at {address} does not answer: {error}",
-            remedy="python -m localrender down, then up",
+            f"the local Render at {address} does not answer: {error}", remedy="python -m localrender down, then up"
         ) from error
     finally:
         connection.close()
-    if response.status >= 400:  # noqa: PLR2004
+    if response.status >= 400:
         told = content.get("error") or {"message": content.get("message", f"status {response.status}")}
         raise LocalRenderError(
             told["message"],

@@ -65,7 +65,6 @@ def _of_service(service: Service, how: str, wanted: str) -> str | None:
 
 def identity(service: Service) -> dict[str, str]:
     """What Render tells a process about its service."""
-    kind = {"web": "web", "static": "static", "pserv": "pserv", "worker": "worker", "cron": "cron"}
     url = external_url(service)
     return {
         "RENDER": "true",
@@ -76,7 +75,7 @@ def identity(service: Service) -> dict[str, str]:
         "RENDER_EXTERNAL_URL": url,
         "RENDER_SERVICE_ID": service.id,
         "RENDER_SERVICE_NAME": service.spec.name,
-        "RENDER_SERVICE_TYPE": kind[service.spec.kind],
+        "RENDER_SERVICE_TYPE": service.spec.kind,
     }
 
 

@@ -15,9 +15,7 @@ class LocalRenderError(Exception):
         exit_code: 2 bad input, 3 a port is in use, 4 no disk space, 1 anything else.
     """
 
-    def __init__(
-        self, message: str, *, remedy: str, code: str = "unexpected", exit_code: int = UNEXPECTED
-    ) -> None:
+    def __init__(self, message: str, *, remedy: str, code: str = "unexpected", exit_code: int = UNEXPECTED) -> None:
         super().__init__(message)
         self.message = message
         self.remedy = remedy

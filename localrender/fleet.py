@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from localrender.staticsite import StaticSites
 
 START_TIMEOUT, DRAIN, UNHEALTHY_AFTER = 15 * 60, 60, 60
+_log = logging.getLogger(__name__)
 _STARTING_INTERVAL, _RUNNING_INTERVAL, _WORKER_PROOF = 0.1, 1.0, 0.75
 _FAILED_CHECKS, _LONGEST_BACK_OFF = 3, 30.0
 
@@ -74,7 +76,12 @@ class Fleet:
         """Run something beside everything else."""
         task = asyncio.ensure_future(work)
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            _log.error("something that ran beside failed", exc_info=error)
 
     async def launch(self, service: Service, deploy: Deploy, count: int | None = None) -> list[Instance]:
         """Start instances of a deploy and wait until all are healthy.
@@ -87,9 +94,7 @@ class Fleet:
             source = (self.artifact(deploy) / "src").resolve()
             folder = (source / kept.root_dir / kept.publish_path.strip("/")).resolve()
             if not (folder.is_dir() and folder.is_relative_to(source)):
-                raise StartFailed(
-                    f"the publish path {kept.publish_path or '.'} does not exist after the build", {}
-                )
+                raise StartFailed(f"the publish path {kept.publish_path or '.'} does not exist after the build", {})
             self.sites.sites[deploy.id] = Site(folder, service.id)
             return []
         if service.spec.kind == "cron":
@@ -130,9 +135,7 @@ class Fleet:
             spent = time.monotonic() - began
             if instance.running.has_ended():
                 code = await instance.running.wait()
-                raise StartFailed(
-                    f"the new instance exited with code {code} after {spent:.1f} s", exit_reason(code)
-                )
+                raise StartFailed(f"the new instance exited with code {code} after {spent:.1f} s", exit_reason(code))
             if service.spec.kind == "worker":
                 problem = "" if spent > _WORKER_PROOF else "starting"
             else:
@@ -144,11 +147,7 @@ class Fleet:
             if spent > patience:
                 raise StartFailed(
                     f"the new instance did not become healthy within {patience:g} s: {problem}",
-                    {
-                        "unhealthy": problem,
-                        "timedOutSeconds": round(patience),
-                        "timedOutReason": "health check",
-                    },
+                    {"unhealthy": problem, "timedOutSeconds": round(patience), "timedOutReason": "health check"},
                 )
             await asyncio.sleep(_STARTING_INTERVAL)
 
@@ -166,6 +165,8 @@ class Fleet:
         except BaseException:
             self.current[service.id] = old
             self._discard(service, instances)
+            if serving := self.state.live(service.id):
+                self.spawn(self._point(service, serving))
             raise
         for instance in instances:
             self.spawn(self._watch(service.id, instance))
@@ -227,9 +228,9 @@ class Fleet:
             await self._stop(service, fresh)
             return True
         current[current.index(old)] = fresh
+        self.spawn(self._watch(service.id, fresh))
         await self._point(service, old.deploy)
         self.state.record(service.id, "server_available")
-        self.spawn(self._watch(service.id, fresh))
         return True
 
     async def restore(self, service: Service) -> None:

@@ -29,9 +29,7 @@ async def get(port: int, path: str, *, host: str, patience: float) -> Answer:
             lines = (f"GET {path} HTTP/1.1", f"Host: {host}", "User-Agent: Render/1.0", "Connection: close")
             writer.write("\r\n".join((*lines, "", "")).encode())
             head = await reader.readuntil(b"\r\n\r\n")
-            length = next(
-                (line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), b""
-            )
+            length = next((line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), b"")
             count = length.partition(b":")[2].strip()
             body = await (reader.readexactly(int(count)) if count.isdigit() else reader.read(_HEAD))
             return Answer(int(head.split(b" ", 2)[1]), body)

@@ -65,9 +65,8 @@ class Logs:
         if not lines:
             return
         rows = [msgspec.structs.astuple(line) for line in lines]
-        self.state.sql.execute("begin")
-        self.state.sql.executemany(f"insert into log ({_COLUMNS}) values (?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
-        self.state.sql.execute("commit")
+        with self.state.together():
+            self.state.sql.executemany(f"insert into log ({_COLUMNS}) values (?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
         self.written += len(rows)
         if self.written > _KEPT // 10:
             self.written = 0
@@ -90,9 +89,7 @@ class Logs:
         marks = ", ".join("?" * len(query.resources))
         order = "asc" if query.forward else "desc"
         question = f"select {_COLUMNS} from log where resource in ({marks}) and moment >= ? and moment < ?"  # noqa: S608
-        rows = self.state.sql.execute(
-            f"{question} order by moment {order}", (*query.resources, query.start, query.end)
-        )
+        rows = self.state.sql.execute(f"{question} order by moment {order}", (*query.resources, query.start, query.end))
         filters = [
             ("type", [_pattern(word) for word in query.types]),
             ("instance", [_pattern(word) for word in query.instances]),

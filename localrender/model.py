@@ -19,10 +19,7 @@ API_TYPES = {
 }
 PUBLIC = ("web", "static")
 ENDED = ("live", "deactivated", "build_failed", "pre_deploy_failed", "update_failed", "canceled")
-STATUSES = (
-    *("created", "queued", "build_in_progress", "pre_deploy_in_progress", "update_in_progress"),
-    *ENDED,
-)
+STATUSES = (*("created", "queued", "build_in_progress", "pre_deploy_in_progress", "update_in_progress"), *ENDED)
 
 
 def new_id(prefix: str, suffix: str = "") -> str:
@@ -106,7 +103,6 @@ class Service(msgspec.Struct, kw_only=True):
     created_at: str
     updated_at: str
     suspended: bool = False
-    restarted_live: str | None = None
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import psycopg
@@ -47,11 +47,7 @@ class Postgres:
         for spec in fresh:
             moment = now()
             database = Database(
-                id=new_id("dpg", "-a"),
-                spec=spec,
-                password=random_word(32),
-                created_at=moment,
-                updated_at=moment,
+                id=new_id("dpg", "-a"), spec=spec, password=random_word(32), created_at=moment, updated_at=moment
             )
             url = self.server or self.clusters[spec.major].superuser_url
             self.state.save_database(await asyncio.to_thread(_create, url, database, ours=not self.server))
@@ -63,17 +59,29 @@ class Postgres:
         self.clusters.clear()
 
 
+def probe(url: str) -> None:
+    """Connect once to the server that the user names.
+
+    Raises:
+        LocalRenderError: It cannot be reached.
+    """
+    _connect(url).close()
+
+
+def _connect(url: str) -> psycopg.Connection[Any]:
+    try:
+        return psycopg.connect(url, autocommit=True, connect_timeout=10)
+    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
+        raise bad_input(
+            "postgres_unreachable", f"no connection to the Postgres server: {error}", "correct --postgres"
+        ) from error
+
+
 def _create(url: str, database: Database, *, ours: bool) -> Database:
     """Make the role and the database; the password reaches the server as a SCRAM verifier only."""
     spec = database.spec
     role, name = sql.Identifier(spec.user), sql.Identifier(spec.database)
-    try:
-        connection = psycopg.connect(url, autocommit=True, connect_timeout=10)
-    except psycopg.OperationalError as error:
-        raise bad_input(
-            "postgres_unreachable", f"no connection to the Postgres server: {error}", "correct --postgres"
-        ) from error
-    with connection:
+    with _connect(url) as connection:
         taken = connection.execute("select 1 from pg_roles where rolname = %s", (spec.user,)).fetchone()
         if taken and not ours:
             raise bad_input(
@@ -85,12 +93,8 @@ def _create(url: str, database: Database, *, ours: bool) -> Database:
             database.password.encode(), spec.user.encode(), b"scram-sha-256"
         ).decode()
         verb = sql.SQL("alter" if taken else "create")
-        connection.execute(
-            sql.SQL("{} role {} login createdb password {}").format(verb, role, sql.Literal(verifier))
-        )
-        if not connection.execute(
-            "select 1 from pg_database where datname = %s", (spec.database,)
-        ).fetchone():
+        connection.execute(sql.SQL("{} role {} login createdb password {}").format(verb, role, sql.Literal(verifier)))
+        if not connection.execute("select 1 from pg_database where datname = %s", (spec.database,)).fetchone():
             connection.execute(sql.SQL("grant {} to current_user").format(role))
             connection.execute(sql.SQL("create database {} owner {}").format(name, role))
         connection.execute(sql.SQL("revoke connect on database {} from public").format(name))

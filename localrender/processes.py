@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import time
 from contextlib import suppress
 from random import SystemRandom
 from typing import TYPE_CHECKING
@@ -95,12 +96,7 @@ class Running:
 
 
 async def start(
-    command: str,
-    folder: Path,
-    environment: Mapping[str, str],
-    take: Callable[[str], None],
-    state: State,
-    kind: str,
+    command: str, folder: Path, environment: Mapping[str, str], take: Callable[[str], None], state: State, kind: str
 ) -> Running:
     """Run a command line as Render does, with a shell.
 
@@ -175,7 +171,23 @@ def end_leftovers(state: State, kinds: Iterable[str], services: Iterable[str]) -
         for process in victims:
             with suppress(psutil.NoSuchProcess):
                 getattr(process, number)()
-        _, alive = psutil.wait_procs(victims, timeout=5)
-        victims = set(alive)
-        if not victims:
-            return
+        victims = wait_for_end(victims, 5)
+
+
+def wait_for_end(those: Iterable[psutil.Process], patience: float) -> set[psutil.Process]:
+    """Wait until processes have ended; those that have not in time.
+
+    A zombie has ended: not every container has an init that collects the children of a killed parent.
+    """
+    deadline = time.monotonic() + patience
+    alive = set(those)
+    while alive and time.monotonic() < deadline:
+        alive = {process for process in alive if _runs(process)}
+        time.sleep(0.02 if alive else 0)
+    return alive
+
+
+def _runs(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False

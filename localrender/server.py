@@ -17,6 +17,7 @@ import msgspec
 import uvicorn
 
 from localrender import api, blueprint, processes, sync
+from localrender.builds import Builds
 from localrender.deploys import Deploys
 from localrender.edge import Edge
 from localrender.endpoint import Options, write_endpoint
@@ -62,11 +63,9 @@ class LocalRender:
         self.sites = StaticSites(self.state)
         self.edge = Edge(self.state)
         self.fleet = Fleet(self.state, self.logs, self.edge, self.sites, options.time_scale)
-        self.repository = ""
-        self.deploys = Deploys(self.state, self.logs, self.fleet, self.repository)
-        self.postgres = Postgres(
-            self.state, options.postgres or self.state.setting("postgres_server") or None
-        )
+        self.builds = Builds(self.state, self.logs, self.fleet)
+        self.deploys = Deploys(self.state, self.fleet, self.builds)
+        self.postgres = Postgres(self.state, options.postgres or self.state.setting("postgres_server") or None)
         self.syncing = asyncio.Lock()
         self.web: list[_Web] = []
         self.port = 0
@@ -139,10 +138,13 @@ class LocalRender:
         async with self.syncing:
             external = self.postgres.server is not None
             found = await asyncio.to_thread(blueprint.load, path, any_postgres=external)
-            self.repository = self.deploys.repository = found.repository
+            self.builds.repository = found.repository
             sync.apply(self.state, found.services, new_ports=new_ports)
             services = self.state.services()
             await asyncio.gather(self.postgres.provide(found.databases), self.edge.start(services))
+            for service in services:
+                if service.id not in self.edge.routes:
+                    await self.edge.point(service, [])
             if self.ready:
                 write_endpoint(self.folder, self.status() | {"api_key": self.api_key})
 
@@ -161,9 +163,7 @@ class LocalRender:
                 for service in services
                 if service.spec.kind in PUBLIC
             },
-            "databases": {
-                database.spec.name: {"version": database.spec.major} for database in self.state.databases()
-            },
+            "databases": {database.spec.name: {"version": database.spec.major} for database in self.state.databases()},
             "services": {
                 service.spec.name: {
                     "id": service.id,

@@ -65,11 +65,7 @@ def find(repository: str, branch: str, wanted: str | None) -> Commit:
         ApiError: 400, when there is no such commit or branch.
     """
     if wanted is None:
-        candidates = [
-            f"refs/heads/{branch}",
-            f"refs/remotes/origin/{branch}",
-            *(["HEAD"] if branch == "HEAD" else []),
-        ]
+        candidates = [f"refs/heads/{branch}", f"refs/remotes/origin/{branch}", *(["HEAD"] if branch == "HEAD" else [])]
     elif re.fullmatch(r"[0-9a-fA-F]{7,64}", wanted):
         candidates = [wanted]
     else:
@@ -92,9 +88,7 @@ async def checkout(repository: str, commit: str, folder: Path, root_dir: str) ->
     Returns:
         What is wrong, or None.
     """
-    common = await asyncio.to_thread(
-        _git, repository, "rev-parse", "--path-format=absolute", "--git-common-dir"
-    )
+    common = await asyncio.to_thread(_git, repository, "rev-parse", "--path-format=absolute", "--git-common-dir")
     if not common:
         return f"{repository} is no longer a git repository"
     shared = Path(common.rstrip("\n"))
@@ -107,11 +101,7 @@ async def checkout(repository: str, commit: str, folder: Path, root_dir: str) ->
         steps += [(*place, "checkout", "--quiet", "--detach", commit)]
     for index, step in enumerate(steps):
         process = await asyncio.create_subprocess_exec(
-            *_GIT,
-            *step,
-            env=_environment(),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
+            *_GIT, *step, env=_environment(), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
         )
         _, problem = await process.communicate()
         if process.returncode:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import psutil
 
-from localrender.model import Database, Deploy, EnvVar, Event, Service, new_id, now, random_word
+from localrender.model import Database, Deploy, Event, Service, new_id, now, random_word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
     from pathlib import Path
 
 _SCHEMA = """
@@ -40,6 +41,17 @@ class State:
         self.sql = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
         self.sql.executescript(f"pragma journal_mode=wal; pragma synchronous=normal; {_SCHEMA}")
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Writes that are kept all or not at all. Nothing else may run meanwhile: no `await` inside."""
+        self.sql.execute("begin")
+        try:
+            yield
+        except BaseException:
+            self.sql.execute("rollback")
+            raise
+        self.sql.execute("commit")
+
     def setting(self, name: str, default: str = "") -> str:
         """A named text: the API key, a port, a password."""
         row = self.sql.execute("select value from setting where name = ?", (name,)).fetchone()
@@ -65,8 +77,7 @@ class State:
     def services(self) -> list[Service]:
         """All services."""
         return [
-            msgspec.json.decode(body, type=Service)
-            for body in self._bodies("select body from service order by rowid")
+            msgspec.json.decode(body, type=Service) for body in self._bodies("select body from service order by rowid")
         ]
 
     def service(self, identifier: str) -> Service | None:
@@ -158,7 +169,7 @@ class State:
         for pid, created, kind in self.sql.execute("select pid, created, kind from process").fetchall():
             try:
                 process = psutil.Process(pid)
-                ours = abs(process.create_time() - created) < 2 and process.status() != psutil.STATUS_ZOMBIE  # noqa: PLR2004
+                ours = abs(process.create_time() - created) < 2 and process.status() != psutil.STATUS_ZOMBIE
             except psutil.NoSuchProcess:
                 ours = False
             if ours:
@@ -174,8 +185,3 @@ class State:
 
 def _text(value: Any) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def same(first: Iterable[EnvVar], second: Iterable[EnvVar]) -> bool:
-    """Whether two sets of variables say the same."""
-    return {variable.key: variable for variable in first} == {variable.key: variable for variable in second}

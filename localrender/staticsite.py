@@ -87,9 +87,7 @@ class StaticSites:
                 break
         headers = {"Cache-Control": _CACHING}
         headers |= {
-            rule["name"]: rule["value"]
-            for rule in service.spec.headers
-            if _matches(rule["path"], path) is not None
+            rule["name"]: rule["value"] for rule in service.spec.headers if _matches(rule["path"], path) is not None
         }
 
         async def dressed(message: Message) -> None:

@@ -72,16 +72,11 @@ def _valued(variable: EnvVar) -> EnvVar:
 
 def _merged(present: ServiceSpec, before: ServiceSpec, after: ServiceSpec) -> ServiceSpec:
     was, is_now = msgspec.structs.asdict(before), msgspec.structs.asdict(after)
-    return msgspec.structs.replace(
-        present, **{key: value for key, value in is_now.items() if was[key] != value}
-    )
+    return msgspec.structs.replace(present, **{key: value for key, value in is_now.items() if was[key] != value})
 
 
 def _merged_env(present: list[EnvVar], before: list[EnvVar], after: list[EnvVar]) -> list[EnvVar]:
-    was, found = (
-        {variable.key: variable for variable in before},
-        {variable.key: variable for variable in present},
-    )
+    was, found = ({variable.key: variable for variable in before}, {variable.key: variable for variable in present})
     for variable in after:
         if was.get(variable.key) == variable:
             continue

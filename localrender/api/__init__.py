@@ -38,16 +38,11 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 async def _unrouted(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    missing = status == 404  # noqa: PLR2004
+    missing = status == 404
     return answer({"message": f"not found: {request.url.path}" if missing else "method not allowed"}, status)
 
 
 async def _explained(_: Request, error: Exception) -> Response:
     known = error if isinstance(error, LocalRenderError) else LocalRenderError(str(error), remedy="")
-    told = {
-        "code": known.code,
-        "message": known.message,
-        "remedy": known.remedy,
-        "exit_code": known.exit_code,
-    }
+    told = {"code": known.code, "message": known.message, "remedy": known.remedy, "exit_code": known.exit_code}
     return answer({"message": known.message, "error": told}, 400)

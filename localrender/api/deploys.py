@@ -9,18 +9,7 @@ import msgspec
 from starlette.routing import Route
 
 from localrender import source
-from localrender.api.answers import (
-    accepted,
-    answer,
-    body,
-    deploy_of,
-    local,
-    many,
-    page,
-    present,
-    service_of,
-    within,
-)
+from localrender.api.answers import accepted, answer, body, deploy_of, local, many, page, present, service_of, within
 from localrender.errors import ApiError, not_found
 from localrender.model import STATUSES, Deploy
 
@@ -63,7 +52,7 @@ async def _create(request: Request) -> Response:
         raise ApiError(400, "commitId is not supported for cron jobs")
     if service.suspended:
         raise ApiError(400, f"{service.spec.name} is suspended")
-    found = await asyncio.to_thread(source.find, server.repository, service.spec.branch, wanted.commit_id)
+    found = await asyncio.to_thread(source.find, server.builds.repository, service.spec.branch, wanted.commit_id)
     deploy = server.deploys.trigger(service, found, "api", clear_cache=wanted.clear_cache == "clear")
     return accepted() if deploy.status == "queued" else answer(shape(deploy), 201)
 
@@ -75,8 +64,7 @@ async def _list(request: Request) -> Response:
         for deploy in reversed(local(request).state.deploys(service.id))
         if (not statuses or deploy.status in statuses)
         and within(
-            request,
-            {"created": deploy.created_at, "updated": deploy.updated_at, "finished": deploy.finished_at},
+            request, {"created": deploy.created_at, "updated": deploy.updated_at, "finished": deploy.finished_at}
         )
     ]
     return page(request, "deploy", found, lambda one: one.id, shape)

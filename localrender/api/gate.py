@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import secrets
 import time
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
     from localrender.server import LocalRender
 
-_log = logging.getLogger(__name__)
 _PER_SERVICE = re.compile(r"^/v1/services/([^/]+)(?:/(?:deploys|resume|suspend|scale))?$")
 _HEADERS = {
     "Vary": "Origin",
@@ -43,7 +41,7 @@ def bucket(method: str, path: str) -> Bucket:
     if method in ("GET", "HEAD"):
         return Bucket("logs", 30) if path.startswith("/v1/logs") else Bucket("get", 400)
     service = _PER_SERVICE.fullmatch(path)
-    if service and (method == "PATCH" or (method == "POST" and path.count("/") > 3)):  # noqa: PLR2004
+    if service and (method == "PATCH" or (method == "POST" and path.count("/") > 3)):
         cron = service[1].startswith("crn-")
         return Bucket(f"service {'crn' if cron else service[1]}", 10)
     if method == "POST" and path in ("/v1/services", "/v1/postgres"):
@@ -91,23 +89,18 @@ class Gate:
         shown["Render-Request-Id"] = f"{self.prefix}/{random_word(10)}-{self.count:06}"
         shown |= {"Ratelimit-Limit": str(chosen.limit), "Ratelimit-Remaining": str(max(remaining, 0))}
         shown["Ratelimit-Reset"] = str(left)
-        status = 500
 
         async def dressed(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
                 MutableHeaders(scope=message).update(shown)
+                if not path.startswith("/local/"):  # noted before it is sent: whoever has the answer finds the line
+                    line = {"time": now(), "method": method, "path": path, "status": message["status"]}
+                    self.local.note_request(json.dumps(line | {"seconds": round(time.monotonic() - began, 6)}))
             await send(message)
 
-        try:
-            if not known:
-                await answer({"message": "Unauthorized"}, 401)(scope, receive, dressed)
-            elif remaining < 0 and self.local.options.enforce_rate_limits:
-                await answer({"message": "rate limit exceeded"}, 429)(scope, receive, dressed)
-            else:
-                await self.application(scope, receive, dressed)
-        finally:
-            if not path.startswith("/local/"):
-                line = {"time": now(), "method": method, "path": path, "status": status}
-                self.local.note_request(json.dumps(line | {"seconds": round(time.monotonic() - began, 6)}))
+        if not known:
+            await answer({"message": "Unauthorized"}, 401)(scope, receive, dressed)
+        elif remaining < 0 and self.local.options.enforce_rate_limits:
+            await answer({"message": "rate limit exceeded"}, 429)(scope, receive, dressed)
+        else:
+            await self.application(scope, receive, dressed)

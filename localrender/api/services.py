@@ -28,7 +28,6 @@ _PLANS = [
     "free",
     "custom",
 ]
-_DASHBOARD = {"web": "web", "static": "static", "pserv": "pserv", "worker": "worker", "cron": "cron"}
 
 
 def shape(service: Service, dashboard: str, owner: str) -> dict[str, Any]:
@@ -42,7 +41,7 @@ def shape(service: Service, dashboard: str, owner: str) -> dict[str, Any]:
         slug=service.slug,
         createdAt=service.created_at,
         updatedAt=service.updated_at,
-        dashboardUrl=f"{dashboard}/{_DASHBOARD[spec.kind]}/{service.id}",
+        dashboardUrl=f"{dashboard}/{spec.kind}/{service.id}",
         suspended="suspended" if service.suspended else "not_suspended",
         suspenders=["user"] if service.suspended else [],
         autoDeploy="no" if spec.auto_deploy == "off" else "yes",
@@ -154,7 +153,7 @@ def _changed(spec: ServiceSpec, change: _Change) -> ServiceSpec:
     details = change.service_details or _DetailsChange()
     commands = details.env_specific_details or _Commands()
     delay = details.max_shutdown_delay_seconds
-    if delay is not None and not 1 <= delay <= 300:  # noqa: PLR2004
+    if delay is not None and not 1 <= delay <= 300:
         raise ApiError(400, f"invalid maxShutdownDelaySeconds: {delay}")
     if details.plan is not None and details.plan not in _PLANS:
         raise ApiError(400, f"invalid plan: {details.plan}")

@@ -1,0 +1,163 @@
+"""The stages one by one, the way back, and the questions an operator asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.product import Product
+
+DONE_BY_THIS_RUN = r"done \d+ s ago by this run"
+
+
+@pytest.fixture
+def second(deployed: Product) -> Iterator[Product]:
+    """The product, with a commit for both services that is not deployed."""
+    deployed.change_backend()
+    deployed.change_frontend()
+    yield deployed
+    deployed.ok("deploy")
+
+
+def stage(err: str, name: str) -> str:
+    """The line of a stage."""
+    return next(line for line in err.splitlines() if line[2:].startswith(name))
+
+
+def test_each_stage_in_a_process_of_its_own_is_one_run(second: Product) -> None:
+    """A later command goes on with the run and does nothing again that it has done."""
+    second.ok("check")
+    paused = second.ok("changes")
+    assert "PAUSED" in paused.out
+    assert "inv deploy goes on" in paused.out
+    run = second.events()[0]["data"]["run"]
+    second.ok("backup")
+    second.ok("migrate")
+    writes = second.writes()
+    done = second.ok("deploy")
+    for name in ("check", "changes", "backup", "migrate"):
+        assert "by this run" in stage(done.err, name), done.err
+    assert second.events()[0]["data"]["run"] == run
+    assert len(second.writes()) == len(writes) + 2
+    assert "succeeded" in second.outcome()
+    verified = second.ok("verify")
+    assert f"backend  answers {second.head[:7]} 5/5" in verified.err, verified.said
+
+
+def test_a_stage_called_cold_does_what_it_requires(second: Product) -> None:
+    """`inv migrate` outside a run checks, decides and backs up first, and deploys nothing."""
+    served, writes = second.served(), second.writes()
+    done = second.ok("migrate")
+    for name in ("check", "changes", "backup", "migrate"):
+        assert stage(done.err, name)
+    assert "deploy" not in done.err
+    assert second.writes() == writes
+    assert second.served() == served
+
+
+def test_a_backup_that_is_asked_for_is_made(second: Product) -> None:
+    """`inv backup` makes a proven one also where no migration is pending."""
+    done = second.ok("backup")
+    assert "every byte decoded" in stage(done.err, "backup"), done.err
+    assert "(asked for)" in done.err
+    assert "(decoded)" in second.ok("status").out
+
+
+def test_only_the_service_that_was_asked_for(second: Product) -> None:
+    """`--service` leaves the others alone, and says so."""
+    served = second.served()
+    done = second.ok("deploy", "--service", "backend")
+    assert "frontend  not asked for" in done.err, done.err
+    assert second.served() == {"backend": second.head, "frontend": served["frontend"]}
+
+
+def test_a_commit_can_be_named(second: Product) -> None:
+    """`--commit` releases it, whatever is checked out or changed."""
+    second.replace("sample/frontend/build.py", "SHORT = 7", "SHORT = 8")
+    second.ok("deploy", "--commit", "HEAD")
+    assert second.served()["frontend"] == second.head
+    second.git("checkout", "--quiet", "--", ".")
+
+
+def test_an_older_commit_is_no_release(deployed: Product) -> None:
+    """Going back has a name of its own."""
+    before = deployed.snapshot()
+    done = deployed.inv("deploy", "--commit", deployed.first)
+    assert done.code == 2, done.said
+    assert "inv rollback --to" in done.out
+    assert deployed.snapshot() == before
+
+
+def test_rollback_restores_the_release_before_and_verifies_it(second: Product) -> None:
+    """All services at once, from the artifacts that were kept; then a rollback to a run by its name."""
+    before, run_before = second.served(), second.events()[0]["data"]["run"]
+    second.ok("deploy")
+    after = second.served()
+    assert after != before
+    planned = second.ok("rollback", "--dry-run")
+    assert f"{second.head[:7]} → {before['backend'][:7]}" in planned.err
+    assert second.served() == after
+
+    done = second.ok("rollback")
+    assert second.served() == before
+    assert "SUCCEEDED" in done.out
+    assert f"{before['backend'][:7]} 5/5" in done.err, done.err
+    assert {one["trigger"] for one in (second.deploys("backend")[0], second.deploys("frontend")[0])} == {"rollback"}
+
+    second.ok("deploy")
+    assert second.served() == after
+    second.ok("rollback", "--to", run_before[-4:])
+    assert second.served() == before
+    wrong = second.inv("rollback", "--to", "nope")
+    assert (wrong.code, "no verified release 'nope'; there are: " in wrong.out) == (2, True), wrong.said
+
+
+def test_the_history_tells_every_run(second: Product) -> None:
+    """The newest first; one run in full by the end of its id; its logs."""
+    second.ok("deploy")
+    run = second.events()[0]["data"]["run"]
+    listed = second.ok("history").out.splitlines()
+    assert listed[0].startswith(f"{run[-4:]}  "), listed
+    assert "succeeded" in listed[0]
+    assert second.head[:7] in listed[0]
+    told = second.ok("history", "--run", run[-4:]).out
+    assert "✓ verify" in told
+    assert "SUCCEEDED" in told
+    logs = second.ok("logs", "--run", run[-4:]).out
+    assert "── backend app" in logs
+    assert "Application startup complete" in logs
+    assert "── frontend build" in logs
+    assert "app.js -> /assets/app." in logs
+
+
+def test_every_command_can_answer_in_json(second: Product) -> None:
+    """One document on standard output and nothing else."""
+    second.ok("deploy", "--json")
+    run = second.events()[0]["data"]["run"]
+    commands = (
+        "check", "changes", "backup --dry-run", "migrate --dry-run", "deploy --dry-run", "deploy", "verify", "status",
+        "history", f"history --run {run[-4:]}", f"logs --run {run[-4:]}", "rollback --dry-run", "local.up", "local.status",
+    )  # fmt: skip
+    for command in commands:
+        done = second.ok(*command.split(), "--json")
+        assert isinstance(done.json, dict | list), command
+
+
+def test_the_list_of_commands_is_a_table_of_contents(deployed: Product) -> None:
+    """`inv --list` names each command with what it does."""
+    listed = deployed.ok("--list").out
+    for name in ("deploy", "check", "changes", "backup", "migrate", "verify", "rollback", "status", "history", "logs"):
+        assert any(line.split()[0] == name and len(line.split()) > 2 for line in listed.splitlines() if line.strip()), name
+
+
+def test_status_says_what_is_live(deployed: Product) -> None:
+    """Commit, age and address of each service, the way back, the last run and the newest backup."""
+    told = deployed.ok("status").out
+    for service, commit in deployed.served().items():
+        assert f"{service:<8}  {commit[:7]}  for " in told
+        assert deployed.url(service, "") in told
+    for title in ("rollback     ", "last run     ", "backup       "):
+        assert title in told
+    assert "127.0.0.1" in deployed.ok("local.status").out
+    assert "Application startup complete" in deployed.ok("local.logs", "--service", "backend").out

@@ -1,0 +1,34 @@
+"""Visitors do not notice a release: a smoke of `nox -s zero_downtime`."""
+
+from __future__ import annotations
+
+import re
+
+from tests.integration.product import Completed, Product
+from tests.integration.visitors import visiting
+
+CONNECTIONS = 8  # to each of two services
+
+
+def visitors(done: Completed) -> tuple[int, int]:
+    """What a run says of the requests during its switch: how many, and how many failed."""
+    found = re.search(r"^Visitors +(\d+) requests during the switch, (\d+) failed; longest gap", done.out, re.MULTILINE)
+    assert found is not None, done.said
+    return int(found[1]), int(found[2])
+
+
+def test_sixteen_busy_connections_over_a_deploy_and_a_rollback(deployed: Product) -> None:
+    """No request fails, no connection is closed, and each run says what it saw of that itself."""
+    before = deployed.head
+    deployed.change_backend()
+    after = deployed.change_frontend()
+    urls = deployed.url("backend", "/api/health"), deployed.url("frontend")
+    with visiting(*urls, connections=CONNECTIONS, every=0.01) as seen:
+        for command in ("deploy", "rollback"):
+            probed, failed = visitors(deployed.ok(command))
+            assert probed > 5
+            assert failed == 0
+    assert not seen.failures, seen.failures[:5]
+    assert seen.requests > 1000
+    assert seen.opened == 2 * CONNECTIONS
+    assert {before, after} <= set(seen.commits)

@@ -1,0 +1,41 @@
+"""Ten deploys and two rollbacks under sixteen busy keep-alive connections: ``nox -s zero_downtime``.
+
+Loopback only; it ends by itself after five minutes or 200,000 requests.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.product import Product
+from tests.integration.test_zero_downtime import visitors
+from tests.integration.visitors import LONGEST, visiting
+
+DEPLOYS, ROLLBACKS, CONNECTIONS = 10, 2, 8
+
+pytestmark = [pytest.mark.load, pytest.mark.timeout(600)]
+
+
+def test_ten_deploys_and_two_rollbacks_without_a_failed_request(tmp_path: Path) -> None:
+    """Anything but a complete answer of 2xx counts as failed, and no connection may be closed."""
+    product = Product(tmp_path / "product")
+    try:
+        product.ok("deploy")
+        released = {product.head}
+        urls = product.url("backend", "/api/health"), product.url("frontend")
+        with visiting(*urls, connections=CONNECTIONS, every=0.01) as seen:
+            for number in range(1, DEPLOYS + 1):
+                product.change_backend(f"Backend {number}")
+                released.add(product.change_frontend(f"Frontend {number}"))
+                print(f"deploy {number}: visitors", visitors(product.ok("deploy")))
+            for number in range(1, ROLLBACKS + 1):
+                print(f"rollback {number}: visitors", visitors(product.ok("rollback")))
+        print(f"{seen.requests} requests on {seen.opened} connections, {seen.failed} failed")
+        assert not seen.failures, seen.failures[:10]
+        assert seen.opened == 2 * CONNECTIONS
+        assert seen.seconds < LONGEST, "the visitors left before the last switch"
+        assert released <= set(seen.commits)
+    finally:
+        product.clean()

@@ -1,0 +1,136 @@
+"""Databases: reachable as the API says, with their password only, and kept."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from tests.localrender.product import Local, Product
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EIGHTEEN = """
+databases:
+  - {name: plain}
+  - {name: newer, postgresMajorVersion: "18", databaseName: letters, user: writer}
+"""
+
+
+def url(local: Local, name: str) -> str:
+    """The external connection string that the API gives."""
+    found = {one["postgres"]["name"]: one["postgres"]["id"] for one in local.get("/postgres")}
+    return str(local.get(f"/postgres/{found[name]}/connection-info")["externalConnectionString"])
+
+
+def test_a_database_is_reached_with_its_password_only(shared: Local) -> None:
+    """The connection string works, owns its database, and with another password is refused."""
+    address = url(shared, "guestbook")
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute("create table entry (name text)")
+        row = connection.execute("select current_user, current_database(), usesuper from pg_user where usename = user")
+        assert row.fetchone() == ("guestbook_user", "guestbook", False)
+        assert connection.info.server_version // 10_000 == 16
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(address.replace("@", "x@"))
+
+
+def test_two_majors_run_side_by_side_and_keep_their_data(fresh: Callable[..., Local]) -> None:
+    """Each major version is a server of its own; what was committed is there after down and up."""
+    local = fresh(EIGHTEEN)
+    local.up()
+    with psycopg.connect(url(local, "newer"), autocommit=True) as connection:
+        assert connection.info.server_version // 10_000 == 18
+        assert (connection.info.user, connection.info.dbname) == ("writer", "letters")
+        connection.execute("create table kept ()")
+    with psycopg.connect(url(local, "plain")) as connection:
+        assert connection.info.server_version // 10_000 == 16
+    address = url(local, "newer")
+    assert local.run("down").code == 0
+    assert local.processes() == []
+    local.up()
+    assert url(local, "newer") == address
+    with psycopg.connect(address) as connection:
+        connection.execute("select from kept")
+
+
+def test_a_named_server_gets_the_databases(shared: Local, fresh: Callable[..., Local]) -> None:
+    """With --postgres the databases are made on that server, and none is started here."""
+    shared_port = psycopg.conninfo.conninfo_to_dict(url(shared, "guestbook"))["port"]
+    own = fresh("databases: [{name: elsewhere, postgresMajorVersion: '15'}]", "--postgres", superuser(shared))
+    own.up()
+    assert psycopg.conninfo.conninfo_to_dict(url(own, "elsewhere"))["port"] == shared_port
+    with psycopg.connect(url(own, "elsewhere")) as connection:
+        connection.execute("select 1")
+    assert not (own.state / "postgres").exists()
+
+
+def setting(local: Local) -> dict[str, str]:
+    """What a state remembers by name."""
+    with closing(sqlite3.connect(local.state / "state.sqlite3")) as store:
+        return dict(store.execute("select name, value from setting").fetchall())
+
+
+def superuser(local: Local) -> str:
+    """The superuser's URL of a local Render's own cluster."""
+    known = setting(local)
+    return f"postgresql://postgres:{known['postgres_password_16']}@127.0.0.1:{known['postgres_port_16']}/postgres"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root drops privileges")
+def test_postgres_never_runs_as_root_and_opens_no_folder() -> None:
+    """Started by root below a folder that others may not enter, Postgres moves elsewhere, and reset removes it."""
+    home = Path(tempfile.mkdtemp(dir="/root"))
+    try:
+        local = Local(Product(home / "product", EIGHTEEN))
+        try:
+            local.up()
+            with psycopg.connect(url(local, "plain")) as connection:
+                connection.execute("select 1")
+            servers = [one for one in local.processes() if one.name() == "postgres"]
+            assert all(one.uids().real != 0 for one in servers)
+            assert home.stat().st_mode & 0o777 == 0o700
+            moved = Path(setting(local)["postgres_folder"])
+            assert moved.is_dir()
+        finally:
+            local.clean()
+        assert not moved.exists()
+    finally:
+        shutil.rmtree(home)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user is taken on by root only")
+def test_an_ordinary_user_can_run_it() -> None:
+    """An ordinary user starts, deploys and stops everything."""
+    account = pwd.getpwnam("nobody")
+    identity: Any = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    able = ["/bin/sh", "-c", f"cd / && {sys.executable} -c 'import localrender.server'"]
+    if subprocess.run(able, capture_output=True, check=False, cwd="/", **identity).returncode:
+        pytest.skip("the interpreter or the package lies where another user may not go")
+    folder = Path(tempfile.mkdtemp())
+    product = Product(folder / "product")
+    subprocess.run(["chown", "-R", f"{account.pw_uid}:{account.pw_gid}", str(folder)], check=True)
+    script = "python -m localrender up && python -m localrender status && python -m localrender down"
+    environment = {"HOME": str(folder), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    try:
+        done = subprocess.run(
+            ["/bin/sh", "-c", script],
+            cwd=product.folder, env=environment,
+            capture_output=True, text=True, check=False, timeout=100, **identity,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "Postgres 16" in done.stdout
+    finally:
+        Local(product).clean()
+        shutil.rmtree(folder)

@@ -1,0 +1,177 @@
+"""Which services a commit changes, compared with what each of them serves."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploylib import changes
+from deploylib.blueprint import parse
+from deploylib.errors import SettingsError
+from deploylib.models import Change, Commit, Live, PathFilter
+from tests.unit.conftest import Repository
+from tests.unit.fakes import target
+
+API = "  - {type: web, name: api, runtime: go, startCommand: ./api, rootDir: api}\n"
+WEB = "  - {type: web, name: web, runtime: static, staticPublishPath: dist, rootDir: web}\n"
+FILES = {"render.yaml": f"services:\n{API}{WEB}", "api/main.go": "1", "web/index.html": "1", "lib/x": "1"}
+
+
+def decide(
+    repository: Repository,
+    base: str,
+    head: str,
+    *,
+    shared: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
+    ignored: tuple[str, ...] = (),
+) -> dict[str, Change]:
+    """Decide about two services that both serve *base*."""
+    text = repository.git.read(head, "render.yaml")
+    found = changes.detect(
+        [target(name, filter=PathFilter(paths=(f"{name}/**",), ignored=ignored)) for name in ("api", "web")],
+        {name: Live(service=name, commit=base) for name in ("api", "web")},
+        Commit(id=head),
+        git=repository.git,
+        blueprint=parse(text) if text else None,
+        blueprint_path="render.yaml",
+        shared=shared,
+        only=only,
+    )
+    return {one.service: one for one in found.services}
+
+
+def test_a_service_that_serves_nothing_is_deployed(repository: Repository) -> None:
+    """The first deploy needs no comparison."""
+    found = decide(repository, "", repository.commit(FILES))
+
+    assert [(True, "first deploy")] * 2 == [(one.deploy, one.reason) for one in found.values()]
+
+
+def test_a_service_that_serves_the_commit_is_left_alone(repository: Repository) -> None:
+    """The reason names the commit."""
+    head = repository.commit(FILES)
+
+    found = decide(repository, head, head)
+
+    assert [(False, f"serves {head[:7]} already")] * 2 == [(one.deploy, one.reason) for one in found.values()]
+
+
+def test_only_a_service_whose_files_changed_is_deployed(repository: Repository) -> None:
+    """Its folder decides; the reason names the file, or how many and one of them."""
+    base = repository.commit(FILES)
+    head = repository.commit({"api/main.go": "2"})
+    later = repository.commit({"api/go.mod": "2"})
+
+    found = decide(repository, base, head)
+    assert (True, "api/main.go changed") == (found["api"].deploy, found["api"].reason)
+    assert (False, f"nothing of it changed since {base[:7]}") == (found["web"].deploy, found["web"].reason)
+    assert decide(repository, base, later)["api"].reason == "2 files changed, api/go.mod among them"
+
+
+def test_a_file_that_moved_out_of_a_service_changes_it(repository: Repository) -> None:
+    """It is gone from there."""
+    base = repository.commit({**FILES, "api/big": "some text\n" * 20})
+    repository.run("mv", "api/big", "web/big")
+    head = repository.commit()
+
+    assert [True, True] == [one.deploy for one in decide(repository, base, head).values()]
+
+
+def test_ignored_files_change_nothing(repository: Repository) -> None:
+    """What the filter ignores is not part of the service."""
+    base = repository.commit(FILES)
+    head = repository.commit({"api/README.md": "2"})
+
+    assert not decide(repository, base, head, ignored=("**/*.md",))["api"].deploy
+    assert decide(repository, base, head)["api"].deploy
+
+
+def test_shared_files_change_every_service(repository: Repository) -> None:
+    """Where the settings name them."""
+    base = repository.commit(FILES)
+    head = repository.commit({"lib/x": "2"})
+
+    assert [False, False] == [one.deploy for one in decide(repository, base, head).values()]
+    shared = decide(repository, base, head, shared=("lib/**",))
+    assert ["lib/x changed (shared)"] * 2 == [one.reason for one in shared.values()]
+    assert all(one.deploy for one in shared.values())
+
+
+def test_a_service_that_is_described_differently_is_deployed(repository: Repository) -> None:
+    """A changed start command is a change of that service and of no other."""
+    base = repository.commit(FILES)
+    head = repository.commit({"render.yaml": FILES["render.yaml"].replace("./api", "./api --fast")})
+
+    found = decide(repository, base, head)
+
+    assert (True, "its settings in render.yaml changed") == (found["api"].deploy, found["api"].reason)
+    assert not found["web"].deploy
+
+
+def test_a_comment_in_the_blueprint_changes_nothing(repository: Repository) -> None:
+    """What it says is compared, not how."""
+    base = repository.commit(FILES)
+    head = repository.commit({"render.yaml": f"# a comment\n{FILES['render.yaml']}"})
+
+    assert [False, False] == [one.deploy for one in decide(repository, base, head).values()]
+
+
+@pytest.mark.parametrize("text", ["services: [}", ""], ids=["broken", "empty"])
+def test_a_blueprint_that_could_not_be_read_then_deploys(repository: Repository, text: str) -> None:
+    """What cannot be compared is deployed."""
+    base = repository.commit({**FILES, "render.yaml": text})
+    head = repository.commit(FILES)
+
+    assert [True, True] == [one.deploy for one in decide(repository, base, head).values()]
+
+
+def test_a_base_that_this_clone_does_not_have_deploys(repository: Repository) -> None:
+    """A shallow clone, or somebody's unpushed commit: deployed, and the reason says why."""
+    head = repository.commit(FILES)
+
+    found = decide(repository, "f" * 40, head)["api"]
+
+    assert (True, "serves fffffff, which this clone does not have") == (found.deploy, found.reason)
+
+
+def test_a_base_on_another_line_of_history_deploys(repository: Repository) -> None:
+    """A rebased branch: deployed, and the reason says why."""
+    first = repository.commit(FILES)
+    base = repository.commit({"lib/x": "2"})
+    repository.run("checkout", "--quiet", "-b", "other", first)
+    head = repository.commit({"lib/x": "3"})
+
+    found = decide(repository, base, head)["api"]
+
+    assert (True, f"serves {base[:7]}, which is not in the history of {head[:7]}") == (found.deploy, found.reason)
+
+
+def test_a_commit_that_is_older_than_what_is_live_is_refused(repository: Repository) -> None:
+    """Going back is a command of its own, and the remedy names it."""
+    head = repository.commit(FILES)
+    live = repository.commit({"lib/x": "2"})
+
+    with pytest.raises(SettingsError, match=f"api serves {live[:7]}, which is newer than {head[:7]}") as raised:
+        decide(repository, live, head)
+
+    assert f"inv rollback --to {head[:7]}" in raised.value.remedy
+
+
+def test_a_service_that_was_not_asked_for_is_left_out(repository: Repository) -> None:
+    """``--service`` limits the run, whatever changed."""
+    base = repository.commit(FILES)
+    head = repository.commit({"api/main.go": "2", "web/index.html": "2"})
+
+    found = decide(repository, base, head, only=("web",))
+
+    assert (False, "not asked for") == (found["api"].deploy, found["api"].reason)
+    assert found["web"].deploy
+
+
+def test_a_failed_run_leaves_a_service_to_be_deployed(repository: Repository) -> None:
+    """The base is what is live, not the push before: a change of two pushes ago still counts."""
+    base = repository.commit(FILES)
+    repository.commit({"api/main.go": "2"})
+    head = repository.commit({"web/index.html": "2"})
+
+    assert [True, True] == [one.deploy for one in decide(repository, base, head).values()]

@@ -1,0 +1,232 @@
+"""What must be true before anything is touched, each finding with its remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploylib import check
+from deploylib.blueprint import Blueprint, parse
+from deploylib.check import Finding
+from deploylib.config import Config, EnvironmentSettings, ServiceSettings, Settings
+from deploylib.errors import SettingsError
+from deploylib.models import Kind, PathFilter, Service
+from tests.unit.conftest import Repository
+from tests.unit.fakes import write
+
+BLUEPRINT = parse(
+    "services:\n"
+    "  - {type: worker, name: api, runtime: go, startCommand: ./api, rootDir: api}\n"
+    "  - {type: web, name: web, runtime: static, staticPublishPath: dist, rootDir: web}\n"
+)
+REPO = "https://github.com/example/product"
+
+
+def config(
+    root: Path,
+    name: str = "staging",
+    *,
+    services: dict[str, str] | None = None,
+    named: dict[str, ServiceSettings] | None = None,
+) -> Config:
+    """Settings without a file: *services* of the environment, *named* as tables of their own."""
+    environment = EnvironmentSettings(services=services or {})
+    return Config(root=root, name=name, settings=Settings(services=named or {}), environment=environment, environ={})
+
+
+def service(name: str = "api", **more: Any) -> Service:
+    """A service of the account that fits the Blueprint."""
+    kind = Kind.STATIC if name == "web" else Kind.WORKER
+    return Service(**{"id": f"srv-{name}", "name": name, "kind": kind, "repo": REPO, **more})
+
+
+def findings(repository: Repository, found: list[Service], setup: Config, blueprint: Blueprint | None = BLUEPRINT) -> str:
+    """What is said of the service api."""
+    return "\n".join(one.text for one in check.targets(setup, blueprint, ["api"], found, repository.git)[1])
+
+
+def test_no_findings_are_no_refusal() -> None:
+    """Nothing found, nothing said."""
+    check.require([])
+
+
+def test_every_finding_is_told_with_its_remedy() -> None:
+    """The first leads; the others follow, so that one round is enough."""
+    with pytest.raises(SettingsError, match="first") as raised:
+        check.require([Finding("first", "do a"), Finding("second", "do b")])
+
+    assert ("do a", ("second → do b",)) == (raised.value.remedy, raised.value.details)
+
+
+def test_what_is_checked_out_is_released_when_nothing_differs_from_it(repository: Repository) -> None:
+    """A release is a commit: a changed file would silently be left out."""
+    head = repository.commit({"a": "1", "b": "1"})
+    assert head == check.release_commit(repository.git, None).id
+
+    write(repository.root, {"a": "2"})
+    with pytest.raises(SettingsError, match="1 changed file is not committed") as raised:
+        check.release_commit(repository.git, None)
+    assert raised.value.details == ("a",)
+    assert head == check.release_commit(repository.git, "main").id
+
+
+def test_a_folder_without_a_commit_is_refused(repository: Repository, tmp_path: Path) -> None:
+    """Neither outside git nor before the first commit."""
+    with pytest.raises(SettingsError, match="there is no commit 'HEAD'"):
+        check.release_commit(repository.git, None)
+    with pytest.raises(SettingsError, match="not in a git repository"):
+        check.release_commit(type(repository)(tmp_path).git, None)
+
+
+def test_the_blueprint_is_read_from_the_commit(repository: Repository) -> None:
+    """Not from the folder."""
+    commit = repository.git.commit(repository.commit({"render.yaml": "services: [{type: pserv, name: a, runtime: docker}]"}))
+    write(repository.root, {"render.yaml": "services: []"})
+
+    found = check.read_blueprint(config(repository.root), repository.git, commit)
+
+    assert found is not None
+    assert [one.name for one in found.services] == ["a"]
+
+
+def test_without_a_blueprint_the_settings_must_name_the_services(repository: Repository) -> None:
+    """Something has to say which there are."""
+    commit = repository.git.commit(repository.commit())
+
+    assert check.read_blueprint(config(repository.root, services={"api": "srv-1"}), repository.git, commit) is None
+    with pytest.raises(SettingsError, match=r"has no render\.yaml") as raised:
+        check.read_blueprint(config(repository.root), repository.git, commit)
+    assert "[environments.staging.services]" in raised.value.remedy
+
+
+def test_files_that_git_does_not_know_are_found_in_the_services(repository: Repository) -> None:
+    """Most likely forgotten; those elsewhere, or ignored, are nobody's."""
+    repository.commit({".gitignore": "*.log\n"})
+    write(repository.root, {"notes": "", "api/x.log": ""})
+    assert check.untracked_in_services(repository.git, BLUEPRINT) == []
+
+    write(repository.root, {f"api/{name}": "" for name in "abcde"})
+    [found] = check.untracked_in_services(repository.git, BLUEPRINT)
+    assert found.text == "not in git, so not in the release: api/a, api/b, api/c and 2 more"
+
+
+def test_a_full_disk_is_found_before_it_matters(tmp_path: Path) -> None:
+    """Where the store is or will be."""
+    assert check.disk(tmp_path / "not" / "yet", "1MB") == []
+    [found] = check.disk(tmp_path / "not" / "yet", "9000000TB")
+    assert f"{tmp_path} has" in found.text
+    assert "minimum_free" in found.remedy
+
+
+def test_a_service_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    """Those that do are named: of the Blueprint, else of the settings."""
+    setup = config(tmp_path, services={"only": "srv-1"})
+
+    assert check.services(setup, BLUEPRINT, ["web"]) == ("api", "web")
+    assert check.services(setup, None, []) == ("only",)
+    with pytest.raises(SettingsError, match="no service 'apy'; there are: api, web"):
+        check.services(setup, BLUEPRINT, ["api", "apy"])
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ([], "api: the account has no service called 'api'"),
+        ([service(), service(id="srv-2")], "api: the account has 2 services called 'api'"),
+        ([service(kind=Kind.WEB)], "api: web_service at the platform, background_worker in the Blueprint"),
+        ([service(repo="")], "api: it is made from an image"),
+        ([service(repo="https://github.com/example/other")], "not from this repository"),
+        ([service(suspended=True)], "api: it is suspended"),
+        ([service(auto_deploy=True)], "api: autodeploy is on"),
+    ],
+    ids=["none", "several", "type", "image", "repository", "suspended", "autodeploy"],
+)
+def test_each_service_maps_to_exactly_one_that_fits(repository: Repository, found: list[Service], said: str) -> None:
+    """Whatever does not fit is a finding with a remedy."""
+    _, told = check.targets(config(repository.root), BLUEPRINT, ["api"], found, repository.git)
+
+    assert [True] == [said in one.text and bool(one.remedy) for one in told]
+
+
+def test_a_service_that_fits_has_no_finding(repository: Repository) -> None:
+    """By its name, or by the name or id that the settings give it."""
+    for setup, found in (
+        (config(repository.root), service()),
+        (config(repository.root, services={"api": "srv-9"}), service(id="srv-9", name="x")),
+        (config(repository.root, services={"api": "api-staging"}), service(name="api-staging")),
+    ):
+        targets, told = check.targets(setup, BLUEPRINT, ["api"], [found, service("web")], repository.git)
+        assert ([], [found.id], ["api"]) == (told, [one.service_id for one in targets], [one.name for one in targets])
+
+
+def test_autodeploy_of_the_local_render_is_no_finding(repository: Repository) -> None:
+    """Nobody pushes to it."""
+    assert findings(repository, [service(auto_deploy=True)], config(repository.root, "local")) == ""
+
+
+@pytest.mark.parametrize(
+    ("repo", "ours"),
+    [
+        ("https://github.com/Example/product", True),
+        ("https://github.com/example/product.git/", True),
+        ("git@github.com:example/product.git", True),
+        ("https://token@github.com/example/product", True),
+        ("ssh://git@github.com/example/product", True),
+        ("https://gitlab.com/example/product", False),
+        ("https://github.com/example/product2", False),
+    ],
+)
+def test_an_address_is_ours_however_it_is_written(repository: Repository, repo: str, *, ours: bool) -> None:
+    """Scheme, user, ending and case do not matter; host, owner and name do."""
+    assert ours == (findings(repository, [service(repo=repo)], config(repository.root)) == "")
+
+
+def test_the_local_render_builds_from_this_very_folder(repository: Repository, tmp_path: Path) -> None:
+    """A path is compared as a folder."""
+    repository.commit()
+    local = config(repository.root, "local")
+
+    assert findings(repository, [service(repo=str(repository.root / "."))], local) == ""
+    assert "not from this repository" in findings(repository, [service(repo=str(tmp_path))], local)
+
+
+def test_a_target_takes_its_files_from_settings_then_blueprint_then_platform(repository: Repository) -> None:
+    """The first that says anything wins."""
+    named = {"api": ServiceSettings(paths=("x/**",))}
+    filtered = service(build_filter=PathFilter(paths=("y/**",)))
+    setup, own = config(repository.root), config(repository.root, named=named)
+
+    def files(setup: Config, blueprint: Blueprint | None, found: Service) -> tuple[str, ...]:
+        return check.targets(setup, blueprint, ["api"], [found], repository.git)[0][0].filter.paths
+
+    assert files(own, BLUEPRINT, filtered) == ("x/**",)
+    assert files(setup, BLUEPRINT, filtered) == ("api/**",)
+    assert files(setup, None, filtered) == ("y/**",)
+    assert files(setup, None, service(root_dir="./z")) == ("z/**",)
+    assert files(setup, None, service()) == ()
+
+
+def test_a_target_is_asked_where_the_settings_say(repository: Repository) -> None:
+    """Else at its health path; a static site always at its page."""
+    named = {"api": ServiceSettings(health="/identity", after=("web",)), "web": ServiceSettings(health="/x")}
+    setup = config(repository.root, named=named)
+    found = [service(url="https://api.example/", health_path="/h"), service("web", url="https://web.example")]
+
+    api, web = check.targets(setup, BLUEPRINT, ["api", "web"], found, repository.git)[0]
+    plain = check.targets(config(repository.root), BLUEPRINT, ["api"], found, repository.git)[0][0]
+
+    assert ("/identity", "/h", ("web",), "https://api.example") == (api.identity_path, api.health_path, api.after, api.url)
+    assert ("/", "/h") == (web.identity_path, plain.identity_path)
+
+
+def test_services_that_wait_for_each_other_are_found(repository: Repository) -> None:
+    """They would wait for ever."""
+    named = {"api": ServiceSettings(after=("web",)), "web": ServiceSettings(after=("api",))}
+    setup = config(repository.root, named=named)
+
+    _, [found] = check.targets(setup, BLUEPRINT, ["api", "web"], [service(), service("web")], repository.git)
+
+    assert "wait for each other: " in found.text
+    assert "api after web" in found.text

@@ -1,0 +1,226 @@
+"""Migrations: alembic in a child process, on the files of the commit."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deploylib import migrate
+from deploylib.config import Config, EnvironmentSettings, MigrationSettings, Settings
+from deploylib.errors import DeployError, MigrationFailed, SettingsError, Unreachable
+from deploylib.migrate import Applied
+from deploylib.models import Revision, Secret
+from deploylib.process import SYSTEM, Command, Completed, ReadOnlyRunner
+from tests.unit.fakes import RecordingRunner, write
+
+URL = Secret("postgresql://book:p4ss@db.example/book")
+ENV = """
+import os
+from alembic import context
+from sqlalchemy import create_engine, pool
+if context.is_offline_mode():
+    context.configure(url=os.environ["DATABASE_URL"], literal_binds=True)
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    with create_engine(context.config.get_main_option("sqlalchemy.url"), poolclass=pool.NullPool).connect() as connection:
+        context.configure(connection=connection, transaction_per_migration=True)
+        with context.begin_transaction():
+            context.run_migrations()
+"""
+
+
+def revision(number: int, body: str = "", below: int | None = None) -> str:
+    """A migration that makes a table."""
+    down = repr(f"{number - 1:04}") if number > 1 else None
+    down = repr(f"{below:04}") if below else down
+    statement = body or f'op.execute("create table t{number} (id integer)")'
+    head = f'"""Make table {number}.\n\nMore.\n"""\nfrom alembic import op\nrevision = "{number:04}"\ndown_revision = {down}\n'
+    return f"{head}\ndef upgrade():\n    {statement}\n"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """The files of a commit with two migrations."""
+    root = tmp_path / "files"
+    write(root, {"migrations/env.py": ENV, "migrations/versions/one.py": revision(1), "migrations/versions/two.py": revision(2)})
+    return root
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Secret:
+    """A database that needs no server."""
+    return Secret(f"sqlite:///{tmp_path}/book.sqlite")
+
+
+def config(root: Path, **migrations: str) -> Config:
+    """Settings without a file."""
+    return Config(
+        root=root,
+        name="staging",
+        settings=Settings(migrations=MigrationSettings(**migrations)),
+        environment=EnvironmentSettings(),
+        environ={},
+    )
+
+
+def tables(url: Secret) -> list[str]:
+    """The tables that there are."""
+    with sqlite3.connect(url.reveal().removeprefix("sqlite:///")) as connection:
+        rows = connection.execute("select name from sqlite_master where type = 'table' order by name")
+        found = [name for (name,) in rows]
+    connection.close()
+    return found
+
+
+def test_looking_says_what_is_pending_and_changes_nothing(files: Path, url: Secret) -> None:
+    """Oldest first, with the first line of each and the SQL; allowed in a dry run."""
+    found = migrate.status(config(files), files, url, runner=ReadOnlyRunner(SYSTEM))
+
+    pending = (Revision(id="0001", title="Make table 1"), Revision(id="0002", title="Make table 2"))
+    assert ("", "0002", pending, False) == (found.current, found.target, found.pending, found.ahead)
+    assert "create table t1" in found.sql
+    assert tables(url) == []
+
+
+def test_the_schema_is_brought_to_the_target(files: Path, url: Secret) -> None:
+    """Every pending revision, once; a second time there is nothing to do."""
+    applied = migrate.upgrade(config(files), files, url, "0002", runner=SYSTEM, within=5)
+
+    assert [("0001", 1), ("0002", 1)] == [(one.id, one.tries) for one in applied]
+    assert tables(url) == ["alembic_version", "t1", "t2"]
+    assert migrate.upgrade(config(files), files, url, "0002", runner=SYSTEM, within=5) == ()
+
+
+def test_a_revision_that_fails_leaves_those_before_it(files: Path, url: Secret) -> None:
+    """The schema stays between two revisions; the failure is told in the database's words."""
+    write(files, {"migrations/versions/two.py": revision(2, 'op.execute("create table t1 (id integer)")')})
+
+    with pytest.raises(MigrationFailed, match="migration 0002 failed; the schema is at 0001") as raised:
+        migrate.upgrade(config(files), files, url, "0002", runner=SYSTEM, within=5)
+
+    assert "table t1 already exists" in "\n".join(raised.value.details)
+    assert raised.value.exit_code == 6
+    assert tables(url) == ["alembic_version", "t1"]
+
+
+def test_a_dry_run_migrates_nothing(files: Path, url: Secret) -> None:
+    """The upgrade is marked as a program that writes."""
+    with pytest.raises(RuntimeError, match="a dry run must not start"):
+        migrate.upgrade(config(files), files, url, "0002", runner=ReadOnlyRunner(SYSTEM), within=5)
+
+    assert tables(url) == []
+
+
+def test_code_that_does_not_run_is_told_without_the_password(files: Path) -> None:
+    """Its last words, with the secrets struck out."""
+    write(files, {"migrations/env.py": 'import os, sys\nsys.exit(os.environ["DATABASE_URL"] + " and p4ss")\n'})
+
+    with pytest.raises(MigrationFailed, match="alembic could not run") as raised:
+        migrate.status(config(files), files, URL, runner=SYSTEM)
+
+    assert raised.value.details == ("••• and •••",)
+
+
+def test_secrets_are_in_no_argument(files: Path) -> None:
+    """The address travels in the environment; the limits of each session do, too."""
+    runner = RecordingRunner(answers={"alembic_child": _writes('{"current": "", "target": "", "pending": [], "ahead": false}')})
+
+    migrate.status(config(files, lock_timeout="2s", statement_timeout="90s"), files, URL, runner=runner)
+
+    [command] = runner.commands
+    assert "p4ss" not in f"{command.args} {command!r}"
+    assert URL.reveal() == command.env["DATABASE_URL"]
+    assert command.env["PGOPTIONS"] == "-c lock_timeout=2000 -c statement_timeout=90000"
+    assert {URL, Secret("p4ss")} == set(command.secrets)
+    assert (str(files), files) == (command.env["PYTHONPATH"], command.cwd)
+
+
+def _writes(text: str) -> Callable[[Command], Completed]:
+    """A child that leaves this answer."""
+
+    def answer(command: Command) -> Completed:
+        Path(command.args[-1]).write_text(text)
+        return Completed(tuple(command.args), 0, b"")
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "remedy"),
+    [
+        ('{"error": "the migrations have 2 heads (a, b)"}', "2 heads", "commit"),
+        ('{"failed": "0002", "error": "e", "tries": 4, "sqlstate": "55P03", "current": "0001"}',
+         "migration 0002 did not get its lock in 4 tries; the schema is at 0001", "pg_stat_activity"),
+        ('{"failed": "0002", "error": "e", "tries": 1, "sqlstate": "42P07", "current": ""}',
+         "migration 0002 failed; the schema is at nothing", "correct the migration"),
+        ('{"current": "0001", "applied": [], "ahead": false}', "the schema is at 0001, not at 0002", "env.py"),
+    ],
+    ids=["heads", "lock", "failure", "elsewhere"],
+)  # fmt: skip
+def test_what_the_child_answers_becomes_an_outcome(files: Path, answer: str, said: str, remedy: str) -> None:
+    """Each with its own next step."""
+    runner = RecordingRunner(answers={"alembic_child": _writes(answer)})
+
+    with pytest.raises(MigrationFailed, match=said) as raised:
+        migrate.upgrade(config(files), files, URL, "0002", runner=runner, within=5)
+
+    assert remedy in raised.value.remedy
+
+
+def test_a_revision_that_waited_for_its_lock_says_how_often(files: Path) -> None:
+    """Its tries come back."""
+    answer = '{"current": "0002", "ahead": false, "applied": [{"id": "0002", "title": "t", "seconds": 1.5, "tries": 3}]}'
+    runner = RecordingRunner(answers={"alembic_child": _writes(answer)})
+
+    found = migrate.upgrade(config(files), files, URL, "0002", runner=runner, within=5)
+
+    assert found == (Applied(id="0002", title="t", seconds=1.5, tries=3),)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (b"ModuleNotFoundError: No module named 'alembic'", SettingsError),
+        (b"psycopg.OperationalError: connection failed: refused", Unreachable),
+        (b"ImportError: cannot import name 'x'", MigrationFailed),
+    ],
+    ids=["no alembic", "no database", "anything else"],
+)
+def test_a_child_that_dies_is_told_by_its_last_words(files: Path, said: bytes, kind: type[DeployError]) -> None:
+    """What to install, where to look, or what it said."""
+    runner = RecordingRunner(answers={"alembic_child": lambda command: Completed(tuple(command.args), 1, b"", said)})
+
+    with pytest.raises(kind):
+        migrate.status(config(files), files, URL, runner=runner)
+
+
+@pytest.mark.parametrize(
+    ("there", "chosen", "expected"),
+    [
+        ([], {}, ("", "")),
+        (["migrations/readme"], {}, ("", "")),
+        (["migrations/env.py"], {}, ("migrations", "")),
+        (["alembic.ini", "migrations/env.py"], {}, ("", "alembic.ini")),
+        (["alembic.ini", "db/env.py"], {"path": "db"}, ("db", "")),
+        (["db/alembic.ini"], {"config": "db/alembic.ini"}, ("", "db/alembic.ini")),
+    ],
+    ids=["none", "no env", "folder", "ini", "chosen folder", "chosen ini"],
+)
+def test_where_the_migrations_are(
+    tmp_path: Path, there: list[str], chosen: dict[str, str], expected: tuple[str, str]
+) -> None:
+    """What the settings say, else what alembic's own habits say."""
+    write(tmp_path, dict.fromkeys(there, ""))
+
+    assert expected == migrate.location(config(tmp_path, **chosen), tmp_path)
+
+
+@pytest.mark.parametrize("key", ["path", "config"])
+def test_a_chosen_place_that_is_not_there_is_refused(tmp_path: Path, key: str) -> None:
+    """A wrong setting is not taken for "no migrations"."""
+    with pytest.raises(SettingsError, match=f"migrations.{key} is 'gone'"):
+        migrate.location(config(tmp_path, **{key: "gone"}), tmp_path)

@@ -1,0 +1,95 @@
+"""The database's edge: what leaves it is a code from a fixed list, never the driver's text."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from deploylib import postgres
+from deploylib.errors import SettingsError, Unreachable
+from deploylib.models import Secret
+from deploylib.postgres import REMEDIES, Facts, child_environment
+
+CODE = postgres._code  # noqa: SLF001 - a pure function, told by what the servers really say
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ('connection to server at "10.0.0.1", port 5432 failed: Connection refused', "refused"),
+        ("connection failed: FATAL:  the database system is starting up", "refused"),
+        ("connection failed: FATAL:  the database system is shutting down", "refused"),
+        ("connection failed: server closed the connection unexpectedly", "refused"),
+        ("connection timeout expired", "timeout"),
+        ("connection to server failed: Operation timed out", "timeout"),
+        ('FATAL:  password authentication failed for user "book"', "auth"),
+        ("fe_sendauth: no password supplied", "auth"),
+        ('FATAL:  role "nobody" does not exist', "auth"),
+        ('FATAL:  database "missing" does not exist', "no such database"),
+        ("[Errno -2] Name or service not known", "dns"),
+        ('could not translate host name "db.example" to address', "dns"),
+        ("failed to resolve host 'db.example': [Errno 8] nodename nor servname provided", "dns"),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.9", user "book", no encryption', "tls"),
+        ("FATAL:  SSL/TLS required", "tls"),
+        ("something new", "other"),
+    ],
+)
+def test_what_the_driver_says_becomes_a_code(said: str, code: str) -> None:
+    """One of a few, each with a remedy of its own."""
+    assert code == CODE(said)
+    assert REMEDIES[code]
+
+
+def test_a_database_that_refuses_is_unreachable_without_a_word_of_its_address() -> None:
+    """Host, user and password stay inside, in the error and in what caused it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = Secret(f"postgresql://anna:p4ss-w0rd@127.0.0.1:{port}/book")
+
+    with pytest.raises(Unreachable, match="the database cannot be reached: refused") as raised:
+        postgres.facts(url, timeout=2)
+
+    error = raised.value
+    assert REMEDIES["refused"] == error.remedy
+    assert error.__cause__ is None
+    assert error.__suppress_context__
+    shown = f"{error} {error!r} {error.details} {error.diagnostics()}"
+    assert not [word for word in ("p4ss", "anna", "127.0.0.1") if word in shown]
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg", "postgresql+asyncpg"])
+def test_a_child_gets_the_connection_as_variables(scheme: str) -> None:
+    """Whatever driver the URL names; escapes in the password are undone."""
+    url = Secret(f"{scheme}://book:p%40ss%2F1@db.example:5433/books?sslmode=require&options=-c%20x%3D1")
+
+    assert child_environment(url) == {
+        "PGHOST": "db.example",
+        "PGPORT": "5433",
+        "PGUSER": "book",
+        "PGPASSWORD": "p@ss/1",
+        "PGDATABASE": "books",
+        "PGSSLMODE": "require",
+        "PGOPTIONS": "-c x=1",
+    }
+
+
+def test_what_the_url_does_not_say_is_not_set() -> None:
+    """So that it stays what the machine's own settings say."""
+    assert child_environment(Secret("postgresql://db.example/books")) == {"PGHOST": "db.example", "PGDATABASE": "books"}
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:p4ss@h:x%zz/d", "postgresql://[::1/d", "host='p4ss"])
+def test_a_url_that_cannot_be_read_is_refused_without_showing_it(url: str) -> None:
+    """With how to write it."""
+    with pytest.raises(SettingsError, match="URL cannot be read") as raised:
+        child_environment(Secret(url))
+
+    assert "p4ss" not in f"{raised.value} {raised.value.remedy} {raised.value.details}"
+
+
+@pytest.mark.parametrize(("version", "major"), [("16.14", 16), ("9.6.24", 9), ("18beta1", 18), ("17", 17)])
+def test_the_major_version_is_the_first_number(version: str, major: int) -> None:
+    """The programs have to fit it."""
+    assert major == Facts(version=version, size=0, empty=True, revision="").major

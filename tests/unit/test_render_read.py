@@ -1,0 +1,260 @@
+"""Reading from the platform: to the end, whatever the wire leaves out, again when it may pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+import stamina.instrumentation
+from stamina.instrumentation import RetryDetails
+
+from deploylib.errors import SettingsError, Unreachable
+from deploylib.models import DeployStatus, Kind, LogLine, PathFilter
+from deploylib.render import Refused, Render
+from tests.unit.fakes import API, KEY, NEW, START, Fault, Platform, endpoint, lost, status, unsent
+
+
+class Waits(Exception):
+    """Raised in place of the first pause, with its length."""
+
+
+@pytest.fixture
+def pause() -> Iterator[None]:
+    """Pauses as in earnest, but each raises its length instead of being waited for."""
+
+    def instead(details: RetryDetails) -> None:
+        raise Waits(details.wait_for)
+
+    stamina.set_testing(False)
+    stamina.instrumentation.set_on_retry_hooks([instead])
+    yield
+    stamina.instrumentation.set_on_retry_hooks(None)
+
+
+@pytest.mark.parametrize("number", [0, 1, 99, 100, 101, 250])
+def test_every_page_of_a_list_is_read(platform: Platform, number: int) -> None:
+    """A list ends with a page that is not full, and not before."""
+    names = [f"service-{n}" for n in range(number)]
+    for name in names:
+        platform.add(name)
+
+    assert names == [service.name for service in platform.render().services()]
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        {},
+        {"repo": None, "branch": None, "rootDir": None, "serviceDetails": None, "buildFilter": None},
+        {"serviceDetails": {"envSpecificDetails": None}, "buildFilter": {"paths": None, "ignoredPaths": None}},
+        {"serviceDetails": {}, "buildFilter": {"paths": [], "ignoredPaths": []}},
+    ],
+    ids=["absent", "null", "null inside", "empty"],
+)
+def test_null_absent_and_empty_mean_the_same_of_a_service(platform: Platform, missing: dict[str, object]) -> None:
+    """What the platform leaves out, in any of three ways, is empty."""
+    key = platform.add("worker")
+    platform.services[key] = {"id": key, "type": "background_worker", **missing}
+
+    [service] = platform.render().services()
+
+    assert ("", "", "", None) == (service.repo, service.url, service.root_dir, service.build_filter)
+    assert not service.auto_deploy
+    assert not service.suspended
+
+
+def test_a_service_is_read_with_everything_that_is_known_of_it(platform: Platform) -> None:
+    """Address, health path, filter, pre-deploy command and autodeploy come from where Render puts them."""
+    details = {"url": "https://web.example", "healthCheckPath": "/h", "envSpecificDetails": {"preDeployCommand": "m"}}
+    platform.add(
+        "web", Kind.WEB, autoDeploy="yes", suspended="suspended", serviceDetails=details,
+        buildFilter={"paths": ["a/**"], "ignoredPaths": ["a/*.md"]},
+    )  # fmt: skip
+
+    [service] = platform.render().services()
+
+    assert ("https://web.example", "/h", "m") == (service.url, service.health_path, service.pre_deploy_command)
+    assert service.build_filter == PathFilter(paths=("a/**",), ignored=("a/*.md",))
+    assert service.auto_deploy
+    assert service.suspended
+
+
+def test_a_service_of_a_type_that_we_do_not_know_is_left_alone(platform: Platform) -> None:
+    """A new type of service in the account is no reason to fail."""
+    platform.add("worker")
+    platform.add("news", type="quantum_service")
+
+    assert ["worker"] == [service.name for service in platform.render().services()]
+
+
+def test_autodeploy_that_the_trigger_turns_off_is_off(platform: Platform) -> None:
+    """The newer field wins over the older one."""
+    platform.add("worker", autoDeploy="yes", autoDeployTrigger="off")
+
+    assert [False] == [service.auto_deploy for service in platform.render().services()]
+
+
+def test_a_status_that_we_do_not_know_is_unknown_and_not_the_end(platform: Platform) -> None:
+    """A new word of the platform never ends a wait."""
+    key = platform.add("worker")
+    platform.begin(key, NEW, "polishing")
+
+    [deploy] = platform.render().deploys(key)
+
+    assert DeployStatus.UNKNOWN is deploy.status
+    assert not deploy.status.terminal
+    assert not deploy.status.failed
+
+
+@pytest.mark.parametrize("absent", [{"commit": None, "finishedAt": None}, {}], ids=["null", "absent"])
+def test_null_and_absent_mean_the_same_of_a_deploy(platform: Platform, absent: dict[str, None]) -> None:
+    """A deploy with nothing but its id is one whose status is unknown."""
+    key = platform.add("worker")
+    platform.deploys[key] = [{"id": "dep-1", "status": "created", **absent}]
+
+    deploy = platform.render().deploy(key, "dep-1")
+
+    assert ("dep-1", "", "", None) == (deploy.id, deploy.commit, deploy.trigger, deploy.finished_at)
+
+
+def test_the_live_deploy_is_the_one_that_serves(platform: Platform) -> None:
+    """Not the newest deploy but the one with status live; none before the first."""
+    key = platform.add("worker")
+    assert platform.render().live(key) is None
+    live = platform.begin(key, NEW, "live")
+    platform.begin(key, NEW, "build_failed")
+
+    found = platform.render().live(key)
+
+    assert found is not None
+    assert live["id"] == found.id
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [unsent, lost, *(status(code) for code in (429, 500, 502, 503, 504))],
+    ids=["no connection", "no answer", "429", "500", "502", "503", "504"],
+)
+def test_a_read_is_repeated_when_the_trouble_may_pass(platform: Platform, fault: Fault) -> None:
+    """A read changes nothing, so it is sent again."""
+    platform.add("worker")
+    platform.faults += [("GET", "/services", fault)] * 3
+
+    assert ["worker"] == [service.name for service in platform.render().services()]
+    assert len(platform.requests) == 4
+
+
+@pytest.mark.parametrize("fault", [unsent, lost, status(503)], ids=["no connection", "no answer", "503"])
+def test_a_platform_that_stays_away_is_unreachable(platform: Platform, fault: Fault) -> None:
+    """After the last attempt the operator learns that it cannot be reached, with a remedy and exit code 40."""
+    platform.faults += [("GET", "/services", fault)] * 6
+
+    with pytest.raises(Unreachable, match=r"api\.example") as raised:
+        list(platform.render().services())
+
+    assert raised.value.exit_code == 40
+    assert "status.render.com" in raised.value.remedy
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_a_refused_key_is_said_at_once(platform: Platform, code: int) -> None:
+    """A key that is refused once is refused always: no second request, exit code 40, what to check."""
+    platform.faults.append(("GET", "/services", status(code, {"message": f"no entry for {KEY}"})))
+
+    with pytest.raises(Unreachable, match=f"refused the API key .{code}.") as raised:
+        list(platform.render().services())
+
+    assert len(platform.requests) == 1
+    assert raised.value.exit_code == 40
+    assert "check the key" in raised.value.remedy
+
+
+@pytest.mark.parametrize("code", [400, 404, 409, 410])
+def test_another_refusal_keeps_its_status_and_the_platforms_words(platform: Platform, code: int) -> None:
+    """Callers decide what a refusal means, so they get its status."""
+    platform.faults.append(("GET", "/dep-1", status(code, {"message": "not found: dep-1"})))
+
+    with pytest.raises(Refused, match="not found: dep-1") as raised:
+        platform.render().deploy("srv-1", "dep-1")
+
+    assert code == raised.value.status
+    assert len(platform.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Retry-After": "7", "Ratelimit-Reset": "20"}, 7.5),
+        ({"Ratelimit-Reset": "20"}, 20.5),
+        ({"Ratelimit-Reset": "3000"}, 60.0),
+        ({"Ratelimit-Reset": "1772366460"}, 5.0),
+        ({"Retry-After": "Sun, 01 Mar 2026 12:00:00 GMT"}, 5.0),
+        ({}, 5.0),
+    ],
+    ids=["retry-after first", "seconds left", "at most a minute", "epoch second", "a date", "nothing"],
+)
+@pytest.mark.usefixtures("pause")
+def test_one_request_too_many_waits_as_long_as_the_platform_asks(
+    platform: Platform, headers: dict[str, str], expected: float
+) -> None:
+    """``Retry-After``, else ``Ratelimit-Reset``: small is seconds left, large is an epoch second."""
+    platform.faults.append(("GET", "/services", status(429, **headers)))
+
+    with pytest.raises(Waits) as raised:
+        list(platform.render().services())
+
+    assert (expected,) == raised.value.args
+
+
+def test_a_failure_is_told_by_the_event_of_that_deploy(platform: Platform) -> None:
+    """The cause is in the ``deploy_ended`` event with the deploy's id, in its ``failure`` where there is one."""
+    events = [("dep-2", {"failure": {"nonZeroExit": 3}}), ("dep-1", {"buildFailed": True, "newBuild": None})]
+    platform.events = [
+        {"type": "deploy_ended", "serviceId": "srv-1", "details": {"deployId": name, "reason": reason}}
+        for name, reason in events
+    ]
+    render = platform.render()
+
+    assert render.failure("srv-1", "dep-2") == {"nonZeroExit": 3}
+    assert render.failure("srv-1", "dep-1") == {"buildFailed": True}
+    assert render.failure("srv-1", "dep-3") == {}
+
+
+def test_log_lines_come_oldest_first(platform: Platform) -> None:
+    """The platform is asked backwards, for the last lines; people read forwards."""
+    platform.logs = [{"timestamp": "2026-03-01T12:00:02Z", "message": "b"}, {"timestamp": "2026-03-01T12:00:01Z"}]
+
+    lines = platform.render().logs("tea-1", "srv-1", "build", START, limit=5)
+
+    assert lines == [LogLine(at="2026-03-01T12:00:01Z", text=""), LogLine(at="2026-03-01T12:00:02Z", text="b")]
+    query = dict(platform.requests[0].url.params)
+    assert ("backward", "build", "5") == (query["direction"], query["type"], query["limit"])
+
+
+@pytest.mark.parametrize(("names", "said"), [([], "no database"), (["book", "book"], "2 databases")])
+def test_a_database_must_be_the_only_one_of_its_name(platform: Platform, names: list[str], said: str) -> None:
+    """None, or several, is refused with what to do."""
+    found = [{"postgres": {"id": f"dpg-{n}", "name": name}} for n, name in enumerate(names)]
+    platform.extra = lambda _request: httpx.Response(200, json=found)
+
+    with pytest.raises(SettingsError, match=f"{said} called 'book'") as raised:
+        platform.render().database_url("book")
+
+    assert "Dashboard" in raised.value.remedy
+
+
+def test_the_key_is_sent_and_shown_nowhere(platform: Platform) -> None:
+    """The key is in a header; no representation, text or error of the client has it."""
+    platform.faults.append(("GET", "/services", status(401)))
+    render = platform.render()
+    with pytest.raises(Unreachable) as raised:
+        list(render.services())
+
+    assert f"Bearer {KEY}" == platform.requests[0].headers["Authorization"]
+    own = Render.at(endpoint())
+    shown = [repr(render), str(render), repr(own), str(raised.value), repr(raised.value), repr(endpoint())]
+    assert not [text for text in shown if KEY in text or "rnd_" in text]
+    assert API in repr(own)
+    own.session.close()
+    render.session.close()

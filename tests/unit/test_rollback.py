@@ -1,0 +1,78 @@
+"""Which release to go back to, and what that means for each service."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploylib import rollback
+from deploylib.errors import SettingsError
+from deploylib.ledger import Opened, RunState
+from deploylib.models import Commit, Live, Order, Report
+from tests.unit.fakes import NEW, OLD, START, THIRD, target
+
+
+def release(run: str, outcome: str = "succeeded", **commits: str) -> RunState:
+    """A run that left these commits live."""
+    live = tuple(Live(service=name, commit=commit, deploy_id=f"dep-{commit[:1]}") for name, commit in commits.items())
+    commit = Commit(id=next(iter(commits.values())))
+    return RunState(
+        opened=Opened(run=run, environment="staging", commit=commit),
+        at=START,
+        last=START,
+        report=Report(run=run, environment="staging", outcome=outcome, exit_code=0, live=live),
+    )
+
+
+HISTORY = [
+    release("run-5555", "build failed", api=THIRD, web=NEW),
+    release("run-4444", api=NEW, web=NEW),
+    release("run-3333", "nothing to do", api=OLD, web=OLD),
+    release("run-2222", api=OLD, web=NEW),
+    release("run-1111", api=OLD, web=OLD),
+]
+LIVE = {name: Live(service=name, commit=NEW) for name in ("api", "web")}
+
+
+def test_candidates_are_verified_releases_that_differ_from_what_is_live() -> None:
+    """Newest first; neither what failed, nor what changed nothing, nor what is live already."""
+    assert ["run-2222", "run-1111"] == [state.id for state in rollback.candidates(HISTORY, LIVE)]
+
+
+@pytest.mark.parametrize(
+    ("to", "run"),
+    [("", "run-2222"), ("1111", "run-1111"), ("run-1111", "run-1111"), (OLD, "run-2222"), (OLD[:7], "run-2222")],
+    ids=["newest", "end of id", "id", "commit", "short commit"],
+)
+def test_the_newest_candidate_is_chosen_or_the_one_that_is_named(to: str, run: str) -> None:
+    """By run or by commit."""
+    assert run == rollback.choose(HISTORY, LIVE, to).id
+
+
+@pytest.mark.parametrize("to", ["4444", "5555", "aaa", THIRD])
+def test_what_is_no_candidate_is_refused_with_those_that_are(to: str) -> None:
+    """Neither what is live, nor what was never verified, nor a piece of a commit too short to mean one."""
+    with pytest.raises(SettingsError, match=r"there are: 2222 \(aaaaaaa\), 1111 \(aaaaaaa\)"):
+        rollback.choose(HISTORY, LIVE, to)
+
+
+def test_without_an_earlier_release_there_is_nothing_to_go_back_to() -> None:
+    """Said before anything is touched."""
+    with pytest.raises(SettingsError, match="nothing to go back to"):
+        rollback.choose(HISTORY[:2], LIVE)
+
+
+def test_only_services_that_serve_something_else_are_restored() -> None:
+    """From the artifact of the deploy that was live then; a service the release did not have is left alone."""
+    targets = [target("api"), target("web"), target("new")]
+    live = {**LIVE, "new": Live(service="new", commit=NEW)}
+
+    found = rollback.orders(targets, HISTORY[3].release, live)
+
+    assert [Order(target=targets[0], commit=OLD, previous=LIVE["api"], from_deploy="dep-a")] == found
+
+
+def test_a_service_that_served_nothing_then_is_left_alone() -> None:
+    """There is no artifact of nothing."""
+    then = [Live(service="api"), Live(service="web", commit=OLD, deploy_id="dep-a")]
+
+    assert ["web"] == [one.target.name for one in rollback.orders([target("api"), target("web")], then, LIVE)]

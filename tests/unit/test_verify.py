@@ -1,0 +1,234 @@
+"""Proof that the public address serves the release."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, repeat
+from typing import Any
+
+import httpx
+import pytest
+
+from deploylib import verify
+from deploylib.errors import ForeignDeploy, VerificationFailed
+from deploylib.models import Kind, Proof, Verified
+from deploylib.verify import Expected, Pace
+from deploylib.web import Session
+from tests.unit.fakes import NEW, OLD, THIRD, FakeClock, Platform, lost, target, unsent
+
+Step = Callable[[httpx.Request], httpx.Response]
+PACE = Pace(times=3, every=1, within=60, grace=5, settle=15)
+
+
+def says(commit: str = NEW, schema: str = "", code: int = 200, key: str = "releaseId", **more: Any) -> Step:
+    """A health answer that names this commit."""
+    body = {key: commit, **more}
+    if schema:
+        body["checks"] = {"database:revision": [{"observedValue": schema}]}
+    text = json.dumps(body)
+    return lambda _: httpx.Response(code, text=text, headers={"Content-Type": "application/health+json"})
+
+
+def plain(code: int = 200, text: str = "hello", kind: str = "text/plain", **headers: str) -> Step:
+    """An answer that names none."""
+    return lambda _: httpx.Response(code, text=text, headers={"Content-Type": kind, **headers})
+
+
+class Address:
+    """A public address that answers step after step, and the last one for ever."""
+
+    def __init__(self, *steps: Step | Iterable[Step]) -> None:
+        *first, last = [(step,) if callable(step) else step for step in steps]
+        ever = chain.from_iterable(repeat(list(last)))
+        self._steps: Iterator[Step] = chain(chain.from_iterable(first), ever)
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        """The next step."""
+        self.requests.append(request)
+        return next(self._steps)(request)
+
+
+def prove(
+    address: Address,
+    clock: FakeClock,
+    *,
+    platform: Platform | None = None,
+    previous: str = OLD,
+    revision: str = "",
+    said: list[str] | None = None,
+) -> Verified:
+    """Have the service api prove the new commit."""
+    told = said if said is not None else []
+    return verify.until_proven(
+        target("api", Kind.WEB, url="https://api.example", health_path="/live", identity_path="/health"),
+        Expected(NEW, previous, revision),
+        render=(platform or Platform()).render(),
+        clock=clock,
+        pace=PACE,
+        progress=lambda _service, text: told.append(text),
+        session=Session(transport=httpx.MockTransport(address)),
+    )
+
+
+def test_a_service_is_proven_by_good_answers_in_a_row(clock: FakeClock) -> None:
+    """Its identity path answers the commit, uncached, so many times; the level is *commit*."""
+    address = Address(says())
+
+    found = prove(address, clock)
+
+    assert Verified(service="api", proof=Proof.COMMIT, text="answers bbbbbbb 3/3") == found
+    assert ["https://api.example/health"] * 3 == [str(one.url) for one in address.requests]
+    assert {"no-cache"} == {one.headers["Cache-Control"] for one in address.requests}
+    assert clock.slept == [1, 1]
+
+
+@pytest.mark.parametrize("between", [says(OLD), plain(500), plain(), lost], ids=["old", "500", "nameless", "no answer"])
+def test_good_answers_with_another_between_them_are_not_in_a_row(clock: FakeClock, between: Step) -> None:
+    """The count begins anew: while the old version still answers, nothing is proven."""
+    address = Address([says(), says(), between], [says()])
+
+    prove(address, clock)
+
+    assert len(address.requests) == 6
+
+
+def test_answers_that_alternate_never_prove_anything(clock: FakeClock) -> None:
+    """Traffic that is shared between the new version and a nameless old one is no proof of either."""
+    with pytest.raises(VerificationFailed):
+        prove(Address([says(), plain()]), clock)
+
+
+def test_the_old_commit_means_not_yet(clock: FakeClock) -> None:
+    """It is waited for, and told while it is."""
+    said: list[str] = []
+
+    prove(Address([says(OLD)] * 20, says()), clock, said=said)
+
+    assert said[0] == "it still serves aaaaaaa"
+    assert said[-1] == "3 of 3 good answers"
+
+
+def test_the_old_commit_until_the_end_has_failed(clock: FakeClock) -> None:
+    """The message says what was seen and where."""
+    with pytest.raises(VerificationFailed, match="api did not prove itself at /health within 60 s: it still serves aaaaaaa"):
+        prove(Address(says(OLD)), clock)
+
+
+@pytest.mark.parametrize("previous", [OLD, ""], ids=["after another", "first deploy"])
+def test_a_third_commit_stops_at_once(clock: FakeClock, previous: str) -> None:
+    """Somebody else deploys here: neither the old one nor ours."""
+    address = Address(says(THIRD))
+
+    with pytest.raises(ForeignDeploy, match="api serves ccccccc"):
+        prove(address, clock, previous=previous)
+
+    assert len(address.requests) == 1
+
+
+@pytest.mark.parametrize("key", ["releaseId", "release", "commit", "sha", "version"])
+@pytest.mark.parametrize("length", [7, 12, 40])
+def test_a_commit_may_be_named_in_several_ways(clock: FakeClock, key: str, length: int) -> None:
+    """Full or short, under any of the usual keys."""
+    assert Proof.COMMIT is prove(Address(says(NEW[:length], key=key)), clock).proof
+
+
+@pytest.mark.parametrize(
+    "step",
+    [plain(), plain(204), says("1.2.3", key="version"), says("bbbbbb"), plain(text="[1]", kind="application/json"),
+     plain(text="{", kind="application/json"), plain(text="<p>hello", kind="text/html"), says("")],
+    ids=["text", "no content", "a version number", "too short", "a list", "broken", "a page", "empty"],
+)  # fmt: skip
+def test_without_an_identity_a_service_is_reachable_and_never_failed(
+    clock: FakeClock, platform: Platform, step: Step
+) -> None:
+    """It answers well, and the platform says that the commit is live; how to prove more is told."""
+    platform.add("api", Kind.WEB, live=NEW)
+
+    found = prove(Address(step), clock, platform=platform)
+
+    assert (Proof.REACHABLE, True) == (found.proof, bool(found.advice))
+    assert "RENDER_GIT_COMMIT" in "\n".join(found.advice)
+    assert clock.slept == [1, 1]
+
+
+@pytest.mark.parametrize("live", ["", THIRD], ids=["nothing", "another commit"])
+def test_a_reachable_service_whose_live_deploy_is_not_ours_is_somebody_elses(
+    clock: FakeClock, platform: Platform, live: str
+) -> None:
+    """The platform's word is needed where the address has none."""
+    platform.add("api", Kind.WEB, live=live)
+
+    with pytest.raises(ForeignDeploy, match=f"says that {live[:7] or 'nothing'} is live"):
+        prove(Address(plain()), clock, platform=platform)
+
+
+@pytest.mark.parametrize("code", [301, 302, 307, 308])
+def test_a_redirect_is_not_health(clock: FakeClock, code: int) -> None:
+    """A login page or another host has answered, not the service."""
+    with pytest.raises(VerificationFailed, match=f"status {code}"):
+        prove(Address(plain(code, location="https://login.example/")), clock)
+
+
+def test_a_wrong_schema_is_not_proof(clock: FakeClock) -> None:
+    """The commit is right and its database is not: waited for, then failed."""
+    with pytest.raises(VerificationFailed, match="its database is at schema 0001, not 0002"):
+        prove(Address(says(schema="0001")), clock, revision="0002")
+
+
+@pytest.mark.parametrize(
+    ("schema", "revision", "text"),
+    [("0002", "0002", " · schema 0002"), ("0001", "", " · schema 0001"), ("", "0002", "")],
+    ids=["the right one", "whatever it is", "not named"],
+)
+def test_a_schema_is_compared_where_both_name_it(clock: FakeClock, schema: str, revision: str, text: str) -> None:
+    """An answer that names none proves the commit alone."""
+    assert f"answers bbbbbbb 3/3{text}" == prove(Address(says(schema=schema)), clock, revision=revision).text
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [(plain(500), "status 500"), (unsent, r"no answer \(connect error\)"), (lost, r"no answer \(read timeout\)")],
+    ids=["500", "no connection", "no answer"],
+)
+def test_bad_answers_end_it_early_but_not_within_the_grace(clock: FakeClock, step: Step, said: str) -> None:
+    """Three bad ones of the last five are enough once the switch had its seconds."""
+    address = Address(step)
+
+    with pytest.raises(VerificationFailed, match=said):
+        prove(address, clock)
+
+    assert PACE.grace < clock.seconds < 10
+
+
+def test_bad_answers_within_the_grace_are_forgiven(clock: FakeClock) -> None:
+    """While traffic is switched, a few are expected."""
+    assert Proof.COMMIT is prove(Address([plain(502)] * 5, says()), clock).proof
+
+
+def test_a_few_bad_answers_are_not_the_end(clock: FakeClock) -> None:
+    """Two of five are not enough: the window slides."""
+    steps = [says(OLD)] * 6 + [plain(502), says(OLD), says(OLD), says(OLD), plain(502), says(OLD), plain(502)]
+
+    assert Proof.COMMIT is prove(Address(steps, says()), clock).proof
+
+
+def test_a_failing_check_is_named_by_its_code(clock: FakeClock) -> None:
+    """The name and the code of it, and nothing else of what the answer says."""
+    checks = {
+        "memory": [{"status": "pass"}],
+        "database:responseTime": [{"status": "fail", "code": "refused", "output": "password=p4ss"}],
+    }
+
+    with pytest.raises(VerificationFailed, match=r"status 503 \(database:responseTime: refused\)") as raised:
+        prove(Address(says(code=503, checks=checks)), clock)
+
+    assert "p4ss" not in raised.value.message
+
+
+@pytest.mark.parametrize("checks", [None, [], {"a": None}, {"a": [None]}, {"a": [{}]}, "x"])
+def test_an_odd_health_answer_is_a_bad_answer_and_no_error_of_ours(clock: FakeClock, checks: Any) -> None:
+    """Whatever shape it has."""
+    with pytest.raises(VerificationFailed, match="status 503"):
+        prove(Address(says(code=503, checks=checks)), clock)

@@ -1,0 +1,171 @@
+"""Proof of what is no backend: static sites with their assets, and services without an address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from deploylib import verify
+from deploylib.errors import ForeignDeploy, VerificationFailed
+from deploylib.models import Kind, Proof, Verified
+from deploylib.verify import Expected, Pace
+from deploylib.web import Session
+from tests.unit.fakes import NEW, OLD, FakeClock, Platform, lost, target
+
+PACE = Pace(times=3, every=1, within=60, grace=5, settle=15)
+PAGE = """<!doctype html><meta name="release" content="{commit}">
+<link rel="stylesheet" href="/assets/site.css"><link rel="canonical" href="/missing">
+<link rel="shortcut icon" href="icon.svg"><script src="/assets/site.js"></script><script>inline()</script>
+<img src="data:image/png;base64,AA"><img src="/assets/site.js"><script src="https://cdn.example/x.js"></script>"""
+TYPES = {"/assets/site.css": "text/css", "/icon.svg": "image/svg+xml", "/assets/site.js": "text/javascript"}
+
+
+def site(
+    types: dict[str, str] = TYPES, page: str = PAGE.format(commit=NEW), missing: str = ""
+) -> Callable[[httpx.Request], httpx.Response]:
+    """A static site; what it does not have it answers with its page, as sites of one page do."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        assert request.url.host == "web.example"
+        path = request.url.path
+        if path == missing:
+            return httpx.Response(404, text="no")
+        return httpx.Response(200, text=page, headers={"Content-Type": types.get(path, "text/html; charset=utf-8")})
+
+    return handle
+
+
+def prove(
+    handle: Callable[[httpx.Request], httpx.Response], clock: FakeClock, platform: Platform | None = None
+) -> Verified:
+    """Have the static site web prove the new commit."""
+    return verify.until_proven(
+        target("web", Kind.STATIC, url="https://web.example", identity_path="/"),
+        Expected(NEW, OLD),
+        render=(platform or Platform()).render(),
+        clock=clock,
+        pace=PACE,
+        session=Session(transport=httpx.MockTransport(handle)),
+    )
+
+
+def test_a_page_is_proven_by_its_commit_and_its_assets(clock: FakeClock) -> None:
+    """Each asset of its own is there once; other hosts, inline code and other links are not asked."""
+    found = prove(site(), clock)
+
+    assert (Proof.COMMIT, "names bbbbbbb · 4 of 4 assets") == (found.proof, found.text)
+
+
+@pytest.mark.parametrize("path", list(TYPES))
+def test_an_asset_that_is_missing_fails(clock: FakeClock, path: str) -> None:
+    """The page names it, so a visitor would miss it."""
+    with pytest.raises(VerificationFailed, match=r"the page names .*, which answers status 404"):
+        prove(site(missing=path), clock)
+
+
+@pytest.mark.parametrize("path", list(TYPES))
+def test_a_page_in_place_of_an_asset_fails(clock: FakeClock, path: str) -> None:
+    """A site of one page answers 200 for everything: the type tells."""
+    types = {name: kind for name, kind in TYPES.items() if name != path}
+
+    with pytest.raises(VerificationFailed, match=f"the page names /?{path.lstrip('/')}, which answers status 200, text/html"):
+        prove(site(types), clock)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/assets/site.js", "text/plain"), ("/assets/site.js", ""), ("/assets/site.css", "text/javascript")],
+)
+def test_an_asset_must_have_the_type_of_its_name(clock: FakeClock, path: str, kind: str) -> None:
+    """A browser refuses a script or a style of another type."""
+    with pytest.raises(VerificationFailed, match=kind or "no type"):
+        prove(site({**TYPES, path: kind}), clock)
+
+
+def test_an_asset_that_does_not_answer_fails(clock: FakeClock) -> None:
+    """The trouble is named."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        return lost(request) if request.url.path == "/assets/site.css" else site()(request)
+
+    with pytest.raises(VerificationFailed, match=r"which answers no answer \(read timeout\)"):
+        prove(handle, clock)
+
+
+def test_a_page_of_the_old_commit_means_not_yet(clock: FakeClock) -> None:
+    """The edge may still hold the page of before."""
+    pages = iter([PAGE.format(commit=OLD)] * 4)
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        return site(page=next(pages, PAGE.format(commit=NEW)))(request)
+
+    assert Proof.COMMIT is prove(handle, clock).proof
+    assert len(clock.slept) == 6
+
+
+def test_a_page_that_names_no_commit_is_reachable(clock: FakeClock, platform: Platform) -> None:
+    """How a build puts it into the page is told."""
+    platform.add("web", Kind.STATIC, live=NEW)
+
+    found = prove(site(page="<h1>Hello</h1>"), clock, platform)
+
+    assert Proof.REACHABLE is found.proof
+    assert '<meta name="release"' in found.advice[1]
+
+
+def by_platform(platform: Platform, clock: FakeClock, kind: Kind = Kind.WORKER, url: str = "") -> Verified:
+    """Have a service without a public address prove the new commit."""
+    return verify.until_proven(
+        target("jobs", kind, url=url), Expected(NEW, OLD), render=platform.render(), clock=clock, pace=PACE
+    )
+
+
+@pytest.mark.parametrize("kind", [Kind.WORKER, Kind.PRIVATE, Kind.CRON])
+def test_a_service_without_an_address_is_proven_by_the_platform(
+    platform: Platform, clock: FakeClock, kind: Kind
+) -> None:
+    """Live, and no instance failed for a while; nothing runs of a cron job, so nothing is waited for."""
+    platform.add("jobs", kind, live=NEW)
+
+    found = by_platform(platform, clock, kind, "http://jobs:10000" if kind is Kind.PRIVATE else "")
+
+    assert (Proof.PLATFORM, True) == (found.proof, "bbbbbbb" in found.text)
+    assert (0 if kind is Kind.CRON else 15) == sum(clock.slept)
+
+
+def test_a_worker_that_fails_after_it_went_live_has_failed(platform: Platform, clock: FakeClock) -> None:
+    """It is asked again and again for the while, since then only."""
+    key = platform.add("jobs", live=NEW)
+
+    def crash() -> None:
+        if clock.seconds >= 10:
+            platform.events = [{"type": "server_failed", "serviceId": key}]
+
+    clock.each_sleep = crash
+    with pytest.raises(VerificationFailed, match="its program failed 1 times within 15 s"):
+        by_platform(platform, clock)
+
+    assert clock.seconds < 15
+    [since] = {one.url.params["startTime"] for one in platform.requests if one.url.path.endswith("/events")}
+    assert since == "2026-03-01T12:00:00+00:00"
+
+
+@pytest.mark.parametrize("live", ["", OLD], ids=["nothing", "another commit"])
+def test_a_worker_whose_live_deploy_is_not_ours_is_somebody_elses(
+    platform: Platform, clock: FakeClock, live: str
+) -> None:
+    """It was ours when it went live."""
+    platform.add("jobs", live=live)
+
+    with pytest.raises(ForeignDeploy, match="is live, not bbbbbbb"):
+        by_platform(platform, clock)
+
+
+def test_a_cron_job_may_have_failed_before(platform: Platform, clock: FakeClock) -> None:
+    """Its runs are not this deploy."""
+    key = platform.add("jobs", Kind.CRON, live=NEW)
+    platform.events = [{"type": "server_failed", "serviceId": key}]
+
+    assert Proof.PLATFORM is by_platform(platform, clock, Kind.CRON).proof
