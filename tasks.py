@@ -26,7 +26,9 @@ RELEASE = {
 }
 
 
-def release(stage: str, until: str, environment: str, service: Sequence[str] | None, commit: str, **flags: bool) -> None:
+def release(
+    stage: str, until: str, environment: str, service: Sequence[str] | None, commit: str, **flags: bool
+) -> None:
     """Bring a run to *until* and print what came of it."""
     from deploylib import console, flow
 

@@ -92,7 +92,7 @@ class Deploys:
             self.builds.say(deploy, f"the local Render failed: {error}")
             self._end(deploy, "build_failed" if deploy.status == "build_in_progress" else "update_failed", {})
         finally:
-            self._next(deploy.service_id)
+            self._next(deploy)
 
     def _status(self, deploy: Deploy, status: str) -> None:
         deploy.status = status
@@ -107,15 +107,17 @@ class Deploys:
                 self._status(old, "deactivated")
             self._end(deploy, "live", {})
         self.builds.say(deploy, "your service is live")
-        await asyncio.to_thread(self._prune, service.id)
+        self._next(deploy)
+        self.fleet.spawn(asyncio.to_thread(self._prune, service.id))
 
     def _prune(self, service_id: str) -> None:
         """Keep the artifacts of the last ten successful deploys, and the one that is live."""
+        folders = list((self.state.folder / "artifacts" / service_id).iterdir())  # before: a deploy may begin now
         deploys = self.state.deploys(service_id)
         good = dict.fromkeys(one.artifact for one in reversed(deploys) if one.succeeded and one.artifact)
         kept: set[str | None] = {*list(good)[:_ARTIFACTS_KEPT]}
         kept |= {one.artifact for one in deploys if one.status not in ENDED or one.status == "live"}
-        for folder in (self.state.folder / "artifacts" / service_id).iterdir():
+        for folder in folders:
             if folder.name not in kept:
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -128,12 +130,16 @@ class Deploys:
         details = {"deployId": deploy.id, "deployStatus": outcome, "status": CODES[outcome], "reason": reason}
         self.state.record(deploy.service_id, "deploy_ended", details)
 
-    def _next(self, service_id: str) -> None:
-        self.running.pop(service_id, None)
-        waiting = self.waiting.pop(service_id, None)
-        deploy = self.state.deploy(waiting) if waiting else None
-        if deploy is not None:
-            self._begin(deploy, "update_in_progress" if deploy.rollback_of else "build_in_progress")
+    def _next(self, deploy: Deploy) -> None:
+        """Give the service free the moment its deploy has ended; start the one that waits."""
+        identifier, _ = self.running.get(deploy.service_id, ("", None))
+        if identifier != deploy.id:
+            return
+        del self.running[deploy.service_id]
+        waiting = self.waiting.pop(deploy.service_id, None)
+        following = self.state.deploy(waiting) if waiting else None
+        if following is not None:
+            self._begin(following, "update_in_progress" if following.rollback_of else "build_in_progress")
 
     async def cancel(self, deploy: Deploy) -> Deploy:
         """Cancel a deploy that has not ended.

@@ -110,8 +110,8 @@ async def start(
     """
     shell = shutil.which("bash") or "/bin/sh"
     reading, writing = os.pipe()
-    try:
-        process = await asyncio.create_subprocess_exec(
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
             *(shell, "-c", command),
             cwd=folder,
             env=dict(environment),
@@ -120,6 +120,13 @@ async def start(
             stderr=writing,
             start_new_session=True,
         )
+    )
+    try:
+        process = await asyncio.shield(starting)
+    except asyncio.CancelledError:  # it may have children already: end the group, not its leader alone
+        os.close(reading)
+        await Running(await starting, state).stop(0)
+        raise
     except BaseException:
         os.close(reading)
         raise

@@ -24,10 +24,7 @@ def database_url() -> str:
 def run_offline() -> None:
     """Write the SQL without a connection (`--sql`)."""
     context.configure(
-        url=database_url(),
-        literal_binds=True,
-        dialect_opts={"paramstyle": "named"},
-        transaction_per_migration=True,
+        url=database_url(), literal_binds=True, dialect_opts={"paramstyle": "named"}, transaction_per_migration=True
     )
     with context.begin_transaction():
         context.run_migrations()

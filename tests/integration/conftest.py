@@ -11,16 +11,6 @@ import pytest
 from tests.integration.product import Product
 
 
-@pytest.fixture
-def product(tmp_path: Path) -> Iterator[Product]:
-    """A fresh repository with the sample product; nothing is deployed."""
-    made = Product(tmp_path / "product")
-    try:
-        yield made
-    finally:
-        made.clean()
-
-
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """The sample product, deployed once for all stories of a module."""

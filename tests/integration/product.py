@@ -199,7 +199,9 @@ class Product:
         if "[tool.deploylib]\n" not in text:
             text += "\n[tool.deploylib]\n"
         lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
-        return self.commit("Settings", {"pyproject.toml": text.replace("[tool.deploylib]\n", f"[tool.deploylib]\n{lines}")})
+        return self.commit(
+            "Settings", {"pyproject.toml": text.replace("[tool.deploylib]\n", f"[tool.deploylib]\n{lines}")}
+        )
 
     # What an operator types
 
@@ -282,7 +284,7 @@ class Product:
 
     def events(self, run: str = "") -> list[dict[str, Any]]:
         """The events of a run, by default the newest one, as the ledger has them."""
-        folder = next(reversed(sorted((self.folder / ".deploylib" / "runs").glob(f"*{run}"))))
+        folder = max((self.folder / ".deploylib" / "runs").glob(f"*{run}"))
         return [json.loads(path.read_text()) for path in sorted(folder.iterdir())]
 
     def outcome(self) -> str:

@@ -142,7 +142,7 @@ def test_a_migration_that_fails(good: tuple[Product, dict[str, str]]) -> None:
 def test_a_backend_that_lives_and_does_not_prove_itself(good: tuple[Product, dict[str, str]]) -> None:
     """Exit code 14: the platform calls it live, its public health answer says otherwise, so both are put back."""
     product, before = good
-    sick = "return self._answer(\n            \"fail\", "
+    sick = 'return self._answer(\n            "fail", '
     product.replace(f"{GUEST_BOOK}/health.py", 'return self._answer("pass" if healthy else "fail", ', sick)
     commit = product.change_frontend("Sick")
     with visiting(product.url("backend", "/api/health/live"), product.url("frontend")) as seen:

@@ -36,7 +36,9 @@ def slow(deployed: Product) -> Product:
     """A commit that changes both services, and whose frontend takes two seconds to build."""
     deployed.change_backend("Slowly")
     text = deployed.read("sample/frontend/build.py").replace("    time.sleep(2)\n", "").replace("import time\n", "")
-    text = text.replace('    """Build what is beside this file', '    time.sleep(2)\n    """Build what is beside this file')
+    text = text.replace(
+        '    """Build what is beside this file', '    time.sleep(2)\n    """Build what is beside this file'
+    )
     deployed.write("sample/frontend/build.py", text.replace("import sys\n", "import sys\nimport time\n"))
     deployed.change_frontend("Slowly, too")
     return deployed

@@ -179,4 +179,3 @@ def test_nothing_runs_yet(fresh: Callable[..., Product]) -> None:
         check(product.inv(*args))
     assert "nothing runs" in product.ok("local.down").out
     assert sorted(path.name for path in product.folder.iterdir()) == [".git", "render.yaml", "tasks.py"]
-

@@ -1,4 +1,4 @@
-"""A running local Render, shared by the tests of one module, and makers of fresh ones."""
+"""A running local Render that tests share, and a maker of fresh ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     """A local Render that runs the whole Blueprint."""
     local = Local(Product(tmp_path_factory.mktemp("shared") / "product"))

@@ -30,8 +30,8 @@ Validator = jsonschema.validators.extend(
 @pytest.fixture(scope="module")
 def deployed(shared: Local) -> Local:
     """The shared one, after a deploy of two services."""
-    shared.live("backend")
-    shared.live("frontend")
+    shared.live("backend", commitId=shared.product.first)
+    shared.live("frontend", commitId=shared.product.first)
     return shared
 
 

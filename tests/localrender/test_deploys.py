@@ -245,7 +245,7 @@ def test_ten_artifacts_are_kept(fresh: Callable[..., Local]) -> None:
     gone, kept = (local.call("POST", "/services/{site}/rollback", {"deployId": one}) for one in deploys[:2])
     assert (gone.status_code, "no longer kept" in gone.text) == (400, True)
     assert local.ended("site", kept.json()["id"]) == "live"
-    assert len(list((local.state / "artifacts" / local.services["site"]).iterdir())) == 10
+    until(lambda: len(list((local.state / "artifacts" / local.services["site"]).iterdir())) == 10)
 
 
 def test_the_build_cache_is_carried_over_unless_cleared(shared: Local) -> None:

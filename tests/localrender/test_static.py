@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def site(shared: Local) -> Local:
     """The shared one, with its site live."""
-    shared.live("frontend")
+    shared.live("frontend", commitId=shared.product.first)
     return shared
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def test_a_killed_server_comes_back_with_what_was_live(shared: Local) -> None:
     """After kill -9 `up` brings back the live versions on the same ports, and ends what was unfinished."""
     local = shared
-    local.live("backend")
-    local.live("frontend")
+    local.live("backend", commitId=local.product.first)
+    local.live("frontend", commitId=local.product.first)
     addresses, key = local.endpoint["urls"], local.endpoint["api_key"]
     local.call(
         "PATCH", "/services/{nightly}", {"serviceDetails": {"envSpecificDetails": {"buildCommand": "sleep 876"}}}
@@ -45,11 +45,11 @@ def test_a_killed_server_comes_back_with_what_was_live(shared: Local) -> None:
 
 def test_an_edge_that_dies_comes_back(shared: Local) -> None:
     """When Traefik is killed it is started again with the same routes, and a deploy after that still switches."""
-    shared.live("frontend")
+    shared.live("frontend", commitId=shared.product.first)
     (edge,) = (one for one in shared.processes() if one.name() == "traefik")
     edge.kill()
     until(lambda: answers(shared))
-    shared.live("frontend")
+    shared.live("frontend", commitId=shared.product.first)
     assert shared.page("frontend").text == "<h1>front</h1>"
 
 
@@ -103,7 +103,7 @@ def test_two_starts_at_once_make_one_server(fresh: Callable[..., Local]) -> None
 def test_no_request_fails_while_versions_change(shared: Local) -> None:
     """Sixteen busy keep-alive connections see no failed request and no closed connection over five swaps."""
     local = shared
-    local.live("backend")
+    local.live("backend", commitId=local.product.first)
     port = int(local.endpoint["urls"]["backend"].rpartition(":")[2].strip("/"))
     answers: dict[int, int] = {}
     swapping = True
@@ -124,7 +124,7 @@ def test_no_request_fails_while_versions_change(shared: Local) -> None:
         nonlocal swapping
         visitors = [asyncio.create_task(visit()) for _ in range(16)]
         for _ in range(5):
-            await asyncio.to_thread(local.live, "backend")
+            await asyncio.to_thread(local.live, "backend", commitId=local.product.first)
         await asyncio.sleep(1.5)
         swapping = False
         await asyncio.gather(*visitors)

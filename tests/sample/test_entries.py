@@ -39,9 +39,7 @@ def test_pages_show_every_entry_once_newest_first(book: Backend) -> None:
 
 def test_a_page_has_twenty_entries_unless_asked(book: Backend, book_url: str) -> None:
     """Without `limit` a page has 20 entries; with it up to 100."""
-    execute(
-        book_url, "insert into entries (name, message) select 'Ada', n::text from generate_series(1, 101) n"
-    )
+    execute(book_url, "insert into entries (name, message) select 'Ada', n::text from generate_series(1, 101) n")
 
     assert len(book.get("/api/entries").json()["entries"]) == 20
     assert len(book.get("/api/entries", limit=100).json()["entries"]) == 100
@@ -88,13 +86,9 @@ def test_a_page_that_cannot_be_is_refused(book: Backend, key: str, value: str) -
         ({"name": "Ada", "message": "hi", "mood": ["happy"]}, "mood"),
     ],
 )
-def test_an_entry_that_cannot_be_kept_names_the_field(
-    book: Backend, entry: dict[str, object], field: str
-) -> None:
+def test_an_entry_that_cannot_be_kept_names_the_field(book: Backend, entry: dict[str, object], field: str) -> None:
     """An entry that breaks a rule is a 400 with the field and what to change, and is not kept."""
-    answer = book.client.post(
-        "/api/entries", content=json.dumps(entry), headers={"Content-Type": "application/json"}
-    )
+    answer = book.client.post("/api/entries", content=json.dumps(entry), headers={"Content-Type": "application/json"})
 
     assert answer.status_code == 400
     assert list(answer.json()["error"]["fields"]) == [field]
@@ -149,15 +143,11 @@ def test_a_page_of_another_origin_may_write(book: Backend) -> None:
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == "*"
     assert "access-control-allow-credentials" not in answer.headers
-    assert book.client.options(
-        "/api/entries", headers={**asked, "Access-Control-Request-Method": "PUT"}
-    ).is_error
+    assert book.client.options("/api/entries", headers={**asked, "Access-Control-Request-Method": "PUT"}).is_error
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/api", 404), ("PUT", "/api/entries", 405)])
-def test_what_the_api_does_not_have_is_a_json_error(
-    book: Backend, method: str, path: str, status: int
-) -> None:
+def test_what_the_api_does_not_have_is_a_json_error(book: Backend, method: str, path: str, status: int) -> None:
     """An unknown path or method is answered in the same shape as every other error."""
     answer = book.client.request(method, path)
 
@@ -168,9 +158,6 @@ def test_what_the_api_does_not_have_is_a_json_error(
 def test_connections_that_the_database_closed_cost_no_request(book: Backend, book_url: str) -> None:
     """After a restart of the database the next request is served, not the next but one."""
     book.write(name="Ada", message="before")
-    execute(
-        book_url,
-        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'guestbook'",
-    )
+    execute(book_url, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'guestbook'")
 
     assert book.get("/api/entries").status_code == 200

@@ -66,9 +66,7 @@ def test_a_database_that_hangs_is_reported_within_the_deadline(postgres: Postgre
         ("postgresql://postgres:{password}@127.0.0.1:{port}/missing", "other"),
     ],
 )
-def test_a_failure_is_one_of_a_few_codes_and_never_the_drivers_text(
-    postgres: Postgres, url: str, code: str
-) -> None:
+def test_a_failure_is_one_of_a_few_codes_and_never_the_drivers_text(postgres: Postgres, url: str, code: str) -> None:
     """The answer and the log name a code; host, user, password and database stay inside."""
     url = url.format(password=PASSWORD, port=postgres.port, free=free_port())
     with backend(url) as running:

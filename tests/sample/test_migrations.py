@@ -36,10 +36,7 @@ def test_the_second_revision_keeps_what_was_written(empty: str) -> None:
 def test_each_revision_commits_on_its_own(empty: str) -> None:
     """When the second revision fails the first stays, stamped, and a second try goes on from there."""
     execute(empty, "create function no() returns event_trigger language plpgsql as $$begin raise 'no'; end$$")
-    execute(
-        empty,
-        "create event trigger no on ddl_command_start when tag in ('ALTER TABLE') execute function no()",
-    )
+    execute(empty, "create event trigger no on ddl_command_start when tag in ('ALTER TABLE') execute function no()")
 
     with pytest.raises(Exception, match="no"):
         migrate(empty, "head")

@@ -13,11 +13,7 @@ from tests.sample.product import Postgres, accepts, backend, execute, start, wai
 
 def test_sigterm_finishes_what_is_in_flight(database: str) -> None:
     """After SIGTERM a slow request still gets its answer, new connections are refused, the exit code is 0."""
-    with (
-        backend(database) as running,
-        ThreadPoolExecutor(1) as other,
-        psycopg.connect(database) as blocker,
-    ):
+    with backend(database) as running, ThreadPoolExecutor(1) as other, psycopg.connect(database) as blocker:
         blocker.execute("lock table entries in access exclusive mode")
         slow = other.submit(running.write, name="Ada", message="slow")
         wait_until(lambda: bool(execute(database, "select 1 from pg_locks where not granted")))

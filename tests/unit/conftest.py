@@ -18,7 +18,7 @@ from tests.unit.fakes import FakeClock, Platform, RecordingView, write
 @pytest.fixture(autouse=True)
 def _retries_do_not_wait() -> Iterator[None]:
     """As many attempts as in earnest, no pause between them."""
-    with stamina.set_testing(True, attempts=6):  # noqa: FBT003 - its only positional argument
+    with stamina.set_testing(True, attempts=6):
         yield
 
 

@@ -33,7 +33,7 @@ class FakeClock:
 
     seconds: float = 0.0
     slept: list[float] = field(default_factory=list)
-    each_sleep: Callable[[], None] = lambda: None
+    each_sleep: Callable[[], object] = lambda: None
 
     def now(self) -> datetime:
         """The time of day."""
@@ -153,7 +153,9 @@ def unsent(request: httpx.Request) -> httpx.Response:
 
 def status(code: int, body: Any = None, **headers: str) -> Fault:
     """An answer with this status."""
-    return lambda _request: httpx.Response(code, json=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
+    return lambda _request: httpx.Response(
+        code, json=body, headers={k.replace("_", "-"): v for k, v in headers.items()}
+    )
 
 
 @dataclass
@@ -177,9 +179,9 @@ class Platform:
     lose: set[str] = field(default_factory=set)
     queue: set[str] = field(default_factory=set)
     requests: list[httpx.Request] = field(default_factory=list)
-    extra: Callable[[httpx.Request], httpx.Response | None] = lambda _request: None
+    also: Callable[[httpx.Request], httpx.Response | None] = lambda _request: None
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def render(self, *, read_only: bool = False) -> Render:
         """A client of it, as `Render.at` makes one."""
@@ -229,7 +231,7 @@ class Platform:
                 if request.method == fault[0] and path.endswith(fault[1]):
                     self.faults.remove(fault)
                     return fault[2](request)
-            return self.extra(request) or self._answer(request.method, path.strip("/").split("/"), request)
+            return self.also(request) or self._answer(request.method, path.strip("/").split("/"), request)
 
     def _answer(self, method: str, parts: list[str], request: httpx.Request) -> httpx.Response:
         query = dict(request.url.params)
@@ -252,6 +254,7 @@ class Platform:
                 return httpx.Response(200, json={"id": name})
             case "GET", ["services", key, "events"]:
                 found = [one for one in self.events if one["type"] == query["type"] and one["serviceId"] == key]
+                found = [one for one in found if one.get("timestamp", "9") > query.get("startTime", "")]
                 return self._page("event", found, query)
             case "GET", ["services", key, "instances"]:
                 return httpx.Response(200, json=[{"id": name} for name in self.instances.get(key, ())])

@@ -29,7 +29,7 @@ class Broken(Folder):
 
     def read(self, key: str) -> Iterator[bytes]:
         """One byte is different."""
-        yield b"?" + b"".join(super(Broken, self).read(key))[1:]
+        yield b"?" + b"".join(super().read(key))[1:]
 
 
 def create(store: Store, runner: RecordingRunner, clock: FakeClock) -> Backup:
@@ -97,7 +97,9 @@ def test_a_dump_that_does_not_decode_leaves_nothing(store: Folder, runner: Recor
     assert list(store.list("")) == []
 
 
-def test_a_store_that_gives_back_other_bytes_is_found_out(tmp_path: Path, runner: RecordingRunner, clock: FakeClock) -> None:
+def test_a_store_that_gives_back_other_bytes_is_found_out(
+    tmp_path: Path, runner: RecordingRunner, clock: FakeClock
+) -> None:
     """Also when the program can decode them; nothing is left that could be taken for a backup."""
     store = Broken(tmp_path)
 

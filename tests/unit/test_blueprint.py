@@ -92,7 +92,11 @@ def test_a_service_is_found_by_its_name() -> None:
 
     api = found.service("api")
     assert api is not None
-    assert ("/health", "checksPass", 60) == (api.health_check_path, api.auto_deploy_trigger, api.max_shutdown_delay_seconds)
+    assert ("/health", "checksPass", 60) == (
+        api.health_check_path,
+        api.auto_deploy_trigger,
+        api.max_shutdown_delay_seconds,
+    )
     assert found.service("apis") is None
 
 
@@ -127,7 +131,7 @@ def test_off_is_a_word(word: str) -> None:
 @pytest.mark.parametrize("word", ["yes", "on", "no", "Off", "True", "y"])
 def test_only_true_and_false_are_booleans(word: str) -> None:
     """Whatever else looks like one is text, and refused where a boolean belongs."""
-    with pytest.raises(SettingsError, match="service 'x'.*Expected `bool | null`, got `str`"):
+    with pytest.raises(SettingsError, match=r"service 'x'.*Expected `bool \| null`, got `str`"):
         parse(service(f"type: web, runtime: go, startCommand: x, autoDeploy: {word}"))
 
 

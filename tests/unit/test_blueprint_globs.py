@@ -102,7 +102,15 @@ def test_a_file_belongs_when_it_is_included_and_not_ignored(chosen: PathFilter, 
 
 @pytest.mark.parametrize(
     ("folder", "paths"),
-    [("", ()), (".", ()), ("./", ()), ("/", ()), ("a", ("a/**",)), ("./a/b/", ("a/b/**",)), (".github", (".github/**",))],
+    [
+        ("", ()),
+        (".", ()),
+        ("./", ()),
+        ("/", ()),
+        ("a", ("a/**",)),
+        ("./a/b/", ("a/b/**",)),
+        (".github", (".github/**",)),
+    ],
 )
 def test_a_folder_is_everything_in_it(folder: str, paths: tuple[str, ...]) -> None:
     """However it is written; the top is no filter at all."""

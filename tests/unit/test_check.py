@@ -42,7 +42,9 @@ def service(name: str = "api", **more: Any) -> Service:
     return Service(**{"id": f"srv-{name}", "name": name, "kind": kind, "repo": REPO, **more})
 
 
-def findings(repository: Repository, found: list[Service], setup: Config, blueprint: Blueprint | None = BLUEPRINT) -> str:
+def findings(
+    repository: Repository, found: list[Service], setup: Config, blueprint: Blueprint | None = BLUEPRINT
+) -> str:
     """What is said of the service api."""
     return "\n".join(one.text for one in check.targets(setup, blueprint, ["api"], found, repository.git)[1])
 
@@ -82,7 +84,9 @@ def test_a_folder_without_a_commit_is_refused(repository: Repository, tmp_path: 
 
 def test_the_blueprint_is_read_from_the_commit(repository: Repository) -> None:
     """Not from the folder."""
-    commit = repository.git.commit(repository.commit({"render.yaml": "services: [{type: pserv, name: a, runtime: docker}]"}))
+    commit = repository.git.commit(
+        repository.commit({"render.yaml": "services: [{type: pserv, name: a, runtime: docker}]"})
+    )
     write(repository.root, {"render.yaml": "services: []"})
 
     found = check.read_blueprint(config(repository.root), repository.git, commit)
@@ -217,7 +221,12 @@ def test_a_target_is_asked_where_the_settings_say(repository: Repository) -> Non
     api, web = check.targets(setup, BLUEPRINT, ["api", "web"], found, repository.git)[0]
     plain = check.targets(config(repository.root), BLUEPRINT, ["api"], found, repository.git)[0][0]
 
-    assert ("/identity", "/h", ("web",), "https://api.example") == (api.identity_path, api.health_path, api.after, api.url)
+    assert ("/identity", "/h", ("web",), "https://api.example") == (
+        api.identity_path,
+        api.health_path,
+        api.after,
+        api.url,
+    )
     assert ("/", "/h") == (web.identity_path, plain.identity_path)
 
 

@@ -138,7 +138,9 @@ def test_a_lost_answer_is_looked_for_until_the_deploy_shows(run: Run) -> None:
 
 
 @pytest.mark.parametrize("fault", [lost, status(500), status(503)], ids=["no answer", "500", "503"])
-def test_a_lost_answer_that_is_nowhere_needs_a_person(run: Run, fault: Callable[[httpx.Request], httpx.Response]) -> None:
+def test_a_lost_answer_that_is_nowhere_needs_a_person(
+    run: Run, fault: Callable[[httpx.Request], httpx.Response]
+) -> None:
     """After a minute nobody knows; it is never sent twice."""
     run.platform.faults.append(("POST", "/deploys", fault))
 
@@ -264,7 +266,7 @@ def test_a_refused_trigger_stops(run: Run) -> None:
     """The platform's words are in the message; nothing was accepted."""
     run.platform.faults.append(("POST", "/deploys", status(400, {"message": "no such commit"})))
 
-    with pytest.raises(DeployStopped, match="api: .*no such commit"):
+    with pytest.raises(DeployStopped, match=r"api: .*no such commit"):
         run.bring(order())
 
     assert run.kinds() == ["intent"]

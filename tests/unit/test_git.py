@@ -83,7 +83,9 @@ def test_ancestry(repository: Repository) -> None:
     beside = repository.commit(subject="beside")
     git = repository.git
 
-    assert [True, True, False] == [git.is_ancestor(*pair) for pair in ((first, second), (first, first), (second, first))]
+    assert [True, True, False] == [
+        git.is_ancestor(*pair) for pair in ((first, second), (first, first), (second, first))
+    ]
     assert not git.is_ancestor(beside, second)
     assert (True, False) == (git.has(first), git.has("f" * 40))
 

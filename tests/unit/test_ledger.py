@@ -78,10 +78,16 @@ def test_an_event_is_an_object_of_its_own_with_the_next_number(ledger: Ledger) -
     for kind in ("opened", "stage", "stage"):
         ledger.append("1", kind, opened())
 
-    assert list(ledger.store.list("runs/")) == ["runs/1/0001-opened.json", "runs/1/0002-stage.json", "runs/1/0003-stage.json"]
+    assert list(ledger.store.list("runs/")) == [
+        "runs/1/0001-opened.json",
+        "runs/1/0002-stage.json",
+        "runs/1/0003-stage.json",
+    ]
 
 
-def test_an_event_of_another_machine_is_not_overwritten(ledger: Ledger, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_an_event_of_another_machine_is_not_overwritten(
+    ledger: Ledger, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """When a number is taken between looking and writing, the next one is."""
 
     class Raced(Folder):
@@ -94,7 +100,9 @@ def test_an_event_of_another_machine_is_not_overwritten(ledger: Ledger, tmp_path
     Ledger(Folder(folder), FakeClock()).append("1", "opened", opened())
     Ledger(Raced(folder), FakeClock()).append("1", "stage", ended("check"))
 
-    assert list(Folder(folder).list("runs/1/")) == [f"runs/1/000{n}" for n in ("1-opened.json", "2-stage.json", "3-stage.json")]
+    assert list(Folder(folder).list("runs/1/")) == [
+        f"runs/1/000{n}" for n in ("1-opened.json", "2-stage.json", "3-stage.json")
+    ]
     assert b"".join(Folder(folder).read("runs/1/0002-stage.json")) == b"theirs"
 
 
@@ -154,12 +162,7 @@ def test_an_open_run_has_no_release(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize(
     ("status", "done"),
-    [
-        (StageStatus.DONE, True),
-        (StageStatus.SKIPPED, True),
-        (StageStatus.FAILED, False),
-        (StageStatus.PLANNED, False),
-    ],
+    [(StageStatus.DONE, True), (StageStatus.SKIPPED, True), (StageStatus.FAILED, False), (StageStatus.PLANNED, False)],
 )
 def test_a_stage_is_done_when_it_ended_well_or_was_left_out(ledger: Ledger, status: StageStatus, *, done: bool) -> None:
     """One that failed, or was only planned, has to be done again."""

@@ -46,7 +46,14 @@ def revision(number: int, body: str = "", below: int | None = None) -> str:
 def files(tmp_path: Path) -> Path:
     """The files of a commit with two migrations."""
     root = tmp_path / "files"
-    write(root, {"migrations/env.py": ENV, "migrations/versions/one.py": revision(1), "migrations/versions/two.py": revision(2)})
+    write(
+        root,
+        {
+            "migrations/env.py": ENV,
+            "migrations/versions/one.py": revision(1),
+            "migrations/versions/two.py": revision(2),
+        },
+    )
     return root
 
 
@@ -127,7 +134,9 @@ def test_code_that_does_not_run_is_told_without_the_password(files: Path) -> Non
 
 def test_secrets_are_in_no_argument(files: Path) -> None:
     """The address travels in the environment; the limits of each session do, too."""
-    runner = RecordingRunner(answers={"alembic_child": _writes('{"current": "", "target": "", "pending": [], "ahead": false}')})
+    runner = RecordingRunner(
+        answers={"alembic_child": _writes('{"current": "", "target": "", "pending": [], "ahead": false}')}
+    )
 
     migrate.status(config(files, lock_timeout="2s", statement_timeout="90s"), files, URL, runner=runner)
 
@@ -173,7 +182,9 @@ def test_what_the_child_answers_becomes_an_outcome(files: Path, answer: str, sai
 
 def test_a_revision_that_waited_for_its_lock_says_how_often(files: Path) -> None:
     """Its tries come back."""
-    answer = '{"current": "0002", "ahead": false, "applied": [{"id": "0002", "title": "t", "seconds": 1.5, "tries": 3}]}'
+    answer = (
+        '{"current": "0002", "ahead": false, "applied": [{"id": "0002", "title": "t", "seconds": 1.5, "tries": 3}]}'
+    )
     runner = RecordingRunner(answers={"alembic_child": _writes(answer)})
 
     found = migrate.upgrade(config(files), files, URL, "0002", runner=runner, within=5)

@@ -58,9 +58,7 @@ def test_a_program_that_does_not_end_is_killed() -> None:
 
     with pytest.raises(ProgramFailed, match=r"did not end within 0 s") as raised:
         SYSTEM.run(
-            python(
-                "import os, sys, time; print(os.getpid(), file=sys.stderr, flush=True); time.sleep(60)", timeout=0.4
-            )
+            python("import os, sys, time; print(os.getpid(), file=sys.stderr, flush=True); time.sleep(60)", timeout=0.4)
         )
 
     assert time.monotonic() - began < 10

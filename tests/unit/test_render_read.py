@@ -236,7 +236,7 @@ def test_log_lines_come_oldest_first(platform: Platform) -> None:
 def test_a_database_must_be_the_only_one_of_its_name(platform: Platform, names: list[str], said: str) -> None:
     """None, or several, is refused with what to do."""
     found = [{"postgres": {"id": f"dpg-{n}", "name": name}} for n, name in enumerate(names)]
-    platform.extra = lambda _request: httpx.Response(200, json=found)
+    platform.also = lambda _request: httpx.Response(200, json=found)
 
     with pytest.raises(SettingsError, match=f"{said} called 'book'") as raised:
         platform.render().database_url("book")

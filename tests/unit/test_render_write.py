@@ -107,7 +107,7 @@ def test_a_dry_run_sends_no_write(platform: Platform, name: str, args: tuple[str
 
 def test_turning_autodeploy_off_changes_nothing_else(platform: Platform) -> None:
     """The PATCH has one field."""
-    platform.extra = lambda request: httpx.Response(200, json={}) if request.method == "PATCH" else None
+    platform.also = lambda request: httpx.Response(200, json={}) if request.method == "PATCH" else None
 
     platform.render().turn_off_auto_deploy("srv-1")
 

@@ -112,7 +112,9 @@ def test_the_old_commit_means_not_yet(clock: FakeClock) -> None:
 
 def test_the_old_commit_until_the_end_has_failed(clock: FakeClock) -> None:
     """The message says what was seen and where."""
-    with pytest.raises(VerificationFailed, match="api did not prove itself at /health within 60 s: it still serves aaaaaaa"):
+    with pytest.raises(
+        VerificationFailed, match="api did not prove itself at /health within 60 s: it still serves aaaaaaa"
+    ):
         prove(Address(says(OLD)), clock)
 
 

@@ -70,7 +70,9 @@ def test_a_page_in_place_of_an_asset_fails(clock: FakeClock, path: str) -> None:
     """A site of one page answers 200 for everything: the type tells."""
     types = {name: kind for name, kind in TYPES.items() if name != path}
 
-    with pytest.raises(VerificationFailed, match=f"the page names /?{path.lstrip('/')}, which answers status 200, text/html"):
+    with pytest.raises(
+        VerificationFailed, match=f"the page names /?{path.lstrip('/')}, which answers status 200, text/html"
+    ):
         prove(site(types), clock)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -21,7 +22,7 @@ def failing(kind: type[httpx.RequestError]) -> Handler:
     return handle
 
 
-def session(handler: Handler, **options: str) -> Session:
+def session(handler: Handler, **options: Any) -> Session:
     """A session without a network."""
     return Session(transport=httpx.MockTransport(handler), **options)
 
@@ -34,8 +35,7 @@ def test_without_a_connection_nothing_was_sent(kind: type[httpx.RequestError]) -
 
 
 @pytest.mark.parametrize(
-    "kind",
-    [httpx.ReadTimeout, httpx.WriteTimeout, httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError],
+    "kind", [httpx.ReadTimeout, httpx.WriteTimeout, httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError]
 )
 def test_trouble_after_the_connection_is_no_answer(kind: type[httpx.RequestError]) -> None:
     """Such a request may have been accepted; the error has the kind of trouble and not the library's words."""
@@ -89,7 +89,8 @@ def test_only_a_2xx_is_well(code: int, expected: bool) -> None:  # noqa: FBT001 
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [("Text/HTML; charset=utf-8", "text/html"), ("application/json", "application/json"), ("", "")]
+    ("value", "expected"),
+    [("Text/HTML; charset=utf-8", "text/html"), ("application/json", "application/json"), ("", "")],
 )
 def test_a_content_type_is_the_media_type_alone(value: str, expected: str) -> None:
     """Without its parameters, in lower case."""

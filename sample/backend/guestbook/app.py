@@ -42,7 +42,7 @@ def create_app(settings: Settings) -> Starlette:
                 allow_methods=["GET", "POST", "OPTIONS"],
                 allow_headers=["Content-Type"],
                 max_age=3600,
-            ),
+            )
         ],
         exception_handlers={
             problems.Problem: problems.answer_problem,

@@ -91,11 +91,7 @@ class Database:
             timeout=_CONNECT_SECONDS,
             reconnect_timeout=_CONNECT_SECONDS,  # the next request tries anew, not a back-off of minutes
             check=AsyncConnectionPool.check_connection,  # a restarted database costs no request
-            kwargs={
-                "autocommit": True,
-                "connect_timeout": _CONNECT_SECONDS,
-                "application_name": "guestbook",
-            },
+            kwargs={"autocommit": True, "connect_timeout": _CONNECT_SECONDS, "application_name": "guestbook"},
         )
 
     async def open(self) -> None:
@@ -117,9 +113,7 @@ class Database:
         [entry] = await self._run(_WITH_MOOD.add, _WITHOUT_MOOD.add, values)
         return entry
 
-    async def _run(
-        self, statement: LiteralString, older: LiteralString, values: Mapping[str, object]
-    ) -> list[Entry]:
+    async def _run(self, statement: LiteralString, older: LiteralString, values: Mapping[str, object]) -> list[Entry]:
         async def run() -> list[Entry]:
             async with self._pool.connection() as connection:
                 cursor = connection.cursor(row_factory=class_row(Entry))
@@ -140,9 +134,7 @@ async def revision(url: str) -> str | None:
 
     The pool would answer from a connection that is already open, and hide why a new one fails.
     """
-    connection = await psycopg.AsyncConnection.connect(
-        url, autocommit=True, application_name="guestbook-health"
-    )
+    connection = await psycopg.AsyncConnection.connect(url, autocommit=True, application_name="guestbook-health")
     async with connection:
         try:
             cursor = await connection.execute(

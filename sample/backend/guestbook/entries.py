@@ -35,8 +35,7 @@ class Entries:
         shown = entries[:limit]
         following = shown[-1].id if len(entries) > limit else None
         return JSONResponse(
-            {"entries": [entry.as_json() for entry in shown], "next": following},
-            headers={"Cache-Control": "no-store"},
+            {"entries": [entry.as_json() for entry in shown], "next": following}, headers={"Cache-Control": "no-store"}
         )
 
     async def write(self, request: Request) -> Response:

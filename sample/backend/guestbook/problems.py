@@ -45,8 +45,6 @@ def answer_bug(_request: Request, _error: Exception) -> Response:
     return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong on our side.", {}, {})
 
 
-def _answer(
-    status: HTTPStatus, message: str, fields: Mapping[str, str], headers: Mapping[str, str]
-) -> Response:
+def _answer(status: HTTPStatus, message: str, fields: Mapping[str, str], headers: Mapping[str, str]) -> Response:
     error = {"message": message, "fields": fields}
     return JSONResponse({"error": error}, status, headers={"Cache-Control": "no-store", **headers})

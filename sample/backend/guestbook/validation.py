@@ -69,9 +69,7 @@ def _whole_number(text: str | None, *, default: int, largest: int) -> int | None
     return number if 0 < number <= largest else None
 
 
-def _text(
-    values: Mapping[str, object], key: str, *, longest: int, fields: dict[str, str], allowed: str = ""
-) -> str:
+def _text(values: Mapping[str, object], key: str, *, longest: int, fields: dict[str, str], allowed: str = "") -> str:
     value = values.get(key)
     if not isinstance(value, str):
         fields[key] = "Needed, as text."

@@ -1,0 +1,207 @@
+"""A whole run: what happens when all is well, and how little when it is not meant."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from deploylib import flow
+from deploylib.errors import Interrupted, SettingsError
+from deploylib.models import StageStatus
+from tests.unit.conftest import Repository
+from tests.unit.fakes import NEW, FakeClock, Platform
+from tests.unit.product import Product
+
+
+@pytest.fixture
+def product(repository: Repository, platform: Platform, clock: FakeClock) -> Product:
+    """A product that was never deployed."""
+    return Product(repository, platform, clock)
+
+
+def test_a_release_goes_through_every_stage(product: Product) -> None:
+    """In order; each ends done or is left out with a reason; what is live is in the report and in the ledger."""
+    report = product.deploy()
+
+    assert ("succeeded", 0, product.first) == (report.outcome, report.exit_code, report.commit and report.commit.id)
+    assert [stage.name for stage in flow.FLOW] == [one.stage for one in report.stages]
+    assert [product.first] * 2 == product.live()
+    assert [(name, product.first) for name in ("api", "web")] == [(one.service, one.commit) for one in report.live]
+    skipped = [one.lines[0] for one in report.stages if one.status is StageStatus.SKIPPED]
+    assert skipped == ["skipped: the product has no database"] * 2
+    [run] = product.runs()
+    assert msgspec.json.encode(report) == msgspec.json.encode(run.report)
+    assert run.opened.author == "ada"
+
+
+def test_a_second_run_has_nothing_to_do(product: Product) -> None:
+    """Nothing is asked of the platform."""
+    product.deploy()
+    asked = len(product.asked())
+
+    report = product.deploy()
+
+    assert ("nothing to do", 0) == (report.outcome, report.exit_code)
+    assert len(product.asked()) == asked
+
+
+def test_only_what_changed_is_deployed(product: Product) -> None:
+    """The other service keeps its older commit, and the release is both."""
+    product.deploy()
+    second = product.change("2", "web")
+
+    report = product.deploy()
+
+    assert report.outcome == "succeeded"
+    assert [product.first, second] == product.live() == [one.commit for one in report.live]
+
+
+def test_a_run_may_be_limited_to_a_service(product: Product) -> None:
+    """Whatever else changed."""
+    assert product.deploy(only=("web",)).outcome == "succeeded"
+    assert ["", product.first] == product.live()
+
+
+def test_a_dry_run_asks_for_nothing_and_writes_nothing(product: Product) -> None:
+    """It says what would be done, by a client and a runner that refuse to write."""
+    before = {path: path.stat().st_mtime_ns for path in product.repository.root.rglob("*")}
+
+    report = product.deploy(dry=True)
+
+    assert ("planned", 0, ["", ""]) == (report.outcome, report.exit_code, product.live())
+    assert product.platform.writes() == []
+    assert product.runs() == []
+    assert before == {path: path.stat().st_mtime_ns for path in product.repository.root.rglob("*")}
+    lines = [line for one in report.stages if one.stage == "deploy" for line in one.lines]
+    assert lines == ["api  first deploy: nothing to put back", "web  first deploy: nothing to put back"]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda p: p.platform.services["srv-web"].update(autoDeploy="yes"),
+        lambda p: p.platform.services.pop("srv-web"),
+        lambda p: p.repository.commit({"web/a": "not pushed"}),
+        lambda p: p.repository.root.joinpath("web/a").write_text("not committed"),
+        lambda p: p.platform.begin("srv-web", NEW, "build_in_progress", "manual"),
+    ],
+    ids=["autodeploy", "no service", "not pushed", "not committed", "another deploy on its way"],
+)
+def test_a_run_that_is_refused_has_touched_nothing(product: Product, spoil: object) -> None:
+    """Nothing is asked for, and the ledger does not know of it."""
+    assert callable(spoil)
+    spoil(product)
+
+    try:
+        exit_code = product.deploy().exit_code
+    except SettingsError as error:
+        exit_code = error.exit_code
+
+    assert exit_code in {2, 32}
+    assert product.platform.writes() == []
+    assert not (product.repository.root / ".deploylib").exists()
+
+
+def test_an_older_commit_than_what_is_live_is_refused(product: Product) -> None:
+    """Going back is asked for by its name, and nothing of this attempt is recorded."""
+    product.change("2")
+    product.deploy()
+    asked, runs = product.asked(), product.runs()
+
+    report = product.deploy(ref=product.first)
+
+    assert (2, True) == (report.exit_code, "inv rollback" in report.next[0])
+    assert (asked, runs) == (product.asked(), product.runs())
+
+
+def test_a_run_may_stop_after_a_stage_and_go_on_later(product: Product) -> None:
+    """The same run: a stage that is done is not done again."""
+    paused = product.deploy(until="migrate")
+    assert ("paused", [], ["", ""]) == (paused.outcome, product.asked(), product.live())
+
+    report = product.deploy()
+
+    assert (paused.run, "succeeded") == (report.run, report.outcome)
+    assert len(product.runs()) == 1
+
+
+def test_an_open_run_of_another_commit_is_abandoned(product: Product) -> None:
+    """A new one begins."""
+    paused = product.deploy(until="migrate")
+    product.change("2")
+
+    report = product.deploy()
+
+    assert report.run != paused.run
+    assert ["succeeded", "abandoned"] == [run.report and run.report.outcome for run in product.runs()]
+
+
+def test_an_open_run_grows_too_old_to_go_on(product: Product) -> None:
+    """After its deadline what it found may be true no more."""
+    paused = product.deploy(until="migrate")
+    product.clock.seconds += 20 * 60
+
+    assert product.deploy().run != paused.run
+
+
+def test_a_stage_must_exist(product: Product) -> None:
+    """Those that do are named."""
+    with pytest.raises(SettingsError, match="no stage 'proof'") as raised:
+        product.deploy(until="proof")
+
+    assert "verify" in raised.value.remedy
+
+
+def test_an_interrupted_run_stays_open_and_goes_on(product: Product) -> None:
+    """Nothing is put back on a signal; what was accepted is watched, and nothing is asked for twice."""
+    context = product.context(asked="deploy")
+    product.platform.plans = {
+        "srv-api": ["build_in_progress"] * 9 + ["live"],
+        "srv-web": ["build_in_progress"] * 9 + ["live"],
+    }
+
+    def stop() -> None:
+        product.clock.each_sleep = lambda: None
+        raise Interrupted("stopped by SIGTERM", remedy="inv deploy")
+
+    product.clock.each_sleep = stop
+    report = flow.run(context)
+
+    assert (130, "interrupted") == (report.exit_code, report.outcome)
+    assert "goes on" in report.next[0]
+    assert product.runs()[0].report is None
+    assert product.asked() == ["srv-api/deploys", "srv-web/deploys"]
+
+    again = product.deploy()
+
+    assert (report.run, "succeeded") == (again.run, again.outcome)
+    assert product.asked() == ["srv-api/deploys", "srv-web/deploys"]
+
+
+def test_what_a_run_of_another_commit_left_on_its_way_is_stopped(product: Product) -> None:
+    """It could go live later; it is ours, so it is canceled."""
+    product.platform.plans["srv-api"] = ["build_in_progress"] * 99
+    product.clock.each_sleep = lambda: (_ for _ in ()).throw(Interrupted("stopped", remedy="inv deploy"))
+    product.deploy()
+    product.clock.each_sleep = lambda: None
+    product.platform.plans.clear()
+    second = product.change("2")
+
+    report = product.deploy()
+
+    assert report.outcome == "succeeded"
+    assert "srv-api/deploys/dep-1/cancel" in product.asked()
+    assert [second, second] == product.live()
+
+
+def test_what_is_live_can_prove_itself_outside_a_run(product: Product) -> None:
+    """``inv verify``: nothing is recorded; refused where no release was ever verified."""
+    with pytest.raises(SettingsError, match="no release of 'staging' was ever verified"):
+        flow.prove_live(product.context())
+    product.deploy()
+    runs = product.runs()
+
+    assert (0, "succeeded") == ((fine := flow.prove_live(product.context())).exit_code, fine.outcome)
+    product.platform.begin("srv-api", NEW, "live", "manual")
+    assert flow.prove_live(product.context()).exit_code == 32
+    assert runs == product.runs()

@@ -1,0 +1,102 @@
+"""The local Render, seen from the library: a program that is started and asked."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploylib import local
+from deploylib.config import Config, load
+from deploylib.errors import SettingsError, Unreachable
+from deploylib.process import Completed, ReadOnlyRunner
+from tests.unit.fakes import RecordingRunner, write
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """Settings of a product without a settings file."""
+    return load(tmp_path, environ={})
+
+
+def answering(code: int, out: object = None, err: bytes = b"") -> RecordingRunner:
+    """A local Render that says this."""
+    said = json.dumps(out).encode() if out is not None else b""
+    return RecordingRunner(answers={"localrender": lambda command: Completed(tuple(command.args), code, said, err)})
+
+
+def test_it_is_asked_on_its_command_line(config: Config) -> None:
+    """With the Blueprint, the folder of its state and the settings that concern it."""
+    runner = answering(0, {"api_url": "http://127.0.0.1:1/v1"})
+
+    assert local.up(config, runner=runner, extra=["--new-ports"]) == {"api_url": "http://127.0.0.1:1/v1"}
+    local.validate(config, runner=runner)
+    local.status(config, runner=runner)
+    local.logs(config, "api", "build", 5, runner=runner)
+    local.down(config, runner=runner)
+    local.reset(config, runner=runner)
+
+    state = f"--state {config.local_state}"
+    assert [
+        " ".join(command.args).removeprefix(f"{sys.executable} -m localrender ") for command in runner.commands
+    ] == [
+        f"up render.yaml {state} --time-scale=60 --minimum-free-mb=500 --new-ports --json",
+        "check render.yaml --json",
+        f"status {state} --json",
+        f"logs api {state} --type=build --lines=5",
+        f"down {state}",
+        f"reset {state}",
+    ]
+    assert [True, False, False, False, True, True] == [command.writes for command in runner.commands]
+    assert {config.root} == {command.cwd for command in runner.commands}
+
+
+def test_what_it_refuses_is_a_matter_of_settings(config: Config) -> None:
+    """In its words, with its remedy, its own commands told as our tasks."""
+    error = {"message": "port 80 is taken", "remedy": "python -m localrender down, then up again"}
+
+    with pytest.raises(SettingsError, match="port 80 is taken") as raised:
+        local.validate(config, runner=answering(2, {"error": error}))
+
+    assert raised.value.remedy == "inv local.down, then up again"
+
+
+@pytest.mark.parametrize(
+    ("code", "out", "err"),
+    [(1, {"error": {"message": "m", "remedy": "r"}}, b""), (2, None, b"Traceback\nKeyError: 'x'"), (3, "text", b"x")],
+    ids=["absent", "crashed", "odd answer"],
+)
+def test_one_that_is_not_there_or_crashed_is_unreachable(config: Config, code: int, out: object, err: bytes) -> None:
+    """With its own remedy, or with where it has written what happened."""
+    with pytest.raises(Unreachable) as raised:
+        local.status(config, runner=answering(code, out, err))
+
+    assert raised.value.remedy in {"r", f"see {config.local_state / 'server.log'}"}
+    assert not raised.value.details or raised.value.details[-1] in {"KeyError: 'x'", "x"}
+
+
+def test_one_that_is_not_installed_says_how(config: Config) -> None:
+    """It is an extra."""
+    with pytest.raises(SettingsError, match="is not installed") as raised:
+        local.status(config, runner=answering(1, None, b"/usr/bin/python: No module named localrender"))
+
+    assert raised.value.remedy == "pip install 'deploylib[local]'"
+
+
+def test_one_has_run_when_it_has_written_down_where(config: Config) -> None:
+    """Its file is looked at, and nothing is started for that."""
+    assert not local.running(config)
+    write(config.local_state, {"endpoint.json": "{}"})
+    assert local.running(config)
+
+
+def test_a_dry_run_neither_stops_nor_resets_it(config: Config) -> None:
+    """Both are marked as writing; looking is not."""
+    runner = ReadOnlyRunner(answering(0, {}))
+
+    assert local.status(config, runner=runner) == {}
+    for verb in (local.up, local.down, local.reset):
+        with pytest.raises(RuntimeError, match="a dry run must not start"):
+            verb(config, runner=runner)

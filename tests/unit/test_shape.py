@@ -1,0 +1,95 @@
+"""The shape of the whole: thin tasks, a light import, a docstring for everything public."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import deploylib
+
+ROOT = Path(deploylib.__file__).parent.parent
+MODULES = sorted((ROOT / "deploylib").rglob("*.py"))
+HEAVY = {"httpx", "alembic", "psycopg", "boto3", "rich", "locust", "slack_sdk", "sqlalchemy", "msgspec", "stamina"}
+
+
+def tasks() -> list[ast.FunctionDef]:
+    """The tasks of tasks.py."""
+    tree = ast.parse((ROOT / "tasks.py").read_text())
+    return [
+        node
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and any("task" in ast.unparse(one) for one in node.decorator_list)
+    ]
+
+
+@pytest.mark.parametrize("task", tasks(), ids=lambda task: task.name)
+def test_a_task_is_parse_one_call_and_print(task: ast.FunctionDef) -> None:
+    """Its body is at most ten lines, its first one says what it does, and it can be called with nothing."""
+    first, last = task.body[0], task.body[-1]
+
+    assert (last.end_lineno or 0) - first.lineno + 1 <= 10
+    assert ast.get_docstring(task)
+    assert len(task.args.args) - 1 == len(task.args.defaults)
+    assert None not in task.args.kw_defaults
+
+
+@pytest.mark.parametrize("task", tasks(), ids=lambda task: task.name)
+def test_a_task_tells_its_errors(task: ast.FunctionDef) -> None:
+    """Every task is a command: message, evidence, next step and exit code instead of a traceback."""
+    assert "command" in [ast.unparse(one) for one in task.decorator_list]
+
+
+def test_the_list_of_tasks_loads_nothing_heavy() -> None:
+    """``inv --list`` stays as quick as invoke itself."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", "import tasks"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert "invoke" in loaded
+    assert not HEAVY & loaded
+
+
+def test_importing_the_library_is_light() -> None:
+    """Its modules are imported when they are first used."""
+    code = "import sys, deploylib; print([name for name in sys.modules if name.startswith('deploylib.')])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", deploylib.__all__)
+def test_what_is_exported_is_there(name: str) -> None:
+    """Each public name is a module of that name, with its own public names."""
+    module = getattr(deploylib, name)
+
+    assert f"deploylib.{name}" == module.__name__
+    assert [] == [one for one in module.__all__ if not hasattr(module, one)]
+    assert name in dir(deploylib)
+
+
+def test_what_is_not_exported_is_no_attribute() -> None:
+    """With Python's own error."""
+    with pytest.raises(AttributeError, match="has no attribute 'helpers'"):
+        _ = deploylib.helpers
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_everything_public_has_a_docstring(path: Path) -> None:
+    """A module, a class, a function or a method that others may use says what it is for."""
+
+    def public(node: ast.AST, inside: str = "") -> Iterator[tuple[str, str | None]]:
+        for one in ast.iter_child_nodes(node):
+            if isinstance(one, ast.FunctionDef | ast.ClassDef) and not one.name.startswith("_"):
+                yield f"{inside}{one.name}", ast.get_docstring(one)
+                if isinstance(one, ast.ClassDef):
+                    yield from public(one, f"{one.name}.")
+
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree)
+    assert [] == [name for name, text in public(tree) if not text]

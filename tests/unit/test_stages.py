@@ -1,0 +1,166 @@
+"""What a stage does and why it is left out, where no database is needed to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from deploylib import stages
+from deploylib.config import EnvironmentSettings
+from deploylib.errors import MigrationFailed
+from deploylib.ledger import Journal, Opened
+from deploylib.models import Backup, Change, Changes, Commit, Live, Migration, Revision, StageResult, StageStatus
+from deploylib.postgres import Facts
+from deploylib.stages.context import Checked, Made, Planned, table
+from deploylib.verify import Expected
+from tests.unit.conftest import Repository
+from tests.unit.fakes import NEW, OLD, START, FakeClock, Platform, target
+from tests.unit.product import FakeContext, Product
+
+FACTS = Facts(version="16.4", size=1, empty=False, revision="0001")
+PENDING = Migration(
+    current="0001", target="0002", pending=(Revision(id="0002", title="Add mood"),), sql="ALTER TABLE e\n  ADD m;\n"
+)
+
+
+@pytest.fixture
+def make(repository: Repository, platform: Platform, clock: FakeClock) -> Callable[..., FakeContext]:
+    """A context whose run has checked and planned this."""
+    product = Product(repository, platform, clock)
+
+    def context(
+        facts: Facts | None = FACTS,
+        migration: Migration | None = None,
+        *deploying: str,
+        backups: str = "on",
+        asked: str = "",
+    ) -> FakeContext:
+        ctx = product.context(asked=asked, dry=True)
+        environment = msgspec.convert({"only_this_machine": True, "backups": backups}, EnvironmentSettings)
+        ctx.config = msgspec.structs.replace(ctx.config, environment=environment)
+        ctx.commit = Commit(id=NEW)
+        ctx.journal = Journal.open(ctx.ledger, Opened(run="x-7f3a", environment="staging", commit=ctx.commit), dry=True)
+        decided = Changes(
+            services=tuple(
+                Change(service=name, deploy=name in deploying, reason="", live=Live(service=name, commit=OLD))
+                for name in ("api", "web")
+            )
+        )
+        found = Checked(targets=(target("api"), target("web")), facts=facts)
+        for stage, data in (("check", found), ("changes", Planned(decided, migration or Migration()))):
+            done = StageResult(stage=stage, status=StageStatus.DONE, lines=("fine",), data=msgspec.to_builtins(data))
+            ctx.journal.record("stage", done)
+        return ctx
+
+    return context
+
+
+def made(revision: str = "0001", hours: float = 0) -> Backup:
+    """A backup of some hours ago."""
+    return Backup(
+        id="b", key="backups/staging/b/dump", environment="staging", run="r", commit=OLD,
+        created_at=START - timedelta(hours=hours), revision=revision, server_version="16", client_version="16",
+        format="custom", size=1, sha256="", proof="decoded", tables=1, seconds=1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"facts": None}, "skipped: the product has no database"),
+        ({"facts": Facts(version="16", size=1, empty=True, revision="")}, "skipped: the database is empty"),
+        (
+            {"backups": "none", "migration": PENDING},
+            "skipped: the settings say that this environment's data may be lost",
+        ),
+        ({"asked": "backup"}, "asked for"),
+        ({"migration": PENDING}, "before 1 migration"),
+        ({}, "there is none yet"),
+    ],
+    ids=["no database", "empty", "may be lost", "asked for", "migration", "none yet"],
+)
+def test_a_backup_is_made_or_left_out_for_a_reason(
+    make: Callable[..., FakeContext], options: dict[str, object], line: str
+) -> None:
+    """No silent skip, and no backup without a why."""
+    planned = stages.Backup().plan(make(**options))
+
+    assert (line,) == planned.lines
+    assert (StageStatus.SKIPPED if line.startswith("skipped") else StageStatus.PLANNED) is planned.status
+
+
+@pytest.mark.parametrize(
+    ("hours", "line"), [(3, "skipped: no migration, and the last one is 3 h old"), (25, "the last one is 1 d old")]
+)
+def test_a_backup_is_made_when_the_last_one_is_too_old(
+    make: Callable[..., FakeContext], hours: float, line: str
+) -> None:
+    """As old as the settings say."""
+    ctx = make()
+    ctx.store.put_if_absent("backups/staging/b/manifest.json", msgspec.json.encode(made(hours=hours)))
+
+    assert (line,) == stages.Backup().plan(ctx).lines
+
+
+@pytest.mark.parametrize(
+    ("migration", "lines"),
+    [
+        (PENDING, ("0001 → 0002", "ALTER TABLE e", "  ADD m;")),
+        (msgspec.structs.replace(PENDING, current="", sql=""), ("empty → 0002", "(its SQL depends on the data)")),
+    ],
+    ids=["said", "not known"],
+)
+def test_a_migration_is_planned_with_its_sql(
+    make: Callable[..., FakeContext], migration: Migration, lines: tuple[str, ...]
+) -> None:
+    """What would be executed, in order, or that it cannot be said."""
+    planned = stages.Migrate().plan(make(FACTS, migration))
+
+    assert (StageStatus.PLANNED, lines) == (planned.status, planned.lines)
+
+
+def test_a_migration_needs_this_runs_backup_of_that_very_revision(make: Callable[..., FakeContext]) -> None:
+    """None, or one of another revision, is no backup; an empty database or data that may be lost needs none."""
+    require = stages.Migrate()._require_backup  # noqa: SLF001 - the rule, without a database
+    ctx = make(FACTS, PENDING)
+    for backup in (None, made("0000")):
+        done = StageResult(stage="backup", status=StageStatus.DONE, lines=("",), data=msgspec.to_builtins(Made(backup)))
+        ctx.journal.record("stage", done)
+        with pytest.raises(MigrationFailed, match="the schema is at 0001, and this run has no backup of that"):
+            require(ctx, FACTS)
+
+    done = StageResult(stage="backup", status=StageStatus.DONE, lines=("",), data=msgspec.to_builtins(Made(made())))
+    ctx.journal.record("stage", done)
+    require(ctx, FACTS)
+    require(make(FACTS, PENDING, backups="none"), FACTS)
+    require(make(FACTS, PENDING), Facts(version="16", size=1, empty=True, revision=""))
+
+
+def test_a_deploy_that_is_planned_says_the_way_back(make: Callable[..., FakeContext]) -> None:
+    """Of each service; skipped where none changed, and then nothing is verified either."""
+    assert stages.Deploy().plan(make(FACTS, None, "api")).lines == ("api  would be put back to aaaaaaa",)
+    assert stages.Verify().plan(make(FACTS, None, "api")).lines == ("would ask api for bbbbbbb",)
+    assert stages.Deploy().plan(make()).lines == ("skipped: no service changed",)
+    assert stages.Verify().plan(make()).lines == ("skipped: nothing was deployed",)
+    assert stages.Verify().apply(make()).lines == ("skipped: nothing was deployed",)
+
+
+def test_services_are_proven_at_once(make: Callable[..., FakeContext]) -> None:
+    """What each has shown comes in the order of the services, whatever was named first."""
+    ctx = make(FACTS, None, "api", "web")
+    assert ctx.platform is not None
+    for name in ("api", "web"):
+        ctx.platform.begin(f"srv-{name}", NEW, "live")
+
+    proven = stages.prove(ctx, {name: Expected(NEW) for name in ("web", "api")})
+
+    assert ["api", "web"] == [one.service for one in proven]
+
+
+def test_rows_are_aligned() -> None:
+    """The first column is as wide as it needs."""
+    assert table([("a", "x"), ("long", "y")]) == ("a     x", "long  y")
+    assert table([]) == ()

@@ -1,0 +1,79 @@
+"""What is live, since when, and what could be done about it."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploylib import status
+from deploylib.errors import SettingsError
+from tests.unit import fakes
+from tests.unit.conftest import Repository
+from tests.unit.fakes import FakeClock, Platform
+from tests.unit.product import Product
+
+
+@pytest.fixture
+def product(repository: Repository, platform: Platform, clock: FakeClock) -> Product:
+    """A product that was never deployed."""
+    return Product(repository, platform, clock)
+
+
+def test_before_the_first_deploy_nothing_is_claimed(product: Product) -> None:
+    """The reason is on the screen; looking makes no store."""
+    found = status.read(product.context())
+
+    assert ((), "nothing was ever deployed from here", "", "", "") == (
+        found.live, found.trouble, found.back_to, found.last, found.backup
+    )  # fmt: skip
+    assert not product.context().config.store.exists()
+
+
+def test_what_is_live_is_the_platforms_word(product: Product) -> None:
+    """Not what the ledger remembers; and what a rollback would restore."""
+    product.deploy()
+    second = product.change("2")
+    last = product.deploy()
+    product.platform.begin("srv-web", fakes.THIRD, "live", "manual")
+
+    found = status.read(product.context())
+
+    assert [second, fakes.THIRD] == [one.commit for one in found.live]
+    assert f"{last.run[-4:]} {second[:7]} succeeded" == found.last
+    assert found.back_to.startswith((second[:7], product.first[:7]))
+
+
+def test_a_platform_that_does_not_answer_leaves_what_the_ledger_knows(product: Product) -> None:
+    """The trouble and its remedy are shown; what is live is not claimed."""
+    product.deploy()
+    product.platform.faults.append(("GET", "/srv-api/deploys", fakes.status(401)))
+
+    found = status.read(product.context())
+
+    assert (found.live, found.back_to) == ((), "")
+    assert "refused the API key" in found.trouble
+    assert "succeeded" in found.last
+
+
+def test_a_run_is_found_by_its_end_or_is_the_last_that_deployed(product: Product) -> None:
+    """One that had nothing to do has no logs; an unknown one is refused."""
+    with pytest.raises(SettingsError, match="no run has deployed anything yet"):
+        status.find(product.context())
+    first = product.deploy()
+    product.deploy()
+
+    assert first.run == status.find(product.context()).id
+    assert first.run == status.find(product.context(), first.run[-4:]).id
+    with pytest.raises(SettingsError, match="there is no run 'zzzz'"):
+        status.find(product.context(), "zzzz")
+
+
+def test_logs_are_those_of_the_deploys_of_the_run(product: Product) -> None:
+    """Of each service what the build and what the program said."""
+    product.deploy()
+    product.platform.logs = [{"timestamp": "2026-03-01T12:00:00Z", "message": "hello"}]
+
+    found = status.logs(product.context(), limit=3)
+
+    assert list(found) == ["api build", "api app", "web build", "web app"]
+    assert {"hello"} == {line.text for lines in found.values() for line in lines}
+    assert {"3"} == {one.url.params["limit"] for one in product.platform.requests if one.url.path.endswith("/logs")}
