@@ -12,7 +12,8 @@ import stamina
 
 from deploylib.git import Git
 from deploylib.process import SYSTEM
-from tests.unit.fakes import FakeClock, Platform, RecordingView, write
+from tests.unit.fakes import FakeClock, RecordingView, write
+from tests.unit.in_memory import Platform
 
 
 @pytest.fixture(autouse=True)

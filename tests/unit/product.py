@@ -14,7 +14,8 @@ from deploylib.process import Runner
 from deploylib.render import Render
 from deploylib.stages import Context
 from tests.unit.conftest import Repository
-from tests.unit.fakes import CountingRunner, FakeClock, Platform, RecordingView
+from tests.unit.fakes import CountingRunner, FakeClock, RecordingView
+from tests.unit.in_memory import Platform
 
 REPO = "https://github.com/example/product"
 NAMES = ("api", "web")

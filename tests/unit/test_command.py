@@ -159,11 +159,10 @@ def test_the_first_signal_ends_a_command_in_order(
     monkeypatch.chdir(tmp_path)
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
 
-    with pytest.raises(Interrupted, match=f"stopped by {number.name}") as raised, console.session("local"):
-        try:
+    with console.session("local"):
+        with pytest.raises(Interrupted, match=f"stopped by {number.name}") as raised:
             os.kill(os.getpid(), number)
-        finally:
-            assert [signal.SIG_DFL] * 2 == [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+        assert [signal.SIG_DFL] * 2 == [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
 
     assert raised.value.exit_code == 130
     assert before == [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]

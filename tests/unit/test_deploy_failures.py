@@ -9,7 +9,8 @@ import pytest
 from deploylib import deploy
 from deploylib.errors import BuildFailed, DeployFailed, PersonNeeded, StartFailed, Unhealthy
 from deploylib.models import DeployStatus, Live, Order
-from tests.unit.fakes import NEW, OLD, FakeClock, Platform, lost, status, target
+from tests.unit.fakes import NEW, OLD, FakeClock, target
+from tests.unit.in_memory import Platform, lost, status
 
 
 def fail(platform: Platform, clock: FakeClock, state: str, failure: Any) -> DeployFailed:

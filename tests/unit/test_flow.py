@@ -9,7 +9,8 @@ from deploylib import flow
 from deploylib.errors import Interrupted, SettingsError
 from deploylib.models import StageStatus
 from tests.unit.conftest import Repository
-from tests.unit.fakes import NEW, FakeClock, Platform
+from tests.unit.fakes import NEW, FakeClock
+from tests.unit.in_memory import Platform
 from tests.unit.product import Product
 
 

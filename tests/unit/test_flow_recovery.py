@@ -8,7 +8,8 @@ import pytest
 from deploylib import flow
 from deploylib.errors import SettingsError
 from tests.unit.conftest import Repository
-from tests.unit.fakes import THIRD, FakeClock, Platform, status
+from tests.unit.fakes import THIRD, FakeClock
+from tests.unit.in_memory import Platform, status
 from tests.unit.product import NAMES, Product
 
 

@@ -12,7 +12,8 @@ from stamina.instrumentation import RetryDetails
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.models import DeployStatus, Kind, LogLine, PathFilter
 from deploylib.render import Refused, Render
-from tests.unit.fakes import API, KEY, NEW, START, Fault, Platform, endpoint, lost, status, unsent
+from tests.unit.fakes import API, KEY, NEW, START, endpoint
+from tests.unit.in_memory import Fault, Platform, lost, status, unsent
 
 
 class Waits(Exception):

@@ -7,7 +7,8 @@ import pytest
 
 from deploylib.errors import Unreachable
 from deploylib.render import Ambiguous, Refused
-from tests.unit.fakes import KEY, NEW, OLD, Fault, Platform, lost, status, unsent
+from tests.unit.fakes import KEY, NEW, OLD
+from tests.unit.in_memory import Fault, Platform, lost, status, unsent
 
 
 def broken(request: httpx.Request) -> httpx.Response:

@@ -17,7 +17,8 @@ from deploylib.postgres import Facts
 from deploylib.stages.context import Checked, Made, Planned, table
 from deploylib.verify import Expected
 from tests.unit.conftest import Repository
-from tests.unit.fakes import NEW, OLD, START, FakeClock, Platform, target
+from tests.unit.fakes import NEW, OLD, START, FakeClock, target
+from tests.unit.in_memory import Platform
 from tests.unit.product import FakeContext, Product
 
 FACTS = Facts(version="16.4", size=1, empty=False, revision="0001")

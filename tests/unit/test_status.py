@@ -8,7 +8,9 @@ from deploylib import status
 from deploylib.errors import SettingsError
 from tests.unit import fakes
 from tests.unit.conftest import Repository
-from tests.unit.fakes import FakeClock, Platform
+from tests.unit.fakes import FakeClock
+from tests.unit.in_memory import Platform
+from tests.unit.in_memory import status as refused
 from tests.unit.product import Product
 
 
@@ -45,7 +47,7 @@ def test_what_is_live_is_the_platforms_word(product: Product) -> None:
 def test_a_platform_that_does_not_answer_leaves_what_the_ledger_knows(product: Product) -> None:
     """The trouble and its remedy are shown; what is live is not claimed."""
     product.deploy()
-    product.platform.faults.append(("GET", "/srv-api/deploys", fakes.status(401)))
+    product.platform.faults.append(("GET", "/srv-api/deploys", refused(401)))
 
     found = status.read(product.context())
 

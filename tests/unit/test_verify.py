@@ -15,7 +15,8 @@ from deploylib.errors import ForeignDeploy, VerificationFailed
 from deploylib.models import Kind, Proof, Verified
 from deploylib.verify import Expected, Pace
 from deploylib.web import Session
-from tests.unit.fakes import NEW, OLD, THIRD, FakeClock, Platform, lost, target, unsent
+from tests.unit.fakes import NEW, OLD, THIRD, FakeClock, target
+from tests.unit.in_memory import Platform, lost, unsent
 
 Step = Callable[[httpx.Request], httpx.Response]
 PACE = Pace(times=3, every=1, within=60, grace=5, settle=15)

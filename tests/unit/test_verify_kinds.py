@@ -12,7 +12,8 @@ from deploylib.errors import ForeignDeploy, VerificationFailed
 from deploylib.models import Kind, Proof, Verified
 from deploylib.verify import Expected, Pace
 from deploylib.web import Session
-from tests.unit.fakes import NEW, OLD, FakeClock, Platform, lost, target
+from tests.unit.fakes import NEW, OLD, FakeClock, target
+from tests.unit.in_memory import Platform, lost
 
 PACE = Pace(times=3, every=1, within=60, grace=5, settle=15)
 PAGE = """<!doctype html><meta name="release" content="{commit}">
