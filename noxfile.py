@@ -39,7 +39,8 @@ def typecheck(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The test suite on real parts; takes pytest's arguments."""
     prepare(session)
-    session.run("pytest", *session.posargs)
+    # Most of the time the stories wait for programs, so three at a time suit two cores.
+    session.run("pytest", "--numprocesses=3", "--dist=loadfile", *session.posargs)
 
 
 @nox.session(default=False, python=["3.11", "3.12", "3.13", "3.14"])

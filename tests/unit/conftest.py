@@ -60,22 +60,23 @@ class Repository:
         write(self.root, files or {})
         self.run("add", "--all")
         self.run("commit", "--quiet", "--allow-empty", "--message", subject)
-        return self.run("rev-parse", "HEAD")
+        branch = (self.root / ".git/HEAD").read_text().split()[-1]
+        return (self.root / ".git" / branch).read_text().strip()
 
     def push(self) -> None:
         """Let the remote branch main be where we are, without a remote."""
-        self.run("update-ref", "refs/remotes/origin/main", "HEAD")
+        write(self.root / ".git", {"refs/remotes/origin/main": (self.root / ".git/refs/heads/main").read_text()})
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
     """An empty repository with a remote that is never asked."""
     root = tmp_path / "product"
-    root.mkdir()
-    made = Repository(root)
-    made.run("init", "--quiet", "--initial-branch=main", "--template=")
-    made.run("remote", "add", "origin", "git@github.com:Example/product.git")
-    return made
+    (root / ".git/objects").mkdir(parents=True)
+    config = '[core]\nbare = false\n[remote "origin"]\nurl = git@github.com:Example/product.git\n'
+    write(root / ".git", {"HEAD": "ref: refs/heads/main\n", "config": config, "refs/heads/.keep": ""})
+    (root / ".git/refs/heads/.keep").unlink()
+    return Repository(root)
 
 
 @pytest.fixture
