@@ -204,6 +204,7 @@ def test_a_change_does_not_deploy_and_outlives_a_sync(shared: Local) -> None:
     shared.up()
     assert shared.get("/services/{worker}")["branch"] == "other"
     assert shared.get("/services/{worker}/deploys") == before
+    shared.call("PATCH", "/services/{worker}", {"branch": "main"})
 
 
 def test_the_blueprint_word_off_is_a_word(shared: Local) -> None:
