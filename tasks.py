@@ -38,6 +38,14 @@ def release(
     console.show(report, json=flags["json"])
 
 
+def mend(environment: str) -> None:
+    """Put right what the tool can put right."""
+    from deploylib import console, flow
+
+    with console.session(environment) as ctx:
+        flow.mend(ctx)
+
+
 @task(iterable=["service"], help={**RELEASE, "until": "stop after this stage"})
 @command
 def deploy(
@@ -54,11 +62,15 @@ def deploy(
     release("deploy", until, environment, service, commit, dry_run=dry_run, json=json)
 
 
-@task(help=COMMON)
+@task(help={**COMMON, "fix": "turn autodeploy off where it is on"})
 @command
-def check(c: Context, environment: str = "local", json: bool = False, debug: bool = False) -> None:
+def check(
+    c: Context, environment: str = "local", fix: bool = False, json: bool = False, debug: bool = False
+) -> None:
     """Look at everything a release needs; change nothing."""
-    release("check", "check", environment, (), "HEAD", dry_run=True, json=json)
+    if fix:
+        mend(environment)
+    release("check", "check", environment, (), "", dry_run=True, json=json)
 
 
 @task(iterable=["service"], help=RELEASE)

@@ -21,7 +21,7 @@ from deploylib.render import Refused
 from deploylib.stages import Context, Stage
 from deploylib.units import seconds
 
-__all__ = ["BACK", "FLOW", "prove_live", "recover", "roll_back", "run"]
+__all__ = ["BACK", "FLOW", "mend", "prove_live", "recover", "roll_back", "run"]
 
 FLOW: tuple[Stage, ...] = (
     stages.Check(),
@@ -52,6 +52,21 @@ def run(ctx: Context, *, until: str = "verify") -> Report:
     ctx.commit = check.release_commit(ctx.git, ctx.ref)
     _open(ctx, since="check" if until == "check" else "changes")
     return _bring_to_an_end(ctx, FLOW[: names.index(until) + 1], paused_at="" if until == names[-1] else until)
+
+
+def mend(ctx: Context) -> tuple[str, ...]:
+    """Do what a change of a service's settings can do about the check's findings: autodeploy off.
+
+    Returns:
+        The names of the services that were changed.
+    """
+    described = check.read_blueprint(ctx.config, ctx.git, ctx.git.commit(ctx.ref or "HEAD"))
+    wanted = {ctx.config.environment.services.get(name, name) for name in check.services(ctx.config, described, ())}
+    on = [one for one in ctx.render.services() if one.auto_deploy and wanted & {one.id, one.name}]
+    for service in on:
+        ctx.render.turn_off_auto_deploy(service.id)
+        ctx.view.note(f"{service.name}: autodeploy is off now")
+    return tuple(service.name for service in on)
 
 
 def roll_back(ctx: Context) -> Report:

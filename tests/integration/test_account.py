@@ -1,0 +1,97 @@
+"""An environment of an account, reached as any account is: by address, key and names, none of it special to `local`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.integration.edges import fetch
+from tests.integration.product import PARTS, Product
+
+SETTINGS = """
+[environments.staging]
+api_url = "{api}"
+api_key_env = "STAGING_KEY"
+store = "{store}"
+only_this_machine = true
+services = {services}
+{more}
+"""
+
+
+def _staging(product: Product, store: Path, *, services: str = "{}", more: str = "") -> dict[str, str]:
+    """Settings for the running local Render as if it were anybody's account, and the variable with its key."""
+    endpoint = product.endpoint
+    text = SETTINGS.format(api=endpoint["api_url"], store=store, services=services, more=more)
+    (product.folder / "deploylib.toml").write_text(text)
+    product.commit("Settings")
+    return {"STAGING_KEY": endpoint["api_key"]}
+
+
+def test_a_release_to_an_account_takes_the_same_way(fresh: Callable[..., Product], tmp_path: Path) -> None:
+    """Not pushed: refused. Autodeploy on: refused until it is off. Then it is released and the ledger is its own."""
+    product = fresh(parts=PARTS)
+    product.ok("local.up")
+    store = tmp_path / "store"
+    key = _staging(product, store)
+    product.git("init", "--bare", "--quiet", str(tmp_path / "origin.git"))
+    product.git("remote", "add", "origin", str(tmp_path / "origin.git"))
+    branch = product.git("branch", "--show-current").strip()
+    service = next(one["service"] for one in product.api("/services") if one["service"]["name"] == "backend")
+    known = product.endpoint
+    key_header = {"Authorization": f"Bearer {known['api_key']}"}
+    path = f"{known['api_url']}/services/{service['id']}"
+    assert fetch(path, method="PATCH", body={"autoDeploy": "yes"}, headers=key_header).status == 200
+
+    refused = product.inv("check", "--environment", "staging", **key)
+    assert refused.code == 2, refused.said
+    assert "autodeploy is on" in refused.said
+    assert "is on none of the remote branches" in refused.said
+    assert "inv check --environment staging --fix" in refused.said
+
+    product.git("push", "--quiet", "origin", branch)
+    fixed = product.inv("check", "--environment", "staging", "--fix", **key)
+    assert fixed.code == 0, fixed.said
+    assert product.api(f"/services/{service['id']}")["autoDeploy"] == "no"
+
+    released = product.inv("deploy", "--environment", "staging", "--json", **key)
+    assert released.code == 0, released.said
+    assert json.loads(released.out)["outcome"] == "succeeded"
+    assert product.served() == {"backend": product.head, "frontend": product.head}
+    assert key["STAGING_KEY"] not in released.said + "".join(path.read_text() for path in store.rglob("*.json"))
+
+
+def test_the_key_of_an_account(fresh: Callable[..., Product], tmp_path: Path) -> None:
+    """No key names its variable (2); a wrong key is told from an address that does not answer (both 40)."""
+    product = fresh(parts=PARTS)
+    product.ok("local.up")
+    _staging(product, tmp_path / "store")
+
+    missing = product.inv("check", "--environment", "staging")
+    assert missing.code == 2
+    assert "STAGING_KEY is not set" in missing.said
+    wrong = product.inv("check", "--environment", "staging", STAGING_KEY="rnd_wrong")
+    assert wrong.code == 40
+    assert "refused the API key (401)" in wrong.said
+    assert "rnd_wrong" not in wrong.said
+
+
+def test_services_by_name_without_a_blueprint(fresh: Callable[..., Product], tmp_path: Path) -> None:
+    """Where there is no Blueprint, the settings name the services by the platform's name or id."""
+    product = fresh(parts=PARTS)
+    product.ok("local.up")
+    service = next(one["service"] for one in product.api("/services") if one["service"]["name"] == "frontend")
+    product.git("rm", "--quiet", "--cached", "render.yaml")
+    (product.folder / "render.yaml").unlink()
+    key = _staging(product, tmp_path / "store", services=f'{{ site = "{service["id"]}" }}')
+    product.git("init", "--bare", "--quiet", str(tmp_path / "origin.git"))
+    product.git("remote", "add", "origin", str(tmp_path / "origin.git"))
+    product.git("push", "--quiet", "origin", product.git("branch", "--show-current").strip())
+
+    released = product.inv("deploy", "--environment", "staging", **key)
+
+    assert released.code == 0, released.said
+    assert "settings valid" in released.said
+    assert product.head in product.get("frontend").body
