@@ -160,9 +160,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         if self.is_local:
             try:
                 written = json.loads((self.local_state / "endpoint.json").read_text())
+                return Endpoint(written["api_url"], Secret(written["api_key"]))
             except FileNotFoundError as error:
                 raise Unreachable("the local Render is not running", remedy="inv local.up") from error
-            return Endpoint(written["api_url"], Secret(written["api_key"]))
+            except (ValueError, KeyError, TypeError) as error:
+                told = f"{self.local_state / 'endpoint.json'} cannot be read"
+                raise Unreachable(told, remedy="inv local.down, then inv local.up") from error
         key = self.environ.get(self.environment.api_key_env, "").strip()
         if not key:
             raise SettingsError(

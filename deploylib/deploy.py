@@ -94,7 +94,7 @@ def bring(
     names = {order.target.name for order in orders}
     while waiting or running:
         for watch in list(waiting):
-            if not (set(watch.order.target.after) & names) - {done.service for done in shipped}:
+            if _ready(watch, names, shipped):
                 waiting.remove(watch)
                 watch.began = clock.monotonic()
                 _ask(watch, render, clock, record, intents or {}, triggered or {})
@@ -104,9 +104,16 @@ def bring(
                 running.remove(watch)
                 record("shipped", done)
                 shipped.append(done)
+        if waiting and not running and not any(_ready(watch, names, shipped) for watch in waiting):
+            raise ValueError("services wait for each other")
         if running:
             clock.sleep(_pause(clock.monotonic() - running[0].began))
     return tuple(shipped)
+
+
+def _ready(watch: _Watch, names: set[str], shipped: Sequence[Shipped]) -> bool:
+    """Whether every service that it comes after, and that is deployed now, is live."""
+    return not (set(watch.order.target.after) & names) - {done.service for done in shipped}
 
 
 def _pause(elapsed: float) -> float:
@@ -168,11 +175,12 @@ def _send(order: Order, render: Render) -> tuple[Deploy | None, bool]:
 def _find(watch: _Watch, intent: Intent, render: Render, clock: Clock, *, within: float) -> Deploy | None:
     """The deploy that an unanswered request made: not among those that existed, and of the same commit."""
     deadline = Deadline.after(within, clock)
+    ours = {"", "unknown", "rollback" if watch.order.from_deploy else "api"}
     while True:
         new = [
             deploy
             for deploy in render.deploys(watch.order.target.service_id)
-            if deploy.id not in intent.existing and deploy.commit in {"", intent.commit}
+            if deploy.id not in intent.existing and deploy.commit in {"", intent.commit} and deploy.trigger in ours
         ]
         if len(new) > 1:
             raise PersonNeeded(

@@ -170,8 +170,8 @@ def _failed(ctx: Context, error: DeployError) -> _Ending:
         recover(ctx)
     except (DeployError, Refused) as worse:
         needed = PersonNeeded(
-            error.message,
-            details=(*error.details, f"and it could not be put back: {worse.message}"),
+            f"{error.message}; and it could not be put back: {worse.message}",
+            details=error.details,
             remedy=f"{worse.remedy}; then inv status, inv rollback",
         )
         return _Ending.of(needed)

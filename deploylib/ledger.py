@@ -145,7 +145,10 @@ class Ledger:
         for run in self.runs():
             if limit <= 0:
                 return
-            state = self.state(run)
+            try:
+                state = self.state(run)
+            except KeyError:  # its first event is missing, so nobody knows what it was about
+                continue
             if state.opened.environment == environment:
                 yield state
                 limit -= 1

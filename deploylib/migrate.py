@@ -77,7 +77,15 @@ def upgrade(
         MigrationFailed: a revision failed; those before it are applied and stay.
     """
     request = {"command": "upgrade", "target": target, "within": within}
-    found = _child(config, files, url, request, runner=runner, writes=True, timeout=within + 60)
+    found = _child(
+        config,
+        files,
+        url,
+        request,
+        runner=runner,
+        writes=True,
+        timeout=within + 60 + 6 * _ms(config.settings.migrations.statement_timeout) / 1000,
+    )
     applied = tuple(Applied(**revision) for revision in found["applied"])
     if found["current"] != target and not found["ahead"]:
         raise MigrationFailed(

@@ -24,8 +24,8 @@ from deploylib.web import Answer, HttpError, Session
 
 __all__ = ["Expected", "Pace", "identity", "until_proven"]
 
-IDENTITY_KEYS = ("releaseId", "release", "commit", "sha", "version")
-COMMIT = re.compile(r"[0-9a-f]{7,40}")
+IDENTITY_KEYS = ("releaseId", "release", "commit", "sha")
+COMMIT, FULL_COMMIT = re.compile(r"[0-9a-f]{7,40}"), re.compile(r"[0-9a-f]{40}")
 UNCACHED = {"Cache-Control": "no-cache", "Pragma": "no-cache"}
 BAD_OF_LAST = (3, 5)
 WEB_ADVICE = (
@@ -91,14 +91,10 @@ def until_proven(
         ForeignDeploy: it serves a commit that is neither the old nor the new one.
     """
     if not target.url or target.kind not in {Kind.WEB, Kind.STATIC}:
-        return _by_platform(target, expected, render=render, clock=clock, pace=pace)
+        return _by_platform(target, expected, render, clock, pace, progress)
     with session or Session(timeout=5.0) as asking:
-        proven = _in_a_row(target, expected, asking, clock, pace, progress)
-        if proven is None:
-            return _reachable(target, expected, render)
-        if target.kind is Kind.STATIC:
-            return _with_assets(target, expected, asking, proven)
-    return proven
+        proven = _in_a_row(target, expected, asking, clock, pace, progress) or _reachable(target, expected, render)
+        return _with_assets(target, asking, proven) if target.kind is Kind.STATIC else proven
 
 
 def _in_a_row(
@@ -178,6 +174,8 @@ def _proven(target: Target, expected: Expected, answer: Answer | None, pace: Pac
     seen = _revision(answer) if answer is not None else ""
     schema = f" · schema {seen}" if seen else ""
     text = f"answers {expected.commit[:7]} {pace.times}/{pace.times}{schema}"
+    if target.kind is Kind.STATIC:
+        text = f"names {expected.commit[:7]}"
     return Verified(service=target.name, proof=Proof.COMMIT, text=text)
 
 
@@ -194,7 +192,9 @@ def _reachable(target: Target, expected: Expected, render: Render) -> Verified:
     return Verified(service=target.name, proof=Proof.REACHABLE, text=text, advice=advice)
 
 
-def _by_platform(target: Target, expected: Expected, *, render: Render, clock: Clock, pace: Pace) -> Verified:
+def _by_platform(
+    target: Target, expected: Expected, render: Render, clock: Clock, pace: Pace, progress: Callable[[str, str], None]
+) -> Verified:
     """Nothing to ask from outside: the platform's own view, over a while."""
     since, deadline = clock.now(), Deadline.after(pace.settle, clock)
     while True:
@@ -213,7 +213,8 @@ def _by_platform(target: Target, expected: Expected, *, render: Render, clock: C
             )
         if target.kind is Kind.CRON or deadline.passed():
             break
-        clock.sleep(min(pace.every * 5, pace.settle / 3))
+        progress(target.name, "live; watching that it stays up")
+        clock.sleep(min(1.0, pace.settle / 3))
     text = f"live at {expected.commit[:7]}; no failure for {0 if target.kind is Kind.CRON else pace.settle:.0f} s"
     return Verified(service=target.name, proof=Proof.PLATFORM, text=text)
 
@@ -223,7 +224,9 @@ def identity(answer: Answer) -> str:
     body = answer.json() if "json" in answer.content_type else None
     if isinstance(body, dict):
         named = (str(body.get(key) or "") for key in IDENTITY_KEYS)
-        return next((name for name in named if COMMIT.fullmatch(name)), "")
+        version = str(body.get("version") or "")  # a short one may as well be a date
+        short = next((name for name in named if COMMIT.fullmatch(name)), "")
+        return short or (version if FULL_COMMIT.fullmatch(version) else "")
     if answer.content_type == "text/html":
         name = _Page.of(answer).release
         return name if COMMIT.fullmatch(name) else ""
@@ -239,14 +242,17 @@ def _revision(answer: Answer) -> str:
         return ""
 
 
-def _with_assets(target: Target, expected: Expected, session: Session, proven: Verified) -> Verified:
+def _with_assets(target: Target, session: Session, proven: Verified) -> Verified:
     """Every asset that the page names must be there, and be what its name says."""
     page, trouble = _ask(session, target.url + "/")
     if page is None:
         raise VerificationFailed(f"{target.name}: {trouble}", remedy="inv verify", service=target.name)
     names = _Page.of(page).assets
     for name in names:
-        url = urljoin(target.url + "/", name)
+        try:
+            url = urljoin(target.url + "/", name)
+        except ValueError:  # no address at all, so no browser asks for it either
+            continue
         if urlsplit(url).netloc != urlsplit(target.url).netloc:
             continue
         answer, trouble = _ask(session, url)
@@ -257,8 +263,7 @@ def _with_assets(target: Target, expected: Expected, session: Session, proven: V
                 remedy="see what the build puts into its publish path, correct it, commit, inv deploy",
                 service=target.name,
             )
-    text = f"names {expected.commit[:7]} · {len(names)} of {len(names)} assets"
-    return msgspec.structs.replace(proven, text=text)
+    return msgspec.structs.replace(proven, text=f"{proven.text} · {len(names)} of {len(names)} assets")
 
 
 def _fits(path: str, content_type: str) -> bool:

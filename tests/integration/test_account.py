@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.integration.edges import fetch
 from tests.integration.product import PARTS, Product
@@ -21,7 +22,7 @@ services = {services}
 """
 
 
-def _staging(product: Product, store: Path, *, services: str = "{}", more: str = "") -> dict[str, str]:
+def _staging(product: Product, store: Path, *, services: str = "{}", more: str = "") -> dict[str, Any]:
     """Settings for the running local Render as if it were anybody's account, and the variable with its key."""
     endpoint = product.endpoint
     text = SETTINGS.format(api=endpoint["api_url"], store=store, services=services, more=more)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.product import GUEST_BOOK, Completed, Product
+from tests.integration.edges import Completed
+from tests.integration.product import GUEST_BOOK, Product
 from tests.integration.visitors import Seen, visiting
 
 FIRST_OF_MAIN = '    """Serve until SIGTERM; the result is the exit code."""\n'

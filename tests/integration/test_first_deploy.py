@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.product import Completed, Product, environment, postgres_program
+from tests.integration.edges import Completed, environment, postgres_program
+from tests.integration.product import Product
 
 STAGES = ("check", "changes", "backup", "migrate", "deploy", "verify")
 MIGRATION = '''

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from tests.integration.product import GUEST_BOOK, Product, until
+from tests.integration.edges import until
+from tests.integration.product import GUEST_BOOK, Product
 from tests.integration.visitors import visiting
 
 MIGRATION = '''

@@ -6,11 +6,11 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
-from tests.integration.product import Completed, Product
+from tests.integration.edges import Completed
+from tests.integration.product import Product
 
 USAGE = 2
 
@@ -148,7 +148,7 @@ def test_a_port_that_another_program_has_taken(deployed: Product, refused: Calla
         assert deployed.served()["frontend"] == deployed.head
 
 
-def test_no_repository(tmp_path: Path, fresh: Callable[..., Product]) -> None:
+def test_no_repository(fresh: Callable[..., Product]) -> None:
     """Outside a git repository there is no commit to release, and nothing is started or written."""
     product = fresh(parts=("render.yaml", "tasks.py"))
     shutil.rmtree(product.folder / ".git")

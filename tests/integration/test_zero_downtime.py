@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tests.integration.product import Completed, Product
+from tests.integration.edges import Completed
+from tests.integration.product import Product
 from tests.integration.visitors import visiting
 
 CONNECTIONS = 8  # to each of two services

@@ -11,11 +11,18 @@ import pytest
 
 from tests.integration.product import Product
 from tests.integration.test_zero_downtime import visitors
-from tests.integration.visitors import LONGEST, visiting
+from tests.integration.visitors import LONGEST, MOST, visiting
 
 DEPLOYS, ROLLBACKS, CONNECTIONS = 10, 2, 8
 
 pytestmark = [pytest.mark.load, pytest.mark.timeout(600)]
+
+
+def tell(what: str, number: int, counted: tuple[int, int]) -> None:
+    """One line of the session's result."""
+    requests, failed = counted
+    print(f"{what} {number}: {requests} requests, {failed} failed", flush=True)
+    assert failed == 0
 
 
 def test_ten_deploys_and_two_rollbacks_without_a_failed_request(tmp_path: Path) -> None:
@@ -29,13 +36,14 @@ def test_ten_deploys_and_two_rollbacks_without_a_failed_request(tmp_path: Path) 
             for number in range(1, DEPLOYS + 1):
                 product.change_backend(f"Backend {number}")
                 released.add(product.change_frontend(f"Frontend {number}"))
-                print(f"deploy {number}: visitors", visitors(product.ok("deploy")))
+                tell("deploy", number, visitors(product.ok("deploy")))
             for number in range(1, ROLLBACKS + 1):
-                print(f"rollback {number}: visitors", visitors(product.ok("rollback")))
-        print(f"{seen.requests} requests on {seen.opened} connections, {seen.failed} failed")
+                tell("rollback", number, visitors(product.ok("rollback")))
+        tell("all", 12, (seen.requests, seen.failed))
         assert not seen.failures, seen.failures[:10]
         assert seen.opened == 2 * CONNECTIONS
         assert seen.seconds < LONGEST, "the visitors left before the last switch"
+        assert seen.requests < MOST, "the visitors left before the last switch"
         assert released <= set(seen.commits)
     finally:
         product.clean()

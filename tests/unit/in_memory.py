@@ -45,6 +45,7 @@ class Platform:
         faults: ``(method, end of the path, fault)``; each is used once, in order.
         lose: services whose next trigger is accepted and whose answer is lost.
         queue: services whose triggers answer 202 without a body.
+        tips: the newest commit of a service's branch, for a trigger that names none.
     """
 
     services: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -56,6 +57,7 @@ class Platform:
     faults: list[tuple[str, str, Fault]] = field(default_factory=list)
     lose: set[str] = field(default_factory=set)
     queue: set[str] = field(default_factory=set)
+    tips: dict[str, str] = field(default_factory=dict)
     requests: list[httpx.Request] = field(default_factory=list)
     also: Callable[[httpx.Request], httpx.Response | None] = lambda _request: None
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
@@ -146,7 +148,7 @@ class Platform:
             deploy = self.begin(key, source["commit"]["id"], "update_in_progress", "rollback")
             deploy["plan"] = ["live"]
         else:
-            deploy = self.begin(key, body["commitId"], "created")
+            deploy = self.begin(key, body.get("commitId") or self.tips[key], "created")
             deploy["plan"] = list(self.plans.get(key, ["build_in_progress", "update_in_progress", "live"]))
         if key in self.lose:
             self.lose.remove(key)

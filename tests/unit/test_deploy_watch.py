@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from deploylib.errors import DeployStopped, ForeignDeploy
+from deploylib.models import Kind, Live, Order
 from tests.unit.bringing import Run, order
-from tests.unit.fakes import NEW, OLD, THIRD, FakeClock
+from tests.unit.fakes import NEW, OLD, THIRD, FakeClock, target
 from tests.unit.in_memory import Platform, status
 
 
@@ -114,3 +115,19 @@ def test_an_unknown_state_may_still_end_well(run: Run) -> None:
     run.platform.plans["srv-api"] = ["polishing", "polishing", "live"]
 
     assert len(run.bring(order())) == 1
+
+
+@pytest.mark.parametrize("tip", [NEW, THIRD], ids=["ours", "another"])
+def test_a_cron_job_is_built_from_the_tip_of_its_branch(run: Run, tip: str) -> None:
+    """The platform refuses a commit for it, so none is named; when the tip is not ours, that is told and not released."""
+    key = run.platform.add("nightly", Kind.CRON, live=OLD)
+    run.platform.tips[key] = tip
+    nightly = Order(target=target("nightly", Kind.CRON), commit=NEW, previous=Live(service="nightly", commit=OLD))
+
+    if tip == NEW:
+        assert [NEW] == [one.commit for one in run.bring(nightly)]
+    else:
+        with pytest.raises(ForeignDeploy, match="ccccccc went live, the tip of its branch, and not bbbbbbb"):
+            run.bring(nightly)
+
+    assert run.platform.writes() == [("POST", f"/services/{key}/deploys", {"clearCache": "do_not_clear"})]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import msgspec
 import pytest
 
@@ -206,3 +207,13 @@ def test_what_is_live_can_prove_itself_outside_a_run(product: Product) -> None:
     product.platform.begin("srv-api", NEW, "live", "manual")
     assert flow.prove_live(product.context()).exit_code == 32
     assert runs == product.runs()
+
+
+def test_mending_turns_autodeploy_off_where_it_is_on_and_ours(product: Product) -> None:
+    """The product's services, and no other of the account."""
+    product.platform.add("foreign", repo="https://github.com/example/other", autoDeploy="yes")
+    product.platform.services["srv-web"]["autoDeploy"] = "yes"
+    product.platform.also = lambda request: httpx.Response(200, json={}) if request.method == "PATCH" else None
+
+    assert flow.mend(product.context()) == ("web",)
+    assert product.platform.writes() == [("PATCH", "/services/srv-web", {"autoDeploy": "no"})]

@@ -118,11 +118,23 @@ def test_a_recovery_that_fails_needs_a_person(product: Product) -> None:
     report = product.deploy()
 
     assert ("a person is needed", 20) == (report.outcome, report.exit_code)
-    assert report.error == "web: the build failed"
-    assert [line for line in report.details if "could not be put back" in line and "artifact is gone" in line]
+    assert report.error.startswith("web: the build failed; and it could not be put back: ")
+    assert report.error.endswith("artifact is gone")
     assert "inv status" in report.next[0]
     assert product.asked().count("srv-api/rollback") == 1
     assert product.first != report.live[0].commit
+
+
+def test_a_platform_that_goes_away_leaves_nothing_claimed(product: Product) -> None:
+    """What serves is not known then: a person is told so, and the run does not say what is live."""
+    product.change("2")
+    refuse = status(401)
+    product.platform.also = lambda request: refuse(request) if product.asked() and request.method == "GET" else None
+
+    report = product.deploy()
+
+    assert (20, ()) == (report.exit_code, report.live)
+    assert "refused the API key" in report.error
 
 
 def test_a_lost_rollback_is_found_and_not_sent_twice(product: Product) -> None:

@@ -56,9 +56,9 @@ def test_a_program_that_does_not_end_is_killed() -> None:
     """It fails when its time is over, and it is gone."""
     began = time.monotonic()
 
-    with pytest.raises(ProgramFailed, match=r"did not end within 0 s") as raised:
+    with pytest.raises(ProgramFailed, match=r"did not end within") as raised:
         SYSTEM.run(
-            python("import os, sys, time; print(os.getpid(), file=sys.stderr, flush=True); time.sleep(60)", timeout=0.25)
+            python("import os, sys, time; print(os.getpid(), file=sys.stderr, flush=True); time.sleep(60)", timeout=0.5)
         )
 
     assert time.monotonic() - began < 10

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from deploylib import rollback
 from deploylib.errors import SettingsError
 from deploylib.ledger import Opened, RunState
-from deploylib.models import Commit, Live, Order, Report
+from deploylib.models import Commit, Live, Order, Report, StageResult, StageStatus
 from tests.unit.fakes import NEW, OLD, START, THIRD, target
 
 
@@ -76,3 +77,22 @@ def test_a_service_that_served_nothing_then_is_left_alone() -> None:
     then = [Live(service="api"), Live(service="web", commit=OLD, deploy_id="dep-a")]
 
     assert ["web"] == [one.target.name for one in rollback.orders([target("api"), target("web")], then, LIVE)]
+
+
+def test_what_was_rolled_back_from_is_no_candidate() -> None:
+    """Behind a rollback the search goes on at the release that it restored, and not at the one that was left."""
+    history = [rolled_back("run-9999", "run-2222", api=OLD, web=NEW), *HISTORY]
+
+    found = rollback.candidates(
+        history, {"api": Live(service="api", commit=OLD), "web": Live(service="web", commit=NEW)}
+    )
+
+    assert ["run-1111"] == [state.id for state in found]
+
+
+def rolled_back(run: str, to: str, **commits: str) -> RunState:
+    """A run that restored the release of another."""
+    left = StageResult(stage="rollback", status=StageStatus.DONE, lines=("back",), data={"run": to})
+    state = release(run, **commits)
+    opened = msgspec.structs.replace(state.opened, back=True)
+    return msgspec.structs.replace(state, opened=opened, stages={"rollback": left})

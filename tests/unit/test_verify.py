@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, repeat
@@ -130,8 +131,9 @@ def test_a_third_commit_stops_at_once(clock: FakeClock, previous: str) -> None:
     assert len(address.requests) == 1
 
 
-@pytest.mark.parametrize("key", ["releaseId", "release", "commit", "sha", "version"])
-@pytest.mark.parametrize("length", [7, 12, 40])
+@pytest.mark.parametrize(
+    ("key", "length"), [*itertools.product(["releaseId", "release", "commit", "sha"], [7, 12, 40]), ("version", 40)]
+)
 def test_a_commit_may_be_named_in_several_ways(clock: FakeClock, key: str, length: int) -> None:
     """Full or short, under any of the usual keys."""
     assert Proof.COMMIT is prove(Address(says(NEW[:length], key=key)), clock).proof
@@ -139,9 +141,9 @@ def test_a_commit_may_be_named_in_several_ways(clock: FakeClock, key: str, lengt
 
 @pytest.mark.parametrize(
     "step",
-    [plain(), plain(204), says("1.2.3", key="version"), says("bbbbbb"), plain(text="[1]", kind="application/json"),
+    [plain(), plain(204), says("1.2.3", key="version"), says("20260301", key="version"), says("bbbbbb"), plain(text="[1]", kind="application/json"),
      plain(text="{", kind="application/json"), plain(text="<p>hello", kind="text/html"), says("")],
-    ids=["text", "no content", "a version number", "too short", "a list", "broken", "a page", "empty"],
+    ids=["text", "no content", "a version number", "a dated version", "too short", "a list", "broken", "a page", "empty"],
 )  # fmt: skip
 def test_without_an_identity_a_service_is_reachable_and_never_failed(
     clock: FakeClock, platform: Platform, step: Step
