@@ -10,6 +10,7 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_external_run = True
 
 LOCK = ".ci/requirements.txt"
+SCAN_LOCK = ".ci/requirements-scan.txt"
 
 
 def prepare(session: nox.Session) -> None:
@@ -66,16 +67,28 @@ def zero_downtime(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def security(session: nox.Session) -> None:
+    """Examine the commit that is checked out, and test the examiners; they must be able to look."""
+    session.install("--require-hashes", "--requirement", SCAN_LOCK)
+    session.install("--no-deps", "--editable", ".")
+    session.run("pytest", "tests/scan", *session.posargs)
+    session.run("inv", "scan")
+
+
+@nox.session(default=False)
 def lock(session: nox.Session) -> None:
     """Write the lock anew; ``-- --upgrade`` takes newer releases."""
     session.install("uv")
-    command = "uv pip compile pyproject.toml --group dev --extra local --universal --python-version 3.11"
+    common = ["--universal", "--python-version=3.11", "--generate-hashes", "--no-emit-index-url"]
+    command = ["uv", "pip", "compile", "pyproject.toml", *common, "--custom-compile-command=nox -s lock"]
+    main = ["--group=dev", "--extra=local"]
+    session.run(*command, *main, f"--output-file={LOCK}", *session.posargs, silent=True)
     session.run(
-        *command.split(),
-        "--generate-hashes",
-        "--no-emit-index-url",
-        "--custom-compile-command=nox -s lock",
-        f"--output-file={LOCK}",
+        *command,
+        *main,
+        "--extra=scan",
+        f"--constraint={LOCK}",
+        f"--output-file={SCAN_LOCK}",
         *session.posargs,
         silent=True,
     )

@@ -64,13 +64,22 @@ def deploy(
 
 @task(help={**COMMON, "fix": "turn autodeploy off where it is on"})
 @command
-def check(
-    c: Context, environment: str = "local", fix: bool = False, json: bool = False, debug: bool = False
-) -> None:
+def check(c: Context, environment: str = "local", fix: bool = False, json: bool = False, debug: bool = False) -> None:
     """Look at everything a release needs; change nothing."""
     if fix:
         mend(environment)
     release("check", "check", environment, (), "", dry_run=True, json=json)
+
+
+@task(help={**COMMON, "commit": "examine this commit instead of what is checked out"})
+@command
+def scan(c: Context, environment: str = "local", commit: str = "", json: bool = False, debug: bool = False) -> None:
+    """Examine a commit: dependencies, code, secrets, variables, Blueprint."""
+    from deploylib import console, stages
+
+    with console.session(environment, ref=commit or None) as ctx:
+        found = stages.examine(ctx)
+    console.judge(found, json=json)
 
 
 @task(iterable=["service"], help=RELEASE)
@@ -232,5 +241,5 @@ def local_reset(c: Context) -> None:
     console.tell(said, said.splitlines(), json=False)
 
 
-ns = Collection(deploy, check, changes, backup, migrate, verify, rollback, status, history, logs)
+ns = Collection(deploy, check, scan, changes, backup, migrate, verify, rollback, status, history, logs)
 ns.add_collection(Collection("local", local_up, local_down, local_status, local_logs, local_reset))

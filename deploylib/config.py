@@ -17,6 +17,7 @@ from typing import Any, Literal
 import msgspec
 
 from deploylib.errors import SettingsError, Unreachable
+from deploylib.examined import ScanSettings, Variable
 from deploylib.models import Secret
 from deploylib.units import seconds, size
 
@@ -102,6 +103,8 @@ class Settings(_Table, frozen=True):
     postgres_bin: str = ""
     minimum_free: str = "200MB"
     local_time_scale: int = 60
+    scan: ScanSettings = ScanSettings()
+    environment_variables: tuple[Variable, ...] = ()
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -210,6 +213,7 @@ def load(root: Path, name: str = "local", environ: Mapping[str, str] = os.enviro
         seconds(getattr(settings, key), f"{file}: {key}")
     for key in ("lock_timeout", "statement_timeout"):
         seconds(getattr(settings.migrations, key), f"{file}: migrations.{key}")
+    seconds(settings.scan.within, f"{file}: scan.within")
     size(settings.minimum_free, f"{file}: minimum_free")
     if settings.keep_backups < 1:
         raise SettingsError(f"{file}: keep_backups is {settings.keep_backups}; the least is 1", remedy=remedy)

@@ -16,12 +16,13 @@ import msgspec
 from deploylib import report, view
 from deploylib.clock import SYSTEM as CLOCK
 from deploylib.config import Config, load
-from deploylib.errors import Interrupted
+from deploylib.errors import Blocked, Interrupted, NotExamined
+from deploylib.examined import Scanned, Verdict
 from deploylib.models import Report
 from deploylib.process import SYSTEM as RUNNER
 from deploylib.stages import Context
 
-__all__ = ["session", "settings", "show", "tell"]
+__all__ = ["judge", "session", "settings", "show", "tell"]
 
 
 def settings(environment: str) -> Config:
@@ -43,6 +44,14 @@ def show(result: Report, *, json: bool) -> None:
     tell(result, report.text(result).splitlines(), json=json)
     if result.exit_code:
         raise SystemExit(result.exit_code)
+
+
+def judge(found: Scanned, *, json: bool) -> None:
+    """Print a scan, and end the program with its verdict's exit code if that is not 0."""
+    tell(found, report.scanned(found), json=json)
+    codes = {Verdict.FINDINGS: Blocked.exit_code, Verdict.NOT_EXAMINED: NotExamined.exit_code}
+    if code := codes.get(found.verdict):
+        raise SystemExit(code)
 
 
 def tell(value: Any, lines: Sequence[str], *, json: bool) -> None:

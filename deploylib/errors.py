@@ -2,6 +2,8 @@
 
     DeployError                     what an operator may see; never a bug
     ├── SettingsError       2       usage, settings, or the state of the working copy
+    ├── Blocked             3       a gate found something that a release must wait for
+    ├── NotExamined         4       a gate could not look, which is not the same as clean
     ├── BackupFailed        5       no backup, or none that could be proven
     ├── MigrationFailed     6       refused or failed; the code that serves is the old one
     ├── DeployFailed                the platform did not bring the new version up
@@ -24,6 +26,7 @@ from typing import ClassVar
 
 __all__ = [
     "BackupFailed",
+    "Blocked",
     "BuildFailed",
     "DeployError",
     "DeployFailed",
@@ -31,6 +34,7 @@ __all__ = [
     "ForeignDeploy",
     "Interrupted",
     "MigrationFailed",
+    "NotExamined",
     "PersonNeeded",
     "SettingsError",
     "StartFailed",
@@ -71,6 +75,20 @@ class SettingsError(DeployError):
 
     exit_code = 2
     outcome = "usage or settings"
+
+
+class Blocked(DeployError):
+    """A gate found something that a release must wait for."""
+
+    exit_code = 3
+    outcome = "blocked by a gate"
+
+
+class NotExamined(DeployError):
+    """A gate could not look, which is not the same as clean."""
+
+    exit_code = 4
+    outcome = "not examined"
 
 
 class BackupFailed(DeployError):

@@ -77,6 +77,12 @@ class Render:
             if item.get("type") in set(Kind):  # a type that we do not know is not ours to deploy
                 yield _service(item)
 
+    def variables(self, service_id: str) -> dict[str, str]:
+        """The service's own environment variables, by name; those of its groups are not among them."""
+        return {
+            one["key"]: one.get("value") or "" for one in self._pages(f"/services/{service_id}/env-vars", "envVar", {})
+        }
+
     def turn_off_auto_deploy(self, service_id: str) -> None:
         """Make the service deploy only when it is asked to."""
         self._write("PATCH", f"/services/{service_id}", {"autoDeploy": "no"})

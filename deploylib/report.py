@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from deploylib.examined import Scanned, Verdict
 from deploylib.ledger import RunState
 from deploylib.models import Commit, Live, LogLine, Report, StageResult, StageStatus
 from deploylib.status import Status
 from deploylib.units import age
 
-__all__ = ["ascii_only", "events", "header", "history", "local", "logs", "stage", "status", "text"]
+__all__ = ["ascii_only", "events", "header", "history", "local", "logs", "scanned", "stage", "status", "text"]
 
 MARKS = {StageStatus.DONE: "✓", StageStatus.SKIPPED: "–", StageStatus.PLANNED: "→", StageStatus.FAILED: "✗"}
 PLAIN = str.maketrans({"✓": "+", "–": "-", "→": ">", "✗": "x", "←": "<", "·": "-", "│": "|", "…": "...", "↩": "<"})
@@ -128,6 +129,22 @@ def status(found: Status, now: datetime) -> list[str]:
         f"backup       {found.backup or 'none'}" + (f", {_ago(found.backup_at, now)}" if found.backup_at else "")
     )
     return lines
+
+
+def scanned(found: Scanned) -> list[str]:
+    """What a scan says: the line, then every finding and gap with its remedy."""
+    mark = {Verdict.CLEAN: "✓", Verdict.FINDINGS: "✗", Verdict.NOT_EXAMINED: "–"}[found.verdict]
+    lines = [f"{f'{mark} scan      {found.line}':<{WIDTH}}  {found.seconds:.1f}s"]
+    for one in (*found.blocking, *found.notes):
+        lines += [
+            "",
+            f"{'✗' if one.blocks else '·'} {one.where}: {one.text} ({one.tool} {one.rule})",
+            f"  next: {one.remedy}",
+        ]
+    for gap in found.gaps:
+        lines += ["", f"– not examined: {gap.what}: {gap.reason}", f"  next: {gap.remedy}"]
+    accepted = [line for examined in found.examined for line in examined.accepted]
+    return [*lines, *([""] if accepted else []), *(f"· {line}" for line in accepted)]
 
 
 def logs(found: dict[str, list[LogLine]]) -> list[str]:

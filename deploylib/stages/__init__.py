@@ -6,6 +6,7 @@ machine. Nothing is skipped without a reason.
 
 from deploylib.stages.context import Checked, Context, Planned, Stage, View
 from deploylib.stages.data import Backup, Migrate
+from deploylib.stages.gate import examine
 from deploylib.stages.release import Deploy, Rollback, Verify, prove
 from deploylib.stages.survey import Changes, Check
 
@@ -22,5 +23,6 @@ __all__ = [
     "Stage",
     "Verify",
     "View",
+    "examine",
     "prove",
 ]

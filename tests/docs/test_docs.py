@@ -13,7 +13,7 @@ import pytest
 from invoke.collection import Collection
 from invoke.parser import Parser
 
-from deploylib import config, errors
+from deploylib import config, errors, examined
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -77,9 +77,15 @@ def test_the_exit_codes_of_the_readme_are_those_of_the_errors() -> None:
 def test_every_setting_is_in_the_reference() -> None:
     """A setting that can be set is told of, by its name in the table where it belongs."""
     reference = (ROOT / "docs" / "settings.md").read_text()
-    tables = (config.Settings, config.ServiceSettings, config.MigrationSettings, config.EnvironmentSettings)
+    tables = (
+        config.Settings,
+        config.ServiceSettings,
+        config.MigrationSettings,
+        config.EnvironmentSettings,
+        examined.ScanSettings,
+    )
     names = {field.name for table in tables for field in msgspec.structs.fields(table)}
-    tables_of_their_own = {"services", "environments", "migrations"}
+    tables_of_their_own = {"services", "environments", "migrations", "scan"}
 
     assert set() == {
         name for name in names - tables_of_their_own if not re.search(rf"^{name} = ", reference, re.MULTILINE)
@@ -88,9 +94,10 @@ def test_every_setting_is_in_the_reference() -> None:
 
 def test_the_example_settings_can_be_loaded(tmp_path: Path) -> None:
     """The reference is itself a settings file that works."""
-    text = re.search(r"```toml\n(.*?)```", (ROOT / "docs" / "settings.md").read_text(), re.DOTALL)
-    assert text is not None
-    (tmp_path / "deploylib.toml").write_text(text[1].replace('config = ""', ""))
+    main, scan = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "settings.md").read_text(), re.DOTALL)
+    (tmp_path / "deploylib.toml").write_text(
+        scan.partition("[scan]")[0] + main + "[scan]" + scan.partition("[scan]")[2]
+    )
 
     loaded = config.load(tmp_path, "production", {})
 

@@ -1,0 +1,251 @@
+"""What a scan says, and what the settings tell it: frozen values, none of which ever holds a secret or its text.
+
+Three verdicts, because a tool that could not look has not found anything either: *clean* is said only of what was
+examined whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from deploylib.blueprint import matches
+from deploylib.models import PathFilter, Value
+from deploylib.units import count
+
+__all__ = [
+    "Accepted",
+    "Examined",
+    "Finding",
+    "Gap",
+    "ScanSettings",
+    "Scanned",
+    "Variable",
+    "Verdict",
+    "judged",
+    "listed",
+]
+
+FOREIGN = frozenset({"node_modules", "bower_components", "vendor", "site-packages", "__pycache__"})
+ADVISORY = re.compile(r"(?:PYSEC|GHSA|CVE|OSV|MAL)-")
+INSTALL = "pip install 'deploylib[scan]'"
+
+
+class Verdict(StrEnum):
+    """What came of looking; findings beat a gap, and a gap beats clean."""
+
+    FINDINGS = "findings"
+    NOT_EXAMINED = "not examined"
+    CLEAN = "clean"
+
+
+class Finding(Value, frozen=True):
+    """Something that was found.
+
+    Attributes:
+        tool: who found it.
+        rule: its id there, which the settings accept it by.
+        where: file and line, package and version, or service and variable.
+        text: one sentence; never a value.
+        blocks: a release waits for it; else it is told, and that is all.
+        path: the file it is in, for the settings.
+    """
+
+    tool: str
+    rule: str
+    where: str
+    text: str
+    remedy: str
+    blocks: bool = True
+    path: str = ""
+    also: tuple[str, ...] = ()
+
+
+class Gap(Value, frozen=True):
+    """Something that could not be examined, why, and how it could be."""
+
+    what: str
+    reason: str
+    remedy: str
+
+
+class Examined(Value, frozen=True):
+    """What one examiner has to say.
+
+    Attributes:
+        counted: what it really looked at: ``{"package": 42}``.
+        accepted: findings that the settings accept, with the reason.
+        seconds: how long it took.
+    """
+
+    name: str
+    counted: dict[str, int] = msgspec.field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    accepted: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def blocking(self) -> tuple[Finding, ...]:
+        """The findings that a release waits for."""
+        return tuple(finding for finding in self.findings if finding.blocks)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The three of them, the worst first."""
+        if self.blocking:
+            return Verdict.FINDINGS
+        return Verdict.NOT_EXAMINED if self.gaps else Verdict.CLEAN
+
+
+class Scanned(Value, frozen=True):
+    """What all examiners say together."""
+
+    examined: tuple[Examined, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of theirs."""
+        said = {one.verdict for one in self.examined}
+        return next((verdict for verdict in Verdict if verdict in said), Verdict.NOT_EXAMINED)
+
+    @property
+    def blocking(self) -> tuple[Finding, ...]:
+        """The findings that a release waits for."""
+        return tuple(finding for one in self.examined for finding in one.blocking)
+
+    @property
+    def notes(self) -> tuple[Finding, ...]:
+        """The findings that are only told."""
+        return tuple(finding for one in self.examined for finding in one.findings if not finding.blocks)
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """What could not be examined."""
+        return tuple(gap for one in self.examined for gap in one.gaps)
+
+    @property
+    def line(self) -> str:
+        """All of it in one line: ``42 packages, 118 files, 3 variables: clean``."""
+        counted: dict[str, int] = {}
+        for one in self.examined:
+            for thing, number in one.counted.items():
+                counted[thing] = max(counted.get(thing, 0), number)
+        looked = ", ".join(count(number, thing) for thing, number in counted.items() if number)
+        said = {
+            Verdict.CLEAN: "clean",
+            Verdict.FINDINGS: count(len(self.blocking), "finding"),
+            Verdict.NOT_EXAMINED: f"not examined: {', '.join(one.name for one in self.examined if one.gaps)}",
+        }
+        notes = f" · {count(len(self.notes), 'note')}" if self.notes else ""
+        return f"{looked or 'nothing to look at'}: {said[self.verdict]}{notes}"
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the tables in the settings: an unknown key is an error."""
+
+
+class Accepted(_Table, frozen=True):
+    """``[[scan.accepted]]``: a finding that somebody has looked at and answers for.
+
+    Attributes:
+        rule: its id, or another name of the same advisory.
+        path: glob of the files; default: wherever it is found.
+        until: the last day; an advisory needs one, because what is known of it changes.
+    """
+
+    rule: str
+    reason: str
+    path: str = "**"
+    until: date | None = None
+
+    def __post_init__(self) -> None:
+        if not self.reason.strip():
+            raise ValueError(f"{self.rule} is accepted without a reason")
+        if self.until is None and ADVISORY.match(self.rule):
+            raise ValueError(f"{self.rule} is accepted without an end: until = 2027-01-31")
+
+
+class Variable(_Table, frozen=True):
+    """``[[environment_variables]]``: what a service must find in its environment.
+
+    Attributes:
+        pattern: the whole value must match it.
+        minimum_length: default 16 for a secret, 1 for all else.
+        services: who needs it; default: all.
+    """
+
+    name: str
+    required: bool = True
+    kind: Literal["url", "postgres-url", "integer", "boolean", "text", "secret"] = "text"
+    pattern: str = ""
+    minimum_length: int = 0
+    services: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            raise ValueError(f"{self.name}: its pattern is no regular expression") from error
+
+
+class ScanSettings(_Table, frozen=True):
+    """``[scan]``: what is examined, by what measure, and what is accepted.
+
+    Attributes:
+        requirements: the Python requirement files; default: every ``requirements*.txt`` of the tree.
+        service: where pip-audit asks for advisories.
+        osv_url: another address of the service ``osv``.
+        severity: bandit's, from which a release waits for a finding.
+        confidence: bandit's.
+        ignored: globs of files that nobody examines.
+        within: the longest that a scan may take.
+    """
+
+    requirements: tuple[str, ...] = ()
+    service: Literal["pypi", "osv", "esms"] = "pypi"
+    osv_url: str = ""
+    severity: Literal["low", "medium", "high"] = "medium"
+    confidence: Literal["low", "medium", "high"] = "medium"
+    ignored: tuple[str, ...] = ()
+    accepted: tuple[Accepted, ...] = ()
+    within: str = "3m"
+
+
+def listed(root: Path, ignored: Collection[str] = ()) -> tuple[str, ...]:
+    """The files under *root* by their paths there, in order; what is linked is elsewhere and not of the tree."""
+    leave = PathFilter(paths=tuple(ignored))
+    names = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+    return tuple(sorted(name for name in names if not (ignored and matches(name, leave)) and _ours(name)))
+
+
+def _ours(name: str) -> bool:
+    """Whether it is of the product: not git's, and not what somebody else has written."""
+    folders = name.split("/")[:-1]
+    return ".git" not in folders and FOREIGN.isdisjoint(folders)
+
+
+def judged(found: Iterable[Finding], accepted: Collection[Accepted], today: date) -> tuple[list[Finding], list[str]]:
+    """Part the findings into those that stand and those that the settings accept, with the reason.
+
+    An acceptance that has run out is none any more, and the finding says so.
+    """
+    stand, told = [], []
+    for finding in found:
+        names = {finding.rule, *finding.also}
+        fits = [one for one in accepted if one.rule in names and matches(finding.path, PathFilter(paths=(one.path,)))]
+        good = next((one for one in fits if one.until is None or today <= one.until), None)
+        if good is not None:
+            told.append(f"{finding.where}: {finding.rule} accepted: {good.reason}")
+        elif fits:
+            stand.append(msgspec.structs.replace(finding, text=f"{finding.text} (accepted until {fits[0].until})"))
+        else:
+            stand.append(finding)
+    return stand, told

@@ -1,0 +1,107 @@
+"""Bandit's opinion of planted code: each verdict, and that a commit cannot switch it off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from deploylib import audit
+from deploylib.clock import SYSTEM as CLOCK
+from deploylib.clock import Deadline
+from deploylib.examined import Examined, ScanSettings, Verdict
+from deploylib.process import SYSTEM
+from tests.unit.fakes import FakeClock, write
+
+SHELL = "import subprocess\n\n\ndef run(name):\n    subprocess.run('ls ' + name, shell=True)\n"
+
+
+def examined(root: Path, files: dict[str, str], **settings: object) -> Examined:
+    """What is said of a tree with these files."""
+    write(root, files)
+    clock = FakeClock()
+    chosen = msgspec.convert(settings, ScanSettings)
+    return audit.code(root, chosen, runner=SYSTEM, clock=clock, deadline=clock.deadline(60))
+
+
+def test_harmless_code_is_clean(tmp_path: Path) -> None:
+    """Every Python file was read; listening on all addresses is what Render asks for, a password is not its affair."""
+    files = {
+        "a.py": "x = 1\n",
+        "b/c.py": f"HOST = '0.0.0.0'\npassword = {'hunter2' * 2!r}\nassert HOST\n",
+        "d.txt": SHELL,
+    }
+
+    said = examined(tmp_path, files)
+
+    assert (Verdict.CLEAN, {"file": 2}, ()) == (said.verdict, said.counted, said.gaps)
+
+
+def test_dangerous_code_is_a_finding_with_file_and_line(tmp_path: Path) -> None:
+    """From the severity and confidence that the settings say."""
+    said = examined(tmp_path, {"a/run.py": SHELL})
+
+    [found] = said.findings
+    assert (Verdict.FINDINGS, "B602", "a/run.py:5") == (said.verdict, found.rule, found.where)
+    assert "nosec B602" in found.remedy
+    weak = {"weak.py": "import subprocess\n"}
+    assert examined(tmp_path / "weak", weak).verdict is Verdict.CLEAN
+    assert examined(tmp_path / "weak", weak, severity="low").verdict is Verdict.FINDINGS
+
+
+def test_code_that_cannot_be_parsed_is_not_examined(tmp_path: Path) -> None:
+    """The other files are."""
+    said = examined(tmp_path, {"broken.py": "def (:\n", "good.py": "x = 1\n"})
+
+    assert (Verdict.NOT_EXAMINED, {"file": 1}) == (said.verdict, said.counted)
+    assert ["broken.py"] == [gap.what for gap in said.gaps]
+
+
+def test_a_commit_cannot_switch_it_off(tmp_path: Path) -> None:
+    """Neither by a file of its own settings nor by a folder that the tool leaves out."""
+    said = examined(tmp_path, {".bandit": "[bandit]\nskips: B602\nexclude: /a\n", "a/run.py": SHELL})
+
+    assert said.verdict is Verdict.FINDINGS
+
+
+def test_an_accepted_finding_is_told_with_its_reason(tmp_path: Path) -> None:
+    """Only where the path fits."""
+    accepted = [{"rule": "B602", "path": "ops/**", "reason": "its input is a constant"}]
+
+    said = examined(tmp_path, {"ops/run.py": SHELL, "web/run.py": SHELL}, accepted=accepted)
+
+    assert ["web/run.py:5"] == [found.where for found in said.findings]
+    assert ("ops/run.py:5: B602 accepted: its input is a constant",) == said.accepted
+
+
+def test_files_that_the_settings_ignore_are_left_out(tmp_path: Path) -> None:
+    """As are folders of other people's code."""
+    files = {"tests/run.py": SHELL, "web/node_modules/x/run.py": SHELL, "a.py": ""}
+
+    said = examined(tmp_path, files, ignored=["tests/**"])
+
+    assert (Verdict.CLEAN, {"file": 1}) == (said.verdict, said.counted)
+
+
+def test_out_of_time_is_not_examined(tmp_path: Path) -> None:
+    """It is ended, and says so."""
+    write(tmp_path, {"a.py": SHELL})
+
+    said = audit.code(tmp_path, ScanSettings(), runner=SYSTEM, clock=CLOCK, deadline=Deadline.after(0.01, CLOCK))
+
+    assert [(Verdict.NOT_EXAMINED, "bandit did not answer in time")] == [
+        (said.verdict, gap.reason) for gap in said.gaps
+    ]
+
+
+def test_a_missing_tool_is_not_examined(tmp_path: Path) -> None:
+    """With the way to install it."""
+    write(tmp_path, {"a.py": SHELL})
+    clock = FakeClock()
+
+    said = audit.code(
+        tmp_path, ScanSettings(), runner=SYSTEM, clock=clock, deadline=clock.deadline(9), python=str(tmp_path / "none")
+    )
+
+    assert said.verdict is Verdict.NOT_EXAMINED
+    assert "cannot be started" in said.gaps[0].reason

@@ -1,0 +1,261 @@
+"""Which packages a tree names, and what is made of the answers about them; no tool is started."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from deploylib import audit
+from deploylib.errors import SettingsError
+from deploylib.examined import Examined, ScanSettings, Verdict
+from deploylib.process import Command, Completed, ProgramFailed
+from tests.unit.fakes import FakeClock, RecordingRunner, write
+
+
+def asked(command: Command) -> list[str]:
+    """The requirements that pip-audit was handed."""
+    [file] = [word.partition("=")[2] for word in command.args if word.startswith("--requirement=")]
+    return Path(file).read_text().splitlines()
+
+
+def writing(answer: Callable[[list[str]], object], code: int = 0) -> Callable[[Command], Completed]:
+    """A pip-audit that writes what *answer* says of the requirements."""
+
+    def run(command: Command) -> Completed:
+        [out] = [word.partition("=")[2] for word in command.args if word.startswith("--output=")]
+        Path(out).write_text(json.dumps(answer(asked(command))))
+        return Completed(tuple(command.args), code, b"")
+
+    return run
+
+
+def knowing(lines: list[str]) -> object:
+    """Every package is known and none is vulnerable."""
+    return {
+        "dependencies": [
+            dict(zip(("name", "version"), line.split("=="), strict=True)) | {"vulns": []} for line in lines
+        ]
+    }
+
+
+def examined(root: Path, files: dict[str, str], runner: RecordingRunner | None = None, **settings: object) -> Examined:
+    """What is said of a tree with these files."""
+    write(root, files)
+    clock = FakeClock()
+    real = runner or RecordingRunner(answers={"pip_audit": writing(knowing)})
+    chosen = msgspec.convert(settings, ScanSettings)
+    return audit.dependencies(root, chosen, runner=real, clock=clock, deadline=clock.deadline(600))
+
+
+def pins(root: Path, text: str) -> list[tuple[str, str, int]]:
+    """Name, version and line of what a requirements file pins."""
+    seen: list[str] = []
+
+    def answer(lines: list[str]) -> object:
+        seen.extend(lines)
+        return knowing(lines)
+
+    examined(root, {"requirements.txt": text}, RecordingRunner(answers={"pip_audit": writing(answer)}))
+    return [(*line.split("=="), 0) for line in seen]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Flask_Login==0.6.3", "flask-login==0.6.3"),
+        ("psycopg[binary, pool] == 3.2.1  # driver", "psycopg==3.2.1"),
+        ("a==1 ; python_version < '3.12'", "a==1"),
+        ("a==1.0.post1 \\\n    --hash=sha256:00 \\\n    --hash=sha256:11\n", "a==1.0.post1"),
+        ("a===1+local", "a==1+local"),
+        ("--index-url https://pypi.org/simple\n-c limits.txt\na==1", "a==1"),
+    ],
+)
+def test_a_pinned_package_is_asked_about_however_it_is_written(tmp_path: Path, text: str, found: str) -> None:
+    """Also one that only another platform would install."""
+    assert [found] == ["==".join(pin[:2]) for pin in pins(tmp_path, text)]
+
+
+@pytest.mark.parametrize(
+    "line", ["a", "a>=1", "a==1.*", "a @ https://x/y.whl", "-e .", "./wheels/a.whl", "git+https://x/y"]
+)
+def test_a_package_without_an_exact_version_is_a_gap(tmp_path: Path, line: str) -> None:
+    """There is nothing to look up; the place is named."""
+    said = examined(tmp_path, {"requirements.txt": f"# via x\nb==1\n{line}\n"})
+
+    assert (Verdict.NOT_EXAMINED, {"package": 1}) == (said.verdict, said.counted)
+    assert [("requirements.txt:3", "no exact version, so nothing to look up")] == [
+        (g.what, g.reason) for g in said.gaps
+    ]
+
+
+def test_files_are_found_included_and_chosen(tmp_path: Path) -> None:
+    """Those of hidden and foreign folders only when they are named."""
+    files = {
+        "requirements.txt": "-r deps/base.txt\na==1 # via x",
+        "deps/base.txt": "b==1 # via x",
+        "api/requirements-dev.txt": "c==1 # via x",
+        ".ci/requirements.txt": "d==1 # via x",
+        "node_modules/x/requirements.txt": "e==1",
+    }
+    assert {"package": 3} == examined(tmp_path, files).counted
+    assert {"package": 1} == examined(tmp_path, {}, requirements=[".ci/requirements.txt"]).counted
+
+
+@pytest.mark.parametrize("include", ["-r missing.txt", "--requirement=../outside.txt", "-r /etc/hostname"])
+def test_an_included_file_must_be_in_the_tree(tmp_path: Path, include: str) -> None:
+    """Else not all of it was examined."""
+    write(tmp_path, {"outside.txt": "b==1"})
+    said = examined(tmp_path / "tree", {"requirements.txt": f"a==1 # via x\n{include}\n"})
+
+    assert ["there is no such file in the tree"] == [gap.reason for gap in said.gaps]
+
+
+def test_a_list_that_is_not_a_whole_lock_gets_a_note(tmp_path: Path) -> None:
+    """What its packages bring along is not examined, and nobody should believe it is."""
+    said = examined(tmp_path, {"requirements.txt": "a==1\n"})
+
+    assert [("incomplete-lock", False)] == [(one.rule, one.blocks) for one in said.findings]
+    assert said.verdict is Verdict.CLEAN
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "gap"),
+    [
+        ("uv.lock", "", True),
+        ("web/yarn.lock", "", True),
+        ("go.sum", "", True),
+        ("pyproject.toml", "[project]\ndependencies = ['a>=1']\n", True),
+        ("pyproject.toml", "[tool.ruff]\n", False),
+        ("pyproject.toml", "[", True),
+        ("package.json", '{"dependencies": {"a": "^1"}}', True),
+        ("package.json", '{"scripts": {}}', False),
+    ],
+)
+def test_packages_that_nobody_reads_are_a_gap(tmp_path: Path, name: str, text: str, *, gap: bool) -> None:
+    """A tree in another language is not clean because there is nothing for Python in it."""
+    said = examined(tmp_path, {name: text})
+
+    assert [name] * gap == [one.what for one in said.gaps]
+    assert examined(tmp_path, {}, ignored=[name]).verdict is Verdict.CLEAN
+
+
+def test_a_skipped_package_is_not_examined(tmp_path: Path) -> None:
+    """Nor is one that the answer leaves out; those that were answered count."""
+    runner = RecordingRunner(
+        answers={
+            "pip_audit": writing(
+                lambda _: {
+                    "dependencies": [{"name": "a", "version": "1", "vulns": []}, {"name": "b", "skip_reason": "no"}]
+                }
+            )
+        }
+    )
+    said = examined(tmp_path, {"requirements.txt": "a==1 # via x\nb==1\nc==1"}, runner)
+
+    assert (Verdict.NOT_EXAMINED, {"package": 1}) == (said.verdict, said.counted)
+    assert [("b 1, c 1", "the service pypi answered about 1 of 3 packages")] == [(g.what, g.reason) for g in said.gaps]
+
+
+def test_a_service_that_recovers_is_asked_again(tmp_path: Path) -> None:
+    """With growing pauses that chance spreads; the third answer counts."""
+    tries: list[Command] = []
+
+    def run(command: Command) -> Completed:
+        tries.append(command)
+        return writing(knowing)(command) if len(tries) == 3 else Completed((), 1, b"", b"503 Server Error: busy")
+
+    write(tmp_path, {"requirements.txt": "a==1 # via x"})
+    clock = FakeClock()
+    runner = RecordingRunner(answers={"pip_audit": run})
+    said = audit.dependencies(tmp_path, ScanSettings(), runner=runner, clock=clock, deadline=clock.deadline(600))
+
+    assert (Verdict.CLEAN, 3) == (said.verdict, len(tries))
+    assert [True, True] == [low <= pause <= 2 * low for low, pause in zip((1, 2), clock.slept, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("stderr", "reason"),
+    [
+        (b"requests.exceptions.HTTPError: 503 Server Error", "the service pypi answered 503"),
+        (b"NewConnectionError: Connection refused", "the service pypi refuses the connection"),
+        (b"NameResolutionError: x", "the service pypi is not found on the network"),
+        (b"ReadTimeout: Read timed out", "the service pypi did not answer in time"),
+        (b"SSLError: bad", "the service pypi shows a certificate that is not trusted"),
+        (b"ConnectionError: aborted", "the service pypi broke the connection"),
+        (b"KeyError: 's3cr3t'", "the service pypi gave no answer; the program ended with code 1"),
+    ],
+)
+def test_why_there_is_no_answer_is_said_in_our_own_words(tmp_path: Path, stderr: bytes, reason: str) -> None:
+    """What a tool prints may quote anything."""
+    runner = RecordingRunner(answers={"pip_audit": lambda _: Completed((), 1, b"", stderr)})
+
+    said = examined(tmp_path, {"requirements.txt": "a==1 # via x"}, runner)
+
+    assert [reason] == [gap.reason for gap in said.gaps]
+    assert "s3cr3t" not in repr(said)
+
+
+@pytest.mark.parametrize("answer", [[], {"dependencies": 3}, {"other": []}])
+def test_an_answer_of_another_form_is_none(tmp_path: Path, answer: object) -> None:
+    """A newer tool that says it differently must not look clean."""
+    said = examined(
+        tmp_path,
+        {"requirements.txt": "a==1 # via x"},
+        RecordingRunner(answers={"pip_audit": writing(lambda _: answer)}),
+    )
+
+    assert said.verdict is Verdict.NOT_EXAMINED
+
+
+def npm(stdout: bytes | Exception) -> RecordingRunner:
+    """An npm that says this."""
+
+    def run(_command: Command) -> Completed:
+        if isinstance(stdout, Exception):
+            raise stdout
+        return Completed((), 1, stdout)
+
+    return RecordingRunner(answers={"npm audit": run})
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (SettingsError("no npm", remedy="x"), "npm is not installed"),
+        (ProgramFailed("late", remedy="x"), "npm did not answer in time"),
+        (b"<html>", "npm gave no answer"),
+        (b'{"statusCode": 405, "error": {"summary": ""}}', "the registry answers no audit"),
+        (
+            b'{"vulnerabilities": {}, "metadata": {"dependencies": {"total": 0}}, "error": {}}',
+            "the registry answers no audit",
+        ),
+        (b'{"vulnerabilities": {"a": 1}, "metadata": {}}', "npm answers in a form that is not known"),
+    ],
+)
+def test_an_npm_that_cannot_look_is_a_gap(tmp_path: Path, said: bytes | Exception, reason: str) -> None:
+    """Its exit code says nothing."""
+    assert [reason] == [gap.reason for gap in examined(tmp_path, {"package-lock.json": "{}"}, npm(said)).gaps]
+
+
+def test_an_advisory_of_npm_is_told_once_and_a_mild_one_is_a_note(tmp_path: Path) -> None:
+    """Packages that only lead to it are not findings of their own."""
+    url = "https://github.com/advisories/GHSA-1111-2222-3333"
+    mild = {"name": "b", "severity": "low", "url": re.sub("1111", "4444", url), "range": "<2"}
+    answer = {
+        "vulnerabilities": {
+            "a": {"via": ["b"]},
+            "b": {"via": [{"name": "b", "severity": "high", "url": url, "range": "<2"}, mild]},
+        },
+        "metadata": {"dependencies": {"total": 7}},
+    }
+    said = examined(tmp_path, {"package-lock.json": "{}"}, npm(json.dumps(answer).encode()))
+
+    assert {"package": 7} == said.counted
+    assert [("GHSA-1111-2222-3333", True), ("GHSA-4444-2222-3333", False)] == [
+        (f.rule, f.blocks) for f in said.findings
+    ]
