@@ -263,7 +263,8 @@ def _with_assets(target: Target, session: Session, proven: Verified) -> Verified
                 remedy="see what the build puts into its publish path, correct it, commit, inv deploy",
                 service=target.name,
             )
-    return msgspec.structs.replace(proven, text=f"{proven.text} · {len(names)} of {len(names)} assets")
+    shown = f" · {len(names)} of {len(names)} assets" if names else ""
+    return msgspec.structs.replace(proven, text=proven.text + shown)
 
 
 def _fits(path: str, content_type: str) -> bool:
