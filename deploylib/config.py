@@ -73,7 +73,7 @@ class EnvironmentSettings(_Table, frozen=True):
         services: our name of a service → the platform's name or id, where they differ.
         database: name of the platform's Postgres; default: the only one of the Blueprint.
         database_url_env: name of the variable that holds the database's URL, in place of *database*.
-        store: folder of backups and ledger.
+        store: of backups and ledger: ``s3://bucket/prefix``, or a folder.
         only_this_machine: a folder store is good enough, because nobody deploys from elsewhere.
         backups: ``"on"``, or ``"none"`` for an environment whose data may be lost.
     """
@@ -143,9 +143,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return self.root / Path(self.settings.blueprint).parent / ".localrender"
 
     @property
-    def store(self) -> Path:
-        """The folder of backups and ledger."""
-        return self.root / (self.environment.store or ".deploylib")
+    def store(self) -> str:
+        """Where backups and ledger are: the address of a bucket, or a folder."""
+        chosen = self.environment.store or ".deploylib"
+        return chosen if "://" in chosen else str(self.root / chosen)
 
     @property
     def python(self) -> str:
@@ -224,12 +225,15 @@ def load(root: Path, name: str = "local", environ: Mapping[str, str] = os.enviro
             remedy=f"add [environments.{name}] to {file} (see {REFERENCE}), or name another with --environment",
         )
     environment = known[name]
-    if "://" in environment.store:
-        raise SettingsError(f"environments.{name}.store: {environment.store} is not a folder", remedy=remedy)
-    if name != "local" and not (environment.store and environment.only_this_machine):
+    shared = environment.store.startswith("s3://")
+    if "://" in environment.store and not shared:
+        found = f"environments.{name}.store: {environment.store} is neither s3://bucket nor a folder"
+        raise SettingsError(found, remedy=remedy)
+    if name != "local" and not shared and not (environment.store and environment.only_this_machine):
         raise SettingsError(
-            f"environment {name!r}: the ledger and the backups are in a folder, which other machines do not see",
-            remedy=f'set store = "…" and only_this_machine = true in [environments.{name}] if only you deploy',
+            f"environment {name!r}: ledger and backups must be where every machine that deploys sees them",
+            remedy=f'set store = "s3://bucket/prefix" in [environments.{name}]; '
+            "or a folder and only_this_machine = true, if nobody else deploys",
         )
     return Config(root=root, name=name, settings=settings, environment=environment, environ=environ)
 

@@ -19,7 +19,7 @@ class Restored(msgspec.Struct, frozen=True):
     run: str = ""
 
 
-def candidates(history: Iterable[RunState], live: Mapping[str, Live]) -> list[RunState]:
+def candidates(history: Iterable[RunState], live: Mapping[str, Live], *, left_too: bool = False) -> list[RunState]:
     """The verified releases that differ from what is live now, newest first.
 
     What was once rolled back from is none of them: behind a rollback the search goes on at the release it restored.
@@ -27,13 +27,15 @@ def candidates(history: Iterable[RunState], live: Mapping[str, Live]) -> list[Ru
     Args:
         history: the runs of the environment, newest first.
         live: what each service serves, by name.
+        left_too: those that were rolled back from as well, for somebody who names one.
     """
     now = {name: one.commit for name, one in live.items()}
     found, until = [], ""
     for state in history:
         if until and state.id != until:
             continue
-        until = state.data("rollback", Restored).run if state.opened.back and state.release else ""
+        passed_over = state.opened.back and state.release and not left_too
+        until = state.data("rollback", Restored).run if passed_over else ""
         if state.release and {one.service: one.commit for one in state.release} != now:
             found.append(state)
     return found
@@ -45,7 +47,7 @@ def choose(history: Iterable[RunState], live: Mapping[str, Live], to: str = "") 
     Raises:
         SettingsError: there is none.
     """
-    found = candidates(history, live)
+    found = candidates(history, live, left_too=bool(to))
     if not found:
         raise SettingsError(
             "there is no earlier release that was verified: nothing to go back to",

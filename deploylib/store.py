@@ -1,4 +1,4 @@
-"""Where the ledger and the backups are kept: an object store, here a folder.
+"""Where the ledger and the backups are kept: an object store, here a folder (a bucket is in `deploylib.s3`).
 
 An object is written whole or not at all, is never changed afterwards, and is listed in the order of its key.
 """
@@ -57,6 +57,10 @@ class Store(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove an object; it is no error if there is none."""
+        ...
+
+    def probe(self) -> None:
+        """Refuse a store in which two writers of one key would both win."""
         ...
 
 
@@ -121,6 +125,9 @@ class Folder:
             if folder == self.root or not folder.is_dir() or any(folder.iterdir()):
                 return
             folder.rmdir()
+
+    def probe(self) -> None:
+        """Nothing to find out: a file system gives a name to one of two links; see `Store.probe`."""
 
     def _path(self, key: str) -> Path:
         if key.startswith("/") or ".." in key.split("/"):

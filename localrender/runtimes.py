@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -66,13 +67,17 @@ def _interpreter() -> str:
 
 async def _run(*command: str) -> None:
     process = await asyncio.create_subprocess_exec(
-        *command, env=inherited(os.environ), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *command,
+        env=inherited(os.environ),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,  # `venv` starts programs of its own, which end with it
     )
     try:
         output, _ = await process.communicate()
     except asyncio.CancelledError:
         if process.returncode is None:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
         raise
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)}: {output.decode(errors='replace').strip()}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -17,6 +18,7 @@ from deploylib.models import Backup, Changes, Commit, Live, Migration, Secret, S
 from deploylib.postgres import Facts
 from deploylib.process import ReadOnlyRunner, Runner
 from deploylib.render import Render
+from deploylib.s3 import Bucket
 from deploylib.store import Folder, Store
 from deploylib.units import seconds
 from deploylib.visitors import Watch
@@ -73,7 +75,8 @@ class Context:
     @cached_property
     def store(self) -> Store:
         """Where ledger and backups are."""
-        return Folder(self.config.store)
+        address = self.config.store
+        return Bucket(address) if "://" in address else Folder(Path(address))
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 import msgspec
@@ -30,7 +31,7 @@ class Check:
         config = ctx.config
         described = check.read_blueprint(config, ctx.git, ctx.commit)
         names = check.services(config, described, ctx.only)
-        findings = check.disk(config.store, config.settings.minimum_free)
+        findings = [] if "://" in config.store else check.disk(Path(config.store), config.settings.minimum_free)
         if described is not None and ctx.ref is None:
             findings += check.untracked_in_services(ctx.git, described)
         check.require(findings)
@@ -46,6 +47,8 @@ class Check:
         if facts is not None:
             text = f"Postgres {facts.major}"
             backup.client_for(facts.major, config.settings.postgres_bin, runner=ctx.runner)
+        if not ctx.dry:
+            ctx.store.probe()
         source = "tree clean" if ctx.ref is None else f"commit {ctx.commit.short}"
         where = config.settings.blueprint if described else "settings"
         line = f"{where} valid · {source} · {count(len(targets), 'service')} · {text}"

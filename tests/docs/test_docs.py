@@ -101,7 +101,7 @@ def test_the_example_settings_can_be_loaded(tmp_path: Path) -> None:
 
     loaded = config.load(tmp_path, "production", {})
 
-    assert Path("/var/lib/deploys") == loaded.store
+    assert loaded.store == "s3://deploys/shop"
 
 
 def test_the_script_of_the_readme_runs(tmp_path: Path) -> None:

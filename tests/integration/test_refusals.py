@@ -67,7 +67,7 @@ def test_no_blueprint(deployed: Product, refused: Callable[..., Completed]) -> N
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
-        ("runtime: python", "rumtime: python", "rumtime"),
+        ("    plan: starter", "    plan: starter\n    mascot: owl", "mascot"),
         ("  - type: web\n    name: backend", "  - type: web\n   name: backend", "render.yaml"),
         ("runtime: python", "runtime: docker", "docker"),
         ("name: frontend", "name: backend", "backend"),

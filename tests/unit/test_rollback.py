@@ -96,3 +96,12 @@ def rolled_back(run: str, to: str, **commits: str) -> RunState:
     state = release(run, **commits)
     opened = msgspec.structs.replace(state.opened, back=True)
     return msgspec.structs.replace(state, opened=opened, stages={"rollback": left})
+
+
+def test_whoever_names_a_run_may_go_back_to_what_was_rolled_back_from() -> None:
+    """Without a name it is passed over; by its name it is a release like any other."""
+    back = rolled_back("run-6666", "run-2222", api=OLD, web=NEW)
+    live = {"api": Live(service="api", commit=OLD), "web": Live(service="web", commit=NEW)}
+
+    assert "run-1111" == rollback.choose([back, *HISTORY], live).id
+    assert "run-4444" == rollback.choose([back, *HISTORY], live, "4444").id

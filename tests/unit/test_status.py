@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from deploylib import status
@@ -27,7 +29,7 @@ def test_before_the_first_deploy_nothing_is_claimed(product: Product) -> None:
     assert ((), "nothing was ever deployed from here", "", "", "") == (
         found.live, found.trouble, found.back_to, found.last, found.backup
     )  # fmt: skip
-    assert not product.context().config.store.exists()
+    assert not Path(product.context().config.store).exists()
 
 
 def test_what_is_live_is_the_platforms_word(product: Product) -> None:

@@ -1,0 +1,58 @@
+"""Both stores behind one fixture, the bucket on a real S3 server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from deploylib.s3 import Bucket
+from deploylib.store import Folder, Store
+from tests.stores.seaweed import s3_server
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A running server, as the variables with which a client finds it."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as variables:
+        yield variables
+
+
+@pytest.fixture
+def s3(server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A client of the server, with a bucket called ``deploys``."""
+    for name, value in server.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3")
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            client.create_bucket(Bucket="deploys")
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"BucketAlreadyExists", "BucketAlreadyOwnedByYou"}:
+                return client
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return client
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
+    """Makes stores of the same place, as several machines would."""
+    if request.param == "folder":
+        return lambda: Folder(tmp_path / "store")
+    request.getfixturevalue("s3")
+    return lambda: Bucket(f"s3://deploys/{tmp_path.name}")
+
+
+@pytest.fixture
+def store(make: Callable[[], Store]) -> Store:
+    """One of them."""
+    return make()

