@@ -26,8 +26,10 @@ __all__ = ["judge", "session", "settings", "show", "tell"]
 
 
 def settings(environment: str) -> Config:
-    """The settings of the product in the current folder."""
-    return load(Path.cwd(), environment, os.environ)
+    """The settings of the product that the current folder is in, from the top of its working copy."""
+    here = Path.cwd()
+    top = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+    return load(top, environment, os.environ)
 
 
 @contextmanager

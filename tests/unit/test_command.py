@@ -176,3 +176,15 @@ def test_a_session_is_of_the_product_in_the_current_folder(tmp_path: Path, monke
         assert (tmp_path, "local", True, ("api",)) == (ctx.config.root, ctx.config.name, ctx.dry, ctx.only)
     with pytest.raises(SettingsError, match="no environment 'prod'"), console.session("prod"):
         pytest.fail("there is none")
+
+
+def test_a_command_works_from_any_folder_of_the_product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings, the store and the local Render are those of the top of the working copy."""
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "deploylib.toml").write_text('deadline = "7m"\n')
+    (tmp_path / "sample" / "backend").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "sample" / "backend")
+
+    config = console.settings("local")
+
+    assert (tmp_path, "7m") == (config.root, config.settings.deadline)
