@@ -142,7 +142,7 @@ KINDS: dict[str, Callable[[Maker], Planted]] = {
         "appsettings.json",
         '{"Storage": "DefaultEndpointsProtocol=https;AccountName=shopfiles;AccountKey=' + f'{r.of(BASE64, 86)}=="}}\n',
     ),
-    "npm": lambda r: (".npmrc", "//registry.npmjs.org/:_authToken=np" + f"m_{r.of(ALNUM, 36)}\n"),
+    "npm": lambda r: (".npmrc", "//npm.example.com/:_authToken=np" + f"m_{r.of(ALNUM, 36)}\n"),
     "pypi": lambda r: (
         ".pypirc",
         "[pypi]\nusername = __token__\npassword = py" + f"pi-AgEIcHlwaS5vcmc{r.of(ALNUM + '-_', 140)}\n",

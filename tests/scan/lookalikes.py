@@ -25,7 +25,7 @@ def lookalikes() -> dict[str, str]:
                 "packages": {
                     f"node_modules/{name}": {
                         "version": "1.2.3",
-                        "resolved": f"https://registry.npmjs.org/{name}/-/{name}-1.2.3.tgz",
+                        "resolved": f"https://npm.example.com/{name}/-/{name}-1.2.3.tgz",
                         "integrity": f"sha512-{rng.of(BASE64, 86)}==",
                     }
                     for name in ("js-tokens", "secret-key", "password-hash", "api-key-auth")

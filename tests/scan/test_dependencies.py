@@ -117,10 +117,10 @@ def test_an_index_without_advisories_is_never_clean(tmp_path: Path, monkeypatch:
     """The tool itself says that there are no vulnerabilities and ends with 0, having been told nothing."""
     with answering(404) as service:
         redirect = (
-            "import requests\n"
+            "import re, requests\n"
             "real = requests.Session.request\n"
             "def request(self, method, url, **more):\n"
-            f"    return real(self, method, url.replace('https://pypi.org', {service.url!r}), **more)\n"
+            f"    return real(self, method, re.sub('^https://[^/]+', {service.url!r}, url), **more)\n"
             "requests.Session.request = request\n"
         )
         write(tmp_path, {"site/sitecustomize.py": redirect})

@@ -72,7 +72,7 @@ def pins(root: Path, text: str) -> list[tuple[str, str, int]]:
         ("a==1 ; python_version < '3.12'", "a==1"),
         ("a==1.0.post1 \\\n    --hash=sha256:00 \\\n    --hash=sha256:11\n", "a==1.0.post1"),
         ("a===1+local", "a==1+local"),
-        ("--index-url https://pypi.org/simple\n-c limits.txt\na==1", "a==1"),
+        ("--index-url https://packages.example.com/simple\n-c limits.txt\na==1", "a==1"),
     ],
 )
 def test_a_pinned_package_is_asked_about_however_it_is_written(tmp_path: Path, text: str, found: str) -> None:
