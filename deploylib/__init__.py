@@ -30,6 +30,8 @@ __all__ = [
     "render",
     "report",
     "rollback",
+    "s3",
+    "scan",
     "stages",
     "status",
     "store",
