@@ -81,7 +81,7 @@ def lock(session: nox.Session) -> None:
     session.install("uv")
     common = ["--universal", "--python-version=3.11", "--generate-hashes", "--no-emit-index-url"]
     command = ["uv", "pip", "compile", "pyproject.toml", *common, "--custom-compile-command=nox -s lock"]
-    main = ["--group=dev", "--extra=local", "--extra=s3"]
+    main = ["--group=dev", "--extra=local", "--extra=notify", "--extra=s3"]
     session.run(*command, *main, f"--output-file={LOCK}", *session.posargs, silent=True)
     session.run(
         *command,

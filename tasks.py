@@ -6,6 +6,7 @@ Every task is parse → one call of the library → print. Copy this file into a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from invoke.collection import Collection
 from invoke.context import Context
@@ -24,18 +25,21 @@ RELEASE = {
     "commit": "release this commit instead of what is checked out",
     "dry-run": "say what would be done; send no write",
 }
+GATED = {
+    **RELEASE,
+    "skip": "leave this gate out in an emergency: tests, scan",
+    "reason": "why, with --skip; it is recorded and told",
+    "wait": "for another run to end, such as 10m; default: not at all, in CI as long as deadline says",
+}
 
 
-def release(
-    stage: str, until: str, environment: str, service: Sequence[str] | None, commit: str, **flags: bool
-) -> None:
+def release(stage: str, until: str, environment: str, json: bool, **options: Any) -> None:
     """Bring a run to *until* and print what came of it."""
     from deploylib import console, flow
 
-    options = {"ref": commit or None, "only": tuple(service or ()), "asked": stage, "dry": flags["dry_run"]}
-    with console.session(environment, **options) as ctx:
+    with console.session(environment, asked=stage, **options) as ctx:
         report = flow.run(ctx, until=until)
-    console.show(report, json=flags["json"])
+    console.show(report, json=json)
 
 
 def mend(environment: str) -> None:
@@ -46,7 +50,7 @@ def mend(environment: str) -> None:
         flow.mend(ctx)
 
 
-@task(iterable=["service"], help={**RELEASE, "until": "stop after this stage"})
+@task(iterable=["service", "skip"], help={**GATED, "until": "stop after this stage"})
 @command
 def deploy(
     c: Context,
@@ -54,12 +58,16 @@ def deploy(
     service: Sequence[str] | None = None,
     commit: str = "",
     until: str = "verify",
+    skip: Sequence[str] | None = None,
+    reason: str = "",
+    wait: str = "",
     dry_run: bool = False,
     json: bool = False,
     debug: bool = False,
 ) -> None:
-    """Release a commit: check, back up, migrate, deploy in parallel, verify."""
-    release("deploy", until, environment, service, commit, dry_run=dry_run, json=json)
+    """Release a commit: check, gates, back up, migrate, deploy in parallel, verify."""
+    gates = {"skip": skip, "reason": reason, "wait": wait}
+    release("deploy", until, environment, json, only=service, ref=commit, dry=dry_run, **gates)
 
 
 @task(help={**COMMON, "fix": "turn autodeploy off where it is on"})
@@ -68,48 +76,64 @@ def check(c: Context, environment: str = "local", fix: bool = False, json: bool 
     """Look at everything a release needs; change nothing."""
     if fix:
         mend(environment)
-    release("check", "check", environment, (), "", dry_run=True, json=json)
+    release("check", "check", environment, json, dry=True)
 
 
 @task(help={**COMMON, "commit": "examine this commit instead of what is checked out"})
 @command
 def scan(c: Context, environment: str = "local", commit: str = "", json: bool = False, debug: bool = False) -> None:
     """Examine a commit: dependencies, code, secrets, variables, Blueprint."""
-    from deploylib import console, stages
+    from deploylib import console, flow
 
-    with console.session(environment, ref=commit or None) as ctx:
-        found = stages.examine(ctx)
+    with console.session(environment, ref=commit) as ctx:
+        found = flow.examine(ctx)
     console.judge(found, json=json)
 
 
-@task(iterable=["service"], help=RELEASE)
+@task(name="tests", help=COMMON)
+@command
+def own_tests(c: Context, environment: str = "local", json: bool = False, debug: bool = False) -> None:
+    """Run the product's own tests, by the command in the settings."""
+    from deploylib import console, flow
+
+    with console.session(environment, asked="tests") as ctx:
+        report = flow.own_tests(ctx)
+    console.show(report, json=json)
+
+
+@task(iterable=["service", "skip"], help=GATED)
 @command
 def changes(
     c: Context,
     environment: str = "local",
     service: Sequence[str] | None = None,
     commit: str = "",
+    skip: Sequence[str] | None = None,
+    reason: str = "",
+    wait: str = "",
     dry_run: bool = False,
     json: bool = False,
     debug: bool = False,
 ) -> None:
     """Decide which services and migrations a release is about."""
-    release("changes", "changes", environment, service, commit, dry_run=dry_run, json=json)
+    gates = {"skip": skip, "reason": reason, "wait": wait}
+    release("changes", "changes", environment, json, only=service, ref=commit, dry=dry_run, **gates)
 
 
-@task(iterable=["service"], help=RELEASE)
+@task(iterable=["service"], help={**RELEASE, "when-due": "only before a migration, or when the last one is old"})
 @command
 def backup(
     c: Context,
     environment: str = "local",
     service: Sequence[str] | None = None,
     commit: str = "",
+    when_due: bool = False,
     dry_run: bool = False,
     json: bool = False,
     debug: bool = False,
 ) -> None:
     """Back the database up, and prove the backup."""
-    release("backup", "backup", environment, service, commit, dry_run=dry_run, json=json)
+    release("backup", "backup", environment, json, only=service, ref=commit, dry=dry_run, due=when_due)
 
 
 @task(iterable=["service"], help=RELEASE)
@@ -124,7 +148,7 @@ def migrate(
     debug: bool = False,
 ) -> None:
     """Bring the schema to what the commit needs, after a backup."""
-    release("migrate", "migrate", environment, service, commit, dry_run=dry_run, json=json)
+    release("migrate", "migrate", environment, json, only=service, ref=commit, dry=dry_run)
 
 
 @task(help=COMMON)
@@ -138,15 +162,39 @@ def verify(c: Context, environment: str = "local", json: bool = False, debug: bo
     console.show(report, json=json)
 
 
-@task(help={**COMMON, "to": "run or commit to go back to; default: the last verified release", "dry-run": "only say"})
+@task(help={**COMMON, "run": "this one; default: of this CI run, or the newest that is open"})
+@command
+def finish(c: Context, environment: str = "local", run: str = "", json: bool = False, debug: bool = False) -> None:
+    """End a run that was left open: complete it, or put back what it changed."""
+    from deploylib import console, flow
+
+    with console.session(environment) as ctx:
+        report = flow.finish(ctx, run)
+    console.show(report, json=json)
+
+
+@task(
+    help={
+        **COMMON,
+        "to": "run or commit to go back to; default: the last verified release",
+        "wait": GATED["wait"],
+        "dry-run": "only say",
+    }
+)
 @command
 def rollback(
-    c: Context, environment: str = "local", to: str = "", dry_run: bool = False, json: bool = False, debug: bool = False
+    c: Context,
+    environment: str = "local",
+    to: str = "",
+    wait: str = "",
+    dry_run: bool = False,
+    json: bool = False,
+    debug: bool = False,
 ) -> None:
     """Restore the release before, as one unit, and verify it."""
     from deploylib import console, flow
 
-    with console.session(environment, to=to, dry=dry_run) as ctx:
+    with console.session(environment, to=to, wait=wait, dry=dry_run) as ctx:
         report = flow.roll_back(ctx)
     console.show(report, json=json)
 
@@ -186,6 +234,30 @@ def logs(
     with console.session(environment) as ctx:
         found = status.logs(ctx, run, lines)
     console.tell(found, report.logs(found), json=json)
+
+
+@task(name="show", default=True, help=COMMON)
+@command
+def lease_show(c: Context, environment: str = "local", json: bool = False, debug: bool = False) -> None:
+    """Say who holds an environment."""
+    from deploylib import console, report
+
+    with console.session(environment) as ctx:
+        found = ctx.leases.current()
+    console.tell(found, report.lease(found, environment), json=json)
+
+
+@task(name="release", help={**COMMON, "reason": "why; its holder is told"})
+@command
+def lease_release(
+    c: Context, environment: str = "local", reason: str = "", json: bool = False, debug: bool = False
+) -> None:
+    """Give an environment back in its holder's place."""
+    from deploylib import console, report, status
+
+    with console.session(environment, reason=reason) as ctx:
+        found = status.release_lease(ctx)
+    console.tell(found, report.lease(found, environment), json=json)
 
 
 @task(name="up", help={"new-ports": "choose free ports anew", "json": COMMON["json"]})
@@ -241,5 +313,8 @@ def local_reset(c: Context) -> None:
     console.tell(said, said.splitlines(), json=False)
 
 
-ns = Collection(deploy, check, scan, changes, backup, migrate, verify, rollback, status, history, logs)
+ns = Collection(
+    deploy, check, own_tests, scan, changes, backup, migrate, verify, finish, rollback, status, history, logs
+)
+ns.add_collection(Collection("lease", lease_show, lease_release))
 ns.add_collection(Collection("local", local_up, local_down, local_status, local_logs, local_reset))

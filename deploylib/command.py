@@ -42,4 +42,5 @@ def _fail(error: DeployError, *, json: bool) -> NoReturn:
     if "utf" not in (sys.stderr.encoding or "").lower():
         text = "\n".join(report.ascii_only(line) for line in text.splitlines())
     sys.stderr.write(text + "\n")
+    console.annotate(error.outcome, error.message)
     raise SystemExit(error.exit_code)

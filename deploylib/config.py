@@ -25,6 +25,8 @@ __all__ = ["Config", "Endpoint", "EnvironmentSettings", "MigrationSettings", "Se
 
 RENDER_API = "https://api.render.com/v1"
 REFERENCE = "docs/settings.md"
+STORE = "DEPLOYLIB_STORE"
+S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,9 +75,11 @@ class EnvironmentSettings(_Table, frozen=True):
         services: our name of a service → the platform's name or id, where they differ.
         database: name of the platform's Postgres; default: the only one of the Blueprint.
         database_url_env: name of the variable that holds the database's URL, in place of *database*.
-        store: of backups and ledger: ``s3://bucket/prefix``, or a folder.
+        store: of backups and ledger: ``s3://bucket/prefix``, or a folder; default: the variable ``DEPLOYLIB_STORE``.
         only_this_machine: a folder store is good enough, because nobody deploys from elsewhere.
         backups: ``"on"``, or ``"none"`` for an environment whose data may be lost.
+        slack_webhook_env: name of the variable that holds the address of a Slack webhook; of no meaning where that is
+            not set. For ``local`` there is no default.
     """
 
     api_url: str = ""
@@ -86,10 +90,15 @@ class EnvironmentSettings(_Table, frozen=True):
     store: str = ""
     only_this_machine: bool = False
     backups: Literal["on", "none"] = "on"
+    slack_webhook_env: str = ""
 
 
 class Settings(_Table, frozen=True):
-    """The whole file."""
+    """The whole file.
+
+    Attributes:
+        tests: the command that tests a commit before it may be released.
+    """
 
     blueprint: str = "render.yaml"
     shared: tuple[str, ...] = ()
@@ -105,6 +114,7 @@ class Settings(_Table, frozen=True):
     local_time_scale: int = 60
     scan: ScanSettings = ScanSettings()
     environment_variables: tuple[Variable, ...] = ()
+    tests: str = ""
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -145,8 +155,22 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def store(self) -> str:
         """Where backups and ledger are: the address of a bucket, or a folder."""
-        chosen = self.environment.store or ".deploylib"
+        chosen = self.environment.store or (not self.is_local and self.environ.get(STORE, "")) or ".deploylib"
         return chosen if "://" in chosen else str(self.root / chosen)
+
+    @property
+    def webhook(self) -> Secret | None:
+        """Where the end of a run is told; None where nobody wants to know."""
+        name = self.environment.slack_webhook_env or ("" if self.is_local else "SLACK_WEBHOOK_URL")
+        address = self.environ.get(name, "").strip() if name else ""
+        return Secret(address) if address else None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The variables that only a release needs; the product's own tests do not see them."""
+        chosen = self.environment
+        named = (chosen.api_key_env, chosen.database_url_env, chosen.slack_webhook_env or "SLACK_WEBHOOK_URL")
+        return tuple(name for name in (*named, *S3_KEYS) if name in self.environ)
 
     @property
     def python(self) -> str:
@@ -225,14 +249,15 @@ def load(root: Path, name: str = "local", environ: Mapping[str, str] = os.enviro
             remedy=f"add [environments.{name}] to {file} (see {REFERENCE}), or name another with --environment",
         )
     environment = known[name]
-    shared = environment.store.startswith("s3://")
-    if "://" in environment.store and not shared:
-        found = f"environments.{name}.store: {environment.store} is neither s3://bucket nor a folder"
+    store = environment.store or (environ.get(STORE, "") if name != "local" else "")
+    shared = store.startswith("s3://")
+    if "://" in store and not shared:
+        found = f"environments.{name}.store: {store} is neither s3://bucket nor a folder"
         raise SettingsError(found, remedy=remedy)
     if name != "local" and not shared and not (environment.store and environment.only_this_machine):
         raise SettingsError(
             f"environment {name!r}: ledger and backups must be where every machine that deploys sees them",
-            remedy=f'set store = "s3://bucket/prefix" in [environments.{name}]; '
+            remedy=f'set store = "s3://bucket/prefix" in [environments.{name}], or {STORE}; '
             "or a folder and only_this_machine = true, if nobody else deploys",
         )
     return Config(root=root, name=name, settings=settings, environment=environment, environ=environ)

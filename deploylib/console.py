@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from deploylib import report, view
+from deploylib import ci, report, view
 from deploylib.clock import SYSTEM as CLOCK
 from deploylib.config import Config, load
 from deploylib.errors import Blocked, Interrupted, NotExamined
@@ -22,7 +22,7 @@ from deploylib.models import Report
 from deploylib.process import SYSTEM as RUNNER
 from deploylib.stages import Context
 
-__all__ = ["judge", "session", "settings", "show", "tell"]
+__all__ = ["annotate", "judge", "session", "settings", "show", "tell"]
 
 
 def settings(environment: str) -> Config:
@@ -36,16 +36,27 @@ def settings(environment: str) -> Config:
 def session(environment: str, **options: Any) -> Iterator[Context]:
     """Everything a command of the library works with; Ctrl-C and SIGTERM end it in order."""
     config = settings(environment)
+    options["ref"] = options.get("ref") or None
+    for name in ("skip", "only"):  # --skip tests,scan is the same as --skip tests --skip scan
+        options[name] = tuple(word for given in options.get(name) or () for word in given.replace(",", " ").split())
     logging.getLogger("stamina").setLevel(logging.ERROR)  # another try is no news; giving up is told by the error
     with _signals(), view.choose(sys.stderr, os.environ, CLOCK) as chosen:
         yield Context(config=config, runner=RUNNER, clock=CLOCK, view=chosen, **options)
 
 
 def show(result: Report, *, json: bool) -> None:
-    """Print a report, and end the program with its exit code if that is not 0."""
+    """Print a report, hand it to the CI, and end the program with its exit code if that is not 0."""
+    ci.publish(result, os.environ)
     tell(result, report.text(result).splitlines(), json=json)
     if result.exit_code:
+        annotate(result.outcome, result.error)
         raise SystemExit(result.exit_code)
+
+
+def annotate(title: str, message: str) -> None:
+    """Show an error on the page of a GitHub run; of no meaning elsewhere."""
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        sys.stderr.write(ci.annotation(title, message) + "\n")
 
 
 def judge(found: Scanned, *, json: bool) -> None:
@@ -53,6 +64,7 @@ def judge(found: Scanned, *, json: bool) -> None:
     tell(found, report.scanned(found), json=json)
     codes = {Verdict.FINDINGS: Blocked.exit_code, Verdict.NOT_EXAMINED: NotExamined.exit_code}
     if code := codes.get(found.verdict):
+        annotate("scan", found.line)
         raise SystemExit(code)
 
 

@@ -26,7 +26,7 @@ from deploylib.ledger import Triggered
 from deploylib.models import Deploy, DeployStatus, Intent, Kind, Order, Shipped, Target
 from deploylib.render import Ambiguous, Refused, Render
 
-__all__ = ["Record", "bring", "settle"]
+__all__ = ["Record", "bring", "made", "settle"]
 
 LOOK_FOR = 60.0
 AFTER_A_CRASH = 5.0
@@ -304,6 +304,17 @@ def _last_words(watch: _Watch, deploy: Deploy, render: Render, kind: str) -> tup
         return (f"(its log cannot be read: {error.message})",)
     said = [line.text.rstrip() for line in lines if line.text.strip() and line.instance not in serving]
     return tuple(said[-LAST_LINES:]) or ("(it wrote nothing)",)
+
+
+def made(target: Target, intent: Intent, *, render: Render, clock: Clock) -> str:
+    """The id of the deploy that a run asked for before it died; empty when its request never arrived.
+
+    Raises:
+        PersonNeeded: there are several that it may have been.
+    """
+    order = Order(target=target, commit=intent.commit, previous=intent.previous)
+    found = _find(_Watch(order), intent, render, clock, within=AFTER_A_CRASH)
+    return found.id if found else ""
 
 
 def settle(target: Target, deploy_id: str, *, render: Render, clock: Clock, deadline: Deadline) -> Deploy:

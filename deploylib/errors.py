@@ -13,6 +13,7 @@
     │   └── DeployStopped  13       canceled, or not finished before the deadline
     ├── VerificationFailed 14       it went live and did not prove itself; put back
     ├── PersonNeeded       20       what serves now is not what anybody asked for
+    ├── LeaseHeld          30       another run holds the environment, or has taken it over
     ├── ForeignDeploy      32       somebody else is deploying, or has
     ├── Unreachable        40       the platform or the database, or they refused the key
     └── Interrupted       130       Ctrl-C or SIGTERM
@@ -33,6 +34,7 @@ __all__ = [
     "DeployStopped",
     "ForeignDeploy",
     "Interrupted",
+    "LeaseHeld",
     "MigrationFailed",
     "NotExamined",
     "PersonNeeded",
@@ -149,6 +151,13 @@ class PersonNeeded(DeployError):
 
     exit_code = 20
     outcome = "a person is needed"
+
+
+class LeaseHeld(DeployError):
+    """Another run holds the environment, or has taken it over from this one."""
+
+    exit_code = 30
+    outcome = "lease held"
 
 
 class ForeignDeploy(DeployError):

@@ -81,6 +81,10 @@ class Git:
         """Whether *older* is in the history of *newer*, or the same."""
         return self._git("merge-base", "--is-ancestor", older, newer, check=False).returncode == 0
 
+    def recent(self, commit: str, limit: int) -> tuple[str, ...]:
+        """The ids of *commit* and of those before it, newest first, at most *limit*."""
+        return tuple(self._git("rev-list", f"--max-count={limit}", commit, "--").text.split())
+
     def files_between(self, base: str, head: str) -> tuple[str, ...]:
         """The files that differ between two commits; a renamed file counts under both names."""
         done = self._git("diff", "--name-only", "--no-renames", "-z", base, head, "--")

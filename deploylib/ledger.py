@@ -1,13 +1,17 @@
 """The append-only history of runs, and what a run's events add up to.
 
 One object per event, ``runs/<run id>/<sequence>-<event>.json``; a run's state is a fold over them. Nothing is ever
-changed, so several machines can append and a killed run leaves exactly what it did.
+changed, so several machines can append and a killed run leaves exactly what it did. Events of two jobs may bear the same
+number: neither has seen the other, so that either order is right. A run is found by ``history/<environment>/<time>-<run
+id>``, because the ids that a CI gives do not sort by time, and once closed also by its folded state, ``states/``, so that
+a look at the history of a bucket does not read every event again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -28,6 +32,9 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         services: the only services it may deploy; empty: all.
         back: it restores an earlier release.
+        url: of the CI run.
+        recent: ids of the last commits that it brings, so that a run whose clone does not know them can tell that
+            it is the older one.
     """
 
     run: str
@@ -36,6 +43,8 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     services: tuple[str, ...] = ()
     author: str = ""
     back: bool = False
+    url: str = ""
+    recent: tuple[str, ...] = ()
 
 
 class Triggered(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,10 +117,24 @@ class Ledger:
     store: Store
     clock: Clock
 
+    def begin(self, opened: Opened) -> None:
+        """Write a run's first event, unless another job of the same run has done so."""
+        at = self.clock.now()
+        known = f"history/{opened.environment}/"
+        if not any(key.endswith(f"-{opened.run}") for key in self.store.list(known)):
+            self.store.put_if_absent(f"{known}{at:%Y%m%dT%H%M%S.%f}-{opened.run}", b"")
+        self.store.put_if_absent(f"runs/{opened.run}/0001-opened.json", self._event("opened", opened))
+
+    def close(self, state: RunState, report: Report) -> RunState:
+        """Write a run's last event, and its state for those who look at the history."""
+        self.append(state.id, "closed", report)
+        closed = msgspec.structs.replace(state, last=self.clock.now(), report=report)
+        self.store.put(f"states/{state.id}.json", [msgspec.json.encode(closed)])
+        return closed
+
     def append(self, run: str, kind: str, value: Any) -> None:
         """Write one event of a run; it is on the disk when this returns."""
-        event = Event(at=self.clock.now(), kind=kind, data=msgspec.to_builtins(value))
-        body = msgspec.json.format(msgspec.json.encode(event), indent=1)
+        body = self._event(kind, value)
         number = max((_number(key) for key in self.store.list(f"runs/{run}/")), default=0)
         while not self.store.put_if_absent(f"runs/{run}/{number + 1:04d}-{kind}.json", body):
             number += 1
@@ -121,12 +144,18 @@ class Ledger:
         for key in self.store.list(f"runs/{run}/"):
             yield msgspec.json.decode(b"".join(self.store.read(key)), type=Event)
 
+    def _event(self, kind: str, value: Any) -> bytes:
+        event = Event(at=self.clock.now(), kind=kind, data=msgspec.to_builtins(value))
+        return msgspec.json.format(msgspec.json.encode(event), indent=1)
+
     def state(self, run: str) -> RunState:
-        """Fold the events of a run.
+        """A run's state: what was written when it was closed, or a fold over its events.
 
         Raises:
             KeyError: there is no such run.
         """
+        with suppress(KeyError):
+            return msgspec.json.decode(b"".join(self.store.read(f"states/{run}.json")), type=RunState)
         events = iter(self.events(run))
         first = next(events, None)
         if first is None or first.kind != "opened":
@@ -136,26 +165,23 @@ class Ledger:
             state = _fold(state, event)
         return state
 
-    def runs(self) -> list[str]:
-        """The ids of all runs, newest first."""
-        return sorted({key.split("/")[1] for key in self.store.list("runs/")}, reverse=True)
+    def runs(self, environment: str) -> list[str]:
+        """The ids of an environment's runs, newest first."""
+        keys = list(self.store.list(f"history/{environment}/"))
+        return [key.rpartition("/")[2].partition("-")[2] for key in reversed(keys)]
 
     def history(self, environment: str, limit: int = 20) -> Iterator[RunState]:
         """The runs of an environment, newest first, at most *limit* of them."""
-        for run in self.runs():
+        for run in self.runs(environment):
             if limit <= 0:
                 return
-            try:
-                state = self.state(run)
-            except KeyError:  # its first event is missing, so nobody knows what it was about
-                continue
-            if state.opened.environment == environment:
-                yield state
+            with suppress(KeyError):  # its first event was never written, so nobody knows what it was about
+                yield self.state(run)
                 limit -= 1
 
-    def find(self, text: str) -> RunState | None:
-        """The newest run whose id is or ends with *text*."""
-        return next((self.state(run) for run in self.runs() if run.endswith(text)), None)
+    def find(self, environment: str, text: str) -> RunState | None:
+        """The newest run of an environment whose id is or ends with *text*."""
+        return next((self.state(run) for run in self.runs(environment) if run.endswith(text)), None)
 
 
 @dataclass(slots=True)
@@ -167,31 +193,60 @@ class Journal:
     Attributes:
         dry: record nothing anywhere but in *state*, for a dry run.
         since: the last stage that only looks; what it finds may still be a reason to refuse.
-        held: events that wait for that stage.
+        held: events that wait for that stage; None once the run is in the ledger.
+        fence: is asked before an intent is recorded: no deploy is asked for without the lease.
     """
 
     ledger: Ledger
     state: RunState
+    fence: Callable[[], None] = lambda: None
     dry: bool = False
     since: str = "check"
-    held: list[tuple[str, Any]] = field(default_factory=list)
+    held: list[tuple[str, Any]] | None = None
 
     @classmethod
     def open(cls, ledger: Ledger, opened: Opened, *, dry: bool = False, since: str = "check") -> Journal:
-        """Begin a run."""
+        """Begin a run; with an empty *since* it is written down at once."""
         now = ledger.clock.now()
-        return cls(ledger, RunState(opened=opened, at=now, last=now), dry, since, [("opened", opened)])
+        journal = cls(ledger, RunState(opened=opened, at=now, last=now), dry=dry, since=since, held=[])
+        if not since and not dry:
+            journal.write()
+        return journal
 
     def record(self, kind: str, value: Any, /) -> None:
-        """Write one event; when this returns it is on the disk, or held back with those before it."""
+        """Write one event; when this returns it is on the disk, or held back with those before it.
+
+        Raises:
+            LeaseHeld: an intent, and this run does not hold the environment any more.
+        """
+        if kind.endswith("intent"):
+            self.fence()
         event = Event(at=self.ledger.clock.now(), kind=kind, data=msgspec.to_builtins(value))
         after = _fold(self.state, event)
-        self.held.append((kind, value))
-        if (after.done(self.since) or after.intents) and not self.dry:
-            for held in self.held:
-                self.ledger.append(self.state.id, *held)
-            self.held.clear()
+        if self.held is not None:
+            self.held.append((kind, value))
+            if (after.done(self.since) or after.intents) and not self.dry:
+                self.write()
+        elif not self.dry:
+            self.ledger.append(self.state.id, kind, value)
         self.state = after
+
+    def close(self, report: Report) -> None:
+        """Write the end of the run, unless nothing of it was written before."""
+        if self.written:
+            self.state = self.ledger.close(self.state, report)
+
+    def write(self) -> None:
+        """Write what was held back."""
+        self.ledger.begin(self.state.opened)
+        for kind, value in self.held or ():
+            self.ledger.append(self.state.id, kind, value)
+        self.held = None
+
+    @property
+    def written(self) -> bool:
+        """Whether the ledger knows of this run."""
+        return self.held is None and not self.dry
 
 
 def _fold(state: RunState, event: Event) -> RunState:
@@ -202,7 +257,7 @@ def _fold(state: RunState, event: Event) -> RunState:
     match event.kind:
         case "stage":
             result = read(StageResult)
-            change = {"stages": {**state.stages, result.stage: result}}
+            change = {"stages": {**state.stages, result.stage: _joined(state.stages.get(result.stage), result)}}
         case "intent":
             intent = read(Intent)
             change = {"intents": {**state.intents, intent.service: intent}}
@@ -217,6 +272,19 @@ def _fold(state: RunState, event: Event) -> RunState:
         case "closed":
             change = {"report": read(Report)}
     return msgspec.structs.replace(state, last=event.at, **change)
+
+
+def _joined(before: StageResult | None, now: StageResult) -> StageResult:
+    """Two jobs may each do a part of a stage: both are told, and what has failed stays failed."""
+    if before is None or not now.part or not before.part or set(before.part) & set(now.part):
+        return now
+    worse = before if before.status is StageStatus.FAILED else now
+    return msgspec.structs.replace(
+        worse,
+        part=(*before.part, *now.part),
+        lines=(*before.lines, *now.lines),
+        seconds=max(before.seconds, now.seconds),
+    )
 
 
 def _number(key: str) -> int:

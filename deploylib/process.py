@@ -7,6 +7,7 @@ with the secrets struck out.
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,17 @@ from typing import IO, Protocol
 from deploylib.errors import DeployError, SettingsError
 from deploylib.models import Secret
 
-__all__ = ["SYSTEM", "Command", "Completed", "ProgramFailed", "ReadOnlyRunner", "Runner", "SystemRunner"]
+__all__ = [
+    "SYSTEM",
+    "Command",
+    "Completed",
+    "ProgramFailed",
+    "ReadOnlyRunner",
+    "Runner",
+    "SystemRunner",
+    "alive",
+    "here",
+]
 
 LAST_LINES = 20
 CHUNK = 1 << 20
@@ -150,6 +161,22 @@ class ReadOnlyRunner:
 
 
 SYSTEM: Runner = SystemRunner()
+
+
+def alive(pid: int) -> bool:
+    """Whether a process of this machine runs; one of another account counts."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def here() -> tuple[str, int]:
+    """This machine's name and our process id, by which another command here can see whether we still run."""
+    return socket.gethostname(), os.getpid()
 
 
 @contextmanager

@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from deploylib.examined import Scanned, Verdict
+from deploylib.lease import Lease
 from deploylib.ledger import RunState
-from deploylib.models import Commit, Live, LogLine, Report, StageResult, StageStatus
+from deploylib.models import Commit, Live, LogLine, Report, StageResult, StageStatus, short
 from deploylib.status import Status
 from deploylib.units import age
 
-__all__ = ["ascii_only", "events", "header", "history", "local", "logs", "scanned", "stage", "status", "text"]
+__all__ = ["ascii_only", "events", "header", "history", "lease", "local", "logs", "scanned", "stage", "status", "text"]
 
 MARKS = {StageStatus.DONE: "✓", StageStatus.SKIPPED: "–", StageStatus.PLANNED: "→", StageStatus.FAILED: "✗"}
 PLAIN = str.maketrans({"✓": "+", "–": "-", "→": ">", "✗": "x", "←": "<", "·": "-", "│": "|", "…": "...", "↩": "<"})
@@ -27,7 +28,7 @@ def ascii_only(line: str) -> str:
 def header(run: str, environment: str, commit: Commit | None) -> str:
     """The first line of a run; without a commit it restores an earlier release."""
     what = f'{commit.short} "{commit.subject}"' if commit is not None else "the release before"
-    return f"run {run[-4:]}   {environment} ← {what}"
+    return f"run {short(run)}   {environment} ← {what}"
 
 
 def stage(result: StageResult, ago: float | None = None) -> list[str]:
@@ -49,11 +50,12 @@ def text(report: Report) -> str:
     commit = report.commit.short if report.commit else ""
     words = {
         "succeeded": f"{commit} is live on {report.environment}",
-        "nothing to do": f"{report.environment} is up to date with {commit}",
+        "nothing to do": f"{report.environment} is up to date with {commit}" if commit else "no run is open",
+        "superseded by a newer release": f"{commit} is part of it",
         "planned": "nothing was changed",
-        "paused": f"run {report.run[-4:]} of {commit} stays open",
+        "paused": f"run {short(report.run)} of {commit} stays open",
     }
-    word = report.outcome.upper() if report.exit_code == 0 else "FAILED"
+    word = report.outcome.partition(" by ")[0].upper() if report.exit_code == 0 else "FAILED"
     said = words.get(report.outcome, f"{report.outcome} (exit code {report.exit_code})")
     lines = ["", f"{f'{word:<{NAME + 2}} {said}':<{WIDTH}}  {report.seconds:.1f}s"]
     if report.exit_code:
@@ -63,6 +65,8 @@ def text(report: Report) -> str:
     else:
         width = max((len(one.service) for one in report.live), default=0)
         lines += [f"  {one.service:<{width}}  {_address(one)}" for one in report.live]
+    waived = [f"{one.stage} {line}" for one in report.stages if "skipped_by" in one.data for line in one.lines]
+    lines += _block("Waived", waived)
     if report.visitors.requests:
         seen = report.visitors
         gap = f"longest gap {seen.longest_gap:.1f} s"
@@ -98,7 +102,7 @@ def history(states: Iterable[RunState]) -> list[str]:
         deployed = ", ".join(state.shipped) or "-"
         kind = "rollback" if state.opened.back else "deploy"
         lines.append(
-            f"{state.id[-4:]}  {state.at:%Y-%m-%d %H:%M}  {kind:<8}  {state.commit.short}  "
+            f"{short(state.id):<4}  {state.at:%Y-%m-%d %H:%M}  {kind:<8}  {state.commit.short}  "
             f"{outcome:<20}  {deployed:<20}  {state.commit.subject}".rstrip()
         )
     return lines
@@ -164,6 +168,17 @@ def local(said: dict[str, Any]) -> list[str]:
     rows += [(name, f"Postgres {one['version']}") for name, one in said.get("databases", {}).items()]
     width = max(len(name) for name, _ in rows)
     return [f"{name:<{width}}  {value}" for name, value in rows]
+
+
+def lease(found: Lease | None, environment: str) -> list[str]:
+    """Who holds an environment."""
+    if found is None or not found.held:
+        last = f"; the last was run {short(found.holder.run)}, {found.state} {age(found.age)} ago" if found else ""
+        return [f"nobody holds {environment}{last}", *([found.reason] if found and found.reason else [])]
+    by = found.holder
+    lines = [f"{environment} is held by run {by.run} of {by.author or 'somebody'}", *([by.url] if by.url else [])]
+    lines.append(f"last sign of life {age(found.age)} ago; without one it is free after {age(by.ttl)}")
+    return lines
 
 
 def _ago(moment: datetime | None, now: datetime) -> str:

@@ -8,7 +8,7 @@ import msgspec
 
 from deploylib.errors import SettingsError
 from deploylib.ledger import RunState
-from deploylib.models import Live, Order, Target
+from deploylib.models import Live, Order, Target, short
 
 __all__ = ["Restored", "candidates", "choose", "orders"]
 
@@ -58,7 +58,7 @@ def choose(history: Iterable[RunState], live: Mapping[str, Live], to: str = "") 
     for state in found:
         if state.id.endswith(to) or (len(to) >= 7 and state.commit.id.startswith(to)):
             return state
-    known = ", ".join(f"{state.id[-4:]} ({state.commit.short})" for state in found[:5])
+    known = ", ".join(f"{short(state.id)} ({state.commit.short})" for state in found[:5])
     raise SettingsError(f"no verified release {to!r}; there are: {known}", remedy="inv rollback --to RUN")
 
 

@@ -11,6 +11,7 @@ import base64
 import hashlib
 import secrets
 from collections.abc import Iterable, Iterator
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -107,6 +108,14 @@ class Bucket:
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def age(self, key: str) -> float:
+        """Seconds since the object was written, by the server's clock: ``Date`` of the answer; see `Store.age`."""
+        found: dict[str, Any] = {}
+        if self._try("head_object", key, into=found) in LOST:
+            raise KeyError(key)
+        now = parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"]["date"])
+        return max(0.0, float((now - found["LastModified"]).total_seconds()))
 
     def delete(self, key: str) -> None:
         """Remove an object; see `Store.delete`."""

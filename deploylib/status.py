@@ -8,11 +8,12 @@ import msgspec
 
 from deploylib import backup, rollback, stages
 from deploylib.errors import DeployError, SettingsError
+from deploylib.lease import Lease
 from deploylib.ledger import RunState
-from deploylib.models import Live, LogLine
+from deploylib.models import Live, LogLine, short
 from deploylib.stages import Context
 
-__all__ = ["Status", "find", "logs", "read"]
+__all__ = ["Status", "find", "logs", "read", "release_lease"]
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +57,7 @@ def read(ctx: Context) -> Status:
         environment=ctx.config.name,
         live=live,
         trouble=trouble,
-        back_to=f"{back[0].commit.short} (run {back[0].id[-4:]})" if back else "",
+        back_to=f"{back[0].commit.short} (run {short(back[0].id)})" if back else "",
         last=_one_line(last) if last else "",
         last_at=last.last if last else None,
         backup=f"{made.id} ({made.proof})" if made else "",
@@ -66,7 +67,22 @@ def read(ctx: Context) -> Status:
 
 def _one_line(state: RunState) -> str:
     outcome = state.report.outcome if state.report else "open: inv deploy goes on"
-    return f"{state.id[-4:]} {state.commit.short} {outcome}"
+    return f"{short(state.id)} {state.commit.short} {outcome}"
+
+
+def release_lease(ctx: Context) -> Lease:
+    """Give the environment back in its holder's place; the holder learns of it before its next step.
+
+    Raises:
+        SettingsError: nobody holds it, or there is no reason.
+    """
+    if not ctx.reason.strip():
+        raise SettingsError("giving a lease back for somebody else needs a reason", remedy="--reason …")
+    now = ctx.leases.current()
+    if now is None or not now.held:
+        raise SettingsError(f"nobody holds {ctx.config.name!r}", remedy="inv lease")
+    ctx.leases.release(now.number, f"by {ctx.author or 'somebody'}: {ctx.reason}")
+    return msgspec.structs.replace(now, state="released", reason=ctx.reason)
 
 
 def find(ctx: Context, run: str = "") -> RunState:
@@ -76,7 +92,7 @@ def find(ctx: Context, run: str = "") -> RunState:
         SettingsError: there is none.
     """
     if run:
-        found = ctx.ledger.find(run)
+        found = ctx.ledger.find(ctx.config.name, run)
     else:
         found = next((state for state in ctx.ledger.history(ctx.config.name, 50) if state.triggered), None)
     if found is None:

@@ -17,6 +17,7 @@ from typing import Protocol
 
 import msgspec
 
+from deploylib.clock import SYSTEM
 from deploylib.errors import SettingsError
 
 __all__ = ["Folder", "Store", "Stored"]
@@ -53,6 +54,14 @@ class Store(Protocol):
 
     def list(self, prefix: str) -> Iterator[str]:
         """The keys that begin with *prefix*, in order."""
+        ...
+
+    def age(self, key: str) -> float:
+        """Seconds since an object was written, by the store's own clock, so that machines need not agree on the time.
+
+        Raises:
+            KeyError: there is none.
+        """
         ...
 
     def delete(self, key: str) -> None:
@@ -116,6 +125,13 @@ class Folder:
         if start.is_dir():
             keys = (path.relative_to(self.root).as_posix() for path in start.rglob("*") if path.is_file())
             yield from sorted(key for key in keys if key.startswith(prefix) and not Path(key).name.startswith("."))
+
+    def age(self, key: str) -> float:
+        """Seconds since the file was written; see `Store.age`."""
+        try:
+            return max(0.0, SYSTEM.now().timestamp() - self._path(key).stat().st_mtime)
+        except FileNotFoundError as error:
+            raise KeyError(key) from error
 
     def delete(self, key: str) -> None:
         """Remove an object and the folders that it leaves empty."""

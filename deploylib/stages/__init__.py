@@ -6,11 +6,12 @@ machine. Nothing is skipped without a reason.
 
 from deploylib.stages.context import Checked, Context, Planned, Stage, View
 from deploylib.stages.data import Backup, Migrate
-from deploylib.stages.gate import examine
+from deploylib.stages.gate import GATES, Scan, Tests, examine, judged
 from deploylib.stages.release import Deploy, Rollback, Verify, prove
-from deploylib.stages.survey import Changes, Check
+from deploylib.stages.survey import Changes, Check, alone
 
 __all__ = [
+    "GATES",
     "Backup",
     "Changes",
     "Check",
@@ -20,9 +21,13 @@ __all__ = [
     "Migrate",
     "Planned",
     "Rollback",
+    "Scan",
     "Stage",
+    "Tests",
     "Verify",
     "View",
+    "alone",
     "examine",
+    "judged",
     "prove",
 ]

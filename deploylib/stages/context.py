@@ -9,10 +9,11 @@ from typing import Any, ClassVar, Protocol
 
 import msgspec
 
-from deploylib import verify
+from deploylib import ci, process, verify
 from deploylib.clock import Clock, Deadline
 from deploylib.config import Config
 from deploylib.git import Git
+from deploylib.lease import Holder, Leases, Tenure
 from deploylib.ledger import Journal, Ledger, RunState
 from deploylib.models import Backup, Changes, Commit, Live, Migration, Secret, StageResult, StageStatus, Target
 from deploylib.postgres import Facts
@@ -22,6 +23,9 @@ from deploylib.s3 import Bucket
 from deploylib.store import Folder, Store
 from deploylib.units import seconds
 from deploylib.visitors import Watch
+
+A_COMMAND = 60.0  # seconds without a sign of life: a command shows one every twenty
+BETWEEN_JOBS = 900.0  # jobs of one run: until the next runner has started, and installed what it needs
 
 __all__ = ["Checked", "Context", "Made", "Planned", "Stage", "View", "result", "skipped", "table"]
 
@@ -52,7 +56,19 @@ class View(Protocol):
 
 @dataclass
 class Context:
-    """What the stages of one command work with; the edges are arguments, so that a test can replace them."""
+    """What the stages of one command work with; the edges are arguments, so that a test can replace them.
+
+    Attributes:
+        ref: the commit to release; None: what is checked out.
+        only: the only services to deploy; empty: all.
+        asked: the command that was typed, where it stands for one stage.
+        dry: look only.
+        to: run or commit that a rollback restores.
+        skip: gates to leave out, for *reason*.
+        wait: how long to wait for another run; by default not at all, and in CI for as long as a run may take.
+        due: make a backup only when one is due.
+        decides: this command brings its run to an end, and so puts back what went wrong.
+    """
 
     config: Config
     runner: Runner
@@ -63,6 +79,11 @@ class Context:
     asked: str = ""
     dry: bool = False
     to: str = ""
+    skip: tuple[str, ...] = ()
+    reason: str = ""
+    wait: str = ""
+    due: bool = False
+    decides: bool = True
     commit: Commit = field(default_factory=lambda: Commit(id=""))
     journal: Journal = field(init=False)
     visitors: Watch = field(init=False)
@@ -82,6 +103,37 @@ class Context:
     def ledger(self) -> Ledger:
         """The history of runs."""
         return Ledger(self.store, self.clock)
+
+    @cached_property
+    def build(self) -> ci.Build | None:
+        """The CI run that this command is a job of; a deploy to the local Render is of no run but its own."""
+        return None if self.config.is_local else ci.build(self.config.environ)
+
+    @property
+    def author(self) -> str:
+        """Who started it."""
+        return self.build.author if self.build else self.config.environ.get("USER", "")
+
+    @cached_property
+    def leases(self) -> Leases:
+        """The lock of the environment."""
+        return Leases(self.store, self.config.name)
+
+    @cached_property
+    def tenure(self) -> Tenure:
+        """This command's hold on the environment; a job that only records shares it with the run's other jobs."""
+        host, pid = process.here()
+        shared = self.build is not None and not self.decides
+        holder = Holder(
+            run=self.state.id,
+            author=self.author,
+            url=self.build.url if self.build else "",
+            ttl=BETWEEN_JOBS if shared else A_COMMAND,
+            shared=shared,
+            host=host,
+            pid=pid,
+        )
+        return Tenure(self.leases, holder, self.clock)
 
     @cached_property
     def git(self) -> Git:
@@ -147,15 +199,20 @@ class Checked(msgspec.Struct, frozen=True):
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """What this run is about: services and schema, decided once."""
+    """What this run is about: services and schema, decided once.
+
+    Attributes:
+        superseded: the newer release that went live while this run was waiting.
+    """
 
     changes: Changes = Changes()
     migration: Migration = Migration()
+    superseded: str = ""
 
     @property
     def nothing(self) -> bool:
         """Whether there is nothing to do."""
-        return not self.changes.deploying and not self.migration.pending
+        return bool(self.superseded) or (not self.changes.deploying and not self.migration.pending)
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -165,9 +222,19 @@ class Made(msgspec.Struct, frozen=True):
 
 
 class Stage(Protocol):
-    """One step of a run."""
+    """One step of a run.
+
+    Attributes:
+        name: of the stage, also of the command that does it.
+        holds: it must hold the environment, so that no other run changes what it has seen.
+    """
 
     name: ClassVar[str]
+    holds: ClassVar[bool] = True
+
+    def done(self, ctx: Context) -> bool:
+        """Whether this run has done it."""
+        return ctx.state.done(self.name)
 
     def plan(self, ctx: Context) -> StageResult:
         """Say what `apply` would do; reads only."""

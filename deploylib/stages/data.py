@@ -8,7 +8,7 @@ from deploylib import backup, migrate, postgres
 from deploylib.errors import MigrationFailed
 from deploylib.models import StageResult, StageStatus
 from deploylib.postgres import Facts
-from deploylib.stages.context import Context, Made, result, skipped
+from deploylib.stages.context import Context, Made, Stage, result, skipped
 from deploylib.units import age, count, seconds, volume
 
 __all__ = ["Backup", "Migrate"]
@@ -16,7 +16,7 @@ __all__ = ["Backup", "Migrate"]
 LOCK_WITHIN = 60.0
 
 
-class Backup:
+class Backup(Stage):
     """A proven backup, before migrations and every so often."""
 
     name: ClassVar[str] = "backup"
@@ -60,7 +60,7 @@ class Backup:
             return "the database is empty", True
         if ctx.config.environment.backups == "none":
             return "the settings say that this environment's data may be lost", True
-        if ctx.asked == self.name:
+        if ctx.asked == self.name and not ctx.due:
             return "asked for", False
         if pending := ctx.planned.migration.pending:
             return f"before {count(len(pending), 'migration')}", False
@@ -73,7 +73,7 @@ class Backup:
         return f"no migration, and the last one is {age(elapsed)} old", True
 
 
-class Migrate:
+class Migrate(Stage):
     """Bring the schema to the revision that the commit needs, before any code that needs it."""
 
     name: ClassVar[str] = "migrate"

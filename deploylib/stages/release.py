@@ -12,16 +12,20 @@ import msgspec
 from deploylib import deploy, rollback, verify
 from deploylib.errors import Interrupted
 from deploylib.ledger import RunState
-from deploylib.models import Live, Order, Proof, Shipped, StageResult, StageStatus, Target, Verified
-from deploylib.stages.context import Context, result, skipped, table
+from deploylib.models import Live, Order, Proof, Shipped, StageResult, StageStatus, Target, Verified, short
+from deploylib.stages.context import Context, Stage, result, skipped, table
 
 __all__ = ["Deploy", "Rollback", "Verify", "prove"]
 
 
-class Deploy:
-    """All changed services at once."""
+class Deploy(Stage):
+    """All changed services at once; where jobs share a run, each those that it is asked for."""
 
     name: ClassVar[str] = "deploy"
+
+    def done(self, ctx: Context) -> bool:
+        """Whether everything that was to be deployed, by this job, is live."""
+        return super().done(ctx) and not self._left(ctx)
 
     def plan(self, ctx: Context) -> StageResult:
         """Say what would be deployed, and what would be put back."""
@@ -36,18 +40,23 @@ class Deploy:
         chosen = ctx.planned.changes
         if not chosen.deploying:
             return skipped(self.name, "no service changed")
+        left = self._left(ctx)
         orders = [
             Order(target=target, commit=ctx.commit.id, previous=chosen.of(target.name).live)
             for target in ctx.checked.targets
-            if target.name in chosen.deploying and target.name not in ctx.state.shipped
+            if target.name in left
         ]
         return _carried_out(self.name, ctx, orders)
+
+    def _left(self, ctx: Context) -> tuple[str, ...]:
+        names = [name for name in ctx.planned.changes.deploying if not ctx.only or name in ctx.only]
+        return tuple(name for name in names if name not in ctx.state.shipped)
 
     def _way_back(self, live: Live) -> str:
         return f"would be put back to {live.commit[:7]}" if live.commit else "first deploy: nothing to put back"
 
 
-class Rollback:
+class Rollback(Stage):
     """An earlier verified release, from its kept artifacts."""
 
     name: ClassVar[str] = "rollback"
@@ -56,14 +65,14 @@ class Rollback:
         """Say what would be restored."""
         release, orders = self._orders(ctx)
         rows = [(order.target.name, f"{order.previous.commit[:7]} → {order.commit[:7]}") for order in orders]
-        head = f"release of run {release.id[-4:]}, {release.commit.short}; the schema stays as it is"
+        head = f"release of run {short(release.id)}, {release.commit.short}; the schema stays as it is"
         return result(self.name, head, *table(rows), status=StageStatus.PLANNED)
 
     def apply(self, ctx: Context) -> StageResult:
         """Restore."""
         release, orders = self._orders(ctx)
         ctx.view.note(
-            f"back to run {release.id[-4:]}, {release.commit.short} {release.commit.subject!r}",
+            f"back to run {short(release.id)}, {release.commit.short} {release.commit.subject!r}",
             "the schema stays as it is; each service gets that deploy's environment variables again",
         )
         ctx.commit = release.commit
@@ -92,7 +101,8 @@ def _carried_out(stage: str, ctx: Context, orders: list[Order]) -> StageResult:
         intents=ctx.state.intents,
         triggered=ctx.state.triggered,
     )
-    return result(stage, *table([(name, _shipped_text(one)) for name, one in ctx.state.shipped.items()]))
+    told = [(name, _shipped_text(one)) for name, one in ctx.state.shipped.items() if not ctx.only or name in ctx.only]
+    return result(stage, *table(told))
 
 
 def _shipped_text(one: Shipped) -> str:
@@ -100,7 +110,7 @@ def _shipped_text(one: Shipped) -> str:
     return f"{build}start {one.start_seconds:.1f}s · live"
 
 
-class Verify:
+class Verify(Stage):
     """What this run deployed must prove itself; outside a run, what the ledger says is live."""
 
     name: ClassVar[str] = "verify"

@@ -9,18 +9,20 @@ import msgspec
 
 from deploylib import backup, blueprint, changes, check, deploy, local, migrate, postgres
 from deploylib.errors import ForeignDeploy
+from deploylib.ledger import RunState
 from deploylib.models import Migration, StageResult, Target
 from deploylib.process import ReadOnlyRunner
-from deploylib.stages.context import Checked, Context, Planned, result, table
+from deploylib.stages.context import Checked, Context, Planned, Stage, result, skipped, table
 from deploylib.units import count
 
-__all__ = ["Changes", "Check"]
+__all__ = ["Changes", "Check", "alone"]
 
 
-class Check:
+class Check(Stage):
     """Working copy, Blueprint, platform, database: everything that can be known before anything is touched."""
 
     name: ClassVar[str] = "check"
+    holds: ClassVar[bool] = False
 
     def plan(self, ctx: Context) -> StageResult:
         """The check itself reads only."""
@@ -38,7 +40,7 @@ class Check:
         self._local(ctx)
         targets, findings = check.targets(config, described, names, list(ctx.render.services()), ctx.git)
         check.require(findings + self._not_pushed(ctx))
-        self._foreign(ctx, targets)
+        alone(ctx, targets, holding=False)
         database = config.environment.database or self._only_database(described)
         found = Checked(targets=targets, database=database)
         url = config.database_url() or (ctx.render.database_url(database) if database else None)
@@ -47,8 +49,6 @@ class Check:
         if facts is not None:
             text = f"Postgres {facts.major}"
             backup.client_for(facts.major, config.settings.postgres_bin, runner=ctx.runner)
-        if not ctx.dry:
-            ctx.store.probe()
         source = "tree clean" if ctx.ref is None else f"commit {ctx.commit.short}"
         where = config.settings.blueprint if described else "settings"
         line = f"{where} valid · {source} · {count(len(targets), 'service')} · {text}"
@@ -79,36 +79,40 @@ class Check:
         text = f"{ctx.commit.short} is on none of the remote branches {', '.join(sorted(branches))}"
         return [check.Finding(text, "git push, then git fetch")]
 
-    def _foreign(self, ctx: Context, targets: tuple[Target, ...]) -> None:
-        """A deploy on its way that is of no run of ours means that somebody else is at work.
-
-        One that an earlier run of ours has left is stopped, so that it cannot go live later.
-        """
-        now = {triggered.deploy_id for triggered in ctx.state.triggered.values()}
-        left = {
-            triggered.deploy_id
-            for state in ctx.ledger.history(ctx.config.name, 5)
-            for triggered in state.triggered.values()
-        }
-        for target in targets:
-            for one in ctx.render.deploys(target.service_id, limit=5):
-                if one.status.terminal or one.id in now:
-                    continue
-                if one.id in left and not ctx.dry:
-                    deploy.settle(target, one.id, render=ctx.render, clock=ctx.clock, deadline=ctx.deadline)
-                elif one.id not in left:
-                    raise ForeignDeploy(
-                        f"{target.name}: {one.id} ({one.commit[:7]}, trigger {one.trigger or 'unknown'}) is on its way",
-                        remedy=f"wait for it or cancel it ({target.dashboard_url}), then run the same command again",
-                        service=target.name,
-                    )
-
     def _only_database(self, described: blueprint.Blueprint | None) -> str:
         databases = described.databases if described else ()
         return databases[0].name if len(databases) == 1 else ""
 
 
-class Changes:
+def alone(ctx: Context, targets: tuple[Target, ...], *, holding: bool) -> None:
+    """See that nobody else deploys.
+
+    Args:
+        holding: we hold the environment, so what an earlier run of ours has left on its way is stopped, or it may go
+            live later. Otherwise it may be of a run that is at work: also one that is just being asked for.
+
+    Raises:
+        ForeignDeploy: a deploy on its way is of no run of ours.
+    """
+    now = {triggered.deploy_id for triggered in ctx.state.triggered.values()}
+    history = list(ctx.ledger.history(ctx.config.name, 5))
+    left = {triggered.deploy_id for state in history for triggered in state.triggered.values()}
+    asking = {name for state in history if state.report is None for name in set(state.intents) - set(state.triggered)}
+    for target in targets:
+        for one in ctx.render.deploys(target.service_id, limit=5):
+            if one.status.terminal or one.id in now or (target.name in asking and not holding):
+                continue
+            if one.id not in left:
+                raise ForeignDeploy(
+                    f"{target.name}: {one.id} ({one.commit[:7]}, trigger {one.trigger or 'unknown'}) is on its way",
+                    remedy=f"wait for it or cancel it ({target.dashboard_url}), then run the same command again",
+                    service=target.name,
+                )
+            if holding:
+                deploy.settle(target, one.id, render=ctx.render, clock=ctx.clock, deadline=ctx.deadline)
+
+
+class Changes(Stage):
     """Which services and which migrations this run is about."""
 
     name: ClassVar[str] = "changes"
@@ -119,6 +123,10 @@ class Changes:
 
     def apply(self, ctx: Context) -> StageResult:
         """Compare the commit with what every service serves, and with the schema of the database."""
+        if newer := self._newer(ctx):
+            text = f"{newer.commit.short} was released meanwhile (run {newer.id}), and it has this commit in it"
+            superseded = Planned(superseded=newer.id)
+            return msgspec.structs.replace(skipped(self.name, text), data=msgspec.to_builtins(superseded))
         decided = changes.detect(
             ctx.checked.targets,
             ctx.live(),
@@ -137,6 +145,17 @@ class Changes:
             pending = ", ".join(f"{revision.id} {revision.title}".strip() for revision in migration.pending)
             rows.append(("schema", f"{migration.current or 'empty'} → {migration.target}: {pending}"))
         return result(self.name, *table(rows), data=Planned(changes=decided, migration=migration))
+
+    def _newer(self, ctx: Context) -> RunState | None:
+        """A release that was verified since this run began, and whose commit has ours in its history."""
+        for state in ctx.ledger.history(ctx.config.name, 30):
+            theirs = state.commit
+            if state.id == ctx.state.id or not state.release or state.last < ctx.state.at or theirs.id == ctx.commit.id:
+                continue
+            here = ctx.git.has(theirs.id) and ctx.git.is_ancestor(ctx.commit.id, theirs.id)
+            if here or ctx.commit.id in state.opened.recent:
+                return state
+        return None
 
     def _migration(self, ctx: Context) -> Migration:
         if ctx.database is None:

@@ -37,7 +37,7 @@ def report(run: str, outcome: str = "succeeded", commit: str = NEW) -> Report:
 
 def write(ledger: Ledger, run: str, *, environment: str = "staging", outcome: str = "succeeded") -> None:
     """A whole run."""
-    ledger.append(run, "opened", opened(run, environment))
+    ledger.begin(opened(run, environment))
     ledger.append(run, "closed", report(run, outcome))
 
 
@@ -141,7 +141,7 @@ def test_a_run_is_found_by_the_end_of_its_id(ledger: Ledger) -> None:
     for run in ("20260301T120000-aaaa", "20260301T130000-bbbb"):
         write(ledger, run)
 
-    found = [ledger.find(text) for text in ("aaaa", "", "cccc")]
+    found = [ledger.find("staging", text) for text in ("aaaa", "", "cccc")]
     assert ["20260301T120000-aaaa", "20260301T130000-bbbb", None] == [state.id if state else None for state in found]
 
 

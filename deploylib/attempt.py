@@ -1,0 +1,270 @@
+"""One run while it is carried out: opened or gone on with, held, stage by stage, and closed.
+
+Where the jobs of a CI share a run, a command that stops before the end only records; `deploylib.flow.finish` decides.
+"""
+
+from __future__ import annotations
+
+import secrets
+from itertools import count
+
+import msgspec
+
+from deploylib import local, notify, stages
+from deploylib.errors import Blocked, DeployError, Interrupted, SettingsError
+from deploylib.lease import Lease
+from deploylib.ledger import Journal, Opened, RunState
+from deploylib.models import Ending, Live, Report, StageResult, StageStatus
+from deploylib.stages import Context, Stage
+from deploylib.units import age, seconds
+
+__all__ = [
+    "NOTHING",
+    "PAUSED",
+    "PLANNED",
+    "SUPERSEDED",
+    "close",
+    "has_held",
+    "hold",
+    "opened",
+    "perform",
+    "report",
+    "shared",
+    "unfinished",
+]
+
+NOTHING, PLANNED, PAUSED = "nothing to do", "planned", "paused"
+SUPERSEDED = "superseded by a newer release"
+RECENT = 100
+
+
+def opened(ctx: Context, *, since: str, back: bool = False) -> None:
+    """Go on with the run that this command belongs to, or begin a new one.
+
+    Args:
+        since: nothing is recorded before this stage has passed: a refused command leaves no trace. In CI it does.
+        back: it restores an earlier release.
+
+    Raises:
+        SettingsError: the run is closed, or is about another commit.
+    """
+    _waivable(ctx)
+    last = shared(ctx, back=back) if ctx.build else next(iter(ctx.ledger.history(ctx.config.name, 1)), None)
+    wanted = Opened(
+        run=_new_id(ctx, back=back),
+        environment=ctx.config.name,
+        commit=ctx.commit,
+        services=ctx.only,
+        author=ctx.author,
+        back=back,
+        url=ctx.build.url if ctx.build else "",
+        recent=() if back else ctx.git.recent(ctx.commit.id, RECENT),
+    )
+    if last is not None and last.report is None and not ctx.dry and (ctx.build or _same(ctx, last, wanted)):
+        _resumed(ctx, last)
+        ctx.view.opened(last.id, ctx.config.name, None if back else ctx.commit)
+        if ctx.config.is_local and ctx.state.done("check"):
+            local.up(ctx.config, runner=ctx.runner)  # it may have ended since this run was left
+        return
+    ctx.journal = Journal.open(ctx.ledger, wanted, dry=ctx.dry, since="" if ctx.build else since)
+    ctx.journal.fence = ctx.tenure.fence
+    ctx.view.opened(wanted.run, ctx.config.name, None if back else ctx.commit)
+
+
+def _resumed(ctx: Context, state: RunState) -> None:
+    """Go on with a run of the ledger."""
+    ctx.journal = Journal(ctx.ledger, state)
+    ctx.journal.fence = ctx.tenure.fence
+
+
+def _waivable(ctx: Context) -> None:
+    unknown = [gate for gate in ctx.skip if gate not in stages.GATES]
+    if unknown:
+        raise SettingsError(
+            f"{', '.join(unknown)} cannot be skipped; only {' and '.join(stages.GATES)} can",
+            remedy=f"--skip {stages.GATES[0]} --reason …",
+        )
+    if ctx.skip and not ctx.reason.strip():
+        raise SettingsError("--skip needs a reason", remedy='--skip tests --reason "why it cannot wait"')
+
+
+def _new_id(ctx: Context, *, back: bool) -> str:
+    """Made here, or the CI's own with the environment before it; another one once that run is closed."""
+    if ctx.build is None:
+        return f"{ctx.clock.now():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+    first = f"{ctx.config.name}-{ctx.build.id}{'-back' if back else ''}"
+    taken = set(ctx.ledger.runs(ctx.config.name))
+    return next(name for number in count(1) if (name := first if number == 1 else f"{first}-{number}") not in taken)
+
+
+def shared(ctx: Context, *, back: bool = False) -> RunState | None:
+    """The run that the jobs of this CI run share, as long as it is open; None before it began.
+
+    Raises:
+        SettingsError: it is closed, which is the end of those that only record, or it is about another commit.
+    """
+    name = f"{ctx.config.name}-{ctx.build.id if ctx.build else ''}{'-back' if back else ''}"
+    try:
+        state = ctx.ledger.state(name)
+    except KeyError:
+        return None
+    if state.report is not None and not ctx.decides:
+        raise SettingsError(
+            f"run {name} is closed: {state.report.outcome}",
+            remedy="re-run all jobs of the workflow: a new attempt is a new run",
+        )
+    if state.report is None and state.opened.commit.id != ctx.commit.id and not back:
+        raise SettingsError(
+            f"run {name} is about {state.opened.commit.short}, and this job has {ctx.commit.short} checked out",
+            remedy="check the same commit out in every job",
+        )
+    return state if state.report is None else None
+
+
+def unfinished(ctx: Context, run: str = "") -> RunState | None:
+    """The run to be finished, already gone on with; where a CI run has recorded nothing, one that says so.
+
+    Raises:
+        SettingsError: there is no run of that name.
+    """
+    history = ctx.ledger.history(ctx.config.name, 20)
+    if run:
+        state = ctx.ledger.find(ctx.config.name, run)
+        if state is None:
+            raise SettingsError(f"there is no run {run!r}", remedy="inv history")
+    elif ctx.build is not None:
+        name = f"{ctx.config.name}-{ctx.build.id}"
+        state = next((one for one in history if one.id == name), None)
+    else:
+        state = next((one for one in history if one.report is None), None)
+        if state is None:
+            return None
+    if state is not None:
+        _resumed(ctx, state)
+    else:
+        ctx.commit = ctx.git.commit("HEAD")
+        opened(ctx, since="")
+    return ctx.state
+
+
+def _same(ctx: Context, last: RunState, wanted: Opened) -> bool:
+    """Whether the last run is the same one, left a short while ago; what the jobs of a CI share is for them alone."""
+    if last.id.startswith(f"{ctx.config.name}-"):
+        return False
+    one, other = last.opened, wanted
+    same = (one.commit.id, one.services, one.back) == (other.commit.id, other.services, other.back)
+    return same and (ctx.clock.now() - last.last).total_seconds() < seconds(ctx.config.settings.deadline)
+
+
+def hold(ctx: Context) -> bool:
+    """Take the environment for this run; whether it was taken just now, and not held before.
+
+    Raises:
+        LeaseHeld: another run holds it, or has taken it over.
+        SettingsError: the store cannot keep two runs apart.
+    """
+    if ctx.dry:
+        return False
+    if ctx.tenure.number:
+        ctx.tenure.fence()
+        return False
+    ctx.store.probe()
+    patience = ctx.wait or (ctx.config.settings.deadline if ctx.build else "0s")
+    known = has_held(ctx.state)
+    ctx.tenure.take(within=seconds(patience, "--wait"), known=known, waiting=lambda lease: _waiting(ctx, lease))
+    for state in ctx.ledger.history(ctx.config.name, 10):
+        if state.report is None and state.id != ctx.state.id and has_held(state):
+            # Nobody goes on with it; what it left on its way is stopped by `stages.alone`.
+            gone = Ending(outcome="abandoned", exit_code=Interrupted.exit_code)
+            ctx.ledger.close(state, Report(run=state.id, environment=ctx.config.name, **msgspec.structs.asdict(gone)))
+    return True
+
+
+def _waiting(ctx: Context, lease: Lease) -> None:
+    by = lease.holder
+    ctx.view.note(
+        f"waiting for run {by.run} of {by.author or 'somebody'}, seen {age(lease.age)} ago  {by.url}".rstrip()
+    )
+
+
+def has_held(state: RunState) -> bool:
+    """Whether the run has got beyond what it may do without holding the environment."""
+    return bool(state.intents) or bool(set(state.stages) - {*stages.GATES, stages.Check.name})
+
+
+def perform(ctx: Context, stage: Stage) -> None:
+    """Do one stage, unless this run has done it."""
+    known = ctx.state.stages.get(stage.name)
+    if known is not None and known.status is StageStatus.FAILED and not ctx.decides:
+        raise Blocked(
+            f"this run has failed at {stage.name}: {known.lines[0]}", remedy="inv finish closes it, and puts it back"
+        )
+    if stage.done(ctx) and stage.name != ctx.asked:
+        ctx.view.ended(ctx.state.stages[stage.name], ago=(ctx.clock.now() - ctx.state.last).total_seconds())
+        return
+    if stage.holds and hold(ctx) and not has_held(ctx.state):
+        stages.alone(ctx, ctx.checked.targets, holding=True)
+    ctx.view.began(stage.name)
+    began = ctx.clock.monotonic()
+    part = () if ctx.decides else ctx.only
+    try:
+        result = stage.plan(ctx) if ctx.dry else stage.apply(ctx)
+    except DeployError as error:
+        if not isinstance(error, Interrupted):
+            failed = StageResult(
+                stage=stage.name,
+                status=StageStatus.FAILED,
+                lines=(error.message, *error.details),
+                seconds=round(ctx.clock.monotonic() - began, 3),
+                part=part,
+                failure=Ending.of(error),
+            )
+            ctx.journal.record("stage", failed)
+            ctx.view.ended(failed)
+        raise
+    result = msgspec.structs.replace(result, seconds=round(ctx.clock.monotonic() - began, 3), part=part)
+    ctx.journal.record("stage", result)
+    ctx.view.ended(result)
+
+
+def close(ctx: Context, ending: Ending, began: float) -> Report:
+    """Record the end of the run, give the environment back, and tell; in a dry run there is nothing to record."""
+    told = report(ctx, ending, began)
+    ctx.journal.close(told)
+    ctx.tenure.end("release")
+    if ctx.journal.written and (webhook := ctx.config.webhook) is not None:
+        before = {one.service: one.live.commit for one in ctx.planned.changes.services}
+        before |= {name: one.previous.commit for name, one in ctx.state.intents.items()}
+        sent = notify.send(webhook, notify.message(told, before, url=ctx.state.opened.url))
+        if not sent.delivered:
+            ctx.ledger.append(ctx.state.id, "undelivered", sent)
+            ctx.view.note(f"Slack was not told: {sent.reason}")
+    return told
+
+
+def report(ctx: Context, ending: Ending, began: float, result: tuple[StageResult, ...] = ()) -> Report:
+    """The run as it is told now."""
+    return Report(
+        run=ctx.state.id,
+        environment=ctx.config.name,
+        outcome=ending.outcome,
+        exit_code=ending.exit_code,
+        commit=ctx.commit,
+        stages=result or tuple(ctx.state.stages.values()),
+        deploying=ctx.planned.changes.deploying,
+        live=_what_is_live(ctx),
+        visitors=ctx.visitors.stop(),
+        error=ending.error,
+        details=ending.details,
+        put_back=ctx.state.put_back,
+        next=ending.next,
+        seconds=round(ctx.clock.monotonic() - began, 3),
+    )
+
+
+def _what_is_live(ctx: Context) -> tuple[Live, ...]:
+    """The platform's truth at the end; empty where it cannot be asked, which the report then does not claim to know."""
+    try:
+        return tuple(ctx.live().values())
+    except DeployError:
+        return ()

@@ -1,0 +1,104 @@
+"""The CI that a command runs in: which run its jobs share, and what they hand to it.
+
+GitHub Actions sets ``GITHUB_ACTIONS``, ``GITHUB_RUN_ID``, ``GITHUB_RUN_ATTEMPT``, ``GITHUB_ACTOR``, and names the files
+for outputs and summary in ``GITHUB_OUTPUT`` and ``GITHUB_STEP_SUMMARY`` (docs.github.com, "Variables reference" and
+"Workflow commands"). Another CI says ``DEPLOYLIB_RUN``: a word that all jobs of one run share.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from deploylib.errors import SettingsError
+from deploylib.models import Report, StageStatus, Value
+
+__all__ = ["Build", "annotation", "build", "publish", "summary"]
+
+SIGNS = {StageStatus.DONE: "✓", StageStatus.SKIPPED: "–", StageStatus.PLANNED: "→", StageStatus.FAILED: "✗"}
+
+
+class Build(Value, frozen=True):
+    """One run of a CI.
+
+    Attributes:
+        id: what all its jobs share and no other run has: of GitHub's, run id and attempt.
+        url: where a person can look at it.
+    """
+
+    id: str
+    author: str = ""
+    url: str = ""
+
+
+def build(environ: Mapping[str, str]) -> Build | None:
+    """The CI run that we are a job of; None on a person's machine.
+
+    Raises:
+        SettingsError: what it calls itself cannot be part of a key.
+    """
+    given = environ.get("DEPLOYLIB_RUN", "")
+    if given and not re.fullmatch(r"[A-Za-z0-9._-]{1,80}", given):
+        raise SettingsError(
+            f"DEPLOYLIB_RUN is {given!r}: letters, digits, dot, dash, at most 80", remedy="give the CI's own run number"
+        )
+    github = environ.get("GITHUB_ACTIONS") == "true" and environ.get("GITHUB_RUN_ID", "")
+    author = environ.get("GITHUB_ACTOR", "")
+    if not github:
+        return Build(id=given, author=author or environ.get("USER", "")) if given else None
+    where = f"{environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{environ.get('GITHUB_REPOSITORY', '')}"
+    attempt = environ.get("GITHUB_RUN_ATTEMPT", "1")
+    return Build(id=given or f"{github}-{attempt}", author=author, url=f"{where}/actions/runs/{github}")
+
+
+def publish(report: Report, environ: Mapping[str, str]) -> None:
+    """Hand a report to GitHub: outputs for the jobs after this one, and at the end of a run the summary."""
+    if path := environ.get("GITHUB_OUTPUT"):
+        _append(path, "".join(f"{name}={value}\n" for name, value in _outputs(report).items()))
+    ended = report.outcome != "paused"
+    if ended and (path := environ.get("GITHUB_STEP_SUMMARY")):
+        _append(path, summary(report))
+
+
+def annotation(title: str, message: str) -> str:
+    """GitHub's command that shows an error on the run's page."""
+    return f"::error title={_escaped(title, also=True)}::{_escaped(message)}"
+
+
+def summary(report: Report) -> str:
+    """A run as a table in Markdown; what comes from elsewhere is shown as it is and cannot format anything."""
+    title = f"### {report.outcome}: {report.environment}"
+    if report.commit is not None:
+        title += f" ← `{report.commit.short}` {_plain(report.commit.subject)}"
+    lines = [title, "", "| stage | | | s |", "|---|---|---|---|"]
+    for one in report.stages:
+        text = "<br>".join(_plain(line) for line in one.lines)
+        lines.append(f"| {SIGNS[one.status]} {one.status} | {one.stage} | {text} | {one.seconds:.1f} |")
+    lines += [f"\n**{_plain(report.error)}**"] if report.error else []
+    lines += [f"- put back: {_plain(f'{one.service} {one.text}')}" for one in report.put_back]
+    lines += ["", *(f"- live: {one.service} `{one.commit[:7] or 'nothing'}` {one.url}" for one in report.live)]
+    lines += [f"- next: {_plain(line)}" for line in report.next]
+    return "\n".join(lines) + "\n\n"
+
+
+def _outputs(report: Report) -> dict[str, str]:
+    url = next((one.url for one in report.live if one.url), "")
+    return {"run": report.run, "outcome": report.outcome, "services": json.dumps(report.deploying), "url": url}
+
+
+def _append(path: str, text: str) -> None:
+    with Path(path).open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _escaped(text: str, *, also: bool = False) -> str:
+    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text.replace(":", "%3A").replace(",", "%2C") if also else text
+
+
+def _plain(text: str) -> str:
+    """Text in which nothing is markup."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]#|~@])", r"\\\1", text).replace("\n", " ")
