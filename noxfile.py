@@ -11,6 +11,8 @@ nox.options.error_on_external_run = True
 
 LOCK = ".ci/requirements.txt"
 SCAN_LOCK = ".ci/requirements-scan.txt"
+UV_LOCK = ".ci/requirements-uv.txt"
+DEPLOY_LOCK = ".ci/requirements-deploy.txt"
 
 
 def prepare(session: nox.Session) -> None:
@@ -26,6 +28,8 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("codespell")
+    session.run("actionlint")
+    session.run("zizmor", "--offline", "--quiet", "--persona=pedantic", ".github")
     session.run("lint-imports")
 
 
@@ -76,6 +80,13 @@ def security(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def workflow(session: nox.Session) -> None:
+    """The deploy workflow, run for real on this machine: pushes, dispatches, lost runners, two and twenty at once."""
+    prepare(session)
+    session.run("pytest", "tests/workflow", "--numprocesses=2", "--dist=loadfile", *session.posargs)
+
+
+@nox.session(default=False)
 def lock(session: nox.Session) -> None:
     """Write the lock anew; ``-- --upgrade`` takes newer releases."""
     session.install("uv")
@@ -83,12 +94,9 @@ def lock(session: nox.Session) -> None:
     command = ["uv", "pip", "compile", "pyproject.toml", *common, "--custom-compile-command=nox -s lock"]
     main = ["--group=dev", "--extra=local", "--extra=notify", "--extra=s3"]
     session.run(*command, *main, f"--output-file={LOCK}", *session.posargs, silent=True)
-    session.run(
-        *command,
-        *main,
-        "--extra=scan",
-        f"--constraint={LOCK}",
-        f"--output-file={SCAN_LOCK}",
-        *session.posargs,
-        silent=True,
-    )
+    bound = f"--constraint={LOCK}"
+    session.run(*command, *main, "--extra=scan", bound, f"--output-file={SCAN_LOCK}", *session.posargs, silent=True)
+    alone = [word for word in command if word != "pyproject.toml"]
+    session.run(*alone, "--group=installer", f"--output-file={UV_LOCK}", *session.posargs, silent=True)
+    release = ["--group=release", "--extra=notify", "--extra=postgres", "--extra=s3", "--extra=tasks"]
+    session.run(*command, *release, bound, f"--output-file={DEPLOY_LOCK}", *session.posargs, silent=True)

@@ -194,10 +194,10 @@ def has_held(state: RunState) -> bool:
 
 def perform(ctx: Context, stage: Stage) -> None:
     """Do one stage, unless this run has done it."""
-    known = ctx.state.stages.get(stage.name)
-    if known is not None and known.status is StageStatus.FAILED and not ctx.decides:
+    failed = next((one for one in ctx.state.stages.values() if one.status is StageStatus.FAILED), None)
+    if failed is not None and not ctx.decides:
         raise Blocked(
-            f"this run has failed at {stage.name}: {known.lines[0]}", remedy="inv finish closes it, and puts it back"
+            f"this run has failed at {failed.stage}: {failed.lines[0]}", remedy="inv finish closes it, and puts it back"
         )
     if stage.done(ctx) and stage.name != ctx.asked:
         ctx.view.ended(ctx.state.stages[stage.name], ago=(ctx.clock.now() - ctx.state.last).total_seconds())

@@ -205,9 +205,10 @@ def _target(config: Config, name: str, service: Service, blueprint: Blueprint | 
 
 
 def _same_repository(repo: str, git: Git) -> bool:
-    """Whether the platform builds from here: one of our remotes, or (the local Render) this very folder."""
+    """Whether the platform builds from here: one of our remotes, or (the local Render) this folder or its origin."""
     if Path(repo).is_absolute():
-        return Path(repo).resolve() == git.top().resolve()
+        remotes = (Path(remote.removeprefix("file://")) for remote in git.remotes())
+        return Path(repo).resolve() in {git.top().resolve(), *(one.resolve() for one in remotes if one.is_absolute())}
     return _address(repo) in {_address(remote) for remote in git.remotes()}
 
 

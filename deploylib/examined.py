@@ -7,7 +7,8 @@ examined whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Collection
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -28,11 +29,11 @@ __all__ = [
     "Scanned",
     "Variable",
     "Verdict",
-    "judged",
+    "joined",
     "listed",
 ]
 
-FOREIGN = frozenset({"node_modules", "bower_components", "vendor", "site-packages", "__pycache__"})
+FOREIGN = frozenset({".git", "node_modules", "bower_components", "vendor", "site-packages", "__pycache__"})
 ADVISORY = re.compile(r"(?:PYSEC|GHSA|CVE|OSV|MAL)-")
 INSTALL = "pip install 'deploylib[scan]'"
 
@@ -103,6 +104,23 @@ class Examined(Value, frozen=True):
             return Verdict.FINDINGS
         return Verdict.NOT_EXAMINED if self.gaps else Verdict.CLEAN
 
+    def judged(self, accepted: Collection[Accepted], today: date) -> Examined:
+        """The same with only the findings that the settings do not accept.
+
+        An acceptance that has run out is none any more, and the finding says so.
+        """
+        stand, told = [], []
+        for finding in self.findings:
+            fits = [one for one in accepted if one.covers(finding)]
+            good = next((one for one in fits if one.until is None or today <= one.until), None)
+            if good is not None:
+                told.append(f"{finding.where}: {finding.rule} accepted: {good.reason}")
+            elif fits:
+                stand.append(msgspec.structs.replace(finding, text=f"{finding.text} (accepted until {fits[0].until})"))
+            else:
+                stand.append(finding)
+        return msgspec.structs.replace(self, findings=tuple(stand), accepted=tuple(told))
+
 
 class Scanned(Value, frozen=True):
     """What all examiners say together."""
@@ -172,6 +190,10 @@ class Accepted(_Table, frozen=True):
         if self.until is None and ADVISORY.match(self.rule):
             raise ValueError(f"{self.rule} is accepted without an end: until = 2027-01-31")
 
+    def covers(self, finding: Finding) -> bool:
+        """Whether it is about this finding, on whatever day."""
+        return self.rule in {finding.rule, *finding.also} and matches(finding.path, PathFilter(paths=(self.path,)))
+
 
 class Variable(_Table, frozen=True):
     """``[[environment_variables]]``: what a service must find in its environment.
@@ -219,33 +241,26 @@ class ScanSettings(_Table, frozen=True):
     within: str = "3m"
 
 
+def joined(first: Examined, *more: Examined) -> Examined:
+    """What was said of several parts of one thing, as one."""
+    parts = (first, *more)
+    counted: Counter[str] = Counter()
+    for one in parts:
+        counted.update(one.counted)
+    return Examined(
+        name=first.name,
+        counted=dict(counted),
+        findings=tuple(finding for one in parts for finding in one.findings),
+        gaps=tuple(gap for one in parts for gap in one.gaps),
+    )
+
+
 def listed(root: Path, ignored: Collection[str] = ()) -> tuple[str, ...]:
-    """The files under *root* by their paths there, in order; what is linked is elsewhere and not of the tree."""
-    leave = PathFilter(paths=tuple(ignored))
-    names = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file() and not path.is_symlink())
-    return tuple(sorted(name for name in names if not (ignored and matches(name, leave)) and _ours(name)))
+    """The files of the product under *root*, by their paths there, in order.
 
-
-def _ours(name: str) -> bool:
-    """Whether it is of the product: not git's, and not what somebody else has written."""
-    folders = name.split("/")[:-1]
-    return ".git" not in folders and FOREIGN.isdisjoint(folders)
-
-
-def judged(found: Iterable[Finding], accepted: Collection[Accepted], today: date) -> tuple[list[Finding], list[str]]:
-    """Part the findings into those that stand and those that the settings accept, with the reason.
-
-    An acceptance that has run out is none any more, and the finding says so.
+    What is linked is elsewhere; what is in git's folder, or in one of other people's code, is not the product's.
     """
-    stand, told = [], []
-    for finding in found:
-        names = {finding.rule, *finding.also}
-        fits = [one for one in accepted if one.rule in names and matches(finding.path, PathFilter(paths=(one.path,)))]
-        good = next((one for one in fits if one.until is None or today <= one.until), None)
-        if good is not None:
-            told.append(f"{finding.where}: {finding.rule} accepted: {good.reason}")
-        elif fits:
-            stand.append(msgspec.structs.replace(finding, text=f"{finding.text} (accepted until {fits[0].until})"))
-        else:
-            stand.append(finding)
-    return stand, told
+    leave = PathFilter(paths=tuple(ignored))
+    found = (path.relative_to(root) for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+    names = (path.as_posix() for path in found if FOREIGN.isdisjoint(path.parts[:-1]))
+    return tuple(sorted(name for name in names if not (ignored and matches(name, leave))))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import sys
+from pathlib import Path
 from typing import ClassVar
 
 import msgspec
@@ -47,7 +50,8 @@ class Tests(Stage):
                 remedy=f"git switch --detach {ctx.commit.short}, and the same again",
             )
         words = shlex.split(ctx.config.settings.tests)
-        hidden = dict.fromkeys(ctx.config.secrets, "")
+        beside = f"{Path(sys.executable).parent}{os.pathsep}{ctx.config.environ.get('PATH', '')}"  # nox, pytest
+        hidden = {**dict.fromkeys(ctx.config.secrets, ""), "PATH": beside}
         command = Command(
             words, cwd=ctx.config.root, env=hidden, timeout=seconds(ctx.config.settings.deadline), check=False
         )

@@ -10,7 +10,7 @@ from typing import ClassVar
 import msgspec
 
 from deploylib import deploy, rollback, verify
-from deploylib.errors import Interrupted
+from deploylib.errors import DeployStopped, Interrupted
 from deploylib.ledger import RunState
 from deploylib.models import Live, Order, Proof, Shipped, StageResult, StageStatus, Target, Verified, short
 from deploylib.stages.context import Context, Stage, result, skipped, table
@@ -128,6 +128,10 @@ class Verify(Stage):
         shipped = ctx.state.shipped
         if not shipped:
             return skipped(self.name, "nothing was deployed")
+        if left := [name for name in ctx.planned.changes.deploying if name not in shipped]:
+            raise DeployStopped(
+                f"{', '.join(left)}: its job has not deployed it", remedy="inv finish puts back what the run changed"
+            )
         expected = {
             name: verify.Expected(one.commit, one.previous.commit, "" if migration.ahead else migration.target)
             for name, one in shipped.items()

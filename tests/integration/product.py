@@ -229,8 +229,8 @@ class Product:
         return processes_of(self.folder)
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything that a refused command must leave as it was."""
-        ignored = {".git", ".localrender"}
+        """Everything that a refused command must leave as it was; that it held the environment for a moment may show."""
+        ignored = {".git", ".localrender", "leases"}
         files = {
             str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(self.folder.rglob("*"))

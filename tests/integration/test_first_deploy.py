@@ -13,7 +13,7 @@ import pytest
 from tests.integration.edges import Completed, environment, postgres_program
 from tests.integration.product import Product
 
-STAGES = ("check", "changes", "backup", "migrate", "deploy", "verify")
+STAGES = ("check", "tests", "scan", "changes", "backup", "migrate", "deploy", "verify")
 MIGRATION = '''
 """A place, for those who want to give one.
 

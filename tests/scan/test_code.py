@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import msgspec
 
-from deploylib import audit
+from deploylib import weaknesses
 from deploylib.clock import SYSTEM as CLOCK
 from deploylib.clock import Deadline
-from deploylib.examined import Examined, ScanSettings, Verdict
+from deploylib.examined import INSTALL, Examined, ScanSettings, Verdict
 from deploylib.process import SYSTEM
 from tests.unit.fakes import FakeClock, write
 
@@ -21,7 +22,8 @@ def examined(root: Path, files: dict[str, str], **settings: object) -> Examined:
     write(root, files)
     clock = FakeClock()
     chosen = msgspec.convert(settings, ScanSettings)
-    return audit.code(root, chosen, runner=SYSTEM, clock=clock, deadline=clock.deadline(60))
+    said = weaknesses.examine(root, chosen, runner=SYSTEM, deadline=clock.deadline(60))
+    return said.judged(chosen.accepted, clock.now().date())
 
 
 def test_harmless_code_is_clean(tmp_path: Path) -> None:
@@ -87,7 +89,7 @@ def test_out_of_time_is_not_examined(tmp_path: Path) -> None:
     """It is ended, and says so."""
     write(tmp_path, {"a.py": SHELL})
 
-    said = audit.code(tmp_path, ScanSettings(), runner=SYSTEM, clock=CLOCK, deadline=Deadline.after(0.01, CLOCK))
+    said = weaknesses.examine(tmp_path, ScanSettings(), runner=SYSTEM, deadline=Deadline.after(0.01, CLOCK))
 
     assert [(Verdict.NOT_EXAMINED, "bandit did not answer in time")] == [
         (said.verdict, gap.reason) for gap in said.gaps
@@ -95,13 +97,13 @@ def test_out_of_time_is_not_examined(tmp_path: Path) -> None:
 
 
 def test_a_missing_tool_is_not_examined(tmp_path: Path) -> None:
-    """With the way to install it."""
-    write(tmp_path, {"a.py": SHELL})
-    clock = FakeClock()
+    """With the way to install it, whether it or the whole interpreter is missing."""
+    write(tmp_path, {"a.py": SHELL, "bare": f'#!/bin/sh\nexec {sys.executable} -S "$@"\n'})
+    (tmp_path / "bare").chmod(0o755)
 
-    said = audit.code(
-        tmp_path, ScanSettings(), runner=SYSTEM, clock=clock, deadline=clock.deadline(9), python=str(tmp_path / "none")
-    )
-
-    assert said.verdict is Verdict.NOT_EXAMINED
-    assert "cannot be started" in said.gaps[0].reason
+    for python in ("bare", "none"):
+        deadline = FakeClock().deadline(9)
+        said = weaknesses.examine(
+            tmp_path, ScanSettings(), runner=SYSTEM, deadline=deadline, python=str(tmp_path / python)
+        )
+        assert [("bandit is not installed", INSTALL)] == [(gap.reason, gap.remedy) for gap in said.gaps]

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deploylib import audit
+from deploylib import advisories, inquiry
 from deploylib.clock import SYSTEM as CLOCK
 from deploylib.clock import Deadline
 from deploylib.examined import INSTALL, Accepted, Examined, ScanSettings, Verdict
@@ -45,7 +45,8 @@ def examined(root: Path, files: dict[str, str], url: str = "", **settings: objec
     write(root, files)
     chosen = msgspec.convert({"osv_url": url and f"{url}/v1/query", **settings}, ScanSettings)
     clock = FakeClock()
-    return audit.dependencies(root, chosen, runner=SYSTEM, clock=clock, deadline=clock.deadline(60))
+    said = advisories.examine(root, chosen, runner=SYSTEM, deadline=clock.deadline(60))
+    return said.judged(chosen.accepted, clock.now().date())
 
 
 def test_packages_without_advisories_are_clean(tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_a_service_that_answers_with_an_error_is_never_clean(tmp_path: Path, how
 
     assert (Verdict.NOT_EXAMINED, {"package": 0}) == (said.verdict, said.counted)
     assert [f"the service osv answered {how}"] == [gap.reason for gap in said.gaps]
-    assert len(service.asked) >= audit.TRIES
+    assert len(service.asked) >= inquiry.TRIES
 
 
 def test_a_service_that_refuses_is_never_clean(tmp_path: Path) -> None:
@@ -106,7 +107,7 @@ def test_a_service_that_hangs_is_given_up_at_the_deadline(tmp_path: Path) -> Non
     write(tmp_path, PATCHED)
     with answering("never") as service:
         settings = ScanSettings(osv_url=f"{service.url}/v1/query")
-        said = audit.dependencies(tmp_path, settings, runner=SYSTEM, clock=CLOCK, deadline=Deadline.after(3, CLOCK))
+        said = advisories.examine(tmp_path, settings, runner=SYSTEM, deadline=Deadline.after(3, CLOCK))
 
     assert [(Verdict.NOT_EXAMINED, "the service osv did not answer in time")] == [
         (said.verdict, gap.reason) for gap in said.gaps
@@ -137,13 +138,8 @@ def test_a_tool_that_is_not_installed_is_named_with_the_way_to_get_it(tmp_path: 
     (tmp_path / "python").chmod(0o755)
     clock = FakeClock()
 
-    said = audit.dependencies(
-        tmp_path,
-        ScanSettings(),
-        runner=SYSTEM,
-        clock=clock,
-        deadline=clock.deadline(60),
-        python=str(tmp_path / "python"),
+    said = advisories.examine(
+        tmp_path, ScanSettings(), runner=SYSTEM, deadline=clock.deadline(60), python=str(tmp_path / "python")
     )
 
     assert [("pip-audit is not installed", INSTALL)] == [(gap.reason, gap.remedy) for gap in said.gaps]

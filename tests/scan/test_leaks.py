@@ -36,7 +36,9 @@ def examined(root: Path, files: Mapping[str, str], **settings: object) -> Examin
     """What is said of a tree with these files."""
     write(root, dict(files))
     clock = FakeClock()
-    return leaks.examine(root, msgspec.convert(settings, ScanSettings), clock=clock, deadline=clock.deadline(60))
+    chosen = msgspec.convert(settings, ScanSettings)
+    said = leaks.examine(root, chosen, deadline=clock.deadline(60))
+    return said.judged(chosen.accepted, clock.now().date())
 
 
 def test_most_kinds_of_secrets_are_found_also_those_held_back(tmp_path: Path) -> None:
@@ -118,7 +120,7 @@ def test_what_cannot_be_looked_at_is_not_examined(tmp_path: Path, monkeypatch: p
     assert (Verdict.NOT_EXAMINED, {"file": 1}, "large.csv") == (said.verdict, said.counted, said.gaps[0].what)
     assert examined(tmp_path, {}, ignored=["*.csv"]).verdict is Verdict.CLEAN
 
-    late = leaks.examine(tmp_path, ScanSettings(), clock=CLOCK, deadline=Deadline.after(0, CLOCK))
+    late = leaks.examine(tmp_path, ScanSettings(), deadline=Deadline.after(0, CLOCK))
     assert ["time ran out after 0 of 2 files"] == [gap.reason for gap in late.gaps]
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from deploylib import scan
 from deploylib.clock import SystemClock
-from deploylib.examined import Scanned, ScanSettings, Variable, Verdict
+from deploylib.examined import Accepted, Scanned, ScanSettings, Variable, Verdict
 from deploylib.process import SYSTEM
 from tests.scan.answerer import answering
 from tests.scan.corpus import planted
@@ -30,12 +31,16 @@ class Hasty(SystemClock):
 
 
 def scanned(
-    root: Path, files: dict[str, str], how: str | int = "right", url: str = "postgres://app@db/shop"
+    root: Path,
+    files: dict[str, str],
+    how: str | int = "right",
+    url: str = "postgres://app@db/shop",
+    accepted: tuple[Accepted, ...] = (),
 ) -> Scanned:
     """What is said of a product with these files, these variables and this advisory service."""
     write(root, {**PRODUCT, **files})
     with answering(how) as service:
-        settings = ScanSettings(osv_url=f"{service.url}/v1/query", within="60s")
+        settings = ScanSettings(osv_url=f"{service.url}/v1/query", within="60s", accepted=accepted)
         values = {"web": {"DATABASE_URL": url}}
         return scan.scan(root, settings, declared=DECLARED, values=values, runner=SYSTEM, clock=Hasty())
 
@@ -62,6 +67,28 @@ def test_one_finding_of_one_examiner_is_enough(tmp_path: Path, file: str, text: 
     said = scanned(tmp_path, {file: text})
 
     assert (Verdict.FINDINGS, {tool}) == (said.verdict, {finding.tool for finding in said.blocking})
+
+
+def test_the_settings_accept_findings_of_every_examiner(tmp_path: Path) -> None:
+    """By one table; each is told with its reason."""
+    name, secret = planted("github-classic", 0)
+    files = {
+        "requirements.txt": "jinja2==2.11.2 # via x\n",
+        "run.py": "import subprocess\nsubprocess.run(input(), shell=True)\n",
+        name: secret,
+        "render.yaml": PRODUCT["render.yaml"].replace("autoDeployTrigger: off", "branch: main"),
+    }
+    found = scanned(tmp_path, files, url="changeme").blocking
+
+    said = scanned(
+        tmp_path,
+        files,
+        url="changeme",
+        accepted=tuple(Accepted(rule=one.rule, reason="ours", until=date(2999, 1, 1)) for one in found),
+    )
+
+    assert {"pip-audit", "bandit", "kingfisher", "deploylib", "blueprint"} == {one.tool for one in found}
+    assert (Verdict.CLEAN, [1, 1, 1, 1, 1]) == (said.verdict, [len(one.accepted) for one in said.examined])
 
 
 def test_an_examiner_that_cannot_look_keeps_it_from_being_clean(tmp_path: Path) -> None:

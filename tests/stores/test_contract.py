@@ -122,7 +122,7 @@ def test_a_good_store_passes_the_probe_and_keeps_nothing_of_it(store: Store) -> 
 def test_a_ledger_of_two_machines_loses_no_event(make: Callable[[], Store]) -> None:
     """Two writers of one run take different numbers for events of one kind, and both find all of them."""
     ledgers = [Ledger(make(), SYSTEM), Ledger(make(), SYSTEM)]
-    ledgers[0].append("r1", "opened", Opened(run="r1", environment="staging", commit=Commit(id="a" * 40)))
+    ledgers[0].begin(Opened(run="r1", environment="staging", commit=Commit(id="a" * 40)))
 
     def write(ledger: Ledger) -> None:
         for number in range(10):
@@ -136,4 +136,4 @@ def test_a_ledger_of_two_machines_loses_no_event(make: Callable[[], Store]) -> N
 
     for ledger in ledgers:
         assert sorted([*range(10)] * 2) == sorted(event.data for event in ledger.events("r1") if event.kind == "note")
-        assert ["r1"] == ledger.runs()
+        assert ["r1"] == ledger.runs("staging")

@@ -30,8 +30,8 @@ def test_what_one_machine_released_another_one_knows(s3: Any, server: dict[str, 
         product.git("push", "--quiet", "origin", product.git("branch", "--show-current").strip())
         variables: dict[str, Any] = {**server, "STAGING_KEY": product.endpoint["api_key"]}
 
-        for command in ("deploy", "backup"):
-            done = product.inv(command, "--environment", "staging", **variables)
+        for command in (["deploy", "--skip", "scan", "--reason", "its tools are not part of this"], ["backup"]):
+            done = product.inv(*command, "--environment", "staging", **variables)
             assert done.code == 0, done.said
         assert not (product.folder / ".deploylib").exists()
 

@@ -44,6 +44,8 @@ class Product:
         self.repository, self.platform, self.clock = repository, platform, clock
         self.runner: Runner = CountingRunner()
         self.view = RecordingView()
+        self.environ = {"USER": "ada"}
+        self.settings: dict[str, Any] = {}
         self.first = self.commit({"render.yaml": BLUEPRINT, ".gitignore": ".deploylib\n", "api/a": "1", "web/a": "1"})
         for name in NAMES:
             platform.add(name, repo=REPO)
@@ -66,9 +68,9 @@ class Product:
         config = Config(
             root=self.repository.root,
             name="staging",
-            settings=Settings(minimum_free="1MB"),
+            settings=Settings(minimum_free="1MB", **self.settings),
             environment=EnvironmentSettings(only_this_machine=True),
-            environ={"USER": "ada"},
+            environ=self.environ,
         )
         gates = {"skip": ("scan",), "reason": "its tools are tested elsewhere"}
         return FakeContext(
@@ -83,6 +85,15 @@ class Product:
     def deploy(self, until: str = "verify", **options: Any) -> Report:
         """``inv deploy``."""
         return flow.run(self.context(**{"asked": "deploy", **options}), until=until)
+
+    def in_ci(self, run: int, attempt: int = 1) -> None:
+        """From now on every command is a job of this CI run."""
+        self.environ = {"GITHUB_ACTIONS": "true", "GITHUB_RUN_ID": str(run), "GITHUB_RUN_ATTEMPT": str(attempt)}
+        self.environ |= {"GITHUB_ACTOR": "grace", "GITHUB_REPOSITORY": "owner/product"}
+
+    def finish(self, run: str = "") -> Report:
+        """``inv finish``."""
+        return flow.finish(self.context(), run)
 
     def live(self) -> list[str]:
         """The commit that each service serves."""

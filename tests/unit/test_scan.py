@@ -8,19 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deploylib import scan
-from deploylib.examined import (
-    Accepted,
-    Examined,
-    Finding,
-    Gap,
-    Scanned,
-    ScanSettings,
-    Variable,
-    Verdict,
-    judged,
-    listed,
-)
+from deploylib import exposure, scan, variables
+from deploylib.examined import Accepted, Examined, Finding, Gap, Scanned, ScanSettings, Variable, Verdict, listed
 from tests.unit.fakes import FakeClock, RecordingRunner, write
 
 FINDING = Finding(tool="t", rule="R1", where="a.py:1", text="bad", remedy="mend", path="a.py")
@@ -45,7 +34,7 @@ def examined(
 def told(root: Path, text: str, *, local: bool = False) -> list[tuple[str, bool]]:
     """The rules that a Blueprint breaks, and whether each blocks."""
     write(root, {"render.yaml": text})
-    return [(one.rule, one.blocks) for one in scan.blueprint(root, "render.yaml", local=local).findings]
+    return [(one.rule, one.blocks) for one in exposure.examine(root, "render.yaml", local=local).findings]
 
 
 def test_findings_beat_gaps_and_gaps_beat_clean() -> None:
@@ -79,7 +68,7 @@ def test_an_acceptance_holds_for_its_rule_its_path_and_its_time() -> None:
 
     def stands(**more: object) -> list[str]:
         accepted = msgspec.convert({"rule": "R1", "reason": "ours", **more}, Accepted)
-        return [one.text for one in judged([FINDING], [accepted], today)[0]]
+        return [one.text for one in examined(findings=(FINDING,)).judged([accepted], today).findings]
 
     assert [] == stands() == stands(path="*.py") == stands(until="2026-03-01")
     assert ["bad"] == stands(path="b/**") == stands(rule="R2")
@@ -149,7 +138,7 @@ def test_a_variable_holds_a_value_of_its_kind(kind: str, value: str, rule: str) 
     """No stand-in, no other kind; and the value itself is never said."""
     declared = msgspec.convert({"name": "A", "kind": kind}, Variable)
 
-    said = scan.variables((declared,), {"api": {"A": value}})
+    said = variables.examine((declared,), {"api": {"A": value}})
 
     assert [rule] * bool(rule) == [one.rule for one in said.findings]
     assert not value.strip() or value not in repr(said)
@@ -162,7 +151,7 @@ def test_a_variable_may_be_optional_longer_or_of_a_pattern() -> None:
 
     def rules(**more: object) -> list[str]:
         declared = msgspec.convert({"name": "A", **more}, Variable)
-        return [one.rule for one in scan.variables((declared,), values).findings]
+        return [one.rule for one in variables.examine((declared,), values).findings]
 
     assert [] == rules(pattern="[a-c]+")
     assert ["pattern"] == rules(pattern="[a-b]+")
@@ -175,27 +164,27 @@ def test_a_service_that_could_not_be_asked_is_not_examined() -> None:
     """The others are."""
     declared = (Variable(name="A", services=("api", "worker")),)
 
-    said = scan.variables(declared, {"api": {"A": "x1"}})
+    said = variables.examine(declared, {"api": {"A": "x1"}})
 
     assert (Verdict.NOT_EXAMINED, {"variable": 1}) == (said.verdict, said.counted)
     assert ["worker: A"] == [gap.what for gap in said.gaps]
-    assert scan.variables((Variable(name="A"),), {}).verdict is Verdict.NOT_EXAMINED
-    assert scan.variables((), {}).verdict is Verdict.CLEAN
+    assert variables.examine((Variable(name="A"),), {}).verdict is Verdict.NOT_EXAMINED
+    assert variables.examine((), {}).verdict is Verdict.CLEAN
 
 
 def test_a_variable_is_asked_of_its_services_or_of_all() -> None:
     """Each is a finding of its own."""
     values: dict[str, dict[str, str]] = {"api": {}, "worker": {}}
 
-    assert ["api: A", "worker: A"] == [one.where for one in scan.variables((Variable(name="A"),), values).findings]
-    [found] = scan.variables((Variable(name="A", services=("api",)),), values).findings
+    assert ["api: A", "worker: A"] == [one.where for one in variables.examine((Variable(name="A"),), values).findings]
+    [found] = variables.examine((Variable(name="A", services=("api",)),), values).findings
     assert "api" in found.remedy
 
 
 def test_a_sound_blueprint_is_clean(tmp_path: Path) -> None:
     """And one that is not there is nobody's fault here."""
     assert [] == told(tmp_path, SOUND)
-    assert scan.blueprint(tmp_path, "other.yaml").verdict is Verdict.CLEAN
+    assert exposure.examine(tmp_path, "other.yaml").verdict is Verdict.CLEAN
 
 
 @pytest.mark.parametrize(
@@ -218,7 +207,7 @@ def test_a_sound_blueprint_is_clean(tmp_path: Path) -> None:
 def test_a_secret_in_plain_sight_is_found(tmp_path: Path, entry: str, rule: str) -> None:
     """By the variable's name; its value is not said."""
     assert [(rule, True)] * bool(rule) == told(tmp_path, API + entry)
-    assert "0f9b2c7d" not in repr(scan.blueprint(tmp_path, "render.yaml"))
+    assert "0f9b2c7d" not in repr(exposure.examine(tmp_path, "render.yaml"))
 
 
 def test_secrets_are_found_wherever_variables_are_declared(tmp_path: Path) -> None:
@@ -271,7 +260,7 @@ def test_a_blueprint_that_cannot_be_read_is_not_quoted(tmp_path: Path) -> None:
     """Not even the piece that the parser stumbled over."""
     write(tmp_path, {"render.yaml": "services: *s3cr3t-0f9b2c7d\n"})
 
-    assert "0f9b2c7d" not in repr(scan.blueprint(tmp_path, "render.yaml"))
+    assert "0f9b2c7d" not in repr(exposure.examine(tmp_path, "render.yaml"))
 
 
 def test_an_accepted_finding_of_the_blueprint_is_told(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deploylib import audit
+from deploylib import advisories
 from deploylib.errors import SettingsError
 from deploylib.examined import Examined, ScanSettings, Verdict
 from deploylib.process import Command, Completed, ProgramFailed
@@ -19,19 +19,13 @@ from tests.unit.fakes import FakeClock, RecordingRunner, write
 
 def asked(command: Command) -> list[str]:
     """The requirements that pip-audit was handed."""
-    [file] = [word.partition("=")[2] for word in command.args if word.startswith("--requirement=")]
-    return Path(file).read_text().splitlines()
+    assert isinstance(command.stdin, bytes)
+    return command.stdin.decode().splitlines()
 
 
-def writing(answer: Callable[[list[str]], object], code: int = 0) -> Callable[[Command], Completed]:
-    """A pip-audit that writes what *answer* says of the requirements."""
-
-    def run(command: Command) -> Completed:
-        [out] = [word.partition("=")[2] for word in command.args if word.startswith("--output=")]
-        Path(out).write_text(json.dumps(answer(asked(command))))
-        return Completed(tuple(command.args), code, b"")
-
-    return run
+def printing(answer: Callable[[list[str]], object]) -> Callable[[Command], Completed]:
+    """A pip-audit that prints what *answer* says of the requirements."""
+    return lambda command: Completed(tuple(command.args), 0, json.dumps(answer(asked(command))).encode())
 
 
 def knowing(lines: list[str]) -> object:
@@ -47,9 +41,9 @@ def examined(root: Path, files: dict[str, str], runner: RecordingRunner | None =
     """What is said of a tree with these files."""
     write(root, files)
     clock = FakeClock()
-    real = runner or RecordingRunner(answers={"pip_audit": writing(knowing)})
+    real = runner or RecordingRunner(answers={"pip_audit": printing(knowing)})
     chosen = msgspec.convert(settings, ScanSettings)
-    return audit.dependencies(root, chosen, runner=real, clock=clock, deadline=clock.deadline(600))
+    return advisories.examine(root, chosen, runner=real, deadline=clock.deadline(600))
 
 
 def pins(root: Path, text: str) -> list[tuple[str, str, int]]:
@@ -60,7 +54,7 @@ def pins(root: Path, text: str) -> list[tuple[str, str, int]]:
         seen.extend(lines)
         return knowing(lines)
 
-    examined(root, {"requirements.txt": text}, RecordingRunner(answers={"pip_audit": writing(answer)}))
+    examined(root, {"requirements.txt": text}, RecordingRunner(answers={"pip_audit": printing(answer)}))
     return [(*line.split("=="), 0) for line in seen]  # type: ignore[misc]
 
 
@@ -148,7 +142,7 @@ def test_a_skipped_package_is_not_examined(tmp_path: Path) -> None:
     """Nor is one that the answer leaves out; those that were answered count."""
     runner = RecordingRunner(
         answers={
-            "pip_audit": writing(
+            "pip_audit": printing(
                 lambda _: {
                     "dependencies": [{"name": "a", "version": "1", "vulns": []}, {"name": "b", "skip_reason": "no"}]
                 }
@@ -167,12 +161,12 @@ def test_a_service_that_recovers_is_asked_again(tmp_path: Path) -> None:
 
     def run(command: Command) -> Completed:
         tries.append(command)
-        return writing(knowing)(command) if len(tries) == 3 else Completed((), 1, b"", b"503 Server Error: busy")
+        return printing(knowing)(command) if len(tries) == 3 else Completed((), 1, b"", b"503 Server Error: busy")
 
     write(tmp_path, {"requirements.txt": "a==1 # via x"})
     clock = FakeClock()
     runner = RecordingRunner(answers={"pip_audit": run})
-    said = audit.dependencies(tmp_path, ScanSettings(), runner=runner, clock=clock, deadline=clock.deadline(600))
+    said = advisories.examine(tmp_path, ScanSettings(), runner=runner, deadline=clock.deadline(600))
 
     assert (Verdict.CLEAN, 3) == (said.verdict, len(tries))
     assert [True, True] == [low <= pause <= 2 * low for low, pause in zip((1, 2), clock.slept, strict=True)]
@@ -203,13 +197,11 @@ def test_why_there_is_no_answer_is_said_in_our_own_words(tmp_path: Path, stderr:
 @pytest.mark.parametrize("answer", [[], {"dependencies": 3}, {"other": []}])
 def test_an_answer_of_another_form_is_none(tmp_path: Path, answer: object) -> None:
     """A newer tool that says it differently must not look clean."""
-    said = examined(
-        tmp_path,
-        {"requirements.txt": "a==1 # via x"},
-        RecordingRunner(answers={"pip_audit": writing(lambda _: answer)}),
-    )
+    runner = RecordingRunner(answers={"pip_audit": printing(lambda _: answer)})
 
-    assert said.verdict is Verdict.NOT_EXAMINED
+    said = examined(tmp_path, {"requirements.txt": "a==1 # via x"}, runner)
+
+    assert ["the service pypi answers in a form that is not known"] == [gap.reason for gap in said.gaps]
 
 
 def npm(stdout: bytes | Exception) -> RecordingRunner:
@@ -228,12 +220,13 @@ def npm(stdout: bytes | Exception) -> RecordingRunner:
     [
         (SettingsError("no npm", remedy="x"), "npm is not installed"),
         (ProgramFailed("late", remedy="x"), "npm did not answer in time"),
-        (b"<html>", "npm gave no answer"),
+        (b"<html>", "npm gave no answer; the program ended with code 1"),
         (b'{"statusCode": 405, "error": {"summary": ""}}', "the registry answers no audit"),
         (
             b'{"vulnerabilities": {}, "metadata": {"dependencies": {"total": 0}}, "error": {}}',
             "the registry answers no audit",
         ),
+        (b'{"vulnerabilities": {}}', "the registry answers no audit"),
         (b'{"vulnerabilities": {"a": 1}, "metadata": {}}', "npm answers in a form that is not known"),
     ],
 )

@@ -1,0 +1,226 @@
+"""One run in many jobs: each records its part, and only the last one decides."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploylib import flow
+from deploylib.errors import LeaseHeld, SettingsError
+from deploylib.models import Report, StageStatus
+from tests.unit.conftest import Repository
+from tests.unit.fakes import FakeClock
+from tests.unit.in_memory import Platform
+from tests.unit.product import Product
+
+
+@pytest.fixture
+def product(repository: Repository, platform: Platform, clock: FakeClock) -> Product:
+    """A product that was never deployed, in a CI run."""
+    made = Product(repository, platform, clock)
+    made.in_ci(41)
+    return made
+
+
+def job(product: Product, command: str, *services: str) -> Report:
+    """One job's command, as the workflow has it."""
+    return product.deploy(command, asked=command, only=services)
+
+
+def test_jobs_do_a_part_each_and_the_last_one_completes_the_run(product: Product) -> None:
+    """One run in the ledger, both services in it, and the environment is given back."""
+    for report in (job(product, "changes"), job(product, "deploy", "api"), job(product, "deploy", "web")):
+        assert (report.outcome, report.exit_code) == ("paused", 0)
+        assert product.context().leases.current().held  # type: ignore[union-attr]
+
+    report = product.finish()
+
+    assert ("succeeded", 0, "staging-41-1") == (report.outcome, report.exit_code, report.run)
+    assert [product.first] * 2 == product.live()
+    [run] = product.runs()
+    assert run.stages["deploy"].part == ("api", "web")
+    assert not product.context().leases.current().held  # type: ignore[union-attr]
+
+
+def test_changes_are_decided_once_and_told_to_the_jobs(product: Product) -> None:
+    """Also one that has nothing to do only records it."""
+    assert ("api", "web") == job(product, "changes").deploying
+    product.deploy()
+    product.in_ci(42)
+
+    assert () == job(product, "changes").deploying
+    assert "nothing to do" == product.finish().outcome
+
+
+def test_a_job_that_failed_is_put_back_by_the_last_one(product: Product) -> None:
+    """The first error is the outcome; the job itself puts nothing back, and another that begins later is stopped."""
+    product.deploy()
+    second, before = product.change("2"), product.first
+    product.in_ci(42)
+    product.platform.plans = {"srv-web": ["build_in_progress", "build_failed"]}
+    job(product, "changes")
+    assert job(product, "deploy", "api").exit_code == 0
+
+    assert job(product, "deploy", "web").exit_code == 10
+    assert [second, before] == product.live()
+    assert flow.prove_live(product.context()).exit_code == 3
+
+    report = product.finish()
+
+    assert ("build failed", 10) == (report.outcome, report.exit_code)
+    assert [before] * 2 == product.live()
+    assert [one.service for one in report.put_back] == ["api"]
+
+
+def test_a_job_that_never_came_to_its_end_is_put_back(product: Product) -> None:
+    """Nobody recorded why, so it counts as interrupted."""
+    product.deploy()
+    product.change("2")
+    product.in_ci(42)
+    job(product, "changes")
+    job(product, "deploy", "api")
+
+    report = product.finish()
+
+    assert ("interrupted", 130) == (report.outcome, report.exit_code)
+    assert "web" in report.error
+    assert [product.first] * 2 == product.live()
+
+
+def test_a_deploy_whose_acceptance_was_never_recorded_is_found_and_stopped(product: Product) -> None:
+    """The machine was lost between the note and the answer."""
+    product.deploy()
+    second = product.change("2", "web")
+    product.in_ci(42)
+    job(product, "changes")
+    context = product.context(asked="deploy", only=("web",))
+    context.decides = False
+
+    def lost(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    context.view.progress = lost  # type: ignore[method-assign,assignment]
+    with pytest.raises(KeyboardInterrupt):  # the process is gone in the moment the platform has accepted
+        flow.run(context, until="deploy")
+    folder = product.repository.root / ".deploylib" / "runs" / "staging-42-1"
+    next(folder.glob("*-triggered.json")).unlink()
+
+    report = product.finish()
+
+    assert report.exit_code == 130
+    assert product.live() == [product.first] * 2
+    assert [one["status"] for one in product.platform.deploys["srv-web"] if one["commit"]["id"] == second] == [
+        "canceled"
+    ]
+
+
+def test_a_run_of_which_nothing_was_recorded_is_told_too(product: Product) -> None:
+    """Its first job died before it could."""
+    report = product.finish()
+
+    assert ("interrupted", 130) == (report.outcome, report.exit_code)
+    assert [one.report and one.report.outcome for one in product.runs()] == ["interrupted"]
+
+
+def test_finishing_twice_says_the_same(product: Product) -> None:
+    """And does nothing."""
+    product.deploy()
+    asked = product.asked()
+
+    assert product.finish() == product.runs()[0].report
+    assert asked == product.asked()
+
+
+def test_on_a_laptop_the_newest_open_run_is_finished(product: Product) -> None:
+    """Also one of a CI whose machines are all gone; and none is no error."""
+    job(product, "changes")
+    product.environ = {"USER": "ada"}
+
+    assert ("interrupted", "staging-41-1") == (product.finish().outcome, product.runs()[0].id)
+    assert ("nothing to do", 0) == (product.finish().outcome, product.finish().exit_code)
+    with pytest.raises(SettingsError, match="no run 'nope'"):
+        product.finish("nope")
+
+
+def test_a_closed_run_is_over_for_its_jobs(product: Product) -> None:
+    """A new attempt is a new run."""
+    job(product, "changes")
+    product.finish()
+
+    with pytest.raises(SettingsError, match="run staging-41-1 is closed"):
+        job(product, "deploy", "web")
+    product.in_ci(41, attempt=2)
+    assert job(product, "changes").run == "staging-41-2"
+
+
+def test_jobs_of_one_run_are_at_one_commit(product: Product) -> None:
+    """Another one is refused before anything is touched."""
+    job(product, "changes")
+    product.change("2")
+
+    with pytest.raises(SettingsError, match="this job has"):
+        job(product, "deploy", "web")
+
+
+def test_a_laptop_does_not_break_into_a_run_of_the_ci(product: Product) -> None:
+    """The same commit, between two of its jobs."""
+    job(product, "changes")
+    product.environ = {"USER": "ada"}
+
+    report = product.deploy()
+
+    assert (LeaseHeld.exit_code, ["", ""]) == (report.exit_code, product.live())
+    assert "staging-41-1 of grace" in report.error
+
+
+def test_a_second_run_waits_and_is_superseded_by_a_newer_one(product: Product) -> None:
+    """Its commit is in the history of what is live by then: exit 0, and it deploys nothing."""
+    product.deploy()
+    older, newer = product.change("2"), product.change("3")
+    product.in_ci(42)
+    first = product.context(asked="changes", ref=older)
+    flow.own_tests(first)  # run 42 begins, and another is quicker
+    product.in_ci(43)
+    assert product.deploy(ref=newer).outcome == "succeeded"
+    product.in_ci(42)
+
+    report = flow.run(product.context(asked="changes", ref=older), until="changes")
+
+    assert (0, "superseded by a newer release") == (report.exit_code, report.outcome)
+    assert product.finish().outcome == "superseded by a newer release"
+    assert [newer] * 2 == product.live()
+
+
+def test_a_gate_is_skipped_only_with_a_reason(product: Product) -> None:
+    """It is recorded who did it and why; nothing but a gate can be skipped."""
+    with pytest.raises(SettingsError, match="needs a reason"):
+        product.deploy(skip=("tests",), reason=" ")
+    with pytest.raises(SettingsError, match="backup cannot be skipped"):
+        product.deploy(skip=("backup",), reason="slow")
+
+    report = product.deploy(skip=("tests", "scan"), reason="the login is down")
+
+    skipped = next(one for one in report.stages if one.stage == "tests")
+    assert {"skipped_by": "grace", "reason": "the login is down"} == skipped.data
+
+
+@pytest.mark.parametrize(("says", "code"), [("print(1)", 0), ("exit('3 failed')", 3)])
+def test_the_tests_of_the_product_are_a_gate(product: Product, says: str, code: int) -> None:
+    """What they said last is told; nothing was asked of the platform when they failed."""
+    product.settings = {"tests": f'python3 -c "{says}"'}
+
+    report = product.deploy()
+
+    assert code == report.exit_code
+    assert (code == 0) == bool(product.asked())
+    assert code == 0 or report.details == ("3 failed",)
+
+
+def test_tests_see_no_secret_of_a_release(product: Product) -> None:
+    """They are the product's own code."""
+    product.environ["RENDER_API_KEY"] = "rnd_0"
+    product.settings = {"tests": "python3 -c \"import os; print('key', repr(os.environ.get('RENDER_API_KEY')))\""}
+
+    report = product.deploy()
+
+    [tests] = [one for one in report.stages if one.stage == "tests"]
+    assert (StageStatus.DONE, "key ''") == (tests.status, tests.lines[0])
