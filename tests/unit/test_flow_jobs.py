@@ -7,6 +7,8 @@ import pytest
 from deploylib import flow
 from deploylib.errors import LeaseHeld, SettingsError
 from deploylib.models import Report, StageStatus
+from deploylib.report import lease
+from deploylib.status import release_lease
 from tests.unit.conftest import Repository
 from tests.unit.fakes import FakeClock
 from tests.unit.in_memory import Platform
@@ -224,3 +226,42 @@ def test_tests_see_no_secret_of_a_release(product: Product) -> None:
 
     [tests] = [one for one in report.stages if one.stage == "tests"]
     assert (StageStatus.DONE, "key ''") == (tests.status, tests.lines[0])
+
+
+def test_nothing_is_asked_for_once_the_environment_was_lost(product: Product) -> None:
+    """Somebody gave it back in our place: the fence stands before each deploy, and nothing is put back."""
+    product.environ = {"USER": "ada"}
+    context = product.context(asked="deploy")
+
+    def take_away(stage: str) -> None:
+        if stage == "deploy":
+            release_lease(product.context(reason="its machine is gone"))
+
+    context.view.each_stage = take_away  # type: ignore[attr-defined]
+
+    report = flow.run(context)
+
+    assert (LeaseHeld.exit_code, []) == (report.exit_code, product.asked())
+    assert "by ada: its machine is gone" in report.details
+
+
+def test_only_a_held_environment_is_given_back_and_with_a_reason(product: Product) -> None:
+    """Both are told before anything is touched."""
+    with pytest.raises(SettingsError, match="needs a reason"):
+        release_lease(product.context(reason=""))
+    with pytest.raises(SettingsError, match="nobody holds 'staging'"):
+        release_lease(product.context(reason="why"))
+
+
+def test_who_holds_an_environment_is_told(product: Product) -> None:
+    """By run, person and page; afterwards whose it was."""
+    assert ["nobody holds staging"] == lease(product.context().leases.current(), "staging")
+    job(product, "changes")
+
+    held = lease(product.context().leases.current(), "staging")
+    assert held[:2] == [
+        "staging is held by run staging-41-1 of grace",
+        "https://github.com/owner/product/actions/runs/41",
+    ]
+    product.finish()
+    assert "the last was run 41-1, released" in lease(product.context().leases.current(), "staging")[0]
