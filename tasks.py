@@ -65,7 +65,7 @@ def deploy(
     json: bool = False,
     debug: bool = False,
 ) -> None:
-    """Release a commit: check, gates, back up, migrate, deploy in parallel, verify."""
+    """Release a commit, with every stage from check to proof."""
     gates = {"skip": skip, "reason": reason, "wait": wait}
     release("deploy", until, environment, json, only=service, ref=commit, dry=dry_run, **gates)
 
@@ -93,7 +93,7 @@ def scan(c: Context, environment: str = "local", commit: str = "", json: bool = 
 @task(name="tests", help=COMMON)
 @command
 def own_tests(c: Context, environment: str = "local", json: bool = False, debug: bool = False) -> None:
-    """Run the product's own tests, by the command in the settings."""
+    """Run the product's own tests, a gate of a release."""
     from deploylib import console, flow
 
     with console.session(environment, asked="tests") as ctx:
@@ -165,7 +165,7 @@ def verify(c: Context, environment: str = "local", json: bool = False, debug: bo
 @task(help={**COMMON, "run": "this one; default: of this CI run, or the newest that is open"})
 @command
 def finish(c: Context, environment: str = "local", run: str = "", json: bool = False, debug: bool = False) -> None:
-    """End a run that was left open: complete it, or put back what it changed."""
+    """Complete an open run, or put back what it changed."""
     from deploylib import console, flow
 
     with console.session(environment) as ctx:

@@ -11,7 +11,7 @@ from itertools import count
 import msgspec
 
 from deploylib import local, notify, stages
-from deploylib.errors import Blocked, DeployError, Interrupted, SettingsError
+from deploylib.errors import Blocked, DeployError, Interrupted, LeaseHeld, SettingsError
 from deploylib.lease import Lease
 from deploylib.ledger import Journal, Opened, RunState
 from deploylib.models import Ending, Live, Report, StageResult, StageStatus
@@ -210,7 +210,7 @@ def perform(ctx: Context, stage: Stage) -> None:
     try:
         result = stage.plan(ctx) if ctx.dry else stage.apply(ctx)
     except DeployError as error:
-        if not isinstance(error, Interrupted):
+        if not isinstance(error, (Interrupted, LeaseHeld)):  # the run stays open, or is somebody else's by now
             failed = StageResult(
                 stage=stage.name,
                 status=StageStatus.FAILED,

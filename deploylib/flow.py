@@ -13,7 +13,7 @@ from __future__ import annotations
 import msgspec
 
 from deploylib import attempt, check, stages, verify
-from deploylib.errors import DeployError, Interrupted, SettingsError
+from deploylib.errors import DeployError, Interrupted, LeaseHeld, SettingsError
 from deploylib.examined import Scanned
 from deploylib.ledger import Journal
 from deploylib.models import Ending, Report, StageResult, StageStatus
@@ -199,6 +199,10 @@ def _bring_to_an_end(ctx: Context, flow: tuple[Stage, ...], paused_at: str = "")
             ctx.tenure.end("abandon" if ctx.state.intents else "release")
         go_on = "inv deploy goes on where this stopped" if ctx.decides else "inv finish ends the run"
         return attempt.report(ctx, msgspec.structs.replace(Ending.of(error), next=(go_on,)), began)
+    except LeaseHeld as error:
+        # Another command is at work in this very run, or has taken it over: what becomes of it is not ours to say.
+        ctx.decides = ctx.decides and not attempt.has_held(ctx.state)
+        return _ended(ctx, Ending.of(error), began)
     except DeployError as error:
         ending = Ending.of(error)
         return _ended(ctx, recovered(ctx, ending) if ctx.decides else ending, began)

@@ -228,6 +228,26 @@ def test_tests_see_no_secret_of_a_release(product: Product) -> None:
     assert (StageStatus.DONE, "key ''") == (tests.status, tests.lines[0])
 
 
+def test_a_second_command_of_the_same_run_leaves_it_to_the_first(product: Product) -> None:
+    """Two terminals: the second one is refused, and neither closes the run nor writes into it."""
+    product.environ = {"USER": "ada"}
+    context = product.context(asked="deploy")
+    refused: list[Report] = []
+
+    def other_terminal(stage: str) -> None:
+        if stage == "deploy":
+            refused.append(product.deploy())
+
+    context.view.each_stage = other_terminal  # type: ignore[attr-defined]
+
+    report = flow.run(context)
+
+    assert (LeaseHeld.exit_code, report.run) == (refused[0].exit_code, refused[0].run)
+    kinds = [event.kind for event in product.context().ledger.events(report.run)]
+    assert ("succeeded", 1, 1) == (report.outcome, kinds.count("closed"), kinds.count("opened"))
+    assert product.asked() == ["srv-api/deploys", "srv-web/deploys"]
+
+
 def test_nothing_is_asked_for_once_the_environment_was_lost(product: Product) -> None:
     """Somebody gave it back in our place: the fence stands before each deploy, and nothing is put back."""
     product.environ = {"USER": "ada"}
