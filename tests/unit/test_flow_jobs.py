@@ -285,3 +285,17 @@ def test_who_holds_an_environment_is_told(product: Product) -> None:
     ]
     product.finish()
     assert "the last was run 41-1, released" in lease(product.context().leases.current(), "staging")[0]
+
+
+def test_a_message_that_was_not_delivered_is_recorded_and_changes_nothing(product: Product) -> None:
+    """Nobody listens there; the outcome is what it was, and the address is nowhere."""
+    product.environ["SLACK_WEBHOOK_URL"] = "http://127.0.0.1:9/services/T0/B0/of-no-worth"
+
+    report, notes = product.deploy(), product.view.notes
+
+    assert ("succeeded", 0) == (report.outcome, report.exit_code)
+    [undelivered] = [one for one in product.context().ledger.events(report.run) if one.kind == "undelivered"]
+    assert undelivered.data["reason"]
+    assert any(note.startswith("Slack was not told") for note in notes)
+    told = "".join(path.read_text() for path in product.repository.root.joinpath(".deploylib").rglob("*.json"))
+    assert "of-no-worth" not in told + str(notes)

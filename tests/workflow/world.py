@@ -20,6 +20,7 @@ from tests.stores.seaweed import s3_server
 from tests.workflow.actions import Actions, Ended, Run
 
 MORE = (".ci", ".github", "LICENSE", "README.md", "deploylib", "localrender", "noxfile.py")
+INDEXES = ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_FIND_LINKS")  # and not which environment the tests are run in
 SETTINGS = """
 tests = "python3 -m compileall -q sample"
 local_time_scale = 300
@@ -105,7 +106,7 @@ def world(folder: Path) -> Iterator[World]:
                 if not name.startswith(("PATH", "HOME", "GIT_", "USER"))
             }
             runner["PATH"] = str(Path(postgres_program("pg_dump")).parent)  # as on a runner of GitHub
-            runner |= {name: value for name, value in os.environ.items() if name.startswith("UV_")}
+            runner |= {name: value for name, value in os.environ.items() if name.startswith(INDEXES)}
             with Actions(product.folder, folder / "runs", secrets, variables, runner) as actions:
                 mine = {**secrets, **variables, "AWS_DEFAULT_REGION": "us-east-1"}
                 yield World(product, actions, mine, messages)
