@@ -124,7 +124,7 @@ class Changes(Stage):
     def apply(self, ctx: Context) -> StageResult:
         """Compare the commit with what every service serves, and with the schema of the database."""
         if newer := self._newer(ctx):
-            text = f"{newer.commit.short} was released meanwhile (run {newer.id}), and it has this commit in it"
+            text = f"{newer.commit.short} was released (run {newer.id}), and it has this commit in it"
             superseded = Planned(superseded=newer.id)
             return msgspec.structs.replace(skipped(self.name, text), data=msgspec.to_builtins(superseded))
         decided = changes.detect(
@@ -147,15 +147,16 @@ class Changes(Stage):
         return result(self.name, *table(rows), data=Planned(changes=decided, migration=migration))
 
     def _newer(self, ctx: Context) -> RunState | None:
-        """A release that was verified since this run began, and whose commit has ours in its history."""
-        for state in ctx.ledger.history(ctx.config.name, 30):
-            theirs = state.commit
-            if state.id == ctx.state.id or not state.release or state.last < ctx.state.at or theirs.id == ctx.commit.id:
-                continue
-            here = ctx.git.has(theirs.id) and ctx.git.is_ancestor(ctx.commit.id, theirs.id)
-            if here or ctx.commit.id in state.opened.recent:
-                return state
-        return None
+        """The last release, where its commit has ours in its history and we came too late.
+
+        A job of a CI may have stood in a queue before it began; a person who types an older commit means it, and is
+        told to roll back, unless the newer one was released while the command waited.
+        """
+        last = next((state for state in ctx.ledger.history(ctx.config.name, 30) if state.release), None)
+        if last is None or last.commit.id == ctx.commit.id or (ctx.build is None and last.last < ctx.state.at):
+            return None
+        known = ctx.git.has(last.commit.id) and ctx.git.is_ancestor(ctx.commit.id, last.commit.id)
+        return last if known or ctx.commit.id in last.opened.recent else None
 
     def _migration(self, ctx: Context) -> Migration:
         if ctx.database is None:

@@ -192,6 +192,19 @@ def test_a_second_run_waits_and_is_superseded_by_a_newer_one(product: Product) -
     assert [newer] * 2 == product.live()
 
 
+def test_a_run_that_stood_in_a_queue_is_superseded_too(product: Product) -> None:
+    """It began after the newer one had ended; its clone need not know the newer commit. A laptop is told to roll back."""
+    older, newer = product.change("2"), product.change("3")
+    product.deploy(ref=newer)
+    product.in_ci(42)
+
+    assert product.deploy(ref=older).outcome == "superseded by a newer release"
+
+    product.environ = {"USER": "ada"}
+    assert "inv rollback" in product.deploy(ref=older).next[0]
+    assert [newer] * 2 == product.live()
+
+
 def test_a_gate_is_skipped_only_with_a_reason(product: Product) -> None:
     """It is recorded who did it and why; nothing but a gate can be skipped."""
     with pytest.raises(SettingsError, match="needs a reason"):
