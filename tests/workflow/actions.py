@@ -47,6 +47,7 @@ class Ended:
         exit_code: act's: 0, or 1 when a job failed or the workflow is wrong; negative when it was stopped.
         results: success, failure, cancelled or skipped, by job.
         outputs: what the steps of a job wrote; secrets are not struck out, so that a test can look for them.
+        spans: when a job began and ended, in ISO 8601.
         summaries: what they wrote into ``GITHUB_STEP_SUMMARY``.
     """
 
@@ -54,6 +55,7 @@ class Ended:
     results: Mapping[str, str]
     outputs: Mapping[str, str]
     summaries: Mapping[str, str]
+    spans: Mapping[str, tuple[str, str]]
     errors: tuple[Annotation, ...]
 
 
@@ -157,10 +159,12 @@ class Run:
         """What the log says; a job that has begun counts as cancelled until its result is known."""
         results, errors = dict.fromkeys(self._jobs, "skipped"), list[Annotation]()
         said, summaries = list[tuple[str, str]](), dict.fromkeys(self._jobs, "")
+        spans = dict[str, tuple[str, str]]()
         for entry in self._entries():
             job, command = entry.get("jobID"), entry.get("command")
             if job is None:
                 continue
+            spans[job] = (spans.get(job, (entry["time"], ""))[0], entry["time"])
             if results[job] == "skipped":
                 results[job] = "cancelled"
             if entry.get("raw_output") or ("raw" in entry and command != "add-mask"):
@@ -174,7 +178,7 @@ class Run:
                 results[job] = "cancelled" if failed and job in self._cancelled else entry["jobResult"]
         outputs = {job: "".join(text for speaker, text in said if speaker == job) for job in self._jobs}
         code = self._act.poll()
-        return Ended(-1 if code is None else code, results, outputs, summaries, tuple(errors))
+        return Ended(-1 if code is None else code, results, outputs, summaries, spans, tuple(errors))
 
 
 class Actions:

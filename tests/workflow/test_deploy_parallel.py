@@ -21,22 +21,19 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         assert ended.exit_code == 0, "\n".join(ended.outputs.values())
         assert {"rollback": "skipped", "dry-run": "skipped"}.items() <= ended.results.items()
         assert ended.results["deploy-frontend"] == ended.results["deploy-backend"] == "success"
+        spans = [ended.spans[f"deploy-{name}"] for name in ("backend", "frontend")]
+        assert max(begun for begun, _ in spans) < min(over for _, over in spans), spans
         assert "| done | changes |" in ended.summaries["finish"].replace("✓ ", "")
         yield made
 
 
 def test_a_push_is_one_run_that_deploys_both_services_side_by_side(production: World) -> None:
-    """One entry in the ledger, one message; both were on their way at the same time."""
+    """One entry in the ledger, one message; that the two jobs ran at the same time is seen above."""
     (run,) = production.runs()
     assert run["report"]["outcome"] == "succeeded"
     assert production.product.served() == dict.fromkeys(("backend", "frontend"), production.product.head)
-    assert [message["text"].split(":")[0] for message in production.messages] == [
-        production.messages[0]["text"].split(":")[0]
-    ]
     assert {"backend", "frontend"} == set(run["shipped"])
-    begun = {name: production.product.deploys(name)[0]["createdAt"] for name in ("backend", "frontend")}
-    ended = {name: production.product.deploys(name)[0]["finishedAt"] for name in ("backend", "frontend")}
-    assert max(begun.values()) < min(ended.values())
+    assert 1 == len(production.messages)
 
 
 def test_a_change_of_the_frontend_deploys_only_that(production: World) -> None:
