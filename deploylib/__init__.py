@@ -31,6 +31,7 @@ __all__ = [
     "migrate",
     "models",
     "notify",
+    "outcome",
     "recovery",
     "render",
     "report",

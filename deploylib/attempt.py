@@ -11,10 +11,12 @@ from itertools import count
 import msgspec
 
 from deploylib import local, notify, stages
+from deploylib.ci import Build
 from deploylib.errors import Blocked, DeployError, Interrupted, LeaseHeld, SettingsError
 from deploylib.lease import Lease
 from deploylib.ledger import Journal, Opened, RunState
-from deploylib.models import Ending, Live, Report, StageResult, StageStatus
+from deploylib.models import Live
+from deploylib.outcome import Ending, Report, StageResult, StageStatus
 from deploylib.stages import Context, Stage
 from deploylib.units import age, seconds
 
@@ -50,6 +52,12 @@ def opened(ctx: Context, *, since: str, back: bool = False) -> None:
     """
     _waivable(ctx)
     last = shared(ctx, back=back) if ctx.build else next(iter(ctx.ledger.history(ctx.config.name, 1)), None)
+    if last is not None and last.report is None and not ctx.dry and (ctx.build or _same(ctx, last, back=back)):
+        _resumed(ctx, last)
+        ctx.view.opened(last.id, ctx.config.name, None if back else ctx.commit)
+        if ctx.config.is_local and ctx.state.done("check"):
+            local.up(ctx.config, runner=ctx.runner)  # it may have ended since this run was left
+        return
     wanted = Opened(
         run=_new_id(ctx, back=back),
         environment=ctx.config.name,
@@ -60,12 +68,6 @@ def opened(ctx: Context, *, since: str, back: bool = False) -> None:
         url=ctx.build.url if ctx.build else "",
         recent=() if back else ctx.git.recent(ctx.commit.id, RECENT),
     )
-    if last is not None and last.report is None and not ctx.dry and (ctx.build or _same(ctx, last, wanted)):
-        _resumed(ctx, last)
-        ctx.view.opened(last.id, ctx.config.name, None if back else ctx.commit)
-        if ctx.config.is_local and ctx.state.done("check"):
-            local.up(ctx.config, runner=ctx.runner)  # it may have ended since this run was left
-        return
     ctx.journal = Journal.open(ctx.ledger, wanted, dry=ctx.dry, since="" if ctx.build else since)
     ctx.journal.fence = ctx.tenure.fence
     ctx.view.opened(wanted.run, ctx.config.name, None if back else ctx.commit)
@@ -92,9 +94,13 @@ def _new_id(ctx: Context, *, back: bool) -> str:
     """Made here, or the CI's own with the environment before it; another one once that run is closed."""
     if ctx.build is None:
         return f"{ctx.clock.now():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
-    first = f"{ctx.config.name}-{ctx.build.id}{'-back' if back else ''}"
+    first = _shared_id(ctx, ctx.build, back=back)
     taken = set(ctx.ledger.runs(ctx.config.name))
     return next(name for number in count(1) if (name := first if number == 1 else f"{first}-{number}") not in taken)
+
+
+def _shared_id(ctx: Context, build: Build, *, back: bool = False) -> str:
+    return f"{ctx.config.name}-{build.id}{'-back' if back else ''}"
 
 
 def shared(ctx: Context, *, back: bool = False) -> RunState | None:
@@ -103,22 +109,30 @@ def shared(ctx: Context, *, back: bool = False) -> RunState | None:
     Raises:
         SettingsError: it is closed, which is the end of those that only record, or it is about another commit.
     """
-    name = f"{ctx.config.name}-{ctx.build.id if ctx.build else ''}{'-back' if back else ''}"
-    try:
-        state = ctx.ledger.state(name)
-    except KeyError:
+    state = _recorded(ctx, back=back)
+    if state is None:
         return None
     if state.report is not None and not ctx.decides:
         raise SettingsError(
-            f"run {name} is closed: {state.report.outcome}",
+            f"run {state.id} is closed: {state.report.outcome}",
             remedy="re-run all jobs of the workflow: a new attempt is a new run",
         )
     if state.report is None and state.opened.commit.id != ctx.commit.id and not back:
         raise SettingsError(
-            f"run {name} is about {state.opened.commit.short}, and this job has {ctx.commit.short} checked out",
+            f"run {state.id} is about {state.opened.commit.short}, and this job has {ctx.commit.short} checked out",
             remedy="check the same commit out in every job",
         )
     return state if state.report is None else None
+
+
+def _recorded(ctx: Context, *, back: bool = False) -> RunState | None:
+    """What the jobs of this CI run have recorded; None where there is no CI, or nothing yet."""
+    if ctx.build is None:
+        return None
+    try:
+        return ctx.ledger.state(_shared_id(ctx, ctx.build, back=back))
+    except KeyError:
+        return None
 
 
 def unfinished(ctx: Context, run: str = "") -> RunState | None:
@@ -127,16 +141,14 @@ def unfinished(ctx: Context, run: str = "") -> RunState | None:
     Raises:
         SettingsError: there is no run of that name.
     """
-    history = ctx.ledger.history(ctx.config.name, 20)
     if run:
         state = ctx.ledger.find(ctx.config.name, run)
         if state is None:
             raise SettingsError(f"there is no run {run!r}", remedy="inv history")
     elif ctx.build is not None:
-        name = f"{ctx.config.name}-{ctx.build.id}"
-        state = next((one for one in history if one.id == name), None)
+        state = _recorded(ctx)
     else:
-        state = next((one for one in history if one.report is None), None)
+        state = next((one for one in ctx.ledger.history(ctx.config.name, 20) if one.report is None), None)
         if state is None:
             return None
     if state is not None:
@@ -147,12 +159,12 @@ def unfinished(ctx: Context, run: str = "") -> RunState | None:
     return ctx.state
 
 
-def _same(ctx: Context, last: RunState, wanted: Opened) -> bool:
+def _same(ctx: Context, last: RunState, *, back: bool) -> bool:
     """Whether the last run is the same one, left a short while ago; what the jobs of a CI share is for them alone."""
     if last.id.startswith(f"{ctx.config.name}-"):
         return False
-    one, other = last.opened, wanted
-    same = (one.commit.id, one.services, one.back) == (other.commit.id, other.services, other.back)
+    one = last.opened
+    same = (one.commit.id, one.services, one.back) == (ctx.commit.id, ctx.only, back)
     return same and (ctx.clock.now() - last.last).total_seconds() < seconds(ctx.config.settings.deadline)
 
 

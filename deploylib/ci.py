@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploylib.errors import SettingsError
-from deploylib.models import Report, StageStatus, Value
+from deploylib.models import Value
+from deploylib.outcome import Report, StageStatus
 
 __all__ = ["Build", "annotation", "build", "publish", "summary"]
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import msgspec
 
 from deploylib.errors import SettingsError, Unreachable
-from deploylib.examined import ScanSettings, Variable
+from deploylib.examined import ScanSettings, Table, Variable
 from deploylib.models import Secret
 from deploylib.units import seconds, size
 
@@ -25,15 +25,11 @@ __all__ = ["Config", "Endpoint", "EnvironmentSettings", "MigrationSettings", "Se
 
 RENDER_API = "https://api.render.com/v1"
 REFERENCE = "docs/settings.md"
-STORE = "DEPLOYLIB_STORE"
+STORE, WEBHOOK = "DEPLOYLIB_STORE", "SLACK_WEBHOOK_URL"
 S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
-class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of the tables in the file: an unknown key is an error."""
-
-
-class ServiceSettings(_Table, frozen=True):
+class ServiceSettings(Table, frozen=True):
     """``[services.NAME]``: what the Blueprint does not say of a service.
 
     Attributes:
@@ -48,7 +44,7 @@ class ServiceSettings(_Table, frozen=True):
     after: tuple[str, ...] = ()
 
 
-class MigrationSettings(_Table, frozen=True):
+class MigrationSettings(Table, frozen=True):
     """``[migrations]``: where alembic's scripts are, and how they are run.
 
     Attributes:
@@ -66,7 +62,7 @@ class MigrationSettings(_Table, frozen=True):
     statement_timeout: str = "10m"
 
 
-class EnvironmentSettings(_Table, frozen=True):
+class EnvironmentSettings(Table, frozen=True):
     """``[environments.NAME]``: where to deploy.
 
     Attributes:
@@ -84,7 +80,7 @@ class EnvironmentSettings(_Table, frozen=True):
 
     api_url: str = ""
     api_key_env: str = "RENDER_API_KEY"
-    services: dict[str, str] = {}
+    services: dict[str, str] = msgspec.field(default_factory=dict)
     database: str = ""
     database_url_env: str = ""
     store: str = ""
@@ -93,7 +89,7 @@ class EnvironmentSettings(_Table, frozen=True):
     slack_webhook_env: str = ""
 
 
-class Settings(_Table, frozen=True):
+class Settings(Table, frozen=True):
     """The whole file.
 
     Attributes:
@@ -102,8 +98,8 @@ class Settings(_Table, frozen=True):
 
     blueprint: str = "render.yaml"
     shared: tuple[str, ...] = ()
-    services: dict[str, ServiceSettings] = {}
-    environments: dict[str, EnvironmentSettings] = {}
+    services: dict[str, ServiceSettings] = msgspec.field(default_factory=dict)
+    environments: dict[str, EnvironmentSettings] = msgspec.field(default_factory=dict)
     migrations: MigrationSettings = MigrationSettings()
     target: str = "5m"
     deadline: str = "20m"
@@ -161,7 +157,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def webhook(self) -> Secret | None:
         """Where the end of a run is told; None where nobody wants to know."""
-        name = self.environment.slack_webhook_env or ("" if self.is_local else "SLACK_WEBHOOK_URL")
+        name = self.environment.slack_webhook_env or ("" if self.is_local else WEBHOOK)
         address = self.environ.get(name, "").strip() if name else ""
         return Secret(address) if address else None
 
@@ -169,7 +165,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def secrets(self) -> tuple[str, ...]:
         """The variables that only a release needs; the product's own tests do not see them."""
         chosen = self.environment
-        named = (chosen.api_key_env, chosen.database_url_env, chosen.slack_webhook_env or "SLACK_WEBHOOK_URL")
+        named = (chosen.api_key_env, chosen.database_url_env, chosen.slack_webhook_env or WEBHOOK)
         return tuple(name for name in (*named, *S3_KEYS) if name in self.environ)
 
     @property
@@ -249,10 +245,10 @@ def load(root: Path, name: str = "local", environ: Mapping[str, str] = os.enviro
             remedy=f"add [environments.{name}] to {file} (see {REFERENCE}), or name another with --environment",
         )
     environment = known[name]
-    store = environment.store or (environ.get(STORE, "") if name != "local" else "")
-    shared = store.startswith("s3://")
-    if "://" in store and not shared:
-        found = f"environments.{name}.store: {store} is neither s3://bucket nor a folder"
+    config = Config(root=root, name=name, settings=settings, environment=environment, environ=environ)
+    shared = config.store.startswith("s3://")
+    if "://" in config.store and not shared:
+        found = f"environments.{name}.store: {config.store} is neither s3://bucket nor a folder"
         raise SettingsError(found, remedy=remedy)
     if name != "local" and not shared and not (environment.store and environment.only_this_machine):
         raise SettingsError(
@@ -260,7 +256,7 @@ def load(root: Path, name: str = "local", environ: Mapping[str, str] = os.enviro
             remedy=f'set store = "s3://bucket/prefix" in [environments.{name}], or {STORE}; '
             "or a folder and only_this_machine = true, if nobody else deploys",
         )
-    return Config(root=root, name=name, settings=settings, environment=environment, environ=environ)
+    return config
 
 
 def _read(root: Path) -> tuple[str, dict[str, Any]]:

@@ -18,7 +18,7 @@ from deploylib.clock import SYSTEM as CLOCK
 from deploylib.config import Config, load
 from deploylib.errors import Blocked, Interrupted, NotExamined
 from deploylib.examined import Scanned, Verdict
-from deploylib.models import Report
+from deploylib.outcome import Report
 from deploylib.process import SYSTEM as RUNNER
 from deploylib.stages import Context
 

@@ -27,6 +27,7 @@ __all__ = [
     "Gap",
     "ScanSettings",
     "Scanned",
+    "Table",
     "Variable",
     "Verdict",
     "joined",
@@ -166,11 +167,11 @@ class Scanned(Value, frozen=True):
         return f"{looked or 'nothing to look at'}: {said[self.verdict]}{notes}"
 
 
-class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of the tables in the settings: an unknown key is an error."""
 
 
-class Accepted(_Table, frozen=True):
+class Accepted(Table, frozen=True):
     """``[[scan.accepted]]``: a finding that somebody has looked at and answers for.
 
     Attributes:
@@ -195,7 +196,7 @@ class Accepted(_Table, frozen=True):
         return self.rule in {finding.rule, *finding.also} and matches(finding.path, PathFilter(paths=(self.path,)))
 
 
-class Variable(_Table, frozen=True):
+class Variable(Table, frozen=True):
     """``[[environment_variables]]``: what a service must find in its environment.
 
     Attributes:
@@ -218,7 +219,7 @@ class Variable(_Table, frozen=True):
             raise ValueError(f"{self.name}: its pattern is no regular expression") from error
 
 
-class ScanSettings(_Table, frozen=True):
+class ScanSettings(Table, frozen=True):
     """``[scan]``: what is examined, by what measure, and what is accepted.
 
     Attributes:

@@ -16,7 +16,7 @@ from deploylib import attempt, check, stages, verify
 from deploylib.errors import DeployError, Interrupted, LeaseHeld, SettingsError
 from deploylib.examined import Scanned
 from deploylib.ledger import Journal
-from deploylib.models import Ending, Report, StageResult, StageStatus
+from deploylib.outcome import Ending, Report, StageResult, StageStatus
 from deploylib.recovery import recovered
 from deploylib.stages import Context, Stage
 

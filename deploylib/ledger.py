@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from deploylib.clock import Clock
-from deploylib.models import Commit, Intent, Live, PutBack, Report, Shipped, StageResult, StageStatus
+from deploylib.models import Commit, Intent, Live, Shipped
+from deploylib.outcome import PutBack, Report, StageResult, StageStatus
 from deploylib.store import Store
 
 __all__ = ["Event", "Journal", "Ledger", "Opened", "RunState", "Triggered"]

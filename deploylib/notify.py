@@ -16,7 +16,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from deploylib.errors import PersonNeeded
-from deploylib.models import Report, Secret, StageStatus, Value
+from deploylib.models import Secret, Value
+from deploylib.outcome import Report, StageStatus
 
 __all__ = ["Told", "message", "send"]
 

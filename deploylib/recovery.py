@@ -5,7 +5,8 @@ from __future__ import annotations
 from deploylib import deploy, stages, verify
 from deploylib.clock import Deadline
 from deploylib.errors import DeployError, ForeignDeploy, LeaseHeld, PersonNeeded
-from deploylib.models import Ending, Order, PutBack, StageResult, StageStatus
+from deploylib.models import Order
+from deploylib.outcome import Ending, PutBack, StageResult, StageStatus
 from deploylib.render import Refused
 from deploylib.stages import Context
 

@@ -9,7 +9,8 @@ from typing import Any
 from deploylib.examined import Scanned, Verdict
 from deploylib.lease import Lease
 from deploylib.ledger import RunState
-from deploylib.models import Commit, Live, LogLine, Report, StageResult, StageStatus, short
+from deploylib.models import Commit, Live, LogLine
+from deploylib.outcome import Report, StageResult, StageStatus, short
 from deploylib.status import Status
 from deploylib.units import age
 

@@ -8,7 +8,8 @@ import msgspec
 
 from deploylib.errors import SettingsError
 from deploylib.ledger import RunState
-from deploylib.models import Live, Order, Target, short
+from deploylib.models import Live, Order, Target
+from deploylib.outcome import short
 
 __all__ = ["Restored", "candidates", "choose", "orders"]
 

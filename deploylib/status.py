@@ -10,7 +10,8 @@ from deploylib import backup, rollback, stages
 from deploylib.errors import DeployError, SettingsError
 from deploylib.lease import Lease
 from deploylib.ledger import RunState
-from deploylib.models import Live, LogLine, short
+from deploylib.models import Live, LogLine
+from deploylib.outcome import short
 from deploylib.stages import Context
 
 __all__ = ["Status", "find", "logs", "read", "release_lease"]

@@ -11,7 +11,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from deploylib import report
 from deploylib.clock import Clock
-from deploylib.models import Commit, StageResult
+from deploylib.models import Commit
+from deploylib.outcome import StageResult
 from deploylib.stages import View
 
 if TYPE_CHECKING:

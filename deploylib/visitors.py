@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from deploylib.clock import Clock
-from deploylib.models import Visitors
+from deploylib.outcome import Visitors
 from deploylib.web import HttpError, Session
 
 __all__ = ["Watch"]

@@ -15,7 +15,8 @@ from deploylib.config import Config
 from deploylib.git import Git
 from deploylib.lease import Holder, Leases, Tenure
 from deploylib.ledger import Journal, Ledger, RunState
-from deploylib.models import Backup, Changes, Commit, Live, Migration, Secret, StageResult, StageStatus, Target
+from deploylib.models import Backup, Changes, Commit, Live, Migration, Secret, Target
+from deploylib.outcome import StageResult, StageStatus
 from deploylib.postgres import Facts
 from deploylib.process import ReadOnlyRunner, Runner
 from deploylib.render import Render

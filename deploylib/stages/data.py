@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from deploylib import backup, migrate, postgres
 from deploylib.errors import MigrationFailed
-from deploylib.models import StageResult, StageStatus
+from deploylib.outcome import StageResult, StageStatus
 from deploylib.postgres import Facts
 from deploylib.stages.context import Context, Made, Stage, result, skipped
 from deploylib.units import age, count, seconds, volume

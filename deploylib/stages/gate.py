@@ -13,7 +13,8 @@ import msgspec
 from deploylib import check, scan
 from deploylib.errors import Blocked, DeployError, NotExamined
 from deploylib.examined import Scanned, Verdict
-from deploylib.models import Ending, StageResult, StageStatus, Value
+from deploylib.models import Value
+from deploylib.outcome import Ending, StageResult, StageStatus
 from deploylib.process import Command, ProgramFailed
 from deploylib.stages.context import Context, Stage, result, skipped
 from deploylib.units import seconds

@@ -12,7 +12,8 @@ import msgspec
 from deploylib import deploy, rollback, verify
 from deploylib.errors import DeployStopped, Interrupted
 from deploylib.ledger import RunState
-from deploylib.models import Live, Order, Proof, Shipped, StageResult, StageStatus, Target, Verified, short
+from deploylib.models import Live, Order, Proof, Shipped, Target, Verified
+from deploylib.outcome import StageResult, StageStatus, short
 from deploylib.stages.context import Context, Stage, result, skipped, table
 
 __all__ = ["Deploy", "Rollback", "Verify", "prove"]

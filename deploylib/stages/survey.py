@@ -10,7 +10,8 @@ import msgspec
 from deploylib import backup, blueprint, changes, check, deploy, local, migrate, postgres
 from deploylib.errors import ForeignDeploy
 from deploylib.ledger import RunState
-from deploylib.models import Migration, StageResult, Target
+from deploylib.models import Migration, Target
+from deploylib.outcome import StageResult
 from deploylib.process import ReadOnlyRunner
 from deploylib.stages.context import Checked, Context, Planned, Stage, result, skipped, table
 from deploylib.units import count

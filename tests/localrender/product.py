@@ -15,6 +15,8 @@ import httpx
 import msgspec
 import psutil
 
+from tests.integration.edges import processes_of
+
 APP = """
 import json, os, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -245,17 +247,6 @@ class Local:
         for process in self.processes():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-
-
-def processes_of(folder: Path) -> list[psutil.Process]:
-    """The processes that have this folder in their command line, environment or working directory."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            words = [*process.cmdline(), process.cwd(), *process.environ().values()]
-            if process.pid != os.getpid() and any(str(folder) in word for word in words):
-                found.append(process)
-    return found
 
 
 def until(good: Any, patience: float = 15) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from localrender import processes
 from localrender.state import State
-from tests.localrender.product import processes_of, until
+from tests.integration.edges import processes_of
+from tests.localrender.product import until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,8 @@ from typing import Any
 
 from deploylib.clock import Deadline
 from deploylib.config import Endpoint
-from deploylib.models import Commit, Kind, Secret, StageResult, Target
+from deploylib.models import Commit, Kind, Secret, Target
+from deploylib.outcome import StageResult
 from deploylib.process import Command, Completed, ProgramFailed, SystemRunner
 from deploylib.view import Quiet
 

@@ -9,7 +9,7 @@ from typing import Any
 from deploylib import flow
 from deploylib.config import Config, EnvironmentSettings, Settings
 from deploylib.ledger import RunState
-from deploylib.models import Report
+from deploylib.outcome import Report
 from deploylib.process import Runner
 from deploylib.render import Render
 from deploylib.stages import Context

@@ -9,7 +9,8 @@ import pytest
 
 from deploylib import ci
 from deploylib.errors import SettingsError
-from deploylib.models import Commit, Live, PutBack, Report, StageResult, StageStatus, short
+from deploylib.models import Commit, Live
+from deploylib.outcome import PutBack, Report, StageResult, StageStatus, short
 from tests.unit.fakes import NEW
 
 GITHUB = {"GITHUB_ACTIONS": "true", "GITHUB_RUN_ID": "811", "GITHUB_RUN_ATTEMPT": "2", "GITHUB_ACTOR": "grace"}

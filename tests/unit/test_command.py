@@ -15,7 +15,8 @@ import pytest
 from deploylib import console, errors
 from deploylib.command import command
 from deploylib.errors import BuildFailed, DeployError, Interrupted, SettingsError
-from deploylib.models import Report, Secret
+from deploylib.models import Secret
+from deploylib.outcome import Report
 
 ERROR = BuildFailed("api: the build failed", remedy="correct the build", details=("npm ERR!",))
 LEAVES = [kind for name in errors.__all__ if "exit_code" in vars(kind := getattr(errors, name))]

@@ -8,7 +8,7 @@ import pytest
 
 from deploylib import flow
 from deploylib.errors import Interrupted, SettingsError
-from deploylib.models import StageStatus
+from deploylib.outcome import StageStatus
 from tests.unit.conftest import Repository
 from tests.unit.fakes import NEW, FakeClock
 from tests.unit.in_memory import Platform

@@ -6,7 +6,7 @@ import pytest
 
 from deploylib import flow
 from deploylib.errors import LeaseHeld, SettingsError
-from deploylib.models import Report, StageStatus
+from deploylib.outcome import Report, StageStatus
 from deploylib.report import lease
 from deploylib.status import release_lease
 from tests.unit.conftest import Repository

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deploylib.ledger import Event, Journal, Ledger, Opened, RunState, Triggered
-from deploylib.models import Commit, Intent, Live, PathFilter, PutBack, Report, Shipped, StageResult, StageStatus
+from deploylib.models import Commit, Intent, Live, PathFilter, Shipped
+from deploylib.outcome import PutBack, Report, StageResult, StageStatus
 from deploylib.store import Folder
 from tests.unit.fakes import NEW, OLD, FakeClock
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploylib.models import Change, Changes, Commit, DeployStatus, Live, Secret, StageResult, StageStatus
+from deploylib.models import Change, Changes, Commit, DeployStatus, Live, Secret
+from deploylib.outcome import StageResult, StageStatus
 
 FAILED = {DeployStatus.BUILD_FAILED, DeployStatus.PRE_DEPLOY_FAILED, DeployStatus.UPDATE_FAILED}
 ENDED = FAILED | {DeployStatus.LIVE, DeployStatus.DEACTIVATED, DeployStatus.CANCELED}

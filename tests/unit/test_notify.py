@@ -22,8 +22,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploylib import notify
-from deploylib.models import Commit, Live, PutBack, Report, Secret, StageResult, StageStatus
+from deploylib.models import Commit, Live, Secret
 from deploylib.notify import Told
+from deploylib.outcome import PutBack, Report, StageResult, StageStatus
 from tests.unit.fakes import NEW, OLD
 
 WORD = "T0SECRET"

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from deploylib import report
 from deploylib.ledger import Opened, RunState
-from deploylib.models import Commit, Live, LogLine, PutBack, Report, Shipped, StageResult, StageStatus, Visitors
+from deploylib.models import Commit, Live, LogLine, Shipped
+from deploylib.outcome import PutBack, Report, StageResult, StageStatus, Visitors
 from deploylib.status import Status
 from tests.unit.fakes import NEW, OLD, START
 

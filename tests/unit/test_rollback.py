@@ -8,7 +8,8 @@ import pytest
 from deploylib import rollback
 from deploylib.errors import SettingsError
 from deploylib.ledger import Opened, RunState
-from deploylib.models import Commit, Live, Order, Report, StageResult, StageStatus
+from deploylib.models import Commit, Live, Order
+from deploylib.outcome import Report, StageResult, StageStatus
 from tests.unit.fakes import NEW, OLD, START, THIRD, target
 
 

@@ -12,7 +12,8 @@ from deploylib import stages
 from deploylib.config import EnvironmentSettings
 from deploylib.errors import MigrationFailed
 from deploylib.ledger import Journal, Opened
-from deploylib.models import Backup, Change, Changes, Commit, Live, Migration, Revision, StageResult, StageStatus
+from deploylib.models import Backup, Change, Changes, Commit, Live, Migration, Revision
+from deploylib.outcome import StageResult, StageStatus
 from deploylib.postgres import Facts
 from deploylib.stages.context import Checked, Made, Planned, table
 from deploylib.verify import Expected

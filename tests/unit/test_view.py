@@ -8,7 +8,8 @@ import re
 import pytest
 
 from deploylib import view
-from deploylib.models import Commit, StageResult, StageStatus
+from deploylib.models import Commit
+from deploylib.outcome import StageResult, StageStatus
 from deploylib.stages import View
 from tests.unit.fakes import NEW, FakeClock
 

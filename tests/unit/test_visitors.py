@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from deploylib.clock import SYSTEM
-from deploylib.models import Visitors
+from deploylib.outcome import Visitors
 from deploylib.visitors import Watch
 
 
