@@ -78,7 +78,8 @@ def release_lease(ctx: Context) -> Lease:
         SettingsError: nobody holds it, or there is no reason.
     """
     if not ctx.reason.strip():
-        raise SettingsError("giving a lease back for somebody else needs a reason", remedy="--reason …")
+        remedy = f'inv lease.release --environment {ctx.config.name} --reason "its runner is gone"'
+        raise SettingsError("giving a lease back for somebody else needs a reason", remedy=remedy)
     now = ctx.leases.current()
     if now is None or not now.held:
         raise SettingsError(f"nobody holds {ctx.config.name!r}", remedy="inv lease")
