@@ -174,18 +174,23 @@ def finish(c: Context, environment: str = "local", run: str = "", json: bool = F
 
 
 @task(
+    iterable=["skip"],
     help={
         **COMMON,
-        "to": "run or commit to go back to; default: the last verified release",
+        "to": "run, commit or deploy to go back to; default: the last verified release",
+        "skip": "leave this check out in an emergency: schema",
+        "reason": "why; it is recorded, told, and kept with the hold",
         "wait": GATED["wait"],
         "dry-run": "only say",
-    }
+    },
 )
 @command
 def rollback(
     c: Context,
     environment: str = "local",
     to: str = "",
+    skip: Sequence[str] | None = None,
+    reason: str = "",
     wait: str = "",
     dry_run: bool = False,
     json: bool = False,
@@ -194,8 +199,36 @@ def rollback(
     """Restore the release before, as one unit, and verify it."""
     from deploylib import console, flow
 
-    with console.session(environment, to=to, wait=wait, dry=dry_run) as ctx:
+    with console.session(environment, to=to, skip=skip, reason=reason, wait=wait, dry=dry_run) as ctx:
         report = flow.roll_back(ctx)
+    console.show(report, json=json)
+
+
+@task(
+    iterable=["skip"],
+    help={
+        **{name: text for name, text in GATED.items() if name not in {"environment", "service", "commit"}},
+        "from": "whose verified release",
+        "to": "where it is brought",
+    },
+)
+@command
+def promote(
+    c: Context,
+    from_: str = "staging",
+    to: str = "production",
+    skip: Sequence[str] | None = None,
+    reason: str = "",
+    wait: str = "",
+    dry_run: bool = False,
+    json: bool = False,
+    debug: bool = False,
+) -> None:
+    """Bring to one environment exactly what another has verified."""
+    from deploylib import console, flow
+
+    with console.session(to, skip=skip, reason=reason, wait=wait, dry=dry_run) as ctx:
+        report = flow.promote(ctx, console.beside(ctx, from_))
     console.show(report, json=json)
 
 
@@ -253,20 +286,58 @@ def lease_release(
     c: Context, environment: str = "local", reason: str = "", json: bool = False, debug: bool = False
 ) -> None:
     """Give an environment back in its holder's place."""
-    from deploylib import console, report, status
+    from deploylib import console, override, report
 
     with console.session(environment, reason=reason) as ctx:
-        found = status.release_lease(ctx)
+        found = override.release_lease(ctx)
     console.tell(found, report.lease(found, environment), json=json)
 
 
-@task(name="up", help={"new-ports": "choose free ports anew", "json": COMMON["json"]})
+@task(
+    name="place", default=True, help={**COMMON, "reason": "why", "commit": "only this commit; default: every release"}
+)
 @command
-def local_up(c: Context, new_ports: bool = False, json: bool = False) -> None:
+def hold_place(
+    c: Context, environment: str = "local", reason: str = "", commit: str = "", json: bool = False, debug: bool = False
+) -> None:
+    """Refuse releases from now on, until it is lifted."""
+    from deploylib import console, override, report
+
+    with console.session(environment, reason=reason) as ctx:
+        found = override.place_hold(ctx, commit)
+    console.tell(found, ["held from now on", *report.held([found], ctx.clock.now())], json=json)
+
+
+@task(
+    name="lift", help={**COMMON, "reason": "why, if you like", "commit": "only the holds of this commit; default: all"}
+)
+@command
+def hold_lift(
+    c: Context, environment: str = "local", reason: str = "", commit: str = "", json: bool = False, debug: bool = False
+) -> None:
+    """Let releases through again."""
+    from deploylib import console, override, report
+
+    with console.session(environment, reason=reason) as ctx:
+        found = override.lift_hold(ctx, commit)
+    console.tell(found, ["lifted", *report.held(found, ctx.clock.now())], json=json)
+
+
+@task(
+    name="up",
+    help={
+        "new-ports": "choose free ports anew",
+        "faults": "let faults be switched on (inv local.fault)",
+        "json": COMMON["json"],
+    },
+)
+@command
+def local_up(c: Context, new_ports: bool = False, faults: bool = False, json: bool = False) -> None:
     """Start the local Render, or let it read the Blueprint again."""
     from deploylib import console, local, report
 
-    said = local.up(console.settings("local"), extra=["--new-ports"] if new_ports else [])
+    extra = [flag for flag, given in (("--new-ports", new_ports), ("--faults", faults)) if given]
+    said = local.up(console.settings("local"), extra=extra)
     console.tell(said, report.local(said), json=json)
 
 
@@ -293,6 +364,39 @@ def local_logs(c: Context, service: str = "", build: bool = False, lines: int = 
     console.tell(said, said.splitlines(), json=False)
 
 
+@task(
+    name="fault",
+    help={
+        "name": "which; default: tell all there are, and those that are armed",
+        "service": "of this one; default: of every one",
+        "next": "for how many deploys or requests; 0: until cleared",
+        "value": "seconds, a status, …: as the list says",
+        "method": "only requests of this method",
+        "path": "only requests whose path this expression is found in",
+        "after": "let so many pass first",
+        "clear": "switch all of them off",
+    },
+)
+@command
+def local_fault(
+    c: Context,
+    name: str = "",
+    service: str = "",
+    next_: str = "",
+    value: str = "",
+    method: str = "",
+    path: str = "",
+    after: str = "",
+    clear: bool = False,
+) -> None:
+    """Break something on purpose, for a rehearsal or a drill."""
+    from deploylib import console, local
+
+    how = {"service": service, "next": next_, "value": value, "method": method, "path": path, "after": after}
+    said = local.fault(console.settings("local"), name, how, clear=clear)
+    console.tell(said, said.splitlines(), json=False)
+
+
 @task(name="down")
 @command
 def local_down(c: Context) -> None:
@@ -314,7 +418,8 @@ def local_reset(c: Context) -> None:
 
 
 ns = Collection(
-    deploy, check, own_tests, scan, changes, backup, migrate, verify, finish, rollback, status, history, logs
+    deploy, check, own_tests, scan, changes, backup, migrate, verify, finish, rollback, promote, status, history, logs
 )
 ns.add_collection(Collection("lease", lease_show, lease_release))
-ns.add_collection(Collection("local", local_up, local_down, local_status, local_logs, local_reset))
+ns.add_collection(Collection("hold", hold_place, hold_lift))
+ns.add_collection(Collection("local", local_up, local_down, local_status, local_logs, local_fault, local_reset))

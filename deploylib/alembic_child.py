@@ -36,11 +36,19 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     known = {revision.revision for revision in script.walk_revisions()}
     if any(revision not in known for revision in current):
         return {**result, "ahead": True}
-    pending = [r for r in script.walk_revisions() if r.revision not in ancestors(script, current)][::-1]
-    result["pending"] = [{"id": r.revision, "title": (r.doc or "").partition("\n")[0].rstrip(".")} for r in pending]
+    had = ancestors(script, current)
+    oldest_first = list(script.walk_revisions())[::-1]
+    result["pending"] = [described(r) for r in oldest_first if r.revision not in had]
+    result["had"] = [described(r) for r in oldest_first if r.revision in had]
     if request["command"] == "upgrade":
         return upgrade(config, script, result, request)
     return {**result, "sql": offline_sql(config, result)}
+
+
+def described(revision: Any) -> dict[str, str]:
+    """A revision as a request's answer tells it; ``tolerates`` is what its file says of older code."""
+    title = (revision.doc or "").partition("\n")[0].rstrip(".")
+    return {"id": revision.revision, "title": title, "tolerates": getattr(revision.module, "tolerates", "")}
 
 
 def ancestors(script: Any, current: list[str]) -> set[str]:
@@ -100,7 +108,8 @@ def upgrade(config: Any, script: Any, result: dict[str, Any], request: dict[str,
                     return {**result, **failed, "current": ",".join(current_heads(config, script))}
                 time.sleep(pause)
         seconds = time.monotonic() - began
-        result["applied"].append({**revision, "seconds": seconds, "tries": tries})
+        told = {"id": revision["id"], "title": revision["title"]}
+        result["applied"].append({**told, "seconds": seconds, "tries": tries})
     return {**result, "current": ",".join(current_heads(config, script))}
 
 

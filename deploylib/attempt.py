@@ -6,17 +6,18 @@ Where the jobs of a CI share a run, a command that stops before the end only rec
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from itertools import count
 
 import msgspec
 
 from deploylib import local, notify, stages
 from deploylib.ci import Build
-from deploylib.errors import Blocked, DeployError, Interrupted, LeaseHeld, SettingsError
+from deploylib.errors import Blocked, DeployError, Interrupted, LeaseHeld, SettingsError, Unreachable
 from deploylib.lease import Lease
 from deploylib.ledger import Journal, Opened, RunState
-from deploylib.models import Live
-from deploylib.outcome import Ending, Report, StageResult, StageStatus
+from deploylib.models import Kind, Live
+from deploylib.outcome import Ending, Report, StageResult, StageStatus, short
 from deploylib.stages import Context, Stage
 from deploylib.units import age, seconds
 
@@ -25,19 +26,23 @@ __all__ = [
     "PAUSED",
     "PLANNED",
     "SUPERSEDED",
+    "abandon",
     "close",
     "has_held",
     "hold",
     "opened",
     "perform",
     "report",
+    "serving",
     "shared",
+    "taken_over",
     "unfinished",
 ]
 
 NOTHING, PLANNED, PAUSED = "nothing to do", "planned", "paused"
 SUPERSEDED = "superseded by a newer release"
 RECENT = 100
+REFUSABLE = {one.name for one in (stages.Check, stages.Changes, stages.Migrate, stages.Deploy, stages.Rollback)}
 
 
 def opened(ctx: Context, *, since: str, back: bool = False) -> None:
@@ -50,7 +55,7 @@ def opened(ctx: Context, *, since: str, back: bool = False) -> None:
     Raises:
         SettingsError: the run is closed, or is about another commit.
     """
-    _waivable(ctx)
+    _waivable(ctx, (stages.SCHEMA,) if back else stages.GATES)
     last = shared(ctx, back=back) if ctx.build else next(iter(ctx.ledger.history(ctx.config.name, 1)), None)
     if last is not None and last.report is None and not ctx.dry and (ctx.build or _same(ctx, last, back=back)):
         _resumed(ctx, last)
@@ -65,6 +70,7 @@ def opened(ctx: Context, *, since: str, back: bool = False) -> None:
         services=ctx.only,
         author=ctx.author,
         back=back,
+        promotes=ctx.promotes,
         url=ctx.build.url if ctx.build else "",
         recent=() if back else ctx.git.recent(ctx.commit.id, RECENT),
     )
@@ -77,17 +83,24 @@ def _resumed(ctx: Context, state: RunState) -> None:
     """Go on with a run of the ledger."""
     ctx.journal = Journal(ctx.ledger, state)
     ctx.journal.fence = ctx.tenure.fence
+    if state.restoring is not None:
+        ctx.commit = state.restoring.commit
 
 
-def _waivable(ctx: Context) -> None:
-    unknown = [gate for gate in ctx.skip if gate not in stages.GATES]
+def taken_over(ctx: Context, state: RunState, fence: Callable[[], None]) -> None:
+    """Work on a run that another command left, under that command's own hold on the environment."""
+    ctx.journal = Journal(ctx.ledger, state, fence=fence)
+
+
+def _waivable(ctx: Context, gates: tuple[str, ...]) -> None:
+    unknown = [gate for gate in ctx.skip if gate not in gates]
     if unknown:
         raise SettingsError(
-            f"{', '.join(unknown)} cannot be skipped; only {' and '.join(stages.GATES)} can",
-            remedy=f"--skip {stages.GATES[0]} --reason …",
+            f"{', '.join(unknown)} cannot be skipped; only {' and '.join(gates)} can",
+            remedy=f"--skip {gates[0]} --reason …",
         )
     if ctx.skip and not ctx.reason.strip():
-        raise SettingsError("--skip needs a reason", remedy='--skip tests --reason "why it cannot wait"')
+        raise SettingsError("--skip needs a reason", remedy=f'--skip {gates[0]} --reason "why it cannot wait"')
 
 
 def _new_id(ctx: Context, *, back: bool) -> str:
@@ -164,7 +177,7 @@ def _same(ctx: Context, last: RunState, *, back: bool) -> bool:
     if last.id.startswith(f"{ctx.config.name}-"):
         return False
     one = last.opened
-    same = (one.commit.id, one.services, one.back) == (ctx.commit.id, ctx.only, back)
+    same = (one.commit.id, one.services, one.back, one.promotes) == (ctx.commit.id, ctx.only, back, ctx.promotes)
     return same and (ctx.clock.now() - last.last).total_seconds() < seconds(ctx.config.settings.deadline)
 
 
@@ -184,12 +197,19 @@ def hold(ctx: Context) -> bool:
     patience = ctx.wait or (ctx.config.settings.deadline if ctx.build else "0s")
     known = has_held(ctx.state)
     ctx.tenure.take(within=seconds(patience, "--wait"), known=known, waiting=lambda lease: _waiting(ctx, lease))
-    for state in ctx.ledger.history(ctx.config.name, 10):
-        if state.report is None and state.id != ctx.state.id and has_held(state):
-            # Nobody goes on with it; what it left on its way is stopped by `stages.alone`.
-            gone = Ending(outcome="abandoned", exit_code=Interrupted.exit_code)
-            ctx.ledger.close(state, Report(run=state.id, environment=ctx.config.name, **msgspec.structs.asdict(gone)))
     return True
+
+
+def left_behind(ctx: Context) -> list[RunState]:
+    """Runs that have held the environment, and that nobody works on any more, since we hold it; newest first."""
+    history = ctx.ledger.history(ctx.config.name, 10)
+    return [state for state in history if state.report is None and state.id != ctx.state.id and has_held(state)]
+
+
+def abandon(ctx: Context, state: RunState) -> None:
+    """Close a run that nobody goes on with; what it left on its way is stopped by `stages.alone`."""
+    gone = Ending(outcome="abandoned", exit_code=Interrupted.exit_code)
+    ctx.ledger.close(state, Report(run=state.id, environment=ctx.config.name, **msgspec.structs.asdict(gone)))
 
 
 def _waiting(ctx: Context, lease: Lease) -> None:
@@ -204,8 +224,12 @@ def has_held(state: RunState) -> bool:
     return bool(state.intents) or bool(set(state.stages) - {*stages.GATES, stages.Check.name})
 
 
-def perform(ctx: Context, stage: Stage) -> None:
-    """Do one stage, unless this run has done it."""
+def perform(ctx: Context, stage: Stage, settle: Callable[[Context, RunState], None] = abandon) -> None:
+    """Do one stage, unless this run has done it.
+
+    Args:
+        settle: ends a run that is found left behind when this one takes the environment.
+    """
     failed = next((one for one in ctx.state.stages.values() if one.status is StageStatus.FAILED), None)
     if failed is not None and not ctx.decides:
         raise Blocked(
@@ -214,12 +238,17 @@ def perform(ctx: Context, stage: Stage) -> None:
     if stage.done(ctx) and stage.name != ctx.asked:
         ctx.view.ended(ctx.state.stages[stage.name], ago=(ctx.clock.now() - ctx.state.last).total_seconds())
         return
-    if stage.holds and hold(ctx) and not has_held(ctx.state):
-        stages.alone(ctx, ctx.checked.targets, holding=True)
+    if stage.holds and hold(ctx):
+        for left in left_behind(ctx):
+            settle(ctx, left)
+        if not has_held(ctx.state):
+            stages.alone(ctx, ctx.checked.targets, holding=True)
     ctx.view.began(stage.name)
     began = ctx.clock.monotonic()
     part = () if ctx.decides else ctx.only
     try:
+        if stage.name in REFUSABLE and ctx.asked != stages.Backup.name:
+            stages.not_held(ctx)
         result = stage.plan(ctx) if ctx.dry else stage.apply(ctx)
     except DeployError as error:
         if not isinstance(error, (Interrupted, LeaseHeld)):  # the run stays open, or is somebody else's by now
@@ -242,6 +271,9 @@ def perform(ctx: Context, stage: Stage) -> None:
 def close(ctx: Context, ending: Ending, began: float) -> Report:
     """Record the end of the run, give the environment back, and tell; in a dry run there is nothing to record."""
     told = report(ctx, ending, began)
+    if ending == Ending() and ctx.journal.written:
+        told = msgspec.structs.replace(told, live=_with_schema(ctx, told.live))
+        _holds_after(ctx, told)
     ctx.journal.close(told)
     ctx.tenure.end("release")
     if ctx.journal.written and (webhook := ctx.config.webhook) is not None:
@@ -254,6 +286,39 @@ def close(ctx: Context, ending: Ending, began: float) -> Report:
     return told
 
 
+def _with_schema(ctx: Context, live: tuple[Live, ...]) -> tuple[Live, ...]:
+    """What is live, with the schema that each commit was written for: this run's, or what an earlier release recorded."""
+    state = ctx.state
+    static = {target.name for target in ctx.checked.targets if target.kind is Kind.STATIC}
+    known = {} if state.opened.back else dict.fromkeys(state.shipped, ctx.planned.migration.target)
+    missing = {one.service for one in live if one.service not in known} - static
+    earlier = ctx.ledger.history(ctx.config.name, 50) if missing else ()
+    for release in (one.release for one in earlier if missing):
+        for one in release:
+            if one.service in missing and any((now.service, now.commit) == (one.service, one.commit) for now in live):
+                known[one.service] = one.schema
+                missing.discard(one.service)
+    known |= dict.fromkeys(static, "")
+    return tuple(msgspec.structs.replace(one, schema=known.get(one.service, "")) for one in live)
+
+
+def _holds_after(ctx: Context, told: Report) -> None:
+    """A release that has proven itself ends the holds that it mends; a rollback holds what it went back from."""
+
+    def contains(commit: str) -> bool:
+        return ctx.git.has(commit) and ctx.git.is_ancestor(commit, ctx.commit.id)
+
+    state = ctx.state
+    for one in ctx.holds.clear(ctx.commit.id, state.id, contains=contains, back=state.opened.back):
+        ctx.view.note(f"the hold is over: {one.reason}")
+    left = {one.previous.commit for one in state.intents.values()} - {one.commit for one in told.live} - {""}
+    if state.opened.back and left:
+        reason = ctx.reason or f"run {short(state.id)} went back from it"
+        ctx.holds.place(sorted(left), reason, author=ctx.author, run=state.id)
+        names = ", ".join(sorted(one[:7] for one in left))
+        ctx.view.note(f"{names}: held from now on; a newer commit is let through")
+
+
 def report(ctx: Context, ending: Ending, began: float, result: tuple[StageResult, ...] = ()) -> Report:
     """The run as it is told now."""
     return Report(
@@ -264,19 +329,38 @@ def report(ctx: Context, ending: Ending, began: float, result: tuple[StageResult
         commit=ctx.commit,
         stages=result or tuple(ctx.state.stages.values()),
         deploying=ctx.planned.changes.deploying,
-        live=_what_is_live(ctx),
+        live=() if ending.exit_code == Unreachable.exit_code else _what_is_live(ctx),
         visitors=ctx.visitors.stop(),
         error=ending.error,
         details=ending.details,
         put_back=ctx.state.put_back,
         next=ending.next,
         seconds=round(ctx.clock.monotonic() - began, 3),
+        target=seconds(ctx.config.settings.target),
     )
+
+
+def serving(ctx: Context) -> dict[str, Live]:
+    """What the services of an environment serve, by the platform's word, as the last run that looked knows them.
+
+    Raises:
+        SettingsError: none ever did.
+    """
+    known = next((state for state in ctx.ledger.history(ctx.config.name, 50) if state.done("check")), None)
+    if known is None:
+        remedy = f"inv deploy --environment {ctx.config.name}"
+        raise SettingsError(f"nothing was ever deployed to {ctx.config.name!r} from here", remedy=remedy)
+    ctx.journal = Journal(ctx.ledger, known, dry=True)
+    return ctx.live()
 
 
 def _what_is_live(ctx: Context) -> tuple[Live, ...]:
     """The platform's truth at the end; empty where it cannot be asked, which the report then does not claim to know."""
     try:
-        return tuple(ctx.live().values())
+        if ctx.checked.targets:
+            return tuple(ctx.live().values())
+        known = next((one for one in ctx.ledger.history(ctx.config.name, 5) if one.done("check")), None)
+        targets = known.data("check", stages.Checked).targets if known is not None else ()
+        return tuple(ctx.live_of(target) for target in targets)
     except DeployError:
         return ()

@@ -13,7 +13,7 @@ from deploylib.errors import DeployError, SettingsError
 from deploylib.git import Git
 from deploylib.models import Change, Changes, Commit, Live, PathFilter, Target
 
-__all__ = ["detect"]
+__all__ = ["detect", "promoted"]
 
 
 def detect(
@@ -42,6 +42,48 @@ def detect(
             _decide(target, live[target.name], head, git, blueprint, blueprint_path, shared, only) for target in targets
         )
     )
+
+
+def promoted(
+    targets: Sequence[Target], live: Mapping[str, Live], wanted: Mapping[str, str], *, git: Git, source: str
+) -> Changes:
+    """Decide for each service whether it serves its commit of a release that another environment has verified.
+
+    Args:
+        wanted: full ids, by service.
+        source: that environment, for the reasons.
+
+    Raises:
+        SettingsError: a service of the release is not here, or one serves something newer.
+    """
+    if absent := sorted(set(wanted) - {target.name for target in targets}):
+        raise SettingsError(
+            f"{', '.join(absent)}: part of {source}'s release, and not of this environment",
+            remedy="create the service in the Render Dashboard, or map it in the settings",
+        )
+    found = []
+    for target in targets:
+        now, commit = live[target.name], wanted.get(target.name, "")
+        if (
+            commit
+            and now.commit
+            and commit != now.commit
+            and git.has(now.commit)
+            and git.is_ancestor(commit, now.commit)
+        ):
+            raise SettingsError(
+                f"{target.name} serves {now.commit[:7]}, which is newer than {source}'s {commit[:7]}",
+                remedy="to go back: inv rollback",
+                service=target.name,
+            )
+        if not commit:
+            reason = f"not part of {source}'s release"
+        elif commit == now.commit:
+            reason = f"serves {commit[:7]} already"
+        else:
+            reason = f"{now.commit[:7] or 'nothing'} → {commit[:7]}, as verified on {source}"
+        found.append(Change(service=target.name, deploy=commit not in {"", now.commit}, reason=reason, live=now))
+    return Changes(services=tuple(found))
 
 
 def _decide(

@@ -102,6 +102,8 @@ class Settings(Table, frozen=True):
     environments: dict[str, EnvironmentSettings] = msgspec.field(default_factory=dict)
     migrations: MigrationSettings = MigrationSettings()
     target: str = "5m"
+    start_within: str = "5m"
+    bake: str = ""
     deadline: str = "20m"
     backup_every: str = "24h"
     keep_backups: int = 5
@@ -230,8 +232,10 @@ def load(root: Path, name: str = "local", environ: Mapping[str, str] = os.enviro
         settings = msgspec.convert(table, Settings)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{file}: {error}", remedy=remedy) from error
-    for key in ("target", "deadline", "backup_every"):
+    for key in ("target", "start_within", "deadline", "backup_every"):
         seconds(getattr(settings, key), f"{file}: {key}")
+    if settings.bake:
+        seconds(settings.bake, f"{file}: bake")
     for key in ("lock_timeout", "statement_timeout"):
         seconds(getattr(settings.migrations, key), f"{file}: migrations.{key}")
     seconds(settings.scan.within, f"{file}: scan.within")

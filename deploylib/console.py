@@ -22,7 +22,7 @@ from deploylib.outcome import Report
 from deploylib.process import SYSTEM as RUNNER
 from deploylib.stages import Context
 
-__all__ = ["annotate", "judge", "session", "settings", "show", "tell"]
+__all__ = ["annotate", "beside", "judge", "session", "settings", "show", "tell"]
 
 
 def settings(environment: str) -> Config:
@@ -42,6 +42,11 @@ def session(environment: str, **options: Any) -> Iterator[Context]:
     logging.getLogger("stamina").setLevel(logging.ERROR)  # another try is no news; giving up is told by the error
     with _signals(), view.choose(sys.stderr, os.environ, CLOCK) as chosen:
         yield Context(config=config, runner=RUNNER, clock=CLOCK, view=chosen, **options)
+
+
+def beside(ctx: Context, environment: str) -> Context:
+    """Another environment of the same product, only to be looked at."""
+    return Context(config=settings(environment), runner=ctx.runner, clock=ctx.clock, view=ctx.view, dry=True)
 
 
 def show(result: Report, *, json: bool) -> None:

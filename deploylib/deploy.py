@@ -7,11 +7,15 @@ ever asked for twice.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+import msgspec
+
+from deploylib import pacing
 from deploylib.clock import Clock, Deadline
 from deploylib.errors import (
     BuildFailed,
@@ -24,9 +28,11 @@ from deploylib.errors import (
 )
 from deploylib.ledger import Triggered
 from deploylib.models import Deploy, DeployStatus, Intent, Kind, Order, Shipped, Target
+from deploylib.pacing import Left
 from deploylib.render import Ambiguous, Refused, Render
+from deploylib.units import age
 
-__all__ = ["Record", "bring", "made", "settle"]
+__all__ = ["LOOK_FOR", "Record", "bring", "made", "settle"]
 
 LOOK_FOR = 60.0
 AFTER_A_CRASH = 5.0
@@ -52,12 +58,14 @@ class Record(Protocol):
 
 @dataclass
 class _Watch:
-    """One order on its way."""
+    """One order on its way; *rebuilt* when its artifact was gone, and the commit is built again."""
 
     order: Order
+    rebuilt: bool = False
     deploy_id: str = ""
     status: DeployStatus = DeployStatus.UNKNOWN
     began: float = 0.0
+    next_look: float = 0.0
     phases: dict[DeployStatus, float] = field(default_factory=dict)
 
     @property
@@ -75,6 +83,9 @@ def bring(
     progress: Callable[[str, str], None],
     intents: Mapping[str, Intent] | None = None,
     triggered: Mapping[str, Triggered] | None = None,
+    expected: Mapping[str, float] | None = None,
+    start_within: float = math.inf,
+    look_for: float = LOOK_FOR,
 ) -> tuple[Shipped, ...]:
     """Carry out the orders, in parallel but for a service that has to come after others.
 
@@ -83,31 +94,42 @@ def bring(
         progress: is told service and state, each time it changes.
         intents: what this run has recorded before it was interrupted.
         triggered: likewise; such a deploy is watched, not asked for again.
+        expected: seconds that a deploy of a service usually takes, by its name, to look when it is worth it.
+        look_for: seconds for which a deploy whose answer was lost is looked for, before a person is asked to.
+        start_within: seconds that a new version may be starting; Render itself waits for fifteen minutes (Health checks).
 
     Raises:
         DeployFailed: of the first service that failed, once it did; the others are left as they are then.
         ForeignDeploy: somebody else's deploy took the place of ours.
     """
-    waiting = [_Watch(order) for order in orders]
+    usual = expected or {}
+    # The longest first: the last one to be accepted is then not the last one to end.
+    waiting = sorted((_Watch(order) for order in orders), key=lambda watch: -usual.get(watch.name, 0.0))
     running: list[_Watch] = []
     shipped: list[Shipped] = []
     names = {order.target.name for order in orders}
+    keep = 2 * len(orders)  # reads for what comes after them: proof and report
     while waiting or running:
         for watch in list(waiting):
             if _ready(watch, names, shipped):
                 waiting.remove(watch)
                 watch.began = clock.monotonic()
-                _ask(watch, render, clock, record, intents or {}, triggered or {})
+                _ask(watch, render, clock, record, progress, intents or {}, triggered or {}, look_for)
                 running.append(watch)
-        for watch in list(running):
-            if (done := _look(watch, render, clock, deadline, progress)) is not None:
+                pause = _pause(watch, render, clock, usual, len(waiting) + len(running), keep + len(waiting))
+                if pause > pacing.QUICK:  # looks are scarce, and one that was just asked for has not ended yet
+                    watch.next_look = clock.monotonic() + pause
+        for watch in [one for one in running if one.next_look <= clock.monotonic()]:
+            if (done := _look(watch, render, clock, deadline, progress, start_within)) is not None:
                 running.remove(watch)
                 record("shipped", done)
                 shipped.append(done)
+            else:
+                watch.next_look = clock.monotonic() + _pause(watch, render, clock, usual, len(running), keep)
         if waiting and not running and not any(_ready(watch, names, shipped) for watch in waiting):
             raise ValueError("services wait for each other")
-        if running:
-            clock.sleep(_pause(clock.monotonic() - running[0].began))
+        if running and not any(_ready(watch, names, shipped) for watch in waiting):
+            clock.sleep(max(0.0, min(watch.next_look for watch in running) - clock.monotonic()))
     return tuple(shipped)
 
 
@@ -116,9 +138,15 @@ def _ready(watch: _Watch, names: set[str], shipped: Sequence[Shipped]) -> bool:
     return not (set(watch.order.target.after) & names) - {done.service for done in shipped}
 
 
-def _pause(elapsed: float) -> float:
-    """Seconds until the next look: often at first, every five seconds after two minutes."""
-    return min(5.0, max(0.25, elapsed / 24))
+def _pause(
+    watch: _Watch, render: Render, clock: Clock, expected: Mapping[str, float], watching: int, keep: int
+) -> float:
+    """Seconds until the next look at it, where *watching* deploys share the reads of the window but for *keep*."""
+    left = render.left()
+    if left is not None:
+        left = Left(max(0, left.requests - keep), left.seconds)
+    elapsed = clock.monotonic() - watch.began
+    return pacing.pause(elapsed, expected.get(watch.name, 0.0), watching, left)
 
 
 def _ask(
@@ -126,35 +154,60 @@ def _ask(
     render: Render,
     clock: Clock,
     record: Record,
+    progress: Callable[[str, str], None],
     intents: Mapping[str, Intent],
     triggered: Mapping[str, Triggered],
+    look_for: float,
 ) -> None:
     """Have the platform accept the order, exactly once."""
-    order, service_id = watch.order, watch.order.target.service_id
+    known = intents.get(watch.name)
+    if known is not None and watch.order.from_deploy and not known.from_deploy:
+        watch.order, watch.rebuilt = msgspec.structs.replace(watch.order, from_deploy=""), True
     if watch.name in triggered:
         watch.deploy_id = triggered[watch.name].deploy_id
         return
-    intent = intents.get(watch.name)
-    accepted = lost = None
-    if intent is None:
-        existing = tuple(deploy.id for deploy in render.deploys(service_id))
-        intent = Intent(service=watch.name, commit=order.commit, existing=existing, previous=order.previous)
-        record("intent", intent)
-        accepted, lost = _send(order, render)
-    elif (accepted := _find(watch, intent, render, clock, within=AFTER_A_CRASH)) is None:
-        # The run died between its note and the answer, and the platform has nothing: it never arrived.
-        accepted, lost = _send(order, render)
-    else:
-        lost = True
-    accepted = accepted or _find(watch, intent, render, clock, within=LOOK_FOR)
+    accepted, lost = None, False
+    intent = known or _intend(watch, render, record)
+    if known is not None:
+        # The run died between its note and the answer; what the platform does not have by now never arrived.
+        accepted = _find(watch, intent, render, clock, within=AFTER_A_CRASH)
+        lost = accepted is not None
+    if accepted is None:
+        try:
+            accepted, lost = _send(watch.order, render)
+        except _ArtifactGone as gone:
+            progress(watch.name, f"its artifact is no longer kept, so {watch.order.commit[:7]} is built again ({gone})")
+            watch.order, watch.rebuilt = msgspec.structs.replace(watch.order, from_deploy=""), True
+            intent = _intend(watch, render, record)
+            accepted, lost = _send(watch.order, render)
+    accepted = accepted or _find(watch, intent, render, clock, within=look_for)
     if accepted is None:
         raise PersonNeeded(
             f"{watch.name}: the platform does not say whether it accepted the deploy",
-            remedy=f"look at the service's deploys ({order.target.dashboard_url}), then inv deploy",
+            remedy=f"look at the service's deploys ({watch.order.target.dashboard_url}), then inv deploy",
             service=watch.name,
         )
     watch.deploy_id = accepted.id
-    record("triggered", Triggered(service=watch.name, deploy_id=accepted.id, adopted=bool(lost)))
+    record("triggered", Triggered(service=watch.name, deploy_id=accepted.id, adopted=lost))
+
+
+def _intend(watch: _Watch, render: Render, record: Record) -> Intent:
+    """Note what is about to be asked, and which deploys are there already: an answer that is lost is found by that."""
+    order = watch.order
+    intent = Intent(
+        service=watch.name,
+        commit=order.commit,
+        existing=tuple(deploy.id for deploy in render.deploys(order.target.service_id)),
+        previous=order.previous,
+        from_deploy=order.from_deploy,
+        variables=order.variables,
+    )
+    record("intent", intent)
+    return intent
+
+
+class _ArtifactGone(Exception):
+    """The platform refused to restore a deploy; the number that it keeps depends on the plan (Render, Rollbacks)."""
 
 
 def _send(order: Order, render: Render) -> tuple[Deploy | None, bool]:
@@ -167,6 +220,8 @@ def _send(order: Order, render: Render) -> tuple[Deploy | None, bool]:
     except Ambiguous:
         return None, True
     except Refused as error:
+        if order.from_deploy:
+            raise _ArtifactGone(error.message) from error
         raise DeployStopped(
             f"{order.target.name}: {error.message}", remedy=error.remedy, service=order.target.name
         ) from error
@@ -196,7 +251,12 @@ def _find(watch: _Watch, intent: Intent, render: Render, clock: Clock, *, within
 
 
 def _look(
-    watch: _Watch, render: Render, clock: Clock, deadline: Deadline, progress: Callable[[str, str], None]
+    watch: _Watch,
+    render: Render,
+    clock: Clock,
+    deadline: Deadline,
+    progress: Callable[[str, str], None],
+    start_within: float,
 ) -> Shipped | None:
     """Look at a deploy once: still on its way (None), live, or an error that says why."""
     order, name = watch.order, watch.name
@@ -222,11 +282,20 @@ def _look(
             seconds=round(ended - watch.began, 2),
             build_seconds=0.0 if order.from_deploy else round(start - watch.began, 2),
             start_seconds=round(ended - start, 2),
+            rebuilt=watch.rebuilt,
         )
     if deploy.status.failed:
         raise _failure(watch, deploy, render)
     if deploy.status in {DeployStatus.CANCELED, DeployStatus.DEACTIVATED}:
         raise _ended_by_others(watch, deploy, render)
+    starting = clock.monotonic() - watch.phases.get(DeployStatus.UPDATING, clock.monotonic())
+    if deploy.status is DeployStatus.UPDATING and starting > start_within:
+        raise Unhealthy(
+            f"{name}: it was not healthy after {age(starting)}, and is stopped",
+            details=_last_words(watch, deploy, render, "app"),
+            remedy=f"make {order.target.health_path or 'its port'} answer sooner, or set start_within in the settings",
+            service=name,
+        )
     if deadline.passed():
         raise DeployStopped(
             f"{name}: {WORDS.get(deploy.status, deploy.status.value)} when the deadline passed",
@@ -244,6 +313,7 @@ def _ended_by_others(watch: _Watch, deploy: Deploy, render: Render) -> DeployErr
             f"{watch.name}: {newest.id} ({newest.commit[:7]}, trigger {newest.trigger}) took the place of our deploy",
             remedy="inv status shows what is live; deploy again when nobody else does",
             service=watch.name,
+            commit=newest.commit,
         )
     return DeployStopped(
         f"{watch.name}: the deploy was canceled", remedy="if you did not cancel it: inv deploy", service=watch.name
@@ -312,7 +382,7 @@ def made(target: Target, intent: Intent, *, render: Render, clock: Clock) -> str
     Raises:
         PersonNeeded: there are several that it may have been.
     """
-    order = Order(target=target, commit=intent.commit, previous=intent.previous)
+    order = Order(target=target, commit=intent.commit, previous=intent.previous, from_deploy=intent.from_deploy)
     found = _find(_Watch(order), intent, render, clock, within=AFTER_A_CRASH)
     return found.id if found else ""
 

@@ -14,8 +14,10 @@
     ├── VerificationFailed 14       it went live and did not prove itself; put back
     ├── PersonNeeded       20       what serves now is not what anybody asked for
     ├── LeaseHeld          30       another run holds the environment, or has taken it over
+    ├── Held               31       the environment refuses this commit, or everything for now
     ├── ForeignDeploy      32       somebody else is deploying, or has
     ├── Unreachable        40       the platform or the database, or they refused the key
+    ├── Superseded          0       a newer release took the place of this one while it was on its way
     └── Interrupted       130       Ctrl-C or SIGTERM
 
 One exit code per outcome; 0 is success, "nothing to do" and "superseded". 1 is a bug of ours and nothing else.
@@ -33,6 +35,7 @@ __all__ = [
     "DeployFailed",
     "DeployStopped",
     "ForeignDeploy",
+    "Held",
     "Interrupted",
     "LeaseHeld",
     "MigrationFailed",
@@ -40,6 +43,7 @@ __all__ = [
     "PersonNeeded",
     "SettingsError",
     "StartFailed",
+    "Superseded",
     "Unhealthy",
     "Unreachable",
     "VerificationFailed",
@@ -160,11 +164,35 @@ class LeaseHeld(DeployError):
     outcome = "lease held"
 
 
+class Held(DeployError):
+    """The environment refuses this commit, or every release for now; nothing was touched."""
+
+    exit_code = 31
+    outcome = "held"
+
+
 class ForeignDeploy(DeployError):
-    """Somebody else is deploying to this environment, or has."""
+    """Somebody else is deploying to this environment, or has.
+
+    Args:
+        commit: what theirs is of, as far as the platform says.
+    """
 
     exit_code = 32
     outcome = "foreign deploy"
+
+    def __init__(
+        self, message: str, *, remedy: str, details: tuple[str, ...] = (), service: str | None = None, commit: str = ""
+    ) -> None:
+        super().__init__(message, remedy=remedy, details=details, service=service)
+        self.commit = commit
+
+
+class Superseded(DeployError):
+    """A newer release, which has this commit in it, took its place: nothing is wrong, and nothing is put back."""
+
+    exit_code = 0
+    outcome = "superseded by a newer release"
 
 
 class Unreachable(DeployError):

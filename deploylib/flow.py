@@ -10,17 +10,19 @@ decides.
 
 from __future__ import annotations
 
+import dataclasses
+
 import msgspec
 
-from deploylib import attempt, check, stages, verify
+from deploylib import attempt, check, promotion, stages, verify
 from deploylib.errors import DeployError, Interrupted, LeaseHeld, SettingsError
 from deploylib.examined import Scanned
-from deploylib.ledger import Journal
-from deploylib.outcome import Ending, Report, StageResult, StageStatus
+from deploylib.ledger import Journal, RunState
+from deploylib.outcome import Ending, Report, StageResult, StageStatus, short
 from deploylib.recovery import recovered
 from deploylib.stages import Context, Stage
 
-__all__ = ["BACK", "FLOW", "examine", "finish", "mend", "own_tests", "prove_live", "roll_back", "run"]
+__all__ = ["BACK", "FLOW", "examine", "finish", "mend", "own_tests", "promote", "prove_live", "roll_back", "run"]
 
 FLOW: tuple[Stage, ...] = (
     stages.Check(),
@@ -53,6 +55,29 @@ def run(ctx: Context, *, until: str = "verify") -> Report:
     ctx.commit = check.release_commit(ctx.git, ctx.ref)
     attempt.opened(ctx, since="check" if until == "check" else "changes")
     return _bring_to_an_end(ctx, _wanted(ctx, until), paused_at="" if until == names[-1] else until)
+
+
+def promote(ctx: Context, source: Context) -> Report:
+    """Bring here exactly the release that another environment has verified and serves.
+
+    Raises:
+        Blocked: it serves something else, or is in the middle of a run.
+        SettingsError: it was never deployed from here, or the commit is not in this clone.
+    """
+    found = promotion.verified(
+        source.config.name,
+        source.ledger.history(source.config.name, 50),
+        attempt.serving(source),
+        {commit for hold in source.holds.current() for commit in hold.commits},
+    )
+    ctx.ref, ctx.wanted, ctx.promotes = found.commit.id, found.commits, found.name
+    ctx.commit = check.release_commit(ctx.git, ctx.ref)
+    attempt.opened(ctx, since="changes")
+    if found.tested and not ctx.state.done(stages.Tests.name):
+        line = f"skipped: passed on {found.environment} in run {short(found.run)}"
+        vouched = StageResult(stage=stages.Tests.name, status=StageStatus.SKIPPED, lines=(line,))
+        ctx.journal.record("stage", vouched)
+    return _bring_to_an_end(ctx, FLOW)
 
 
 def _wanted(ctx: Context, until: str) -> tuple[Stage, ...]:
@@ -99,6 +124,8 @@ def finish(ctx: Context, run: str = "") -> Report:
 def _decided(ctx: Context) -> Ending:
     """What a run that others have carried out comes to."""
     flow = BACK if ctx.state.opened.back else FLOW
+    if ctx.state.recovering is not None:
+        return recovered(ctx, ctx.state.recovering)
     failed = next((one for one in ctx.state.stages.values() if one.status is StageStatus.FAILED), None)
     if failed is not None and failed.failure is not None:
         return recovered(ctx, failed.failure)
@@ -108,14 +135,15 @@ def _decided(ctx: Context) -> Ending:
         return Ending(outcome=attempt.NOTHING)
     missing = [stage for stage in flow if not stage.done(ctx)]
     left = [name for name in ctx.planned.changes.deploying if name not in ctx.state.shipped]
-    if left or any(stage.name not in CLOSING for stage in missing):
+    begun = ctx.state.opened.back and ctx.state.intents  # a rollback that has begun is only ever completed
+    if not begun and (left or any(stage.name not in CLOSING for stage in missing)):
         where = ", ".join(left) or missing[0].name
         lost = Interrupted(f"the run ended at {where}, and nobody recorded why", remedy="run the workflow again")
         return recovered(ctx, Ending.of(lost))
     try:
         for stage in missing:
             attempt.perform(ctx, stage)
-    except Interrupted:
+    except (Interrupted, LeaseHeld):
         raise
     except DeployError as error:
         return recovered(ctx, Ending.of(error))
@@ -189,10 +217,7 @@ def prove_live(ctx: Context) -> Report:
 def _bring_to_an_end(ctx: Context, flow: tuple[Stage, ...], paused_at: str = "") -> Report:
     began = ctx.clock.monotonic()
     try:
-        for stage in flow:
-            attempt.perform(ctx, stage)
-            if stage.name == "changes" and (ending := _nothing(ctx)) is not None:
-                return _ended(ctx, ending, began)
+        ending = _carried_out(ctx, flow)
     except Interrupted as error:
         # It stays open: what is recorded is enough for the next command to go on.
         if ctx.decides:
@@ -203,15 +228,50 @@ def _bring_to_an_end(ctx: Context, flow: tuple[Stage, ...], paused_at: str = "")
         # Another command is at work in this very run, or has taken it over: what becomes of it is not ours to say.
         ctx.decides = ctx.decides and not attempt.has_held(ctx.state)
         return _ended(ctx, Ending.of(error), began)
-    except DeployError as error:
-        ending = Ending.of(error)
-        return _ended(ctx, recovered(ctx, ending) if ctx.decides else ending, began)
+    if ending is not None:
+        return _ended(ctx, ending, began)
     if ctx.dry:
         return attempt.report(ctx, Ending(outcome=attempt.PLANNED, next=("the same without --dry-run does it",)), began)
     if paused_at:
         go_on = "inv finish ends the run" if ctx.build else "inv deploy goes on"
         return _ended(ctx, Ending(outcome=attempt.PAUSED, next=(f"done up to {paused_at}; {go_on}",)), began)
     return _ended(ctx, Ending(), began)
+
+
+def _carried_out(ctx: Context, flow: tuple[Stage, ...]) -> Ending | None:
+    """Do the stages; the ending where the run ends before their end.
+
+    Raises:
+        Interrupted: the run stays open.
+        LeaseHeld: it is another command's now.
+    """
+    try:
+        if ctx.decides and ctx.state.recovering is not None:
+            attempt.hold(ctx)
+            return recovered(ctx, ctx.state.recovering)
+        for stage in flow:
+            attempt.perform(ctx, stage, settle=_settled)
+            if stage.name == "changes" and (ending := _nothing(ctx)) is not None:
+                return ending
+    except (Interrupted, LeaseHeld):
+        raise
+    except DeployError as error:
+        ending = Ending.of(error)
+        return recovered(ctx, ending) if ctx.decides else ending
+    return None
+
+
+def _settled(ctx: Context, left: RunState) -> None:
+    """End a run that was left half-way, before this one changes anything; a rollback itself says what shall be live."""
+    if not left.intents or ctx.state.opened.back:
+        attempt.abandon(ctx, left)
+        return
+    ctx.view.note(f"run {short(left.id)} of {left.commit.short} was left half-way: it is ended first")
+    began = ctx.clock.monotonic()
+    other = dataclasses.replace(ctx, commit=left.commit, only=left.opened.services, asked="", decides=True)
+    attempt.taken_over(other, left, fence=ctx.tenure.fence)
+    told = attempt.close(other, _decided(other), began)
+    ctx.view.note(f"run {short(left.id)}: {told.outcome}")
 
 
 def _nothing(ctx: Context) -> Ending | None:

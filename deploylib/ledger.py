@@ -19,10 +19,10 @@ import msgspec
 
 from deploylib.clock import Clock
 from deploylib.models import Commit, Intent, Live, Shipped
-from deploylib.outcome import PutBack, Report, StageResult, StageStatus
+from deploylib.outcome import Ending, PutBack, Report, StageResult, StageStatus
 from deploylib.store import Store
 
-__all__ = ["Event", "Journal", "Ledger", "Opened", "RunState", "Triggered"]
+__all__ = ["Event", "Journal", "Ledger", "Opened", "Restored", "RunState", "Triggered"]
 
 T = TypeVar("T")
 
@@ -33,6 +33,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         services: the only services it may deploy; empty: all.
         back: it restores an earlier release.
+        promotes: the environment and the run whose verified release it brings here, ``staging/<run>``.
         url: of the CI run.
         recent: ids of the last commits that it brings, so that a run whose clone does not know them can tell that
             it is the older one.
@@ -44,6 +45,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     services: tuple[str, ...] = ()
     author: str = ""
     back: bool = False
+    promotes: str = ""
     url: str = ""
     recent: tuple[str, ...] = ()
 
@@ -54,6 +56,13 @@ class Triggered(msgspec.Struct, frozen=True, kw_only=True):
     service: str
     deploy_id: str
     adopted: bool = False
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """The release that a rollback restores: of which run, and its commit."""
+
+    run: str
+    commit: Commit
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +81,10 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
         intents: what was about to be asked of the platform, by service.
         triggered: deploys that were accepted, by service.
         shipped: deploys that went live, by service.
+        restoring: the release that a rollback has chosen.
+        recovering: why what it changed is being put back; from then on the run never goes forward again.
+        back_intents: what was about to be asked in order to put a service back.
+        back_triggered: deploys that were accepted for that.
         report: the end of the run; None while it is open.
     """
 
@@ -82,6 +95,10 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     intents: dict[str, Intent] = {}
     triggered: dict[str, Triggered] = {}
     shipped: dict[str, Shipped] = {}
+    restoring: Restored | None = None
+    recovering: Ending | None = None
+    back_intents: dict[str, Intent] = {}
+    back_triggered: dict[str, Triggered] = {}
     put_back: tuple[PutBack, ...] = ()
     report: Report | None = None
 
@@ -250,28 +267,34 @@ class Journal:
         return self.held is None and not self.dry
 
 
-def _fold(state: RunState, event: Event) -> RunState:
-    def read(kind: type[T]) -> T:
-        return msgspec.convert(event.data, kind)
+BY_SERVICE: dict[str, tuple[str, Any]] = {
+    "intent": ("intents", Intent),
+    "triggered": ("triggered", Triggered),
+    "shipped": ("shipped", Shipped),
+    "back-intent": ("back_intents", Intent),
+    "back-triggered": ("back_triggered", Triggered),
+}
+ONCE: dict[str, tuple[str, Any]] = {
+    "restoring": ("restoring", Restored),
+    "recovering": ("recovering", Ending),
+    "closed": ("report", Report),
+}
 
+
+def _fold(state: RunState, event: Event) -> RunState:
     change: dict[str, Any] = {}
-    match event.kind:
-        case "stage":
-            result = read(StageResult)
-            change = {"stages": {**state.stages, result.stage: _joined(state.stages.get(result.stage), result)}}
-        case "intent":
-            intent = read(Intent)
-            change = {"intents": {**state.intents, intent.service: intent}}
-        case "triggered":
-            triggered = read(Triggered)
-            change = {"triggered": {**state.triggered, triggered.service: triggered}}
-        case "shipped":
-            shipped = read(Shipped)
-            change = {"shipped": {**state.shipped, shipped.service: shipped}}
-        case "put-back":
-            change = {"put_back": (*state.put_back, read(PutBack))}
-        case "closed":
-            change = {"report": read(Report)}
+    if event.kind in BY_SERVICE:
+        name, kind = BY_SERVICE[event.kind]
+        value = msgspec.convert(event.data, kind)
+        change = {name: {**getattr(state, name), value.service: value}}
+    elif event.kind in ONCE:
+        name, kind = ONCE[event.kind]
+        change = {name: msgspec.convert(event.data, kind)}
+    elif event.kind == "stage":
+        result = msgspec.convert(event.data, StageResult)
+        change = {"stages": {**state.stages, result.stage: _joined(state.stages.get(result.stage), result)}}
+    elif event.kind == "put-back":
+        change = {"put_back": (*state.put_back, msgspec.convert(event.data, PutBack))}
     return msgspec.structs.replace(state, last=event.at, **change)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ from deploylib.errors import SettingsError, Unreachable
 from deploylib.process import SYSTEM, Command, Completed, Runner
 from deploylib.units import size
 
-__all__ = ["down", "logs", "reset", "running", "status", "up", "validate"]
+__all__ = ["down", "fault", "logs", "reset", "running", "status", "up", "validate"]
 
 START_WITHIN = 90.0
 ABSENT = 1
@@ -75,6 +75,28 @@ def logs(config: Config, service: str = "", kind: str = "app", lines: int = 50, 
     return _ask(config, runner, "logs", *named, *_state(config), f"--type={kind}", f"--lines={lines}").text
 
 
+def fault(
+    config: Config,
+    name: str = "",
+    how: Mapping[str, str] | None = None,
+    *,
+    clear: bool = False,
+    runner: Runner = SYSTEM,
+) -> str:
+    """Arm a fault switch of the running local Render; without a name, tell what there is and what is armed.
+
+    Args:
+        how: flags of ``python -m localrender fault``, without the dashes; empty ones are left out.
+        clear: switch all of them off.
+
+    Raises:
+        SettingsError: it was started without ``--faults``, or there is no such fault.
+    """
+    flags = [f"--{key}={text}" for key, text in (how or {}).items() if text]
+    args = [*([name] if name else []), *flags, *(["--clear"] if clear else [])]
+    return _ask(config, runner, "fault", *args, *_state(config)).text
+
+
 def _blueprint(config: Config) -> str:
     return config.settings.blueprint
 
@@ -104,7 +126,7 @@ def _ask(config: Config, runner: Runner, *args: str, timeout: float = 30, writes
 
 def _as_task(remedy: str) -> str:
     """Its own commands as our tasks, which know where its state is."""
-    return re.sub(r"python -m localrender (up|down|status|logs|reset)\b", r"inv local.\1", remedy)
+    return re.sub(r"python -m localrender (up|down|status|logs|reset|fault)\b", r"inv local.\1", remedy)
 
 
 def _object(done: Completed) -> dict[str, Any]:

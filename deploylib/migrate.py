@@ -61,6 +61,7 @@ def status(config: Config, files: Path, url: Secret, *, runner: Runner) -> Migra
         current=found["current"],
         target=found["target"],
         pending=tuple(Revision(**revision) for revision in found["pending"]),
+        applied=tuple(Revision(**revision) for revision in found.get("had", ())),
         ahead=found["ahead"],
         sql=found.get("sql", ""),
     )

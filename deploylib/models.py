@@ -178,13 +178,19 @@ class Target(Value, frozen=True):
 
 
 class Live(Value, frozen=True):
-    """What a service serves now; *commit* is empty before its first deploy."""
+    """What a service serves now.
+
+    Attributes:
+        commit: empty before its first deploy.
+        schema: the revision that this commit was written for; empty where it has none, or where nobody recorded it.
+    """
 
     service: str
     commit: str = ""
     deploy_id: str = ""
     since: datetime | None = None
     url: str = ""
+    schema: str = ""
 
 
 class Change(Value, frozen=True):
@@ -212,10 +218,15 @@ class Changes(Value, frozen=True):
 
 
 class Revision(Value, frozen=True):
-    """One migration: its id and the first line of its docstring."""
+    """One migration: its id and the first line of its docstring.
+
+    Attributes:
+        tolerates: the oldest revision whose code goes on working once this one is applied; empty where it does not say.
+    """
 
     id: str
     title: str = ""
+    tolerates: str = ""
 
 
 class Migration(Value, frozen=True):
@@ -225,6 +236,7 @@ class Migration(Value, frozen=True):
         current: revision of the database; empty when nothing was ever applied.
         target: head of the commit's migrations; empty when it has none.
         pending: revisions to apply, oldest first.
+        applied: those that the database has, oldest first, as far as this commit knows them.
         ahead: the database knows a revision that this commit does not: the code is older than the schema.
         sql: what would be executed, in order, where it can be said without running it.
     """
@@ -232,6 +244,7 @@ class Migration(Value, frozen=True):
     current: str = ""
     target: str = ""
     pending: tuple[Revision, ...] = ()
+    applied: tuple[Revision, ...] = ()
     ahead: bool = False
     sql: str = ""
 
@@ -269,12 +282,16 @@ class Intent(Value, frozen=True):
     Attributes:
         existing: ids of the deploys that were there before.
         previous: what was live.
+        from_deploy: the deploy whose artifact is restored; empty: *commit* is built.
+        variables: names of the environment variables that this deploy gets, as far as they were looked at.
     """
 
     service: str
     commit: str
     existing: tuple[str, ...]
     previous: Live
+    from_deploy: str = ""
+    variables: tuple[str, ...] = ()
 
 
 class Order(Value, frozen=True):
@@ -283,16 +300,22 @@ class Order(Value, frozen=True):
     Attributes:
         previous: what it serves now.
         from_deploy: restore the artifact of this deploy instead of building *commit*.
+        variables: names of the environment variables that it gets; only recorded.
     """
 
     target: Target
     commit: str
     previous: Live
     from_deploy: str = ""
+    variables: tuple[str, ...] = ()
 
 
 class Shipped(Value, frozen=True):
-    """A deploy of ours that went live."""
+    """A deploy of ours that went live.
+
+    Attributes:
+        rebuilt: it should have been restored, and the platform did not keep its artifact any more.
+    """
 
     service: str
     deploy_id: str
@@ -301,6 +324,7 @@ class Shipped(Value, frozen=True):
     seconds: float = 0.0
     build_seconds: float = 0.0
     start_seconds: float = 0.0
+    rebuilt: bool = False
 
 
 class Proof(StrEnum):

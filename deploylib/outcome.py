@@ -107,6 +107,7 @@ class Report(Value, frozen=True):
         deploying: the services that this run is about, once that is decided.
         live: what every service serves at the end.
         next: what a person may do now, most useful first.
+        seconds: that it took; *target* is how long it should take at most.
     """
 
     run: str
@@ -123,3 +124,4 @@ class Report(Value, frozen=True):
     put_back: tuple[PutBack, ...] = ()
     next: tuple[str, ...] = ()
     seconds: float = 0.0
+    target: float = 0.0

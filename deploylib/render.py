@@ -2,11 +2,13 @@
 
 Facts from Render's OpenAPI document and from recorded exchanges: null, absent and empty mean the same; a trigger may
 answer 202 without a body; a list is an array of ``{"<resource>": …, "cursor": …}``. Only reads are repeated after an
-answer that never came; a write is repeated only when it certainly did not arrive, or was refused as one too many.
+answer that never came; a write is repeated only when it certainly did not arrive, or was refused as one too many. Every
+answer says how many requests its window still allows; when none is left, the next one waits here for the next window.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,9 +17,12 @@ from typing import Any
 import msgspec
 import stamina
 
+from deploylib import pacing
+from deploylib.clock import SYSTEM, Clock
 from deploylib.config import Endpoint
 from deploylib.errors import DeployError, SettingsError, Unreachable
 from deploylib.models import Deploy, DeployStatus, Kind, LogLine, PathFilter, Secret, Service
+from deploylib.pacing import Budget, Left
 from deploylib.web import Answer, HttpError, NoAnswer, NotSent, Session
 
 __all__ = ["Ambiguous", "Refused", "Render"]
@@ -25,7 +30,8 @@ __all__ = ["Ambiguous", "Refused", "Render"]
 PAGE = 100
 TOO_MANY = 429
 PASSING = (TOO_MANY, 500, 502, 503, 504)
-EPOCH = 1_000_000_000
+KEPT = 4  # of 400 reads in a minute: somebody may use the same key
+PER_SERVICE = re.compile(r"/services/[^/]+(/deploys)?")  # writes that each service has a window of its own for
 
 
 class Refused(DeployError):
@@ -44,11 +50,17 @@ class Ambiguous(Exception):
 
 
 class _Again(Exception):
-    """Worth another try; *after* is what the platform asked for, in seconds."""
+    """Worth another try.
 
-    def __init__(self, reason: str, after: float | None = None) -> None:
+    Attributes:
+        after: seconds that the platform asked to wait; None where it asked for nothing.
+        refused: it was one request too many, so that it was certainly not carried out.
+    """
+
+    def __init__(self, reason: str, *, after: float | None = None, refused: bool = False) -> None:
         super().__init__(reason)
         self.after = after
+        self.refused = refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,31 +69,42 @@ class Render:
 
     Attributes:
         read_only: refuse anything but reading, for a dry run.
+        clock: for waiting until the next window.
+        reads: what is left of the window of reads, which is one for all services.
+        log_reads: likewise of reads of logs.
+        writes: likewise of writes but for deploys: ten a minute for each service are more than a run sends.
     """
 
     session: Session = field(repr=False)
     address: str
     read_only: bool = False
+    clock: Clock = field(default=SYSTEM, repr=False)
+    reads: Budget = field(default_factory=lambda: Budget(KEPT), repr=False)
+    log_reads: Budget = field(default_factory=Budget, repr=False)
+    writes: Budget = field(default_factory=Budget, repr=False)
 
     @classmethod
-    def at(cls, endpoint: Endpoint, *, read_only: bool = False, timeout: float = 30.0) -> Render:
+    def at(cls, endpoint: Endpoint, *, read_only: bool = False, timeout: float = 30.0, clock: Clock = SYSTEM) -> Render:
         """The client for an endpoint; the key is in a header and nowhere else."""
         key = {"Authorization": f"Bearer {endpoint.api_key.reveal()}"}
-        return cls(Session(endpoint.api_url, headers=key, timeout=timeout), endpoint.api_url, read_only)
+        return cls(Session(endpoint.api_url, headers=key, timeout=timeout), endpoint.api_url, read_only, clock)
+
+    def left(self) -> Left | None:
+        """What the window of reads still allows; None while the platform has not said."""
+        return self.reads.left(self.clock.monotonic())
 
     # -- services -----------------------------------------------------------------------------------------------
 
     def services(self) -> Iterator[Service]:
         """Every service that the key reaches."""
         for item in self._pages("/services", "service", {"includePreviews": "false"}):
-            if item.get("type") in set(Kind):  # a type that we do not know is not ours to deploy
+            if item.get("type") in {*Kind} and item.get("id"):  # a type that we do not know is not ours to deploy
                 yield _service(item)
 
     def variables(self, service_id: str) -> dict[str, str]:
         """The service's own environment variables, by name; those of its groups are not among them."""
-        return {
-            one["key"]: one.get("value") or "" for one in self._pages(f"/services/{service_id}/env-vars", "envVar", {})
-        }
+        found = self._pages(f"/services/{service_id}/env-vars", "envVar", {})
+        return {one["key"]: one.get("value") or "" for one in found if one.get("key")}
 
     def turn_off_auto_deploy(self, service_id: str) -> None:
         """Make the service deploy only when it is asked to."""
@@ -92,16 +115,17 @@ class Render:
     def deploys(self, service_id: str, limit: int = 20) -> list[Deploy]:
         """The newest deploys of a service, newest first."""
         answer = self._read(f"/services/{service_id}/deploys", {"limit": limit})
-        return [_deploy(item["deploy"]) for item in answer or []]
+        return [_deploy(one) for item in _items(answer) if (one := _part(item, "deploy")).get("id")]
 
     def live(self, service_id: str) -> Deploy | None:
         """The deploy that serves now: the newest with status live; None before the first."""
         answer = self._read(f"/services/{service_id}/deploys", {"limit": 1, "status": "live"})
-        return _deploy(answer[0]["deploy"]) if answer else None
+        return next((_deploy(one) for item in _items(answer) if (one := _part(item, "deploy")).get("id")), None)
 
     def deploy(self, service_id: str, deploy_id: str) -> Deploy:
         """One deploy."""
-        return _deploy(self._read(f"/services/{service_id}/deploys/{deploy_id}"))
+        found = self._read(f"/services/{service_id}/deploys/{deploy_id}")
+        return _deploy({**(found if isinstance(found, dict) else {}), "id": deploy_id})
 
     def trigger(self, service_id: str, commit: str) -> Deploy | None:
         """Ask for a deploy of *commit*; where it is empty, of the tip of the service's branch.
@@ -128,17 +152,17 @@ class Render:
 
     def failure(self, service_id: str, deploy_id: str) -> dict[str, Any]:
         """The machine-readable cause of a failed deploy, from its ``deploy_ended`` event; empty where there is none."""
-        for item in self._read(f"/services/{service_id}/events", {"type": "deploy_ended", "limit": 20}) or []:
-            details = item.get("event", {}).get("details") or {}
+        for item in _items(self._read(f"/services/{service_id}/events", {"type": "deploy_ended", "limit": 20})):
+            details = _part(_part(item, "event"), "details")
             if details.get("deployId") == deploy_id:
-                reason = details.get("reason") or {}
-                return reason.get("failure") or {key: value for key, value in reason.items() if value}
+                reason = _part(details, "reason")
+                return _part(reason, "failure") or {key: value for key, value in reason.items() if value}
         return {}
 
     def server_failures(self, service_id: str, since: datetime) -> int:
         """How often a running instance of the service has failed since then."""
         query = {"type": "server_failed", "startTime": since.isoformat(), "limit": PAGE}
-        return len(self._read(f"/services/{service_id}/events", query) or [])
+        return len(_items(self._read(f"/services/{service_id}/events", query)))
 
     def logs(
         self, owner_id: str, service_id: str, kind: str, since: datetime | None = None, limit: int = 20
@@ -147,12 +171,12 @@ class Render:
         query = {"ownerId": owner_id, "resource": service_id, "type": kind, "limit": limit, "direction": "backward"}
         if since is not None:
             query["startTime"] = since.isoformat()
-        lines = (self._read("/logs", query) or {}).get("logs") or []
+        lines = _items(_part({"answer": self._read("/logs", query)}, "answer").get("logs"))
         return sorted((_log_line(line) for line in lines), key=lambda line: line.at)
 
     def instances(self, service_id: str) -> set[str]:
         """The ids of the instances that run now."""
-        return {item["id"] for item in self._read(f"/services/{service_id}/instances") or []}
+        return {item["id"] for item in _items(self._read(f"/services/{service_id}/instances")) if item.get("id")}
 
     # -- databases ----------------------------------------------------------------------------------------------
 
@@ -161,6 +185,7 @@ class Render:
 
         Raises:
             SettingsError: the account has none, or several, of that name.
+            Unreachable: it is there, and its address is not told, as while it is being made.
         """
         named = [item for item in self._pages("/postgres", "postgres", {"name": name}) if item.get("name") == name]
         if len(named) != 1:
@@ -169,22 +194,28 @@ class Render:
                 f"the account has {count} called {name!r}",
                 remedy="create it in the Render Dashboard (New → Blueprint), or set database in the settings",
             )
-        return Secret(self._read(f"/postgres/{named[0]['id']}/connection-info")["externalConnectionString"])
+        told = _part({"answer": self._read(f"/postgres/{named[0].get('id')}/connection-info")}, "answer")
+        if not (address := told.get("externalConnectionString")):
+            raise Unreachable(
+                f"the platform does not tell the address of the database {name!r}",
+                remedy="wait until the Render Dashboard shows it as available, then run the same command again",
+            )
+        return Secret(address)
 
     # -- the wire -----------------------------------------------------------------------------------------------
 
     def _pages(self, path: str, wrapper: str, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
         cursor: str | None = None
         while True:
-            page = self._read(path, {**query, "limit": PAGE, **({"cursor": cursor} if cursor else {})}) or []
-            yield from (item[wrapper] for item in page)
+            page = _items(self._read(path, {**query, "limit": PAGE, **({"cursor": cursor} if cursor else {})}))
+            yield from (one for item in page if (one := _part(item, wrapper)))
             if len(page) < PAGE or not page[-1].get("cursor"):
                 return
             cursor = page[-1]["cursor"]
 
     def _read(self, path: str, query: dict[str, Any] | None = None) -> Any:
         try:
-            for attempt in stamina.retry_context(on=_back_off, attempts=6, timeout=45.0, wait_initial=0.2):
+            for attempt in stamina.retry_context(on=_back_off, attempts=6, timeout=90.0, wait_initial=0.2):
                 with attempt:
                     return self._once("GET", path, query=query).json()
         except (_Again, HttpError) as error:
@@ -202,18 +233,20 @@ class Render:
         except NoAnswer as error:
             raise Ambiguous(f"{method} {path}: {error}") from error
         except _Again as error:
-            if error.after is not None:
+            if error.refused:
                 raise self._unreachable(str(error)) from error
             raise Ambiguous(f"{method} {path}: {error}") from error
 
     def _once(self, method: str, path: str, *, query: dict[str, Any] | None = None, body: Any = None) -> Answer:
-        answer = self.session.request(method, path, params=query, json=body)
+        answer = self._sent(method, path, query, body)
         if answer.ok:
             return answer
-        said = (answer.json() or {}).get("message", "") if isinstance(answer.json(), dict) else ""
+        said = _part({"answer": answer.json()}, "answer").get("message") or ""
         if answer.status in PASSING:
-            wait = _asked_to_wait(answer) if answer.status == TOO_MANY else None
-            raise _Again(f"status {answer.status} {said}".strip(), wait)
+            refused = answer.status == TOO_MANY
+            asked = refused or "retry-after" in answer.headers
+            after = pacing.asked_to_wait(answer.headers, self.clock.now()) if asked else None
+            raise _Again(f"status {answer.status} {said}".strip(), after=after, refused=refused)
         if answer.status in {401, 403}:
             raise Unreachable(
                 f"{self.address} refused the API key ({answer.status})",
@@ -224,6 +257,21 @@ class Render:
             remedy="see what the platform says; https://dashboard.render.com shows the service",
             status=answer.status,
         )
+
+    def _sent(self, method: str, path: str, query: dict[str, Any] | None, body: Any) -> Answer:
+        """Send one request, when its window allows it."""
+        if method == "GET":
+            budget = self.log_reads if path == "/logs" else self.reads
+        elif method in {"PATCH", "POST"} and PER_SERVICE.fullmatch(path):
+            return self.session.request(method, path, json=body)
+        else:
+            budget = self.writes
+        while (wait := budget.take(self.clock.monotonic())) > 0:
+            self.clock.sleep(wait)
+        sent = self.clock.monotonic()
+        answer = self.session.request(method, path, params=query, json=body)
+        budget.told(answer.headers, sent=sent, received=self.clock.monotonic(), at=self.clock.now())
+        return answer
 
     def _unreachable(self, reason: str) -> Unreachable:
         return Unreachable(
@@ -242,24 +290,25 @@ def _back_off(error: Exception) -> bool | float:
 
 def _back_off_unsent(error: Exception) -> bool | float:
     if isinstance(error, _Again):
-        return error.after if error.after is not None else False
+        return error.after if error.refused and error.after is not None else False
     return isinstance(error, NotSent)
 
 
-def _asked_to_wait(answer: Answer) -> float:
-    """Seconds: ``Retry-After``, else ``Ratelimit-Reset``, which is seconds left or, by its page, an epoch second."""
-    for name in ("retry-after", "ratelimit-reset"):
-        text = answer.headers.get(name, "")
-        if text.isdigit():
-            value = float(text)
-            return min(60.0, value + 0.5) if value < EPOCH else 5.0
-    return 5.0
+def _items(answer: Any) -> list[dict[str, Any]]:
+    """The objects of a list; none where it is null, or something else."""
+    return [item for item in answer if isinstance(item, dict)] if isinstance(answer, list) else []
+
+
+def _part(item: dict[str, Any], name: str) -> dict[str, Any]:
+    """An object inside another; empty where it is absent, null, or something else."""
+    found = item.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _service(item: dict[str, Any]) -> Service:
-    details = item.get("serviceDetails") or {}
-    program = details.get("envSpecificDetails") or {}
-    chosen = item.get("buildFilter") or {}
+    details = _part(item, "serviceDetails")
+    program = _part(details, "envSpecificDetails")
+    chosen = _part(item, "buildFilter")
     paths, ignored = tuple(chosen.get("paths") or ()), tuple(chosen.get("ignoredPaths") or ())
     return Service(
         id=item["id"],
@@ -283,7 +332,7 @@ def _deploy(item: dict[str, Any]) -> Deploy:
     return Deploy(
         id=item["id"],
         status=DeployStatus(item.get("status") or "unknown"),
-        commit=(item.get("commit") or {}).get("id") or "",
+        commit=_part(item, "commit").get("id") or "",
         trigger=item.get("trigger") or "",
         created_at=_time(item.get("createdAt")),
         started_at=_time(item.get("startedAt")),
@@ -296,11 +345,14 @@ def _deploy_or_none(item: Any) -> Deploy | None:
 
 
 def _log_line(line: dict[str, Any]) -> LogLine:
-    labels = {label.get("name"): label.get("value") for label in line.get("labels") or []}
+    labels = {label.get("name"): label.get("value") for label in _items(line.get("labels"))}
     return LogLine(
         at=line.get("timestamp") or "", text=line.get("message") or "", instance=labels.get("instance") or ""
     )
 
 
-def _time(text: str | None) -> datetime | None:
-    return msgspec.convert(text, datetime) if text else None
+def _time(text: Any) -> datetime | None:
+    try:
+        return msgspec.convert(text, datetime) if text else None
+    except msgspec.ValidationError:
+        return None

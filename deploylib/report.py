@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from deploylib.examined import Scanned, Verdict
+from deploylib.hold import Hold
 from deploylib.lease import Lease
 from deploylib.ledger import RunState
 from deploylib.models import Commit, Live, LogLine
@@ -14,7 +15,20 @@ from deploylib.outcome import Report, StageResult, StageStatus, short
 from deploylib.status import Status
 from deploylib.units import age
 
-__all__ = ["ascii_only", "events", "header", "history", "lease", "local", "logs", "scanned", "stage", "status", "text"]
+__all__ = [
+    "ascii_only",
+    "events",
+    "header",
+    "held",
+    "history",
+    "lease",
+    "local",
+    "logs",
+    "scanned",
+    "stage",
+    "status",
+    "text",
+]
 
 MARKS = {StageStatus.DONE: "✓", StageStatus.SKIPPED: "–", StageStatus.PLANNED: "→", StageStatus.FAILED: "✗"}
 PLAIN = str.maketrans({"✓": "+", "–": "-", "→": ">", "✗": "x", "←": "<", "·": "-", "│": "|", "…": "...", "↩": "<"})
@@ -66,6 +80,8 @@ def text(report: Report) -> str:
     else:
         width = max((len(one.service) for one in report.live), default=0)
         lines += [f"  {one.service:<{width}}  {_address(one)}" for one in report.live]
+    if report.outcome == "succeeded" and 0 < report.target < report.seconds:
+        lines += _block("Slow", [f"it took {age(report.seconds)}; the target is {age(report.target)}"])
     waived = [f"{one.stage} {line}" for one in report.stages if "skipped_by" in one.data for line in one.lines]
     lines += _block("Waived", waived)
     if report.visitors.requests:
@@ -129,10 +145,31 @@ def status(found: Status, now: datetime) -> list[str]:
     if found.trouble:
         lines.append(f"  {found.trouble}")
     lines += ["", f"rollback     {found.back_to or 'nothing to go back to'}"]
+    if found.back_trouble:
+        lines.append(f"             {found.back_trouble}")
+    lines += [f"held         {line}" for line in held(found.held, now)] or ["held         nothing"]
+    if found.lease is not None:
+        by = found.lease.holder
+        lines.append(
+            f"lease        run {short(by.run)} of {by.author or 'somebody'}, seen {age(found.lease.age)} ago  {by.url}".rstrip()
+        )
+    else:
+        lines.append("lease        free")
     lines.append(f"last run     {found.last or 'none'}" + (f", {_ago(found.last_at, now)}" if found.last_at else ""))
     lines.append(
         f"backup       {found.backup or 'none'}" + (f", {_ago(found.backup_at, now)}" if found.backup_at else "")
     )
+    return lines
+
+
+def held(holds: Iterable[Hold], now: datetime) -> list[str]:
+    """What an environment refuses, a line each."""
+    lines = []
+    for one in holds:
+        what = ", ".join(commit[:7] for commit in one.commits) or (
+            "every release" if one.run else "every release, also going back"
+        )
+        lines.append(f"{what}: {one.reason} ({one.author or 'somebody'}, {_ago(one.at, now)})")
     return lines
 
 

@@ -1,26 +1,20 @@
-"""Which release to go back to, and what that means for each service."""
+"""Which release to go back to, and what that means: for each service, for the schema, for environment variables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-
-import msgspec
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from deploylib.errors import SettingsError
 from deploylib.ledger import RunState
-from deploylib.models import Live, Order, Target
+from deploylib.models import Intent, Live, Migration, Order, Target
 from deploylib.outcome import short
 
-__all__ = ["Restored", "candidates", "choose", "orders"]
+__all__ = ["candidates", "choose", "gaps", "orders", "served", "variables"]
 
 
-class Restored(msgspec.Struct, frozen=True):
-    """What a rollback leaves in the ledger: the run whose release it restored."""
-
-    run: str = ""
-
-
-def candidates(history: Iterable[RunState], live: Mapping[str, Live], *, left_too: bool = False) -> list[RunState]:
+def candidates(
+    history: Iterable[RunState], live: Mapping[str, Live], *, bad: Collection[str] = (), named: bool = False
+) -> list[RunState]:
     """The verified releases that differ from what is live now, newest first.
 
     What was once rolled back from is none of them: behind a rollback the search goes on at the release it restored.
@@ -28,27 +22,34 @@ def candidates(history: Iterable[RunState], live: Mapping[str, Live], *, left_to
     Args:
         history: the runs of the environment, newest first.
         live: what each service serves, by name.
-        left_too: those that were rolled back from as well, for somebody who names one.
+        bad: commits that the environment refuses; a release with one of them is passed over.
+        named: somebody names the release, and so means it: also one that was rolled back from, or that is refused.
     """
     now = {name: one.commit for name, one in live.items()}
     found, until = [], ""
     for state in history:
         if until and state.id != until:
             continue
-        passed_over = state.opened.back and state.release and not left_too
-        until = state.data("rollback", Restored).run if passed_over else ""
-        if state.release and {one.service: one.commit for one in state.release} != now:
+        until = state.restoring.run if state.restoring and state.release and not named else ""
+        commits = {one.service: one.commit for one in state.release}
+        if state.release and commits != now and (named or not set(commits.values()) & set(bad)):
             found.append(state)
     return found
 
 
-def choose(history: Iterable[RunState], live: Mapping[str, Live], to: str = "") -> RunState:
-    """The release to go back to: the newest candidate, or the newest one that *to* (run or commit) names.
+def choose(
+    history: Iterable[RunState], live: Mapping[str, Live], to: str = "", *, bad: Collection[str] = ()
+) -> RunState:
+    """The release to go back to: the newest candidate, or the newest one that *to* names.
+
+    Args:
+        to: a run or the end of its id, a commit, or a deploy (``dep-…``) that was live in the release.
+        bad: see `candidates`.
 
     Raises:
         SettingsError: there is none.
     """
-    found = candidates(history, live, left_too=bool(to))
+    found = candidates(history, live, bad=bad, named=bool(to))
     if not found:
         raise SettingsError(
             "there is no earlier release that was verified: nothing to go back to",
@@ -57,24 +58,82 @@ def choose(history: Iterable[RunState], live: Mapping[str, Live], to: str = "") 
     if not to:
         return found[0]
     for state in found:
-        if state.id.endswith(to) or (len(to) >= 7 and state.commit.id.startswith(to)):
+        deploys = {one.deploy_id for one in state.release}
+        if state.id.endswith(to) or to in deploys or (len(to) >= 7 and state.commit.id.startswith(to)):
             return state
     known = ", ".join(f"{short(state.id)} ({state.commit.short})" for state in found[:5])
     raise SettingsError(f"no verified release {to!r}; there are: {known}", remedy="inv rollback --to RUN")
 
 
-def orders(targets: Sequence[Target], release: Iterable[Live], live: Mapping[str, Live]) -> list[Order]:
-    """What each service has to do so that *release* is live again; services that serve it already are left alone."""
-    wanted = {one.service: one for one in release}
+def orders(
+    targets: Sequence[Target], release: Iterable[Live], live: Mapping[str, Live], begun: Mapping[str, Intent]
+) -> list[Order]:
+    """What each service has to do so that *release* is live again; services that serve it already are left alone.
+
+    Args:
+        begun: what this very rollback has asked for before it was interrupted, by service.
+    """
+    wanted = {one.service: one for one in release if one.commit}
     return [
         Order(
             target=target,
             commit=wanted[target.name].commit,
-            previous=live[target.name],
+            previous=begun[target.name].previous if target.name in begun else live[target.name],
             from_deploy=wanted[target.name].deploy_id,
         )
         for target in targets
-        if target.name in wanted
-        and wanted[target.name].commit
-        and wanted[target.name].commit != live[target.name].commit
+        if target.name in wanted and (target.name in begun or wanted[target.name].commit != live[target.name].commit)
     ]
+
+
+def served(history: Iterable[RunState]) -> dict[str, str]:
+    """For each revision that a run has applied, the schema that the code was written for which served meanwhile."""
+    found: dict[str, str] = {}
+    for state in history:
+        planned = state.stages.get("changes")
+        migration = (planned.data if planned else {}).get("migration", {})
+        if state.done("migrate"):
+            for revision in migration.get("pending", ()):
+                found.setdefault(revision["id"], migration.get("current", ""))
+    return found
+
+
+def gaps(release: Iterable[Live], schema: Migration, ran: Mapping[str, str]) -> list[str]:
+    """Why code of *release* does not go with the database as it is; empty when all of it does.
+
+    A revision says how old the code may be with ``tolerates = "<revision>"`` in its file. Where it does not, the code
+    that served while it was applied is known to go with it (*ran*), or else the code of the revision before it.
+
+    Args:
+        schema: the database: the revision it is at, and all those that it has.
+        ran: see `served`.
+    """
+    place = {revision.id: number for number, revision in enumerate(schema.applied)}
+    found = []
+    for one in release:
+        if not one.schema or one.schema == schema.current:
+            continue
+        if one.schema not in place:
+            where = schema.current or "nothing"
+            found.append(
+                f"{one.service} {one.commit[:7]} is written for schema {one.schema}; the database is at {where}"
+            )
+            continue
+        for number in range(place[one.schema] + 1, len(schema.applied)):
+            revision = schema.applied[number]
+            oldest = revision.tolerates or ran.get(revision.id) or schema.applied[number - 1].id
+            if place.get(oldest, number) > place[one.schema]:
+                needs = f"{one.service} {one.commit[:7]} is written for schema {one.schema}"
+                found.append(f"{needs}, and {revision.id} goes only with code for {oldest} or newer")
+                break
+    return found
+
+
+def variables(history: Iterable[RunState], service: str, deploy_id: str) -> tuple[str, ...]:
+    """Names of the variables that a deploy of ours had when it was made; empty where nobody recorded them."""
+    for state in history:
+        made = {**state.triggered, **state.back_triggered}
+        if service in made and made[service].deploy_id == deploy_id:
+            intent = state.intents.get(service) or state.back_intents[service]
+            return intent.variables
+    return ()

@@ -8,13 +8,15 @@ import msgspec
 
 from deploylib import backup, rollback, stages
 from deploylib.errors import DeployError, SettingsError
+from deploylib.hold import Hold
 from deploylib.lease import Lease
-from deploylib.ledger import RunState
+from deploylib.ledger import Journal, RunState
 from deploylib.models import Live, LogLine
 from deploylib.outcome import short
+from deploylib.render import Refused
 from deploylib.stages import Context
 
-__all__ = ["Status", "find", "logs", "read", "release_lease"]
+__all__ = ["Status", "find", "logs", "read"]
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +25,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         live: by the platform's word; empty when it could not be asked, and *trouble* says why.
         back_to: run and commit that ``inv rollback`` would restore; empty where there is none.
+        back_trouble: why it would be refused now, or why that could not be found out; empty when it is possible.
+        held: what the environment refuses.
+        lease: who holds the environment; None when nobody does.
         last: the last run, its outcome and commit.
         backup: the newest proven backup.
     """
@@ -31,6 +36,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     live: tuple[Live, ...] = ()
     trouble: str = ""
     back_to: str = ""
+    back_trouble: str = ""
+    held: tuple[Hold, ...] = ()
+    lease: Lease | None = None
     last: str = ""
     last_at: datetime | None = None
     backup: str = ""
@@ -51,7 +59,10 @@ def read(ctx: Context) -> Status:
             trouble = "nothing was ever deployed from here"
     except DeployError as error:
         trouble = f"{error.message} ({error.remedy})"
-    back = rollback.candidates(history, {one.service: one for one in live}) if live else []
+    held = ctx.holds.current()
+    bad = {commit for hold in held for commit in hold.commits}
+    back = rollback.candidates(history, {one.service: one for one in live}, bad=bad) if live else []
+    holder = ctx.leases.current()
     last = history[0] if history else None
     made = backup.latest(ctx.store, ctx.config.name)
     return Status(
@@ -59,6 +70,9 @@ def read(ctx: Context) -> Status:
         live=live,
         trouble=trouble,
         back_to=f"{back[0].commit.short} (run {short(back[0].id)})" if back else "",
+        back_trouble=_back_trouble(ctx, back[0], history, known, held) if back and known else "",
+        held=held,
+        lease=holder if holder is not None and holder.held else None,
         last=_one_line(last) if last else "",
         last_at=last.last if last else None,
         backup=f"{made.id} ({made.proof})" if made else "",
@@ -66,25 +80,34 @@ def read(ctx: Context) -> Status:
     )
 
 
+def _back_trouble(
+    ctx: Context, release: RunState, history: list[RunState], checked: RunState, held: tuple[Hold, ...]
+) -> str:
+    """What stands in the way of going back to *release* now: a hold, the schema, or an artifact that is built again."""
+    if any(one.refuses(release.commit.id, back=True) for one in held):
+        return "refused while everything is held"
+    ctx.journal = Journal(ctx.ledger, checked, dry=True)
+    try:
+        if found := stages.outside(ctx, release, history):
+            return found[0]
+        ids = {target.name: target.service_id for target in ctx.checked.targets}
+        gone = [one.service for one in release.release if one.commit and not _kept(ctx, ids.get(one.service, ""), one)]
+    except DeployError as error:
+        return f"not known: {error.message}"
+    return f"{', '.join(gone)} would be built again: the platform no longer lists that deploy" if gone else ""
+
+
+def _kept(ctx: Context, service_id: str, live: Live) -> bool:
+    """Whether the platform still knows the deploy; whether it has kept its artifact, only a rollback tells."""
+    try:
+        return bool(service_id) and ctx.render.deploy(service_id, live.deploy_id).status.terminal
+    except Refused:
+        return False
+
+
 def _one_line(state: RunState) -> str:
     outcome = state.report.outcome if state.report else "open: inv deploy goes on"
     return f"{short(state.id)} {state.commit.short} {outcome}"
-
-
-def release_lease(ctx: Context) -> Lease:
-    """Give the environment back in its holder's place; the holder learns of it before its next step.
-
-    Raises:
-        SettingsError: nobody holds it, or there is no reason.
-    """
-    if not ctx.reason.strip():
-        remedy = f'inv lease.release --environment {ctx.config.name} --reason "its runner is gone"'
-        raise SettingsError("giving a lease back for somebody else needs a reason", remedy=remedy)
-    now = ctx.leases.current()
-    if now is None or not now.held:
-        raise SettingsError(f"nobody holds {ctx.config.name!r}", remedy="inv lease")
-    ctx.leases.release(now.number, f"by {ctx.author or 'somebody'}: {ctx.reason}")
-    return msgspec.structs.replace(now, state="released", reason=ctx.reason)
 
 
 def find(ctx: Context, run: str = "") -> RunState:

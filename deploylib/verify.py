@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -48,6 +49,8 @@ class Pace(msgspec.Struct, frozen=True):
         within: seconds after which it has failed.
         grace: seconds in which bad answers are forgiven: traffic is being switched.
         settle: seconds without a failed instance, where there is no address to ask.
+        bake: seconds for which a web service goes on being asked once it has proven itself: a program that is well at
+            first and ends a moment later is as bad as one that never was.
     """
 
     times: int = 5
@@ -55,6 +58,7 @@ class Pace(msgspec.Struct, frozen=True):
     within: float = 90.0
     grace: float = 5.0
     settle: float = 15.0
+    bake: float = 0.0
 
 
 class Expected(msgspec.Struct, frozen=True):
@@ -93,8 +97,15 @@ def until_proven(
     if not target.url or target.kind not in {Kind.WEB, Kind.STATIC}:
         return _by_platform(target, expected, render, clock, pace, progress)
     with session or Session(timeout=5.0) as asking:
+        since = clock.now()
         proven = _in_a_row(target, expected, asking, clock, pace, progress) or _reachable(target, expected, render)
-        return _with_assets(target, asking, proven) if target.kind is Kind.STATIC else proven
+        if target.kind is Kind.STATIC:
+            return _with_assets(target, asking, proven)
+        if pace.bake > 0:
+            _bake(target, asking, clock, pace, progress)
+        _require_no_failure(target, render, since, pace.bake)
+        stayed = f" · well for {pace.bake:.0f} s" if pace.bake > 0 else ""
+        return msgspec.structs.replace(proven, text=proven.text + stayed)
 
 
 def _in_a_row(
@@ -126,6 +137,7 @@ def _in_a_row(
                     f"{target.name} serves {served[:7]}, which is neither the old commit nor ours",
                     remedy="somebody else deploys here: inv status, then agree on who does",
                     service=target.name,
+                    commit=served,
                 )
         elif expected.revision and (seen := _revision(answer)) and seen != expected.revision:
             window.append(True)
@@ -148,6 +160,35 @@ def _in_a_row(
                 service=target.name,
             )
         clock.sleep(pace.every)
+
+
+def _bake(target: Target, session: Session, clock: Clock, pace: Pace, progress: Callable[[str, str], None]) -> None:
+    """Go on asking; a single bad answer is forgiven, three of the last five are not."""
+    url = target.url + (target.identity_path or target.health_path or "/")
+    window: deque[bool] = deque(maxlen=BAD_OF_LAST[1])
+    deadline = Deadline.after(pace.bake, clock)
+    while not deadline.passed():
+        answer, trouble = _ask(session, url)
+        window.append(answer is not None and answer.ok)
+        if window.count(False) >= BAD_OF_LAST[0]:
+            said = trouble or f"status {answer.status if answer else ''}{_explain(answer)}"
+            raise VerificationFailed(
+                f"{target.name} was well at first, and then: {said}",
+                remedy="see its log (inv logs), correct it, commit, inv deploy",
+                service=target.name,
+            )
+        progress(target.name, f"well; asked for another {deadline.left():.0f} s")
+        clock.sleep(pace.every)
+
+
+def _require_no_failure(target: Target, render: Render, since: datetime, lasted: float) -> None:
+    """Its instances must not have failed meanwhile: the platform restarts them quickly enough to be missed from outside."""
+    if failures := render.server_failures(target.service_id, since):
+        raise VerificationFailed(
+            f"{target.name}: its program failed {failures} times within {lasted:.0f} s of going live",
+            remedy="see its log (inv logs), correct it, commit, inv deploy",
+            service=target.name,
+        )
 
 
 def _ask(session: Session, url: str) -> tuple[Answer | None, str]:
@@ -205,16 +246,12 @@ def _by_platform(
                 remedy="inv status shows what is live",
                 service=target.name,
             )
-        if target.kind is not Kind.CRON and (failures := render.server_failures(target.service_id, since)):
-            raise VerificationFailed(
-                f"{target.name}: its program failed {failures} times within {pace.settle:.0f} s of going live",
-                remedy="see its log (inv logs), correct it, commit, inv deploy",
-                service=target.name,
-            )
+        if target.kind is not Kind.CRON:
+            _require_no_failure(target, render, since, pace.settle)
         if target.kind is Kind.CRON or deadline.passed():
             break
         progress(target.name, "live; watching that it stays up")
-        clock.sleep(min(1.0, pace.settle / 3))
+        clock.sleep(min(5.0, pace.settle / 3))
     text = f"live at {expected.commit[:7]}; no failure for {0 if target.kind is Kind.CRON else pace.settle:.0f} s"
     return Verified(service=target.name, proof=Proof.PLATFORM, text=text)
 

@@ -4,14 +4,16 @@ A stage composes primitives and keeps what later stages need in its result, so t
 machine. Nothing is skipped without a reason.
 """
 
+from deploylib.stages.back import SCHEMA, Rollback, outside
 from deploylib.stages.context import Checked, Context, Planned, Stage, View
 from deploylib.stages.data import Backup, Migrate
 from deploylib.stages.gate import GATES, Scan, Tests, examine, judged
-from deploylib.stages.release import Deploy, Rollback, Verify, prove
-from deploylib.stages.survey import Changes, Check, alone
+from deploylib.stages.release import Deploy, Verify, prove
+from deploylib.stages.survey import Changes, Check, alone, not_held
 
 __all__ = [
     "GATES",
+    "SCHEMA",
     "Backup",
     "Changes",
     "Check",
@@ -29,5 +31,7 @@ __all__ = [
     "alone",
     "examine",
     "judged",
+    "not_held",
+    "outside",
     "prove",
 ]

@@ -9,10 +9,11 @@ from typing import Any, ClassVar, Protocol
 
 import msgspec
 
-from deploylib import ci, process, verify
+from deploylib import ci, deploy, process, verify
 from deploylib.clock import Clock, Deadline
 from deploylib.config import Config
 from deploylib.git import Git
+from deploylib.hold import Holds
 from deploylib.lease import Holder, Leases, Tenure
 from deploylib.ledger import Journal, Ledger, RunState
 from deploylib.models import Backup, Changes, Commit, Live, Migration, Secret, Target
@@ -64,7 +65,9 @@ class Context:
         only: the only services to deploy; empty: all.
         asked: the command that was typed, where it stands for one stage.
         dry: look only.
-        to: run or commit that a rollback restores.
+        to: run, commit or deploy that a rollback restores.
+        promotes: the environment and the run whose verified release is brought here, ``staging/<run>``.
+        wanted: the commit of each service, by name, where a release is brought from elsewhere.
         skip: gates to leave out, for *reason*.
         wait: how long to wait for another run; by default not at all, and in CI for as long as a run may take.
         due: make a backup only when one is due.
@@ -80,6 +83,8 @@ class Context:
     asked: str = ""
     dry: bool = False
     to: str = ""
+    promotes: str = ""
+    wanted: dict[str, str] = field(default_factory=dict)
     skip: tuple[str, ...] = ()
     reason: str = ""
     wait: str = ""
@@ -137,6 +142,11 @@ class Context:
         return Tenure(self.leases, holder, self.clock)
 
     @cached_property
+    def holds(self) -> Holds:
+        """What the environment refuses."""
+        return Holds(self.store, self.config.name, self.clock)
+
+    @cached_property
     def git(self) -> Git:
         """The working copy."""
         return Git(self.config.root, self.runner)
@@ -144,7 +154,7 @@ class Context:
     @cached_property
     def render(self) -> Render:
         """The platform; refuses to write in a dry run."""
-        return Render.at(self.config.endpoint(), read_only=self.dry)
+        return Render.at(self.config.endpoint(), read_only=self.dry, clock=self.clock)
 
     @cached_property
     def deadline(self) -> Deadline:
@@ -186,9 +196,21 @@ class Context:
         )
 
     @property
+    def look_for(self) -> float:
+        """Seconds for which a deploy whose answer was lost is looked for; a loopback server lists it at once."""
+        return 10.0 if self.config.is_local else deploy.LOOK_FOR
+
+    @property
     def pace(self) -> verify.Pace:
-        """How verification measures: quick against a loopback server, patient against the world."""
-        return verify.Pace(every=0.1, within=20, grace=2, settle=2) if self.config.is_local else verify.Pace()
+        """How verification measures: quick against a loopback server, patient against the world.
+
+        The bake is what gives way when the run would take longer than its target.
+        """
+        local, settings = self.config.is_local, self.config.settings
+        quick = verify.Pace(every=0.1, within=20, grace=2, settle=2) if local else verify.Pace()
+        bake = seconds(settings.bake or ("0s" if local else "15s"))
+        left = seconds(settings.target) - (self.clock.now() - self.state.at).total_seconds()
+        return msgspec.structs.replace(quick, bake=max(0.0, min(bake, left)))
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -204,10 +226,12 @@ class Planned(msgspec.Struct, frozen=True):
 
     Attributes:
         superseded: the newer release that went live while this run was waiting.
+        wanted: the commit of each service, by name, where they are not all the run's.
     """
 
     changes: Changes = Changes()
     migration: Migration = Migration()
+    wanted: dict[str, str] = {}
     superseded: str = ""
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from deploylib import backup, migrate, postgres
-from deploylib.errors import MigrationFailed
+from deploylib.errors import DeployError, MigrationFailed
 from deploylib.outcome import StageResult, StageStatus
 from deploylib.postgres import Facts
 from deploylib.stages.context import Context, Made, Stage, result, skipped
@@ -46,10 +46,18 @@ class Backup(Stage):
                 runner=ctx.runner,
                 clock=ctx.clock,
             )
-        removed = backup.prune(ctx.store, config.name, config.settings.keep_backups)
+        gone = self._pruned(ctx)
         line = f"{volume(made.size)} · {made.tables} tables · schema {made.revision or 'none'} · every byte decoded"
-        gone = (f"kept the last {config.settings.keep_backups}, removed {len(removed)}",) if removed else ()
         return result(self.name, line, f"{made.id}  ({why})", *gone, data={"backup": made})
+
+    def _pruned(self, ctx: Context) -> tuple[str, ...]:
+        """Remove the oldest; a store that refuses that does not make a good backup a bad one."""
+        keep = ctx.config.settings.keep_backups
+        try:
+            removed = backup.prune(ctx.store, ctx.config.name, keep)
+        except DeployError as error:
+            return (f"older ones could not be removed: {error.message}",)
+        return (f"kept the last {keep}, removed {len(removed)}",) if removed else ()
 
     def _why(self, ctx: Context) -> tuple[str, bool]:
         """The reason for a backup (False) or for none (True)."""

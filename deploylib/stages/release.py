@@ -7,16 +7,14 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
-import msgspec
-
-from deploylib import deploy, rollback, verify
-from deploylib.errors import DeployStopped, Interrupted
-from deploylib.ledger import RunState
-from deploylib.models import Live, Order, Proof, Shipped, Target, Verified
-from deploylib.outcome import StageResult, StageStatus, short
+from deploylib import deploy, verify
+from deploylib.errors import DeployError, DeployStopped, ForeignDeploy, Interrupted, Superseded
+from deploylib.models import Kind, Live, Order, Proof, Shipped, Target, Verified
+from deploylib.outcome import StageResult, StageStatus
 from deploylib.stages.context import Context, Stage, result, skipped, table
+from deploylib.units import seconds
 
-__all__ = ["Deploy", "Rollback", "Verify", "prove"]
+__all__ = ["Deploy", "Verify", "carried_out", "prove", "variables"]
 
 
 class Deploy(Stage):
@@ -43,11 +41,16 @@ class Deploy(Stage):
             return skipped(self.name, "no service changed")
         left = self._left(ctx)
         orders = [
-            Order(target=target, commit=ctx.commit.id, previous=chosen.of(target.name).live)
+            Order(
+                target=target,
+                commit=ctx.planned.wanted.get(target.name, ctx.commit.id),
+                previous=chosen.of(target.name).live,
+                variables=variables(ctx, target),
+            )
             for target in ctx.checked.targets
             if target.name in left
         ]
-        return _carried_out(self.name, ctx, orders)
+        return carried_out(self.name, ctx, orders)
 
     def _left(self, ctx: Context) -> tuple[str, ...]:
         names = [name for name in ctx.planned.changes.deploying if not ctx.only or name in ctx.only]
@@ -57,58 +60,69 @@ class Deploy(Stage):
         return f"would be put back to {live.commit[:7]}" if live.commit else "first deploy: nothing to put back"
 
 
-class Rollback(Stage):
-    """An earlier verified release, from its kept artifacts."""
-
-    name: ClassVar[str] = "rollback"
-
-    def plan(self, ctx: Context) -> StageResult:
-        """Say what would be restored."""
-        release, orders = self._orders(ctx)
-        rows = [(order.target.name, f"{order.previous.commit[:7]} → {order.commit[:7]}") for order in orders]
-        head = f"release of run {short(release.id)}, {release.commit.short}; the schema stays as it is"
-        return result(self.name, head, *table(rows), status=StageStatus.PLANNED)
-
-    def apply(self, ctx: Context) -> StageResult:
-        """Restore."""
-        release, orders = self._orders(ctx)
-        ctx.view.note(
-            f"back to run {short(release.id)}, {release.commit.short} {release.commit.subject!r}",
-            "the schema stays as it is; each service gets that deploy's environment variables again",
-        )
-        ctx.commit = release.commit
-        done = _carried_out(self.name, ctx, orders)
-        return msgspec.structs.replace(done, data=msgspec.to_builtins(rollback.Restored(release.id)))
-
-    def _orders(self, ctx: Context) -> tuple[RunState, list[Order]]:
-        live = ctx.live()
-        release = rollback.choose(ctx.ledger.history(ctx.config.name, 50), live, ctx.to)
-        return release, rollback.orders(ctx.checked.targets, release.release, live)
+def variables(ctx: Context, target: Target) -> tuple[str, ...]:
+    """Names of the environment variables of a service; they come back with the deploy that gets them (Render, Rollbacks)."""
+    if target.kind is Kind.STATIC:
+        return ()  # they were built in, and the artifact is what comes back
+    try:
+        return tuple(sorted(ctx.render.variables(target.service_id)))
+    except DeployError:
+        return ()  # only told before a rollback: a release does not fail for it
 
 
-def _carried_out(stage: str, ctx: Context, orders: list[Order]) -> StageResult:
+def carried_out(stage: str, ctx: Context, orders: list[Order]) -> StageResult:
+    """Have the services do it, all at once, while visitors are counted.
+
+    Raises:
+        Superseded: a newer release took the place of this one.
+        DeployError: see `deploy.bring`.
+    """
     ctx.visitors.start(
         order.target.url + (order.target.health_path or "/")
         for order in orders
         if order.target.url and order.previous.commit
     )
-    deploy.bring(
-        orders,
-        render=ctx.render,
-        clock=ctx.clock,
-        deadline=ctx.deadline,
-        record=ctx.journal.record,
-        progress=ctx.view.progress,
-        intents=ctx.state.intents,
-        triggered=ctx.state.triggered,
-    )
+    try:
+        deploy.bring(
+            orders,
+            render=ctx.render,
+            clock=ctx.clock,
+            deadline=ctx.deadline,
+            record=ctx.journal.record,
+            progress=ctx.view.progress,
+            intents=ctx.state.intents,
+            triggered=ctx.state.triggered,
+            expected=_usual(ctx),
+            start_within=seconds(ctx.config.settings.start_within),
+            look_for=ctx.look_for,
+        )
+    except ForeignDeploy as error:
+        raise (_superseded(ctx, error) or error) from error
     told = [(name, _shipped_text(one)) for name, one in ctx.state.shipped.items() if not ctx.only or name in ctx.only]
     return result(stage, *table(told))
 
 
+def _usual(ctx: Context) -> dict[str, float]:
+    """Seconds that the last deploy of each service took, by name."""
+    found: dict[str, float] = {}
+    for state in ctx.ledger.history(ctx.config.name, 5):
+        found = {name: one.seconds for name, one in state.shipped.items() if one.build_seconds} | found
+    return found
+
+
+def _superseded(ctx: Context, error: ForeignDeploy) -> Superseded | None:
+    """A deploy of a commit that has ours in it only came later: the newer release is the one to look at."""
+    newer, ours = error.commit, ctx.commit.id
+    if not newer or newer == ours or not ctx.git.has(newer) or not ctx.git.is_ancestor(ours, newer):
+        return None
+    text = f"{error.service} gets {newer[:7]}, which has {ours[:7]} in it"
+    return Superseded(text, remedy="inv status shows what is live", service=error.service)
+
+
 def _shipped_text(one: Shipped) -> str:
     build = f"build {one.build_seconds:.1f}s · " if one.build_seconds else ""
-    return f"{build}start {one.start_seconds:.1f}s · live"
+    again = " · built again, its artifact was no longer kept" if one.rebuilt else ""
+    return f"{build}start {one.start_seconds:.1f}s · live{again}"
 
 
 class Verify(Stage):
@@ -144,10 +158,13 @@ class Verify(Stage):
 
 
 def prove(
-    ctx: Context, expected: Mapping[str, verify.Expected], progress: Callable[[str, str], None] | None = None
+    ctx: Context,
+    expected: Mapping[str, verify.Expected],
+    progress: Callable[[str, str], None] | None = None,
+    pace: verify.Pace | None = None,
 ) -> tuple[Verified, ...]:
     """Verify several services at once; when this is interrupted, each ends before its next request."""
-    stop, tell = threading.Event(), progress or ctx.view.progress
+    stop, tell, measured = threading.Event(), progress or ctx.view.progress, pace or ctx.pace
 
     def said(service: str, text: str) -> None:
         if stop.is_set():
@@ -156,7 +173,7 @@ def prove(
 
     def one(target: Target) -> Verified:
         known = expected[target.name]
-        return verify.until_proven(target, known, render=ctx.render, clock=ctx.clock, pace=ctx.pace, progress=said)
+        return verify.until_proven(target, known, render=ctx.render, clock=ctx.clock, pace=measured, progress=said)
 
     chosen = [target for target in ctx.checked.targets if target.name in expected]
     with ThreadPoolExecutor(max_workers=max(1, len(chosen))) as pool:

@@ -8,15 +8,16 @@ from typing import ClassVar
 import msgspec
 
 from deploylib import backup, blueprint, changes, check, deploy, local, migrate, postgres
-from deploylib.errors import ForeignDeploy
+from deploylib.errors import ForeignDeploy, Held
 from deploylib.ledger import RunState
+from deploylib.models import Changes as Decided
 from deploylib.models import Migration, Target
 from deploylib.outcome import StageResult
 from deploylib.process import ReadOnlyRunner
 from deploylib.stages.context import Checked, Context, Planned, Stage, result, skipped, table
-from deploylib.units import count
+from deploylib.units import age, count
 
-__all__ = ["Changes", "Check", "alone"]
+__all__ = ["Changes", "Check", "alone", "not_held"]
 
 
 class Check(Stage):
@@ -85,6 +86,26 @@ class Check(Stage):
         return databases[0].name if len(databases) == 1 else ""
 
 
+def not_held(ctx: Context) -> None:
+    """See that the environment takes this release; nobody waits on a hold.
+
+    Raises:
+        Held: it refuses the commit, or everything.
+    """
+    where = "" if ctx.config.is_local else f" --environment {ctx.config.name}"
+    lift = f"inv hold.lift{where}"
+    back = ctx.state.opened.back
+    for one in ctx.holds.current():
+        if not any(one.refuses(commit, back=back) for commit in (ctx.commit.id, *ctx.wanted.values())):
+            continue
+        by = f"{one.author or 'somebody'}, {age((ctx.clock.now() - one.at).total_seconds())} ago"
+        if not one.everything:
+            remedy = f"correct it in a newer commit, which is let through; or {lift}, if it was not at fault"
+            raise Held(f"{ctx.config.name} refuses {ctx.commit.short}: {one.reason} ({by})", remedy=remedy)
+        remedy = f"inv rollback{where}; or {lift}, once all is well" if one.run else f"{lift}, once its reason is gone"
+        raise Held(f"{ctx.config.name} refuses every release: {one.reason} ({by})", remedy=remedy)
+
+
 def alone(ctx: Context, targets: tuple[Target, ...], *, holding: bool) -> None:
     """See that nobody else deploys.
 
@@ -97,8 +118,10 @@ def alone(ctx: Context, targets: tuple[Target, ...], *, holding: bool) -> None:
     """
     now = {triggered.deploy_id for triggered in ctx.state.triggered.values()}
     history = list(ctx.ledger.history(ctx.config.name, 5))
-    left = {triggered.deploy_id for state in history for triggered in state.triggered.values()}
-    asking = {name for state in history if state.report is None for name in set(state.intents) - set(state.triggered)}
+    asked = [(state.triggered, state.intents, state.report is None) for state in history]
+    asked += [(state.back_triggered, state.back_intents, state.report is None) for state in history]
+    left = {one.deploy_id for triggered, _, _ in asked for one in triggered.values()}
+    asking = {name for triggered, intents, is_open in asked if is_open for name in set(intents) - set(triggered)}
     for target in targets:
         for one in ctx.render.deploys(target.service_id, limit=5):
             if one.status.terminal or one.id in now or (target.name in asking and not holding):
@@ -128,7 +151,21 @@ class Changes(Stage):
             text = f"{newer.commit.short} was released (run {newer.id}), and it has this commit in it"
             superseded = Planned(superseded=newer.id)
             return msgspec.structs.replace(skipped(self.name, text), data=msgspec.to_builtins(superseded))
-        decided = changes.detect(
+        decided = self._decided(ctx)
+        migration = self._migration(ctx)
+        rows = [(change.service, change.reason) for change in decided.services]
+        if migration.ahead:
+            rows.append(("schema", f"{migration.current} is newer than this commit's {migration.target}: left alone"))
+        elif migration.pending:
+            pending = ", ".join(f"{revision.id} {revision.title}".strip() for revision in migration.pending)
+            rows.append(("schema", f"{migration.current or 'empty'} → {migration.target}: {pending}"))
+        return result(self.name, *table(rows), data=Planned(changes=decided, migration=migration, wanted=ctx.wanted))
+
+    def _decided(self, ctx: Context) -> Decided:
+        if ctx.wanted:
+            source = ctx.promotes.partition("/")[0]
+            return changes.promoted(ctx.checked.targets, ctx.live(), ctx.wanted, git=ctx.git, source=source)
+        return changes.detect(
             ctx.checked.targets,
             ctx.live(),
             ctx.commit,
@@ -138,14 +175,6 @@ class Changes(Stage):
             shared=ctx.config.settings.shared,
             only=ctx.only,
         )
-        migration = self._migration(ctx)
-        rows = [(change.service, change.reason) for change in decided.services]
-        if migration.ahead:
-            rows.append(("schema", f"{migration.current} is newer than this commit's {migration.target}: left alone"))
-        elif migration.pending:
-            pending = ", ".join(f"{revision.id} {revision.title}".strip() for revision in migration.pending)
-            rows.append(("schema", f"{migration.current or 'empty'} → {migration.target}: {pending}"))
-        return result(self.name, *table(rows), data=Planned(changes=decided, migration=migration))
 
     def _newer(self, ctx: Context) -> RunState | None:
         """The last release, where its commit has ours in its history and we came too late.

@@ -126,6 +126,10 @@ class Product:
         assert done.code == 0, done.said
         return done
 
+    def fault(self, name: str, **how: object) -> None:
+        """Switch a fault of the local Render on."""
+        self.ok("local.fault", "--name", name, *(f"--{key}={value}" for key, value in how.items()))
+
     def start(self, *args: str) -> subprocess.Popen[str]:
         """Start the command and let it run."""
         return subprocess.Popen(

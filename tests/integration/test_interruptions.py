@@ -100,7 +100,7 @@ def test_kill_9_of_the_command_is_gone_on_with(slow: Product) -> None:
 
 
 def test_a_run_of_another_commit_is_not_gone_on_with(slow: Product) -> None:
-    """Who commits after a crash releases that commit: the run before is closed, its deploys are stopped."""
+    """Who commits after a crash releases that commit: the run before is ended first, and its deploys are stopped."""
     for running in deploying(slow):
         running.kill()
         running.wait(5)
@@ -110,7 +110,7 @@ def test_a_run_of_another_commit_is_not_gone_on_with(slow: Product) -> None:
     served = slow.served()
     assert served["frontend"] == slow.head
     assert served["backend"] in (left, slow.head), "it went live before it could be stopped, or was stopped"
-    assert slow.events(run)[-1]["data"]["outcome"] == "abandoned"
+    assert slow.events(run)[-1]["data"]["outcome"] == "interrupted"
     assert slow.events()[0]["data"]["run"] != run
     assert {one["status"] for one in slow.deploys("frontend", left)} <= {"canceled", "deactivated"}
 

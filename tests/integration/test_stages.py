@@ -102,6 +102,9 @@ def test_rollback_restores_the_release_before_and_verifies_it(second: Product) -
     assert f"{before['backend'][:7]} 5/5" in done.err, done.err
     assert {second.deploys(service)[0]["trigger"] for service in before} == {"rollback"}
 
+    refused = second.inv("deploy")
+    assert refused.code == 31, refused.said
+    second.ok("hold.lift", "--reason", "it was not at fault")
     second.ok("deploy")
     assert second.served() == after
     second.ok("rollback", "--to", run["opened"]["run"][-4:])
@@ -109,6 +112,7 @@ def test_rollback_restores_the_release_before_and_verifies_it(second: Product) -
     wrong = second.inv("rollback", "--to", "nope")
     assert wrong.code == 2, wrong.said
     assert "no verified release 'nope'" in wrong.out
+    second.ok("hold.lift")
 
 
 def test_the_history_tells_every_run(second: Product) -> None:

@@ -63,6 +63,11 @@ class Platform:
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
+    @staticmethod
+    def refused(_request: httpx.Request) -> httpx.Response:
+        """An answer that says no."""
+        return httpx.Response(409, json={"message": "not now"})
+
     def render(self, *, read_only: bool = False) -> Render:
         """A client of it, as `Render.at` makes one."""
         headers = {"Authorization": f"Bearer {KEY}"}

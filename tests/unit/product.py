@@ -95,6 +95,10 @@ class Product:
         """``inv finish``."""
         return flow.finish(self.context(), run)
 
+    def roll_back(self, **options: Any) -> Report:
+        """``inv rollback``."""
+        return flow.roll_back(self.context(**{"skip": (), "reason": "", **options}))
+
     def live(self) -> list[str]:
         """The commit that each service serves."""
         return [self.platform.live(f"srv-{name}") for name in NAMES]

@@ -49,7 +49,15 @@ def test_a_commit_without_revisions_wants_nothing(root: Path) -> None:
     for name in ("one", "two"):
         (root / f"versions/{name}.py").unlink()
 
-    assert ask(root) == {"target": "", "pending": [], "ahead": False, "applied": [], "current": "", "sql": ""}
+    assert ask(root) == {
+        "target": "",
+        "pending": [],
+        "ahead": False,
+        "applied": [],
+        "current": "",
+        "had": [],
+        "sql": "",
+    }
 
 
 def test_a_database_that_knows_more_is_ahead(root: Path) -> None:

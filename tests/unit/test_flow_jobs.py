@@ -7,8 +7,8 @@ import pytest
 from deploylib import flow
 from deploylib.errors import LeaseHeld, SettingsError
 from deploylib.outcome import Report, StageStatus
+from deploylib.override import release_lease
 from deploylib.report import lease
-from deploylib.status import release_lease
 from tests.unit.conftest import Repository
 from tests.unit.fakes import FakeClock
 from tests.unit.in_memory import Platform

@@ -5,7 +5,6 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from deploylib import flow
 from deploylib.errors import SettingsError
 from tests.unit.conftest import Repository
 from tests.unit.fakes import THIRD, FakeClock
@@ -93,7 +92,7 @@ def test_a_failure_before_anything_was_asked_for_puts_nothing_back(product: Prod
 
 
 def test_a_foreign_deploy_is_not_undone(product: Product) -> None:
-    """Somebody else's version is theirs to decide about."""
+    """Somebody else's version is theirs to decide about; what we have on its way could go live later, and is stopped."""
     product.change("2")
     product.platform.plans["srv-api"] = ["canceled"]
 
@@ -106,23 +105,43 @@ def test_a_foreign_deploy_is_not_undone(product: Product) -> None:
     report = product.deploy()
 
     assert ("foreign deploy", 32) == (report.outcome, report.exit_code)
-    assert not [path for path in product.asked() if "rollback" in path or "cancel" in path]
+    assert product.asked()[2:] == ["srv-web/deploys/dep-4/cancel"], "what is ours and on its way, and nothing else"
 
 
 def test_a_recovery_that_fails_needs_a_person(product: Product) -> None:
     """The first error leads, then why it could not be put back; exit code 20, and where to look."""
     product.change("2")
     product.platform.plans = {"srv-api": ["live"], "srv-web": ["build_in_progress", "build_failed"]}
-    product.platform.faults.append(("POST", "/rollback", status(409, {"message": "artifact is gone"})))
+    refuse = status(409, {"message": "not now"})
+    product.platform.also = lambda request: (
+        refuse(request) if product.asked()[2:] and request.method == "POST" else None
+    )
 
     report = product.deploy()
 
     assert ("a person is needed", 20) == (report.outcome, report.exit_code)
     assert report.error.startswith("web: the build failed; and it could not be put back: ")
-    assert report.error.endswith("artifact is gone")
-    assert "inv status" in report.next[0]
+    assert report.error.endswith("not now")
+    assert "inv status --environment staging, inv rollback --environment staging" in report.next[0]
     assert product.asked().count("srv-api/rollback") == 1
     assert product.first != report.live[0].commit
+
+
+def test_what_the_platform_no_longer_keeps_is_built_again(product: Product) -> None:
+    """A rollback that is refused is a deploy of the same commit, and that is said."""
+    product.change("2")
+    product.platform.plans = {"srv-api": ["live"], "srv-web": ["build_in_progress", "build_failed"]}
+    product.platform.faults.append(("POST", "/rollback", status(400, {"message": "artifact is gone"})))
+
+    report = product.deploy()
+
+    assert report.exit_code == 10
+    assert product.asked()[2:] == ["srv-api/rollback", "srv-api/deploys"]
+    assert "built again: its artifact was no longer kept" in report.put_back[0].text
+    assert ("api", "its artifact is no longer kept") == next(
+        (service, text.split(",")[0]) for service, text in product.view.said if "artifact" in text
+    )
+    assert [product.first] * 2 == product.live()
 
 
 def test_a_platform_that_goes_away_leaves_nothing_claimed(product: Product) -> None:
@@ -168,7 +187,7 @@ def test_a_rollback_restores_the_release_before(product: Product) -> None:
     product.deploy()
     product.platform.requests.clear()
 
-    report = flow.roll_back(product.context())
+    report = product.roll_back()
 
     assert ("succeeded", product.first) == (report.outcome, report.commit and report.commit.id)
     assert product.asked() == ["srv-api/rollback", "srv-web/rollback"]
@@ -182,9 +201,9 @@ def test_a_second_rollback_goes_on_from_there(product: Product) -> None:
         commits.append(product.change(text))
         product.deploy()
 
-    flow.roll_back(product.context())
+    product.roll_back()
     assert [commits[1]] * 2 == product.live()
-    flow.roll_back(product.context())
+    product.roll_back()
     assert [commits[0]] * 2 == product.live()
 
 
@@ -194,7 +213,7 @@ def test_a_rollback_that_is_only_planned_asks_for_nothing(product: Product) -> N
     product.deploy()
     asked = product.asked()
 
-    report = flow.roll_back(product.context(dry=True))
+    report = product.roll_back(dry=True)
 
     assert ("planned", asked) == (report.outcome, product.asked())
     assert f"{second[:7]} → {product.first[:7]}" in "\n".join(report.stages[-2].lines + report.stages[-1].lines)
@@ -204,7 +223,7 @@ def test_without_an_earlier_release_a_rollback_is_refused(product: Product) -> N
     """And nothing of it is recorded."""
     runs = len(product.runs())
     try:
-        exit_code = flow.roll_back(product.context()).exit_code
+        exit_code = product.roll_back().exit_code
     except SettingsError as error:
         exit_code = error.exit_code
 

@@ -55,7 +55,7 @@ EVENTS = st.one_of(
     ),
     st.just(("put-back", PutBack(service="api", commit=OLD, text="→ aaaaaaa"))),
     st.just(("closed", report("1"))),
-    st.just(("back-intent", {"what": "a later version writes"})),
+    st.just(("from-the-future", {"what": "a later version writes"})),
 )
 
 

@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploylib import report
+from deploylib.hold import Hold
+from deploylib.lease import Holder, Lease
 from deploylib.ledger import Opened, RunState
 from deploylib.models import Commit, Live, LogLine, Shipped
 from deploylib.outcome import PutBack, Report, StageResult, StageStatus, Visitors
 from deploylib.status import Status
-from tests.unit.fakes import NEW, OLD, START
+from tests.unit.fakes import NEW, OLD, START, THIRD
 
 COMMIT = Commit(id=NEW, subject="Add paging")
 SUCCESS = Report(
@@ -195,6 +197,14 @@ def test_a_status_is_one_screen() -> None:
         environment="production",
         live=(Live(service="api", commit=NEW, since=START, url="https://api.example"), Live(service="worker")),
         back_to="aaaaaaa (run 1111)",
+        back_trouble="web would be built again",
+        held=(
+            Hold(id="1", at=START, reason="it loses orders", author="ada", commits=(THIRD,), run="x-1111"),
+            Hold(id="2", at=START, reason="moving", author="ada"),
+        ),
+        lease=Lease(
+            number=1, holder=Holder(run="x-7f3a", author="grace", url="https://ci.example/1"), age=5, state="held"
+        ),
         last="7f3a bbbbbbb succeeded",
         last_at=START,
         backup="20260301T120000Z-x (decoded)",
@@ -208,12 +218,22 @@ def test_a_status_is_one_screen() -> None:
         "  worker  nothing",
         "",
         "rollback     aaaaaaa (run 1111)",
+        "             web would be built again",
+        "held         ccccccc: it loses orders (ada, 12 min ago)",
+        "held         every release, also going back: moving (ada, 12 min ago)",
+        "lease        run 7f3a of grace, seen 5 s ago  https://ci.example/1",
         "last run     7f3a bbbbbbb succeeded, 12 min ago",
         "backup       20260301T120000Z-x (decoded), 12 min ago",
     ]
     assert report.status(Status(environment="x", trouble="no answer"), START)[2:] == [
-        "  no answer", "", "rollback     nothing to go back to", "last run     none", "backup       none"
-    ]  # fmt: skip
+        "  no answer",
+        "",
+        "rollback     nothing to go back to",
+        "held         nothing",
+        "lease        free",
+        "last run     none",
+        "backup       none",
+    ]
 
 
 def test_logs_have_a_heading_for_each_service() -> None:

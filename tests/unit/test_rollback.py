@@ -7,9 +7,9 @@ import pytest
 
 from deploylib import rollback
 from deploylib.errors import SettingsError
-from deploylib.ledger import Opened, RunState
+from deploylib.ledger import Opened, Restored, RunState
 from deploylib.models import Commit, Live, Order
-from deploylib.outcome import Report, StageResult, StageStatus
+from deploylib.outcome import Report
 from tests.unit.fakes import NEW, OLD, START, THIRD, target
 
 
@@ -68,7 +68,7 @@ def test_only_services_that_serve_something_else_are_restored() -> None:
     targets = [target("api"), target("web"), target("new")]
     live = {**LIVE, "new": Live(service="new", commit=NEW)}
 
-    found = rollback.orders(targets, HISTORY[3].release, live)
+    found = rollback.orders(targets, HISTORY[3].release, live, {})
 
     assert [Order(target=targets[0], commit=OLD, previous=LIVE["api"], from_deploy="dep-a")] == found
 
@@ -77,7 +77,7 @@ def test_a_service_that_served_nothing_then_is_left_alone() -> None:
     """There is no artifact of nothing."""
     then = [Live(service="api"), Live(service="web", commit=OLD, deploy_id="dep-a")]
 
-    assert ["web"] == [one.target.name for one in rollback.orders([target("api"), target("web")], then, LIVE)]
+    assert ["web"] == [one.target.name for one in rollback.orders([target("api"), target("web")], then, LIVE, {})]
 
 
 def test_what_was_rolled_back_from_is_no_candidate() -> None:
@@ -93,10 +93,9 @@ def test_what_was_rolled_back_from_is_no_candidate() -> None:
 
 def rolled_back(run: str, to: str, **commits: str) -> RunState:
     """A run that restored the release of another."""
-    left = StageResult(stage="rollback", status=StageStatus.DONE, lines=("back",), data={"run": to})
     state = release(run, **commits)
     opened = msgspec.structs.replace(state.opened, back=True)
-    return msgspec.structs.replace(state, opened=opened, stages={"rollback": left})
+    return msgspec.structs.replace(state, opened=opened, restoring=Restored(run=to, commit=state.commit))
 
 
 def test_whoever_names_a_run_may_go_back_to_what_was_rolled_back_from() -> None:

@@ -1,0 +1,106 @@
+"""What an environment refuses: commits that were found bad, or everything for a while.
+
+A hold is one object and its end another, ``holds/<environment>/<time>/{hold,lifted}.json``, so that nothing is ever
+changed and two people cannot undo each other unseen. Nobody waits on a hold: a release is refused at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from deploylib.clock import Clock
+from deploylib.models import Value
+from deploylib.store import Store
+
+__all__ = ["Hold", "Holds", "Lifted"]
+
+
+class Hold(Value, frozen=True):
+    """A refusal.
+
+    Attributes:
+        commits: full ids that are refused; empty: every release is.
+        run: that placed it; empty: a person did, and then going back is refused too.
+    """
+
+    id: str
+    at: datetime
+    reason: str
+    commits: tuple[str, ...] = ()
+    author: str = ""
+    run: str = ""
+
+    @property
+    def everything(self) -> bool:
+        """Whether every release is refused."""
+        return not self.commits
+
+    def refuses(self, commit: str, *, back: bool) -> bool:
+        """Whether a release of *commit* is refused, or, with *back*, a rollback."""
+        if back:
+            return self.everything and not self.run
+        return self.everything or commit in self.commits
+
+
+class Lifted(Value, frozen=True):
+    """The end of a hold: who lifted it, or which run made it needless."""
+
+    at: datetime
+    author: str = ""
+    run: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """The holds of one environment."""
+
+    store: Store
+    environment: str
+    clock: Clock
+
+    def current(self) -> tuple[Hold, ...]:
+        """Those that hold now, oldest first."""
+        keys = set(self.store.list(f"holds/{self.environment}/"))
+        standing = sorted(key for key in keys if key.endswith("/hold.json") and _end(key) not in keys)
+        return tuple(msgspec.json.decode(b"".join(self.store.read(key)), type=Hold) for key in standing)
+
+    def place(self, commits: Iterable[str], reason: str, *, author: str = "", run: str = "") -> Hold:
+        """Refuse *commits*, or everything where there are none; the same refusal again is the one that stands."""
+        refused = tuple(dict.fromkeys(commits))
+        for one in self.current():
+            if (one.commits, one.run) == (refused, run) and (run or one.reason == reason):
+                return one
+        now = self.clock.now()
+        hold = Hold(id=f"{now:%Y%m%dT%H%M%S.%f}", at=now, reason=reason, commits=refused, author=author, run=run)
+        self.store.put_if_absent(f"holds/{self.environment}/{hold.id}/hold.json", msgspec.json.encode(hold))
+        return hold
+
+    def lift(self, hold: Hold, *, author: str = "", run: str = "", reason: str = "") -> None:
+        """End a hold."""
+        end = Lifted(at=self.clock.now(), author=author, run=run, reason=reason)
+        self.store.put_if_absent(f"holds/{self.environment}/{hold.id}/lifted.json", msgspec.json.encode(end))
+
+    def clear(self, commit: str, run: str, *, contains: Callable[[str], bool], back: bool = False) -> tuple[Hold, ...]:
+        """Lift what a verified release has made needless, and say what that was.
+
+        Args:
+            commit: that was released and has proven itself.
+            contains: whether another commit is in its history.
+            back: it was a rollback, which ends only what a recovery that failed had placed.
+        """
+        gone = []
+        for hold in self.current():
+            mended = not back and commit not in hold.commits and bool(hold.commits) and all(map(contains, hold.commits))
+            if mended or (hold.everything and hold.run):
+                self.lift(hold, run=run)
+                gone.append(hold)
+        return tuple(gone)
+
+
+def _end(key: str) -> str:
+    return key.removesuffix("hold.json") + "lifted.json"

@@ -1,0 +1,133 @@
+"""A run that was killed half-way through its recovery or its rollback: the next command ends what was begun, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from deploylib.ledger import Ledger
+from tests.unit.conftest import Repository
+from tests.unit.fakes import FakeClock
+from tests.unit.in_memory import Platform
+from tests.unit.product import Product
+
+
+class Died(BaseException):
+    """``kill -9``, as far as one process can do it to itself."""
+
+
+@pytest.fixture
+def product(repository: Repository, platform: Platform, clock: FakeClock) -> Product:
+    """A product with two releases."""
+    made = Product(repository, platform, clock)
+    assert made.deploy().outcome == "succeeded"
+    made.change("2")
+    assert made.deploy().outcome == "succeeded"
+    return made
+
+
+def dying(product: Product, monkeypatch: pytest.MonkeyPatch, kind: str, command: Callable[[], Any]) -> None:
+    """Run a command that dies once it has written its first event of *kind*."""
+    write = Ledger.append
+
+    def die(self: Ledger, run: str, what: str, value: Any) -> None:
+        write(self, run, what, value)
+        if what == kind:
+            raise Died
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "append", die)
+        with pytest.raises(Died):
+            command()
+    leases = product.context().leases
+    held = leases.current()
+    assert held is not None
+    leases.abandon(held.number)  # as the death of a process on this machine is known; here it was only a part of one
+
+
+def broken(product: Product) -> str:
+    """A commit of which one service goes live and the other does not build; what is live now."""
+    good = product.live()[0]
+    product.change("3")
+    product.platform.plans = {"srv-api": ["live"], "srv-web": ["build_in_progress"] * 4 + ["build_failed"]}
+    product.platform.requests.clear()
+    return good
+
+
+@pytest.mark.parametrize("kind", ["recovering", "back-intent", "back-triggered", "back-shipped", "put-back"])
+@pytest.mark.parametrize("how", ["finish", "deploy"])
+def test_a_recovery_goes_on_where_it_was_killed(
+    product: Product, monkeypatch: pytest.MonkeyPatch, kind: str, how: str
+) -> None:
+    """Never forward again, nothing asked for twice, and the first error is what the operator reads."""
+    good = broken(product)
+    dying(product, monkeypatch, kind, product.deploy)
+    product.clock.seconds += 120
+
+    report = product.finish() if how == "finish" else product.deploy()
+
+    assert ("build failed", 10) == (report.outcome, report.exit_code)
+    assert report.error == "web: the build failed"
+    assert [good] * 2 == product.live()
+    assert product.asked() == ["srv-api/deploys", "srv-web/deploys", "srv-api/rollback"]
+    assert [one.service for one in report.put_back] == ["api"]
+    assert "verified: live at" in report.put_back[0].text
+    assert product.context().leases.current().state != "held"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("kind", ["recovering", "back-intent", "back-triggered"])
+def test_a_newer_commit_ends_what_was_left_first(product: Product, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """So that what this run would put back is a release that was verified, and not a half."""
+    good = broken(product)
+    dying(product, monkeypatch, kind, product.deploy)
+    product.clock.seconds += 120
+    newest = product.change("4")
+    product.platform.plans = {"srv-api": ["live"], "srv-web": ["build_in_progress"] * 4 + ["build_failed"]}
+
+    report = product.deploy()
+
+    assert report.exit_code == 10
+    assert [good] * 2 == product.live()
+    assert newest not in product.live()
+    runs = product.runs()
+    assert [one.report.outcome for one in runs[:2] if one.report] == ["build failed", "build failed"]
+
+
+@pytest.mark.parametrize("kind", ["restoring", "intent", "triggered", "shipped"])
+@pytest.mark.parametrize("how", ["finish", "rollback"])
+def test_a_rollback_goes_on_to_the_release_that_it_had_chosen(
+    product: Product, monkeypatch: pytest.MonkeyPatch, kind: str, how: str
+) -> None:
+    """Half restored it is nearer to another release than to the one it had chosen, which is recorded therefore."""
+    product.platform.requests.clear()
+    dying(product, monkeypatch, kind, product.roll_back)
+    product.clock.seconds += 120
+
+    report = product.finish() if how == "finish" else product.roll_back()
+
+    if how == "finish" and kind == "restoring":  # nothing was asked for yet
+        assert report.outcome == "interrupted"
+        return
+    assert report.outcome == "succeeded"
+    assert [product.first] * 2 == product.live()
+    assert sorted(product.asked()) == ["srv-api/rollback", "srv-web/rollback"]
+    assert report.commit is not None
+    assert report.commit.id == product.first
+
+
+def test_a_rollback_that_fails_in_part_needs_a_person(product: Product) -> None:
+    """It is never rolled back; everything is held until somebody goes back or lifts the hold."""
+    product.platform.requests.clear()
+    product.platform.also = lambda request: (
+        Platform.refused(request) if request.method == "POST" and "srv-web" in request.url.path else None
+    )
+
+    report = product.roll_back()
+
+    assert report.exit_code == 20
+    assert "a rollback is never rolled back" in report.error
+    assert product.asked().count("srv-api/rollback") == 1
+    assert product.first in product.live()
+    assert product.context().holds.current()[0].everything

@@ -1,0 +1,170 @@
+"""What an environment refuses, until somebody lifts it or a release has mended it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deploylib import override
+from deploylib.errors import SettingsError
+from deploylib.hold import Hold, Holds
+from deploylib.store import Folder
+from tests.unit.conftest import Repository
+from tests.unit.fakes import NEW, OLD, START, THIRD, FakeClock
+from tests.unit.in_memory import Platform
+from tests.unit.product import Product
+
+
+@pytest.fixture
+def holds(tmp_path: Path, clock: FakeClock) -> Holds:
+    """An environment that refuses nothing yet."""
+    return Holds(Folder(tmp_path), "staging", clock)
+
+
+@pytest.fixture
+def product(repository: Repository, platform: Platform, clock: FakeClock) -> Product:
+    """A product whose first version is live."""
+    made = Product(repository, platform, clock)
+    assert made.deploy().outcome == "succeeded"
+    platform.requests.clear()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("hold", "commit", "back", "refused"),
+    [
+        (Hold(id="1", at=START, reason="bad", commits=(OLD,)), OLD, False, True),
+        (Hold(id="1", at=START, reason="bad", commits=(OLD,)), NEW, False, False),
+        (Hold(id="1", at=START, reason="bad", commits=(OLD,)), OLD, True, False),
+        (Hold(id="1", at=START, reason="moving"), NEW, False, True),
+        (Hold(id="1", at=START, reason="moving"), NEW, True, True),
+        (Hold(id="1", at=START, reason="not put back", run="r"), NEW, False, True),
+        (Hold(id="1", at=START, reason="not put back", run="r"), NEW, True, False),
+    ],
+    ids=["its commit", "another", "going back", "a person's", "and back", "a failed recovery's", "but not back"],
+)
+def test_what_a_hold_refuses(hold: Hold, commit: str, *, back: bool, refused: bool) -> None:
+    """Commits by name; everything for a person; everything but the way out after a recovery that failed."""
+    assert hold.refuses(commit, back=back) is refused
+
+
+def test_a_hold_stands_until_it_is_lifted(holds: Holds, clock: FakeClock) -> None:
+    """And the same refusal by the same run, after a crash, is no second one."""
+    first = holds.place([OLD], "bad", run="run-1")
+    clock.seconds += 1
+    assert holds.place([OLD], "bad", run="run-1") == first
+    second = holds.place((), "moving the database", author="ada")
+
+    assert holds.current() == (first, second)
+    holds.lift(first, author="ada")
+    assert holds.current() == (second,)
+
+
+def test_a_release_ends_only_the_holds_that_it_mends(holds: Holds, clock: FakeClock) -> None:
+    """Those whose commits are all in its history; neither its own commit's, nor a person's."""
+    placed = []
+    for commits in ([OLD], [OLD, THIRD], [NEW], []):
+        clock.seconds += 1
+        placed.append(holds.place(commits, "why", run="run-1" if commits else ""))
+
+    gone = holds.clear(NEW, "run-2", contains=lambda commit: commit in {OLD, NEW})
+
+    assert gone == (placed[0],)
+    assert holds.current() == tuple(placed[1:])
+
+
+def test_a_rollback_ends_what_a_failed_recovery_has_placed(holds: Holds, clock: FakeClock) -> None:
+    """And no hold of a commit: the older release does not mend it."""
+    bad = holds.place([THIRD], "bad", run="run-1")
+    clock.seconds += 1
+    frozen = holds.place((), "not put back", run="run-1")
+
+    assert holds.clear(OLD, "run-2", contains=lambda _: True, back=True) == (frozen,)
+    assert holds.current() == (bad,)
+
+
+def test_after_a_rollback_the_commit_is_held_and_a_newer_one_clears_it(product: Product) -> None:
+    """Fix forward: the bad commit is refused with code 31, its descendant is let through, and then nothing is held."""
+    bad = product.change("2")
+    product.deploy()
+    assert product.roll_back(reason="it loses orders").outcome == "succeeded"
+    product.platform.requests.clear()
+
+    refused = product.deploy()
+
+    assert ("held", 31, []) == (refused.outcome, refused.exit_code, product.asked())
+    assert "it loses orders (ada," in refused.error
+    assert "inv hold.lift --environment staging" in refused.next[0]
+    assert [hold.commits for hold in product.context().holds.current()] == [(bad,)]
+    product.change("3")
+    assert product.deploy().outcome == "succeeded"
+    assert product.view.notes[-1] == "the hold is over: it loses orders"
+    assert not product.context().holds.current()
+
+
+def test_a_commit_that_was_put_back_after_it_was_live_is_held(product: Product) -> None:
+    """It has not proven itself; a build that failed holds nothing, since it may do better the next time."""
+    product.change("2")
+    product.platform.plans["srv-web"] = ["build_failed"]
+    assert product.deploy().exit_code == 10
+    assert not product.context().holds.current()
+    del product.platform.plans["srv-web"]
+
+    def crash() -> None:
+        if product.platform.live("srv-web") != product.first:
+            moment = product.clock.now().isoformat()
+            product.platform.events = [{"type": "server_failed", "serviceId": "srv-web", "timestamp": moment}]
+
+    product.clock.each_sleep = crash
+    assert product.deploy().exit_code == 14
+    assert product.deploy().exit_code == 31
+
+
+def test_a_person_holds_everything(product: Product) -> None:
+    """A release and a rollback are refused before anything is asked for; a backup and a look are not."""
+    product.change("2")
+    product.deploy()
+    product.change("3")
+    product.platform.requests.clear()
+    override.place_hold(product.context(reason="moving the database"))
+
+    assert (31, 31) == (product.deploy().exit_code, product.roll_back().exit_code)
+    assert product.deploy(dry=True).exit_code == 31
+    assert product.deploy(until="backup", asked="backup").exit_code == 0
+    assert product.asked() == []
+    override.lift_hold(product.context())
+    assert product.deploy().exit_code == 0
+
+
+def test_a_hold_needs_a_reason_and_something_to_lift(product: Product) -> None:
+    """Nothing happens without."""
+    with pytest.raises(SettingsError, match="a hold needs a reason"):
+        override.place_hold(product.context(reason=" "))
+    with pytest.raises(SettingsError, match="holds nothing"):
+        override.lift_hold(product.context())
+    override.place_hold(product.context(reason="flaky"), "HEAD")
+    product.change("2")
+    with pytest.raises(SettingsError, match="holds nothing"):
+        override.lift_hold(product.context(), "HEAD")
+    assert [hold.reason for hold in override.lift_hold(product.context(), product.first)] == ["flaky"]
+
+
+def test_a_recovery_that_fails_holds_everything_until_a_rollback(product: Product) -> None:
+    """Nothing is built on a state that nobody asked for; going back is the way out, and ends the hold."""
+    product.change("2")
+    product.platform.plans = {"srv-api": ["live"], "srv-web": ["build_failed"]}
+    product.platform.also = lambda request: (
+        Platform.refused(request) if product.asked()[2:] and request.method == "POST" else None
+    )
+    assert product.deploy().exit_code == 20
+    product.platform.also = lambda _request: None
+    product.platform.plans.clear()
+    product.change("3")
+
+    refused = product.deploy()
+
+    assert (31, True) == (refused.exit_code, "inv rollback --environment staging" in refused.next[0])
+    assert product.roll_back().outcome == "succeeded"
+    assert [product.first] * 2 == product.live()
+    assert product.deploy().exit_code == 0

@@ -1,0 +1,119 @@
+"""Exactly what one environment has verified, and still serves, goes to another."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploylib import flow, override
+from deploylib.config import EnvironmentSettings
+from deploylib.errors import Blocked, SettingsError
+from deploylib.outcome import Report
+from tests.unit.conftest import Repository
+from tests.unit.fakes import THIRD, FakeClock
+from tests.unit.in_memory import Platform
+from tests.unit.product import NAMES, REPO, FakeContext, Product
+
+
+@pytest.fixture
+def product(repository: Repository, platform: Platform, clock: FakeClock) -> Product:
+    """A product that staging has verified, and that production has never seen."""
+    made = Product(repository, platform, clock)
+    for name in NAMES:
+        platform.add(f"live-{name}", repo=REPO)
+    assert made.deploy().outcome == "succeeded"
+    platform.requests.clear()
+    return made
+
+
+def production(product: Product, **options: object) -> FakeContext:
+    """A command on the other environment."""
+    made = product.context(**options)
+    services = {name: f"live-{name}" for name in NAMES}
+    environment = EnvironmentSettings(only_this_machine=True, services=services)
+    made.config = made.config.__class__(
+        root=made.config.root,
+        name="production",
+        settings=made.config.settings,
+        environment=environment,
+        environ=made.config.environ,
+    )
+    return made
+
+
+def promote(product: Product, **options: object) -> Report:
+    """``inv promote --from staging --to production``."""
+    return flow.promote(production(product, **options), product.context())
+
+
+def served(product: Product) -> list[str]:
+    """What production serves."""
+    return [product.platform.live(f"srv-live-{name}") for name in NAMES]
+
+
+def test_each_service_gets_the_commit_that_was_verified(product: Product) -> None:
+    """Not what is checked out, and not one commit for all: a release is a map."""
+    second = product.change("2", "web")
+    product.deploy()
+    product.change("3")
+    product.platform.requests.clear()
+
+    report = promote(product)
+
+    assert report.outcome == "succeeded", report
+    assert served(product) == [product.first, second]
+    assert product.asked() == ["srv-live-api/deploys", "srv-live-web/deploys"]
+    assert promote(product).outcome == "nothing to do"
+
+
+def test_what_is_no_longer_what_was_verified_is_refused(product: Product) -> None:
+    """Somebody else deployed to staging: nobody has verified that."""
+    product.platform.begin("srv-web", THIRD, "live", "manual")
+
+    with pytest.raises(Blocked, match=r"no longer serves what run .* has verified") as refused:
+        promote(product)
+    assert refused.value.details == (f"web: verified {product.first[:7]}, serves {THIRD[:7]}",)
+    assert product.asked() == []
+
+
+def test_an_environment_in_the_middle_of_a_run_is_refused(product: Product) -> None:
+    """What it will serve is not known."""
+    product.change("2")
+    product.deploy(until="changes")
+
+    with pytest.raises(Blocked, match="of staging is open"):
+        promote(product)
+
+
+def test_an_environment_that_was_never_verified_is_refused(product: Product) -> None:
+    """There is nothing to bring."""
+    with pytest.raises(SettingsError, match="nothing was ever deployed to 'production'"):
+        flow.promote(product.context(), production(product))
+    product.change("2")
+    product.platform.plans["srv-live-web"] = ["build_failed"]
+    assert flow.run(production(product)).exit_code == 10
+    with pytest.raises(Blocked, match="production has no verified release"):
+        flow.promote(product.context(), production(product))
+
+
+def test_a_refused_commit_is_not_brought_on(product: Product) -> None:
+    """Staging holds it, or production does."""
+    override.place_hold(product.context(reason="slow"), product.first)
+    with pytest.raises(Blocked, match=f"staging refuses {product.first[:7]}"):
+        promote(product)
+    override.lift_hold(product.context())
+    override.place_hold(production(product, reason="slow"), product.first)
+
+    assert promote(product).exit_code == 31
+
+
+def test_what_is_older_than_what_is_live_is_refused(product: Product) -> None:
+    """That is a rollback, and is asked for by its name."""
+    newer = product.change("2")
+    for name in NAMES:
+        product.platform.begin(f"srv-live-{name}", newer, "live")
+
+    report = promote(product)
+
+    assert report.exit_code == 2
+    assert "which is newer than staging's" in report.error
+    assert product.asked() == []
