@@ -116,12 +116,19 @@ def _ask(config: Config, runner: Runner, *args: str, timeout: float = 30, writes
         return done
     if b"No module named localrender" in done.stderr:
         raise SettingsError("the local Render is not installed", remedy="pip install 'deploylib[local]'")
-    error = _object(done).get("error") or {}
+    error = _object(done).get("error") or _words(done)
     message = error.get("message") or "the local Render could not do what it was asked"
     remedy = _as_task(error.get("remedy") or f"see {config.local_state / 'server.log'}")
     if done.returncode == ABSENT or not error:
         raise Unreachable(message, remedy=remedy, details=() if error else done.lines)
     raise SettingsError(message, remedy=remedy)
+
+
+def _words(done: Completed) -> dict[str, str]:
+    """Its error as it tells people: ``error: …`` and ``next: …``."""
+    lines = [line.partition(": ") for line in done.stderr.decode(errors="replace").splitlines()]
+    said = {name: text for name, _, text in lines}
+    return {"message": said["error"], "remedy": said.get("next", "")} if "error" in said else {}
 
 
 def _as_task(remedy: str) -> str:

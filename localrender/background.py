@@ -123,6 +123,12 @@ def _synced(options: Options, endpoint: dict[str, Any]) -> dict[str, Any]:
         raise bad_input(
             "already_running", "it runs already, and its ports change only at a start", "python -m localrender down"
         )
+    if options.faults and not endpoint.get("faults"):
+        raise bad_input(
+            "already_running",
+            "it runs already, and without fault switches, which are turned on only at a start",
+            "python -m localrender down, then up --faults",
+        )
     return dict(ask(endpoint, "POST", "/local/sync", {"blueprint": options.blueprint}))
 
 

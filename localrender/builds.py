@@ -10,13 +10,14 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from localrender import environment, processes, runtimes, source
+from localrender import environment, processes, runtimes, sabotage, source
 from localrender.fleet import exit_reason
 from localrender.model import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from localrender.faults import Faults
     from localrender.fleet import Fleet
     from localrender.logs import Logs
     from localrender.model import Deploy, Service
@@ -49,6 +50,7 @@ class Builds:
         self.logs = logs
         self.fleet = fleet
         self.repository = ""
+        self.faults: Faults | None = None
 
     def say(self, deploy: Deploy, line: str) -> None:
         """A line of ours in the build log."""
@@ -101,9 +103,12 @@ class Builds:
         cache = self.fleet.artifact(previous) if previous and not deploy.clear_cache else None
         spare = self.state.folder / "cache" / "python"
         await runtimes.prepare(spec.runtime, folder, spec.root_dir, cache, spare)
-        if spec.build_command:
-            self.say(deploy, f"running build command: {spec.build_command}")
-            await self._command(service, deploy, spec.build_command, BUILD_TIMEOUT, "build_failed")
+        command = spec.build_command
+        if self.faults:
+            command = sabotage.command(self.faults, "build", deploy, command)
+        if command:
+            self.say(deploy, f"running build command: {spec.build_command or 'none'}")
+            await self._command(service, deploy, command, BUILD_TIMEOUT, "build_failed")
         if spec.kind == "static":
             await asyncio.to_thread(shutil.rmtree, folder / "src" / ".git", ignore_errors=True)
 
@@ -117,6 +122,8 @@ class Builds:
         details = {"deployId": deploy.id, "deployCommandExecutionId": new_id("dce")}
         self.state.record(service.id, "pre_deploy_started", details)
         self.say(deploy, f"running pre-deploy command: {command}")
+        if self.faults:
+            command = sabotage.command(self.faults, "pre-deploy", deploy, command)
         with self._phase(service, "pre_deploy", "preDeployStatus", details):
             await self._command(service, deploy, command, PRE_DEPLOY_TIMEOUT, "pre_deploy_failed")
 

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from localrender.endpoint import Options, ask, is_running, read_endpoint
+from localrender import faultcommand
+from localrender.endpoint import Options, ask, is_running, read_endpoint, running_endpoint
 from localrender.errors import LocalRenderError, bad_input
 
 _SERVING = ("up", "serve")
@@ -24,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
         "down": "stop everything",
         "status": "what runs",
         "logs": "the log of a service",
+        "fault": "arm a fault, list those that are armed, or clear all",
         "check": "validate the Blueprint, change nothing",
         "reset": "stop everything and delete the state",
     }
@@ -31,10 +33,13 @@ def parser() -> argparse.ArgumentParser:
         one = verbs.add_parser(verb, help=text, description=text)
         one.add_argument("--state", help="the state folder (default: .localrender beside the Blueprint)")
         one.add_argument("--json", action="store_true", help="print JSON")
-        if verb == "logs":
+        if verb == "fault":
+            faultcommand.add_arguments(one)
+        elif verb == "logs":
             one.add_argument("service", nargs="?", help="its name; all without it")
             one.add_argument("--type", choices=("app", "build"))
             one.add_argument("--lines", type=int, default=50, help="how many of the last lines (at most 100)")
+        if verb in ("fault", "logs"):
             one.add_argument("--blueprint", default="render.yaml")
         else:
             one.add_argument("blueprint", nargs="?", default="render.yaml", help="the Blueprint (default: render.yaml)")
@@ -46,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
             one.add_argument("--time-scale", type=float, default=60, help="Render's long waits are divided by it")
             one.add_argument("--minimum-free-mb", type=int, default=500, help="refuse to start with less disk space")
             one.add_argument("--enforce-rate-limits", action="store_true", help="answer 429 as Render does")
+            one.add_argument("--faults", action="store_true", help="let `fault` break things on purpose")
     hidden = verbs.add_parser("run-server")
     hidden.add_argument("--state", help="shown in lists of processes; the options come from stdin")
     return root
@@ -90,6 +96,7 @@ def _options(given: argparse.Namespace, path: Path, folder: Path) -> Options:
         postgres=given.postgres,
         minimum_free_mb=given.minimum_free_mb,
         enforce_rate_limits=given.enforce_rate_limits,
+        faults=given.faults,
     )
 
 
@@ -180,9 +187,7 @@ def _check(given: argparse.Namespace, path: Path, _: Path) -> int:
 
 
 def _logs(given: argparse.Namespace, _: Path, folder: Path) -> int:
-    endpoint = read_endpoint(folder) if is_running(folder) else None
-    if endpoint is None:
-        raise bad_input("not_running", f"nothing runs for {folder}", "python -m localrender up")
+    endpoint = running_endpoint(folder)
     services = ask(endpoint, "GET", "/local/status")["services"]
     if given.service and given.service not in services:
         raise bad_input("unknown_service", f"there is no service {given.service}", f"one of: {', '.join(services)}")
@@ -194,4 +199,13 @@ def _logs(given: argparse.Namespace, _: Path, folder: Path) -> int:
     return 0
 
 
-_VERBS = {"up": _up, "serve": _serve, "down": _down, "status": _status, "logs": _logs, "check": _check, "reset": _reset}
+_VERBS = {
+    "up": _up,
+    "serve": _serve,
+    "down": _down,
+    "status": _status,
+    "logs": _logs,
+    "fault": lambda given, _, folder: faultcommand.run(given, folder),
+    "check": _check,
+    "reset": _reset,
+}

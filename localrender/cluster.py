@@ -197,6 +197,10 @@ class Cluster:
             return True
         return False
 
+    def is_running(self) -> bool:
+        """Whether it has been started and not stopped since."""
+        return self.process is not None
+
     def stop(self) -> None:
         """Fast shutdown: clients are disconnected, everything committed is on disk."""
         if self.process is not None:

@@ -11,6 +11,7 @@ import logging
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from localrender import sabotage
 from localrender.builds import CODES, PhaseFailed
 from localrender.errors import ApiError
 from localrender.fleet import StartFailed
@@ -18,6 +19,7 @@ from localrender.model import ENDED, Deploy, new_id, now
 
 if TYPE_CHECKING:
     from localrender.builds import Builds
+    from localrender.faults import Faults
     from localrender.fleet import Fleet
     from localrender.model import Commit, Service
     from localrender.state import State
@@ -35,6 +37,8 @@ class Deploys:
         self.builds = builds
         self.running: dict[str, tuple[str, asyncio.Task[None]]] = {}
         self.waiting: dict[str, str] = {}
+        self.overridden: dict[str, str] = {}
+        self.faults: Faults | None = None
 
     def trigger(self, service: Service, commit: Commit, trigger: str, **more: Any) -> Deploy:
         """Make a deploy and start it, or queue it behind the one that runs."""
@@ -43,6 +47,10 @@ class Deploys:
             id=new_id("dep"), service_id=service.id, status="queued", trigger=trigger, commit=commit,
             created_at=now(), updated_at=now(), **more,
         )  # fmt: skip
+        if self.faults:
+            self.faults.hold("status-unknown", deploy.id, service.id)
+            if self.faults.is_set("overlap-override", service.id):
+                self._override(deploy)
         if service.id in self.running:
             self.state.save_deploy(deploy)
             if (superseded := self.waiting.get(service.id)) and (older := self.state.deploy(superseded)):
@@ -51,6 +59,21 @@ class Deploys:
             return deploy
         self._begin(deploy, "update_in_progress" if target else "build_in_progress")
         return deploy
+
+    def _override(self, deploy: Deploy) -> None:
+        """Cancel what runs or waits in favour of a new deploy: the overlap policy of workspaces made before 2025-07."""
+        waiting = self.waiting.pop(deploy.service_id, None)
+        if waiting and (older := self.state.deploy(waiting)):
+            self._end(older, "canceled", {"newDeploy": {"id": deploy.id}})
+        identifier, task = self.running.pop(deploy.service_id, ("", None))
+        if task is not None:
+            self.overridden[identifier] = deploy.id
+            self.fleet.spawn(self._give_up(task))
+
+    async def _give_up(self, task: asyncio.Task[None]) -> None:
+        """Cancel a deploy; not before its task has begun, for then nothing would end the deploy."""
+        task.cancel()
+        await asyncio.wait([task])
 
     def _begin(self, deploy: Deploy, status: str) -> None:
         deploy.status, deploy.started_at = status, now()
@@ -73,6 +96,8 @@ class Deploys:
                     self._status(deploy, "pre_deploy_in_progress")
                     await self.builds.pre_deploy(service, deploy)
             self._status(deploy, "update_in_progress")
+            if self.faults:
+                sabotage.hold_start(self.faults, deploy)
             instances = await self.fleet.launch(service, deploy)
             going = asyncio.create_task(self._go_live(service, deploy, instances))
             await asyncio.shield(going)
@@ -80,7 +105,8 @@ class Deploys:
             if going is not None:
                 await going
             else:
-                self._end(deploy, "canceled", {})
+                newer = self.overridden.pop(deploy.id, None)
+                self._end(deploy, "canceled", {"newDeploy": {"id": newer}} if newer else {})
         except PhaseFailed as failure:
             self.builds.say(deploy, str(failure))
             self._end(deploy, failure.status, failure.reason)
@@ -108,14 +134,15 @@ class Deploys:
             self._end(deploy, "live", {})
         self.builds.say(deploy, "your service is live")
         self._next(deploy)
-        self.fleet.spawn(asyncio.to_thread(self._prune, service.id))
+        self.fleet.spawn(asyncio.to_thread(self.prune, service.id))
 
-    def _prune(self, service_id: str) -> None:
-        """Keep the artifacts of the last ten successful deploys, and the one that is live."""
-        folders = list((self.state.folder / "artifacts" / service_id).iterdir())  # before: a deploy may begin now
+    def prune(self, service_id: str, count: int = _ARTIFACTS_KEPT) -> None:
+        """Keep the artifacts of the last successful deploys, and the one that is live."""
+        place = self.state.folder / "artifacts" / service_id
+        folders = list(place.iterdir()) if place.is_dir() else []  # before: a deploy may begin now
         deploys = self.state.deploys(service_id)
         good = dict.fromkeys(one.artifact for one in reversed(deploys) if one.succeeded and one.artifact)
-        kept: set[str | None] = {*list(good)[:_ARTIFACTS_KEPT]}
+        kept: set[str | None] = {*list(good)[:count]}
         kept |= {one.artifact for one in deploys if one.status not in ENDED or one.status == "live"}
         for folder in folders:
             if folder.name not in kept:
@@ -194,7 +221,7 @@ def _trigger(deploy: Deploy, *, first: bool) -> dict[str, Any]:
     told: dict[str, Any] = {
         "firstBuild": first,
         "envUpdated": False,
-        "manual": False,
+        "manual": deploy.trigger == "manual",
         "deployedByRender": False,
         "clearCache": deploy.clear_cache,
         "rollback": deploy.rollback_of is not None,

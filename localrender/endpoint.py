@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from localrender.errors import LocalRenderError
+from localrender.errors import LocalRenderError, bad_input
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +28,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     postgres: str | None = None
     minimum_free_mb: int = 500
     enforce_rate_limits: bool = False
+    faults: bool = False
 
 
 def write_endpoint(folder: Path, content: dict[str, Any]) -> None:
@@ -59,6 +60,18 @@ def read_endpoint(folder: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     return found
+
+
+def running_endpoint(folder: Path) -> dict[str, Any]:
+    """The endpoint of the server that runs for a state.
+
+    Raises:
+        LocalRenderError: None does.
+    """
+    endpoint = read_endpoint(folder) if is_running(folder) else None
+    if endpoint is None:
+        raise bad_input("not_running", f"nothing runs for {folder}", "python -m localrender up")
+    return endpoint
 
 
 def ask(endpoint: dict[str, Any], method: str, path: str, body: dict[str, Any] | None = None) -> Any:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import signal
 import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from localrender import environment, health, processes
+from localrender import environment, health, processes, sabotage
 from localrender.model import now, random_word
 from localrender.staticsite import Site
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from localrender.edge import Edge
+    from localrender.faults import Faults
     from localrender.logs import Logs
     from localrender.model import Deploy, Service
     from localrender.processes import Running
@@ -67,6 +69,7 @@ class Fleet:
         self.current: dict[str, list[Instance]] = {}
         self.ports: set[int] = set()
         self.tasks: set[asyncio.Task[None]] = set()
+        self.faults: Faults | None = None
 
     def artifact(self, deploy: Deploy) -> Path:
         """The folder of a deploy's artifact."""
@@ -125,7 +128,10 @@ class Fleet:
         if not folder.is_dir():
             raise StartFailed("the build artifact is no longer kept", {})
         take = functools.partial(self.logs.add, service.id, "app", instance=name)
-        running = await processes.start(kept.start_command, folder, variables, take, self.state, "app")
+        command = kept.start_command
+        if self.faults:
+            command = sabotage.command(self.faults, "start", deploy, command)
+        running = await processes.start(command, folder, variables, take, self.state, "app")
         return Instance(name, now(), deploy, port, running)
 
     async def _until_healthy(self, service: Service, instance: Instance) -> None:
@@ -140,6 +146,8 @@ class Fleet:
                 problem = "" if spent > _WORKER_PROOF else "starting"
             else:
                 problem = await self._check(service, instance)
+            if self.faults:
+                problem = sabotage.starting(self.faults, instance.deploy, problem, spent)
             if not problem:
                 if not instance.running.has_ended():
                     return
@@ -191,7 +199,8 @@ class Fleet:
 
     async def _watch(self, service_id: str, instance: Instance) -> None:
         """Follow a live instance: restart it when it ends or stays unhealthy, with growing pauses."""
-        failing_since, failures, delay = 0.0, 0, 0.5
+        failing_since, failures, delay, began = 0.0, 0, 0.5, time.monotonic()
+        tolerated = UNHEALTHY_AFTER / self.time_scale
         while not instance.retiring.is_set():
             service = self.state.known_service(service_id)
             problem = ""
@@ -199,10 +208,15 @@ class Fleet:
                 reason = exit_reason(await instance.running.wait())
             else:
                 problem = "" if service.spec.kind == "worker" else await self._check(service, instance)
+                if self.faults:
+                    spent, shortest = time.monotonic() - began, tolerated + _FAILED_CHECKS * _RUNNING_INTERVAL
+                    problem = sabotage.serving(self.faults, instance.deploy, problem, spent, shortest)
+                    if sabotage.is_due(self.faults, instance.deploy, spent) and not instance.retiring.is_set():
+                        instance.running.signal(signal.SIGKILL)
                 failures = failures + 1 if problem else 0
                 failing_since = (failing_since or time.monotonic()) if problem else 0.0
                 lasted = time.monotonic() - failing_since if failing_since else 0.0
-                if failures < _FAILED_CHECKS or lasted < UNHEALTHY_AFTER / self.time_scale:
+                if failures < _FAILED_CHECKS or lasted < tolerated:
                     if not instance.running.has_ended():
                         await asyncio.sleep(_RUNNING_INTERVAL)
                     continue

@@ -52,6 +52,17 @@ class Postgres:
             url = self.server or self.clusters[spec.major].superuser_url
             self.state.save_database(await asyncio.to_thread(_create, url, database, ours=not self.server))
 
+    async def switch(self, *, running: bool) -> None:
+        """Stop the clusters of ours as by a fault, or start those that stand; data and ports stay."""
+        for cluster in self.clusters.values():
+            if running is not cluster.is_running():
+                await asyncio.to_thread(cluster.start if running else cluster.stop)
+
+    def is_available(self, database: Database) -> bool:
+        """Whether the server of a database runs, as far as we know."""
+        cluster = self.clusters.get(database.spec.major)
+        return cluster is None or cluster.is_running()
+
     async def stop(self) -> None:
         """Stop the clusters of ours."""
         for cluster in self.clusters.values():

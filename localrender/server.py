@@ -17,11 +17,13 @@ import msgspec
 import uvicorn
 
 from localrender import api, blueprint, processes, sync
+from localrender.api.disturbed import Protocol
 from localrender.builds import Builds
 from localrender.deploys import Deploys
 from localrender.edge import Edge
 from localrender.endpoint import Options, write_endpoint
 from localrender.errors import PORT_IN_USE, LocalRenderError, bad_input
+from localrender.faults import Faults
 from localrender.fleet import Fleet
 from localrender.logs import Logs
 from localrender.model import PUBLIC, now
@@ -65,6 +67,8 @@ class LocalRender:
         self.fleet = Fleet(self.state, self.logs, self.edge, self.sites, options.time_scale)
         self.builds = Builds(self.state, self.logs, self.fleet)
         self.deploys = Deploys(self.state, self.fleet, self.builds)
+        self.faults = Faults() if options.faults else None
+        self.fleet.faults = self.builds.faults = self.deploys.faults = self.faults
         self.postgres = Postgres(self.state, options.postgres or self.state.setting("postgres_server") or None)
         self.syncing = asyncio.Lock()
         self.web: list[_Web] = []
@@ -125,7 +129,12 @@ class LocalRender:
 
     async def _serve(self, application: ASGIApp, listening: socket.socket) -> None:
         config = uvicorn.Config(
-            application, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1
+            application,
+            http=Protocol if self.faults else "auto",
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
         )
         server = _Web(config)
         self.web.append(server)
@@ -148,6 +157,11 @@ class LocalRender:
             if self.ready:
                 write_endpoint(self.folder, self.status() | {"api_key": self.api_key})
 
+    async def set_postgres(self, *, running: bool) -> None:
+        """Stop the clusters of ours, or start those that stand."""
+        async with self.syncing:
+            await self.postgres.switch(running=running)
+
     def status(self) -> dict[str, Any]:
         """What `up` and `status` show: addresses, never a secret."""
         services = self.state.services()
@@ -158,6 +172,7 @@ class LocalRender:
             "pid": os.getpid(),
             "started_at": self.began,
             "time_scale": self.options.time_scale,
+            "faults": self.options.faults,
             "urls": {
                 service.spec.name: f"http://127.0.0.1:{service.port}/"
                 for service in services
@@ -185,6 +200,7 @@ class LocalRender:
     async def _close(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             (self.folder / "endpoint.json").unlink()
+        self.stopping.set()  # also when it was not asked to stop: what hangs on purpose waits for it
         for server in self.web:
             server.should_exit = True
         await self.deploys.close()

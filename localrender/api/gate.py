@@ -6,12 +6,13 @@ import json
 import re
 import secrets
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.datastructures import Headers, MutableHeaders
 
 from localrender.api.answers import answer
+from localrender.api.disturbed import Exchange, disturb
 from localrender.model import now, random_word
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from localrender.server import LocalRender
 
 _PER_SERVICE = re.compile(r"^/v1/services/([^/]+)(?:/(?:deploys|resume|suspend|scale))?$")
+_CREATED = ("/v1/services", "/v1/postgres", "/v1/key-value", "/v1/redis")
 _HEADERS = {
     "Vary": "Origin",
     "X-Content-Type-Options": "nosniff",
@@ -37,16 +39,16 @@ class Bucket(msgspec.Struct, frozen=True):
 
 
 def bucket(method: str, path: str) -> Bucket:
-    """The bucket of a request, with the numbers that recorded answers carry (documented ones where none did)."""
+    """The bucket of a request, as documented; recorded answers agree, but for 100 other writes a minute."""
     if method in ("GET", "HEAD"):
         return Bucket("logs", 30) if path.startswith("/v1/logs") else Bucket("get", 400)
     service = _PER_SERVICE.fullmatch(path)
     if service and (method == "PATCH" or (method == "POST" and path.count("/") > 3)):
         cron = service[1].startswith("crn-")
         return Bucket(f"service {'crn' if cron else service[1]}", 10)
-    if method == "POST" and path in ("/v1/services", "/v1/postgres"):
+    if method == "POST" and path in _CREATED:
         return Bucket("create", 20, 3600)
-    return Bucket("write", 100)
+    return Bucket("write", 30)
 
 
 class Limits:
@@ -83,24 +85,35 @@ class Gate:
         method, path = scope["method"], scope["path"]
         given = Headers(scope=scope).get("authorization", "").removeprefix("Bearer ")
         known = secrets.compare_digest(given.encode(), self.local.api_key.encode())
-        chosen = bucket(method, path)
-        remaining, left = self.limits.take(self.local.owner_id if known else "", chosen)
+        ours = path.startswith("/local/")  # no part of Render's API: neither counted nor noted
         shown = dict(_HEADERS)
         shown["Render-Request-Id"] = f"{self.prefix}/{random_word(10)}-{self.count:06}"
-        shown |= {"Ratelimit-Limit": str(chosen.limit), "Ratelimit-Remaining": str(max(remaining, 0))}
-        shown["Ratelimit-Reset"] = str(left)
+        remaining = 0 if ours else self._count(self.local.owner_id if known else "", bucket(method, path), shown)
+        more: dict[str, Any] = {}
+
+        def note(status: int) -> None:
+            line = {"time": now(), "method": method, "path": path, "status": status}
+            self.local.note_request(json.dumps(line | {"seconds": round(time.monotonic() - began, 6)} | more))
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(shown)
-                if not path.startswith("/local/"):  # noted before it is sent: whoever has the answer finds the line
-                    line = {"time": now(), "method": method, "path": path, "status": message["status"]}
-                    self.local.note_request(json.dumps(line | {"seconds": round(time.monotonic() - began, 6)}))
+                if not ours:  # noted before it is sent: whoever has the answer finds the line
+                    note(message["status"])
             await send(message)
 
         if not known:
             await answer({"message": "Unauthorized"}, 401)(scope, receive, dressed)
         elif remaining < 0 and self.local.options.enforce_rate_limits:
             await answer({"message": "rate limit exceeded"}, 429)(scope, receive, dressed)
-        else:
+        elif self.local.faults is None or ours:
             await self.application(scope, receive, dressed)
+        else:
+            exchange = Exchange(scope, receive, dressed, shown, more, note)
+            await disturb(self.local, self.application, exchange)
+
+    def _count(self, key: str, chosen: Bucket, shown: dict[str, str]) -> int:
+        remaining, left = self.limits.take(key, chosen)
+        shown |= {"Ratelimit-Limit": str(chosen.limit), "Ratelimit-Remaining": str(max(remaining, 0))}
+        shown["Ratelimit-Reset"] = str(left)
+        return remaining

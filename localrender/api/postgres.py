@@ -36,7 +36,7 @@ def _shape(request: Request, database: Database) -> dict[str, Any]:
         "readReplicas": [],
         "region": spec.region,
         "role": "primary",
-        "status": "available",
+        "status": "available" if server.postgres.is_available(database) else "unavailable",
         "suspended": "not_suspended",
         "suspenders": [],
         "version": spec.major,

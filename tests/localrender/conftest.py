@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.localrender.product import BLUEPRINT, Local, Product
+from tests.localrender.product import BLUEPRINT, DRILLED, Local, Product
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +24,29 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
         yield local
     finally:
         local.clean()
+
+
+@pytest.fixture(scope="session")
+def _with_faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
+    local = Local(Product(tmp_path_factory.mktemp("faulty") / "product", DRILLED), "--faults", "--time-scale", "300")
+    spare = str(
+        local.state / "cache" / "python" / "venv"
+    )  # of which builds get copies: one without pip is made at once
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", spare], check=True)
+    try:
+        local.up()
+        for name in ("backend", "site", "worker"):
+            local.live(name)
+        yield local
+    finally:
+        local.clean()
+
+
+@pytest.fixture
+def faulty(_with_faults: Local) -> Iterator[Local]:
+    """A local Render with fault switches; the faults of a test end with it."""
+    yield _with_faults
+    _with_faults.clear_faults()
 
 
 @pytest.fixture

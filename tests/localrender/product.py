@@ -97,6 +97,25 @@ envVarGroups:
   - name: shared
     envVars: [{key: SHARED, value: both}]
 """
+DRILLED = """
+services:
+  - type: web
+    name: backend
+    runtime: python
+    rootDir: back
+    buildCommand: echo built
+    preDeployCommand: echo ready
+    startCommand: python app.py
+    healthCheckPath: /health
+    maxShutdownDelaySeconds: 5
+  - {type: web, name: site, runtime: static, rootDir: front, staticPublishPath: public}
+  - type: worker
+    name: worker
+    runtime: python
+    startCommand: sleep 999
+    maxShutdownDelaySeconds: 1
+databases: [{name: guestbook}]
+"""
 
 
 class Product:
@@ -230,6 +249,21 @@ class Local:
     def events(self, name: str, kind: str) -> list[dict[str, Any]]:
         """The details of the events of one type, newest first."""
         return [one["event"]["details"] for one in self.get(f"/services/{{{name}}}/events?type={kind}&limit=100")]
+
+    def fault(self, name: str, **rule: Any) -> dict[str, Any]:
+        """Arm a fault; the rule as it is armed."""
+        answer = self.call("POST", "/../local/faults", {"fault": name} | rule)
+        assert answer.status_code == 201, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def armed(self) -> list[str]:
+        """The names of the faults that are armed."""
+        return [one["fault"] for one in self.get("/../local/faults")["rules"]]
+
+    def clear_faults(self) -> None:
+        """Disarm all."""
+        assert self.call("DELETE", "/../local/faults").json() == {"rules": []}
 
     def processes(self) -> list[psutil.Process]:
         """Every process that belongs to this state."""

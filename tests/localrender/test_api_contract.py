@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from render.public_api.api.services import get_env_vars_for_service, list_events
 from render.public_api.api.users import get_user
 from render.public_api.api.workspaces import list_owners
 from render.public_api.client import AuthenticatedClient
+
+from localrender.api import gate
 
 if TYPE_CHECKING:
     from tests.localrender.product import Local
@@ -227,6 +230,46 @@ def test_limits_can_be_enforced(fresh: Any) -> None:
     """With the option, the eleventh change of a service in one minute is answered 429."""
     local = fresh("services: [{type: cron, name: tick, runtime: python, schedule: '* * * * *'}]")
     local.up("--enforce-rate-limits")
-    codes = [local.call("PATCH", "/services/{tick}", {"autoDeploy": "no"}).status_code for _ in range(21)]
-    assert codes.count(429) >= 1
-    assert codes[0] == 200
+    answers = [local.call("PATCH", "/services/{tick}", {"autoDeploy": "no"}) for _ in range(21)]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert answers[0].status_code == 200
+    assert refused[0].json() == {"message": "rate limit exceeded"}
+    assert (refused[0].headers["Ratelimit-Remaining"], "Retry-After" in refused[0].headers) == ("0", False)
+    lines = (local.state / "requests.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["status"] for line in lines].count(429) == len(refused)
+    told = [local.call("GET", "/../local/status") for _ in range(2)]
+    assert [("Ratelimit-Limit" in answer.headers, answer.status_code) for answer in told] == [(False, 200)] * 2
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "limit", "seconds"),
+    [
+        ("GET", "/v1/services", 400, 60),
+        ("GET", "/v1/logs", 30, 60),
+        ("PATCH", "/v1/services/srv-a", 10, 60),
+        ("POST", "/v1/services/srv-a/deploys", 10, 60),
+        ("POST", "/v1/services/srv-a/suspend", 10, 60),
+        ("POST", "/v1/services/srv-a/resume", 10, 60),
+        ("POST", "/v1/services/srv-a/rollback", 30, 60),
+        ("POST", "/v1/services/srv-a/restart", 30, 60),
+        ("PUT", "/v1/services/srv-a/env-vars", 30, 60),
+        ("DELETE", "/v1/services/srv-a", 30, 60),
+        ("POST", "/v1/services", 20, 3600),
+        ("POST", "/v1/postgres", 20, 3600),
+    ],
+)
+def test_each_request_has_its_bucket(method: str, path: str, limit: int, seconds: int) -> None:
+    """The documented limits; changes and deploys of one service share a bucket, and another service has its own."""
+    chosen = gate.bucket(method, path)
+    assert (chosen.limit, chosen.seconds) == (limit, seconds)
+    if limit == 10:
+        assert chosen == gate.bucket("PATCH", "/v1/services/srv-a") != gate.bucket("PATCH", "/v1/services/srv-b")
+
+
+def test_windows_are_those_of_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window ends with the minute, whenever its first request came; then the count begins anew."""
+    limits, chosen, clock = gate.Limits(), gate.Bucket("get", 2), [119.5]
+    monkeypatch.setattr(time, "time", lambda: clock[0])
+    assert [limits.take("a", chosen) for _ in range(3)] == [(1, 0), (0, 0), (-1, 0)]
+    clock[0] = 120.0
+    assert (limits.take("a", chosen), limits.take("b", chosen)) == ((1, 59), (1, 59))
