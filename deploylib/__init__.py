@@ -41,6 +41,7 @@ __all__ = [
     "rollback",
     "s3",
     "scan",
+    "schema",
     "stages",
     "status",
     "store",

@@ -1,4 +1,4 @@
-"""Which release to go back to, and what that means: for each service, for the schema, for environment variables."""
+"""Which release to go back to, and what that means for each service and its environment variables."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from deploylib.errors import SettingsError
 from deploylib.ledger import RunState
-from deploylib.models import Intent, Live, Migration, Order, Target
+from deploylib.models import Intent, Live, Order, Target
 from deploylib.outcome import short
 
-__all__ = ["candidates", "choose", "gaps", "orders", "served", "variables"]
+__all__ = ["candidates", "choose", "orders", "variables"]
 
 
 def candidates(
@@ -84,49 +84,6 @@ def orders(
         for target in targets
         if target.name in wanted and (target.name in begun or wanted[target.name].commit != live[target.name].commit)
     ]
-
-
-def served(history: Iterable[RunState]) -> dict[str, str]:
-    """For each revision that a run has applied, the schema that the code was written for which served meanwhile."""
-    found: dict[str, str] = {}
-    for state in history:
-        planned = state.stages.get("changes")
-        migration = (planned.data if planned else {}).get("migration", {})
-        if state.done("migrate"):
-            for revision in migration.get("pending", ()):
-                found.setdefault(revision["id"], migration.get("current", ""))
-    return found
-
-
-def gaps(release: Iterable[Live], schema: Migration, ran: Mapping[str, str]) -> list[str]:
-    """Why code of *release* does not go with the database as it is; empty when all of it does.
-
-    A revision says how old the code may be with ``tolerates = "<revision>"`` in its file. Where it does not, the code
-    that served while it was applied is known to go with it (*ran*), or else the code of the revision before it.
-
-    Args:
-        schema: the database: the revision it is at, and all those that it has.
-        ran: see `served`.
-    """
-    place = {revision.id: number for number, revision in enumerate(schema.applied)}
-    found = []
-    for one in release:
-        if not one.schema or one.schema == schema.current:
-            continue
-        if one.schema not in place:
-            where = schema.current or "nothing"
-            found.append(
-                f"{one.service} {one.commit[:7]} is written for schema {one.schema}; the database is at {where}"
-            )
-            continue
-        for number in range(place[one.schema] + 1, len(schema.applied)):
-            revision = schema.applied[number]
-            oldest = revision.tolerates or ran.get(revision.id) or schema.applied[number - 1].id
-            if place.get(oldest, number) > place[one.schema]:
-                needs = f"{one.service} {one.commit[:7]} is written for schema {one.schema}"
-                found.append(f"{needs}, and {revision.id} goes only with code for {oldest} or newer")
-                break
-    return found
 
 
 def variables(history: Iterable[RunState], service: str, deploy_id: str) -> tuple[str, ...]:

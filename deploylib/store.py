@@ -18,7 +18,7 @@ from typing import Protocol
 import msgspec
 
 from deploylib.clock import SYSTEM
-from deploylib.errors import SettingsError
+from deploylib.errors import SettingsError, Unreachable
 
 __all__ = ["Folder", "Store", "Stored"]
 
@@ -136,7 +136,11 @@ class Folder:
     def delete(self, key: str) -> None:
         """Remove an object and the folders that it leaves empty."""
         path = self._path(key)
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            reason = f"{path} cannot be removed: {error.strerror}"
+            raise Unreachable(reason, remedy="see who may write there") from error
         for folder in path.parents:
             if folder == self.root or not folder.is_dir() or any(folder.iterdir()):
                 return

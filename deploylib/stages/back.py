@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import msgspec
 
-from deploylib import migrate, rollback
+from deploylib import migrate, rollback, schema
 from deploylib.errors import Blocked, SettingsError
 from deploylib.ledger import Restored, RunState
 from deploylib.models import Migration, Order
@@ -95,7 +95,7 @@ def outside(ctx: Context, release: RunState, history: list[RunState]) -> list[st
     """Why a release does not go with the schema; empty when it does, or where nothing of it needs one."""
     if ctx.database is None or not any(one.schema for one in release.release):
         return []
-    return rollback.gaps(release.release, _schema(ctx, history), rollback.served(history))
+    return schema.gaps(release.release, _schema(ctx, history), schema.served(history))
 
 
 def _schema(ctx: Context, history: list[RunState]) -> Migration:

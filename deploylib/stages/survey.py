@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import msgspec
 
-from deploylib import backup, blueprint, changes, check, deploy, local, migrate, postgres
-from deploylib.errors import ForeignDeploy, Held
+from deploylib import backup, blueprint, changes, check, deploy, local, migrate, postgres, schema
+from deploylib.errors import ForeignDeploy, Held, MigrationFailed
 from deploylib.ledger import RunState
 from deploylib.models import Changes as Decided
 from deploylib.models import Migration, Target
@@ -153,6 +153,7 @@ class Changes(Stage):
             return msgspec.structs.replace(skipped(self.name, text), data=msgspec.to_builtins(superseded))
         decided = self._decided(ctx)
         migration = self._migration(ctx)
+        self._goes_with(ctx, migration)
         rows = [(change.service, change.reason) for change in decided.services]
         if migration.ahead:
             rows.append(("schema", f"{migration.current} is newer than this commit's {migration.target}: left alone"))
@@ -175,6 +176,25 @@ class Changes(Stage):
             shared=ctx.config.settings.shared,
             only=ctx.only,
         )
+
+    def _goes_with(self, ctx: Context, migration: Migration) -> None:
+        """See that what serves goes on working once the migrations are applied: they come before the new code.
+
+        Raises:
+            MigrationFailed: a revision says that it goes only with newer code.
+        """
+        last = next((state for state in ctx.ledger.history(ctx.config.name, 30) if state.release), None)
+        if last is None or not migration.pending or not migration.applied:
+            return
+        now = {name: one.commit for name, one in ctx.live().items()}
+        serving = [one for one in last.release if now.get(one.service) == one.commit]
+        silent = {one.id: migration.applied[0].id for one in migration.pending}
+        if found := schema.gaps(serving, schema.after(migration), silent):
+            raise MigrationFailed(
+                "what serves would not survive the migrations",
+                details=tuple(found),
+                remedy="release the code that no longer needs the old schema first, and the migration after it",
+            )
 
     def _newer(self, ctx: Context) -> RunState | None:
         """The last release, where its commit has ours in its history and we came too late.

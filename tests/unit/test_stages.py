@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -105,6 +106,28 @@ def test_a_backup_is_made_when_the_last_one_is_too_old(
     ctx.store.put_if_absent("backups/staging/b/manifest.json", msgspec.json.encode(made(hours=hours)))
 
     assert (line,) == stages.Backup().plan(ctx).lines
+
+
+def test_a_store_that_keeps_what_should_go(make: Callable[..., FakeContext]) -> None:
+    """A clean-up that fails after a success is said, and is no failure."""
+    ctx = make()
+    ctx.config = msgspec.structs.replace(
+        ctx.config, settings=msgspec.structs.replace(ctx.config.settings, keep_backups=1)
+    )
+    for number in (1, 2):
+        manifest = msgspec.structs.replace(
+            made(hours=10 - number), id=f"b{number}", key=f"backups/staging/b{number}/dump"
+        )
+        ctx.store.put_if_absent(f"backups/staging/b{number}/manifest.json", msgspec.json.encode(manifest))
+        ctx.store.put_if_absent(f"backups/staging/b{number}/dump", b"")
+    dump = next(Path(ctx.config.store).rglob("b1/dump"))
+    dump.unlink()
+    dump.mkdir()  # what no program can unlink, whoever runs it
+    (dump / "file").touch()
+
+    (line,) = stages.Backup()._pruned(ctx)  # noqa: SLF001 - the rule, without a database
+
+    assert line.startswith("older ones could not be removed: ")
 
 
 @pytest.mark.parametrize(
