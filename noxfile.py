@@ -67,7 +67,22 @@ def coverage(session: nox.Session) -> None:
 def zero_downtime(session: nox.Session) -> None:
     """Sixteen busy keep-alive connections over ten deploys and two rollbacks: no request may fail."""
     prepare(session)
-    session.run("pytest", "-m", "load", "tests/load", "-s", *session.posargs)
+    session.run("pytest", "-m", "load", "tests/load/test_sixteen_connections.py", "-s", *session.posargs)
+
+
+@nox.session(default=False)
+def load(session: nox.Session) -> None:
+    """The long stories: fifty services against the platform's limits, and a platform that dies while it deploys."""
+    prepare(session)
+    long = ("tests/load/test_fifty_services.py", "tests/load/test_platform_crash.py")
+    session.run("pytest", "-m", "load", *long, "-s", *session.posargs)
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure what our own part of a release costs: of the sample, and of fifty services; takes their names."""
+    prepare(session)
+    session.run("python", "-m", "tests.bench.overhead", *session.posargs)
 
 
 @nox.session(default=False)
@@ -84,6 +99,20 @@ def workflow(session: nox.Session) -> None:
     """The deploy workflow, run for real on this machine: pushes, dispatches, lost runners, two and twenty at once."""
     prepare(session)
     session.run("pytest", "tests/workflow", "--numprocesses=2", "--dist=loadfile", *session.posargs)
+
+
+@nox.session(default=False)
+def crash(session: nox.Session) -> None:
+    """Kill the command at every boundary of a release, a recovery, a rollback and `inv finish`: twenty minutes or so."""
+    prepare(session)
+    session.run("pytest", "-m", "load", "tests/crash", "-s", "--numprocesses=3", *session.posargs)
+
+
+@nox.session(default=False)
+def guards(session: nox.Session) -> None:
+    """Take each safeguard out of a copy of the library, and see that the test which is about it fails then."""
+    prepare(session)
+    session.run("pytest", "tests/guards", "-m", "load", "--numprocesses=2", "-v", *session.posargs)
 
 
 @nox.session(default=False)

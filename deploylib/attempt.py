@@ -201,9 +201,16 @@ def hold(ctx: Context) -> bool:
 
 
 def left_behind(ctx: Context) -> list[RunState]:
-    """Runs that have held the environment, and that nobody works on any more, since we hold it; newest first."""
-    history = ctx.ledger.history(ctx.config.name, 10)
-    return [state for state in history if state.report is None and state.id != ctx.state.id and has_held(state)]
+    """Runs that have held the environment, and that nobody works on any more, since we hold it; newest first.
+
+    Only what the jobs of a CI share is written down before it holds: such a run may still be in its gates.
+    """
+    ours = f"{ctx.config.name}-"
+    return [
+        state
+        for state in ctx.ledger.history(ctx.config.name, 10)
+        if state.report is None and state.id != ctx.state.id and (has_held(state) or not state.id.startswith(ours))
+    ]
 
 
 def abandon(ctx: Context, state: RunState) -> None:

@@ -96,6 +96,7 @@ async def _decide(one: Armed, local: LocalRender, exchange: Exchange, carry_out:
             exchange.headers["Ratelimit-Remaining"] = "0"
             if one.rule.value is not None:
                 told.headers["Retry-After"] = f"{one.rule.value:g}"
+                exchange.headers["Ratelimit-Reset"] = f"{one.rule.value:.0f}"
         await told(scope, receive, send)
         return
     messages: list[Message] = []

@@ -114,6 +114,8 @@ class Gate:
 
     def _count(self, key: str, chosen: Bucket, shown: dict[str, str]) -> int:
         remaining, left = self.limits.take(key, chosen)
+        if not self.local.options.enforce_rate_limits:
+            remaining = chosen.limit - 1  # nothing runs out, and a client that paces itself need not wait
         shown |= {"Ratelimit-Limit": str(chosen.limit), "Ratelimit-Remaining": str(max(remaining, 0))}
         shown["Ratelimit-Reset"] = str(left)
         return remaining

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 import psutil
 
-PASSED_ON = ("PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+PASSED_ON = ("PATH", "PYTHONPATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 PLAIN = {"LANG": "C.UTF-8", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "USER": "somebody"}
 
 

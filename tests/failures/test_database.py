@@ -1,0 +1,157 @@
+"""The schema and the code: what goes with what, who holds the lock, and what a failure leaves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from deploylib.postgres import LOCK
+from tests.integration.edges import until
+from tests.integration.product import Product
+
+REVISION = '''
+"""{title}.
+
+Revision ID: {revision}
+Revises: {before}
+"""
+
+from alembic import op
+
+revision = "{revision}"
+down_revision = "{before}"
+{more}
+
+def upgrade() -> None:
+    op.execute("{sql}")
+'''
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """The sample product, released once."""
+    made = Product(tmp_path_factory.mktemp("database") / "product")
+    try:
+        made.ok("deploy")
+        yield made
+    finally:
+        made.clean()
+
+
+def migration(product: Product, revision: str, before: str, sql: str, more: str = "") -> str:
+    """A commit with a migration and a change of the backend."""
+    text = REVISION.format(title=f"Revision {revision}", revision=revision, before=before, sql=sql, more=more)
+    product.write(f"migrations/versions/{revision}.py", text)
+    return product.change_backend(f"For {revision}")
+
+
+def test_across_a_compatible_schema_and_not_across_an_incompatible_one(product: Product) -> None:
+    """Mode 12: refused with exit code 3, no write sent, and the nearest release that goes with it is named."""
+    first = product.head
+    second = migration(product, "0003", "0002", "alter table entries add column place text")
+    product.ok("deploy")
+    product.ok("rollback")
+    assert product.served()["backend"] == first
+    assert product.revision() == "0003", "the schema stays as it is"
+    product.ok("hold.lift")
+    product.ok("deploy")
+
+    contract = 'tolerates = "0003"\n'
+    third = migration(product, "0004", "0003", "alter table entries drop column mood", contract)
+    served = product.served()
+    refused = product.inv("deploy")
+    assert refused.code == 0, refused.said
+    assert served["backend"] == second
+    writes, rows = product.writes(), product.query("select * from alembic_version")
+
+    back = product.inv("rollback", "--to", first[:10])
+
+    assert back.code == 3, back.said
+    assert (
+        f"backend {first[:7]} is written for schema 0002, and 0004 goes only with code for 0003 or newer" in back.said
+    )
+    assert f"inv rollback --to {product.events()[0]['data']['run'][-4:]}" in back.said or second[:7] in back.said
+    assert product.writes() == writes
+    assert product.query("select * from alembic_version") == rows
+    assert product.served()["backend"] == third
+    product.ok("rollback")
+    assert product.served()["backend"] == second
+    product.ok("hold.lift")
+    product.ok("deploy")
+
+
+def test_a_migration_that_the_serving_code_does_not_survive(product: Product) -> None:
+    """Exit code 6 before a backup is made or anything is asked for: code first, then what it no longer needs."""
+    head, writes, revision = product.head, product.writes(), product.revision()
+    contract = 'tolerates = "0009"\n'
+    migration(product, "0009", revision, "alter table entries add column gone text", contract)
+
+    done = product.inv("deploy")
+
+    assert done.code == 6, done.said
+    assert "what serves would not survive the migrations" in done.out
+    assert "0009 goes only with code for 0009 or newer" in done.said
+    assert (product.writes(), product.revision()) == (writes, revision)
+    product.git("reset", "--quiet", "--hard", head)
+
+
+def test_a_migration_that_waits_for_a_lock(product: Product) -> None:
+    """Mode 10: it gives up with exit code 6 while the old version serves, and nobody was held up behind it."""
+    head, revision, served = product.head, product.revision(), product.served()
+    product.configure(deadline="8s")
+    migration(product, "0010", revision, "alter table entries add column late text")
+    with psycopg.connect(product.database_url()) as holder:
+        holder.execute("select * from entries limit 1")
+
+        done = product.inv("deploy")
+
+    assert done.code == 6, done.said
+    assert "migration 0010 did not get its lock" in done.out
+    assert (product.revision(), product.served()) == (revision, served)
+    product.git("reset", "--quiet", "--hard", head)
+
+
+@pytest.mark.parametrize("command", ["backup", "migrate"])
+def test_backup_and_migration_wait_for_each_other(product: Product, command: str) -> None:
+    """Modes 14 and 15: one lock in the database for both, whoever runs them; it goes on when that is free."""
+    head, revision = product.head, product.revision()
+    if command == "migrate":
+        migration(product, "0011", revision, "alter table entries add column soon text")
+    with psycopg.connect(product.database_url(), autocommit=True) as other:
+        other.execute("select pg_advisory_lock(%s)", (LOCK,))
+        before = sorted((product.folder / ".deploylib" / "backups").rglob("manifest.json"))
+        with product.start(command) as running:
+            waiting = "select 1 from pg_stat_activity where application_name like 'deploylib%'"
+            until(lambda: product.query(waiting), 30)
+            time.sleep(1)
+            assert running.poll() is None
+            assert sorted((product.folder / ".deploylib" / "backups").rglob("manifest.json")) == before
+            assert product.revision() == revision
+            other.execute("select pg_advisory_unlock(%s)", (LOCK,))
+            out, err = running.communicate(timeout=60)
+    assert running.returncode == 0, (out, err)
+    assert product.revision() == ("0011" if command == "migrate" else revision)
+    if command == "migrate":
+        product.ok("deploy")
+    else:
+        product.git("reset", "--quiet", "--hard", head)
+
+
+def test_a_backup_that_cannot_be_made(product: Product) -> None:
+    """Exit code 5, with what the program said; no backup is claimed, and the one before is there."""
+    product.ok("backup")
+    before = product.ok("status", "--json").json["backup"]
+    product.query("alter table entries enable row level security")
+    product.query("alter table entries force row level security")
+    try:
+        done = product.inv("backup")
+    finally:
+        product.query("alter table entries no force row level security")
+        product.query("alter table entries disable row level security")
+
+    assert done.code == 5, done.said
+    assert "row-level security" in done.said
+    assert product.ok("status", "--json").json["backup"] == before

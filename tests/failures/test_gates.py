@@ -1,0 +1,116 @@
+"""The gates of an environment like production: what they stop, and how a person leaves one out in an emergency."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.failures.trivial import Trivial
+from tests.integration.edges import Completed
+
+SETTINGS = """
+tests = "{tests}"
+
+[environments.staging]
+api_url = "{api}"
+api_key_env = "STAGING_KEY"
+store = "{store}"
+only_this_machine = true
+
+[environments.production]
+api_url = "{api}"
+api_key_env = "STAGING_KEY"
+store = "{store}"
+only_this_machine = true
+"""
+
+
+class Staged(Trivial):
+    """Released to the running local Render as if it were anybody's account."""
+
+    def settings(self, tests: str) -> str:
+        """Commit and push settings with this command for the product's own tests."""
+        store = self.folder.parent / "store"
+        text = SETTINGS.format(tests=tests, api=self.endpoint["api_url"], store=store)
+        self.write("deploylib.toml", text)
+        self.change_all()
+        self.git("push", "--quiet", "--force", "origin", "main")
+        return self.head
+
+    def to_staging(self, *args: str) -> Completed:
+        """A command on it."""
+        return self.inv(*args, "--environment", "staging", STAGING_KEY=self.endpoint["api_key"])
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staged]:
+    """A product whose remote is a folder beside it."""
+    made = Staged(tmp_path_factory.mktemp("gates") / "product")
+    try:
+        made.ok("local.up")
+        made.git("init", "--bare", "--quiet", str(made.folder.parent / "origin.git"))
+        made.git("remote", "add", "origin", str(made.folder.parent / "origin.git"))
+        yield made
+    finally:
+        made.clean()
+
+
+def test_tests_that_fail_block_a_release(product: Staged) -> None:
+    """Exit code 3, with their last words; nothing was asked for."""
+    product.settings("sh -c 'echo one of them failed; exit 1'")
+    writes = product.writes()
+
+    done = product.to_staging("deploy", "--skip", "scan", "--reason", "its tools are not part of this")
+
+    assert done.code == 3, done.said
+    assert "one of them failed" in done.said
+    assert product.writes() == writes
+
+
+def test_tests_that_cannot_be_run_are_not_examined(product: Staged) -> None:
+    """Exit code 4: they can only be run on what is checked out, and that is another commit."""
+    older = product.settings("true")
+    product.settings("true")
+
+    done = product.to_staging("deploy", "--commit", older, "--skip", "scan", "--reason", "no tools")
+
+    assert done.code == 4, done.said
+    assert f"that is not {older[:7]}" in done.said
+
+
+def test_a_gate_that_is_left_out_is_told(product: Staged) -> None:
+    """Mode 25: by name, with a reason and an author, in the report and in the ledger; backup and lease are no gates."""
+    product.settings("false")
+    without = product.to_staging("deploy", "--skip", "tests")
+    assert without.code == 2, without.said
+    for name in ("backup", "lease"):
+        refused = product.to_staging("deploy", "--skip", name, "--reason", "hurry")
+        assert refused.code == 2, refused.said
+        assert f"{name} cannot be skipped" in refused.said
+
+    done = product.to_staging("deploy", "--skip", "tests,scan", "--reason", "the login is down")
+
+    assert done.code == 0, done.said
+    assert "Waived      tests skipped: by somebody: the login is down" in done.out
+    (run,) = [
+        path for path in Path(product.folder.parent / "store" / "runs").iterdir() if list(path.glob("*-closed.json"))
+    ][-1:]
+    assert "the login is down" in "".join(path.read_text() for path in run.glob("*-stage.json"))
+
+
+def test_a_release_is_promoted_as_it_was_verified(product: Staged) -> None:
+    """What staging serves goes on; what it no longer serves, or never verified, does not: exit code 3."""
+    product.settings("true")
+    assert product.to_staging("deploy", "--skip", "scan", "--reason", "no tools").code == 0
+    key = product.endpoint["api_key"]
+    without_scan = ("--skip", "scan", "--reason", "no tools")
+    same = product.inv("promote", "--from", "staging", "--to", "production", *without_scan, STAGING_KEY=key)
+    assert same.code == 0, same.said  # the very services: there is nothing to do
+    assert "NOTHING TO DO" in same.out
+
+    backward = product.inv("promote", "--from", "production", "--to", "staging", STAGING_KEY=key)
+
+    assert backward.code == 3, backward.said
+    assert "production has no verified release" in backward.said

@@ -1,0 +1,236 @@
+"""A version does not come up, or does not stay up: the old one serves, in time, and every service alike."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.failures.trivial import ENDS_AT_ITS_START, SERVER, Trivial
+from tests.integration.edges import fetch, until
+
+OLD = 'os.environ["RENDER_GIT_COMMIT"]'
+UNWELL = SERVER.replace("self.send_response(200)", "self.send_response({status})")
+
+
+def one_commit(product: Trivial) -> str:
+    """The commit that every service serves, which must be the same."""
+    (commit,) = set(product.served().values())
+    return commit
+
+
+@pytest.mark.parametrize(("fault", "ended"), [("build-fail", "code 1"), ("build-crash", "code 137")])
+def test_a_build_of_one_service_only_promotes_none(product: Trivial, fault: str, ended: str) -> None:
+    """Mode 24: nothing of the group stays live."""
+    good = one_commit(product)
+    commit = product.change_all()
+    product.fault(fault, service="alpha")
+
+    done = product.inv("deploy")
+
+    assert done.code == 10, done.said
+    assert f"alpha: the build exited with {ended}" in done.out
+    assert one_commit(product) == good
+    assert product.head == commit
+
+
+def test_a_partial_failure_is_put_back_as_one_unit(product: Trivial) -> None:
+    """Mode 1: the sites are live when the program of the third service ends; afterwards all serve what they served."""
+    good = one_commit(product)
+    commit = product.change_all(ENDS_AT_ITS_START)
+
+    done = product.inv("deploy")
+
+    assert done.code == 11, done.said
+    assert "api: the program exited with code 3" in done.out
+    assert [one["status"] for one in product.deploys("alpha", commit)] == ["deactivated"]
+    assert one_commit(product) == good
+    for name in ("alpha", "beta"):
+        assert f"{name} → {good[:7]}, verified: " in done.out
+
+
+def test_a_health_check_that_never_answers_is_cut_short(product: Trivial) -> None:
+    """Mode 22: the platform would wait for its own limit; ours stops the deploy, and it is the platform that says so."""
+    good = one_commit(product)
+    product.configure(start_within="1s")
+    commit = product.change_all()
+    product.fault("health-fail", service="api")
+
+    done = product.inv("deploy")
+
+    assert done.code == 12, done.said
+    assert "api: it was not healthy after" in done.out
+    assert [one["status"] for one in product.deploys("api", commit)] == ["canceled"]
+    assert one_commit(product) == good
+    product.replace("pyproject.toml", 'start_within = "1s"\n', "")
+
+
+def test_a_deploy_that_does_not_end_is_stopped_at_the_deadline(product: Trivial) -> None:
+    """Exit code 13, and what was on its way cannot go live later."""
+    good = one_commit(product)
+    product.configure(deadline="4s")
+    commit = product.change_all()
+    product.fault("build-slow", service="api", value=60)
+
+    done = product.inv("deploy")
+
+    assert done.code == 13, done.said
+    assert [one["status"] for one in product.deploys("api", commit)] == ["canceled"]
+    assert one_commit(product) == good
+    product.replace("pyproject.toml", 'deadline = "4s"\n', "")
+
+
+def test_a_failed_build_is_told_at_once(product: Trivial) -> None:
+    """Nobody waits for the sibling that still builds: it is stopped."""
+    commit = product.change_all()
+    product.fault("build-slow", service="alpha", value=60)
+    product.fault("build-fail", service="beta")
+
+    began = time.monotonic()
+    done = product.inv("deploy")
+
+    assert done.code == 10, done.said
+    assert time.monotonic() - began < 45
+    assert [one["status"] for one in product.deploys("alpha", commit)] == ["canceled"]
+
+
+def test_well_once_and_then_it_crashes(product: Trivial) -> None:
+    """Mode 7: it proves itself, and ends a moment later; the bake sees it, and it is put back."""
+    good = one_commit(product)
+    product.configure(bake="6s")
+    product.change_all()
+    product.fault("start-crash", service="api", value=1)
+
+    done = product.inv("deploy")
+
+    assert done.code == 14, done.said
+    assert "api" in done.out.partition("Why")[2].splitlines()[0]
+    assert one_commit(product) == good
+    product.replace("pyproject.toml", 'bake = "6s"\n', "")
+
+
+def test_health_that_flaps_does_not_count(product: Trivial) -> None:
+    """Mode 8: three bad answers of five are bad, whatever was between them."""
+    good = one_commit(product)
+    flaps = SERVER.replace(
+        "        self.send_response(200)",
+        "        Handler.count = getattr(Handler, 'count', 0) + 1\n"
+        "        public = 'Render' not in self.headers.get('User-Agent', '')\n"
+        "        self.send_response(503 if public and Handler.count % 5 > 1 else 200)",
+    )
+    product.change_all(flaps)
+
+    done = product.inv("deploy")
+
+    assert done.code == 14, done.said
+    assert "api did not prove itself" in done.out
+    assert one_commit(product) == good
+
+
+def test_a_redirect_is_no_health(product: Trivial) -> None:
+    """Mode 23: the platform counts 3xx as healthy, we do not."""
+    good = one_commit(product)
+    product.change_all(UNWELL.replace("{status}", "302"))
+
+    done = product.inv("deploy")
+
+    assert done.code == 14, done.said
+    assert "status 302" in done.out
+    assert one_commit(product) == good
+
+
+def test_an_answer_of_the_old_version_is_not_yet(product: Trivial) -> None:
+    """Mode 6: the new version answers with the old commit for a while; that is neither proof nor failure."""
+    old = one_commit(product)
+    late = SERVER.replace(OLD, f'"{old}" if time.monotonic() - BEGAN < 2 else {OLD}')
+    late = late.replace("import json, os\n", "import json, os, time\n\nBEGAN = time.monotonic()\n")
+    commit = product.change_all(late)
+
+    done = product.inv("deploy")
+
+    assert done.code == 0, done.said
+    verify = next(one["data"] for one in product.events() if one["data"].get("stage") == "verify")
+    assert verify["seconds"] > 1
+    assert one_commit(product) == commit
+
+
+def test_a_page_of_the_old_version_is_no_release(product: Trivial) -> None:
+    """Mode 13: a site whose page still names the old commit has not been released."""
+    good = one_commit(product)
+    product.change_all()
+    product.write("beta/build.sh", product.read("beta/build.sh").replace('"$RENDER_GIT_COMMIT"', good))
+    product.commit("A stale page")
+
+    done = product.inv("deploy")
+
+    assert done.code == 14, done.said
+    assert "it still serves" in done.out
+    assert one_commit(product) == good
+    product.write("beta/build.sh", product.read("alpha/build.sh"))
+
+
+def test_an_answer_of_a_third_commit_is_somebody_else(product: Trivial) -> None:
+    """Neither the old nor ours: exit code 32, and nothing of theirs is undone."""
+    product.change_all(SERVER.replace(OLD, '"c" * 40'))
+
+    done = product.inv("deploy")
+
+    assert done.code == 32, done.said
+    assert "api serves ccccccc, which is neither the old commit nor ours" in done.out
+
+
+def test_no_answer_is_no_pass(product: Trivial) -> None:
+    """Mode 18: where nobody visits and nothing is measured, we ask ourselves; silence is not good."""
+    good = one_commit(product)
+    silent = SERVER.replace(
+        "    def do_GET(self):\n",
+        "    def do_GET(self):\n        if 'Render' not in self.headers.get('User-Agent', ''):\n"
+        "            self.close_connection = True\n            return\n",
+    )
+    product.change_all(silent)
+
+    done = product.inv("deploy")
+
+    assert done.code == 14, done.said
+    assert one_commit(product) == good
+
+
+def test_a_deploy_that_somebody_canceled(product: Trivial) -> None:
+    """Canceled with nothing newer in its place: a failure, exit code 13, and all is put back."""
+    good = one_commit(product)
+    commit = product.change_all()
+    product.fault("build-slow", service="api", value=30)
+
+    def begun() -> str:
+        return next((one["id"] for one in product.deploys("api", commit)), "")
+
+    with product.start("deploy") as running:
+        deploy = until(begun, 30)
+        known = product.endpoint
+        service = next(one["service"]["id"] for one in product.api("/services") if one["service"]["name"] == "api")
+        path = f"{known['api_url']}/services/{service}/deploys/{deploy}/cancel"
+        assert fetch(path, method="POST", headers={"Authorization": f"Bearer {known['api_key']}"}).status == 200
+        out, err = running.communicate(timeout=60)
+
+    assert running.returncode == 13, (out, err)
+    assert "the deploy was canceled" in out
+    assert one_commit(product) == good
+
+
+def test_a_first_deploy_has_nothing_to_go_back_to(tmp_path: Path) -> None:
+    """Mode 21: said, and not tried."""
+    made = Trivial(tmp_path / "first")
+    try:
+        made.change_all(ENDS_AT_ITS_START)
+        done = made.inv("deploy")
+        assert done.code == 11, done.said
+        assert "first deploy: there is nothing to put back" in done.out
+        back = made.inv("rollback")
+        assert back.code == 2, back.said
+        assert "nothing to go back to" in back.said
+        made.change_all()
+        made.ok("deploy")
+        assert one_commit(made) == made.head
+    finally:
+        made.clean()

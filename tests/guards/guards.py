@@ -1,0 +1,314 @@
+"""The safeguards of the library: where each is, how it is taken out, and the test that must fail then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Guard:
+    """One safeguard.
+
+    Attributes:
+        what: it guards against.
+        file: that it is in.
+        old: text that is there once.
+        new: what takes its place when the safeguard is taken out.
+        test: that must fail without it.
+    """
+
+    what: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+RELEASE, CROWD = "tests/failures/test_release.py::", "tests/failures/test_crowd.py::"
+BACK, LOST = "tests/failures/test_going_back.py::", "tests/failures/test_lost_answers.py::"
+DATABASE = "tests/failures/test_database.py::"
+
+GUARDS = (
+    Guard(
+        "a release of two halves",
+        "deploylib/recovery.py",
+        "        recover(ctx)\n",
+        "        return first\n",
+        f"{RELEASE}test_a_partial_failure_is_put_back_as_one_unit",
+    ),
+    Guard(
+        "a build that fails while its sibling goes live later",
+        "deploylib/recovery.py",
+        "            deploy.settle(target, deploy_id, render=ctx.render, clock=ctx.clock, deadline=deadline)\n",
+        "",
+        f"{RELEASE}test_a_failed_build_is_told_at_once",
+    ),
+    Guard(
+        "two releases at once",
+        "deploylib/lease.py",
+        '        return self.state == "held"\n',
+        "        return False\n",
+        f"{CROWD}test_two_releases_at_once",
+    ),
+    Guard(
+        "a deploy of somebody else on its way",
+        "deploylib/stages/survey.py",
+        "            if one.id not in left:\n",
+        "            if one.id not in left and False:\n",
+        f"{CROWD}test_a_deploy_of_somebody_else_that_is_on_its_way",
+    ),
+    Guard(
+        "undoing what somebody else has deployed",
+        "deploylib/recovery.py",
+        "if ctx.live_of(target).deploy_id != made[target.name] and target.name not in ctx.state.back_intents:",
+        "if False:",
+        f"{CROWD}test_somebody_has_gone_back_before_us",
+    ),
+    Guard(
+        "a deploy in our place that is taken for a failure of ours",
+        "deploylib/deploy.py",
+        "    if newest.id != deploy.id:\n",
+        "    if False:\n",
+        f"{CROWD}test_somebody_else_takes_the_place_of_our_deploy",
+    ),
+    Guard(
+        "rolling back because a newer release was quicker",
+        "deploylib/stages/release.py",
+        "raise (_superseded(ctx, error) or error) from error",
+        "raise error from error",
+        f"{CROWD}test_a_newer_release_in_our_place_is_no_failure",
+    ),
+    Guard(
+        "going back by releasing an older commit",
+        "deploylib/changes.py",
+        "    if git.is_ancestor(head.id, base):\n",
+        "    if False:\n",
+        f"{CROWD}test_an_older_commit_is_refused",
+    ),
+    Guard(
+        "a release during a freeze",
+        "deploylib/attempt.py",
+        "            stages.not_held(ctx)\n",
+        "            pass\n",
+        f"{CROWD}test_a_person_holds_everything",
+    ),
+    Guard(
+        "asking twice for what was accepted",
+        "deploylib/deploy.py",
+        "    accepted = accepted or _find(watch, intent, render, clock, within=look_for)\n",
+        "    if accepted is None:\n        accepted, lost = _send(watch.order, render)\n",
+        f"{LOST}test_a_deploy_whose_answer_was_lost_is_adopted",
+    ),
+    Guard(
+        "sending again what may have arrived",
+        "deploylib/deploy.py",
+        "    if accepted is None:\n        raise PersonNeeded(",
+        "    if accepted is None:\n        accepted, lost = _send(watch.order, render)\n    if accepted is None:\n"
+        "        raise PersonNeeded(",
+        f"{LOST}test_a_deploy_that_may_never_have_arrived_is_not_sent_again",
+    ),
+    Guard(
+        "giving up at the first bad answer",
+        "deploylib/render.py",
+        "attempts=6, timeout=45.0",
+        "attempts=1, timeout=45.0",
+        f"{LOST}test_reads_are_asked_again",
+    ),
+    Guard(
+        "a write that was one too many",
+        "deploylib/render.py",
+        "attempts=6, timeout=90.0",
+        "attempts=1, timeout=90.0",
+        f"{LOST}test_a_deploy_that_was_one_too_many_is_sent_again",
+    ),
+    Guard(
+        "a word of the platform that we do not know",
+        "deploylib/models.py",
+        "    def _missing_(cls, _value: object) -> DeployStatus:\n        return cls.UNKNOWN\n",
+        "    def _missing_(cls, _value: object) -> DeployStatus:\n        return cls.CANCELED\n",
+        f"{LOST}test_a_status_that_nobody_knows_is_waited_for",
+    ),
+    Guard(
+        "null where the document promises a value",
+        "deploylib/render.py",
+        'commit=_part(item, "commit").get("id") or "",',
+        'commit=item["commit"]["id"],',
+        f"{LOST}test_nulls_as_they_are_on_the_wire",
+    ),
+    Guard(
+        "an answer of the old version as a failure",
+        "deploylib/verify.py",
+        "            if not expected.previous.startswith(served):\n",
+        "            if True:\n",
+        f"{RELEASE}test_an_answer_of_the_old_version_is_not_yet",
+    ),
+    Guard(
+        "a version that nobody of us released",
+        "deploylib/verify.py",
+        "            if not expected.previous.startswith(served):\n",
+        "            if False:\n",
+        f"{RELEASE}test_an_answer_of_a_third_commit_is_somebody_else",
+    ),
+    Guard(
+        "a page that is still the old one",
+        "deploylib/verify.py",
+        "        elif not expected.commit.startswith(served):\n",
+        "        elif target.kind is not Kind.STATIC and not expected.commit.startswith(served):\n",
+        f"{RELEASE}test_a_page_of_the_old_version_is_no_release",
+    ),
+    Guard(
+        "well once, and then it crashes",
+        "deploylib/verify.py",
+        "        if pace.bake > 0:\n            _bake(target, asking, clock, pace, progress)\n",
+        "        if False:\n            _bake(target, asking, clock, pace, progress)\n",
+        f"{RELEASE}test_well_once_and_then_it_crashes",
+    ),
+    Guard(
+        "health that flaps",
+        "deploylib/verify.py",
+        "        if window.count(False) >= BAD_OF_LAST[0] or deadline.passed():\n",
+        "        if deadline.passed():\n            return None\n        if False:\n",
+        f"{RELEASE}test_health_that_flaps_does_not_count",
+    ),
+    Guard(
+        "a redirect in place of health",
+        "deploylib/web.py",
+        "return 200 <= self.status < 300",
+        "return 200 <= self.status < 400",
+        f"{RELEASE}test_a_redirect_is_no_health",
+    ),
+    Guard(
+        "silence as a pass",
+        "deploylib/verify.py",
+        "        if answer is None or not answer.ok:\n            window.append(clock",
+        "        if answer is None:\n            return None\n        if answer is None or not answer.ok:\n"
+        "            window.append(clock",
+        f"{RELEASE}test_no_answer_is_no_pass",
+    ),
+    Guard(
+        "waiting for the platform's own limit",
+        "deploylib/deploy.py",
+        "    if deploy.status is DeployStatus.UPDATING and starting > start_within:\n",
+        "    if False:\n",
+        f"{RELEASE}test_a_health_check_that_never_answers_is_cut_short",
+    ),
+    Guard(
+        "a deploy that does not end",
+        "deploylib/deploy.py",
+        "    if deadline.passed():\n        raise DeployStopped(",
+        "    if False:\n        raise DeployStopped(",
+        f"{RELEASE}test_a_deploy_that_does_not_end_is_stopped_at_the_deadline",
+    ),
+    Guard(
+        "building on a state that nobody asked for",
+        "deploylib/recovery.py",
+        "    ctx.holds.place((), ",
+        "    (lambda *_, **__: None)((), ",
+        f"{BACK}test_a_recovery_that_fails_needs_a_person",
+    ),
+    Guard(
+        "a rollback to what the platform does not keep",
+        "deploylib/deploy.py",
+        "        if order.from_deploy:\n            raise _ArtifactGone(error.message) from error\n",
+        "",
+        f"{BACK}test_an_artifact_that_is_no_longer_kept",
+    ),
+    Guard(
+        "shipping again what was gone back from",
+        "deploylib/attempt.py",
+        "    if state.opened.back and left:\n",
+        "    if False:\n",
+        f"{BACK}test_the_commit_that_was_left_is_held_and_a_newer_one_clears_it",
+    ),
+    Guard(
+        "a hold that nothing ends",
+        "deploylib/hold.py",
+        "            if mended or (hold.everything and hold.run):\n",
+        "            if hold.everything and hold.run:\n",
+        f"{BACK}test_the_commit_that_was_left_is_held_and_a_newer_one_clears_it",
+    ),
+    Guard(
+        "going back to what is known to be bad",
+        "deploylib/rollback.py",
+        "(named or not set(commits.values()) & set(bad))",
+        "True",
+        f"{BACK}test_a_known_bad_release_is_passed_over",
+    ),
+    Guard(
+        "releasing again what did not prove itself",
+        "deploylib/recovery.py",
+        "    if first.exit_code == VerificationFailed.exit_code and",
+        "    if False and",
+        f"{BACK}test_a_release_that_was_live_and_unfit_is_held",
+    ),
+    Guard(
+        "code that does not go with the schema",
+        "deploylib/stages/back.py",
+        "            self._fits(ctx, release, history)\n",
+        "",
+        f"{DATABASE}test_across_a_compatible_schema_and_not_across_an_incompatible_one",
+    ),
+    Guard(
+        "a migration under code that needs what it takes away",
+        "deploylib/stages/survey.py",
+        "        self._goes_with(ctx, migration)\n",
+        "",
+        f"{DATABASE}test_a_migration_that_the_serving_code_does_not_survive",
+    ),
+    Guard(
+        "a migration that waits for ever, and all readers behind it",
+        "deploylib/migrate.py",
+        "-c lock_timeout={_ms(limits.lock_timeout)} ",
+        "",
+        f"{DATABASE}test_a_migration_that_waits_for_a_lock",
+    ),
+    Guard(
+        "a dump while migrating",
+        "deploylib/postgres.py",
+        'while not _one(connection, "select pg_try_advisory_lock(%s)", LOCK):',
+        "while False:",
+        f"{DATABASE}test_backup_and_migration_wait_for_each_other",
+    ),
+    Guard(
+        "a gate that is left out without a word",
+        "deploylib/attempt.py",
+        "    if ctx.skip and not ctx.reason.strip():\n",
+        "    if False:\n",
+        "tests/failures/test_gates.py::test_a_gate_that_is_left_out_is_told",
+    ),
+    Guard(
+        "a message that nobody got and nobody knows of",
+        "deploylib/attempt.py",
+        "        if not sent.delivered:\n",
+        "        if False:\n",
+        "tests/failures/test_told.py::test_slack_does_not_answer",
+    ),
+    Guard(
+        "a clean-up that makes a success a failure",
+        "deploylib/stages/data.py",
+        '        except DeployError as error:\n            return (f"older ones',
+        '        except ZeroDivisionError as error:\n            return (f"older ones',
+        "tests/unit/test_stages.py::test_a_store_that_keeps_what_should_go",
+    ),
+    Guard(
+        "a half-finished run under a new one",
+        "deploylib/attempt.py",
+        "        for left in left_behind(ctx):\n            settle(ctx, left)\n",
+        "        for left in left_behind(ctx):\n            abandon(ctx, left)\n",
+        "tests/unit/test_flow_crash.py::test_a_newer_commit_ends_what_was_left_first",
+    ),
+    Guard(
+        "a recovery that is begun anew",
+        "deploylib/recovery.py",
+        "        intents=ctx.state.back_intents,\n        triggered=ctx.state.back_triggered,\n",
+        "",
+        "tests/unit/test_flow_crash.py::test_a_recovery_goes_on_where_it_was_killed",
+    ),
+    Guard(
+        "a rollback that goes on to another release than it had chosen",
+        "deploylib/stages/back.py",
+        "        if ctx.state.restoring is not None:\n            release",
+        "        if False:\n            release",
+        "tests/unit/test_flow_crash.py::test_a_rollback_goes_on_to_the_release_that_it_had_chosen",
+    ),
+)
