@@ -8,7 +8,7 @@ ever asked for twice.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -32,7 +32,7 @@ from deploylib.pacing import Left
 from deploylib.render import Ambiguous, Refused, Render
 from deploylib.units import age
 
-__all__ = ["LOOK_FOR", "Record", "bring", "made", "settle"]
+__all__ = ["LOOK_FOR", "Record", "bring", "made", "settle", "undisturbed"]
 
 LOOK_FOR = 60.0
 AFTER_A_CRASH = 5.0
@@ -63,7 +63,7 @@ class _Watch:
     order: Order
     rebuilt: bool = False
     deploy_id: str = ""
-    status: DeployStatus = DeployStatus.UNKNOWN
+    status: DeployStatus | None = None
     began: float = 0.0
     next_look: float = 0.0
     phases: dict[DeployStatus, float] = field(default_factory=dict)
@@ -144,7 +144,7 @@ def _pause(
     """Seconds until the next look at it, where *watching* deploys share the reads of the window but for *keep*."""
     left = render.left()
     if left is not None:
-        left = Left(max(0, left.requests - keep), left.seconds)
+        left = Left(max(left.requests - keep, left.requests // 4), left.seconds)  # not none at all for the last one
     elapsed = clock.monotonic() - watch.began
     return pacing.pause(elapsed, expected.get(watch.name, 0.0), watching, left)
 
@@ -274,12 +274,13 @@ def _look(
             )
         ended = clock.monotonic()
         start = watch.phases.get(DeployStatus.UPDATING, ended)
+        took = _between(deploy.created_at, deploy.finished_at)  # we may have looked late
         return Shipped(
             service=name,
             deploy_id=deploy.id,
             commit=deploy.commit or order.commit,
             previous=order.previous,
-            seconds=round(ended - watch.began, 2),
+            seconds=round(ended - watch.began if took is None else took, 2),
             build_seconds=0.0 if order.from_deploy else round(start - watch.began, 2),
             start_seconds=round(ended - start, 2),
             rebuilt=watch.rebuilt,
@@ -343,7 +344,8 @@ def _failure(watch: _Watch, deploy: Deploy, render: Render) -> DeployError:
         )
     if ended or "oomKilled" in cause:
         what = "ran out of memory" if "oomKilled" in cause else ended
-        took = f" after {_seconds_between(deploy.started_at, deploy.finished_at)}" if deploy.finished_at else ""
+        lasted = _between(deploy.started_at, deploy.finished_at)
+        took = f" after {lasted:.1f} s" if lasted is not None else ""
         return StartFailed(
             f"{name}: the program {what}{took}", details=details, remedy="correct it, commit, inv deploy", service=name
         )
@@ -357,8 +359,8 @@ def _failure(watch: _Watch, deploy: Deploy, render: Render) -> DeployError:
     )
 
 
-def _seconds_between(start: datetime | None, end: datetime | None) -> str:
-    return f"{(end - start).total_seconds():.1f} s" if start and end else "a while"
+def _between(start: datetime | None, end: datetime | None) -> float | None:
+    return (end - start).total_seconds() if start and end else None
 
 
 def _last_words(watch: _Watch, deploy: Deploy, render: Render, kind: str) -> tuple[str, ...]:
@@ -385,6 +387,15 @@ def made(target: Target, intent: Intent, *, render: Render, clock: Clock) -> str
     order = Order(target=target, commit=intent.commit, previous=intent.previous, from_deploy=intent.from_deploy)
     found = _find(_Watch(order), intent, render, clock, within=AFTER_A_CRASH)
     return found.id if found else ""
+
+
+def undisturbed(target: Target, ours: Collection[str], *, render: Render, clock: Clock, deadline: Deadline) -> None:
+    """Wait until nobody else has a deploy of the service on its way, or until the deadline."""
+    while not deadline.passed():
+        deploys = render.deploys(target.service_id, limit=5)
+        if all(one.status.terminal or one.id in ours for one in deploys):
+            return
+        clock.sleep(1.0)
 
 
 def settle(target: Target, deploy_id: str, *, render: Render, clock: Clock, deadline: Deadline) -> Deploy:

@@ -19,7 +19,9 @@ EPOCH = 1_000_000_000
 LONGEST = 61.0  # seconds: no window that we meet is longer than a minute, and its end is told in whole seconds
 QUICK, SLOW = 0.25, 5.0
 UNKNOWN_WAIT = 5.0
-LATER = 1.05  # of what it usually takes: nearly all have ended by then
+# What it usually took was seen a little late, so the look comes a little earlier: each release is then seen sooner than
+# the one before, until a look comes too early.
+EARLIER, AGAIN = 0.98, 0.04
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +141,10 @@ def pause(elapsed: float, expected: float = 0.0, watching: int = 1, left: Left |
     scarce = max(wanted, min(left.seconds, left.seconds * watching / left.requests))
     if expected <= 0 or scarce == wanted:
         return scarce
-    # The look that is worth most is the one just after its end; when that comes too early, the next one follows soon.
-    until_end = expected * LATER - elapsed
+    # The look that is worth most is the one at its end; when that came too early, the next one follows soon.
+    until_end = expected * EARLIER - elapsed
     if until_end <= 0:
-        return min(scarce, max(QUICK, (elapsed - expected) / 2))
+        return min(scarce, max(2 * QUICK, expected * AGAIN, -until_end))
     return max(QUICK, until_end) if until_end < 1.5 * scarce else scarce
 
 

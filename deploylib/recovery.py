@@ -97,6 +97,10 @@ def recover(ctx: Context) -> tuple[PutBack, ...]:
         if target.name not in made or target.name in told:
             continue
         intent = ctx.state.intents[target.name]
+        asked = ctx.state.back_triggered.get(target.name)
+        ours = {made[target.name], asked.deploy_id if asked else ""}
+        # Somebody may be going back at this moment, and must not be gone back upon.
+        deploy.undisturbed(target, ours, render=ctx.render, clock=ctx.clock, deadline=deadline)
         if ctx.live_of(target).deploy_id != made[target.name] and target.name not in ctx.state.back_intents:
             continue  # it never went live, or something else serves since, which is not ours to undo
         if intent.previous.deploy_id:

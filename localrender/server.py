@@ -217,10 +217,11 @@ class LocalRender:
 
 
 def _listen(port: int) -> socket.socket:
-    listening = socket.socket()
+    listening = socket.socket(proto=socket.IPPROTO_TCP)  # without it asyncio does not send small answers at once
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind(("127.0.0.1", port))
+        listening.listen(128)  # now: a port that is only bound may still be taken by another program
     except OSError as error:
         raise LocalRenderError(
             f"port {port} is in use by another program",

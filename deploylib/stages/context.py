@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
@@ -26,6 +28,8 @@ from deploylib.store import Folder, Store
 from deploylib.units import seconds
 from deploylib.visitors import Watch
 
+T = TypeVar("T")
+AT_ONCE = 8  # requests; more of them would only wait for each other
 A_COMMAND = 60.0  # seconds without a sign of life: a command shows one every twenty
 BETWEEN_JOBS = 900.0  # jobs of one run: until the next runner has started, and installed what it needs
 
@@ -184,7 +188,13 @@ class Context:
 
     def live(self) -> dict[str, Live]:
         """What each service serves now, by the platform's word."""
-        return {target.name: self.live_of(target) for target in self.checked.targets}
+        targets = self.checked.targets
+        return dict(zip((target.name for target in targets), self.for_each(self.live_of, targets), strict=True))
+
+    def for_each(self, look: Callable[[Target], T], targets: Sequence[Target]) -> list[T]:
+        """Look at several services at once; what comes back is in their order."""
+        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+            return list(pool.map(look, targets))
 
     def live_of(self, target: Target) -> Live:
         """What one service serves now."""

@@ -122,8 +122,9 @@ def alone(ctx: Context, targets: tuple[Target, ...], *, holding: bool) -> None:
     asked += [(state.back_triggered, state.back_intents, state.report is None) for state in history]
     left = {one.deploy_id for triggered, _, _ in asked for one in triggered.values()}
     asking = {name for triggered, intents, is_open in asked if is_open for name in set(intents) - set(triggered)}
-    for target in targets:
-        for one in ctx.render.deploys(target.service_id, limit=5):
+    found = ctx.for_each(lambda target: ctx.render.deploys(target.service_id, limit=5), targets)
+    for target, deploys in zip(targets, found, strict=True):
+        for one in deploys:
             if one.status.terminal or one.id in now or (target.name in asking and not holding):
                 continue
             if one.id not in left:

@@ -107,8 +107,15 @@ def test_somebody_has_gone_back_before_us(product: Trivial) -> None:
     good = one_commit(product)
     before = product.deploys("api")[0]["id"]
     commit = product.change_all(UNFIT)
+    product.fault("start-slow", service="api", value=1.5, next=2)  # theirs is still on its way when ours has failed
+
+    def shipped() -> bool:
+        events = product.events()
+        ours = events[0]["data"]["commit"]["id"] == commit
+        return ours and any(one["kind"] == "shipped" and one["data"]["service"] == "api" for one in events)
+
     with product.start("deploy") as running:
-        until(lambda: [one for one in product.deploys("api", commit) if one["status"] == "live"], 30)
+        until(shipped, 30)
         call(product, "api", "/rollback", {"deployId": before})
         out, err = running.communicate(timeout=60)
 

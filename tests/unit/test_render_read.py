@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -10,9 +11,10 @@ import stamina.instrumentation
 from stamina.instrumentation import RetryDetails
 
 from deploylib.errors import SettingsError, Unreachable
-from deploylib.models import DeployStatus, Kind, LogLine, PathFilter
+from deploylib.models import Deploy, DeployStatus, Kind, LogLine, PathFilter
+from deploylib.pacing import Left
 from deploylib.render import Refused, Render
-from tests.unit.fakes import API, KEY, NEW, START, endpoint
+from tests.unit.fakes import API, KEY, NEW, START, FakeClock, endpoint
 from tests.unit.in_memory import Fault, Platform, lost, status, unsent
 
 
@@ -188,22 +190,28 @@ def test_another_refusal_keeps_its_status_and_the_platforms_words(platform: Plat
     [
         ({"Retry-After": "7", "Ratelimit-Reset": "20"}, 7.5),
         ({"Ratelimit-Reset": "20"}, 20.5),
-        ({"Ratelimit-Reset": "3000"}, 60.0),
-        ({"Ratelimit-Reset": "1772366460"}, 5.0),
-        ({"Retry-After": "Sun, 01 Mar 2026 12:00:00 GMT"}, 5.0),
+        ({"Ratelimit-Reset": "3000"}, 61.0),
+        ({"Ratelimit-Reset": str(int(START.timestamp()) + 20)}, 20.5),
+        ({"Ratelimit-Reset": str(int(START.timestamp()) - 20)}, 0.5),
+        ({"Retry-After": "Sun, 01 Mar 2026 12:00:07 GMT"}, 7.5),
+        ({"Retry-After": "soon", "Ratelimit-Reset": "20"}, 20.5),
+        ({"Retry-After": "soon"}, 5.0),
         ({}, 5.0),
     ],
-    ids=["retry-after first", "seconds left", "at most a minute", "epoch second", "a date", "nothing"],
-)
+    ids=[
+        "retry-after first", "seconds left", "at most a minute", "epoch second", "one that has passed", "a date",
+        "no number", "nothing else", "nothing",
+    ],
+)  # fmt: skip
 @pytest.mark.usefixtures("pause")
 def test_one_request_too_many_waits_as_long_as_the_platform_asks(
-    platform: Platform, headers: dict[str, str], expected: float
+    platform: Platform, clock: FakeClock, headers: dict[str, str], expected: float
 ) -> None:
     """``Retry-After``, else ``Ratelimit-Reset``: small is seconds left, large is an epoch second."""
     platform.faults.append(("GET", "/services", status(429, **headers)))
 
     with pytest.raises(Waits) as raised:
-        list(platform.render().services())
+        list(replace(platform.render(), clock=clock).services())
 
     assert (expected,) == raised.value.args
 
@@ -243,6 +251,145 @@ def test_a_database_must_be_the_only_one_of_its_name(platform: Platform, names: 
         platform.render().database_url("book")
 
     assert "Dashboard" in raised.value.remedy
+
+
+ODD: list[object] = [None, [], {}, [None], [{}], [{"deploy": None}], "odd", 7]
+
+
+@pytest.mark.parametrize("answer", ODD, ids=[repr(one) for one in ODD])
+def test_answers_with_nothing_in_them_are_empty(platform: Platform, answer: object) -> None:
+    """Null, absent, empty, and whatever else the platform may put in the place of a list."""
+    platform.also = lambda _request: httpx.Response(200, json=answer)
+    render = platform.render()
+
+    assert not list(render.services())
+    assert render.variables("srv-1") == {}
+    assert render.deploys("srv-1") == []
+    assert render.live("srv-1") is None
+    assert render.failure("srv-1", "dep-1") == {}
+    assert render.instances("srv-1") == set()
+    assert render.logs("tea-1", "srv-1", "app") == []
+    assert render.deploy("srv-1", "dep-1") == Deploy(id="dep-1", status=DeployStatus.UNKNOWN)
+    with pytest.raises(SettingsError, match="no database"):
+        render.database_url("book")
+
+
+def test_an_answer_that_is_no_json_is_empty(platform: Platform) -> None:
+    """As of a proxy on the way."""
+    platform.also = lambda _request: httpx.Response(200, text="<html>")
+
+    assert not list(platform.render().services())
+
+
+def test_a_service_whose_type_or_id_is_null_is_left_alone(platform: Platform) -> None:
+    """It could not be deployed."""
+    platform.add("worker")
+    platform.add("typeless", type=None)
+    platform.add("nameless", id=None)
+
+    assert ["worker"] == [service.name for service in platform.render().services()]
+
+
+@pytest.mark.parametrize("time", [None, "", "yesterday", 7, {}], ids=repr)
+def test_a_time_that_cannot_be_read_is_unknown(platform: Platform, time: object) -> None:
+    """It is only told, and decides nothing."""
+    key = platform.add("worker")
+    platform.deploys[key] = [{"id": "dep-1", "status": None, "commit": "?", "createdAt": time, "startedAt": time}]
+
+    [deploy] = platform.render().deploys(key)
+
+    assert deploy == Deploy(id="dep-1", status=DeployStatus.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"event": None},
+        {"event": {"details": None}},
+        {"event": {"details": {"deployId": "dep-1"}}},
+        {"event": {"details": {"deployId": "dep-1", "reason": None}}},
+        {"event": {"details": {"deployId": "dep-1", "reason": {"failure": None}}}},
+        {"event": {"details": {"deployId": "dep-1", "reason": {"failure": {}, "newBuild": None}}}},
+    ],
+    ids=repr,
+)
+def test_an_event_that_tells_no_cause_is_empty(platform: Platform, event: dict[str, object]) -> None:
+    """The failure itself is known from the deploy."""
+    platform.also = lambda _request: httpx.Response(200, json=[event])
+
+    assert platform.render().failure("srv-1", "dep-1") == {}
+
+
+@pytest.mark.parametrize(
+    "line", [{}, {"labels": None}, {"timestamp": None, "message": None, "labels": [None, {}, {"name": None}]}], ids=repr
+)
+def test_a_log_line_may_lack_everything(platform: Platform, line: dict[str, object]) -> None:
+    """The other lines are read all the same."""
+    platform.logs = [line]
+
+    assert platform.render().logs("tea-1", "srv-1", "app") == [LogLine(at="", text="")]
+
+
+@pytest.mark.parametrize("told", [None, {}, {"externalConnectionString": None}], ids=repr)
+def test_a_database_without_an_address_cannot_be_reached_yet(platform: Platform, told: object) -> None:
+    """As while the platform makes it."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        found = [{"postgres": {"id": "dpg-1", "name": "book"}}]
+        return httpx.Response(200, json=told if request.url.path.endswith("/connection-info") else found)
+
+    platform.also = answer
+
+    with pytest.raises(Unreachable, match="does not tell the address of the database 'book'"):
+        platform.render().database_url("book")
+
+
+def limits(remaining: int, reset: int) -> dict[str, str]:
+    """The headers of every answer of Render."""
+    return {"Ratelimit-Limit": "400", "Ratelimit-Remaining": f"{remaining}", "Ratelimit-Reset": f"{reset}"}
+
+
+def test_a_read_waits_for_the_window_before_it_would_be_one_too_many(platform: Platform, clock: FakeClock) -> None:
+    """The answers say what is left; the last few are kept for others with the same key."""
+    key = platform.add("worker")
+    left = [6, 5, 4, 399]
+    platform.also = lambda _request: httpx.Response(200, json=[], headers=limits(left.pop(0), 20))
+    render = replace(platform.render(), clock=clock)
+
+    for _ in range(4):
+        render.deploys(key)
+
+    assert [21.0] == clock.slept
+    assert render.left() == Left(requests=395, seconds=21.0)
+
+
+def test_logs_have_a_window_of_their_own(platform: Platform, clock: FakeClock) -> None:
+    """A log that may not be read any more holds up no look at a deploy."""
+    key = platform.add("worker")
+    platform.also = lambda request: httpx.Response(
+        200, json=[], headers=limits(0 if request.url.path.endswith("/logs") else 300, 20)
+    )
+    render = replace(platform.render(), clock=clock)
+
+    render.logs("tea-1", key, "app")
+    render.deploys(key)
+    render.deploys(key)
+    assert clock.slept == []
+    render.logs("tea-1", key, "app")
+
+    assert [21.0] == clock.slept
+
+
+@pytest.mark.usefixtures("pause")
+def test_a_platform_that_is_away_for_a_while_may_say_for_how_long(platform: Platform) -> None:
+    """``Retry-After`` is honoured on a 503, too."""
+    platform.faults.append(("GET", "/services", status(503, Retry_After="12")))
+
+    with pytest.raises(Waits) as raised:
+        list(platform.render().services())
+
+    assert raised.value.args == (12.5,)
 
 
 def test_the_key_is_sent_and_shown_nowhere(platform: Platform) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import httpx
 import pytest
 
 from deploylib.errors import Unreachable
 from deploylib.render import Ambiguous, Refused
-from tests.unit.fakes import KEY, NEW, OLD
+from tests.unit.fakes import KEY, NEW, OLD, FakeClock
 from tests.unit.in_memory import Fault, Platform, lost, status, unsent
 
 
@@ -113,6 +115,39 @@ def test_turning_autodeploy_off_changes_nothing_else(platform: Platform) -> None
     platform.render().turn_off_auto_deploy("srv-1")
 
     assert platform.writes() == [("PATCH", "/services/srv-1", {"autoDeploy": "no"})]
+
+
+def test_a_503_that_says_when_to_come_back_may_still_have_been_carried_out(platform: Platform) -> None:
+    """Only a 429 is certain: after anything else the deploy is looked up, and never asked for again."""
+    platform.faults.append(("POST", "/deploys", status(503, Retry_After="1")))
+
+    with pytest.raises(Ambiguous):
+        platform.render().trigger("srv-1", NEW)
+
+    assert len(platform.writes()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "slept"),
+    [
+        ("trigger", ("srv-1", NEW), []),
+        ("turn_off_auto_deploy", ("srv-1",), []),
+        ("roll_back", ("srv-1", "dep-1"), [21.0]),
+        ("cancel", ("srv-1", "dep-1"), [21.0]),
+    ],
+)
+def test_a_write_waits_for_its_window_where_all_services_share_one(
+    platform: Platform, clock: FakeClock, name: str, args: tuple[str, ...], slept: list[float]
+) -> None:
+    """Each service has ten deploys and changes a minute of its own; rollbacks and the rest are counted together."""
+    limits = {"Ratelimit-Limit": "30", "Ratelimit-Remaining": "0", "Ratelimit-Reset": "20"}
+    platform.also = lambda _request: httpx.Response(200, json={}, headers=limits)
+    render = replace(platform.render(), clock=clock)
+
+    getattr(render, name)(*args)
+    getattr(render, name)(*args)
+
+    assert slept == clock.slept
 
 
 @pytest.mark.parametrize("fault", [lost, unsent, status(400), status(500)], ids=["lost", "unsent", "400", "500"])
