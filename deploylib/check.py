@@ -136,7 +136,30 @@ def targets(
             continue
         findings += _service_findings(config, name, hits[0], blueprint, git)
         mapped.append(_target(config, name, hits[0], blueprint))
-    return tuple(mapped), findings + _circles(mapped)
+    return tuple(mapped), findings + _doubles(mapped) + _unknown(config, blueprint, mapped) + _circles(mapped)
+
+
+def _doubles(mapped: Sequence[Target]) -> list[Finding]:
+    """Two names for one service would be two deploys of it at once."""
+    names: dict[str, list[str]] = {}
+    for one in mapped:
+        names.setdefault(one.service_id, []).append(one.name)
+    return [
+        Finding(f"{' and '.join(those)} are one service at the platform ({key})", "give each a service of its own")
+        for key, those in names.items()
+        if len(those) > 1
+    ]
+
+
+def _unknown(config: Config, blueprint: Blueprint | None, mapped: Sequence[Target]) -> list[Finding]:
+    """A name in ``after`` that is no service would be waited for by nobody."""
+    known = {one.name for one in mapped} | set(services(config, blueprint, ()))
+    return [
+        Finding(f"{one.name} is to come after {name}, which is no service", "correct `after` in the settings")
+        for one in mapped
+        for name in one.after
+        if name not in known
+    ]
 
 
 def _circles(mapped: Sequence[Target]) -> list[Finding]:

@@ -67,9 +67,9 @@ class Rollback(Stage):
             then = set(rollback.variables(history, order.target.name, order.from_deploy))
             names = variables(ctx, order.target) if then else ()
             if back := sorted(then - set(names)):
-                found.append(f"{order.target.name}: {', '.join(back)} come back as they were then")
+                found.append(f"{order.target.name}: comes back, as it was then: {', '.join(back)}")
             if gone := sorted(set(names) - then) if then else []:
-                found.append(f"{order.target.name}: {', '.join(gone)} were not there then, and go")
+                found.append(f"{order.target.name}: was not there then, and goes: {', '.join(gone)}")
         return release, [msgspec.structs.replace(one, variables=self._then(history, one)) for one in orders], found
 
     def _then(self, history: list[RunState], order: Order) -> tuple[str, ...]:

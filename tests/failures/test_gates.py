@@ -12,6 +12,7 @@ from tests.integration.edges import Completed
 
 SETTINGS = """
 tests = "{tests}"
+bake = "0s"
 
 [environments.staging]
 api_url = "{api}"

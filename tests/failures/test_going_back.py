@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.failures.trivial import ENDS_AT_ITS_START, SERVICES, UNFIT, Trivial
+from tests.integration.edges import fetch
 
 
 def one_commit(product: Trivial) -> str:
@@ -128,3 +129,31 @@ def test_what_comes_back_is_said_before(product: Trivial) -> None:
     assert "the schema stays as it is" in shown.err
     assert f"rollback     {good[:7]} (run " in product.ok("status").out
     assert product.writes() == writes
+
+
+def test_environment_variables_that_come_back(product: Trivial) -> None:
+    """The platform restores those of the deploy: their names are told before, never their values."""
+    known = product.endpoint
+    service = next(one["service"]["id"] for one in product.api("/services") if one["service"]["name"] == "api")
+
+    def variables(*names: str) -> None:
+        path = f"{known['api_url']}/services/{service}/env-vars"
+        body = [{"key": name, "value": "s3cr3t-value"} for name in names]
+        found = fetch(path, method="PUT", body=body, headers={"Authorization": f"Bearer {known['api_key']}"})
+        assert found.status == 200, found
+
+    variables("BOTH", "OLD_FLAG")
+    product.change_all()
+    product.ok("deploy")
+    variables("BOTH", "NEW_KEY")
+    product.change_all()
+    product.ok("deploy")
+
+    shown = product.ok("rollback", "--dry-run")
+
+    assert "api: comes back, as it was then: OLD_FLAG" in shown.err, shown.said
+    assert "api: was not there then, and goes: NEW_KEY" in shown.err
+    ledger = "".join(path.read_text() for path in (product.folder / ".deploylib").rglob("*.json"))
+    assert "OLD_FLAG" in ledger
+    assert "s3cr3t-value" not in ledger + shown.said
+    variables()

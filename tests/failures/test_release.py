@@ -153,6 +153,8 @@ def test_an_answer_of_the_old_version_is_not_yet(product: Trivial) -> None:
     verify = next(one["data"] for one in product.events() if one["data"].get("stage") == "verify")
     assert verify["seconds"] > 1
     assert one_commit(product) == commit
+    product.change_all()  # whoever goes back to this one would meet an older commit again
+    product.ok("deploy")
 
 
 def test_a_page_of_the_old_version_is_no_release(product: Trivial) -> None:
@@ -167,7 +169,6 @@ def test_a_page_of_the_old_version_is_no_release(product: Trivial) -> None:
     assert done.code == 14, done.said
     assert "it still serves" in done.out
     assert one_commit(product) == good
-    product.write("beta/build.sh", product.read("alpha/build.sh"))
 
 
 def test_an_answer_of_a_third_commit_is_somebody_else(product: Trivial) -> None:

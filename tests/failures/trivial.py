@@ -70,8 +70,8 @@ class Trivial(Product):
     def change_all(self, server: str = SERVER) -> str:
         """A commit that touches every service."""
         note = f"{time.monotonic_ns()}\n"
-        notes = {f"{name}/note.txt": note for name in SERVICES}
-        return self.commit(f"Note {note}", {**notes, "api/server.py": server})
+        files = {f"{name}/note.txt": note for name in SERVICES} | {f"{name}/build.sh": BUILD for name in SERVICES[:2]}
+        return self.commit(f"Note {note}", {**files, "api/server.py": server})
 
     def served(self) -> dict[str, str]:
         """The commit that each address itself names."""

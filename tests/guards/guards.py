@@ -110,15 +110,15 @@ GUARDS = (
     Guard(
         "giving up at the first bad answer",
         "deploylib/render.py",
-        "attempts=6, timeout=45.0",
-        "attempts=1, timeout=45.0",
+        "on=_back_off, attempts=6",
+        "on=_back_off, attempts=1",
         f"{LOST}test_reads_are_asked_again",
     ),
     Guard(
         "a write that was one too many",
         "deploylib/render.py",
-        "attempts=6, timeout=90.0",
-        "attempts=1, timeout=90.0",
+        "on=_back_off_unsent, attempts=6",
+        "on=_back_off_unsent, attempts=1",
         f"{LOST}test_a_deploy_that_was_one_too_many_is_sent_again",
     ),
     Guard(

@@ -200,7 +200,7 @@ class Product:
     def events(self, run: str = "") -> list[dict[str, Any]]:
         """The events of a run, by default the newest one, as the ledger has them."""
         folder = max((self.folder / ".deploylib" / "runs").glob(f"*{run}"))
-        return [json.loads(path.read_text()) for path in sorted(folder.iterdir())]
+        return [json.loads(path.read_text()) for path in sorted(folder.glob("[0-9]*"))]
 
     def outcome(self) -> str:
         """How the newest run ended, by the ledger; ``open`` while it has not."""

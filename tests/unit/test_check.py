@@ -239,3 +239,21 @@ def test_services_that_wait_for_each_other_are_found(repository: Repository) -> 
 
     assert "wait for each other: " in found.text
     assert "api after web" in found.text
+
+
+def test_two_names_for_one_service_are_found(repository: Repository) -> None:
+    """It would be deployed twice at once."""
+    setup = config(repository.root, services={"api": "srv-1", "web": "srv-1"})
+
+    _, found = check.targets(setup, BLUEPRINT, ["api", "web"], [service(id="srv-1")], repository.git)
+
+    assert "api and web are one service at the platform (srv-1)" in [one.text for one in found]
+
+
+def test_a_name_to_come_after_that_is_no_service_is_found(repository: Repository) -> None:
+    """A slip of the pen would mean that nobody waits."""
+    setup = config(repository.root, named={"api": ServiceSettings(after=("wbe",))})
+
+    _, [found] = check.targets(setup, BLUEPRINT, ["api"], [service()], repository.git)
+
+    assert found.text == "api is to come after wbe, which is no service"
