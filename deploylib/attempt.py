@@ -14,7 +14,7 @@ import msgspec
 from deploylib import local, notify, stages
 from deploylib.ci import Build
 from deploylib.errors import Blocked, DeployError, Interrupted, LeaseHeld, SettingsError, Unreachable
-from deploylib.lease import Lease
+from deploylib.lease import Lease, Tenure
 from deploylib.ledger import Journal, Opened, RunState
 from deploylib.models import Kind, Live
 from deploylib.outcome import Ending, Report, StageResult, StageStatus, short
@@ -87,9 +87,10 @@ def _resumed(ctx: Context, state: RunState) -> None:
         ctx.commit = state.restoring.commit
 
 
-def taken_over(ctx: Context, state: RunState, fence: Callable[[], None]) -> None:
-    """Work on a run that another command left, under that command's own hold on the environment."""
-    ctx.journal = Journal(ctx.ledger, state, fence=fence)
+def taken_over(ctx: Context, state: RunState, tenure: Tenure) -> None:
+    """Work on a run that another command left, under the hold on the environment of the one that found it."""
+    ctx.tenure = tenure
+    ctx.journal = Journal(ctx.ledger, state, fence=tenure.fence)
 
 
 def _waivable(ctx: Context, gates: tuple[str, ...]) -> None:
@@ -275,14 +276,19 @@ def perform(ctx: Context, stage: Stage, settle: Callable[[Context, RunState], No
     ctx.view.ended(result)
 
 
-def close(ctx: Context, ending: Ending, began: float) -> Report:
-    """Record the end of the run, give the environment back, and tell; in a dry run there is nothing to record."""
+def close(ctx: Context, ending: Ending, began: float, *, keep: bool = False) -> Report:
+    """Record the end of the run, give the environment back, and tell; in a dry run there is nothing to record.
+
+    Args:
+        keep: the environment is held for another run, which goes on.
+    """
     told = report(ctx, ending, began)
     if ending == Ending() and ctx.journal.written:
         told = msgspec.structs.replace(told, live=_with_schema(ctx, told.live))
         _holds_after(ctx, told)
     ctx.journal.close(told)
-    ctx.tenure.end("release")
+    if not keep:
+        ctx.tenure.end("release")
     if ctx.journal.written and (webhook := ctx.config.webhook) is not None:
         before = {one.service: one.live.commit for one in ctx.planned.changes.services}
         before |= {name: one.previous.commit for name, one in ctx.state.intents.items()}

@@ -269,8 +269,8 @@ def _settled(ctx: Context, left: RunState) -> None:
     ctx.view.note(f"run {short(left.id)} of {left.commit.short} was left half-way: it is ended first")
     began = ctx.clock.monotonic()
     other = dataclasses.replace(ctx, commit=left.commit, only=left.opened.services, asked="", decides=True)
-    attempt.taken_over(other, left, fence=ctx.tenure.fence)
-    told = attempt.close(other, _decided(other), began)
+    attempt.taken_over(other, left, ctx.tenure)
+    told = attempt.close(other, _decided(other), began, keep=True)
     ctx.view.note(f"run {short(left.id)}: {told.outcome}")
 
 

@@ -34,7 +34,7 @@ def dying(product: Product, monkeypatch: pytest.MonkeyPatch, kind: str, command:
 
     def die(self: Ledger, run: str, what: str, value: Any) -> None:
         write(self, run, what, value)
-        if what == kind:
+        if kind in {what, getattr(value, "stage", "")}:
             raise Died
 
     with monkeypatch.context() as patched:
@@ -93,6 +93,27 @@ def test_a_newer_commit_ends_what_was_left_first(product: Product, monkeypatch: 
     assert newest not in product.live()
     runs = product.runs()
     assert [one.report.outcome for one in runs[:2] if one.report] == ["build failed", "build failed"]
+
+
+@pytest.mark.parametrize("kind", ["deploy", "verify"])
+def test_what_was_all_live_is_completed_before_a_newer_commit(
+    product: Product, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Verified and recorded as a release, so that the newer one can be put back to it."""
+    third = product.change("3")
+    dying(product, monkeypatch, kind, product.deploy)
+    product.clock.seconds += 120
+    product.change("4")
+    product.platform.plans = {"srv-api": ["live"], "srv-web": ["build_in_progress"] * 4 + ["build_failed"]}
+
+    report = product.deploy()
+
+    assert report.exit_code == 10
+    assert [third] * 2 == product.live()
+    assert [one.report.outcome for one in product.runs()[:2] if one.report] == ["build failed", "succeeded"]
+    held = product.context().leases.current()
+    assert held is not None
+    assert held.state == "released"
 
 
 @pytest.mark.parametrize("kind", ["restoring", "intent", "triggered", "shipped"])
