@@ -23,6 +23,7 @@ __all__ = [
     "config",
     "console",
     "deploy",
+    "ending",
     "errors",
     "flow",
     "hold",

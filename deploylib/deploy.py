@@ -1,8 +1,6 @@
 """Making services serve something else: a commit, or an earlier deploy; all of them at once.
 
-The platform does the work in parallel; this is one loop that asks and watches. What is about to be asked is recorded
-first, together with the deploys that existed then: an answer that was lost is looked up and adopted, and nothing is
-ever asked for twice.
+The platform does the work in parallel; this is one loop that asks and watches.
 """
 
 from __future__ import annotations
@@ -10,33 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Protocol
 
-import msgspec
-
-from deploylib import pacing
+from deploylib import acceptance, causes, pacing
+from deploylib.acceptance import LOOK_FOR, Accepted, Record
 from deploylib.clock import Clock, Deadline
-from deploylib.errors import (
-    BuildFailed,
-    DeployError,
-    DeployStopped,
-    ForeignDeploy,
-    PersonNeeded,
-    StartFailed,
-    Unhealthy,
-)
+from deploylib.errors import DeployStopped, ForeignDeploy, PersonNeeded, Unhealthy
 from deploylib.ledger import Triggered
 from deploylib.models import Deploy, DeployStatus, Intent, Kind, Order, Shipped, Target
 from deploylib.pacing import Left
 from deploylib.render import Ambiguous, Refused, Render
 from deploylib.units import age
 
-__all__ = ["LOOK_FOR", "Record", "bring", "made", "settle", "undisturbed"]
+__all__ = ["bring", "settle", "undisturbed"]
 
-LOOK_FOR = 60.0
-AFTER_A_CRASH = 5.0
-LAST_LINES = 20  # a crash of Node shows its cause above a dozen lines of stack
 WORDS = {
     DeployStatus.CREATED: "accepted",
     DeployStatus.QUEUED: "queued behind another deploy",
@@ -48,21 +32,12 @@ WORDS = {
 }
 
 
-class Record(Protocol):
-    """Writes one event of the run; it is on the disk when it returns."""
-
-    def __call__(self, kind: str, value: Any, /) -> None:
-        """Write *value* as an event of *kind*."""
-        ...
-
-
 @dataclass
 class _Watch:
-    """One order on its way; *rebuilt* when its artifact was gone, and the commit is built again."""
+    """One order, and what became of it."""
 
     order: Order
-    rebuilt: bool = False
-    deploy_id: str = ""
+    accepted: Accepted | None = None
     status: DeployStatus | None = None
     began: float = 0.0
     next_look: float = 0.0
@@ -114,7 +89,16 @@ def bring(
             if _ready(watch, names, shipped):
                 waiting.remove(watch)
                 watch.began = clock.monotonic()
-                _ask(watch, render, clock, record, progress, intents or {}, triggered or {}, look_for)
+                watch.accepted = acceptance.ask(
+                    watch.order,
+                    render=render,
+                    clock=clock,
+                    record=record,
+                    progress=progress,
+                    known=(intents or {}).get(watch.name),
+                    triggered=(triggered or {}).get(watch.name),
+                    look_for=look_for,
+                )
                 running.append(watch)
                 pause = _pause(watch, render, clock, usual, len(waiting) + len(running), keep + len(waiting))
                 if pause > pacing.QUICK:  # looks are scarce, and one that was just asked for has not ended yet
@@ -149,107 +133,6 @@ def _pause(
     return pacing.pause(elapsed, expected.get(watch.name, 0.0), watching, left)
 
 
-def _ask(
-    watch: _Watch,
-    render: Render,
-    clock: Clock,
-    record: Record,
-    progress: Callable[[str, str], None],
-    intents: Mapping[str, Intent],
-    triggered: Mapping[str, Triggered],
-    look_for: float,
-) -> None:
-    """Have the platform accept the order, exactly once."""
-    known = intents.get(watch.name)
-    if known is not None and watch.order.from_deploy and not known.from_deploy:
-        watch.order, watch.rebuilt = msgspec.structs.replace(watch.order, from_deploy=""), True
-    if watch.name in triggered:
-        watch.deploy_id = triggered[watch.name].deploy_id
-        return
-    accepted, lost = None, False
-    intent = known or _intend(watch, render, record)
-    if known is not None:
-        # The run died between its note and the answer; what the platform does not have by now never arrived.
-        accepted = _find(watch, intent, render, clock, within=AFTER_A_CRASH)
-        lost = accepted is not None
-    if accepted is None:
-        try:
-            accepted, lost = _send(watch.order, render)
-        except _ArtifactGone as gone:
-            progress(watch.name, f"its artifact is no longer kept, so {watch.order.commit[:7]} is built again ({gone})")
-            watch.order, watch.rebuilt = msgspec.structs.replace(watch.order, from_deploy=""), True
-            intent = _intend(watch, render, record)
-            accepted, lost = _send(watch.order, render)
-    accepted = accepted or _find(watch, intent, render, clock, within=look_for)
-    if accepted is None:
-        raise PersonNeeded(
-            f"{watch.name}: the platform does not say whether it accepted the deploy",
-            remedy=f"look at the service's deploys ({watch.order.target.dashboard_url}), then inv deploy",
-            service=watch.name,
-        )
-    watch.deploy_id = accepted.id
-    record("triggered", Triggered(service=watch.name, deploy_id=accepted.id, adopted=lost))
-
-
-def _intend(watch: _Watch, render: Render, record: Record) -> Intent:
-    """Note what is about to be asked, and which deploys are there already: an answer that is lost is found by that."""
-    order = watch.order
-    intent = Intent(
-        service=watch.name,
-        commit=order.commit,
-        existing=tuple(deploy.id for deploy in render.deploys(order.target.service_id)),
-        previous=order.previous,
-        from_deploy=order.from_deploy,
-        variables=order.variables,
-    )
-    record("intent", intent)
-    return intent
-
-
-class _ArtifactGone(Exception):
-    """The platform refused to restore a deploy; the number that it keeps depends on the plan (Render, Rollbacks)."""
-
-
-def _send(order: Order, render: Render) -> tuple[Deploy | None, bool]:
-    """Send it; True when nobody knows whether it arrived."""
-    try:
-        if order.from_deploy:
-            return render.roll_back(order.target.service_id, order.from_deploy), False
-        tip = order.target.kind is Kind.CRON  # always built from the tip of its branch: a commit is refused
-        return render.trigger(order.target.service_id, "" if tip else order.commit), False
-    except Ambiguous:
-        return None, True
-    except Refused as error:
-        if order.from_deploy:
-            raise _ArtifactGone(error.message) from error
-        raise DeployStopped(
-            f"{order.target.name}: {error.message}", remedy=error.remedy, service=order.target.name
-        ) from error
-
-
-def _find(watch: _Watch, intent: Intent, render: Render, clock: Clock, *, within: float) -> Deploy | None:
-    """The deploy that an unanswered request made: not among those that existed, and of the same commit."""
-    deadline = Deadline.after(within, clock)
-    ours = {"", "unknown", "rollback" if watch.order.from_deploy else "api"}
-    while True:
-        new = [
-            deploy
-            for deploy in render.deploys(watch.order.target.service_id)
-            if deploy.id not in intent.existing and deploy.commit in {"", intent.commit} and deploy.trigger in ours
-        ]
-        if len(new) > 1:
-            raise PersonNeeded(
-                f"{watch.name}: {len(new)} deploys of {intent.commit[:7]} began at once ({', '.join(d.id for d in new)})",
-                remedy=f"cancel all but one of them ({watch.order.target.dashboard_url}), then inv deploy",
-                service=watch.name,
-            )
-        if new:
-            return new[0]
-        if deadline.passed():
-            return None
-        clock.sleep(min(2.0, within / 10))
-
-
 def _look(
     watch: _Watch,
     render: Render,
@@ -259,8 +142,10 @@ def _look(
     start_within: float,
 ) -> Shipped | None:
     """Look at a deploy once: still on its way (None), live, or an error that says why."""
-    order, name = watch.order, watch.name
-    deploy = render.deploy(order.target.service_id, watch.deploy_id)
+    if watch.accepted is None:
+        return None
+    order, name = watch.accepted.order, watch.name
+    deploy = render.deploy(order.target.service_id, watch.accepted.deploy_id)
     if deploy.status is not watch.status:
         watch.status = deploy.status
         watch.phases.setdefault(deploy.status, clock.monotonic())
@@ -274,7 +159,7 @@ def _look(
             )
         ended = clock.monotonic()
         start = watch.phases.get(DeployStatus.UPDATING, ended)
-        took = _between(deploy.created_at, deploy.finished_at)  # we may have looked late
+        took = causes.between(deploy.created_at, deploy.finished_at)  # we may have looked late
         return Shipped(
             service=name,
             deploy_id=deploy.id,
@@ -283,110 +168,30 @@ def _look(
             seconds=round(ended - watch.began if took is None else took, 2),
             build_seconds=0.0 if order.from_deploy else round(start - watch.began, 2),
             start_seconds=round(ended - start, 2),
-            rebuilt=watch.rebuilt,
+            rebuilt=watch.accepted.rebuilt,
         )
     if deploy.status.failed:
-        raise _failure(watch, deploy, render)
+        raise causes.failure(order, deploy, render)
     if deploy.status in {DeployStatus.CANCELED, DeployStatus.DEACTIVATED}:
-        raise _ended_by_others(watch, deploy, render)
+        raise causes.replaced(order, deploy, render)
     starting = clock.monotonic() - watch.phases.get(DeployStatus.UPDATING, clock.monotonic())
     if deploy.status is DeployStatus.UPDATING and starting > start_within:
         raise Unhealthy(
             f"{name}: it was not healthy after {age(starting)}, and is stopped",
-            details=_last_words(watch, deploy, render, "app"),
+            details=causes.last_words(order, deploy, render, "app"),
             remedy=f"make {order.target.health_path or 'its port'} answer sooner, or set start_within in the settings",
             service=name,
         )
     if deadline.passed():
         raise DeployStopped(
             f"{name}: {WORDS.get(deploy.status, deploy.status.value)} when the deadline passed",
-            details=_last_words(watch, deploy, render, "app" if deploy.status is DeployStatus.UPDATING else "build"),
+            details=causes.last_words(
+                order, deploy, render, "app" if deploy.status is DeployStatus.UPDATING else "build"
+            ),
             remedy="see why it takes so long; deadline in the settings says how long to wait",
             service=name,
         )
     return None
-
-
-def _ended_by_others(watch: _Watch, deploy: Deploy, render: Render) -> DeployError:
-    newest = render.deploys(watch.order.target.service_id, limit=1)[0]
-    if newest.id != deploy.id:
-        return ForeignDeploy(
-            f"{watch.name}: {newest.id} ({newest.commit[:7]}, trigger {newest.trigger}) took the place of our deploy",
-            remedy="inv status shows what is live; deploy again when nobody else does",
-            service=watch.name,
-            commit=newest.commit,
-        )
-    return DeployStopped(
-        f"{watch.name}: the deploy was canceled", remedy="if you did not cancel it: inv deploy", service=watch.name
-    )
-
-
-def _failure(watch: _Watch, deploy: Deploy, render: Render) -> DeployError:
-    """The failed deploy as an error: its kind from the status, the cause from its event, the last words from its log."""
-    name, order = watch.name, watch.order
-    cause = render.failure(order.target.service_id, deploy.id)
-    code = cause.get("nonZeroExit")
-    ended = f"exited with code {code}" if code else "ended" if cause.get("earlyExit") else ""
-    if deploy.status is DeployStatus.BUILD_FAILED:
-        return BuildFailed(
-            f"{name}: the build {ended or 'failed'}",
-            details=_last_words(watch, deploy, render, "build"),
-            remedy="correct the build, commit, inv deploy",
-            service=name,
-        )
-    details = _last_words(watch, deploy, render, "app")
-    if deploy.status is DeployStatus.PRE_DEPLOY_FAILED:
-        return StartFailed(
-            f"{name}: the pre-deploy command {ended or 'failed'}",
-            details=details,
-            remedy="correct it, commit, inv deploy",
-            service=name,
-        )
-    if ended or "oomKilled" in cause:
-        what = "ran out of memory" if "oomKilled" in cause else ended
-        lasted = _between(deploy.started_at, deploy.finished_at)
-        took = f" after {lasted:.1f} s" if lasted is not None else ""
-        return StartFailed(
-            f"{name}: the program {what}{took}", details=details, remedy="correct it, commit, inv deploy", service=name
-        )
-    path = order.target.health_path or "its port"
-    why = f": {cause['unhealthy']}" if isinstance(cause.get("unhealthy"), str) else ""
-    return Unhealthy(
-        f"{name}: it runs, but {path} did not answer well{why}",
-        details=details,
-        remedy=f"make {path} answer 2xx within 5 s, commit, inv deploy",
-        service=name,
-    )
-
-
-def _between(start: datetime | None, end: datetime | None) -> float | None:
-    return (end - start).total_seconds() if start and end else None
-
-
-def _last_words(watch: _Watch, deploy: Deploy, render: Render, kind: str) -> tuple[str, ...]:
-    """What the build or the new program said last, and not what the old one says meanwhile.
-
-    A log that cannot be read must not hide the failure itself.
-    """
-    target = watch.order.target
-    try:
-        lines = render.logs(target.owner_id, target.service_id, kind, deploy.created_at, limit=100)
-        serving = render.instances(target.service_id) if kind == "app" else set()
-    except DeployError as error:
-        return (f"(its log cannot be read: {error.message})",)
-    said = [line.text.rstrip() for line in lines if line.text.strip() and line.instance not in serving]
-    return tuple(said[-LAST_LINES:]) or ("(it wrote nothing)",)
-
-
-def made(target: Target, intent: Intent, *, render: Render, clock: Clock) -> str:
-    """The id of the deploy that a run asked for before it died; empty when its request never arrived.
-
-    Raises:
-        PersonNeeded: there are several that it may have been.
-    """
-    order = Order(target=target, commit=intent.commit, previous=intent.previous, from_deploy=intent.from_deploy)
-    found = _find(_Watch(order), intent, render, clock, within=AFTER_A_CRASH)
-    return found.id if found else ""
 
 
 def undisturbed(target: Target, ours: Collection[str], *, render: Render, clock: Clock, deadline: Deadline) -> None:

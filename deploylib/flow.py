@@ -14,7 +14,7 @@ import dataclasses
 
 import msgspec
 
-from deploylib import attempt, check, promotion, stages, verify
+from deploylib import attempt, check, ending, promotion, stages, verify
 from deploylib.errors import DeployError, Interrupted, LeaseHeld, SettingsError
 from deploylib.examined import Scanned
 from deploylib.ledger import Journal, RunState
@@ -67,7 +67,7 @@ def promote(ctx: Context, source: Context) -> Report:
     found = promotion.verified(
         source.config.name,
         source.ledger.history(source.config.name, 50),
-        attempt.serving(source),
+        ending.serving(source),
         {commit for hold in source.holds.current() for commit in hold.commits},
     )
     ctx.ref, ctx.wanted, ctx.promotes = found.commit.id, found.commits, found.name
@@ -110,12 +110,12 @@ def finish(ctx: Context, run: str = "") -> Report:
         return Report(run="", environment=ctx.config.name, outcome=attempt.NOTHING, exit_code=0)
     if state.report is not None:
         return state.report
-    ctx.commit = state.opened.commit
+    ctx.commit = state.restoring.commit if state.restoring is not None else state.opened.commit
     ctx.view.opened(state.id, ctx.config.name, ctx.commit)
     try:
         if attempt.has_held(state):
             attempt.hold(ctx)
-        return attempt.close(ctx, _decided(ctx), began)
+        return ending.close(ctx, _decided(ctx), began)
     except Interrupted:
         ctx.tenure.end("abandon")
         raise
@@ -211,27 +211,27 @@ def prove_live(ctx: Context) -> Report:
         ctx.view.ended(result[0])
     except DeployError as error:
         outcome = Ending.of(error)
-    return attempt.report(ctx, outcome, began, result)
+    return ending.report(ctx, outcome, began, result)
 
 
 def _bring_to_an_end(ctx: Context, flow: tuple[Stage, ...], paused_at: str = "") -> Report:
     began = ctx.clock.monotonic()
     try:
-        ending = _carried_out(ctx, flow)
+        end = _carried_out(ctx, flow)
     except Interrupted as error:
         # It stays open: what is recorded is enough for the next command to go on.
         if ctx.decides:
             ctx.tenure.end("abandon" if ctx.state.intents else "release")
         go_on = "inv deploy goes on where this stopped" if ctx.decides else "inv finish ends the run"
-        return attempt.report(ctx, msgspec.structs.replace(Ending.of(error), next=(go_on,)), began)
+        return ending.report(ctx, msgspec.structs.replace(Ending.of(error), next=(go_on,)), began)
     except LeaseHeld as error:
         # Another command is at work in this very run, or has taken it over: what becomes of it is not ours to say.
         ctx.decides = ctx.decides and not attempt.has_held(ctx.state)
         return _ended(ctx, Ending.of(error), began)
-    if ending is not None:
-        return _ended(ctx, ending, began)
+    if end is not None:
+        return _ended(ctx, end, began)
     if ctx.dry:
-        return attempt.report(ctx, Ending(outcome=attempt.PLANNED, next=("the same without --dry-run does it",)), began)
+        return ending.report(ctx, Ending(outcome=attempt.PLANNED, next=("the same without --dry-run does it",)), began)
     if paused_at:
         go_on = "inv finish ends the run" if ctx.build else "inv deploy goes on"
         return _ended(ctx, Ending(outcome=attempt.PAUSED, next=(f"done up to {paused_at}; {go_on}",)), began)
@@ -239,7 +239,7 @@ def _bring_to_an_end(ctx: Context, flow: tuple[Stage, ...], paused_at: str = "")
 
 
 def _carried_out(ctx: Context, flow: tuple[Stage, ...]) -> Ending | None:
-    """Do the stages; the ending where the run ends before their end.
+    """Do the stages; the end where the run ends before their end.
 
     Raises:
         Interrupted: the run stays open.
@@ -251,13 +251,13 @@ def _carried_out(ctx: Context, flow: tuple[Stage, ...]) -> Ending | None:
             return recovered(ctx, ctx.state.recovering)
         for stage in flow:
             attempt.perform(ctx, stage, settle=_settled)
-            if stage.name == "changes" and (ending := _nothing(ctx)) is not None:
-                return ending
+            if stage.name == "changes" and (end := _nothing(ctx)) is not None:
+                return end
     except (Interrupted, LeaseHeld):
         raise
     except DeployError as error:
-        ending = Ending.of(error)
-        return recovered(ctx, ending) if ctx.decides else ending
+        end = Ending.of(error)
+        return recovered(ctx, end) if ctx.decides else end
     return None
 
 
@@ -270,20 +270,20 @@ def _settled(ctx: Context, left: RunState) -> None:
     began = ctx.clock.monotonic()
     other = dataclasses.replace(ctx, commit=left.commit, only=left.opened.services, asked="", decides=True)
     attempt.taken_over(other, left, ctx.tenure)
-    told = attempt.close(other, _decided(other), began, keep=True)
+    told = ending.close(other, _decided(other), began, keep=True)
     ctx.view.note(f"run {short(left.id)}: {told.outcome}")
 
 
 def _nothing(ctx: Context) -> Ending | None:
-    """The ending of a run that has nothing to do; a backup may be due all the same."""
+    """The end of a run that has nothing to do; a backup may be due all the same."""
     if ctx.planned.superseded:
         return Ending(outcome=attempt.SUPERSEDED)
     return Ending(outcome=attempt.NOTHING) if ctx.planned.nothing and ctx.asked in CHANGING else None
 
 
-def _ended(ctx: Context, ending: Ending, began: float) -> Report:
+def _ended(ctx: Context, end: Ending, began: float) -> Report:
     """Close the run; a job that only records leaves that to `finish`, and so does who goes on later."""
-    if ctx.decides and ending.outcome != attempt.PAUSED:
-        return attempt.close(ctx, ending, began)
+    if ctx.decides and end.outcome != attempt.PAUSED:
+        return ending.close(ctx, end, began)
     ctx.tenure.end("release" if ctx.decides else "")
-    return attempt.report(ctx, ending, began)
+    return ending.report(ctx, end, began)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from deploylib import deploy, stages, verify
+from deploylib import acceptance, deploy, stages, verify
 from deploylib.clock import Deadline
 from deploylib.errors import (
     DeployError,
@@ -125,7 +125,7 @@ def _stop(ctx: Context, deadline: Deadline) -> dict[str, str]:
         if (intent := ctx.state.intents.get(target.name)) is None:
             continue
         known = ctx.state.triggered.get(target.name)
-        deploy_id = known.deploy_id if known else deploy.made(target, intent, render=ctx.render, clock=ctx.clock)
+        deploy_id = known.deploy_id if known else acceptance.made(target, intent, render=ctx.render, clock=ctx.clock)
         if deploy_id:
             deploy.settle(target, deploy_id, render=ctx.render, clock=ctx.clock, deadline=deadline)
             made[target.name] = deploy_id

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
-from deploylib import ci, deploy, process, verify
+from deploylib import acceptance, ci, process, verify
 from deploylib.clock import Clock, Deadline
 from deploylib.config import Config
 from deploylib.git import Git
@@ -208,7 +208,7 @@ class Context:
     @property
     def look_for(self) -> float:
         """Seconds for which a deploy whose answer was lost is looked for; a loopback server lists it at once."""
-        return 10.0 if self.config.is_local else deploy.LOOK_FOR
+        return 10.0 if self.config.is_local else acceptance.LOOK_FOR
 
     @property
     def pace(self) -> verify.Pace:

@@ -66,7 +66,7 @@ GUARDS = (
     ),
     Guard(
         "a deploy in our place that is taken for a failure of ours",
-        "deploylib/deploy.py",
+        "deploylib/causes.py",
         "    if newest.id != deploy.id:\n",
         "    if False:\n",
         f"{CROWD}test_somebody_else_takes_the_place_of_our_deploy",
@@ -94,16 +94,16 @@ GUARDS = (
     ),
     Guard(
         "asking twice for what was accepted",
-        "deploylib/deploy.py",
-        "    accepted = accepted or _find(watch, intent, render, clock, within=look_for)\n",
-        "    if accepted is None:\n        accepted, lost = _send(watch.order, render)\n",
+        "deploylib/acceptance.py",
+        "    accepted = accepted or _find(order, intent, render, clock, within=look_for)\n",
+        "    if accepted is None:\n        accepted, lost = _send(order, render)\n",
         f"{LOST}test_a_deploy_whose_answer_was_lost_is_adopted",
     ),
     Guard(
         "sending again what may have arrived",
-        "deploylib/deploy.py",
+        "deploylib/acceptance.py",
         "    if accepted is None:\n        raise PersonNeeded(",
-        "    if accepted is None:\n        accepted, lost = _send(watch.order, render)\n    if accepted is None:\n"
+        "    if accepted is None:\n        accepted, lost = _send(order, render)\n    if accepted is None:\n"
         "        raise PersonNeeded(",
         f"{LOST}test_a_deploy_that_may_never_have_arrived_is_not_sent_again",
     ),
@@ -209,14 +209,14 @@ GUARDS = (
     ),
     Guard(
         "a rollback to what the platform does not keep",
-        "deploylib/deploy.py",
+        "deploylib/acceptance.py",
         "        if order.from_deploy:\n            raise _ArtifactGone(error.message) from error\n",
         "",
         f"{BACK}test_an_artifact_that_is_no_longer_kept",
     ),
     Guard(
         "shipping again what was gone back from",
-        "deploylib/attempt.py",
+        "deploylib/ending.py",
         "    if state.opened.back and left:\n",
         "    if False:\n",
         f"{BACK}test_the_commit_that_was_left_is_held_and_a_newer_one_clears_it",
@@ -279,7 +279,7 @@ GUARDS = (
     ),
     Guard(
         "a message that nobody got and nobody knows of",
-        "deploylib/attempt.py",
+        "deploylib/ending.py",
         "        if not sent.delivered:\n",
         "        if False:\n",
         "tests/failures/test_told.py::test_slack_does_not_answer",

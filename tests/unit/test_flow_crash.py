@@ -116,7 +116,7 @@ def test_what_was_all_live_is_completed_before_a_newer_commit(
     assert held.state == "released"
 
 
-@pytest.mark.parametrize("kind", ["restoring", "intent", "triggered", "shipped"])
+@pytest.mark.parametrize("kind", ["restoring", "intent", "triggered", "shipped", "rollback", "verify"])
 @pytest.mark.parametrize("how", ["finish", "rollback"])
 def test_a_rollback_goes_on_to_the_release_that_it_had_chosen(
     product: Product, monkeypatch: pytest.MonkeyPatch, kind: str, how: str

@@ -1,0 +1,163 @@
+"""Having the platform accept a deploy exactly once, whatever becomes of its answer.
+
+What is about to be asked is recorded first, together with the deploys that existed then. An answer that was lost is
+therefore looked up and adopted: a deploy that was not there before, of the same commit, made by the API. Nothing is
+ever asked for twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from deploylib.clock import Clock, Deadline
+from deploylib.errors import DeployStopped, PersonNeeded
+from deploylib.ledger import Triggered
+from deploylib.models import Deploy, Intent, Kind, Order, Target
+from deploylib.render import Ambiguous, Refused, Render
+
+__all__ = ["LOOK_FOR", "Accepted", "Record", "ask", "made"]
+
+LOOK_FOR = 60.0
+AFTER_A_CRASH = 5.0
+
+
+class Record(Protocol):
+    """Writes one event of the run; it is on the disk when it returns."""
+
+    def __call__(self, kind: str, value: Any, /) -> None:
+        """Write *value* as an event of *kind*."""
+        ...
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """A deploy that is on its way for an order; *rebuilt* when its artifact was gone, and the commit is built again."""
+
+    order: Order
+    deploy_id: str
+    rebuilt: bool = False
+
+
+def ask(
+    order: Order,
+    *,
+    render: Render,
+    clock: Clock,
+    record: Record,
+    progress: Callable[[str, str], None],
+    known: Intent | None = None,
+    triggered: Triggered | None = None,
+    look_for: float = LOOK_FOR,
+) -> Accepted:
+    """Have the platform accept the order, exactly once.
+
+    Args:
+        record: is told what is about to be asked (``intent``), and the deploy that was accepted (``triggered``).
+        progress: is told that an artifact is gone.
+        known: what was recorded of this order before the run was interrupted.
+        triggered: likewise; there is nothing to ask for then.
+        look_for: seconds for which a deploy whose answer was lost is looked for.
+
+    Raises:
+        DeployStopped: it was refused.
+        PersonNeeded: nobody can say whether it was accepted, or several deploys may be the one.
+    """
+    name, rebuilt = order.target.name, False
+    if known is not None and order.from_deploy and not known.from_deploy:
+        order, rebuilt = msgspec.structs.replace(order, from_deploy=""), True
+    if triggered is not None:
+        return Accepted(order, triggered.deploy_id, rebuilt)
+    accepted, lost = None, False
+    intent = known or _intend(order, render, record)
+    if known is not None:
+        # The run died between its note and the answer; what the platform does not have by now never arrived.
+        accepted = _find(order, intent, render, clock, within=AFTER_A_CRASH)
+        lost = accepted is not None
+    if accepted is None:
+        try:
+            accepted, lost = _send(order, render)
+        except _ArtifactGone as gone:
+            progress(name, f"its artifact is no longer kept, so {order.commit[:7]} is built again ({gone})")
+            order, rebuilt = msgspec.structs.replace(order, from_deploy=""), True
+            intent = _intend(order, render, record)
+            accepted, lost = _send(order, render)
+    accepted = accepted or _find(order, intent, render, clock, within=look_for)
+    if accepted is None:
+        raise PersonNeeded(
+            f"{name}: the platform does not say whether it accepted the deploy",
+            remedy=f"look at the service's deploys ({order.target.dashboard_url}), then inv deploy",
+            service=name,
+        )
+    record("triggered", Triggered(service=name, deploy_id=accepted.id, adopted=lost))
+    return Accepted(order, accepted.id, rebuilt)
+
+
+def _intend(order: Order, render: Render, record: Record) -> Intent:
+    """Note what is about to be asked, and which deploys are there already: an answer that is lost is found by that."""
+    intent = Intent(
+        service=order.target.name,
+        commit=order.commit,
+        existing=tuple(deploy.id for deploy in render.deploys(order.target.service_id)),
+        previous=order.previous,
+        from_deploy=order.from_deploy,
+        variables=order.variables,
+    )
+    record("intent", intent)
+    return intent
+
+
+class _ArtifactGone(Exception):
+    """The platform refused to restore a deploy; the number that it keeps depends on the plan (Render, Rollbacks)."""
+
+
+def _send(order: Order, render: Render) -> tuple[Deploy | None, bool]:
+    """Send it; True when nobody knows whether it arrived."""
+    try:
+        if order.from_deploy:
+            return render.roll_back(order.target.service_id, order.from_deploy), False
+        tip = order.target.kind is Kind.CRON  # always built from the tip of its branch: a commit is refused
+        return render.trigger(order.target.service_id, "" if tip else order.commit), False
+    except Ambiguous:
+        return None, True
+    except Refused as error:
+        if order.from_deploy:
+            raise _ArtifactGone(error.message) from error
+        raise DeployStopped(
+            f"{order.target.name}: {error.message}", remedy=error.remedy, service=order.target.name
+        ) from error
+
+
+def _find(order: Order, intent: Intent, render: Render, clock: Clock, *, within: float) -> Deploy | None:
+    """The deploy that an unanswered request made: not among those that existed, and of the same commit."""
+    deadline = Deadline.after(within, clock)
+    ours = {"", "unknown", "rollback" if order.from_deploy else "api"}
+    while True:
+        new = [
+            deploy
+            for deploy in render.deploys(order.target.service_id)
+            if deploy.id not in intent.existing and deploy.commit in {"", intent.commit} and deploy.trigger in ours
+        ]
+        if len(new) > 1:
+            raise PersonNeeded(
+                f"{order.target.name}: {len(new)} deploys of {intent.commit[:7]} began at once ({', '.join(d.id for d in new)})",
+                remedy=f"cancel all but one of them ({order.target.dashboard_url}), then inv deploy",
+                service=order.target.name,
+            )
+        if new:
+            return new[0]
+        if deadline.passed():
+            return None
+        clock.sleep(min(2.0, within / 10))
+
+
+def made(target: Target, intent: Intent, *, render: Render, clock: Clock) -> str:
+    """The id of the deploy that a run asked for before it died; empty when its request never arrived.
+
+    Raises:
+        PersonNeeded: there are several that it may have been.
+    """
+    order = Order(target=target, commit=intent.commit, previous=intent.previous, from_deploy=intent.from_deploy)
+    found = _find(order, intent, render, clock, within=AFTER_A_CRASH)
+    return found.id if found else ""
