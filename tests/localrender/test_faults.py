@@ -201,7 +201,7 @@ def test_the_overlap_policy_can_be_override(faulty: Local) -> None:
     (second,) = faulty.fault("foreign-deploy", service="site")["deploys"]
     third = faulty.deploy("site")
     assert faulty.ended("site", third) == "live"
-    assert [faulty.status("site", one) for one in (first, second)] == ["canceled", "canceled"]
+    assert [faulty.ended("site", one) for one in (first, second)] == ["canceled", "canceled"]
     reasons = {one["deployId"]: one["reason"] for one in faulty.events("site", "deploy_ended")}
     assert (reasons[first], reasons[second]) == ({"newDeploy": {"id": second}}, {"newDeploy": {"id": third}})
     answer = faulty.call("POST", "/../local/faults", {"fault": "overlap-wait", "service": "site"})
