@@ -5,6 +5,7 @@ input, the database's address in ``DATABASE_URL``, the result goes as JSON into 
 """
 
 import contextlib
+import importlib.util
 import io
 import json
 import os
@@ -15,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 WAITING_FOR_A_LOCK = {"55P03", "40P01"}  # lock_not_available, deadlock_detected: the only ones worth another try
+BESIDE = Path(__file__).resolve().parent
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    """Look (``status``) or bring the database to ``target`` (``upgrade``)."""
+    """Look (``status``), bring the database to ``target`` (``upgrade``), or do so with a copy (``rehearse``)."""
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
@@ -40,15 +42,25 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     oldest_first = list(script.walk_revisions())[::-1]
     result["pending"] = [described(r) for r in oldest_first if r.revision not in had]
     result["had"] = [described(r) for r in oldest_first if r.revision in had]
-    if request["command"] == "upgrade":
+    if request["command"] != "status":
         return upgrade(config, script, result, request)
-    return {**result, "sql": offline_sql(config, result)}
+    for described_one in result["pending"]:
+        described_one.update(offline_sql(config, script, described_one["id"]))
+    rendered = all(one["rendered"] for one in result["pending"])
+    return {**result, "sql": "".join(one["sql"] for one in result["pending"]) if rendered else ""}
 
 
-def described(revision: Any) -> dict[str, str]:
+def described(revision: Any) -> dict[str, Any]:
     """A revision as a request's answer tells it; ``tolerates`` is what its file says of older code."""
     title = (revision.doc or "").partition("\n")[0].rstrip(".")
-    return {"id": revision.revision, "title": title, "tolerates": getattr(revision.module, "tolerates", "")}
+    lines = Path(revision.path).read_text(encoding="utf-8", errors="replace").splitlines()
+    return {
+        "id": revision.revision,
+        "title": title,
+        "tolerates": getattr(revision.module, "tolerates", ""),
+        "path": os.path.relpath(revision.path),
+        "remarks": [line.strip() for line in lines if "deploylib:" in line],
+    }
 
 
 def ancestors(script: Any, current: list[str]) -> set[str]:
@@ -71,48 +83,92 @@ def current_heads(config: Any, script: Any) -> list[str]:
     return found
 
 
-def offline_sql(config: Any, result: dict[str, Any]) -> str:
-    """What the pending revisions would execute; empty where one of them must look at data first."""
-    from alembic import command
+def offline_sql(config: Any, script: Any, wanted: str) -> dict[str, Any]:
+    """What one revision would execute, after those below it; it cannot be said where it must look at data first."""
+    from alembic.runtime.environment import EnvironmentContext
 
-    if not result["pending"]:
-        return ""
+    below = script.get_revision(wanted).down_revision or "base"
     config.output_buffer = io.StringIO()
-    config.stdout = io.StringIO()
+
+    def only(_revision: Any, _context: Any) -> list[Any]:
+        steps = script._upgrade_revs(wanted, below)  # noqa: SLF001 - `alembic upgrade a:b --sql` does the same
+        return [step for step in steps if step.revision.revision == wanted]
+
     with contextlib.suppress(Exception):  # a revision that reads data cannot be rendered; that is no failure
-        command.upgrade(config, f"{result['current'] or 'base'}:{result['target']}", sql=True)
-        return str(config.output_buffer.getvalue())
-    return ""
+        with EnvironmentContext(config, script, fn=only, as_sql=True, starting_rev=below, destination_rev=wanted):
+            script.run_env()
+        return {"sql": str(config.output_buffer.getvalue()), "rendered": True}
+    return {"sql": "", "rendered": False}
 
 
 def upgrade(config: Any, script: Any, result: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
-    """Apply revision after revision, each in a transaction of its own."""
-    from alembic import command
-
+    """Apply revision after revision, each in a transaction of its own; on a copy, write down what each does."""
     if result["target"] != request["target"]:
         return {**result, "error": f"the migrations end at {result['target']}, not at {request['target']}"}
-    deadline = time.monotonic() + request["within"]
+    rehearsing = request["command"] == "rehearse"
+    listeners, watching = beside("alembic_sessions"), beside("alembic_watch")
+    watch = watching.Watch(request.get("lock_timeout", 1.0), must_see=rehearsing)
+    sessions = listeners.Sessions(watch, request.get("patience", 1800.0))
+    recorder = beside("alembic_rehearsal").Recorder(listeners, watch) if rehearsing else None
+    with sessions.listening(), recorder.listening() if recorder else contextlib.nullcontext():
+        failed = apply(config, result, sessions, recorder, time.monotonic() + request["within"])
+    return {**result, **failed, "current": ",".join(current_heads(config, script))}
+
+
+def apply(config: Any, result: dict[str, Any], sessions: Any, recorder: Any, deadline: float) -> dict[str, Any]:
+    """Apply what is pending; gives what there is to say of the revision that failed."""
+    from alembic import command
+
+    result["revisions"] = []
     for revision in result["pending"]:
         began, tries = time.monotonic(), 0
+        blockers: dict[str, str] = {}
+        sessions.dropped.clear()
+        if recorder:
+            recorder.begin(revision["id"])
         while True:
             tries += 1
+            sessions.fresh()
             try:
                 command.upgrade(config, revision["id"])
                 break
             except Exception as error:  # noqa: BLE001 - whatever a migration raises is its failure
-                state = getattr(getattr(error, "orig", None), "sqlstate", None)
+                state, words = said(error)
+                blockers.update({one.partition(",")[0]: one for one in sessions.watch.found})
                 pause = min(4.0, 0.5 * 2**tries) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
-                if state not in WAITING_FOR_A_LOCK or time.monotonic() + pause > deadline:
-                    words = str(getattr(error, "orig", None) or error).strip()
-                    failed = {"failed": revision["id"], "error": words, "tries": tries, "sqlstate": state}
-                    return {**result, **failed, "current": ",".join(current_heads(config, script))}
-                time.sleep(pause)
-        seconds = time.monotonic() - began
-        told = {"id": revision["id"], "title": revision["title"]}
-        result["applied"].append({**told, "seconds": seconds, "tries": tries})
-    return {**result, "current": ",".join(current_heads(config, script))}
+                if state in WAITING_FOR_A_LOCK and sessions.once_more() and time.monotonic() + pause < deadline:
+                    time.sleep(pause)
+                    continue
+                if recorder:
+                    result["revisions"].append(recorder.told())
+                failed = {"failed": revision["id"], "error": words, "tries": tries, "sqlstate": state}
+                return {**failed, "waited_for": list(blockers.values()), "half": sessions.committed}
+        blockers.update({one.partition(",")[0]: one for one in sessions.watch.found})
+        if recorder:
+            result["revisions"].append(recorder.told())
+        told = {"id": revision["id"], "title": revision["title"], "seconds": time.monotonic() - began, "tries": tries}
+        result["applied"].append({**told, "waited_for": list(blockers.values()), "dropped": list(sessions.dropped)})
+    return {}
+
+
+def said(error: Exception) -> tuple[str | None, str]:
+    """The database's code, by whatever driver it comes, and its words."""
+    cause = getattr(error, "orig", None) or error
+    return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None), str(cause).strip()
+
+
+def beside(name: str) -> Any:
+    """A module that lies beside this one."""
+    spec = importlib.util.spec_from_file_location(f"deploylib_{name}", BESIDE / f"{name}.py")
+    if spec is None or spec.loader is None:
+        raise ImportError(name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 if __name__ == "__main__":
+    # An application's `models` or `git` must not be taken for the file of that name that lies beside this one.
+    sys.path[:] = [place for place in sys.path if Path(place).resolve() != BESIDE]
     answer = main(json.load(sys.stdin))
     Path(sys.argv[1]).write_text(json.dumps(answer))

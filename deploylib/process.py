@@ -82,6 +82,9 @@ class Command:
         check: raise when it ends with another code than 0.
         writes: it changes something that outlives it; refused in a dry run.
         secrets: struck out of what it said.
+        drops: names of our variables that it must not inherit.
+        bare: it inherits none of our variables at all.
+        account: user and group to run as, for a program that refuses to be root; None: ours.
     """
 
     args: Sequence[str]
@@ -92,6 +95,9 @@ class Command:
     check: bool = True
     writes: bool = False
     secrets: Sequence[Secret] = ()
+    drops: Sequence[str] = ()
+    bare: bool = False
+    account: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:
@@ -182,14 +188,20 @@ def here() -> tuple[str, int]:
 @contextmanager
 def _started(command: Command, stderr: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """The running program; it does not outlive the block."""
+    ours = {} if command.bare else os.environ
+    inherited = {name: value for name, value in ours.items() if name not in command.drops}
+    user, group = command.account or (None, None)
     try:
         child = subprocess.Popen(  # noqa: S603 - arguments are a list, there is no shell
             list(command.args),
             cwd=command.cwd,
-            env={**os.environ, **command.env},
+            env={**inherited, **command.env},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
+            user=user,
+            group=group,
+            extra_groups=None if user is None else [],
         )
     except (FileNotFoundError, PermissionError) as error:
         message = f"{command.args[0]} cannot be started: {error.strerror}"

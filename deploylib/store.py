@@ -1,14 +1,13 @@
 """Where the ledger and the backups are kept: an object store, here a folder (a bucket is in `deploylib.s3`).
 
-An object is written whole or not at all, is never changed afterwards, and is listed in the order of its key.
+An object is written whole or not at all, is never changed afterwards, and is listed in the order of its key. What a
+killed writer leaves is no object and in no listing; `Store.sweep` removes it.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,12 +16,21 @@ from typing import Protocol
 
 import msgspec
 
+from deploylib import disk
 from deploylib.clock import SYSTEM
-from deploylib.errors import SettingsError, Unreachable
+from deploylib.errors import Unreachable
 
-__all__ = ["Folder", "Store", "Stored"]
+__all__ = ["Folder", "KeyTaken", "Refused", "Store", "Stored"]
 
 CHUNK = 1 << 20
+
+
+class KeyTaken(Exception):
+    """There is an object of this key, its argument, where there must be none; that object is as it was."""
+
+
+class Refused(Unreachable):
+    """The store answered, and said no: no right, a lock that keeps an object, or a request that it does not know."""
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -36,8 +44,19 @@ class Stored(msgspec.Struct, frozen=True):
 class Store(Protocol):
     """What the library needs of an object store."""
 
-    def put(self, key: str, pieces: Iterable[bytes]) -> Stored:
-        """Write an object from pieces; if they raise, there is no object and the error goes on."""
+    def put(self, key: str, pieces: Iterable[bytes], *, new: bool = False, expected: int = 0) -> Stored:
+        """Write an object from pieces; if they raise, there is no object and the error goes on.
+
+        Args:
+            key: of the object.
+            pieces: read one after the other, never all in memory.
+            new: the key must be free; found out when all pieces have been read, and of two writers one wins.
+            expected: bytes that there may be, where somebody can tell; there may be more.
+
+        Raises:
+            KeyTaken: *new*, and the key is not free.
+            Unreachable: the store did not answer, or refused (`Refused`).
+        """
         ...
 
     def put_if_absent(self, key: str, body: bytes) -> bool:
@@ -45,10 +64,11 @@ class Store(Protocol):
         ...
 
     def read(self, key: str) -> Iterator[bytes]:
-        """An object's content in pieces.
+        """An object's content in pieces; it ends when all of it was given, else it raises.
 
         Raises:
             KeyError: there is none.
+            Unreachable: it broke off.
         """
         ...
 
@@ -65,7 +85,26 @@ class Store(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Remove an object; it is no error if there is none."""
+        """Remove an object; it is no error if there is none.
+
+        Raises:
+            Refused: the object stays: no right to remove it, or a lock keeps it.
+        """
+        ...
+
+    def sweep(self, prefix: str, older_than: float) -> tuple[str, ...]:
+        """Remove what writers that were killed have left of objects that never came to be.
+
+        Args:
+            prefix: of their keys.
+            older_than: seconds, by the store's clock; longer than a write may take.
+
+        Returns:
+            the keys that were being written, in order, one for each write.
+
+        Raises:
+            Refused: no right to look for them, or to remove them.
+        """
         ...
 
     def probe(self) -> None:
@@ -82,7 +121,7 @@ class Folder:
 
     root: Path
 
-    def put(self, key: str, pieces: Iterable[bytes]) -> Stored:
+    def put(self, key: str, pieces: Iterable[bytes], *, new: bool = False, expected: int = 0) -> Stored:  # noqa: ARG002
         """Write an object; see `Store.put`."""
         digest, size = hashlib.sha256(), 0
         target = self._path(key)
@@ -93,7 +132,10 @@ class Folder:
                 size += len(piece)
             handle.flush()
             os.fsync(handle.fileno())
-            name.replace(target)
+            if new:
+                _link(name, target)
+            else:
+                name.replace(target)
         return Stored(key, size, digest.hexdigest())
 
     def put_if_absent(self, key: str, body: bytes) -> bool:
@@ -104,8 +146,8 @@ class Folder:
             handle.flush()
             os.fsync(handle.fileno())
             try:
-                os.link(name, target)
-            except FileExistsError:
+                _link(name, target)
+            except KeyTaken:
                 return False
         return True
 
@@ -140,11 +182,26 @@ class Folder:
             path.unlink(missing_ok=True)
         except OSError as error:
             reason = f"{path} cannot be removed: {error.strerror}"
-            raise Unreachable(reason, remedy="see who may write there") from error
-        for folder in path.parents:
-            if folder == self.root or not folder.is_dir() or any(folder.iterdir()):
-                return
-            folder.rmdir()
+            raise Refused(reason, remedy="see who may write there") from error
+        self._tidy(path)
+
+    def sweep(self, prefix: str, older_than: float) -> tuple[str, ...]:
+        """Remove temporary files that nobody has written to for so long; see `Store.sweep`."""
+        removed = []
+        start, now = self._path(prefix.rpartition("/")[0]), SYSTEM.now().timestamp()
+        for path in list(start.rglob(f"{disk.PART}*")):
+            key = disk.target(path).relative_to(self.root).as_posix()
+            try:
+                if not key.startswith(prefix) or now - path.stat().st_mtime < older_than:
+                    continue
+                path.unlink()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise Refused(f"{path} stays: {error.strerror}", remedy="see who may write there") from error
+            self._tidy(path)
+            removed.append(key)
+        return tuple(sorted(removed))
 
     def probe(self) -> None:
         """Nothing to find out: a file system gives a name to one of two links; see `Store.probe`."""
@@ -154,9 +211,16 @@ class Folder:
             raise ValueError(f"not a key: {key!r}")
         return self.root / key
 
+    def _tidy(self, path: Path) -> None:
+        """Remove the folders that are empty without this file."""
+        for folder in path.parents:
+            if folder == self.root or not folder.is_dir() or any(folder.iterdir()):
+                return
+            folder.rmdir()
+
     @contextmanager
-    def _writing(self, target: Path) -> Iterator[tuple[_Writable, Path]]:
-        with _disk_errors(self.root), _temporary(self._ready(target)) as opened:
+    def _writing(self, target: Path) -> Iterator[tuple[disk.Writable, Path]]:
+        with disk.explained(self.root), disk.temporary(self._ready(target)) as opened:
             yield opened
 
     def _ready(self, target: Path) -> Path:
@@ -167,33 +231,9 @@ class Folder:
         return target
 
 
-class _Writable(Protocol):
-    def write(self, data: bytes, /) -> int: ...
-    def flush(self) -> None: ...
-    def fileno(self) -> int: ...
-
-
-@contextmanager
-def _temporary(target: Path) -> Iterator[tuple[_Writable, Path]]:
-    """A file beside *target* that is gone after the block unless it was renamed."""
-    number, text = tempfile.mkstemp(dir=target.parent, prefix=".part-")
-    name = Path(text)
+def _link(name: Path, target: Path) -> None:
+    """Give a written file its name unless there is one: a hard link is made by one of two writers."""
     try:
-        with os.fdopen(number, "wb") as handle:
-            yield handle, name
-    finally:
-        name.unlink(missing_ok=True)
-
-
-@contextmanager
-def _disk_errors(root: Path) -> Iterator[None]:
-    """A full or read-only disk, in an operator's words."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}:
-            raise
-        raise SettingsError(
-            f"{root} cannot be written: {error.strerror}",
-            remedy="make room or correct its rights (df -h), or set store in the settings to another folder",
-        ) from error
+        os.link(name, target)
+    except FileExistsError as error:
+        raise KeyTaken(target.name) from error

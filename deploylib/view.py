@@ -14,6 +14,7 @@ from deploylib.clock import Clock
 from deploylib.models import Commit
 from deploylib.outcome import StageResult
 from deploylib.stages import View
+from deploylib.units import volume
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -36,6 +37,9 @@ class Quiet:
         """Nothing."""
 
     def progress(self, service: str, text: str) -> None:
+        """Nothing."""
+
+    def transferred(self, size: int) -> None:
         """Nothing."""
 
     def ended(self, result: StageResult, ago: float | None = None) -> None:
@@ -87,17 +91,22 @@ class _Terminal(Plain):
         self._live, self._clock = live, clock
         self._began = clock.monotonic()
         self._services: dict[str, tuple[str, float]] = {}
+        self._bytes = 0
 
     def began(self, stage: str) -> None:
         """Show it."""
         self._stage, self._began = stage, self._clock.monotonic()
-        self._services = {}
+        self._services, self._bytes = {}, 0
         self._live.update(self, refresh=True)
 
     def progress(self, service: str, text: str) -> None:
         """Show it, with its own seconds."""
         if self._services.get(service, ("", 0.0))[0] != text:
             self._services[service] = (text, self._clock.monotonic())
+
+    def transferred(self, size: int) -> None:
+        """Counted, and shown with the rate."""
+        self._bytes += size
 
     def ended(self, result: StageResult, ago: float | None = None) -> None:
         """Let the lines scroll by."""
@@ -119,6 +128,9 @@ class _Terminal(Plain):
             return Text("")
         now = self._clock.monotonic()
         lines = [f"◌ {self._stage:<{report.NAME}} {now - self._began:.0f}s"]
+        if self._bytes:
+            rate = self._bytes / max(0.1, now - self._began)
+            lines[0] += f"  {volume(self._bytes)} · {volume(int(rate))}/s"
         lines += [f"    {name}  {text} {now - since:.0f}s" for name, (text, since) in self._services.items()]
         return Text("\n".join(lines), overflow="ellipsis", no_wrap=True)
 

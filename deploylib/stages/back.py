@@ -105,7 +105,7 @@ def _schema(ctx: Context, history: list[RunState]) -> Migration:
     migrated = (state.opened.commit.id for state in history if state.done("migrate") and _pending(state))
     commit = next((one for one in migrated if ctx.git.has(one)), ctx.git.commit("HEAD").id)
     with ctx.git.exported(commit) as files:
-        if not any(migrate.location(ctx.config, files)):
+        if not migrate.present(ctx.config, files):
             return Migration()
         return migrate.status(ctx.config, files, ctx.database, runner=ctx.runner)
 

@@ -55,6 +55,10 @@ class View(Protocol):
         """What a service of the current stage is doing."""
         ...
 
+    def transferred(self, size: int) -> None:
+        """So many more bytes of the current stage's work are done."""
+        ...
+
     def ended(self, result: StageResult, ago: float | None = None) -> None:
         """A stage has ended; *ago* seconds ago, when this run had done it before."""
         ...
@@ -106,8 +110,10 @@ class Context:
     @cached_property
     def store(self) -> Store:
         """Where ledger and backups are."""
-        address = self.config.store
-        return Bucket(address) if "://" in address else Folder(Path(address))
+        address, chosen = self.config.store, self.config.environment
+        if "://" not in address:
+            return Folder(Path(address))
+        return Bucket(address, encryption=chosen.store_encryption, kms_key=chosen.store_kms_key)
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
-from deploylib import backup, migrate, postgres
+from deploylib import backup, hazards, migrate, postgres, programs, rehearsal
 from deploylib.errors import DeployError, MigrationFailed
+from deploylib.examined import Examined
+from deploylib.models import Backup as Made_
+from deploylib.models import Secret
 from deploylib.outcome import StageResult, StageStatus
 from deploylib.postgres import Facts
 from deploylib.stages.context import Context, Made, Stage, result, skipped
@@ -14,6 +18,9 @@ from deploylib.units import age, count, seconds, volume
 __all__ = ["Backup", "Migrate"]
 
 LOCK_WITHIN = 60.0
+RESERVE = "2m"  # of the target, for what comes after the backup: deploy and proof
+A_PERSON_WAITS = 3600.0  # seconds: who asks for a backup wants the strongest proof
+PROVEN = {"restored": "restored and compared", "decoded": "every byte decoded", "checksum": "every byte read back"}
 
 
 class Backup(Stage):
@@ -31,24 +38,48 @@ class Backup(Stage):
         why, skip = self._why(ctx)
         if skip or ctx.database is None:
             return skipped(self.name, why)
-        config = ctx.config
+        rehearsed: list[rehearsal.Report] = []
         with postgres.exclusively(ctx.database, clock=ctx.clock, within=LOCK_WITHIN):
-            facts = postgres.facts(ctx.database)
-            client = backup.client_for(facts.major, config.settings.postgres_bin, runner=ctx.runner)
-            made = backup.create(
-                ctx.database,
-                facts=facts,
-                client=client,
-                store=ctx.store,
-                environment=config.name,
-                run=ctx.state.id,
-                commit=ctx.commit.id,
-                runner=ctx.runner,
-                clock=ctx.clock,
-            )
+            made = self._made(ctx, ctx.database, lambda copy: rehearsed.extend(self._rehearsed(ctx, copy)))
         gone = self._pruned(ctx)
-        line = f"{volume(made.size)} · {made.tables} tables · schema {made.revision or 'none'} · every byte decoded"
-        return result(self.name, line, f"{made.id}  ({why})", *gone, data={"backup": made})
+        line = f"{volume(made.size)} · {made.tables} tables · schema {made.revision or 'none'} · {PROVEN[made.proof]}"
+        told = [f"{made.id}  ({why})", *made.notes, *gone]
+        for report in rehearsed:
+            examined = rehearsal.verdict(report, ctx.planned.migration.pending, ctx.config.settings.migrations)
+            hazards.require(examined)
+            told += _told(examined)
+        return result(self.name, line, *told, data={"backup": made})
+
+    def _made(self, ctx: Context, url: Secret, also: Callable[[Secret], None]) -> Made_:
+        """The backup, with the strongest proof that the run has time for."""
+        facts = postgres.facts(url)
+        settings = ctx.config.settings
+        left = seconds(settings.target) - (ctx.clock.now() - ctx.state.at).total_seconds() - seconds(RESERVE)
+        asked = ctx.asked == self.name and not ctx.due
+        history = backup.listing(ctx.store, ctx.config.name)[:10]
+        wanted = backup.strongest(facts.size, A_PERSON_WAITS if asked else left, history)
+        return backup.create(
+            url,
+            facts=facts,
+            client=programs.client_for(facts.major, settings.postgres_bin, runner=ctx.runner),
+            store=ctx.store,
+            environment=ctx.config.name,
+            run=ctx.state.id,
+            commit=ctx.commit.id,
+            runner=ctx.runner,
+            clock=ctx.clock,
+            wanted="decoded" if wanted == "checksum" else wanted,
+            progress=ctx.view.transferred,
+            also=also,
+        )
+
+    def _rehearsed(self, ctx: Context, copy: Secret) -> list[rehearsal.Report]:
+        """The pending migrations on the copy that was just restored, before they run in earnest."""
+        migration = ctx.planned.migration
+        if not migration.pending:
+            return []
+        with ctx.git.exported(ctx.commit.id) as files:
+            return [rehearsal.rehearse(ctx.config, files, copy, migration, runner=ctx.runner)]
 
     def _pruned(self, ctx: Context) -> tuple[str, ...]:
         """Remove the oldest; a store that refuses that does not make a good backup a bad one."""
@@ -79,6 +110,14 @@ class Backup(Stage):
         if elapsed > seconds(ctx.config.settings.backup_every):
             return f"the last one is {age(elapsed)} old", False
         return f"no migration, and the last one is {age(elapsed)} old", True
+
+
+def _told(examined: Examined) -> list[str]:
+    """What a rehearsal says of migrations that may run."""
+    done = " · ".join(count(number, what) for what, number in examined.counted.items())
+    said = [f"{one.where}: {one.text}" for one in examined.findings]
+    said += [f"not rehearsed: {gap.reason}" for gap in examined.gaps]
+    return [f"rehearsed on the restored copy: {done}, {examined.seconds:.1f} s", *said, *examined.accepted]
 
 
 class Migrate(Stage):

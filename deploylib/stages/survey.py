@@ -7,7 +7,20 @@ from typing import ClassVar
 
 import msgspec
 
-from deploylib import backup, blueprint, changes, check, deploy, local, migrate, postgres, schema
+from deploylib import (
+    blueprint,
+    catalog,
+    changes,
+    check,
+    deploy,
+    hazards,
+    lint,
+    local,
+    migrate,
+    postgres,
+    programs,
+    schema,
+)
 from deploylib.errors import ForeignDeploy, Held, MigrationFailed
 from deploylib.ledger import RunState
 from deploylib.models import Changes as Decided
@@ -50,7 +63,7 @@ class Check(Stage):
         text = "no database"
         if facts is not None:
             text = f"Postgres {facts.major}"
-            backup.client_for(facts.major, config.settings.postgres_bin, runner=ctx.runner)
+            programs.client_for(facts.major, config.settings.postgres_bin, runner=ctx.runner)
         source = "tree clean" if ctx.ref is None else f"commit {ctx.commit.short}"
         where = config.settings.blueprint if described else "settings"
         line = f"{where} valid · {source} · {count(len(targets), 'service')} · {text}"
@@ -155,13 +168,16 @@ class Changes(Stage):
         decided = self._decided(ctx)
         migration = self._migration(ctx)
         self._goes_with(ctx, migration)
+        linted = self._linted(ctx, migration)
         rows = [(change.service, change.reason) for change in decided.services]
         if migration.ahead:
             rows.append(("schema", f"{migration.current} is newer than this commit's {migration.target}: left alone"))
         elif migration.pending:
             pending = ", ".join(f"{revision.id} {revision.title}".strip() for revision in migration.pending)
             rows.append(("schema", f"{migration.current or 'empty'} → {migration.target}: {pending}"))
-        return result(self.name, *table(rows), data=Planned(changes=decided, migration=migration, wanted=ctx.wanted))
+        return result(
+            self.name, *table(rows), *linted, data=Planned(changes=decided, migration=migration, wanted=ctx.wanted)
+        )
 
     def _decided(self, ctx: Context) -> Decided:
         if ctx.wanted:
@@ -177,6 +193,21 @@ class Changes(Stage):
             shared=ctx.config.settings.shared,
             only=ctx.only,
         )
+
+    def _linted(self, ctx: Context, migration: Migration) -> tuple[str, ...]:
+        """What the SQL of the pending migrations is warned of; nothing has run yet.
+
+        Raises:
+            MigrationFailed: it would hold up readers or writers, or takes away what serves.
+        """
+        if not migration.pending or ctx.database is None:
+            return ()
+        small = ctx.config.settings.migrations.small_table
+        examined = lint.examine(migration.pending, catalog.read(ctx.database), runner=ctx.runner, small=small)
+        hazards.require(examined)
+        said = [f"{one.where}: {one.text}" for one in examined.findings]
+        said += [f"not examined: {gap.what}: {gap.reason}" for gap in examined.gaps]
+        return (*said, *examined.accepted, *migration.unchecked)
 
     def _goes_with(self, ctx: Context, migration: Migration) -> None:
         """See that what serves goes on working once the migrations are applied: they come before the new code.
@@ -213,6 +244,6 @@ class Changes(Stage):
         if ctx.database is None:
             return Migration()
         with ctx.git.exported(ctx.commit.id) as files:
-            if not any(migrate.location(ctx.config, files)):
+            if not migrate.present(ctx.config, files):
                 return Migration()
             return migrate.status(ctx.config, files, ctx.database, runner=ctx.runner)

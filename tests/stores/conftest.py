@@ -11,9 +11,17 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from deploylib import s3client
 from deploylib.s3 import Bucket
 from deploylib.store import Folder, Store
+from tests.stores.faults import Proxy, proxy_to
 from tests.stores.seaweed import s3_server
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many tries as ever, without the long waits between them."""
+    monkeypatch.setattr(s3client, "PAUSE", 0.01)
 
 
 @pytest.fixture(scope="session")
@@ -43,13 +51,27 @@ def s3(server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Any:
             return client
 
 
+@pytest.fixture
+def proxy(s3: Any, server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """The way to the server for every client that is made from now on."""
+    with proxy_to(server["AWS_ENDPOINT_URL_S3"]) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.url)
+        yield proxy
+
+
 @pytest.fixture(params=["folder", "bucket"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
-    """Makes stores of the same place, as several machines would."""
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A place for a store that is empty."""
     if request.param == "folder":
-        return lambda: Folder(tmp_path / "store")
+        return str(tmp_path / "store")
     request.getfixturevalue("s3")
-    return lambda: Bucket(f"s3://deploys/{tmp_path.name}")
+    return f"s3://deploys/{tmp_path.name}"
+
+
+@pytest.fixture
+def make(address: str) -> Callable[[], Store]:
+    """Makes stores of the same place, as several machines would."""
+    return lambda: Bucket(address) if "://" in address else Folder(Path(address))
 
 
 @pytest.fixture

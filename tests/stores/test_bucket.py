@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import (
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.s3 import Bucket
+from deploylib.store import KeyTaken
 
 
 class Ignoring:
@@ -90,6 +99,38 @@ def test_a_server_that_is_not_there(s3: Any, monkeypatch: pytest.MonkeyPatch) ->
         Bucket("s3://deploys/x").put_if_absent("a", b".")
 
 
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [
+        (EndpointConnectionError(endpoint_url="x"), 2),
+        (ConnectTimeoutError(endpoint_url="x"), 2),
+        (ReadTimeoutError(endpoint_url="x"), 2),
+        (SSLError(endpoint_url="x", error="expired"), 1),
+        (NoCredentialsError(), 1),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_only_what_may_pass_is_tried_again(s3: Any, error: Exception, tries: int) -> None:
+    """A server that is away for a moment is; a certificate or credentials that are wrong stay so."""
+
+    class Away(Ignoring):
+        tries = 0
+
+        def get_object(self, **options: Any) -> Any:
+            self.tries += 1
+            if self.tries == 1:
+                raise error
+            return self._client.get_object(**options)
+
+    client = Away(s3)
+    bucket = Bucket("s3://deploys/away", client)
+    bucket.put("a", [b"."])
+    with pytest.raises(Unreachable, match=type(error).__name__) if tries == 1 else nullcontext():
+        assert [b"."] == list(bucket.read("a"))
+
+    assert tries == client.tries
+
+
 def test_a_write_that_races_another_is_tried_again(s3: Any) -> None:
     """A 409 says that the other writer is not done yet; the answer that counts comes after it."""
 
@@ -106,3 +147,107 @@ def test_a_write_that_races_another_is_tried_again(s3: Any) -> None:
 
     assert Bucket("s3://deploys/racing", client).put_if_absent("a", b".")
     assert client.tries == 2
+
+
+def test_parts_in_a_server_that_honours_conditions_on_plain_writes_alone(s3: Any) -> None:
+    """A look before the completion finds what the condition would have."""
+
+    class Half(Ignoring):
+        def complete_multipart_upload(self, **options: Any) -> Any:
+            options.pop("IfNoneMatch", None)
+            return self._client.complete_multipart_upload(**options)
+
+    bucket = Bucket("s3://deploys/half", Half(s3))
+    bucket.put("dump", [b"first"])
+
+    with pytest.raises(KeyTaken, match="dump"):
+        bucket.put("dump", [bytes(17 << 20)], new=True)
+
+    assert b"first" == b"".join(bucket.read("dump"))
+
+
+def test_a_server_that_cannot_go_on_in_the_middle(s3: Any) -> None:
+    """It would give the beginning twice."""
+
+    class Whole(Ignoring):
+        def get_object(self, **options: Any) -> Any:
+            options.pop("Range", None)
+            answer = self._client.get_object(**options)
+            answer["Body"] = Dying(answer["Body"])
+            return answer
+
+    class Dying:
+        def __init__(self, body: Any) -> None:
+            self._body, self._times = body, 0
+
+        def read(self, size: int) -> bytes:
+            self._times += 1
+            if self._times == 2:
+                raise ConnectionResetError
+            return bytes(self._body.read(size))
+
+        def close(self) -> None:
+            self._body.close()
+
+    bucket = Bucket("s3://deploys/whole", Whole(s3))
+    bucket.put("dump", [bytes(3 << 20)])
+
+    with pytest.raises(Unreachable, match="broke off after 1048576 bytes: the server cannot go on in the middle"):
+        list(bucket.read("dump"))
+
+
+def test_what_is_written_is_encrypted_as_the_settings_say(s3: Any) -> None:
+    """In one request and in parts; the server of the tests has no keys, so that it is not asked for it."""
+    asked: list[tuple[str, str, str]] = []
+
+    class Keyless(Ignoring):
+        def put_object(self, **options: Any) -> Any:
+            return self._without("put_object", options)
+
+        def create_multipart_upload(self, **options: Any) -> Any:
+            return self._without("create_multipart_upload", options)
+
+        def _without(self, name: str, options: dict[str, Any]) -> Any:
+            asked.append((name, options.pop("ServerSideEncryption"), options.pop("SSEKMSKeyId")))
+            return getattr(self._client, name)(**options)
+
+    bucket = Bucket("s3://deploys/encrypted", Keyless(s3), encryption="aws:kms", kms_key="alias/backups")
+    bucket.put("small", [b"."])
+    bucket.put("large", [bytes(17 << 20)])
+
+    assert [(name, "aws:kms", "alias/backups") for name in ("put_object", "create_multipart_upload")] == asked
+
+
+def test_a_delete_where_versions_are_locked_hides_the_object(s3: Any) -> None:
+    """The lock keeps the version; the key is free, and in no listing."""
+    s3.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
+    rule = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 1}}
+    lock = {"ObjectLockEnabled": "Enabled", "Rule": rule}
+    s3.put_object_lock_configuration(Bucket="locked", ObjectLockConfiguration=lock)
+    bucket = Bucket("s3://locked/x")
+    bucket.put("dump", [b"locked"], new=True)
+
+    bucket.delete("dump")
+
+    assert [] == list(bucket.list(""))
+    (version,) = s3.list_object_versions(Bucket="locked", Prefix="x/dump")["Versions"]
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.delete_object(Bucket="locked", Key="x/dump", VersionId=version["VersionId"])
+    assert bucket.put_if_absent("dump", b"again")
+
+
+def test_a_sweep_reads_every_page(s3: Any) -> None:
+    """More uploads than a page holds."""
+
+    class Paging(Ignoring):
+        def list_multipart_uploads(self, **options: Any) -> Any:
+            return self._client.list_multipart_uploads(MaxUploads=2, **options)
+
+    for number in range(5):
+        s3.create_multipart_upload(Bucket="deploys", Key=f"sweeping/{number}")
+    s3.create_multipart_upload(Bucket="deploys", Key="sweeping-others/0")
+
+    swept = Bucket("s3://deploys/sweeping", Paging(s3)).sweep("", 0)
+
+    assert swept == ("0", "1", "2", "3", "4")
+    assert ("0",) == Bucket("s3://deploys/sweeping-others").sweep("", 0)

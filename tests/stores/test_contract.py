@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from deploylib.clock import SYSTEM
 from deploylib.ledger import Ledger, Opened
 from deploylib.models import Commit
-from deploylib.store import Store
+from deploylib.store import KeyTaken, Store
 
 MIB = 1 << 20
+ROOT = Path(__file__).parents[2]
 
 
 def _read(store: Store, key: str) -> bytes:
@@ -57,6 +61,37 @@ def test_putting_again_replaces(store: Store) -> None:
     assert b"second" == _read(store, "a")
 
 
+@pytest.mark.parametrize("size", [0, 5, 40 * MIB], ids=["empty", "small", "in parts"])
+def test_what_must_be_new_replaces_nothing(store: Store, size: int) -> None:
+    """The first one stays as it was; the second one leaves nothing, and may have another key."""
+    body = os.urandom(size)
+    assert size == store.put("a/b", [body], new=True, expected=size).size
+
+    with pytest.raises(KeyTaken, match="b"):
+        store.put("a/b", [bytes(size)], new=True)
+    store.put("a/c", [bytes(size)], new=True)
+
+    assert body == _read(store, "a/b")
+    assert (["a/b", "a/c"], ()) == (list(store.list("")), store.sweep("", 0))
+
+
+def test_a_writer_that_was_killed_leaves_what_a_sweep_removes(address: str, make: Callable[[], Store]) -> None:
+    """No object, the one before it intact, nothing in a listing; and what is young, or elsewhere, is left alone."""
+    store = make()
+    store.put("backups/x/1/dump", [b"good"])
+    args = [sys.executable, "-m", "tests.stores.uploading", address, "backups/x/2/dump", "60", "hang"]
+    with subprocess.Popen(args, cwd=ROOT, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert b"hanging" in child.stdout.readline()
+        child.kill()
+
+    assert ["backups/x/1/dump"] == list(store.list(""))
+    assert ((), ()) == (store.sweep("backups/x/", 3600), store.sweep("backups/y/", 0))
+    assert (("backups/x/2/dump",), ()) == (store.sweep("backups/", 0), store.sweep("backups/", 0))
+    assert b"good" == _read(store, "backups/x/1/dump")
+    store.put("backups/x/2/dump", [b"again"], new=True)
+
+
 def test_only_the_first_of_two_conditional_writes_counts(store: Store) -> None:
     """The second is told so, and changes nothing."""
     assert [True, False] == [store.put_if_absent("a", b"first"), store.put_if_absent("a", b"second")]
@@ -65,6 +100,7 @@ def test_only_the_first_of_two_conditional_writes_counts(store: Store) -> None:
 
 def test_of_sixteen_writers_one_wins(make: Callable[[], Store]) -> None:
     """Five races of sixteen clients for one key: each has one winner, whose bytes are there."""
+    stores = [make() for _ in range(16)]
     for race in range(5):
         winners: list[bytes] = []
         start = threading.Barrier(16)
@@ -72,9 +108,9 @@ def test_of_sixteen_writers_one_wins(make: Callable[[], Store]) -> None:
         def write(
             number: int, race: int = race, winners: list[bytes] = winners, start: threading.Barrier = start
         ) -> None:
-            mine, body = make(), str(number).encode()
+            body = str(number).encode()
             start.wait(30)
-            if mine.put_if_absent(f"race-{race}", body):
+            if stores[number].put_if_absent(f"race-{race}", body):
                 winners.append(body)
 
         threads = [threading.Thread(target=write, args=(number,)) for number in range(16)]
@@ -83,7 +119,7 @@ def test_of_sixteen_writers_one_wins(make: Callable[[], Store]) -> None:
         for thread in threads:
             thread.join(60)
 
-        assert [_read(make(), f"race-{race}")] == winners
+        assert [_read(stores[0], f"race-{race}")] == winners
 
 
 def test_keys_are_listed_in_order_and_by_prefix(store: Store) -> None:

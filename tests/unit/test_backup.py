@@ -3,25 +3,61 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from deploylib import backup
-from deploylib.backup import Client
+from deploylib.contents import Contents, Table
 from deploylib.errors import BackupFailed, SettingsError
 from deploylib.models import Backup, Secret
 from deploylib.postgres import Facts
 from deploylib.process import Command, Completed, ProgramFailed
+from deploylib.programs import Client
+from deploylib.snapshot import Snapshot
 from deploylib.store import Folder, Store
-from tests.unit.fakes import OLD, FakeClock, RecordingRunner, write
+from tests.unit.fakes import OLD, FakeClock, RecordingRunner
 
 URL = Secret("postgresql://book:p4ss-w0rd@db.example:5433/book")
 FACTS = Facts(version="16.4", size=10**6, empty=False, revision="0002")
 PIECES = [b"PGDMP", b"x" * 1000, b"end"]
 LIST = b";\n1; 0 1 TABLE DATA public entries book\n2; 0 2 TABLE DATA public moods book\n3; 1 1 INDEX public i book\n"
+
+CONTENTS = Contents(tables=tuple(Table(name=f"public.{name}", rows=1) for name in ("entries", "moods")))
+
+
+class Still:
+    """A snapshot of a database that does not exist."""
+
+    id = "00000003-0000001B-1"
+
+    def __init__(self, broken: Exception | None = None) -> None:
+        self.broken = broken
+        self.hashes: list[bool] = []
+
+    def look(
+        self, *, hashes: bool = True, like: Contents | None = None, progress: Callable[[int], None] | None = None
+    ) -> Contents:
+        """Two tables, or an error."""
+        self.hashes.append(hashes)
+        if self.broken:
+            raise self.broken
+        return CONTENTS
+
+    def settled(self, contents: Contents) -> Contents:
+        """Nothing moves."""
+        return contents
+
+    def cancel(self) -> None:
+        """Nobody is asking."""
+
+    @contextmanager
+    def exported(self, _url: Secret) -> Iterator[Snapshot]:
+        """Itself."""
+        yield self
 
 
 class Broken(Folder):
@@ -32,8 +68,9 @@ class Broken(Folder):
         yield b"?" + b"".join(super().read(key))[1:]
 
 
-def create(store: Store, runner: RecordingRunner, clock: FakeClock) -> Backup:
+def create(store: Store, runner: RecordingRunner, clock: FakeClock, still: Still | None = None) -> Backup:
     """Make a backup."""
+    still = still or Still()
     return backup.create(
         URL,
         facts=FACTS,
@@ -44,6 +81,7 @@ def create(store: Store, runner: RecordingRunner, clock: FakeClock) -> Backup:
         commit=OLD,
         runner=runner,
         clock=clock,
+        exporter=still.exported,
     )
 
 
@@ -68,11 +106,15 @@ def test_a_backup_is_streamed_read_back_and_described(store: Folder, runner: Rec
     assert ("decoded", 2, "0002", "16.4", "16.4") == (
         made.proof, made.tables, made.revision, made.server_version, made.client_version
     )  # fmt: skip
-    assert runner.fed[0] == body
+    assert body in runner.fed
     assert [made] == backup.listing(store, "staging")
     assert list(store.list("")) == [made.key, f"backups/staging/{made.id}/manifest.json"]
-    assert [Path(command.args[0]).name for command in runner.commands] == ["pg_dump", "pg_restore", "pg_restore"]
-    assert runner.commands[1].args[1] == "--file=/dev/null"
+    trial, dump, schema, decode, listed = runner.commands
+    assert [command.name for command in runner.commands] == ["pg_dump"] * 3 + ["pg_restore"] * 2
+    assert "--compress=zstd:3" in trial.args
+    assert f"--snapshot={Still.id}" in {*dump.args} & {*schema.args}
+    assert "--schema-only" in schema.args
+    assert ("--file=/dev/null", "--list") == (decode.args[1], listed.args[1])
 
 
 def test_a_dump_that_dies_midway_leaves_nothing(store: Folder, clock: FakeClock) -> None:
@@ -155,7 +197,7 @@ def test_the_password_is_in_no_argument(store: Folder, runner: RecordingRunner, 
     """It travels in the environment, and is struck out of what the program says, alone and in the address."""
     create(store, runner, clock)
 
-    dump = runner.commands[0]
+    dump = runner.commands[1]
     assert not [word for command in runner.commands for word in command.args if "p4ss" in word or "db.example" in word]
     assert (dump.env["PGPASSWORD"], dump.env["PGHOST"], dump.env["PGPORT"]) == ("p4ss-w0rd", "db.example", "5433")
     assert {URL, Secret("p4ss-w0rd")} <= set(dump.secrets)
@@ -166,115 +208,91 @@ def test_a_dump_is_refused_in_a_dry_run(store: Folder, runner: RecordingRunner, 
     """It is marked as a program that writes."""
     create(store, runner, clock)
 
-    assert [True, False, False] == [command.writes for command in runner.commands]
+    assert [False, True, False, False, False] == [command.writes for command in runner.commands]
+
+
+def test_a_dump_that_lacks_a_table_is_found_out(store: Folder, runner: RecordingRunner, clock: FakeClock) -> None:
+    """It decodes, and holds fewer tables than the database has."""
+    runner.answers = {"--list": LIST.replace(b"2; 0 2 TABLE DATA", b"2; 0 2 VIEW")}
+
+    with pytest.raises(BackupFailed, match="rows of 1 tables, the database has 2"):
+        create(store, runner, clock)
+
+    assert list(store.list("")) == []
+
+
+def test_a_snapshot_that_cannot_be_read_whole_ends_the_dump(
+    store: Folder, runner: RecordingRunner, clock: FakeClock
+) -> None:
+    """What could not be counted could not be proven."""
+    with pytest.raises(BackupFailed, match="permission denied"):
+        create(store, runner, clock, Still(BackupFailed("permission denied for table x", remedy="grant it")))
+
+    assert list(store.list("")) == []
+
+
+@pytest.mark.parametrize(("size", "hashes"), [(10**6, True), (backup.HASHES_BELOW, False)])
+def test_a_large_database_is_counted_and_not_hashed(
+    store: Folder, runner: RecordingRunner, clock: FakeClock, size: int, *, hashes: bool
+) -> None:
+    """So that a release is not held up by it."""
+    still = Still()
+
+    backup.create(
+        URL, facts=msgspec.structs.replace(FACTS, size=size), client=Client(Path("/pg/bin"), "16.4"), store=store,
+        environment="staging", run="run-1", commit=OLD, runner=runner, clock=clock, exporter=still.exported,
+    )  # fmt: skip
+
+    assert still.hashes == [hashes]
+
+
+def test_where_nothing_can_be_restored_the_proof_says_so(
+    store: Folder, runner: RecordingRunner, clock: FakeClock
+) -> None:
+    """A good dump is kept with the proof that could be had, and with why it is not a better one."""
+    made = backup.create(
+        URL, facts=msgspec.structs.replace(FACTS, version="99.1"), client=Client(Path("/pg/bin"), "99.1"), store=store,
+        environment="staging", run="run-1", commit=OLD, runner=runner, clock=clock, wanted="restored",
+        exporter=Still().exported,
+    )  # fmt: skip
+
+    assert made.proof == "decoded"
+    assert "no Postgres 99 here" in made.notes[0]
+    assert [made] == backup.listing(store, "staging")
+
+
+def test_a_checksum_is_a_proof_of_its_own_kind(store: Folder, runner: RecordingRunner, clock: FakeClock) -> None:
+    """It is read back, not decoded, and does not count as proven."""
+    made = backup.create(
+        URL, facts=FACTS, client=Client(Path("/pg/bin"), "16.4"), store=store, environment="staging", run="run-1",
+        commit=OLD, runner=runner, clock=clock, wanted="checksum", exporter=Still().exported,
+    )  # fmt: skip
+
+    assert (made.proof, made.proven) == ("checksum", False)
+    assert "pg_restore" not in [command.name for command in runner.commands]
+
+
+def earlier(proof: str, seconds: float, size: int) -> Backup:
+    """A backup of a database of that size."""
+    return Backup(
+        id="b", key="k", environment="staging", run="r", commit=OLD, created_at=FakeClock().now(), revision="",
+        server_version="16", client_version="16", format="custom", size=1, sha256="", proof=proof, tables=1,
+        seconds=seconds, database_size=size,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("client", "server", "fits"),
+    ("size", "left", "history", "strongest"),
     [
-        ("16.4", 16, True),
-        ("16.4", 15, True),
-        ("15.9", 16, False),
-        ("17.1", 17, True),
-        ("17.1", 16, False),
-        ("18.0", 17, True),
-        ("18.0", 16, False),
-        ("16", 12, True),
+        (10**7, 60, [], "restored"),
+        (10**9, 60, [], "decoded"),
+        (10**9, 10, [], "checksum"),
+        (10**9, 60, [earlier("restored", 30, 10**9)], "restored"),
+        (10**7, 60, [earlier("restored", 50, 10**7)], "decoded"),
+        (2 * 10**9, 80, [earlier("restored", 30, 10**9)], "decoded"),
+        (10**6, 60, [earlier("restored", 30, 10**9)], "restored"),
     ],
 )
-def test_a_client_fits_a_server_that_it_can_dump_and_restore(client: str, server: int, *, fits: bool) -> None:
-    """Not an older one than the server, and none from 17 on for a server before 17."""
-    assert fits == Client(Path(), client).fits(server)
-
-
-def programs(folder: Path, version: str, *, restore: bool = True) -> str:
-    """A folder with client programs; returns what finds its version."""
-    write(folder, {"pg_dump": "", **({"pg_restore": ""} if restore else {})})
-    return version
-
-
-def test_the_clients_of_the_configured_folder_are_taken_when_they_fit(tmp_path: Path) -> None:
-    """By their own word of which version they are."""
-    programs(tmp_path, "16.4")
-    runner = RecordingRunner(answers={"--version": b"pg_dump (PostgreSQL) 16.4 (Debian 16.4-1)"})
-
-    assert Client(tmp_path, "16.4") == backup.client_for(16, str(tmp_path), runner=runner)
-
-
-@pytest.mark.parametrize(
-    ("server", "version", "restore"), [(16, b"17.1", True), (17, b"16.4", True), (16, b"16.4", False), (16, b"", True)]
-)
-def test_without_a_client_that_fits_nothing_begins(
-    tmp_path: Path, server: int, version: bytes, *, restore: bool
-) -> None:
-    """A newer one whose dump could not be restored, an older one, half of them, or none: with what to install."""
-    programs(tmp_path, "", restore=restore)
-
-    with pytest.raises(SettingsError, match=f"fits a Postgres {server} server") as raised:
-        backup.client_for(server, str(tmp_path), runner=RecordingRunner(answers={"--version": version}))
-
-    assert f"postgresql-client-{server}" in raised.value.remedy
-    assert "postgres_bin" in raised.value.remedy
-
-
-def fill(store: Folder, number: int, environment: str = "staging") -> list[str]:
-    """Backups, oldest first."""
-    names = [f"2026030{n + 1}T120000Z-run" for n in range(number)]
-    for name in names:
-        key = f"backups/{environment}/{name}/dump"
-        store.put(key, [b"x"])
-        made = Backup(
-            id=name, key=key, environment=environment, run="run", commit=OLD, created_at=FakeClock().now(), revision="",
-            server_version="16", client_version="16", format="custom", size=1, sha256="", proof="decoded", tables=1,
-            seconds=1,
-        )  # fmt: skip
-        store.put_if_absent(f"backups/{environment}/{name}/manifest.json", msgspec.json.encode(made))
-    return names
-
-
-@pytest.mark.parametrize(("keep", "left"), [(5, 3), (3, 3), (2, 2), (1, 1), (0, 1), (-1, 1)])
-def test_the_newest_are_kept_and_never_none(store: Folder, keep: int, left: int) -> None:
-    """As many as the settings say, and at least the last one, whatever they say."""
-    names = fill(store, 3)
-
-    removed = backup.prune(store, "staging", keep)
-
-    assert names[::-1][:left] == [one.id for one in backup.listing(store, "staging")]
-    assert names[::-1][left:] == [one.id for one in removed]
-    assert len(list(store.list("backups/"))) == 2 * left
-
-
-def test_the_backups_of_another_environment_are_left_alone(store: Folder) -> None:
-    """Also of one whose name begins the same."""
-    fill(store, 3)
-    fill(store, 2, "staging-2")
-
-    backup.prune(store, "staging", 1)
-
-    assert (1, 2) == (len(backup.listing(store, "staging")), len(backup.listing(store, "staging-2")))
-
-
-def test_the_manifest_goes_before_the_dump(tmp_path: Path) -> None:
-    """An interrupted clean-up leaves no manifest that promises a missing dump."""
-
-    class Noting(Folder):
-        def delete(self, key: str) -> None:
-            gone.append(key.rpartition("/")[2])
-
-    gone: list[str] = []
-    fill(Folder(tmp_path), 2)
-
-    backup.prune(Noting(tmp_path), "staging", 1)
-
-    assert gone == ["manifest.json", "dump"]
-
-
-def test_a_dump_without_a_manifest_is_no_backup(store: Folder) -> None:
-    """Left by a machine that died; the newest proven one is another."""
-    names = fill(store, 1)
-    store.put("backups/staging/20270101T000000Z-run/dump", [b"half"])
-
-    latest = backup.latest(store, "staging")
-    assert latest is not None
-    assert names[0] == latest.id
-    assert backup.latest(store, "production") is None
+def test_the_strongest_proof_that_fits_is_chosen(size: int, left: float, history: list[Backup], strongest: str) -> None:
+    """By what earlier ones took, by experience where there are none."""
+    assert strongest == backup.strongest(size, left, history)

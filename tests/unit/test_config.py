@@ -66,6 +66,8 @@ def test_a_project_without_our_table_has_the_defaults(tmp_path: Path, text: str)
         ("[migrations]\nlock_timeout = '1'", "migrations.lock_timeout: '1'"),
         ("[migrations]\nstatement_timeout = 'x'", "migrations.statement_timeout: 'x'"),
         ("[environments.local]\nstore = 'gs://bucket'", "gs://bucket is neither s3://bucket nor a folder"),
+        ("[environments.local]\nstore_encryption = 'aws'", "store_encryption"),
+        ("[environments.local]\nstore_kms_key = 'k'", "environments.local.store_kms_key: needs store_encryption"),
         ("[environments.local]\nbackups = 'off'", "backups"),
         ("services = 3", "services"),
         ("target = ", "deploylib.toml: "),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from deploylib import migrate
 from deploylib.config import Config, EnvironmentSettings, MigrationSettings, Settings
 from deploylib.errors import DeployError, MigrationFailed, SettingsError, Unreachable
 from deploylib.migrate import Applied
-from deploylib.models import Revision, Secret
+from deploylib.models import Secret
 from deploylib.process import SYSTEM, Command, Completed, ReadOnlyRunner
 from tests.unit.fakes import RecordingRunner, write
 
@@ -63,7 +64,7 @@ def url(tmp_path: Path) -> Secret:
     return Secret(f"sqlite:///{tmp_path}/book.sqlite")
 
 
-def config(root: Path, **migrations: str) -> Config:
+def config(root: Path, **migrations: Any) -> Config:
     """Settings without a file."""
     return Config(
         root=root,
@@ -87,8 +88,14 @@ def test_looking_says_what_is_pending_and_changes_nothing(files: Path, url: Secr
     """Oldest first, with the first line of each and the SQL; allowed in a dry run."""
     found = migrate.status(config(files), files, url, runner=ReadOnlyRunner(SYSTEM))
 
-    pending = (Revision(id="0001", title="Make table 1"), Revision(id="0002", title="Make table 2"))
-    assert ("", "0002", pending, False) == (found.current, found.target, found.pending, found.ahead)
+    pending = [
+        ("0001", "Make table 1", "migrations/versions/one.py"),
+        ("0002", "Make table 2", "migrations/versions/two.py"),
+    ]
+    assert pending == [(one.id, one.title, one.path) for one in found.pending]
+    assert ("", "0002", False) == (found.current, found.target, found.ahead)
+    assert ["create table t1" in one.sql for one in found.pending] == [True, False]
+    assert ["create table t2" in one.sql for one in found.pending] == [False, True]
     assert "create table t1" in found.sql
     assert tables(url) == []
 
@@ -164,11 +171,15 @@ def _writes(text: str) -> Callable[[Command], Completed]:
         ('{"error": "the migrations have 2 heads (a, b)"}', "2 heads", "commit"),
         ('{"failed": "0002", "error": "e", "tries": 4, "sqlstate": "55P03", "current": "0001"}',
          "migration 0002 did not get its lock in 4 tries; the schema is at 0001", "pg_stat_activity"),
+        ('{"failed": "0002", "error": "e", "tries": 4, "sqlstate": "55P03", "current": "1", "waited_for": ["pid 7 (x), idle"]}',
+         r"did not get its lock in 4 tries, held by pid 7 \(x\), idle; the schema is at 1", "pg_stat"),
+        ('{"failed": "0002", "error": "e", "tries": 1, "sqlstate": "55P03", "current": "0001", "half": ["create table x ()"]}',
+         "migration 0002 failed half way; the schema is at 0001", "twice"),
         ('{"failed": "0002", "error": "e", "tries": 1, "sqlstate": "42P07", "current": ""}',
          "migration 0002 failed; the schema is at nothing", "correct the migration"),
         ('{"current": "0001", "applied": [], "ahead": false}', "the schema is at 0001, not at 0002", "env.py"),
     ],
-    ids=["heads", "lock", "failure", "elsewhere"],
+    ids=["heads", "lock", "blocker", "half", "failure", "elsewhere"],
 )  # fmt: skip
 def test_what_the_child_answers_becomes_an_outcome(files: Path, answer: str, said: str, remedy: str) -> None:
     """Each with its own next step."""

@@ -9,7 +9,7 @@ import pytest
 from deploylib import postgres
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.models import Secret
-from deploylib.postgres import REMEDIES, Facts, child_environment
+from deploylib.postgres import REMEDIES, Facts, altered, child_environment
 
 CODE = postgres._code  # noqa: SLF001 - a pure function, told by what the servers really say
 
@@ -72,6 +72,33 @@ def test_a_child_gets_the_connection_as_variables(scheme: str) -> None:
         "PGDATABASE": "books",
         "PGSSLMODE": "require",
         "PGOPTIONS": "-c x=1",
+    }
+
+
+def test_a_child_verifies_the_server_as_the_url_says() -> None:
+    """Every parameter that has a variable goes along: without its certificate it would trust anybody, or nobody."""
+    wanted = {
+        "sslmode": "verify-full", "sslrootcert": "/ca.pem", "sslcert": "/c.pem", "sslkey": "/k.pem", "sslcrl": "/crl.pem",
+        "channel_binding": "require", "target_session_attrs": "read-write",
+        "gssencmode": "disable", "hostaddr": "10.0.0.1", "passfile": "/p", "require_auth": "scram-sha-256",
+    }  # fmt: skip
+    url = Secret("postgresql://db.example/books?" + "&".join(f"{name}={value}" for name, value in wanted.items()))
+
+    names = {f"PG{name.replace('_', '').upper()}": value for name, value in wanted.items()}
+    assert child_environment(url) == {"PGHOST": "db.example", "PGDATABASE": "books", **names}
+
+
+def test_another_database_of_the_same_server_is_reached_in_the_same_way() -> None:
+    """Also with a password that looks like a URL."""
+    url = Secret("postgresql+psycopg://book:a+b%3A%2F%2Fc@db.example:5433/books?sslmode=require")
+
+    assert child_environment(altered(altered(url, dbname="other"), user="reader")) == {
+        "PGHOST": "db.example",
+        "PGPORT": "5433",
+        "PGUSER": "reader",
+        "PGPASSWORD": "a+b://c",
+        "PGDATABASE": "other",
+        "PGSSLMODE": "require",
     }
 
 

@@ -96,6 +96,25 @@ def test_variables_come_on_top_of_ours(tmp_path: Path, monkeypatch: pytest.Monke
     assert f"1 2 {tmp_path}" == done.text
 
 
+def test_a_program_inherits_no_more_than_it_should(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would lead it elsewhere is dropped by name; another account's program gets nothing of ours."""
+    monkeypatch.setenv("ELSEWHERE", "1")
+    monkeypatch.setenv("OURS", "1")
+    show = [sys.executable, "-c", "import os; print(sorted({'ELSEWHERE', 'OURS', 'ITS'} & {*os.environ}))"]
+
+    assert SYSTEM.run(Command(show, drops=["ELSEWHERE"], env={"ITS": "1"})).text == "['ITS', 'OURS']"
+    assert SYSTEM.run(Command(show, bare=True, env={"ITS": "1"})).text == "['ITS']"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another account")
+def test_a_program_runs_as_another_account() -> None:
+    """In none of our groups."""
+    done = SYSTEM.run(Command(["id"], cwd=Path("/"), account=(65534, 65534)))
+
+    assert "uid=65534" in done.text
+    assert "(root)" not in done.text
+
+
 def test_a_program_that_is_not_there_is_a_matter_of_settings() -> None:
     """The operator reads what to install."""
     with pytest.raises(SettingsError, match="no-such-program cannot be started") as raised:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deploylib.errors import SettingsError
-from deploylib.store import Folder, Store, Stored
+from deploylib.store import Folder, KeyTaken, Store, Stored
 
 ADAPTERS: dict[str, Callable[[Path], Store]] = {"folder": lambda folder: Folder(folder / "store")}
 
@@ -82,6 +82,26 @@ def test_of_many_writers_one_wins(store: Store) -> None:
     for turn in range(rounds):
         winners = [number for number in range(4) if won[number][turn]]
         assert [b"".join(store.read(f"lease/{turn}")).decode()] == [str(number) for number in winners]
+
+
+def test_of_many_writers_of_what_must_be_new_one_wins(store: Store) -> None:
+    """The others are told that the key is taken, and leave nothing."""
+    barrier = threading.Barrier(4)
+
+    def attempt(number: int) -> bytes:
+        barrier.wait()
+        body = bytes([number]) * 3_000_000
+        try:
+            store.put("dump", [body], new=True)
+        except KeyTaken:
+            return b""
+        return body
+
+    with ThreadPoolExecutor(4) as pool:
+        won = list(filter(None, pool.map(attempt, range(4))))
+
+    assert [b"".join(store.read("dump"))] == won
+    assert store.sweep("", 0) == ()
 
 
 def test_a_listing_holds_the_prefix_alone(store: Store) -> None:

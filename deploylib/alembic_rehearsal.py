@@ -1,0 +1,204 @@
+"""What each statement of a revision does to a copy of the database: locks, rewrites, scans, rows, time.
+
+A part of `deploylib.alembic_child`, which loads it by its path: it imports nothing of deploylib either.
+
+Nothing is parsed: after each statement its own session is asked what it holds (``pg_locks``), which files are new
+(``relfilenode``) and what was read or changed (``pg_stat_xact_all_tables``,
+https://www.postgresql.org/docs/16/monitoring-stats.html). In an ``autocommit_block`` the locks are gone by then.
+"""
+
+import re
+import time
+from typing import Any
+
+MODES = (
+    "AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock",
+    "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock",
+)  # fmt: skip
+CHANGES = re.compile(r"(?:UPDATE|DELETE|MERGE|WITH)\b", re.IGNORECASE)
+HERE = "n.nspname !~ '^pg_' and n.nspname <> 'information_schema'"
+RELATIONS = f"""
+select c.oid::bigint, case when n.nspname = 'public' then c.relname else n.nspname || '.' || c.relname end, c.relkind::text,
+       c.relfilenode::bigint, coalesce(i.indrelid, 0)::bigint,
+       case when c.relkind in ('r', 'm') then pg_relation_size(c.oid) else 0 end,
+       case when c.relkind = 'p' then (
+           select coalesce(sum(greatest(l.reltuples, 0)), 0) from pg_partition_tree(c.oid) t join pg_class l on l.oid = t.relid
+           where t.isleaf) else greatest(c.reltuples, 0) end::bigint
+from pg_class c join pg_namespace n on n.oid = c.relnamespace left join pg_index i on i.indexrelid = c.oid
+where {HERE} and c.relkind in ('r', 'p', 'm', 'i', 'v', 'S')
+"""  # noqa: S608 - fixed text
+HELD = "select relation::bigint, mode from pg_locks where pid = pg_backend_pid() and locktype = 'relation' and granted"
+# Rows that are only added are in nobody's way.
+USED = """
+select relid::bigint, seq_scan, n_tup_upd, n_tup_del from pg_stat_xact_all_tables where seq_scan + n_tup_upd + n_tup_del > 0
+"""
+# What code may name: columns, labels of enumerations, and that a table shows all its rows.
+SHAPE = f"""
+select n.nspname || '.' || c.relname || '.' || a.attname from pg_attribute a join pg_class c on c.oid = a.attrelid
+join pg_namespace n on n.oid = c.relnamespace
+where {HERE} and c.relkind in ('r', 'p', 'v', 'm') and a.attnum > 0 and not a.attisdropped
+union all
+select n.nspname || '.' || t.typname || ' ''' || e.enumlabel || '''' from pg_enum e join pg_type t on t.oid = e.enumtypid
+join pg_namespace n on n.oid = t.typnamespace where {HERE}
+union all
+select n.nspname || '.' || c.relname || ' without row security' from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where {HERE} and c.relkind in ('r', 'p') and not c.relrowsecurity
+"""  # noqa: S608 - fixed text
+UNKNOWN = f"""
+select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where {HERE} and c.relkind in ('r', 'm') and c.reltuples < 0 and pg_relation_size(c.oid) > 0 limit 1
+"""  # noqa: S608 - fixed text
+
+
+class Recorder:
+    """Listens to every session of this process and writes down what each statement did.
+
+    Args:
+        sessions: the module `deploylib.alembic_sessions`, which knows how to ask a session.
+        watch: a `deploylib.alembic_watch.Watch`, which has another way into the same database.
+    """
+
+    def __init__(self, sessions: Any, watch: Any) -> None:
+        self.sessions, self.watch = sessions, watch
+        self.lost = 0.0  # time that was ours, not the migration's
+        self.shape: set[str] | None = None
+        self.begin("")
+
+    def begin(self, revision: str) -> None:
+        """The next revision starts."""
+        self.revision = revision
+        self.statements: list[dict[str, Any]] = []
+        self.held: list[dict[str, Any]] = []
+        self.first: dict[int, tuple[Any, ...]] = {}
+        self.known: dict[int, tuple[Any, ...]] = {}
+        self.used: dict[int, tuple[int, int, int]] = {}
+        self.since: dict[tuple[int, str], float] = {}
+        self.began = 0.0
+
+    def now(self) -> float:
+        """Seconds on a clock that stands still while we look."""
+        return time.monotonic() - self.lost
+
+    def before(self, conn: Any, _cursor: Any, _statement: str, _parameters: Any, _context: Any, _many: Any) -> None:
+        """Remember how it was before."""
+        if self.sessions.ours(conn):
+            return
+        looked = time.monotonic()
+        if not self.known:
+            self.start(conn)
+        self.lost += time.monotonic() - looked
+        self.began = self.now()
+
+    def start(self, conn: Any) -> None:
+        """A transaction begins."""
+        if self.shape is None:
+            if self.sessions.rows(conn, UNKNOWN):  # a copy that was just restored
+                with self.watch.engine.connect() as connection:
+                    connection.exec_driver_sql("analyze")
+            self.shape = {name for (name,) in self.sessions.rows(conn, SHAPE)}
+        self.known = {row[0]: tuple(row) for row in self.sessions.rows(conn, RELATIONS)}
+        self.first = self.first or self.known
+        self.used = self.uses(conn)
+
+    def uses(self, conn: Any) -> dict[int, tuple[int, int, int]]:
+        """Whole scans, updates and deletions so far, by table."""
+        return {row[0]: (row[1], row[2], row[3]) for row in self.sessions.rows(conn, USED)}
+
+    def after(self, conn: Any, cursor: Any, statement: str, _parameters: Any, _context: Any, _many: Any) -> None:
+        """Write down what it did to what was there before the revision."""
+        if self.sessions.ours(conn):
+            return
+        seconds, looked = self.now() - self.began, time.monotonic()
+        now = {row[0]: tuple(row) for row in self.sessions.rows(conn, RELATIONS)}
+        uses = self.uses(conn)
+        alone = self.sessions.autocommit(conn)
+        scanned, changed, emptied = self.use(uses)
+        if alone and not changed and CHANGES.match(self.sessions.plain(statement)):
+            changed = {0: cursor.rowcount}
+        new = {one for one, row in now.items() if one in self.known and row[3] != self.known[one][3]} & set(self.first)
+        rewritten = {one for one in new if self.first[one][2] in "rm"}
+        scanned |= {self.first[one][4] for one in new if self.first[one][2] == "i"}
+        emptied |= {one for one in rewritten if self.known[one][5] and not now[one][5]}
+        locks = self.locks(conn)
+        self.statements.append(
+            {
+                "text": " ".join(statement.split())[:300],
+                "seconds": seconds,
+                "transaction": not alone,
+                "locks": {self.name(one): mode for one, mode in locks.items()},
+                "rewritten": sorted(self.name(one) for one in rewritten),
+                "emptied": sorted(self.name(one) for one in emptied),
+                "scanned": sorted(self.name(one) for one in scanned - rewritten),
+                "changed": {self.name(one): number for one, number in changed.items()},
+                "rows": {self.name(one): self.size(one) for one in {*locks, *scanned, *rewritten, *changed}},
+            }
+        )
+        self.known, self.used = now, uses
+        self.lost += time.monotonic() - looked
+
+    def use(self, uses: dict[int, tuple[int, int, int]]) -> tuple[set[int], dict[int, int], set[int]]:
+        """The tables that the last statement has read whole, the rows it has changed of each, and those it has emptied.
+
+        The counters go on over transactions until the server collects them, which is at most once a second.
+        """
+        scanned, changed, emptied = set(), {}, set()
+        for relation in uses.keys() & self.first.keys():
+            now, before = uses[relation], self.used.get(relation, (0, 0, 0))
+            if any(one < other for one, other in zip(now, before, strict=True)):
+                before = (0, 0, 0)
+            scans, updated, deleted = (one - other for one, other in zip(now, before, strict=True))
+            if scans:
+                scanned.add(relation)
+            if updated + deleted:
+                changed[relation] = updated + deleted
+            if deleted and deleted >= self.size(relation):
+                emptied.add(relation)
+        return scanned, changed, emptied
+
+    def locks(self, conn: Any) -> dict[int, str]:
+        """The strongest lock on each relation, and since when the transaction has each."""
+        found: dict[int, str] = {}
+        for relation, mode in self.sessions.rows(conn, HELD):
+            kind = self.first[relation][2] if relation in self.first else ""
+            nobody = kind == "m" and mode != MODES[-1]  # nobody writes into a materialized view
+            if kind and kind in "rpmvS" and not nobody:
+                found[relation] = max(found.get(relation, mode), mode, key=MODES.index)
+                self.since.setdefault((relation, mode), self.began)
+        return found
+
+    def size(self, relation: int) -> int:
+        """Its rows before the revision."""
+        return int(self.first[relation][6]) if relation in self.first else 0
+
+    def name(self, relation: int) -> str:
+        """Its name before the revision."""
+        return str(self.first[relation][1]) if relation in self.first else "?"
+
+    def end(self, conn: Any) -> None:
+        """The transaction ends, and with it its locks."""
+        if self.sessions.ours(conn):
+            return
+        for (relation, mode), since in self.since.items():
+            if MODES.index(mode) >= MODES.index("ShareLock"):
+                held = {"table": self.name(relation), "mode": mode, "rows": self.size(relation)}
+                self.held.append({**held, "seconds": self.now() - since})
+        self.since, self.known = {}, {}
+
+    def told(self) -> dict[str, Any]:
+        """What the revision did, with what code cannot name any more."""
+        gone: list[str] = []
+        if self.shape is not None:
+            with self.watch.engine.connect() as connection:
+                shape = {name for (name,) in connection.exec_driver_sql(SHAPE).fetchall()}
+            secured = " without row security"
+            there = {name.rpartition(".")[0] for name in shape}
+            lost = self.shape - shape
+            gone = sorted(x for x in lost if not x.endswith(secured) or x.removesuffix(secured) in there)
+            self.shape = shape
+        return {"id": self.revision, "statements": self.statements, "held": self.held, "gone": gone}
+
+    def listening(self) -> Any:
+        """Hear every session for as long as the block lasts."""
+        return self.sessions.listening(
+            before_cursor_execute=self.before, after_cursor_execute=self.after, commit=self.end, rollback=self.end
+        )

@@ -1,0 +1,236 @@
+"""What squawk says of a statement, weighed against the live database: refuse, warn, note, or nothing at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from deploylib.catalog import Catalog, named
+from deploylib.examined import Finding
+from deploylib.hazards import LINTED, Hazard, finding
+from deploylib.models import Revision, Value
+from deploylib.units import count
+
+__all__ = ["Judge", "Statement", "widens"]
+
+IDENTIFIER = r'(?:"[^"]+"|[\w$]+)'
+TABLE = rf"(?P<table>{IDENTIFIER}(?:\.{IDENTIFIER})?)"
+FLAGS = re.IGNORECASE | re.DOTALL
+ALTERED = rf"\bALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?{TABLE}"
+MADE = rf"\bCREATE\s+(?:UNLOGGED\s+)?TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?{TABLE}"
+TARGETS = (
+    ALTERED,
+    rf"\bCREATE\s+(?:UNIQUE\s+)?INDEX\s.*?\bON\s+(?:ONLY\s+)?{TABLE}",
+    rf"\b(?:DROP\s+(?:TABLE|VIEW|MATERIALIZED\s+VIEW)|REINDEX\s+TABLE)\s+(?:IF\s+EXISTS\s+)?{TABLE}",
+    rf"\bTRUNCATE\s+(?:TABLE\s+)?(?:ONLY\s+)?{TABLE}",
+)
+INDEX = rf"\b(?:DROP|REINDEX|ALTER)\s+INDEX\s+(?:IF\s+EXISTS\s+)?{TABLE}"
+DOMAIN = rf"\bALTER\s+DOMAIN\s+{TABLE}"
+INDEXED = (
+    rf"\bCREATE\s+(?:UNIQUE\s+)?INDEX\s[^;]*?\bON\s+(?:ONLY\s+)?{TABLE}\s*(?:USING\s+\w+\s*)?\((?P<columns>[^)]*)\)"
+    r"(?!\s*WHERE)"
+)
+KEYS = r"\b(?:PRIMARY\s+KEY|UNIQUE)\s*\((?P<columns>[^)]*)\)"
+REFERS = rf"\bFOREIGN\s+KEY\s*\((?P<columns>[^)]*)\)\s*REFERENCES|\bADD\s+COLUMN\s+(?P<column>{IDENTIFIER})\s[^,;]*\bREFERENCES"
+CHECKED = rf"CONSTRAINT\s+(?P<name>{IDENTIFIER})\s+CHECK\s*\(+\s*(?P<column>{IDENTIFIER})\s+IS\s+NOT\s+NULL"
+# What looks like a call and is none of a function.
+SYNTAX = {"array", "cast", "coalesce", "extract", "greatest", "least", "nullif", "numeric", "row", "varchar", "char"}
+SPELLINGS = (
+    (r"\bcharacter varying\b", "varchar"),
+    (r"\bdecimal\b", "numeric"),
+    (r"\btimestamp *(\(\d\))? *with time zone\b", r"timestamptz\1"),
+    (r"\btimestamp *(\(\d\))? *without time zone\b", r"timestamp\1"),
+    (r"\btime *(\(\d\))? *with time zone\b", r"timetz\1"),
+    (r"\btime *(\(\d\))? *without time zone\b", r"time\1"),
+    (r"\bbit varying\b", "varbit"),
+)
+
+
+class Statement(Value, frozen=True):
+    """A statement.
+
+    Attributes:
+        piece: what of it is spoken of.
+        before: what of it stands before that.
+    """
+
+    text: str
+    piece: str = ""
+    before: str = ""
+
+    @property
+    def short(self) -> str:
+        """In one line."""
+        words = " ".join(self.text.split())
+        return words if len(words) < 121 else f"{words[:119]} …"
+
+
+class Judge(msgspec.Struct, frozen=True):
+    """Knows one revision and the database that it is meant for.
+
+    Attributes:
+        before: the SQL of the pending revisions below it.
+        after: its own, and that of those above it.
+        small: rows up to which work under a lock is no hazard.
+    """
+
+    revision: Revision
+    catalog: Catalog
+    before: str
+    after: str
+    small: int
+
+    def squawk(self, rule: str, message: str, statement: Statement) -> Iterator[Finding]:
+        """What its word means here."""
+        if "alembic_version" in statement.text:
+            return
+        hazard = LINTED.get(rule)
+        if hazard is None:
+            other = Hazard(
+                when="warn", lock="a lock", blocks="others", text=message, safe="https://squawkhq.com/docs/rules"
+            )
+            yield finding("squawk", rule, other, self.revision, statement.short, level="warn")
+            return
+        if re.search(r"\bEXCLUDE\b", statement.piece, FLAGS):
+            hazard = msgspec.structs.replace(hazard, text="builds an index", safe="there is no short way: a new table")
+        table = self.table(statement)
+        rows = self.rows(statement, table)
+        level = self.level(rule, hazard, statement, table, rows)
+        about = "" if rows is None else f"{table} ({count(rows, 'row')})"
+        if level:
+            yield finding("squawk", rule, hazard, self.revision, statement.short, about=about or table, level=level)
+
+    def level(self, rule: str, hazard: Hazard, statement: Statement, table: str, rows: int | None) -> str:
+        """How much it matters; not at all for a table that this release makes."""
+        if hazard.when in {"warn", "note"}:
+            return hazard.when
+        if hazard.when == "always":
+            return "refuse"
+        if table and rows is None and not self.renamed(table):
+            return ""
+        if hazard.when == "contract":
+            inner = r"\bRENAME\s+CONSTRAINT\b|\bALTER\s+INDEX\b|\bALTER\s+SEQUENCE\b"
+            again = (
+                rf"\bCREATE\s+(?:OR\s+REPLACE\s+)?(?:MATERIALIZED\s+)?VIEW\s+{re.escape(table)}\b" if table else "(?!)"
+            )
+            made_again = rule == "ban-drop-view" and re.search(again, self.revision.sql, FLAGS)
+            if self.revision.tolerates or made_again or re.search(inner, statement.text, FLAGS):
+                return "note"
+            return "refuse"
+        if hazard.when == "rows":
+            return "note" if rows == 0 else "refuse"
+        quick = rows is not None and rows <= self.small
+        return "note" if quick or self.catalog_only(rule, statement, table) else "refuse"
+
+    def table(self, statement: Statement) -> str:
+        """The table that it is about, as it is written; empty where that is not known."""
+        for pattern in TARGETS:
+            if found := re.search(pattern, statement.text, FLAGS):
+                return found["table"]
+        found = re.search(INDEX, statement.text, FLAGS)
+        return self.catalog.index_tables.get(named(found["table"]), "") if found else ""
+
+    def rows(self, statement: Statement, table: str) -> int | None:
+        """About how many rows it is about; a domain has those of the largest table that uses it."""
+        if domain := re.search(DOMAIN, statement.text, FLAGS):
+            names = {named(domain["table"]), f"{named(domain['table'])}[]"}
+            users = (name.rpartition(".")[0] for name, kind in self.catalog.types.items() if kind in names)
+            return max((self.catalog.size(user) or 0 for user in users), default=0)
+        return self.catalog.size(table) if table else None
+
+    def renamed(self, table: str) -> bool:
+        """Whether a pending revision gives this name to a table that is there."""
+        new = re.findall(rf"\bRENAME\s+TO\s+({IDENTIFIER})", self.before + self.after, FLAGS)
+        return named(table).rpartition(".")[2] in {named(name) for name in new}
+
+    def catalog_only(self, rule: str, statement: Statement, table: str) -> bool:
+        """Whether it is short whatever the size, as only the catalog can tell."""
+        piece = statement.piece
+        if rule == "changing-column-type":
+            column = re.search(rf"({IDENTIFIER})\s+(?:SET\s+DATA\s+)?$", statement.before)
+            kind = re.search(r"\bTYPE\s+(.*)", piece, FLAGS)
+            if not column or not kind or re.search(r"\b(?:USING|COLLATE)\b", statement.text, FLAGS):
+                return False
+            old = self.catalog.types.get(f"{named(table)}.{named(column[1])}", "")
+            return widens(old, kind[1], utc=self.catalog.utc)
+        if rule == "adding-field-with-default":
+            calls = {name.lower() for name in re.findall(r"([\w$]+)\s*\(", piece)}
+            return not piece.upper().startswith("GENERATED") and calls <= self.catalog.steady | SYNTAX
+        if rule == "adding-foreign-key-constraint":
+            inline = re.search(r"\bADD\s+COLUMN\b(?P<rest>.*)$", statement.before, FLAGS)
+            return bool(inline) and "DEFAULT" not in statement.text.upper()
+        if rule == "adding-not-nullable-field":
+            column = re.search(rf"({IDENTIFIER})\s+$", statement.before)
+            return column is not None and self.proven(table, named(column[1]))
+        return rule == "ban-alter-domain-with-add-constraint" and "NOT VALID" in statement.text.upper()
+
+    def proven(self, table: str, column: str) -> bool:
+        """Whether a CHECK that is validated before says that the column is never NULL."""
+        if f"{named(table)}.{column}" in self.catalog.proven:
+            return True
+        checks = {
+            named(found["name"])
+            for found in re.finditer(CHECKED, self.before, FLAGS)
+            if named(found["column"]) == column
+        }
+        validated = re.findall(rf"\bVALIDATE\s+CONSTRAINT\s+({IDENTIFIER})", self.before, FLAGS)
+        return bool(checks & {named(name) for name in validated})
+
+    def ours(self) -> Iterator[Finding]:
+        """What neither squawk nor a rehearsal sees: columns of json, and foreign keys without an index on the child."""
+        for one in re.finditer(rf"\bADD\s+(?:COLUMN\s+)?{IDENTIFIER}\s+JSON\b", self.revision.sql, FLAGS):
+            yield finding("deploylib", "json-column", LINTED["json-column"], self.revision, one[0], level="warn")
+        every = self.before + self.after
+        for text in re.split(r";\s*(?:\n|$)", self.revision.sql):
+            target = re.search(f"{ALTERED}|{MADE.replace('?P<table>', '?P<made>')}", text, FLAGS)
+            if not target:
+                continue
+            table = named(target["table"] or target["made"])
+            has = list(self.catalog.indexes.get(table, ()))
+            has += [
+                _columns(one["columns"]) for one in re.finditer(INDEXED, every, FLAGS) if named(one["table"]) == table
+            ]
+            has += [_columns(one["columns"]) for one in re.finditer(KEYS, text, FLAGS)]
+            for one in re.finditer(REFERS, text, FLAGS):
+                wanted = _columns(one["columns"] or one["column"])
+                if not any(set(index[: len(wanted)]) == set(wanted) for index in has):
+                    rule = "foreign-key-without-index"
+                    where = Statement(text=text.strip()).short
+                    about = f"{table} ({', '.join(wanted)})"
+                    yield finding("deploylib", rule, LINTED[rule], self.revision, where, about=about, level="warn")
+
+
+def widens(old: str, new: str, *, utc: bool) -> bool:
+    """Whether every value of the old type is one of the new as it lies there: then no row is touched."""
+    (kind, size), (wanted, limit) = _type(old), _type(new)
+    if not kind:
+        return False
+    if {kind, wanted} == {"timestamp", "timestamptz"} and not utc:
+        return False
+    if kind in {"timestamp", "timestamptz", "time", "timetz", "interval"}:
+        same = kind == wanted or {kind, wanted} == {"timestamp", "timestamptz"}
+        return same and (limit or (6,)) >= (size or (6,))
+    if kind == "numeric" == wanted:
+        return not limit or (bool(size) and limit[0] >= size[0] and (*limit, 0)[1] == (*size, 0)[1])
+    if kind in {"varchar", "text"} and wanted in {"varchar", "text"}:
+        return not limit or (bool(size) and limit >= size)
+    if kind == "varbit" == wanted:
+        return not limit or (bool(size) and limit >= size)
+    return (kind, size) == (wanted, limit) or (kind, wanted) == ("cidr", "inet")
+
+
+def _type(text: str) -> tuple[str, tuple[int, ...]]:
+    """A type without its limits, and its limits."""
+    plain = " ".join(text.lower().split())
+    for words, short in SPELLINGS:
+        plain = re.sub(words, short, plain)
+    found = re.fullmatch(r"([\w. \[\]]+?) ?(?:\(([\d, ]+)\))?", plain)
+    if not found:
+        return "", ()
+    return found[1], tuple(int(number) for number in (found[2] or "").split(",") if number.strip())
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    return tuple(named(part.split()[0]) if part.split() else "" for part in text.split(","))

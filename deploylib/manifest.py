@@ -1,0 +1,161 @@
+"""The backups in a store: what is written beside each dump, and what of it may be removed.
+
+    backups/<environment>/<id>/dump             the dump
+    backups/<environment>/<id>/manifest.json    written last; without it there is no backup
+    backups/<environment>/<id>/restored.json    written by a later proof
+
+No object is ever written twice. Only proven backups are counted, and the last of them always stay.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+
+import msgspec
+
+from deploylib.contents import Contents
+from deploylib.errors import BackupFailed
+from deploylib.models import Backup, Value
+from deploylib.store import Refused, Store
+
+__all__ = ["Manifest", "Restored", "listing", "manifest", "prune", "record", "remove", "unreadable", "write"]
+
+DEBRIS_AFTER = 86_400.0  # seconds; no run takes that long, so a dump without a manifest was left by one that was killed
+RESTORED = "restored.json"
+MANIFEST = "manifest.json"
+
+
+class Manifest(Backup, frozen=True):
+    """A backup with all that it holds, as it lies in the store."""
+
+    contents: Contents = Contents()
+
+
+class Restored(Value, frozen=True):
+    """A later proof of a backup: when, how long it took, and what was remarked."""
+
+    at: datetime
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+def write(made: Manifest, *, store: Store) -> Backup:
+    """Let a dump become a backup; returns it without its contents."""
+    store.put_if_absent(_beside(made.key, MANIFEST), msgspec.json.format(msgspec.json.encode(made), indent=1))
+    return _without(made)
+
+
+def record(backup: Backup, proof: Restored, *, store: Store) -> Backup:
+    """Write a later proof beside a backup; the first one stays. Returns the backup with it."""
+    store.put_if_absent(_beside(backup.key, RESTORED), msgspec.json.format(msgspec.json.encode(proof), indent=1))
+    return _proven(backup, proof)
+
+
+def manifest(backup: Backup, *, store: Store) -> Manifest:
+    """All that is known of a backup.
+
+    Raises:
+        BackupFailed: its manifest is missing, cannot be read, or is another one's.
+    """
+    try:
+        found = msgspec.json.decode(b"".join(store.read(_beside(backup.key, MANIFEST))), type=Manifest)
+    except KeyError as error:
+        raise BackupFailed(f"backup {backup.id} has no manifest", remedy="take another backup (inv backups)") from error
+    except msgspec.DecodeError as error:
+        message = f"the manifest of backup {backup.id} cannot be read: {error}"
+        raise BackupFailed(message, remedy="take another backup (inv backups)") from error
+    if found.key != backup.key:
+        message = f"the manifest beside backup {backup.id} is that of {found.id}"
+        raise BackupFailed(message, remedy="take another backup (inv backups), and see who changed the store")
+    return found
+
+
+def listing(store: Store, environment: str) -> list[Backup]:
+    """The backups of an environment, newest first, each with its strongest proof; what cannot be read is left out."""
+    keys = set(store.list(f"backups/{environment}/"))
+    found = []
+    for key in (key for key in keys if key.endswith(f"/{MANIFEST}")):
+        backup = _read(store, key)
+        if backup is None:
+            continue
+        later = _beside(backup.key, RESTORED)
+        if later in keys:
+            backup = _proven(backup, msgspec.json.decode(b"".join(store.read(later)), type=Restored))
+        found.append(backup)
+    return sorted(found, key=lambda backup: (backup.created_at, backup.id), reverse=True)
+
+
+def unreadable(store: Store, environment: str) -> tuple[str, ...]:
+    """The names of what looks like a backup and has a manifest that is damaged, or another one's."""
+    keys = [key for key in store.list(f"backups/{environment}/") if key.endswith(f"/{MANIFEST}")]
+    return tuple(key.split("/")[-2] for key in keys if _read(store, key) is None)
+
+
+def prune(store: Store, environment: str, keep: int) -> list[Backup]:
+    """Remove what is older than the newest *keep* proven backups; call it only after a new one was made.
+
+    Backups whose proof is a checksum count for nothing: while there are fewer than *keep* proven ones, or when the
+    newest of all is not proven, nothing goes. At least one proven one always stays. Also removes what a killed run left
+    a day ago: dumps without a manifest, and uploads that were not ended.
+
+    Returns:
+        The backups that were removed.
+
+    Raises:
+        Refused: the store keeps one, for example under a lock; the others were removed all the same.
+    """
+    found = listing(store, environment)
+    good = [backup for backup in found if backup.proven]
+    kept = good[: max(1, keep)]
+    _clear(store, environment)
+    if not found or not found[0].proven or len(kept) < max(1, keep):
+        return []
+    old = found[found.index(kept[-1]) + 1 :]
+    kept_back: Refused | None = None
+    for backup in old:
+        try:
+            remove(store, backup.key)
+        except Refused as error:
+            kept_back = error
+    if kept_back is not None:
+        raise kept_back
+    return old
+
+
+def remove(store: Store, key: str) -> None:
+    """The manifest goes first: an interrupted clean-up leaves no manifest that promises a missing dump."""
+    for name in (MANIFEST, RESTORED):
+        store.delete(_beside(key, name))
+    store.delete(key)
+
+
+def _clear(store: Store, environment: str) -> None:
+    with suppress(Refused):  # without that right a lifecycle rule of the bucket has to do it
+        store.sweep(f"backups/{environment}/", DEBRIS_AFTER)
+    keys = list(store.list(f"backups/{environment}/"))
+    for key in keys:
+        if key.endswith("/dump") and _beside(key, MANIFEST) not in keys and store.age(key) > DEBRIS_AFTER:
+            remove(store, key)
+
+
+def _read(store: Store, key: str) -> Backup | None:
+    try:
+        backup = msgspec.json.decode(b"".join(store.read(key)), type=Backup)
+    except (KeyError, msgspec.DecodeError):  # removed meanwhile, or damaged
+        return None
+    return backup if _beside(backup.key, MANIFEST) == key else None
+
+
+def _proven(backup: Backup, proof: Restored) -> Backup:
+    return msgspec.structs.replace(
+        backup, proof="restored", proven_at=proof.at, proof_seconds=proof.seconds, notes=proof.notes
+    )
+
+
+def _without(made: Manifest) -> Backup:
+    return Backup(**{name: getattr(made, name) for name in Backup.__struct_fields__})
+
+
+def _beside(key: str, name: str) -> str:
+    return f"{key.rpartition('/')[0]}/{name}"

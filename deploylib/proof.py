@@ -1,0 +1,168 @@
+"""The full proof: a backup is restored into a scratch Postgres, and what that holds is compared."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from deploylib import archive, scratch, vessel
+from deploylib.archive import Progress
+from deploylib.contents import Contents, differences, remarks
+from deploylib.errors import BackupFailed
+from deploylib.models import Backup, Secret
+from deploylib.process import Runner
+from deploylib.programs import Client, server_for
+from deploylib.scratch import ScratchUnfit
+from deploylib.snapshot import Exporter
+from deploylib.store import Store
+
+__all__ = ["Place", "Proof", "compared", "estimate", "held", "restored", "strongest"]
+
+Proof = Literal["restored", "decoded", "checksum"]
+
+# Bytes of a database per second and seconds before the first, where there is no history: half of what two slow cores
+# did from dump to comparison (1.8 GB in 55 to 80 s).
+PACE = {"restored": (12_000_000.0, 8.0), "decoded": (30_000_000.0, 1.0)}
+MARGIN = 1.5  # for a machine that has other things to do
+NOTHING = 32_000_000  # bytes: two segments of the write-ahead log
+# What the place refuses, which says nothing of the dump.
+REFUSED = re.compile(
+    r"permission denied|must be superuser|must be owner|must be a superuser|is not available|could not access file"
+)
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where backups are restored to prove them.
+
+    Attributes:
+        server: a URL of a server on which a database may be made; None: one of our own is started.
+        folder: where our own one lies; None: the folder for temporary files.
+    """
+
+    server: Secret | None = None
+    folder: Path | None = None
+
+
+def restored(
+    backup: Backup,
+    expected: Contents,
+    *,
+    store: Store,
+    client: Client,
+    place: Place,
+    runner: Runner,
+    exporter: Exporter,
+    within: float,
+    progress: Progress = None,
+    also: Callable[[Secret], None] = lambda _copy: None,
+) -> tuple[str, ...]:
+    """Restore a backup where nobody sees it, and compare it with *expected*; returns remarks.
+
+    Args:
+        within: seconds after which the restore is given up.
+        progress: told the bytes of the dump that were restored.
+        also: is given the address of the copy once it was found equal; it may do with it what it likes.
+
+    Raises:
+        BackupFailed: it cannot be restored, or holds something else, which is named.
+        ScratchUnfit: there is no place to restore it; nothing was found out about it.
+        SettingsError: there is no server for it on this machine.
+    """
+    with _server(backup, client, place, runner) as server, vessel.database(server, expected) as (url, said):
+        try:
+            archive.load(backup, url, store=store, client=client, runner=runner, within=within, progress=progress)
+        except BackupFailed as error:
+            if _is_full(place, error):
+                raise ScratchUnfit(
+                    "the disk of the scratch Postgres is full",
+                    details=error.details,
+                    remedy="make room there, or set TMPDIR to a folder on another disk",
+                ) from error
+            if any(REFUSED.search(line) for line in error.details):
+                raise ScratchUnfit(
+                    "the scratch Postgres may not hold all of it",
+                    details=error.details,
+                    remedy="name a server that may do what yours does",
+                ) from error
+            raise
+        found = held(url, like=expected, client=client, runner=runner, exporter=exporter)
+        remarked = compared(backup, expected, found)
+        also(url)
+    return (*said, *remarked)
+
+
+def strongest(size: int, left_seconds: float, history: Sequence[Backup]) -> Proof:
+    """The strongest proof that a backup has time for.
+
+    Args:
+        size: bytes of the database.
+        left_seconds: what the backup may take, proof included.
+        history: earlier backups of it, newest first; with what they took it is estimated.
+    """
+    for kind in ("restored", "decoded"):
+        if estimate(size, kind, history) <= left_seconds:
+            return "restored" if kind == "restored" else "decoded"
+    return "checksum"
+
+
+def estimate(size: int, kind: str, history: Sequence[Backup]) -> float:
+    """Seconds that a backup with that proof will take: by the slowest of the last five that had it, else by experience.
+
+    Args:
+        size: bytes of the database.
+        kind: ``restored`` or ``decoded``.
+        history: earlier backups, newest first.
+    """
+    rate, start = PACE[kind]
+    known = [backup for backup in history if backup.proof == kind and backup.database_size and not backup.proven_at][:5]
+    if not known:
+        return start + size / rate
+    # What did not grow with the size is taken once, what did as often as the database is larger now.
+    return MARGIN * max(one.seconds * max(1.0, size / one.database_size) for one in known)
+
+
+def held(url: Secret, *, like: Contents, client: Client, runner: Runner, exporter: Exporter) -> Contents:
+    """What a restored database holds, hashed in the way in which *like* was."""
+    with exporter(url) as snapshot:
+        found = snapshot.look(like=like)
+    definitions = archive.schema(url, client=client, runner=runner)
+    return msgspec.structs.replace(found, schema=definitions, schema_by=client.version)
+
+
+def compared(backup: Backup, expected: Contents, found: Contents) -> tuple[str, ...]:
+    """Remarks about a restored database that holds what it should.
+
+    Raises:
+        BackupFailed: it holds something else.
+    """
+    if wrong := differences(expected, found):
+        raise BackupFailed(
+            f"backup {backup.id} does not restore what was backed up: {wrong[0]}",
+            details=wrong,
+            remedy="make another backup (inv backup), and keep this one for whoever looks into it",
+        )
+    return remarks(expected, found)
+
+
+def _is_full(place: Place, error: BackupFailed) -> bool:
+    """Whether it was the disk; a server that cannot write its log dies, and the client only sees it go."""
+    said = any("No space left on device" in line for line in error.details)
+    return said or (place.server is None and shutil.disk_usage(place.folder or tempfile.gettempdir()).free < NOTHING)
+
+
+@contextmanager
+def _server(backup: Backup, client: Client, place: Place, runner: Runner) -> Iterator[Secret]:
+    if place.server is not None:
+        yield place.server
+        return
+    major = int(re.split(r"\D", backup.server_version)[0])
+    programs = server_for(major, client, runner=runner)
+    with scratch.server(programs, runner=runner, size=backup.database_size, folder=place.folder) as url:
+        yield url

@@ -1,0 +1,210 @@
+"""The pending migrations on a copy of the database, before they run in earnest: what they lock, rewrite and take.
+
+A rehearsal sees what no linter does: code that reads data, the real size of each table, the time that it all takes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from deploylib.config import Config, MigrationSettings
+from deploylib.errors import MigrationFailed
+from deploylib.examined import Examined, Finding, Gap
+from deploylib.hazards import REHEARSED, finding, judged
+from deploylib.migrators import alembic
+from deploylib.models import Migration, Revision, Secret, Value
+from deploylib.process import Runner
+from deploylib.units import count, seconds
+
+__all__ = ["Held", "Rehearsed", "Report", "Step", "rehearse", "verdict"]
+
+NAME = "rehearsal"
+BLOCKED = {
+    "ShareLock": "writers",
+    "ShareRowExclusiveLock": "writers",
+    "ExclusiveLock": "writers",
+    "AccessExclusiveLock": "readers and writers",
+}
+
+
+class Step(Value, frozen=True):
+    """What one statement did, to tables that were there before its revision.
+
+    Attributes:
+        transaction: it ran in one; else its locks cannot be seen.
+        locks: the strongest lock of its transaction on each table, after it.
+        rewritten: tables that are in a new file.
+        emptied: tables that had rows and have none any more.
+        scanned: tables that were read whole.
+        changed: rows updated or deleted, by table; ``?`` where that is not known.
+        rows: of each table named here, before the revision.
+    """
+
+    text: str
+    seconds: float
+    transaction: bool = True
+    locks: dict[str, str] = msgspec.field(default_factory=dict)
+    rewritten: tuple[str, ...] = ()
+    emptied: tuple[str, ...] = ()
+    scanned: tuple[str, ...] = ()
+    changed: dict[str, int] = msgspec.field(default_factory=dict)
+    rows: dict[str, int] = msgspec.field(default_factory=dict)
+
+    @property
+    def short(self) -> str:
+        """In one line."""
+        return self.text if len(self.text) < 121 else f"{self.text[:119]} …"
+
+
+class Held(Value, frozen=True):
+    """A lock that others notice, from the statement that took it to the end of its transaction."""
+
+    table: str
+    mode: str
+    rows: int
+    seconds: float
+
+
+class Rehearsed(Value, frozen=True):
+    """One revision on the copy.
+
+    Attributes:
+        gone: what code can name no more: columns, tables, labels.
+    """
+
+    id: str
+    statements: tuple[Step, ...] = ()
+    held: tuple[Held, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+class Report(Value, frozen=True):
+    """All of them, as far as they came.
+
+    Attributes:
+        failed: the revision that failed, and *error* the database's words.
+    """
+
+    revisions: tuple[Rehearsed, ...] = ()
+    failed: str = ""
+    error: str = ""
+    unchecked: tuple[str, ...] = ()
+
+
+def rehearse(config: Config, files: Path, copy: Secret, migration: Migration, *, runner: Runner) -> Report:
+    """Apply what is pending to a copy that nobody needs afterwards.
+
+    Args:
+        copy: the address of the copy: as old as the database, with all its rows.
+
+    Raises:
+        MigrationFailed: the copy is at another revision than the database.
+    """
+    limits = config.settings.migrations
+    if limits.command:
+        return Report(unchecked=("another tool's migrations are not rehearsed",))
+    timeout = 60 + 6 * seconds(limits.statement_timeout) + seconds(limits.patience)
+    request = {"command": "rehearse", "target": migration.target, "within": 10}
+    found = alembic(config, files, copy, request, runner=runner, writes=False, timeout=timeout)
+    if "error" in found and "failed" not in found:
+        raise MigrationFailed(found["error"], remedy="correct the migrations and commit")
+    if [one["id"] for one in found["pending"]] != [one.id for one in migration.pending]:
+        raise MigrationFailed(
+            "the copy of the database is at another revision than the database",
+            remedy="somebody may have migrated meanwhile: inv deploy looks again",
+        )
+    return Report(
+        revisions=msgspec.convert(found.get("revisions", ()), tuple[Rehearsed, ...]),
+        failed=found.get("failed", ""),
+        error=found.get("error", ""),
+    )
+
+
+def verdict(report: Report, pending: tuple[Revision, ...], settings: MigrationSettings) -> Examined:
+    """What the report means for the release; whoever restored the copy may say more."""
+    longest, small = seconds(settings.longest_lock), settings.small_table
+    revisions = {revision.id: revision for revision in pending}
+    findings: list[Finding] = []
+    for one in report.revisions:
+        revision = revisions.get(one.id, Revision(id=one.id))
+        for step in one.statements:
+            findings += _statement(revision, step, small)
+        findings += _whole(revision, one, longest)
+        findings += _little_by_little(revision, one, small)
+    if report.failed:
+        revision = revisions.get(report.failed, Revision(id=report.failed))
+        words = report.error.partition("\n")[0]
+        findings.append(finding(NAME, "rehearsal-failed", REHEARSED["rehearsal-failed"], revision, words))
+    gaps = tuple(Gap(what="migrations", reason=why, remedy="rehearse them by hand") for why in report.unchecked)
+    counted = {"migration": len(report.revisions), "statement": sum(len(one.statements) for one in report.revisions)}
+    took = sum(step.seconds for one in report.revisions for step in one.statements)
+    examined = Examined(name=NAME, counted=counted, findings=tuple(findings), gaps=gaps, seconds=took)
+    return judged(examined, pending)
+
+
+def _statement(revision: Revision, step: Step, small: int) -> Iterator[Finding]:
+    """What one statement did to a table that is not small."""
+
+    def about(table: str) -> str:
+        return f"{table} ({count(step.rows.get(table, 0), 'row')}, {step.seconds:.1f} s)"
+
+    def found(rule: str, table: str) -> Finding:
+        return finding(NAME, rule, REHEARSED[rule], revision, step.short, about=about(table))
+
+    large = {table for table, rows in step.rows.items() if rows > small}
+    yield from (found("emptied", table) for table in step.emptied if step.rows.get(table, 0))
+    yield from (found("rewrite", table) for table in step.rewritten if table in large - {*step.emptied})
+    held = {table: mode for table, mode in step.locks.items() if mode in BLOCKED and step.rows.get(table, 0)}
+    for table in step.scanned:
+        if held and table in large:
+            place = table if table in held else next(iter(held))
+            blocks = f"{BLOCKED[held[place]]} of {place}"
+            lock = msgspec.structs.replace(REHEARSED["work-under-lock"], lock=_mode(held[place]), blocks=blocks)
+            yield finding(NAME, "work-under-lock", lock, revision, step.short, about=about(table))
+    many = (
+        table
+        for table, number in step.changed.items()
+        if number > small and table not in {*step.rewritten, *step.emptied}
+    )
+    yield from (found("bulk-change", table) for table in many)
+
+
+def _whole(revision: Revision, one: Rehearsed, longest: float) -> Iterator[Finding]:
+    """What the whole revision did."""
+    for held in one.held:
+        if held.rows and held.seconds > longest:
+            lock = msgspec.structs.replace(REHEARSED["long-lock"], lock=_mode(held.mode), blocks=BLOCKED[held.mode])
+            about = f"{held.table} ({count(held.rows, 'row')}) for {held.seconds:.1f} s"
+            yield finding(NAME, "long-lock", lock, revision, "the whole revision", about=about)
+    several = sorted({held.table for held in one.held if held.rows and held.mode == "AccessExclusiveLock"})
+    if len(several) > 1:
+        rule = "several-tables"
+        names = ", ".join(several)
+        yield finding(NAME, rule, REHEARSED[rule], revision, "the whole revision", about=names, level="warn")
+    if one.gone:
+        rule = "contract-step"
+        names = ", ".join(one.gone[:5]) + (f" and {len(one.gone) - 5} more" if len(one.gone) > 5 else "")
+        level = "note" if revision.tolerates else "refuse"
+        yield finding(NAME, rule, REHEARSED[rule], revision, f"takes away {names}", level=level)
+
+
+def _little_by_little(revision: Revision, one: Rehearsed, small: int) -> Iterator[Finding]:
+    """Batches in one transaction are none."""
+    total: Counter[str] = Counter()
+    for step in one.statements:
+        if step.transaction and all(number <= small for number in step.changed.values()):
+            total.update(step.changed)
+    for table, number in total.items():
+        if number > small:
+            about = f"{table} ({count(number, 'row')} in {count(len(one.statements), 'statement')})"
+            yield finding(NAME, "bulk-change", REHEARSED["bulk-change"], revision, "the whole revision", about=about)
+
+
+def _mode(mode: str) -> str:
+    """``AccessExclusiveLock`` as the documentation writes it."""
+    words = "".join(f" {letter}" if letter.isupper() else letter for letter in mode.removesuffix("Lock"))
+    return words.strip().upper()

@@ -1,0 +1,204 @@
+"""Calls to an S3 server: what is tried again, what an error means, and which answers are none.
+
+botocore's own retries are off, because it hides them: a write that only one may win can have been done although its
+answer was lost, and the 412 that the next try gets is then about our own first one. `Answer.doubtful` says so.
+
+Sources: S3 API reference (error codes; 503 SlowDown; 200 with an error in its body, which botocore turns into a 500);
+boto3 issue 4392 (checksums that other servers than Amazon's refuse).
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from deploylib.clock import SYSTEM
+from deploylib.errors import SettingsError, Unreachable
+from deploylib.store import Refused
+
+__all__ = ["GONE", "LOST", "RACING", "TAKEN", "Answer", "Broken", "Calls", "chunks", "pause"]
+
+TRIES = 6
+PAUSE, LONGEST = 0.5, 8.0  # seconds: before the second try, and at most; together 7 to 16 seconds
+LOST, TAKEN = frozenset({"404", "NoSuchKey", "NotFound"}), frozenset({"412", "PreconditionFailed"})
+RACING, GONE = frozenset({"409", "ConditionalRequestConflict"}), frozenset({"NoSuchUpload"})
+PASSING = {
+    "429", "BadDigest", "IncompleteBody", "OperationAborted", "RequestLimitExceeded", "RequestTimeout", "SlowDown",
+    "Throttling", "ThrottlingException", "TooManyRequests",
+}  # fmt: skip
+ENCRYPTED = {"put_object", "create_multipart_upload"}
+MARK = "written"
+NEEDED = {
+    "complete_multipart_upload": "ETag", "create_multipart_upload": "UploadId", "get_object": "ContentLength",
+    "head_object": "LastModified", "list_multipart_uploads": "IsTruncated", "list_objects_v2": "IsTruncated",
+    "put_object": "ETag", "upload_part": "ETag",
+}  # fmt: skip # an answer that was cut off in its head looks like one with nothing in it
+
+
+class Broken(Exception):
+    """An answer ended before it was whole; its argument names the kind of trouble."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a call has come to.
+
+    Attributes:
+        code: of an error that a caller expects (`LOST`, `TAKEN`, `RACING`, `GONE`); empty when it was done.
+        data: the answer.
+        doubtful: an earlier try may have been done, because nothing clear was heard of it.
+    """
+
+    code: str
+    data: dict[str, Any]
+    doubtful: bool
+
+
+class Calls:
+    """An S3 client at one place, ``s3://bucket/prefix``.
+
+    Args:
+        address: of the place.
+        client: an S3 client of boto3; made when it is not given.
+        encryption: what is asked of the server for every object, for example ``aws:kms``; empty: its default.
+        kms_key: id of the key for that; empty: the account's default key.
+    """
+
+    def __init__(self, address: str, client: Any = None, *, encryption: str = "", kms_key: str = "") -> None:
+        parts = urlsplit(address)
+        self.address, self._bucket = address, parts.netloc
+        self.prefix = f"{parts.path.strip('/')}/" if parts.path.strip("/") else ""
+        self._client = client if client is not None else _client()
+        self._encryption = {"ServerSideEncryption": encryption} if encryption else {}
+        if kms_key:
+            self._encryption["SSEKMSKeyId"] = kms_key
+
+    def attempt(self, name: str, key: str | None, *, stop: threading.Event | None = None, **options: Any) -> Answer:
+        """Call, up to `TRIES` times while the trouble may pass.
+
+        Args:
+            name: of the client's method.
+            key: of the object, without the prefix; None for calls about the bucket.
+            stop: once set, nothing is tried again.
+            options: of the method.
+
+        Raises:
+            Refused: the server answered with an error that no caller expects.
+            Unreachable: it did not answer, or not in a usable way.
+        """
+        where = {"Bucket": self._bucket, **({"Key": self.prefix + key} if key is not None else {})}
+        where |= self._encryption if name in ENCRYPTED else {}
+        doubtful = False
+        for number in range(1, TRIES + 1):
+            last = number == TRIES or (stop is not None and stop.is_set())
+            code, data, trouble = self._once(name, where | options)
+            if trouble is None or (last and code in RACING):
+                return Answer(code, data, doubtful)
+            if last:
+                raise trouble
+            doubtful |= code not in RACING
+            pause(number, stop)
+        raise AssertionError("the last try ends the loop")
+
+    def call(self, name: str, key: str | None, **options: Any) -> dict[str, Any]:
+        """Call; every error's code is an error."""
+        answer = self.attempt(name, key, **options)
+        if answer.code:
+            raise self.refused(answer.code)
+        return answer.data
+
+    def head(self, key: str) -> dict[str, Any] | None:
+        """What the server knows of an object; None where there is none."""
+        answer = self.attempt("head_object", key)
+        return None if answer.code in LOST else answer.data
+
+    def wrote(self, key: str, mark: str) -> bool:
+        """Whether the object that is there is the one that was written with this mark."""
+        found = self.head(key)
+        return found is not None and found.get("Metadata", {}).get(MARK) == mark
+
+    def refused(self, code: str) -> Refused:
+        """An error for a code of the server."""
+        return Refused(
+            f"the store {self.address} refused: {code}",
+            remedy="check that the bucket exists and that the credentials may read, write and list it",
+        )
+
+    def _unreachable(self, why: str) -> Unreachable:
+        return Unreachable(
+            f"the store {self.address} cannot be reached: {why}",
+            remedy="check its address, the region and the credentials (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3, …)",
+        )
+
+    def _once(self, name: str, options: dict[str, Any]) -> tuple[str, dict[str, Any], Unreachable | None]:
+        """One try: the code, the answer, and the error to raise if it is not tried again."""
+        from botocore import exceptions
+        from botocore.parsers import ResponseParserError
+
+        try:
+            data = getattr(self._client, name)(**options)
+            missing = name in NEEDED and NEEDED[name] not in data
+            return "", data, self._unreachable("half an answer") if missing else None
+        except exceptions.ClientError as error:
+            code = str(error.response.get("Error", {}).get("Code", "unknown"))
+            status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+            if code in LOST | TAKEN | GONE:
+                return code, {}, None
+            if code in PASSING | RACING or (status >= 500 and status != 501):
+                return code, {}, self.refused(code)
+            raise self.refused(code) from error
+        except (exceptions.BotoCoreError, ResponseParserError) as error:
+            trouble = self._unreachable(type(error).__name__)
+            trouble.__cause__ = error
+            passing = (exceptions.ConnectionError, exceptions.HTTPClientError, ResponseParserError)
+            if isinstance(error, passing) and not isinstance(error, exceptions.SSLError):
+                return "", {}, trouble
+            raise trouble from error
+
+
+def pause(number: int, stop: threading.Event | None = None) -> None:
+    """Wait after try *number*: twice as long each time, half of it by chance, so that clients do not come back at once."""
+    delay = min(LONGEST, PAUSE * 2 ** (number - 1)) * random.uniform(0.5, 1)  # noqa: S311 - nobody must not guess it
+    if stop is None:
+        SYSTEM.sleep(delay)
+    else:
+        stop.wait(delay)
+
+
+def chunks(body: Any, size: int) -> Iterator[bytes]:
+    """An answer's body in pieces of at most *size* bytes.
+
+    Raises:
+        Broken: it ended before its length, or the connection did.
+    """
+    from botocore.exceptions import BotoCoreError
+    from urllib3.exceptions import HTTPError
+
+    try:
+        while piece := body.read(size):
+            yield piece
+    except (BotoCoreError, HTTPError, OSError) as error:
+        raise Broken(type(error).__name__) from error
+    finally:
+        body.close()
+
+
+def _client() -> Any:
+    try:
+        import boto3
+        from botocore.config import Config
+    except ImportError as error:
+        raise SettingsError("the S3 client is missing", remedy="pip install 'deploylib[s3]'") from error
+    options = Config(
+        connect_timeout=5,
+        read_timeout=60,
+        tcp_keepalive=True,
+        retries={"mode": "standard", "total_max_attempts": 1},
+        request_checksum_calculation="when_required",  # other servers than Amazon's refuse the newer default
+        response_checksum_validation="when_required",
+    )
+    return boto3.session.Session().client("s3", config=options)  # not the default one, which keeps old credentials

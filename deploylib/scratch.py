@@ -1,0 +1,185 @@
+"""A Postgres to throw away, from the programs on this machine.
+
+It listens on nothing but a socket in a private folder, with a password, and writes without fsync: it is worth
+nothing once the block is over. Postgres refuses to run as root, so root hands it to an account that exists;
+none of our variables goes with it, for others of that account could read them.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from deploylib.errors import DeployError, SettingsError
+from deploylib.models import Secret
+from deploylib.process import Command, ProgramFailed, Runner, alive
+from deploylib.programs import Client
+from deploylib.units import volume
+
+__all__ = ["ScratchUnfit", "server"]
+
+NAME = "deploylib-scratch"
+PATH = {"PATH": "/usr/local/bin:/usr/bin:/bin", "TZ": "UTC"}
+LONGEST = 80  # a socket's path has at most 103 bytes on macOS, 107 on Linux
+SPARE = 300_000_000  # an empty server with its write-ahead log, measured: 40 to 120 MB
+SETTINGS = {
+    "listen_addresses": "",
+    "port": "5432",  # a number in a socket's name; PGPORT of the machine would be taken otherwise
+    "unix_socket_permissions": "0700",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "256MB",
+    "autovacuum": "off",
+    "jit": "off",
+    "shared_buffers": "64MB",
+    "maintenance_work_mem": "128MB",
+    "max_connections": "20",
+}
+
+
+class ScratchUnfit(SettingsError):
+    """This machine has no place that can hold what the backup holds; that says nothing of the backup."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a server of ours lies, and as whom it runs."""
+
+    folder: Path
+    account: tuple[int, int] | None
+    programs: Client
+    runner: Runner
+
+    def run(self, program: str, *args: str, check: bool = True, timeout: float = 60.0) -> None:
+        """Start one of the server's programs as its account."""
+        words = [self.programs.program(program), *args]
+        self.runner.run(
+            Command(words, cwd=self.folder, env=PATH, bare=True, account=self.account, check=check, timeout=timeout)
+        )
+
+
+@contextmanager
+def server(programs: Client, *, runner: Runner, size: int = 0, folder: Path | None = None) -> Iterator[Secret]:
+    """A running server, ended and removed after the block, whatever happens in it.
+
+    Args:
+        programs: of the version that it shall have; a server must lie beside them.
+        runner: how they are started.
+        size: bytes that it will hold; refused where the disk has not the room.
+        folder: where its own folder is made; None: the system's folder for temporary files.
+
+    Yields:
+        Its superuser's URL.
+
+    Raises:
+        ScratchUnfit: no room, or it does not start.
+    """
+    base = folder or Path(tempfile.gettempdir())
+    if len(str(base)) > LONGEST - len(NAME) - 20:
+        raise ScratchUnfit(f"{base} is too long for a socket's path", remedy="set TMPDIR to a shorter one, like /tmp")
+    if not base.is_dir():
+        raise ScratchUnfit(f"{base} is no folder", remedy="make it, or name another one")
+    _sweep(base, programs, runner)
+    room = shutil.disk_usage(base).free
+    if room < size + SPARE:
+        raise ScratchUnfit(
+            f"a restore needs {volume(size + SPARE)} in {base}, which has {volume(room)}",
+            remedy="make room there, or set TMPDIR to a folder on another disk",
+        )
+    own = Path(tempfile.mkdtemp(prefix=f"{NAME}-{os.getpid()}-", dir=base))
+    try:
+        place = _placed(own, programs, runner)
+        try:
+            yield _started(place)
+        finally:
+            _stop(place)
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+
+
+def _started(place: _Place) -> Secret:
+    """Make and start the server in *place*; returns its superuser's URL."""
+    password, data, sockets = secrets.token_urlsafe(24), place.folder / "data", place.folder / "s"
+    secret = place.folder / "password"
+    for folder in (data, sockets):
+        folder.mkdir(mode=0o700)
+    secret.touch(mode=0o600)
+    secret.write_text(password)
+    if place.account:
+        for path in (data, sockets, secret):
+            os.chown(path, *place.account)
+    options = ["--encoding=UTF8", "--locale=C", "--username=postgres", "--auth=scram-sha-256", "--no-sync"]
+    given = {**SETTINGS, "unix_socket_directories": str(sockets)}
+    try:
+        place.run("initdb", f"--pgdata={data}", f"--pwfile={secret}", *options)
+        with (data / "postgresql.conf").open("a") as settings:
+            settings.writelines(f"{name} = '{value}'\n" for name, value in given.items())
+        place.run("pg_ctl", "start", "-w", f"--pgdata={data}", f"--log={data / 'log'}")
+    except ProgramFailed as error:
+        log = data / "log"
+        said = tuple(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else error.details
+        raise ScratchUnfit(
+            f"the scratch Postgres does not start: {error.message}", details=said, remedy="see what it said"
+        ) from error
+    finally:
+        secret.unlink()
+    return Secret(f"postgresql://postgres:{quote(password)}@:5432/postgres?host={quote(str(sockets), safe='')}")
+
+
+def _stop(place: _Place) -> None:
+    """End it at once: nothing of it is kept. One that cannot be told to ends by itself, a minute after its folder."""
+    data = f"--pgdata={place.folder / 'data'}"
+    with suppress(DeployError):
+        place.run("pg_ctl", "stop", "--mode=immediate", "-w", data, check=False)
+
+
+def _placed(own: Path, programs: Client, runner: Runner) -> _Place:
+    """Whom root becomes, and programs that this account can reach: those that it cannot are copied."""
+    if os.geteuid() != 0:
+        return _Place(own, None, programs, runner)
+    entry = pwd.getpwnam("nobody")
+    account = entry.pw_uid, entry.pw_gid
+    own.chmod(0o711)
+    reached = Command(
+        ["/bin/sh", "-c", 'cd -- "$1"', "sh", str(programs.folder)], cwd=Path("/"), account=account, check=False
+    )
+    if runner.run(reached).returncode:
+        package = programs.folder.parents[1]  # the wheel finds its libraries in a folder beside its own
+        copy = own / "programs" / package.name / programs.folder.parent.name
+        shutil.copytree(programs.folder.parent, copy, symlinks=True, ignore=shutil.ignore_patterns("include"))
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, own / "programs" / libraries.name)
+        for path in (own / "programs").rglob("*"):
+            os.chown(path, *account, follow_symlinks=False)
+        programs = Client(copy / "bin", programs.version)
+    return _Place(own, account, programs, runner)
+
+
+def _sweep(base: Path, programs: Client, runner: Runner) -> None:
+    """End and remove what a process of ours left that was killed. Only folders that we own: nobody else made them."""
+    for left in base.glob(f"{NAME}-*-*"):
+        pid = left.name.removeprefix(f"{NAME}-").partition("-")[0]
+        found = left.lstat()
+        if pid.isdigit() and found.st_uid == os.geteuid() and left.is_dir() and not alive(int(pid)):
+            if (left / "data").is_dir():
+                _stop(_placed_again(left, programs, runner))
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _placed_again(left: Path, programs: Client, runner: Runner) -> _Place:
+    owner = (left / "data").stat()
+    if copied := next(left.glob("programs/*/*/bin"), None):
+        programs = Client(copied, programs.version)
+    return _Place(left, (owner.st_uid, owner.st_gid) if os.geteuid() == 0 else None, programs, runner)

@@ -1,0 +1,231 @@
+"""Counts and hashes of a database in a snapshot that a dump can share.
+
+``pg_export_snapshot`` in a REPEATABLE READ transaction and ``pg_dump --snapshot`` let two sessions see the same rows
+(Postgres' manual, "Snapshot Synchronization Functions"); without it a comparison would be exact only while nobody
+writes. The sum of the hashes of all rows needs no order, no sort and no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
+
+import msgspec
+
+from deploylib import postgres
+from deploylib.contents import Contents, Counter, Objects, Table
+from deploylib.errors import BackupFailed
+from deploylib.models import Secret
+
+__all__ = ["Exported", "Snapshot", "exported"]
+
+# What the text of a value depends on: the same on both sides.
+PINNED = """
+set local timezone = 'UTC'; set local datestyle = 'ISO, YMD'; set local intervalstyle = 'postgres';
+set local extra_float_digits = 1; set local bytea_output = 'hex'; set local xmloption = content;
+set local xmlbinary = 'base64'; set local lc_monetary = 'C'; set local search_path = ''; set local row_security = off;
+set local lock_timeout = '10s'; set local quote_all_identifiers = off;
+"""
+# Servers have limits of their own for sessions that take long, and each major knows others.
+UNLIMITED = """
+select set_config(name, '0', true) from pg_catalog.pg_settings
+where name in ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')
+"""
+# Types whose hash depends on nothing but the value. An enum's is made of an oid, which a restore changes; json, xml and
+# point have none; a collation that is not deterministic hashes by a key of the installed ICU.
+RECORD = """
+'bool','char','name','int2','int4','int8','text','varchar','bpchar','bytea','float4','float8','numeric','date','time',
+'timetz','timestamp','timestamptz','interval','uuid','inet','cidr','macaddr','macaddr8','jsonb','oid'
+"""
+OURS = r"""n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and not exists (select from pg_catalog.pg_depend d
+where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')"""
+RELATIONS = rf"""
+select format('%I.%I', n.nspname, c.relname), c.relkind = 'm', c.relispopulated, pg_catalog.pg_table_size(c.oid),
+  current_setting('server_version_num')::int < 140000 or exists (
+    select from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
+    left join pg_catalog.pg_type e on e.oid = t.typelem and t.typcategory = 'A'
+    left join pg_catalog.pg_collation o on o.oid = a.attcollation
+    where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+      and (coalesce(e.oid, t.oid) not in (select k.oid from pg_catalog.pg_type k
+             where k.typnamespace = 'pg_catalog'::regnamespace and k.typname in ({RECORD}))
+           or not coalesce(o.collisdeterministic, true)))
+from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where c.relkind in ('r', 'm') and c.relpersistence <> 't' and {OURS} order by 1
+"""  # noqa: S608 - nothing but our own constants
+SEQUENCES = rf"""
+select format('%I.%I', n.nspname, c.relname)
+from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where c.relkind = 'S' and c.relpersistence <> 't' and {OURS} order by 1
+"""  # noqa: S608 - nothing but our own constants
+# In pieces: lo_get makes one value of what may be larger than a value can be.
+OBJECTS = """
+with recursive piece as (
+  select m.oid, 0 as number, p.md5, p.size from pg_catalog.pg_largeobject_metadata m cross join lateral (
+    select pg_catalog.md5(b) as md5, octet_length(b) as size
+    from (select pg_catalog.lo_get(m.oid, 0, 16777216) as b offset 0) r) p
+  union all
+  select f.oid, f.number + 1, p.md5, p.size from piece f cross join lateral (
+    select pg_catalog.md5(b) as md5, octet_length(b) as size
+    from (select pg_catalog.lo_get(f.oid, (f.number + 1)::bigint * 16777216, 16777216) as b offset 0) r) p
+  where f.size = 16777216)
+select count(distinct oid), coalesce(sum(size), 0)::bigint,
+  coalesce(sum(pg_catalog.hashtextextended(oid || ' ' || number || ' ' || md5, 0)), 0)::text from piece
+"""
+INVALID = """
+select format('%I.%I', n.nspname, c.relname) from pg_catalog.pg_index i
+join pg_catalog.pg_class c on c.oid = i.indexrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where not i.indisvalid and n.nspname !~ '^pg_' order by 1
+"""
+UNVALIDATED = """
+select format('%I on %s', o.conname, o.conrelid::regclass) from pg_catalog.pg_constraint o
+join pg_catalog.pg_namespace n on n.oid = o.connamespace
+where not o.convalidated and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' order by 1
+"""
+ROLES = """
+select r.rolname from pg_catalog.pg_policy p cross join unnest(p.polroles) u join pg_catalog.pg_roles r on r.oid = u
+union select usename from pg_catalog.pg_user_mappings where umuser <> 0 order by 1
+"""
+SUPERUSER = "select rolsuper from pg_catalog.pg_roles where rolname = current_user"
+LOCALE = "select to_jsonb(d) from pg_catalog.pg_database d where datname = current_database()"
+TOGETHER = 100  # sequences that are read in one statement
+
+
+class Snapshot(Protocol):
+    """A moment of a database that holds still while it is looked at.
+
+    Attributes:
+        id: what ``pg_dump --snapshot`` is given.
+    """
+
+    id: str
+
+    def look(
+        self, *, hashes: bool = True, like: Contents | None = None, progress: Callable[[int], None] | None = None
+    ) -> Contents:
+        """Count and hash everything; see `Exported.look`."""
+        ...
+
+    def settled(self, contents: Contents) -> Contents:
+        """Read the sequences again, after the dump."""
+        ...
+
+    def cancel(self) -> None:
+        """End a `look` of another thread."""
+        ...
+
+
+class Exported:
+    """A snapshot that a session of ours holds open."""
+
+    def __init__(self, connection: Any, name: str) -> None:
+        self.connection = connection
+        self.id = name
+
+    def look(
+        self, *, hashes: bool = True, like: Contents | None = None, progress: Callable[[int], None] | None = None
+    ) -> Contents:
+        """Count and hash everything that the snapshot shows.
+
+        Args:
+            hashes: hash the rows too; otherwise they are only counted.
+            like: hash each table in the way in which it was hashed there.
+            progress: told the bytes of each table that is done.
+
+        Returns:
+            All but the definitions, which pg_dump knows.
+        """
+        ways = {table.name: table.how for table in like.tables} if like else {}
+        sequences = self._sequences()
+        tables = []
+        for name, derived, filled, size, odd in self._all(RELATIONS):
+            how = ways.get(name, ("text" if odd else "record") if hashes else "")
+            tables.append(self._table(name, how, derived=derived, filled=filled))
+            if progress is not None:
+                progress(size)
+        return Contents(
+            tables=tuple(tables),
+            sequences=tuple(Counter(name=name, last=n, called=c, until=n, until_called=c) for name, n, c in sequences),
+            objects=self._objects(hashes=bool(like.objects.hash) if like else hashes),
+            extensions=dict(self._all("select extname, extversion from pg_catalog.pg_extension order by 1")),
+            invalid=self._column(INVALID),
+            unvalidated=self._column(UNVALIDATED),
+            roles=self._column(ROLES),
+            superuser=bool(self._column(SUPERUSER)[0]),
+            locale={key: str(value) for key, value in self._all(LOCALE)[0][0].items() if _is_locale(key) and value},
+        )
+
+    def settled(self, contents: Contents) -> Contents:
+        """*contents* with where the sequences stand now, after the dump."""
+        now = {name: (last, called) for name, last, called in self._sequences()}
+        return msgspec.structs.replace(
+            contents,
+            sequences=tuple(
+                msgspec.structs.replace(one, until=now[one.name][0], until_called=now[one.name][1])
+                for one in contents.sequences
+            ),
+        )
+
+    def cancel(self) -> None:
+        """End what another thread is asking."""
+        self.connection.cancel_safe(timeout=5)
+
+    def _table(self, name: str, how: str, *, derived: bool, filled: bool) -> Table:
+        """One pass over the rows of this very table, without those of its children."""
+        if not filled:
+            return Table(name=name, rows=0, how=how, derived=derived, filled=False)
+        # A whole row by the name of its table and a star: a column of that name would be taken first otherwise.
+        hashed = {
+            "record": "coalesce(sum(pg_catalog.hash_record_extended(one.*, 0)), 0)::text",
+            "text": "coalesce(sum(pg_catalog.hashtextextended((one.*)::text, 0)), 0)::text",
+            "": "''",
+        }[how]
+        rows, total = self._all(f"select count(*), {hashed} from only {name} as one")[0]  # noqa: S608 - quoted by the server
+        return Table(name=name, rows=rows, hash=total, how=how, derived=derived)
+
+    def _objects(self, *, hashes: bool) -> Objects:
+        if not hashes:
+            return Objects(number=self._all("select count(*) from pg_catalog.pg_largeobject_metadata")[0][0])
+        number, size, total = self._all(OBJECTS)[0]
+        return Objects(number=number, size=size, hash=total if number else "")
+
+    def _sequences(self) -> list[tuple[str, int, bool]]:
+        """Name, last value, and whether it was given out."""
+        names = self._column(SEQUENCES)
+        found: list[tuple[str, int, bool]] = []
+        for start in range(0, len(names), TOGETHER):
+            some = names[start : start + TOGETHER]
+            each = (f"select {n}, last_value, is_called from {name}" for n, name in enumerate(some))  # noqa: S608
+            rows = self._all(" union all ".join(each))
+            found += [(some[n], last, called) for n, last, called in sorted(rows)]
+        return found
+
+    def _all(self, query: str) -> list[Any]:
+        found: list[Any] = self.connection.execute(query).fetchall()
+        return found
+
+    def _column(self, query: str) -> tuple[Any, ...]:
+        return tuple(row[0] for row in self._all(query))
+
+
+def _is_locale(key: str) -> bool:
+    return key in {"encoding", "datcollate", "datctype", "datlocprovider", "datlocale", "daticulocale"}
+
+
+@contextmanager
+def exported(url: Secret) -> Iterator[Snapshot]:
+    """A snapshot of a database, for this block and for the dumps that are given its name.
+
+    Raises:
+        Unreachable: the database does not answer, or not to us.
+        BackupFailed: it does not show us everything.
+    """
+    refusals = postgres.refusals(BackupFailed, "the database cannot be read whole", "let the URL's user read all of it")
+    with postgres.connected(url, 10, statements="0") as connection, refusals:
+        connection.execute("begin isolation level repeatable read, read only")
+        connection.execute(PINNED)
+        connection.execute(UNLIMITED)
+        yield Exported(connection, connection.execute("select pg_catalog.pg_export_snapshot()").fetchone()[0])
+
+
+Exporter = Callable[[Secret], AbstractContextManager[Snapshot]]

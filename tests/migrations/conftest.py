@@ -1,0 +1,62 @@
+"""One real Postgres for all of them, of the wheel that the local Render uses, and a database of its own for each test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from deploylib.models import Secret
+from localrender.cluster import Cluster
+from localrender.state import State
+from tests.migrations.world import TEMPLATE, World
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Postgres 16 with a template of the data; gives the address without the database's name."""
+    state = State(tmp_path_factory.mktemp("postgres"))
+    cluster = Cluster(state, "16")
+    cluster.start()
+    try:
+        with psycopg.connect(cluster.superuser_url, autocommit=True) as connection:
+            # A thousand logins in a minute: one round of hashing is enough for each.
+            for setting in ("fsync = off", "max_wal_size = '2GB'", "autovacuum = off", "scram_iterations = 1"):
+                connection.execute(f"alter system set {setting}")
+            connection.execute("select pg_reload_conf()")
+            connection.execute("select pg_sleep(0.1)")
+            connection.execute("set scram_iterations = 1")
+            connection.execute(f"alter role postgres password '{cluster.password}'")
+            connection.execute("create database template_people")
+        url = cluster.superuser_url.rpartition("/")[0]
+        with psycopg.connect(f"{url}/template_people", autocommit=True) as connection:
+            connection.execute(TEMPLATE)
+            connection.execute("analyze")
+        yield url
+    finally:
+        cluster.stop()
+        state.sql.close()
+
+
+@pytest.fixture(scope="session")
+def fresh(server: str) -> Callable[[], str]:
+    """Makes a copy of the template; gives its address."""
+    numbers = itertools.count()
+
+    def make() -> str:
+        name = f"copy_{os.getpid()}_{next(numbers)}"
+        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+            connection.execute(f"create database {name} template template_people strategy file_copy")
+        return f"{server}/{name}"
+
+    return make
+
+
+@pytest.fixture
+def world(fresh: Callable[[], str], tmp_path: Path) -> World:
+    """A database and a folder for migrations."""
+    return World(Secret(fresh()), tmp_path / "files")

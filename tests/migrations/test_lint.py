@@ -1,0 +1,206 @@
+"""What the linter says of a revision before it runs: levels, exceptions, and what it could not read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deploylib import catalog, lint, rehearsal
+from deploylib.catalog import Catalog
+from deploylib.errors import MigrationFailed
+from deploylib.examined import Examined, Verdict
+from deploylib.hazards import LINTED, REHEARSED, judged, require
+from deploylib.judgement import widens
+from deploylib.models import Revision, Secret
+from deploylib.process import SYSTEM
+from deploylib.rehearsal import Rehearsed, Report, Step
+from tests.migrations.world import World
+from tests.unit.fakes import RecordingRunner
+
+PEOPLE = Catalog(
+    rows={"people": 2_000_000, "orders": 50_000, "public.orders": 50_000, "small": 300},
+    types={"people.name": "character varying(50)"},
+    indexes={"orders": (("id",), ("person_id", "id"))},
+)
+NOT_NULL = "ALTER TABLE people ALTER COLUMN name SET NOT NULL;\n"
+
+
+def examined(sql: str, known: Catalog = PEOPLE, small: int = 10_000, **more: object) -> Examined:
+    """One revision."""
+    return lint.examine([Revision(id="0007", sql=sql, **more)], known, runner=SYSTEM, small=small)  # type: ignore[arg-type]
+
+
+def told(found: Examined) -> list[tuple[str, str]]:
+    """Rule and level of each finding."""
+    return [(one.rule, one.level) for one in found.findings]
+
+
+def test_a_finding_tells_rule_revision_statement_lock_whom_it_blocks_and_the_safe_way() -> None:
+    """And how large the table is that it was judged by."""
+    found = examined(f"BEGIN;\n\n-- Running upgrade 0006 -> 0007\n\n{NOT_NULL}\nCOMMIT;\n", path="migrations/x.py")
+
+    [finding] = found.findings
+    assert (finding.tool, finding.rule, finding.level) == ("squawk", "adding-not-nullable-field", "refuse")
+    assert finding.where == "0007: ALTER TABLE people ALTER COLUMN name SET NOT NULL"
+    assert finding.text == (
+        "reads the whole table; ACCESS EXCLUSIVE on people (2000000 rows) blocks readers and writers"
+    )
+    assert "NOT VALID" in finding.remedy
+    assert finding.path == "migrations/x.py"
+    assert found.verdict is Verdict.FINDINGS
+    with pytest.raises(MigrationFailed, match="adding-not-nullable-field") as raised:
+        require(found)
+    assert "deploylib: allow <rule>: <reason>" in raised.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("remark", "counts"),
+    [
+        ("# deploylib: allow adding-not-nullable-field: the site is closed on Sunday", True),
+        ("-- deploylib: allow adding-not-nullable-field: the site is closed", True),
+        ("# deploylib: allow adding-not-nullable-field:", False),
+        ("# deploylib: allow adding-not-nullable-field", False),
+        ("# deploylib: allow rewrite: another rule", False),
+        ("# squawk-ignore adding-not-nullable-field", False),
+    ],
+)
+def test_an_exception_counts_with_a_reason_only(remark: str, *, counts: bool) -> None:
+    """It is told with its reason, in place of the finding."""
+    found = examined(f"-- squawk-ignore adding-not-nullable-field\n{NOT_NULL}", remarks=(remark,))
+
+    assert bool(found.accepted) is counts
+    assert bool(found.findings) is not counts
+    if counts:
+        assert "allowed: the site is closed" in found.accepted[0]
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        (NOT_NULL, [("adding-not-nullable-field", "refuse")]),
+        ("ALTER TABLE small ALTER COLUMN n SET NOT NULL;", [("adding-not-nullable-field", "note")]),
+        ("CREATE TABLE made (n int);\nALTER TABLE made ALTER COLUMN n SET NOT NULL;", []),
+        ("ALTER TABLE people RENAME TO made;\nALTER TABLE made ALTER COLUMN n SET NOT NULL;",
+         [("renaming-table", "refuse"), ("adding-not-nullable-field", "refuse")]),
+        ("ALTER TABLE people ALTER COLUMN name TYPE VARCHAR(80);", [("changing-column-type", "note")]),
+        ("ALTER TABLE people ALTER COLUMN name TYPE VARCHAR(20);", [("changing-column-type", "refuse")]),
+        ("ALTER TABLE small DROP COLUMN n;", [("ban-drop-column", "refuse")]),
+        ("DROP INDEX orders_by_person;", [("require-concurrent-index-deletion", "note")]),
+        ("CREATE INDEX i ON public.orders (amount);", [("require-concurrent-index-creation", "refuse")]),
+        ("ALTER TABLE orders ADD CONSTRAINT k FOREIGN KEY (person_id) REFERENCES people (id) NOT VALID;", []),
+        ("ALTER TABLE orders ADD CONSTRAINT k FOREIGN KEY (other) REFERENCES people (id) NOT VALID;",
+         [("foreign-key-without-index", "warn")]),
+        ("CREATE TABLE made (id int, p int, FOREIGN KEY(p) REFERENCES people (id));", [("foreign-key-without-index", "warn")]),
+        ("CREATE TABLE made (id int, p int, FOREIGN KEY(p) REFERENCES people (id));\nCREATE INDEX i ON made (p, id);", []),
+        ("CREATE INDEX CONCURRENTLY i ON people (name);", []),
+        ("ALTER TABLE people ADD COLUMN x JSON;", [("json-column", "warn")]),
+        ("ALTER TABLE people ADD COLUMN x JSONB;", []),
+        ("DROP VIEW people;\nCREATE VIEW people AS SELECT 1;", [("ban-drop-view", "note")]),
+        ("BEGIN;\nCREATE INDEX CONCURRENTLY i ON people (name);\nCOMMIT;",
+         [("ban-concurrent-index-creation-in-transaction", "refuse")]),
+    ],
+)  # fmt: skip
+def test_the_live_catalog_decides_what_matters(sql: str, expected: list[tuple[str, str]]) -> None:
+    """Rows, types, indexes, and what the release itself makes."""
+    assert told(examined(f"{sql}\n")) == expected
+
+
+def test_a_contract_step_says_what_it_tolerates() -> None:
+    """Then it is worth a note; the code that needs the column is gone by then."""
+    assert told(examined("ALTER TABLE small DROP COLUMN n;\n", tolerates="0006")) == [("ban-drop-column", "note")]
+
+
+def test_what_cannot_be_read_is_a_gap_and_not_clean() -> None:
+    """A revision that looks at data, and a squawk that is not there."""
+    assert examined("", rendered=False).verdict is Verdict.NOT_EXAMINED
+    absent = lint.examine([Revision(id="1", sql=NOT_NULL)], PEOPLE, runner=SYSTEM, squawk="/nowhere/squawk")
+    assert [(gap.reason, gap.remedy) for gap in absent.gaps] == [
+        ("squawk is not installed", "pip install 'deploylib[postgres]'")
+    ]
+
+
+def test_a_configuration_in_the_commit_changes_nothing() -> None:
+    """It is given one that is empty, in a folder that is empty."""
+    runner = RecordingRunner(answers={"squawk": b"[]"})
+
+    lint.examine([Revision(id="1", sql=NOT_NULL)], PEOPLE, runner=runner)
+
+    [command] = runner.commands
+    assert command.args[1:3] == ["--config", "/dev/null"]
+    assert command.cwd is not None
+    assert Path(command.cwd) != Path.cwd()
+
+
+def test_a_rule_that_is_not_known_yet_warns() -> None:
+    """In squawk's own words."""
+    runner = RecordingRunner(answers={"squawk": b'[{"rule_name": "ban-new", "line": 0, "message": "Something new."}]'})
+
+    found = lint.examine([Revision(id="1", sql=NOT_NULL)], PEOPLE, runner=runner)
+
+    assert told(found) == [("ban-new", "warn")]
+    assert found.findings[0].text.startswith("Something new.")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("character varying(50)", "VARCHAR(50)", True),
+        ("character varying(50)", "VARCHAR(51)", True),
+        ("character varying(50)", "VARCHAR(49)", False),
+        ("character varying", "VARCHAR(49)", False),
+        ("character varying(50)[]", "VARCHAR(60)[]", False),
+        ("numeric(10,2)", "NUMERIC(12, 2)", True),
+        ("numeric(10,2)", "NUMERIC(12, 3)", False),
+        ("numeric", "NUMERIC(12, 3)", False),
+        ("timestamp(3) with time zone", "TIMESTAMP WITH TIME ZONE", True),
+        ("timestamp without time zone", "TIMESTAMP(3) WITH TIME ZONE", False),
+        ("time without time zone", "TIME(3) WITHOUT TIME ZONE", False),
+        ("bit varying(3)", "BIT VARYING(4)", True),
+        ("integer", "BIGINT", False),
+        ("cidr", "INET", True),
+        ("", "TEXT", False),
+    ],
+)
+def test_a_type_that_only_grows_touches_no_row(old: str, new: str, *, expected: bool) -> None:
+    """In a session of UTC; else a timestamp that gains a zone is written anew."""
+    assert widens(old, new, utc=True) is expected
+    assert not widens("timestamp without time zone", "TIMESTAMP WITH TIME ZONE", utc=False)
+
+
+def test_the_catalog_of_a_live_database(world: World) -> None:
+    """Sizes also of partitions and of what was never analyzed; who proves what; what is volatile."""
+    world.query("create table fresh as select n from generate_series(1, 20000) n")
+    world.query("alter table people add constraint k check (age is not null)")
+
+    found = catalog.read(world.url)
+
+    assert (found.major, found.utc, found.size("small"), found.size("public.small")) == (16, True, 300, 300)
+    assert [(found.size(name) or 0) > 10_000 for name in ("events", "fresh", '"people"')] == [True, True, True]
+    assert found.size("absent") is None
+    assert ("person_id",) in found.indexes["orders"]
+    assert found.index_tables["people_name"] in {"people", "public.people"}
+    assert found.proven == {"people.age", "public.people.age"}
+    assert found.types["people.price"] == "numeric(10,2)"
+    assert {"now", "timezone", "upper"} <= found.steady
+    assert {"random", "clock_timestamp", "gen_random_uuid", "nextval"} & found.steady == set()
+
+
+def test_an_exception_holds_for_the_rehearsal_too() -> None:
+    """The same words, for its rules."""
+    step = Step(text="ALTER TABLE t …", seconds=0.1, rewritten=("t",), rows={"t": 50_000})
+    report = Report(revisions=(Rehearsed(id="1", statements=(step,)),))
+    allowing = Revision(id="1", remarks=("# deploylib: allow rewrite: half a second, measured",))
+    settings = World(Secret(""), Path()).config.settings.migrations
+
+    linted = Revision(id="1", remarks=("# deploylib: allow changing-column-type: it is half a second",))
+
+    assert [one.rule for one in rehearsal.verdict(report, (Revision(id="1"),), settings).blocking] == ["rewrite"]
+    assert rehearsal.verdict(report, (allowing,), settings).verdict is Verdict.CLEAN
+    assert rehearsal.verdict(report, (linted,), settings).verdict is Verdict.CLEAN, "what the linter saw is seen again"
+
+
+def test_every_rule_says_how_it_is_done_safely() -> None:
+    """No rule without a way."""
+    assert [name for name, hazard in {**LINTED, **REHEARSED}.items() if not (hazard.safe and hazard.text)] == []
+    assert judged(Examined(name="x"), ()).verdict is Verdict.CLEAN

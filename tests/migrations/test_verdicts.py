@@ -1,0 +1,91 @@
+"""Every operation is judged as Postgres shows it to be: by the linter beforehand, or by the rehearsal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from deploylib import catalog, lint, rehearsal
+from deploylib.alembic_child import main
+from deploylib.config import MigrationSettings
+from deploylib.examined import Examined
+from deploylib.models import Revision, Secret
+from deploylib.process import SYSTEM
+from deploylib.rehearsal import Report
+from tests.migrations.operations import HELD_OUT, NAMES, OPERATIONS, Operation
+from tests.migrations.truth import observed
+from tests.migrations.world import World
+
+SEEN: dict[str, tuple[Operation, bool, bool]] = {}
+
+
+@pytest.fixture(autouse=True)
+def _limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGOPTIONS", "-c lock_timeout=1000")
+
+
+def asked(world: World, command: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the program that runs alembic answers; here in this process, as it would be started two hundred times."""
+    monkeypatch.setenv("DATABASE_URL", world.url.reveal())
+    target = f"{len(list((world.files / 'migrations/versions').glob('r*.py'))):04}"
+    request = {"command": command, "path": str(world.files / "migrations"), "config": "", "target": target, "within": 1}
+    return main(request)
+
+
+def judged(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[Examined, Examined]:
+    """What the linter says, and what the rehearsal says."""
+    found = asked(world, "status", monkeypatch)
+    pending = msgspec.convert(found["pending"], tuple[Revision, ...])
+    linted = lint.examine(pending, catalog.read(world.url), runner=SYSTEM)
+    report = msgspec.convert(asked(world, "rehearse", monkeypatch), Report)
+    return linted, rehearsal.verdict(report, pending, MigrationSettings(longest_lock="10s"))
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=NAMES)
+def test_an_operation_is_judged_as_postgres_shows_it(
+    operation: Operation, fresh: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hazard that the table tells is the one that the database shows; and it is refused exactly then."""
+    world = World(Secret(fresh()), tmp_path / "files")
+    world.write(*operation.bodies, more=operation.more)
+    if operation.before:
+        world.query(operation.before.replace("{database}", world.url.reveal().rpartition("/")[2]))
+        world.query("analyze")
+    again = len(operation.bodies) > 1 or any("autocommit" in body for body in operation.bodies)
+    seen = observed(fresh() if again and not operation.before else world.url.reveal(), operation)
+
+    linted, rehearsed = judged(world, monkeypatch)
+
+    refused = [f"{one.tool} {one.rule}" for one in (*linted.blocking, *rehearsed.blocking)]
+    SEEN[operation.name] = (operation, bool(linted.blocking), bool(rehearsed.blocking))
+    assert seen == operation.truth
+    assert bool(refused) == operation.hazardous, (refused, linted, rehearsed)
+
+
+def test_the_operations_are_many_and_stand_for_every_hazard() -> None:
+    """All rows of the table; 52 is no operation but the limit itself, of which `test_busy` tells."""
+    rows = {re.sub(r"\D", "", operation.row) for operation in OPERATIONS}
+    hazardous = sum(operation.hazardous for operation in OPERATIONS)
+
+    assert rows == {str(number) for number in range(1, 54)} - {"52"}
+    assert (hazardous >= 60, len(OPERATIONS) - hazardous >= 40, len(NAMES) == len(set(NAMES))) == (True, True, True)
+
+
+def test_what_the_rules_are_worth_on_the_third_that_was_held_back() -> None:
+    """At least 95 of 100 hazards are refused, and no harmless operation is; told for each part of the examination."""
+    if len(SEEN) != len(OPERATIONS):
+        pytest.skip("only where all of them were judged")
+    for name, chosen in (("all", set(NAMES)), ("held back", set(HELD_OUT))):
+        some = [SEEN[one] for one in chosen]
+        bad, good = [one for one in some if one[0].hazardous], [one for one in some if not one[0].hazardous]
+        both = sum(one[1] or one[2] for one in bad), sum(one[1] or one[2] for one in good)
+        linted = sum(one[1] for one in bad), sum(one[1] for one in good)
+        rehearsed = sum(one[2] for one in bad), sum(one[2] for one in good)
+        print(f"\n{name}: {len(bad)} hazardous, {len(good)} harmless; refused of each: together {both}, by the linter")
+        print(f"alone {linted}, by the rehearsal alone {rehearsed}")
+        assert (both[0] >= 0.95 * len(bad), both[1]) == (True, 0)

@@ -1,0 +1,159 @@
+"""Which backups there are, which of them count, and which may go."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from deploylib import manifest
+from deploylib.errors import BackupFailed
+from deploylib.manifest import Restored
+from deploylib.models import Backup
+from deploylib.store import Folder
+from tests.unit.fakes import OLD, FakeClock
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Folder:
+    """An empty store."""
+    return Folder(tmp_path)
+
+
+def fill(store: Folder, number: int, environment: str = "staging", proofs: str = "") -> list[str]:
+    """Backups, oldest first; *proofs* has a letter for each."""
+    names = [f"2026030{n + 1}T120000Z-run" for n in range(number)]
+    for name, letter in zip(names, proofs or "d" * number, strict=True):
+        proof = {"d": "decoded", "r": "restored", "c": "checksum"}[letter]
+        key = f"backups/{environment}/{name}/dump"
+        store.put(key, [b"x"])
+        made = Backup(
+            id=name, key=key, environment=environment, run="run", commit=OLD, created_at=FakeClock().now(), revision="",
+            server_version="16", client_version="16", format="custom", size=1, sha256="", proof=proof, tables=1,
+            seconds=1,
+        )  # fmt: skip
+        store.put_if_absent(f"backups/{environment}/{name}/manifest.json", msgspec.json.encode(made))
+    return names
+
+
+@pytest.mark.parametrize(("keep", "left"), [(5, 3), (3, 3), (2, 2), (1, 1), (0, 1), (-1, 1)])
+def test_the_newest_are_kept_and_never_none(store: Folder, keep: int, left: int) -> None:
+    """As many as the settings say, and at least the last one, whatever they say."""
+    names = fill(store, 3)
+
+    removed = manifest.prune(store, "staging", keep)
+
+    assert names[::-1][:left] == [one.id for one in manifest.listing(store, "staging")]
+    assert names[::-1][left:] == [one.id for one in removed]
+    assert len(list(store.list("backups/"))) == 2 * left
+
+
+def test_the_backups_of_another_environment_are_left_alone(store: Folder) -> None:
+    """Also of one whose name begins the same."""
+    fill(store, 3)
+    fill(store, 2, "staging-2")
+
+    manifest.prune(store, "staging", 1)
+
+    assert (1, 2) == (len(manifest.listing(store, "staging")), len(manifest.listing(store, "staging-2")))
+
+
+def test_the_manifest_goes_before_the_dump(tmp_path: Path) -> None:
+    """An interrupted clean-up leaves no manifest that promises a missing dump."""
+
+    class Noting(Folder):
+        def delete(self, key: str) -> None:
+            gone.append(key.rpartition("/")[2])
+
+    gone: list[str] = []
+    fill(Folder(tmp_path), 2)
+
+    manifest.prune(Noting(tmp_path), "staging", 1)
+
+    assert gone == ["manifest.json", "restored.json", "dump"]
+
+
+def test_a_dump_without_a_manifest_is_no_backup(store: Folder) -> None:
+    """Left by a machine that died; the newest proven one is another."""
+    names = fill(store, 1)
+    store.put("backups/staging/20270101T000000Z-run/dump", [b"half"])
+
+    assert names == [one.id for one in manifest.listing(store, "staging")]
+    assert manifest.listing(store, "production") == []
+
+
+@pytest.mark.parametrize(
+    ("proofs", "keep", "left"),
+    [
+        ("ddddd", 2, "45"),
+        ("rdrdr", 3, "345"),
+        ("ddccd", 2, "2345"),
+        ("cddcd", 2, "345"),
+        ("ddddc", 2, "12345"),
+        ("ccccc", 2, "12345"),
+        ("cccdd", 3, "12345"),
+        ("cccdd", 1, "5"),
+        ("dcccr", 1, "5"),
+    ],
+)
+def test_only_proven_backups_count(store: Folder, proofs: str, keep: int, left: str) -> None:
+    """Those with a checksum only neither fill the number that is kept nor push a good one out."""
+    fill(store, 5, proofs=proofs)
+
+    manifest.prune(store, "staging", keep)
+
+    assert left == "".join(one.id[7] for one in manifest.listing(store, "staging")[::-1])
+
+
+def test_nothing_goes_by_age(store: Folder) -> None:
+    """However old: there are no newer ones."""
+    names = fill(store, 2)
+    for path in store.root.rglob("*"):
+        os.utime(path, (1, 1))
+
+    assert manifest.prune(store, "staging", 5) == []
+    assert names[::-1] == [one.id for one in manifest.listing(store, "staging")]
+
+
+def test_a_dump_that_a_killed_run_left_goes_a_day_later(store: Folder) -> None:
+    """Not while the run may still be at it."""
+    fill(store, 1)
+    for name in ("old", "new"):
+        store.put(f"backups/staging/{name}/dump", [b"half"])
+    os.utime(store.root / "backups/staging/old/dump", (1, 1))
+
+    manifest.prune(store, "staging", 5)
+
+    assert {"20260301T120000Z-run", "new"} == {key.split("/")[2] for key in store.list("backups/staging/")}
+
+
+def test_a_later_proof_is_told_with_the_backup(store: Folder) -> None:
+    """The manifest itself is never written again."""
+    fill(store, 1)
+    [before] = manifest.listing(store, "staging")
+    at = datetime(2026, 4, 1, tzinfo=UTC)
+
+    proven = manifest.record(before, Restored(at=at, seconds=9.0, notes=("a remark",)), store=store)
+
+    assert [proven] == manifest.listing(store, "staging")
+    assert ("restored", at, 9.0, ("a remark",)) == (
+        proven.proof, proven.proven_at, proven.proof_seconds, proven.notes
+    )  # fmt: skip
+    assert manifest.manifest(before, store=store).proof == "decoded"
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"id": 3}', "another's"])
+def test_a_damaged_manifest_hides_no_good_backup(store: Folder, damage: str) -> None:
+    """It is named, left out, and refused when it is asked for."""
+    good, bad = fill(store, 2)
+    [backup, other] = manifest.listing(store, "staging")
+    path = store.root / f"backups/staging/{bad}/manifest.json"
+    path.write_bytes(msgspec.json.encode(other) if damage == "another's" else damage.encode())
+
+    assert [good] == [one.id for one in manifest.listing(store, "staging")]
+    assert (bad,) == manifest.unreadable(store, "staging")
+    with pytest.raises(BackupFailed, match=bad):
+        manifest.manifest(backup, store=store)
