@@ -44,8 +44,8 @@ def typecheck(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The test suite on real parts; takes pytest's arguments."""
     prepare(session)
-    # Most of the time the stories wait for programs, so three at a time suit two cores.
-    session.run("pytest", "--numprocesses=3", "--dist=loadfile", *session.posargs)
+    # Most of the time the stories wait for programs, so four at a time suit two cores.
+    session.run("pytest", "--numprocesses=4", "--dist=loadfile", *session.posargs)
 
 
 @nox.session(default=False, python=["3.11", "3.12", "3.13", "3.14"])
@@ -72,9 +72,9 @@ def zero_downtime(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def load(session: nox.Session) -> None:
-    """The long stories: fifty services against the platform's limits, and a platform that dies while it deploys."""
+    """The long stories: fifty services within the platform's limits, a platform that dies, three gigabytes uploaded."""
     prepare(session)
-    long = ("tests/load/test_fifty_services.py", "tests/load/test_platform_crash.py")
+    long = ("tests/load/test_fifty_services.py", "tests/load/test_platform_crash.py", "tests/stores/test_memory.py")
     session.run("pytest", "-m", "load", *long, "-s", *session.posargs)
 
 

@@ -120,9 +120,14 @@ def changes(
     release("changes", "changes", environment, json, only=service, ref=commit, dry=dry_run, **gates)
 
 
-@task(iterable=["service"], help={**RELEASE, "when-due": "only before a migration, or when the last one is old"})
+@task(
+    name="create",
+    default=True,
+    iterable=["service"],
+    help={**RELEASE, "when-due": "only before a migration, or when the last one is old"},
+)
 @command
-def backup(
+def backup_create(
     c: Context,
     environment: str = "local",
     service: Sequence[str] | None = None,
@@ -134,6 +139,59 @@ def backup(
 ) -> None:
     """Back the database up, and prove the backup."""
     release("backup", "backup", environment, json, only=service, ref=commit, dry=dry_run, due=when_due)
+
+
+@task(name="list", help=COMMON)
+@command
+def backup_list(c: Context, environment: str = "local", json: bool = False, debug: bool = False) -> None:
+    """List the backups, and how each was proven."""
+    from deploylib import backups, console, report
+
+    with console.session(environment) as ctx:
+        found = backups.listed(ctx)
+    console.tell(found, report.backups(found, ctx.clock.now()), json=json)
+
+
+@task(name="prove", help={**COMMON, "backup": "its id; default: the newest"})
+@command
+def backup_prove(
+    c: Context, environment: str = "local", backup: str = "", json: bool = False, debug: bool = False
+) -> None:
+    """Restore a backup where nobody sees it, and compare."""
+    from deploylib import backups, console, report
+
+    with console.session(environment) as ctx:
+        found = backups.prove(ctx, backup)
+    console.tell(found, report.backups([found], ctx.clock.now()), json=json)
+
+
+@task(
+    name="restore",
+    help={
+        **COMMON,
+        "backup": "its id; default: the newest",
+        "into": "scratch (default), a variable that holds a URL, or database: the environment's own",
+        "force": "empty the database first",
+        "confirm": "the environment's name, with --into database",
+    },
+)
+@command
+def backup_restore(
+    c: Context,
+    environment: str = "local",
+    backup: str = "",
+    into: str = "scratch",
+    force: bool = False,
+    confirm: str = "",
+    json: bool = False,
+    debug: bool = False,
+) -> None:
+    """Restore a backup, and compare what is there then."""
+    from deploylib import backups, console, report
+
+    with console.session(environment, asked="backup") as ctx:
+        done = backups.restored(ctx, backup, into, force=force, confirm=confirm)
+    console.tell(done, report.restored(done), json=json)
 
 
 @task(iterable=["service"], help=RELEASE)
@@ -418,8 +476,9 @@ def local_reset(c: Context) -> None:
 
 
 ns = Collection(
-    deploy, check, own_tests, scan, changes, backup, migrate, verify, finish, rollback, promote, status, history, logs
+    deploy, check, own_tests, scan, changes, migrate, verify, finish, rollback, promote, status, history, logs
 )
+ns.add_collection(Collection("backup", backup_create, backup_list, backup_prove, backup_restore))
 ns.add_collection(Collection("lease", lease_show, lease_release))
 ns.add_collection(Collection("hold", hold_place, hold_lift))
 ns.add_collection(Collection("local", local_up, local_down, local_status, local_logs, local_fault, local_reset))

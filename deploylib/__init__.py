@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 __all__ = [
     "attempt",
     "backup",
+    "backups",
     "blueprint",
     "changes",
     "check",
@@ -39,6 +40,7 @@ __all__ = [
     "recovery",
     "render",
     "report",
+    "restore",
     "rollback",
     "s3",
     "scan",

@@ -24,6 +24,7 @@ from deploylib.store import Store
 __all__ = ["decode", "dump", "form", "load", "schema", "table_count", "verified"]
 
 ZSTD_SINCE = 16  # the first major whose pg_dump knows another compression than gzip
+LEVEL, WORKERS = 3, 2  # threads of their own: pg_dump has the other core, and each holds some ten MB
 SLICE = 1 << 14  # what is decompressed at once: a MiB of zeros may become a thousand
 ALIKE = ["--no-tablespaces", "--no-subscriptions", "--no-password"]
 Progress = Callable[[int], None] | None
@@ -201,9 +202,12 @@ def _zstd() -> str:
 def _packed(pieces: Iterator[bytes]) -> Iterator[bytes]:
     name = _zstd()
     module = importlib.import_module(name)
-    press = (
-        module.ZstdCompressor(level=3) if name == "compression.zstd" else module.ZstdCompressor(level=3).compressobj()
-    )
+    if name == "compression.zstd":
+        known = module.CompressionParameter
+        options = {known.compression_level: LEVEL, known.nb_workers: WORKERS}
+        press = module.ZstdCompressor(options=options)
+    else:
+        press = module.ZstdCompressor(level=LEVEL, threads=WORKERS).compressobj()
     for piece in pieces:
         if packed := press.compress(piece):
             yield packed

@@ -160,12 +160,12 @@ def finding(
         where: the statement.
         about: the table, and how large it is.
     """
-    lock = f"{hazard.lock}{f' on {about}' if about else ''} blocks {hazard.blocks}"
+    lock = f"; {hazard.lock}{f' on {about}' if about else ''} blocks {hazard.blocks}"
     return Finding(
         tool=tool,
         rule=rule,
         where=f"{revision.id}: {where}",
-        text=f"{hazard.text}; {lock}",
+        text=hazard.text if hazard.blocks == "nobody" else f"{hazard.text}{lock}",
         remedy=hazard.safe,
         blocks=level == "refuse",
         note=level == "note",
@@ -205,7 +205,7 @@ def require(*examined: Examined) -> None:
     if blocking:
         lines = tuple(f"{one.where} [{one.rule}]: {one.text} → {one.remedy}" for one in blocking)
         raise MigrationFailed(
-            f"the migrations would harm what serves: {blocking[0].where} [{blocking[0].rule}]",
+            f"the migrations may not run: {blocking[0].where} [{blocking[0].rule}]",
             details=lines,
             remedy="change the revision as said; or, where it is meant, in its file: # deploylib: allow <rule>: <reason>",
         )

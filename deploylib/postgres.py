@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -171,10 +172,18 @@ def child_environment(url: Secret) -> dict[str, str]:
 
 
 def altered(url: Secret, **parts: str) -> Secret:
-    """The same connection with some parameters of libpq replaced, for example ``dbname``."""
-    from psycopg.conninfo import make_conninfo
+    """The same connection with some parameters of libpq replaced, for example ``dbname``; a URL that others read too.
 
-    return Secret(make_conninfo(_plain(url), **parts))
+    Host and port are in its query, where libpq and SQLAlchemy both take the path of a socket.
+    """
+    from psycopg.conninfo import conninfo_to_dict
+
+    known = {name: str(value) for name, value in conninfo_to_dict(_plain(url), **parts).items() if value is not None}
+    user, password, name = (quote(known.pop(key, ""), safe="") for key in ("user", "password", "dbname"))
+    who = f"{user}:{password}@" if password else f"{user}@" if user else ""
+    return Secret(
+        f"postgresql://{who}/{name}?{urlencode(known, quote_via=quote)}" if known else f"postgresql://{who}/{name}"
+    )
 
 
 @contextmanager

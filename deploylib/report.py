@@ -10,13 +10,15 @@ from deploylib.examined import Scanned, Verdict
 from deploylib.hold import Hold
 from deploylib.lease import Lease
 from deploylib.ledger import RunState
-from deploylib.models import Commit, Live, LogLine
+from deploylib.models import Backup, Commit, Live, LogLine
 from deploylib.outcome import Report, StageResult, StageStatus, short
+from deploylib.restore import Done
 from deploylib.status import Status
-from deploylib.units import age
+from deploylib.units import age, volume
 
 __all__ = [
     "ascii_only",
+    "backups",
     "events",
     "header",
     "held",
@@ -24,6 +26,7 @@ __all__ = [
     "lease",
     "local",
     "logs",
+    "restored",
     "scanned",
     "stage",
     "status",
@@ -171,6 +174,21 @@ def held(holds: Iterable[Hold], now: datetime) -> list[str]:
         )
         lines.append(f"{what}: {one.reason} ({one.author or 'somebody'}, {_ago(one.at, now)})")
     return lines
+
+
+def backups(found: Iterable[Backup], now: datetime) -> list[str]:
+    """One line a backup, newest first."""
+    lines = []
+    for one in found:
+        proven = f", {_ago(one.proven_at, now)}" if one.proven_at else ""
+        head = f"{one.id}  {volume(one.size):>8}  schema {one.revision or 'none'}  {one.proof}{proven}"
+        lines += [f"{head}  ({_ago(one.created_at, now)})", *(f"  {note}" for note in one.notes)]
+    return lines or ["there is no backup: inv backup"]
+
+
+def restored(done: Done) -> list[str]:
+    """A restore that was compared with its backup."""
+    return [f"{done.backup.id}: {done.tables} tables restored and compared, {done.seconds:.1f} s", *done.notes]
 
 
 def scanned(found: Scanned) -> list[str]:

@@ -155,3 +155,42 @@ def test_a_backup_that_cannot_be_made(product: Product) -> None:
     assert done.code == 5, done.said
     assert "row-level security" in done.said
     assert product.ok("status", "--json").json["backup"] == before
+
+
+def test_a_migration_that_fails_on_the_copy_is_never_run(product: Product) -> None:
+    """Rehearsed on the restored backup: exit code 6, the statement is named, and the database was not touched."""
+    head, revision, writes = product.head, product.revision(), product.writes()
+    migration(product, "0020", revision, "insert into guests select * from entries")
+
+    done = product.inv("deploy")
+
+    assert done.code == 6, done.said
+    assert 'relation "guests" does not exist' in done.said
+    assert "[rehearsal-failed]" in done.out
+    assert (product.revision(), product.writes()) == (revision, writes)
+    product.git("reset", "--quiet", "--hard", head)
+
+
+def test_a_migration_that_holds_readers_up_is_refused(product: Product) -> None:
+    """Found by the linter before anything is backed up; with a reason in its file it runs."""
+    product.query("create table events (id bigint primary key, at timestamptz)")
+    product.query("insert into events select n, now() from generate_series(1, 20000) n")
+    product.query("analyze events")
+    head, revision = product.head, product.revision()
+    before = product.ok("backup.list", "--json").json
+    migration(product, "0021", revision, "create index events_at on events (at)")
+
+    refused = product.inv("deploy")
+
+    assert refused.code == 6, refused.said
+    assert "require-concurrent-index-creation" in refused.out
+    assert "CONCURRENTLY" in refused.said.upper()
+    assert product.ok("backup.list", "--json").json == before
+    product.git("reset", "--quiet", "--hard", head)
+    reason = "# deploylib: allow require-concurrent-index-creation: nobody writes to it at this hour\n"
+    allowed = reason + "# deploylib: allow work-under-lock: nobody writes to it at this hour\n"
+    migration(product, "0021", revision, "create index events_at on events (at)", allowed)
+    done = product.inv("deploy")
+    assert done.code == 0, done.said
+    assert "nobody writes to it at this hour" in done.err
+    assert product.revision() == "0021"

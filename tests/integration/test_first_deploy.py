@@ -138,7 +138,7 @@ def test_a_migration_is_backed_up_before_and_applied_before_its_code_goes_live(
 
     path = max((product.folder / ".deploylib" / "backups" / "local").glob("*/manifest.json"))
     manifest = json.loads(path.read_text())
-    assert (manifest["revision"], manifest["proof"], manifest["commit"]) == ("0002", "decoded", commit)
+    assert (manifest["revision"], manifest["proof"], manifest["commit"]) == ("0002", "restored", commit)
     assert restored(product, path.with_name("dump")) == rows
 
 

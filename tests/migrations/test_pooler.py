@@ -27,7 +27,7 @@ def test_the_pooler_of_these_tests_is_one(world: World) -> None:
     assert len(pids) == 1
 
 
-@pytest.mark.parametrize("sessions", [1, 2, 5])
+@pytest.mark.parametrize("sessions", [2, 5])
 def test_a_pooler_is_refused_before_anything(world: World, sessions: int) -> None:
     """However many sessions it has; the remedy names the other address."""
     with pooled(world.url.reveal(), sessions) as address:
@@ -41,6 +41,12 @@ def test_a_pooler_is_refused_before_anything(world: World, sessions: int) -> Non
     assert "direct connection string" in raised.value.remedy
     assert time.monotonic() - began < 10
     assert world.query("select count(*) from pg_locks where locktype = 'advisory'") == [(0,)]
+
+
+def test_a_pooler_with_one_session_is_not_waited_for(world: World) -> None:
+    """It has none left while a transaction is open: that is answer enough."""
+    with pooled(world.url.reveal(), 1) as address, pytest.raises(SettingsError, match="leads to a pooler"):
+        postgres.require_direct(Secret(address), timeout=1)
 
 
 def test_a_direct_connection_is_taken(world: World) -> None:

@@ -17,7 +17,8 @@ from deploylib.examined import Examined
 from deploylib.models import Revision, Secret
 from deploylib.process import SYSTEM
 from deploylib.rehearsal import Report
-from tests.migrations.operations import HELD_OUT, NAMES, OPERATIONS, Operation
+from tests.migrations.operation import Operation
+from tests.migrations.operations import HELD_OUT, NAMES, OPERATIONS
 from tests.migrations.truth import observed
 from tests.migrations.world import World
 

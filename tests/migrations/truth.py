@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy.dialects import postgresql
 
-from tests.migrations.operations import Operation
+from tests.migrations.operation import Operation
 
 SMALL = 10_000
 FILES = "select oid, relfilenode from pg_class where relkind in ('r', 'm', 'i') and relnamespace <> 11"

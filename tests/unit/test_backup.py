@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deploylib import backup
+from deploylib import archive, backup
 from deploylib.contents import Contents, Table
 from deploylib.errors import BackupFailed, SettingsError
 from deploylib.models import Backup, Secret
@@ -83,6 +83,12 @@ def create(store: Store, runner: RecordingRunner, clock: FakeClock, still: Still
         clock=clock,
         exporter=still.exported,
     )
+
+
+@pytest.fixture(autouse=True)
+def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no zstd is installed, what pg_dump says is what is stored."""
+    monkeypatch.setattr(archive, "_zstd", lambda: "")
 
 
 @pytest.fixture

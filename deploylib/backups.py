@@ -1,0 +1,133 @@
+"""Backups outside of a run: which there are, the full proof of one, and a restore."""
+
+from __future__ import annotations
+
+from deploylib import backup, check, flow, postgres, programs, restore
+from deploylib.errors import SettingsError
+from deploylib.models import Backup, Secret
+from deploylib.outcome import StageResult, StageStatus
+from deploylib.restore import Done
+from deploylib.stages import Context
+from deploylib.units import volume
+
+__all__ = ["DATABASE", "SCRATCH", "listed", "prove", "restored"]
+
+SCRATCH, DATABASE = "scratch", "database"
+
+
+def listed(ctx: Context) -> list[Backup]:
+    """The backups of the environment, newest first; those that cannot be read are told."""
+    for name in backup.unreadable(ctx.store, ctx.config.name):
+        ctx.view.note(f"{name}: its manifest cannot be read, so it counts as none")
+    return backup.listing(ctx.store, ctx.config.name)
+
+
+def prove(ctx: Context, name: str = "") -> Backup:
+    """Restore a backup into a scratch Postgres and compare it with what was backed up: the monthly drill.
+
+    Args:
+        name: its id; empty: the newest proven one.
+
+    Raises:
+        BackupFailed: it is damaged, or holds something else.
+        SettingsError: there is none, or no place to restore it.
+    """
+    chosen = backup.find(ctx.store, ctx.config.name, name)
+    began = _began(ctx, f"{chosen.id}, {volume(chosen.size)}")
+    client = programs.client_for(_major(chosen), ctx.config.settings.postgres_bin, runner=ctx.runner)
+    done = backup.prove(
+        chosen, store=ctx.store, client=client, runner=ctx.runner, clock=ctx.clock, progress=ctx.view.transferred
+    )
+    _ended(ctx, f"{done.id} restored and compared: {done.tables} tables", *done.notes, began=began)
+    return done
+
+
+def restored(ctx: Context, name: str = "", into: str = SCRATCH, *, force: bool = False, confirm: str = "") -> Done:
+    """Restore a backup, and compare what is there then with it.
+
+    Args:
+        name: its id; empty: the newest proven one.
+        into: ``scratch``, which is thrown away; ``database``, the environment's own, of which a fresh backup is made
+            first; or the name of a variable that holds a URL.
+        force: empty the database first, if it is not.
+        confirm: the environment's name, typed by somebody who means its own database.
+
+    Raises:
+        SettingsError: no such backup or variable; it was not confirmed; the database is not empty.
+        BackupFailed: the backup is damaged, or cannot be restored.
+    """
+    chosen = backup.find(ctx.store, ctx.config.name, name)
+    if into == SCRATCH:
+        proven = prove(ctx, chosen.id)
+        return Done(proven, proven.proof_seconds, proven.tables, proven.notes)
+    url = _own(ctx, confirm) if into == DATABASE else _named(ctx, into)
+    if into == DATABASE:
+        _saved(ctx)
+    facts = postgres.facts(url)
+    began = _began(ctx, f"{chosen.id}, {volume(chosen.size)}")
+    done = restore.into(
+        url,
+        chosen,
+        store=ctx.store,
+        client=programs.client_for(facts.major, ctx.config.settings.postgres_bin, runner=ctx.runner),
+        runner=ctx.runner,
+        clock=ctx.clock,
+        force=force,
+        progress=ctx.view.transferred,
+    )
+    _ended(ctx, f"{chosen.id} is in the database: {done.tables} tables, compared", *done.notes, began=began)
+    return done
+
+
+def _own(ctx: Context, confirm: str) -> Secret:
+    """The environment's own database, for somebody who has typed its name."""
+    if confirm != ctx.config.name:
+        raise SettingsError(
+            f"this puts a backup in the place of what {ctx.config.name!r} holds now",
+            remedy=f"stop what writes to it, then the same with --confirm {ctx.config.name}",
+        )
+    described = check.read_blueprint(ctx.config, ctx.git, ctx.git.commit("HEAD"))
+    only = described.databases if described else ()
+    name = ctx.config.environment.database or (only[0].name if len(only) == 1 else "")
+    url = ctx.config.database_url() or (ctx.render.database_url(name) if name else None)
+    if url is None:
+        raise SettingsError("the product has no database", remedy="set database in the settings")
+    return url
+
+
+def _named(ctx: Context, variable: str) -> Secret:
+    if "://" in variable:
+        raise SettingsError(
+            "a URL in an argument is seen by everybody on this machine",
+            remedy="export RESTORE_URL=…, and --into RESTORE_URL",
+        )
+    value = ctx.config.environ.get(variable, "").strip()
+    if not value:
+        raise SettingsError(
+            f"there is no variable {variable}", remedy=f"--into {SCRATCH}, {DATABASE}, or a variable that holds a URL"
+        )
+    return Secret(value)
+
+
+def _saved(ctx: Context) -> None:
+    """A fresh backup of what is about to be replaced, under a run of its own."""
+    report = flow.run(ctx, until="backup")
+    if report.exit_code:
+        raise SettingsError(
+            f"what is there now could not be backed up: {report.error}", remedy="inv backup, and then the same again"
+        )
+
+
+def _major(chosen: Backup) -> int:
+    return int(chosen.server_version.split(".")[0])
+
+
+def _began(ctx: Context, what: str) -> float:
+    ctx.view.note(what)
+    ctx.view.began("restore")
+    return ctx.clock.monotonic()
+
+
+def _ended(ctx: Context, *lines: str, began: float) -> None:
+    took = ctx.clock.monotonic() - began
+    ctx.view.ended(StageResult(stage="restore", status=StageStatus.DONE, lines=lines, seconds=took))
