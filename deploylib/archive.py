@@ -104,13 +104,13 @@ def verified(backup: Backup, *, store: Store, progress: Progress = None) -> Iter
                 progress(len(piece))
     except KeyError as error:
         message = f"the dump of backup {backup.id} is not in the store"
-        raise BackupFailed(message, remedy="take another backup (inv backups)") from error
+        raise BackupFailed(message, remedy="take another backup (inv backup.list)") from error
     if size != backup.size:
         message = f"the dump of backup {backup.id} has {size} bytes, its manifest says {backup.size}"
-        raise BackupFailed(message, remedy="take another backup (inv backups), and check the store's disk")
+        raise BackupFailed(message, remedy="take another backup (inv backup.list), and check the store's disk")
     if digest.hexdigest() != backup.sha256:
         message = f"the store gave back other bytes of backup {backup.id} than it was given: the checksum is wrong"
-        raise BackupFailed(message, remedy="take another backup (inv backups), and check the store's disk")
+        raise BackupFailed(message, remedy="take another backup (inv backup.list), and check the store's disk")
     if held:
         yield held
 
@@ -220,9 +220,18 @@ def _inflated(pieces: Iterator[bytes], backup: Backup) -> Iterator[bytes]:
         raise SettingsError(f"backup {backup.id} is compressed with zstd", remedy="pip install zstandard")
     module = importlib.import_module(name)
     press = module.ZstdDecompressor() if name == "compression.zstd" else module.ZstdDecompressor().decompressobj()
-    for piece in pieces:
-        for start in range(0, len(piece), SLICE):
-            if plain := press.decompress(piece[start : start + SLICE]):
-                yield plain
+    try:
+        for piece in pieces:
+            for start in range(0, len(piece), SLICE):
+                if plain := press.decompress(piece[start : start + SLICE]):
+                    yield plain
+    except module.ZstdError as error:
+        for _ in pieces:
+            """To its end, where the checksum says so if it is another dump than the one that was made."""
+        raise BackupFailed(
+            f"the dump of backup {backup.id} is damaged: {error}", remedy="take another backup (inv backup.list)"
+        ) from error
     if not press.eof:
-        raise BackupFailed(f"the dump of backup {backup.id} ends too early", remedy="take another backup (inv backups)")
+        raise BackupFailed(
+            f"the dump of backup {backup.id} ends too early", remedy="take another backup (inv backup.list)"
+        )

@@ -61,13 +61,15 @@ def manifest(backup: Backup, *, store: Store) -> Manifest:
     try:
         found = msgspec.json.decode(b"".join(store.read(_beside(backup.key, MANIFEST))), type=Manifest)
     except KeyError as error:
-        raise BackupFailed(f"backup {backup.id} has no manifest", remedy="take another backup (inv backups)") from error
+        raise BackupFailed(
+            f"backup {backup.id} has no manifest", remedy="take another backup (inv backup.list)"
+        ) from error
     except msgspec.DecodeError as error:
         message = f"the manifest of backup {backup.id} cannot be read: {error}"
-        raise BackupFailed(message, remedy="take another backup (inv backups)") from error
+        raise BackupFailed(message, remedy="take another backup (inv backup.list)") from error
     if found.key != backup.key:
         message = f"the manifest beside backup {backup.id} is that of {found.id}"
-        raise BackupFailed(message, remedy="take another backup (inv backups), and see who changed the store")
+        raise BackupFailed(message, remedy="take another backup (inv backup.list), and see who changed the store")
     return found
 
 

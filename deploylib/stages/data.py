@@ -144,8 +144,13 @@ class Migrate(Stage):
             within = min(120.0, ctx.deadline.left())
             applied = migrate.upgrade(ctx.config, files, url, migration.target, runner=ctx.runner, within=within)
         line = f"{migration.current or 'empty'} → {migration.target} · {count(len(applied), 'revision')}"
-        waited = tuple(f"{one.id} waited for a lock, {one.tries} tries" for one in applied if one.tries > 1)
-        return result(self.name, line, *waited, data={"applied": applied})
+        waited = tuple(
+            f"{one.id} waited for a lock, {one.tries} tries: {'; '.join(one.waited_for) or 'nobody knows whose'}"
+            for one in applied
+            if one.tries > 1
+        )
+        dropped = tuple(f"{one.id}: {name} was invalid, and dropped first" for one in applied for name in one.dropped)
+        return result(self.name, line, *waited, *dropped, data={"applied": applied})
 
     def _none(self, ctx: Context) -> str:
         if ctx.database is None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from tests.bench import dump
 from tests.integration.product import Product
 from tests.load import fifty
 
@@ -117,9 +118,16 @@ def fifty_services(folder: Path) -> list[Measured]:
 CASES: dict[str, Callable[[Path], list[Measured]]] = {"sample": sample, "fifty": fifty_services}
 
 
+BACKUP = "backup"
+
+
 def main(names: list[str]) -> None:
     """Measure the named cases, or all."""
-    for name in names or CASES:
+    for name in names or [*CASES, BACKUP]:
+        if name == BACKUP:
+            print("== a backup of 1.5 GB or more", flush=True)
+            dump.main()
+            continue
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             for one in CASES[name](Path(folder) / "product"):
                 print("\n".join(one.lines()), flush=True)

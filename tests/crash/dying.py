@@ -47,11 +47,11 @@ class Death:
     def writing(self, write: Callable[..., Any]) -> Callable[..., Any]:
         """A method of the store that writes, counted."""
 
-        def counted(store: Folder, key: str, body: Any) -> Any:
+        def counted(store: Folder, key: str, body: Any, **how: Any) -> Any:
             if key.endswith("/beat"):  # a thread's, at no place of the run
-                return write(store, key, body)
+                return write(store, key, body, **how)
             self.here("before", self.writes + 1)
-            done = write(store, key, body)
+            done = write(store, key, body, **how)
             if done:
                 self.writes += 1
                 self.tell("wrote", _told(key, body))

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from tests.integration.edges import Completed, environment, postgres_program
 from tests.integration.product import Product
 
+ZSTD = bytes.fromhex("28b52ffd")  # how such a file begins
 STAGES = ("check", "tests", "scan", "changes", "backup", "migrate", "deploy", "verify")
 MIGRATION = '''
 """A place, for those who want to give one.
@@ -146,8 +148,10 @@ def restored(product: Product, dump: Path) -> list[tuple[object, ...]]:
     """The rows of a dump, restored into a database of its own beside the product's."""
     product.query("create database scratch")
     url = f"{product.database_url().rpartition('/')[0]}/scratch"
-    command = [postgres_program("pg_restore"), "--exit-on-error", "--no-owner", f"--dbname={url}", str(dump)]
-    subprocess.run(command, check=True, env=environment(), capture_output=True)
+    command = [postgres_program("pg_restore"), "--exit-on-error", "--no-owner", f"--dbname={url}"]
+    packed = dump.read_bytes()
+    plain = zstandard.ZstdDecompressor().decompressobj().decompress(packed) if packed[:4] == ZSTD else packed
+    subprocess.run(command, check=True, env=environment(), capture_output=True, input=plain)
     assert product.query("select version_num from alembic_version", url) == [("0002",)]
     columns = product.query("select column_name from information_schema.columns where table_name = 'entries'", url)
     assert ("place",) not in columns

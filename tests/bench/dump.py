@@ -1,0 +1,188 @@
+"""What a backup costs, against what one would use instead: part of ``nox -s bench``; its name is ``backup``.
+
+A database of 1.5 GB or more, dumped into a real S3 server: ours with its checksum, against ``pg_dump -Fc`` piped to boto3's
+own uploader. COPY alone is the floor; the exact hashes are told by themselves. It tells ratios, and fails only when a
+backup does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psycopg
+
+from deploylib import backup, postgres, programs, restore, scratch, snapshot
+from deploylib.clock import SYSTEM as CLOCK
+from deploylib.models import Secret
+from deploylib.process import SYSTEM
+from deploylib.s3 import Bucket
+from tests.stores.seaweed import s3_server
+
+MAJOR, LEAST = 16, 1_500_000_000
+WORDS = "array['paging','backend','mood','guest','lorem','ipsum','dolor','order','ledger','release','commit','lease']"
+DATA = (
+    (
+        "create table accounts as select n as id, n % 100 as branch, (random() * 1e6)::int as balance, "
+        "repeat(' ', 84) as filler from generate_series(1, 3500000) n"
+    ),
+    "alter table accounts add primary key (id)",
+    (
+        "create table events as select n as id, now() - n * interval '1 second' as at, jsonb_build_object('kind', "  # noqa: S608
+        f"({WORDS})[1 + n % 12], 'user', n % 5000, 'id', md5(n::text)) as body from generate_series(1, 1100000) n"
+    ),
+    "alter table events add primary key (id)",
+    "create index on events using gin (body jsonb_path_ops)",
+    (
+        f"create table articles as select n as id, (select string_agg(({WORDS})[(1 + (n * k * 7919 + k) % 12)::int] || "  # noqa: S608
+        "substr(md5((n * k)::text), 1, 2), ' ') from generate_series(1, 90) k) as body from generate_series(1, 550000::bigint) n"
+    ),
+    "alter table articles add primary key (id)",
+    "create index on articles (left(body, 20))",
+)
+TABLES = ("accounts", "events", "articles")
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds, and what came of it."""
+    began = time.monotonic()
+    made = work()
+    return time.monotonic() - began, made
+
+
+def high_water() -> float:
+    """Megabytes that this process has used at most, without the programs that it started."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) / 1024 if found else 0.0
+
+
+def main() -> int:
+    """Measure, and tell."""
+    client = programs.client_for(MAJOR, "", runner=SYSTEM)
+    served = programs.server_for(MAJOR, client, runner=SYSTEM)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, scratch.server(served, runner=SYSTEM) as server:
+        url = _filled(server)
+        with s3_server(Path(folder)) as variables:
+            os.environ |= variables
+            _measured(url, server, client, Path(folder))
+    return 0
+
+
+def _filled(server: Secret) -> Secret:
+    with psycopg.connect(server.reveal(), autocommit=True) as connection:
+        connection.execute("create database big")
+    url = postgres.altered(server, dbname="big")
+    with psycopg.connect(url.reveal(), autocommit=True) as connection:
+        for statement in DATA:
+            connection.execute(statement.encode())
+        connection.execute("analyze")
+    assert postgres.facts(url).size >= LEAST
+    return url
+
+
+def _measured(url: Secret, server: Secret, client: programs.Client, folder: Path) -> None:
+    facts, hidden = postgres.facts(url), postgres.child_environment(url)
+    _tell("database", f"{facts.size / 1e9:.2f} GB, Postgres {facts.version}, pg_dump {client.version}")
+    floor, _ = timed(lambda: _copied(url))
+    _tell("COPY of every table, thrown away", f"{floor:.1f} s")
+    s3 = _client()
+
+    def ours() -> Any:
+        return backup.create(
+            url, facts=facts, client=client, store=Bucket("s3://deploys/ours"), environment="bench", run="r",
+            commit="c" * 40, runner=SYSTEM, clock=CLOCK, wanted="checksum", hashes_below=0,
+        )  # fmt: skip
+
+    before = high_water()
+    _, made = timed(ours)
+    memory = high_water()
+    plain, size = timed(lambda: _as_one_would(s3, client, hidden))
+    _tell("pg_dump -Fc to boto3's uploader", f"{plain:.1f} s, {size / 1e6:.0f} MB")
+    _tell("ours, with checksum", f"{made.dump_seconds:.1f} s, {made.size / 1e6:.0f} MB, {made.format}")
+    _tell("times less wall time", f"{plain / made.dump_seconds:.2f} (wanted: 2.5), size {made.size / size:.2f}")
+    _tell("of the floor", f"{made.dump_seconds / floor:.2f}")
+    _tell("memory of our process at most", f"{memory:.0f} MB ({before:.0f} before; wanted: below 150)")
+    with snapshot.exported(url) as seen:
+        hashing, _ = timed(lambda: seen.look(hashes=True))
+    _tell("exact hashes of it all", f"{hashing:.1f} s")
+    whole, proven = timed(lambda: _proven(url, client))
+    _tell("dump, hashes, restore and comparison", f"{whole:.1f} s, proof: {proven.proof}")
+    fresh = _fresh(server, "again")
+    into, _ = timed(
+        lambda: restore.into(fresh, made, store=Bucket("s3://deploys/ours"), client=client, runner=SYSTEM, clock=CLOCK)
+    )
+    other = _fresh(server, "other")
+    by_hand, _ = timed(lambda: _restored_by_hand(client, hidden, other, folder))
+    _tell("restore, with checksum and comparison", f"{into:.1f} s; pg_restore -j1 of a file: {by_hand:.1f} s")
+
+
+def _copied(url: Secret) -> None:
+    with psycopg.connect(url.reveal()) as connection, connection.cursor() as cursor:
+        for table in TABLES:
+            with cursor.copy(f"copy {table} to stdout".encode()) as rows:
+                for _ in rows:
+                    """Thrown away."""
+
+
+def _as_one_would(s3: Any, client: programs.Client, hidden: dict[str, str]) -> int:
+    words = [client.program("pg_dump"), "--format=custom", "--no-password"]
+    with subprocess.Popen(words, env={**os.environ, **hidden}, stdout=subprocess.PIPE) as running:
+        s3.upload_fileobj(running.stdout, "deploys", "plain/dump")
+        assert running.wait() == 0
+    return int(s3.head_object(Bucket="deploys", Key="plain/dump")["ContentLength"])
+
+
+def _proven(url: Secret, client: programs.Client) -> Any:
+    return backup.create(
+        url, facts=postgres.facts(url), client=client, store=Bucket("s3://deploys/proven"), environment="bench",
+        run="r", commit="c" * 40, runner=SYSTEM, clock=CLOCK, wanted="restored",
+    )  # fmt: skip
+
+
+def _restored_by_hand(client: programs.Client, hidden: dict[str, str], into: Secret, folder: Path) -> None:
+    dump = folder / "plain"
+    words = [client.program("pg_dump"), "--format=custom", "--no-password", "--compress=1", f"--file={dump}"]
+    subprocess.run(words, env={**os.environ, **hidden}, check=True)
+    there = postgres.child_environment(into)
+    began = [
+        client.program("pg_restore"),
+        "--no-owner",
+        "--exit-on-error",
+        f"--dbname={there['PGDATABASE']}",
+        str(dump),
+    ]
+    subprocess.run(began, env={**os.environ, **there}, check=True)
+
+
+def _fresh(server: Secret, name: str) -> Secret:
+    with psycopg.connect(server.reveal(), autocommit=True) as connection:
+        connection.execute(f"create database {name}".encode())
+    return postgres.altered(server, dbname=name)
+
+
+def _client() -> Any:
+    s3 = boto3.client("s3")
+    for _ in range(50):
+        try:
+            s3.create_bucket(Bucket="deploys")
+        except Exception:  # noqa: BLE001 - it has only just started
+            time.sleep(0.3)
+        else:
+            return s3
+    raise RuntimeError("the S3 server makes no bucket")
+
+
+def _tell(what: str, text: str) -> None:
+    print(f"  {what:<38} {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
