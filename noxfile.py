@@ -56,6 +56,13 @@ def pythons(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
+@nox.session(default=False)
+def verdicts(session: nox.Session) -> None:
+    """What the linter and the rehearsal say of every operation, against what Postgres shows; how many each refuses."""
+    prepare(session)
+    session.run("pytest", "tests/migrations/test_verdicts.py", "-m", "load or not load", "-s", "-q", *session.posargs)
+
+
 @nox.session(default=False, python="3.12")
 def majors(session: nox.Session) -> None:
     """Backups of every Postgres from 14 to 18, each restored and compared."""

@@ -126,10 +126,10 @@ def test_what_blocks_nobody_may_wait_for_long(world: World, patient: str) -> Non
         held = "update people set note = 'x' where id = 1"
         world.write("with op.get_context().autocommit_block():\n    op.create_index('i', 'people', ['age'], postgresql_concurrently=True)\n"
                     "    assert op.get_bind().exec_driver_sql('show statement_timeout').scalar() == '500ms'")  # fmt: skip
-    with holding(url, 2.5, held):
+    with holding(url, 5, held):
         [applied] = world.upgrade("0001")
 
-    assert (applied.tries, applied.seconds > 1) == (1, True)
+    assert (applied.tries, applied.seconds > 0.6) == (1, True)  # longer than both limits
 
 
 def test_validation_does_not_wait_for_long_while_its_transaction_holds_up_others(world: World) -> None:
