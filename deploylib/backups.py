@@ -12,6 +12,7 @@ from deploylib.units import volume
 
 __all__ = ["DATABASE", "SCRATCH", "listed", "prove", "restored"]
 
+LOCK_WITHIN = 60.0  # seconds, for a backup or a migration that is at work
 SCRATCH, DATABASE = "scratch", "database"
 
 
@@ -65,16 +66,17 @@ def restored(ctx: Context, name: str = "", into: str = SCRATCH, *, force: bool =
         _saved(ctx)
     facts = postgres.facts(url)
     began = _began(ctx, f"{chosen.id}, {volume(chosen.size)}")
-    done = restore.into(
-        url,
-        chosen,
-        store=ctx.store,
-        client=programs.client_for(facts.major, ctx.config.settings.postgres_bin, runner=ctx.runner),
-        runner=ctx.runner,
-        clock=ctx.clock,
-        force=force,
-        progress=ctx.view.transferred,
-    )
+    with postgres.exclusively(url, clock=ctx.clock, within=LOCK_WITHIN):
+        done = restore.into(
+            url,
+            chosen,
+            store=ctx.store,
+            client=programs.client_for(facts.major, ctx.config.settings.postgres_bin, runner=ctx.runner),
+            runner=ctx.runner,
+            clock=ctx.clock,
+            force=force,
+            progress=ctx.view.transferred,
+        )
     _ended(ctx, f"{chosen.id} is in the database: {done.tables} tables, compared", *done.notes, began=began)
     return done
 
