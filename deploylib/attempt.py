@@ -158,7 +158,7 @@ def unfinished(ctx: Context, run: str = "") -> RunState | None:
     elif ctx.build is not None:
         state = _recorded(ctx)
     else:
-        state = next((one for one in ctx.ledger.history(ctx.config.name, 20) if one.report is None), None)
+        state = ctx.ledger.newest(ctx.config.name, lambda one: one.report is None, 20)
         if state is None:
             return None
     if state is not None:

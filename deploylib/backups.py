@@ -35,7 +35,7 @@ def prove(ctx: Context, name: str = "") -> Backup:
     """
     chosen = backup.find(ctx.store, ctx.config.name, name)
     began = _began(ctx, f"{chosen.id}, {volume(chosen.size)}")
-    client = programs.client_for(_major(chosen), ctx.config.settings.postgres_bin, runner=ctx.runner)
+    client = programs.client_for(chosen.major, ctx.config.settings.postgres_bin, runner=ctx.runner)
     done = backup.prove(
         chosen, store=ctx.store, client=client, runner=ctx.runner, clock=ctx.clock, progress=ctx.view.transferred
     )
@@ -88,9 +88,7 @@ def _own(ctx: Context, confirm: str) -> Secret:
             f"this puts a backup in the place of what {ctx.config.name!r} holds now",
             remedy=f"stop what writes to it, then the same with --confirm {ctx.config.name}",
         )
-    described = check.read_blueprint(ctx.config, ctx.git, ctx.git.commit("HEAD"))
-    only = described.databases if described else ()
-    name = ctx.config.environment.database or (only[0].name if len(only) == 1 else "")
+    name = check.database(ctx.config, check.read_blueprint(ctx.config, ctx.git, ctx.git.commit("HEAD")))
     url = ctx.config.database_url() or (ctx.render.database_url(name) if name else None)
     if url is None:
         raise SettingsError("the product has no database", remedy="set database in the settings")
@@ -118,10 +116,6 @@ def _saved(ctx: Context) -> None:
         raise SettingsError(
             f"what is there now could not be backed up: {report.error}", remedy="inv backup, and then the same again"
         )
-
-
-def _major(chosen: Backup) -> int:
-    return int(chosen.server_version.split(".")[0])
 
 
 def _began(ctx: Context, what: str) -> float:

@@ -113,6 +113,12 @@ def services(config: Config, blueprint: Blueprint | None, chosen: Sequence[str])
     return tuple(named)
 
 
+def database(config: Config, blueprint: Blueprint | None) -> str:
+    """The platform's name of the product's Postgres: of the settings, or the only one of the Blueprint; else empty."""
+    databases = blueprint.databases if blueprint else ()
+    return config.environment.database or (databases[0].name if len(databases) == 1 else "")
+
+
 def targets(
     config: Config, blueprint: Blueprint | None, names: Iterable[str], found: Sequence[Service], git: Git
 ) -> tuple[tuple[Target, ...], list[Finding]]:

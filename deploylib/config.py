@@ -177,6 +177,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return chosen if "://" in chosen else str(self.root / chosen)
 
     @property
+    def flag(self) -> str:
+        """What a command needs so that it is about this environment, a space before it; nothing for ``local``."""
+        return "" if self.is_local else f" --environment {self.name}"
+
+    @property
     def webhook(self) -> Secret | None:
         """Where the end of a run is told; None where nobody wants to know."""
         name = self.environment.slack_webhook_env or ("" if self.is_local else WEBHOOK)

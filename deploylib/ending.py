@@ -98,7 +98,7 @@ def serving(ctx: Context) -> dict[str, Live]:
     Raises:
         SettingsError: none ever did.
     """
-    known = next((state for state in ctx.ledger.history(ctx.config.name, 50) if state.done("check")), None)
+    known = ctx.ledger.newest(ctx.config.name, lambda state: state.done("check"))
     if known is None:
         remedy = f"inv deploy --environment {ctx.config.name}"
         raise SettingsError(f"nothing was ever deployed to {ctx.config.name!r} from here", remedy=remedy)
@@ -111,7 +111,7 @@ def _what_is_live(ctx: Context) -> tuple[Live, ...]:
     try:
         if ctx.checked.targets:
             return tuple(ctx.live().values())
-        known = next((one for one in ctx.ledger.history(ctx.config.name, 5) if one.done("check")), None)
+        known = ctx.ledger.newest(ctx.config.name, lambda state: state.done("check"), 5)
         targets = known.data("check", stages.Checked).targets if known is not None else ()
         return tuple(ctx.live_of(target) for target in targets)
     except DeployError:

@@ -190,7 +190,7 @@ def prove_live(ctx: Context) -> Report:
         ctx.decides = False
         attempt.opened(ctx, since="")
         return _bring_to_an_end(ctx, (stages.Verify(),), paused_at=stages.Verify.name)
-    last = next((state for state in ctx.ledger.history(ctx.config.name, 50) if state.release), None)
+    last = ctx.ledger.newest(ctx.config.name, lambda state: state.release)
     if last is None:
         raise SettingsError(
             f"no release of {ctx.config.name!r} was ever verified", remedy=f"inv deploy --environment {ctx.config.name}"

@@ -197,6 +197,10 @@ class Ledger:
                 yield self.state(run)
                 limit -= 1
 
+    def newest(self, environment: str, wanted: Callable[[RunState], object], limit: int = 50) -> RunState | None:
+        """The newest run, of the last *limit*, that is *wanted*."""
+        return next((state for state in self.history(environment, limit) if wanted(state)), None)
+
     def find(self, environment: str, text: str) -> RunState | None:
         """The newest run of an environment whose id is or ends with *text*."""
         return next((self.state(run) for run in self.runs(environment) if run.endswith(text)), None)

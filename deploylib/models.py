@@ -5,6 +5,7 @@ They are msgspec structs: typed, immutable, and the same thing as the JSON that 
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from enum import StrEnum
 
@@ -298,6 +299,11 @@ class Backup(Value, frozen=True):
     proof_seconds: float = 0.0
     proven_at: datetime | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def major(self) -> int:
+        """The major version of the server that it was made of."""
+        return int(re.split(r"\D", self.server_version)[0])
 
     @property
     def proven(self) -> bool:

@@ -163,7 +163,6 @@ def _server(backup: Backup, client: Client, place: Place, runner: Runner) -> Ite
     if place.server is not None:
         yield place.server
         return
-    major = int(re.split(r"\D", backup.server_version)[0])
-    programs = server_for(major, client, runner=runner)
+    programs = server_for(backup.major, client, runner=runner)
     with scratch.server(programs, runner=runner, size=backup.database_size, folder=place.folder) as url:
         yield url

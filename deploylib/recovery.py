@@ -55,11 +55,15 @@ def recovered(ctx: Context, ending: Ending) -> Ending:
         raise
     except (DeployError, Refused) as worse:
         return _given_up(ctx, first, worse)
-    if first.exit_code == VerificationFailed.exit_code and any(
-        one.commit != ctx.commit.id for one in ctx.state.put_back
-    ):
-        ctx.holds.place([ctx.commit.id], first.error, author=ctx.author, run=ctx.state.id)
+    if first.exit_code == VerificationFailed.exit_code and (left := _left(ctx)):
+        ctx.holds.place(left, first.error, author=ctx.author, run=ctx.state.id)
     return first
+
+
+def _left(ctx: Context) -> list[str]:
+    """The commits that were live, and that something else is in the place of now."""
+    made = {name: intent.commit for name, intent in ctx.state.intents.items()}
+    return sorted({made[one.service] for one in ctx.state.put_back if one.commit != made[one.service]})
 
 
 def _never_twice(ctx: Context, first: Ending, made: dict[str, str]) -> Ending:
@@ -74,7 +78,7 @@ def _given_up(ctx: Context, first: Ending, worse: DeployError) -> Ending:
     """A recovery that failed: nothing is released any more until somebody has gone back or lifted the hold."""
     run = short(ctx.state.id)
     ctx.holds.place((), f"run {run} could not put back what it changed", author=ctx.author, run=ctx.state.id)
-    where = "" if ctx.config.is_local else f" --environment {ctx.config.name}"
+    where = ctx.config.flag
     needed = PersonNeeded(
         f"{first.error}; and it could not be put back: {worse.message}",
         details=(*first.details, *worse.details),

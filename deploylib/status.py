@@ -119,7 +119,7 @@ def find(ctx: Context, run: str = "") -> RunState:
     if run:
         found = ctx.ledger.find(ctx.config.name, run)
     else:
-        found = next((state for state in ctx.ledger.history(ctx.config.name, 50) if state.triggered), None)
+        found = ctx.ledger.newest(ctx.config.name, lambda state: state.triggered)
     if found is None:
         raise SettingsError(
             f"there is no run {run!r}" if run else "no run has deployed anything yet", remedy="inv history"

@@ -11,7 +11,7 @@ from deploylib.errors import Blocked, SettingsError
 from deploylib.ledger import Restored, RunState
 from deploylib.models import Migration, Order
 from deploylib.outcome import StageResult, StageStatus, short
-from deploylib.stages.context import Context, Stage, result, table
+from deploylib.stages.context import Context, Planned, Stage, result, table
 from deploylib.stages.gate import waived
 from deploylib.stages.release import carried_out, variables
 
@@ -62,18 +62,17 @@ class Rollback(Stage):
         orders = rollback.orders(ctx.checked.targets, release.release, live, ctx.state.intents)
         if not orders:
             raise SettingsError("every service of it serves that already", remedy="inv status")
-        found = []
+        found, ready = [], []
         for order in orders:
-            then = set(rollback.variables(history, order.target.name, order.from_deploy))
+            recorded = rollback.variables(history, order.target.name, order.from_deploy)
+            ready.append(msgspec.structs.replace(order, variables=recorded))
+            then = set(recorded)
             names = variables(ctx, order.target) if then else ()
             if back := sorted(then - set(names)):
                 found.append(f"{order.target.name}: comes back, as it was then: {', '.join(back)}")
             if gone := sorted(set(names) - then) if then else []:
                 found.append(f"{order.target.name}: was not there then, and goes: {', '.join(gone)}")
-        return release, [msgspec.structs.replace(one, variables=self._then(history, one)) for one in orders], found
-
-    def _then(self, history: list[RunState], order: Order) -> tuple[str, ...]:
-        return rollback.variables(history, order.target.name, order.from_deploy)
+        return release, ready, found
 
     def _fits(self, ctx: Context, release: RunState, history: list[RunState]) -> None:
         if (given := waived(ctx, SCHEMA)) is not None:
@@ -111,5 +110,4 @@ def _schema(ctx: Context, history: list[RunState]) -> Migration:
 
 
 def _pending(state: RunState) -> bool:
-    changes = state.stages.get("changes")
-    return bool(changes and changes.data.get("migration", {}).get("pending"))
+    return bool(state.data("changes", Planned).migration.pending)

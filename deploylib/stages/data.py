@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from deploylib import backup, hazards, migrate, postgres, programs, rehearsal
+from deploylib import backup, hazards, migrate, models, postgres, programs, rehearsal
 from deploylib.errors import DeployError, MigrationFailed
 from deploylib.examined import Examined
-from deploylib.models import Backup as Made_
 from deploylib.models import Secret
 from deploylib.outcome import StageResult, StageStatus
 from deploylib.postgres import Facts
@@ -50,7 +49,7 @@ class Backup(Stage):
             told += _told(examined)
         return result(self.name, line, *told, data={"backup": made})
 
-    def _made(self, ctx: Context, url: Secret, also: Callable[[Secret], None]) -> Made_:
+    def _made(self, ctx: Context, url: Secret, also: Callable[[Secret], None]) -> models.Backup:
         """The backup, with the strongest proof that the run has time for."""
         facts = postgres.facts(url)
         settings = ctx.config.settings

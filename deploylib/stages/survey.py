@@ -7,20 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
-from deploylib import (
-    blueprint,
-    catalog,
-    changes,
-    check,
-    deploy,
-    hazards,
-    lint,
-    local,
-    migrate,
-    postgres,
-    programs,
-    schema,
-)
+from deploylib import catalog, changes, check, deploy, hazards, lint, local, migrate, postgres, programs, schema
 from deploylib.errors import ForeignDeploy, Held, MigrationFailed
 from deploylib.ledger import RunState
 from deploylib.models import Changes as Decided
@@ -56,7 +43,7 @@ class Check(Stage):
         targets, findings = check.targets(config, described, names, list(ctx.render.services()), ctx.git)
         check.require(findings + self._not_pushed(ctx))
         alone(ctx, targets, holding=False)
-        database = config.environment.database or self._only_database(described)
+        database = check.database(config, described)
         found = Checked(targets=targets, database=database)
         url = config.database_url() or (ctx.render.database_url(database) if database else None)
         facts = postgres.facts(url) if url else None
@@ -94,10 +81,6 @@ class Check(Stage):
         text = f"{ctx.commit.short} is on none of the remote branches {', '.join(sorted(branches))}"
         return [check.Finding(text, "git push, then git fetch")]
 
-    def _only_database(self, described: blueprint.Blueprint | None) -> str:
-        databases = described.databases if described else ()
-        return databases[0].name if len(databases) == 1 else ""
-
 
 def not_held(ctx: Context) -> None:
     """See that the environment takes this release; nobody waits on a hold.
@@ -105,7 +88,7 @@ def not_held(ctx: Context) -> None:
     Raises:
         Held: it refuses the commit, or everything.
     """
-    where = "" if ctx.config.is_local else f" --environment {ctx.config.name}"
+    where = ctx.config.flag
     lift = f"inv hold.lift{where}"
     back = ctx.state.opened.back
     for one in ctx.holds.current():
@@ -215,7 +198,7 @@ class Changes(Stage):
         Raises:
             MigrationFailed: a revision says that it goes only with newer code.
         """
-        last = next((state for state in ctx.ledger.history(ctx.config.name, 30) if state.release), None)
+        last = ctx.ledger.newest(ctx.config.name, lambda state: state.release, 30)
         if last is None or not migration.pending or not migration.applied:
             return
         now = {name: one.commit for name, one in ctx.live().items()}
@@ -234,7 +217,7 @@ class Changes(Stage):
         A job of a CI may have stood in a queue before it began; a person who types an older commit means it, and is
         told to roll back, unless the newer one was released while the command waited.
         """
-        last = next((state for state in ctx.ledger.history(ctx.config.name, 30) if state.release), None)
+        last = ctx.ledger.newest(ctx.config.name, lambda state: state.release, 30)
         if last is None or last.commit.id == ctx.commit.id or (ctx.build is None and last.last < ctx.state.at):
             return None
         known = ctx.git.has(last.commit.id) and ctx.git.is_ancestor(ctx.commit.id, last.commit.id)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.failures.trivial import Trivial
 from tests.integration.edges import fetch
+from tests.integration.trivial import Trivial
 
 
 @pytest.fixture(scope="module")

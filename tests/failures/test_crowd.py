@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from tests.failures.trivial import SERVICES, UNFIT, Trivial
 from tests.integration.edges import fetch, until
-
-
-def one_commit(product: Trivial) -> str:
-    """The commit that every service serves, which must be the same."""
-    (commit,) = set(product.served().values())
-    return commit
+from tests.integration.trivial import SERVICES, UNFIT, Trivial
 
 
 def call(product: Trivial, service: str, path: str, body: object = None) -> None:
@@ -104,7 +98,7 @@ def test_a_newer_release_in_our_place_is_no_failure(product: Trivial) -> None:
 
 def test_somebody_has_gone_back_before_us(product: Trivial) -> None:
     """Mode 26: the version that fails was already replaced by the old one: that is found, and not rolled back again."""
-    good = one_commit(product)
+    good = product.one_commit
     before = product.deploys("api")[0]["id"]
     commit = product.change_all(UNFIT)
     product.fault("start-slow", service="api", value=1.5, next=2)  # theirs is still on its way when ours has failed
@@ -120,7 +114,7 @@ def test_somebody_has_gone_back_before_us(product: Trivial) -> None:
         out, err = running.communicate(timeout=60)
 
     assert running.returncode == 14, (out, err)
-    assert one_commit(product) == good
+    assert product.one_commit == good
     back = [one for one in product.deploys("api", good) if one["trigger"] == "rollback"]
     assert len(back) == 1, "theirs, and none of ours"
 

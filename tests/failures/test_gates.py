@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.failures.trivial import Trivial
 from tests.integration.edges import Completed
+from tests.integration.trivial import Trivial
 
 SETTINGS = """
 tests = "{tests}"

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from tests.failures.trivial import ENDS_AT_ITS_START, SERVICES, UNFIT, Trivial
 from tests.integration.edges import fetch
-
-
-def one_commit(product: Trivial) -> str:
-    """The commit that every service serves, which must be the same."""
-    (commit,) = set(product.served().values())
-    return commit
+from tests.integration.trivial import ENDS_AT_ITS_START, SERVICES, UNFIT, Trivial
 
 
 def test_the_commit_that_was_left_is_held_and_a_newer_one_clears_it(product: Trivial) -> None:
     """Mode 17: nothing ships the bad commit again; its descendant is let through, and ends the hold."""
-    good = one_commit(product)
+    good = product.one_commit
     bad = product.change_all()
     product.ok("deploy")
     back = product.ok("rollback", "--reason", "it loses orders")
     assert f"{bad[:7]}: held from now on" in back.err
-    assert one_commit(product) == good
+    assert product.one_commit == good
     writes = product.writes()
 
     refused = product.inv("deploy")
@@ -30,13 +24,13 @@ def test_the_commit_that_was_left_is_held_and_a_newer_one_clears_it(product: Tri
     assert f"held         {bad[:7]}: it loses orders" in product.ok("status").out
     fixed = product.change_all()
     product.ok("deploy")
-    assert one_commit(product) == fixed
+    assert product.one_commit == fixed
     assert "held         nothing" in product.ok("status").out
 
 
 def test_a_known_bad_release_is_passed_over(product: Trivial) -> None:
     """Without a name, back is the newest release that nobody has found bad."""
-    good = one_commit(product)
+    good = product.one_commit
     bad = product.change_all()
     product.ok("deploy")
     product.change_all()
@@ -45,19 +39,19 @@ def test_a_known_bad_release_is_passed_over(product: Trivial) -> None:
 
     product.ok("rollback")
 
-    assert one_commit(product) == good
+    assert product.one_commit == good
 
 
 def test_by_run_by_commit_and_by_deploy(product: Trivial) -> None:
     """Whatever a person has at hand; what is none of them is refused with those that are."""
-    good = one_commit(product)
+    good = product.one_commit
     deploy = next(one["id"] for one in product.deploys("api", good) if one["status"] == "live")
     run = product.events()[0]["data"]["run"]
     for name in (good[:10], deploy, run[-4:]):
         product.change_all()
         product.ok("deploy")
         product.ok("rollback", "--to", name)
-        assert one_commit(product) == good
+        assert product.one_commit == good
     refused = product.inv("rollback", "--to", "dep-nothing")
     assert refused.code == 2, refused.said
     assert "no verified release 'dep-nothing'; there are: " in refused.said
@@ -65,7 +59,7 @@ def test_by_run_by_commit_and_by_deploy(product: Trivial) -> None:
 
 def test_an_artifact_that_is_no_longer_kept(product: Trivial) -> None:
     """Mode 16: the commit is built again, and that is said; it is verified like any."""
-    good = one_commit(product)
+    good = product.one_commit
     product.change_all()
     product.ok("deploy")
     for name in SERVICES:
@@ -76,13 +70,13 @@ def test_an_artifact_that_is_no_longer_kept(product: Trivial) -> None:
     assert done.code == 0, done.said
     assert "its artifact is no longer kept" in done.err
     assert "built again" in done.err
-    assert one_commit(product) == good
+    assert product.one_commit == good
     assert product.deploys("api")[0]["trigger"] == "api"
 
 
 def test_a_recovery_that_fails_needs_a_person(product: Trivial) -> None:
     """Mode 9: it is not tried for ever; everything is held, and what each serves and the next command are told."""
-    good = one_commit(product)
+    good = product.one_commit
     bad = product.change_all(ENDS_AT_ITS_START)
     product.fault("build-slow", service="api", value=3)
     product.fault("answer-500", method="POST", path="/rollback$", next=0)
@@ -99,17 +93,17 @@ def test_a_recovery_that_fails_needs_a_person(product: Trivial) -> None:
     refused = product.inv("deploy")
     assert refused.code == 31, refused.said
     product.ok("rollback")
-    assert one_commit(product) == good
+    assert product.one_commit == good
     product.ok("deploy")
 
 
 def test_a_release_that_was_live_and_unfit_is_held(product: Trivial) -> None:
     """It went live, did not prove itself and was put back: the same commit is not tried again by accident."""
-    good = one_commit(product)
+    good = product.one_commit
     product.change_all(UNFIT)
     done = product.inv("deploy")
     assert done.code == 14, done.said
-    assert one_commit(product) == good
+    assert product.one_commit == good
 
     assert product.inv("deploy").code == 31
     product.ok("hold.lift", "--reason", "the provider was down")
@@ -118,7 +112,7 @@ def test_a_release_that_was_live_and_unfit_is_held(product: Trivial) -> None:
 
 def test_what_comes_back_is_said_before(product: Trivial) -> None:
     """A dry run names release and services, and sends nothing; so does the status."""
-    good = one_commit(product)
+    good = product.one_commit
     product.change_all()
     product.ok("deploy")
     writes = product.writes()

@@ -7,23 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.failures.trivial import ENDS_AT_ITS_START, SERVER, Trivial
 from tests.integration.edges import fetch, until
+from tests.integration.trivial import ENDS_AT_ITS_START, SERVER, Trivial
 
 OLD = 'os.environ["RENDER_GIT_COMMIT"]'
 UNWELL = SERVER.replace("self.send_response(200)", "self.send_response({status})")
 
 
-def one_commit(product: Trivial) -> str:
-    """The commit that every service serves, which must be the same."""
-    (commit,) = set(product.served().values())
-    return commit
-
-
 @pytest.mark.parametrize(("fault", "ended"), [("build-fail", "code 1"), ("build-crash", "code 137")])
 def test_a_build_of_one_service_only_promotes_none(product: Trivial, fault: str, ended: str) -> None:
     """Mode 24: nothing of the group stays live."""
-    good = one_commit(product)
+    good = product.one_commit
     commit = product.change_all()
     product.fault(fault, service="alpha")
 
@@ -31,13 +25,13 @@ def test_a_build_of_one_service_only_promotes_none(product: Trivial, fault: str,
 
     assert done.code == 10, done.said
     assert f"alpha: the build exited with {ended}" in done.out
-    assert one_commit(product) == good
+    assert product.one_commit == good
     assert product.head == commit
 
 
 def test_a_partial_failure_is_put_back_as_one_unit(product: Trivial) -> None:
     """Mode 1: the sites are live when the program of the third service ends; afterwards all serve what they served."""
-    good = one_commit(product)
+    good = product.one_commit
     commit = product.change_all(ENDS_AT_ITS_START)
 
     done = product.inv("deploy")
@@ -45,14 +39,14 @@ def test_a_partial_failure_is_put_back_as_one_unit(product: Trivial) -> None:
     assert done.code == 11, done.said
     assert "api: the program exited with code 3" in done.out
     assert [one["status"] for one in product.deploys("alpha", commit)] == ["deactivated"]
-    assert one_commit(product) == good
+    assert product.one_commit == good
     for name in ("alpha", "beta"):
         assert f"{name} → {good[:7]}, verified: " in done.out
 
 
 def test_a_health_check_that_never_answers_is_cut_short(product: Trivial) -> None:
     """Mode 22: the platform would wait for its own limit; ours stops the deploy, and it is the platform that says so."""
-    good = one_commit(product)
+    good = product.one_commit
     product.configure(start_within="1s")
     commit = product.change_all()
     product.fault("health-fail", service="api")
@@ -62,13 +56,13 @@ def test_a_health_check_that_never_answers_is_cut_short(product: Trivial) -> Non
     assert done.code == 12, done.said
     assert "api: it was not healthy after" in done.out
     assert [one["status"] for one in product.deploys("api", commit)] == ["canceled"]
-    assert one_commit(product) == good
+    assert product.one_commit == good
     product.replace("pyproject.toml", 'start_within = "1s"\n', "")
 
 
 def test_a_deploy_that_does_not_end_is_stopped_at_the_deadline(product: Trivial) -> None:
     """Exit code 13, and what was on its way cannot go live later."""
-    good = one_commit(product)
+    good = product.one_commit
     product.configure(deadline="4s")
     commit = product.change_all()
     product.fault("build-slow", service="api", value=60)
@@ -77,7 +71,7 @@ def test_a_deploy_that_does_not_end_is_stopped_at_the_deadline(product: Trivial)
 
     assert done.code == 13, done.said
     assert [one["status"] for one in product.deploys("api", commit)] == ["canceled"]
-    assert one_commit(product) == good
+    assert product.one_commit == good
     product.replace("pyproject.toml", 'deadline = "4s"\n', "")
 
 
@@ -97,7 +91,7 @@ def test_a_failed_build_is_told_at_once(product: Trivial) -> None:
 
 def test_well_once_and_then_it_crashes(product: Trivial) -> None:
     """Mode 7: it proves itself, and ends a moment later; the bake sees it, and it is put back."""
-    good = one_commit(product)
+    good = product.one_commit
     product.configure(bake="6s")
     product.change_all()
     product.fault("start-crash", service="api", value=1)
@@ -106,13 +100,13 @@ def test_well_once_and_then_it_crashes(product: Trivial) -> None:
 
     assert done.code == 14, done.said
     assert "api" in done.out.partition("Why")[2].splitlines()[0]
-    assert one_commit(product) == good
+    assert product.one_commit == good
     product.replace("pyproject.toml", 'bake = "6s"\n', "")
 
 
 def test_health_that_flaps_does_not_count(product: Trivial) -> None:
     """Mode 8: three bad answers of five are bad, whatever was between them."""
-    good = one_commit(product)
+    good = product.one_commit
     flaps = SERVER.replace(
         "        self.send_response(200)",
         "        Handler.count = getattr(Handler, 'count', 0) + 1\n"
@@ -125,24 +119,24 @@ def test_health_that_flaps_does_not_count(product: Trivial) -> None:
 
     assert done.code == 14, done.said
     assert "api did not prove itself" in done.out
-    assert one_commit(product) == good
+    assert product.one_commit == good
 
 
 def test_a_redirect_is_no_health(product: Trivial) -> None:
     """Mode 23: the platform counts 3xx as healthy, we do not."""
-    good = one_commit(product)
+    good = product.one_commit
     product.change_all(UNWELL.replace("{status}", "302"))
 
     done = product.inv("deploy")
 
     assert done.code == 14, done.said
     assert "status 302" in done.out
-    assert one_commit(product) == good
+    assert product.one_commit == good
 
 
 def test_an_answer_of_the_old_version_is_not_yet(product: Trivial) -> None:
     """Mode 6: the new version answers with the old commit for a while; that is neither proof nor failure."""
-    old = one_commit(product)
+    old = product.one_commit
     late = SERVER.replace(OLD, f'"{old}" if time.monotonic() - BEGAN < 2 else {OLD}')
     late = late.replace("import json, os\n", "import json, os, time\n\nBEGAN = time.monotonic()\n")
     commit = product.change_all(late)
@@ -152,14 +146,14 @@ def test_an_answer_of_the_old_version_is_not_yet(product: Trivial) -> None:
     assert done.code == 0, done.said
     verify = next(one["data"] for one in product.events() if one["data"].get("stage") == "verify")
     assert verify["seconds"] > 1
-    assert one_commit(product) == commit
+    assert product.one_commit == commit
     product.change_all()  # whoever goes back to this one would meet an older commit again
     product.ok("deploy")
 
 
 def test_a_page_of_the_old_version_is_no_release(product: Trivial) -> None:
     """Mode 13: a site whose page still names the old commit has not been released."""
-    good = one_commit(product)
+    good = product.one_commit
     product.change_all()
     product.write("beta/build.sh", product.read("beta/build.sh").replace('"$RENDER_GIT_COMMIT"', good))
     product.commit("A stale page")
@@ -168,7 +162,7 @@ def test_a_page_of_the_old_version_is_no_release(product: Trivial) -> None:
 
     assert done.code == 14, done.said
     assert "it still serves" in done.out
-    assert one_commit(product) == good
+    assert product.one_commit == good
 
 
 def test_an_answer_of_a_third_commit_is_somebody_else(product: Trivial) -> None:
@@ -183,7 +177,7 @@ def test_an_answer_of_a_third_commit_is_somebody_else(product: Trivial) -> None:
 
 def test_no_answer_is_no_pass(product: Trivial) -> None:
     """Mode 18: where nobody visits and nothing is measured, we ask ourselves; silence is not good."""
-    good = one_commit(product)
+    good = product.one_commit
     silent = SERVER.replace(
         "    def do_GET(self):\n",
         "    def do_GET(self):\n        if 'Render' not in self.headers.get('User-Agent', ''):\n"
@@ -194,12 +188,12 @@ def test_no_answer_is_no_pass(product: Trivial) -> None:
     done = product.inv("deploy")
 
     assert done.code == 14, done.said
-    assert one_commit(product) == good
+    assert product.one_commit == good
 
 
 def test_a_deploy_that_somebody_canceled(product: Trivial) -> None:
     """Canceled with nothing newer in its place: a failure, exit code 13, and all is put back."""
-    good = one_commit(product)
+    good = product.one_commit
     commit = product.change_all()
     product.fault("build-slow", service="api", value=30)
 
@@ -216,7 +210,7 @@ def test_a_deploy_that_somebody_canceled(product: Trivial) -> None:
 
     assert running.returncode == 13, (out, err)
     assert "the deploy was canceled" in out
-    assert one_commit(product) == good
+    assert product.one_commit == good
 
 
 def test_a_first_deploy_has_nothing_to_go_back_to(tmp_path: Path) -> None:
@@ -232,6 +226,6 @@ def test_a_first_deploy_has_nothing_to_go_back_to(tmp_path: Path) -> None:
         assert "nothing to go back to" in back.said
         made.change_all()
         made.ok("deploy")
-        assert one_commit(made) == made.head
+        assert made.one_commit == made.head
     finally:
         made.clean()

@@ -258,10 +258,31 @@ GUARDS = (
     ),
     Guard(
         "a migration that waits for ever, and all readers behind it",
-        "deploylib/migrate.py",
-        "-c lock_timeout={_ms(limits.lock_timeout)} ",
+        "deploylib/migrators.py",
+        "-c lock_timeout={lock} ",
         "",
         f"{DATABASE}test_a_migration_that_waits_for_a_lock",
+    ),
+    Guard(
+        "a migration that fails on the data",
+        "deploylib/stages/data.py",
+        "            hazards.require(examined)\n",
+        "",
+        f"{DATABASE}test_a_migration_that_fails_on_the_copy_is_never_run",
+    ),
+    Guard(
+        "a migration that locks too much",
+        "deploylib/stages/survey.py",
+        "        hazards.require(examined)\n",
+        "",
+        f"{DATABASE}test_a_migration_that_holds_readers_up_is_refused",
+    ),
+    Guard(
+        "a restore in the place of what was never backed up",
+        "deploylib/backups.py",
+        "    if into == DATABASE:\n        _saved(ctx)\n",
+        "",
+        "tests/failures/test_lost_data.py::test_into_the_database_itself",
     ),
     Guard(
         "a dump while migrating",

@@ -80,3 +80,9 @@ class Trivial(Product):
             page = re.search(r'name="release" content="(\w+)"', self.get(name).body)
             found[name] = page[1] if page else "nothing"
         return found
+
+    @property
+    def one_commit(self) -> str:
+        """The commit that every service serves, which must be the same."""
+        (commit,) = set(self.served().values())
+        return commit
