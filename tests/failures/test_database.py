@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -130,9 +131,12 @@ def test_backup_and_migration_wait_for_each_other(product: Product, command: str
             assert running.poll() is None
             assert sorted((product.folder / ".deploylib" / "backups").rglob("manifest.json")) == before
             assert product.revision() == revision
+            freed = datetime.now(UTC)
             other.execute("select pg_advisory_unlock(%s)", (LOCK,))
             out, err = running.communicate(timeout=60)
     assert running.returncode == 0, (out, err)
+    newest = product.ok("backup.list", "--json").json[0]
+    assert datetime.fromisoformat(newest["created_at"]) > freed, "it was begun while another one was at work"
     assert product.revision() == ("0011" if command == "migrate" else revision)
     if command == "migrate":
         product.ok("deploy")
