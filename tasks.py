@@ -194,7 +194,10 @@ def backup_restore(
     console.tell(done, report.restored(done), json=json)
 
 
-@task(iterable=["service"], help=RELEASE)
+@task(
+    iterable=["service"],
+    help={**RELEASE, "rehearse": "with --dry-run: on a copy of the newest backup; a migration always is, on its own"},
+)
 @command
 def migrate(
     c: Context,
@@ -202,11 +205,12 @@ def migrate(
     service: Sequence[str] | None = None,
     commit: str = "",
     dry_run: bool = False,
+    rehearse: bool = False,
     json: bool = False,
     debug: bool = False,
 ) -> None:
     """Bring the schema to what the commit needs, after a backup."""
-    release("migrate", "migrate", environment, json, only=service, ref=commit, dry=dry_run)
+    release("migrate", "migrate", environment, json, only=service, ref=commit, dry=dry_run, rehearse=rehearse)
 
 
 @task(help=COMMON)

@@ -50,6 +50,13 @@ where {HERE} and c.relkind in ('r', 'm') and c.reltuples < 0 and pg_relation_siz
 """  # noqa: S608 - fixed text
 
 
+def lost(before: set[str], after: set[str]) -> list[str]:
+    """What code could name and cannot any more; a table that is gone has lost its columns, and no openness to rows."""
+    secured = " without row security"
+    there = {name.rpartition(".")[0] for name in after}
+    return sorted(x for x in before - after if not x.endswith(secured) or x.removesuffix(secured) in there)
+
+
 class Recorder:
     """Listens to every session of this process and writes down what each statement did.
 
@@ -190,10 +197,7 @@ class Recorder:
         if self.shape is not None:
             with self.watch.engine.connect() as connection:
                 shape = {name for (name,) in connection.exec_driver_sql(SHAPE).fetchall()}
-            secured = " without row security"
-            there = {name.rpartition(".")[0] for name in shape}
-            lost = self.shape - shape
-            gone = sorted(x for x in lost if not x.endswith(secured) or x.removesuffix(secured) in there)
+            gone = lost(self.shape, shape)
             self.shape = shape
         return {"id": self.revision, "statements": self.statements, "held": self.held, "gone": gone}
 

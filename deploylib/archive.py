@@ -24,7 +24,11 @@ from deploylib.store import Store
 __all__ = ["decode", "dump", "form", "load", "schema", "table_count", "verified"]
 
 ZSTD_SINCE = 16  # the first major whose pg_dump knows another compression than gzip
-LEVEL, WORKERS = 3, 2  # threads of their own: pg_dump has the other core, and each holds some ten MB
+WORKERS = 2  # threads of their own: pg_dump has the other core, and each holds some ten MB
+# Digits, hashes and identifiers have many short matches that cost more than they save: with 6 bytes at least, archives
+# are smaller than gzip's (by 1 to 2 % on three kinds of data), and a window and jobs of 1 MiB keep the memory down.
+LEVEL = 4
+TUNED = {"min_match": 6, "window_log": 20, "job_size": 1 << 20}
 SLICE = 1 << 14  # what is decompressed at once: a MiB of zeros may become a thousand
 ALIKE = ["--no-tablespaces", "--no-subscriptions", "--no-password"]
 Progress = Callable[[int], None] | None
@@ -205,9 +209,11 @@ def _packed(pieces: Iterator[bytes]) -> Iterator[bytes]:
     if name == "compression.zstd":
         known = module.CompressionParameter
         options = {known.compression_level: LEVEL, known.nb_workers: WORKERS}
+        options |= {getattr(known, name): value for name, value in TUNED.items()}
         press = module.ZstdCompressor(options=options)
     else:
-        press = module.ZstdCompressor(level=LEVEL, threads=WORKERS).compressobj()
+        parameters = module.ZstdCompressionParameters.from_level(LEVEL, threads=WORKERS, **TUNED)
+        press = module.ZstdCompressor(compression_params=parameters).compressobj()
     for piece in pieces:
         if packed := press.compress(piece):
             yield packed

@@ -29,6 +29,7 @@ from deploylib.store import KeyTaken, Store
 __all__ = [
     "Place",
     "Proof",
+    "copied",
     "create",
     "estimate",
     "find",
@@ -155,13 +156,52 @@ def prove(
         BackupFailed: its manifest or its dump is damaged, or it holds something else than its manifest says.
         SettingsError: there is no place to restore it on this machine.
     """
-    began, found = clock.monotonic(), manifest.manifest(backup, store=store)
+    began = clock.monotonic()
+    notes = copied(
+        backup,
+        store=store,
+        client=client,
+        runner=runner,
+        place=place,
+        within=within,
+        progress=progress,
+        exporter=exporter,
+    )
+    done = Restored(at=clock.now(), seconds=round(clock.monotonic() - began, 3), notes=notes)
+    return manifest.record(backup, done, store=store)
+
+
+def copied(
+    backup: Backup,
+    *,
+    store: Store,
+    client: Client,
+    runner: Runner,
+    place: Place = Place(),  # noqa: B008 - immutable
+    within: float = PROVE_WITHIN,
+    progress: Progress = None,
+    exporter: Exporter = exported,
+    also: Callable[[Secret], None] = lambda _copy: None,
+) -> tuple[str, ...]:
+    """Restore an existing backup where nobody sees it, compare it with its manifest, and throw it away; writes nothing.
+
+    Args:
+        also: is given the address of the restored copy, once that was found equal.
+
+    Returns:
+        What was remarked.
+
+    Raises:
+        BackupFailed: its manifest or its dump is damaged, or it holds something else than its manifest says.
+        SettingsError: there is no place to restore it on this machine.
+    """
+    found = manifest.manifest(backup, store=store)
     if not found.contents.schema_by:
         raise BackupFailed(
             f"the manifest of backup {backup.id} does not say what it holds: it is of an older version",
             remedy="make a new backup (inv backup)",
         )
-    notes = proof.restored(
+    return proof.restored(
         found,
         found.contents,
         store=store,
@@ -171,9 +211,8 @@ def prove(
         exporter=exporter,
         within=within,
         progress=progress,
+        also=also,
     )
-    done = Restored(at=clock.now(), seconds=round(clock.monotonic() - began, 3), notes=notes)
-    return manifest.record(backup, done, store=store)
 
 
 def find(store: Store, environment: str, name: str) -> Backup:

@@ -174,16 +174,16 @@ def child_environment(url: Secret) -> dict[str, str]:
 def altered(url: Secret, **parts: str) -> Secret:
     """The same connection with some parameters of libpq replaced, for example ``dbname``; a URL that others read too.
 
-    Host and port are in its query, where libpq and SQLAlchemy both take the path of a socket.
+    Host and port are in its query, where libpq, SQLAlchemy and the drivers of Node take the path of a socket; Prisma wants
+    a host before the path all the same, and its documentation says ``localhost``.
     """
     from psycopg.conninfo import conninfo_to_dict
 
     known = {name: str(value) for name, value in conninfo_to_dict(_plain(url), **parts).items() if value is not None}
     user, password, name = (quote(known.pop(key, ""), safe="") for key in ("user", "password", "dbname"))
     who = f"{user}:{password}@" if password else f"{user}@" if user else ""
-    return Secret(
-        f"postgresql://{who}/{name}?{urlencode(known, quote_via=quote)}" if known else f"postgresql://{who}/{name}"
-    )
+    where = f"{who}localhost" if known.get("host", "").startswith("/") else who
+    return Secret(f"postgresql://{where}/{name}" + (f"?{urlencode(known, quote_via=quote)}" if known else ""))
 
 
 @contextmanager

@@ -6,93 +6,34 @@ A rehearsal sees what no linter does: code that reads data, the real size of eac
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from deploylib import witness
 from deploylib.config import Config, MigrationSettings
 from deploylib.errors import MigrationFailed
 from deploylib.examined import Examined, Finding, Gap
 from deploylib.hazards import REHEARSED, finding, judged
-from deploylib.migrators import alembic
-from deploylib.models import Migration, Revision, Secret, Value
+from deploylib.migrators import alembic, listed, run
+from deploylib.models import Migration, Revision, Secret
 from deploylib.process import Runner
+from deploylib.rehearsed import Held, Rehearsed, Report, Step
 from deploylib.units import count, seconds
 
 __all__ = ["Held", "Rehearsed", "Report", "Step", "rehearse", "verdict"]
 
 NAME = "rehearsal"
+FROM_OUTSIDE = (
+    f"each statement by itself; a lock that was held for less than {witness.EVERY * 1000:.0f} ms may have been missed",
+)
 BLOCKED = {
     "ShareLock": "writers",
     "ShareRowExclusiveLock": "writers",
     "ExclusiveLock": "writers",
     "AccessExclusiveLock": "readers and writers",
 }
-
-
-class Step(Value, frozen=True):
-    """What one statement did, to tables that were there before its revision.
-
-    Attributes:
-        transaction: it ran in one; else its locks cannot be seen.
-        locks: the strongest lock of its transaction on each table, after it.
-        rewritten: tables that are in a new file.
-        emptied: tables that had rows and have none any more.
-        scanned: tables that were read whole.
-        changed: rows updated or deleted, by table; ``?`` where that is not known.
-        rows: of each table named here, before the revision.
-    """
-
-    text: str
-    seconds: float
-    transaction: bool = True
-    locks: dict[str, str] = msgspec.field(default_factory=dict)
-    rewritten: tuple[str, ...] = ()
-    emptied: tuple[str, ...] = ()
-    scanned: tuple[str, ...] = ()
-    changed: dict[str, int] = msgspec.field(default_factory=dict)
-    rows: dict[str, int] = msgspec.field(default_factory=dict)
-
-    @property
-    def short(self) -> str:
-        """In one line."""
-        return self.text if len(self.text) < 121 else f"{self.text[:119]} …"
-
-
-class Held(Value, frozen=True):
-    """A lock that others notice, from the statement that took it to the end of its transaction."""
-
-    table: str
-    mode: str
-    rows: int
-    seconds: float
-
-
-class Rehearsed(Value, frozen=True):
-    """One revision on the copy.
-
-    Attributes:
-        gone: what code can name no more: columns, tables, labels.
-    """
-
-    id: str
-    statements: tuple[Step, ...] = ()
-    held: tuple[Held, ...] = ()
-    gone: tuple[str, ...] = ()
-
-
-class Report(Value, frozen=True):
-    """All of them, as far as they came.
-
-    Attributes:
-        failed: the revision that failed, and *error* the database's words.
-    """
-
-    revisions: tuple[Rehearsed, ...] = ()
-    failed: str = ""
-    error: str = ""
-    unchecked: tuple[str, ...] = ()
 
 
 def rehearse(config: Config, files: Path, copy: Secret, migration: Migration, *, runner: Runner) -> Report:
@@ -105,18 +46,14 @@ def rehearse(config: Config, files: Path, copy: Secret, migration: Migration, *,
         MigrationFailed: the copy is at another revision than the database.
     """
     limits = config.settings.migrations
-    if limits.command:
-        return Report(unchecked=("another tool's migrations are not rehearsed",))
     timeout = 60 + 6 * seconds(limits.statement_timeout) + seconds(limits.patience)
+    if limits.command:
+        return _commanded(config, files, copy, migration, runner=runner, timeout=timeout)
     request = {"command": "rehearse", "target": migration.target, "within": 10}
     found = alembic(config, files, copy, request, runner=runner, writes=False, timeout=timeout)
     if "error" in found and "failed" not in found:
         raise MigrationFailed(found["error"], remedy="correct the migrations and commit")
-    if [one["id"] for one in found["pending"]] != [one.id for one in migration.pending]:
-        raise MigrationFailed(
-            "the copy of the database is at another revision than the database",
-            remedy="somebody may have migrated meanwhile: inv deploy looks again",
-        )
+    _require_same(found["pending"], migration)
     return Report(
         revisions=msgspec.convert(found.get("revisions", ()), tuple[Rehearsed, ...]),
         failed=found.get("failed", ""),
@@ -124,15 +61,46 @@ def rehearse(config: Config, files: Path, copy: Secret, migration: Migration, *,
     )
 
 
+def _commanded(
+    config: Config, files: Path, copy: Secret, migration: Migration, *, runner: Runner, timeout: float
+) -> Report:
+    """Another tool's command, looked at from outside; not before its other command has shown that it finds the copy."""
+    command = config.settings.migrations.command
+    name = ", ".join(one.id for one in migration.pending)
+    with witness.entered(copy) as entered:
+        pending = listed(config, files, copy, runner=runner)
+        if not entered():
+            return Report(unchecked=(f"{config.settings.migrations.pending} did not open the copy in DATABASE_URL",))
+    _require_same([{"id": one.id} for one in pending], migration)
+
+    def work() -> None:
+        run(config, files, copy, command, runner=runner, writes=False, timeout=timeout)
+
+    try:
+        seen = witness.watched(copy, work, name=name, text=command)
+    except MigrationFailed as error:
+        return Report(failed=name, error=" ".join((error.message, *error.details[-1:])), unchecked=FROM_OUTSIDE)
+    return Report(revisions=(seen,), unchecked=FROM_OUTSIDE)
+
+
+def _require_same(pending: Sequence[Mapping[str, str]], migration: Migration) -> None:
+    if [one["id"] for one in pending] != [one.id for one in migration.pending]:
+        raise MigrationFailed(
+            "the copy of the database is at another revision than the database",
+            remedy="somebody may have migrated meanwhile: inv deploy looks again",
+        )
+
+
 def verdict(report: Report, pending: tuple[Revision, ...], settings: MigrationSettings) -> Examined:
     """What the report means for the release; whoever restored the copy may say more."""
     longest, small = seconds(settings.longest_lock), settings.small_table
+    pending = (*pending, _together(pending))
     revisions = {revision.id: revision for revision in pending}
     findings: list[Finding] = []
     for one in report.revisions:
         revision = revisions.get(one.id, Revision(id=one.id))
         for step in one.statements:
-            findings += _statement(revision, step, small)
+            findings += _statement(revision, step, small, heard=one.heard)
         findings += _whole(revision, one, longest)
         findings += _little_by_little(revision, one, small)
     if report.failed:
@@ -140,20 +108,28 @@ def verdict(report: Report, pending: tuple[Revision, ...], settings: MigrationSe
         words = report.error.partition("\n")[0]
         findings.append(finding(NAME, "rehearsal-failed", REHEARSED["rehearsal-failed"], revision, words))
     gaps = tuple(Gap(what="migrations", reason=why, remedy="rehearse them by hand") for why in report.unchecked)
-    counted = {"migration": len(report.revisions), "statement": sum(len(one.statements) for one in report.revisions)}
+    counted = {"migration": sum(one.id.count(", ") + 1 for one in report.revisions)}
+    if heard := [one for one in report.revisions if one.heard]:
+        counted["statement"] = sum(len(one.statements) for one in heard)
     took = sum(step.seconds for one in report.revisions for step in one.statements)
     examined = Examined(name=NAME, counted=counted, findings=tuple(findings), gaps=gaps, seconds=took)
     return judged(examined, pending)
 
 
-def _statement(revision: Revision, step: Step, small: int) -> Iterator[Finding]:
+def _together(pending: tuple[Revision, ...]) -> Revision:
+    """All of them as one, with the exceptions of each: another tool applies them together."""
+    remarks = tuple(remark for one in pending for remark in one.remarks)
+    return Revision(id=", ".join(one.id for one in pending), path=pending[-1].path if pending else "", remarks=remarks)
+
+
+def _statement(revision: Revision, step: Step, small: int, *, heard: bool) -> Iterator[Finding]:
     """What one statement did to a table that is not small."""
 
     def about(table: str) -> str:
         return f"{table} ({count(step.rows.get(table, 0), 'row')}, {step.seconds:.1f} s)"
 
-    def found(rule: str, table: str) -> Finding:
-        return finding(NAME, rule, REHEARSED[rule], revision, step.short, about=about(table))
+    def found(rule: str, table: str, level: str = "refuse") -> Finding:
+        return finding(NAME, rule, REHEARSED[rule], revision, step.short, about=about(table), level=level)
 
     large = {table for table, rows in step.rows.items() if rows > small}
     yield from (found("emptied", table) for table in step.emptied if step.rows.get(table, 0))
@@ -170,7 +146,8 @@ def _statement(revision: Revision, step: Step, small: int) -> Iterator[Finding]:
         for table, number in step.changed.items()
         if number > small and table not in {*step.rewritten, *step.emptied}
     )
-    yield from (found("bulk-change", table) for table in many)
+    # What was not heard may have been many transactions.
+    yield from (found("bulk-change", table, "refuse" if heard else "warn") for table in many)
 
 
 def _whole(revision: Revision, one: Rehearsed, longest: float) -> Iterator[Finding]:

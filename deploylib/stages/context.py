@@ -14,6 +14,7 @@ import msgspec
 from deploylib import acceptance, ci, process, verify
 from deploylib.clock import Clock, Deadline
 from deploylib.config import Config
+from deploylib.errors import SettingsError
 from deploylib.git import Git
 from deploylib.hold import Holds
 from deploylib.lease import Holder, Leases, Tenure
@@ -73,6 +74,7 @@ class Context:
         only: the only services to deploy; empty: all.
         asked: the command that was typed, where it stands for one stage.
         dry: look only.
+        rehearse: in a dry run, rehearse what is pending on a copy of the newest backup.
         to: run, commit or deploy that a rollback restores.
         promotes: the environment and the run whose verified release is brought here, ``staging/<run>``.
         wanted: the commit of each service, by name, where a release is brought from elsewhere.
@@ -90,6 +92,7 @@ class Context:
     only: tuple[str, ...] = ()
     asked: str = ""
     dry: bool = False
+    rehearse: bool = False
     to: str = ""
     promotes: str = ""
     wanted: dict[str, str] = field(default_factory=dict)
@@ -104,8 +107,17 @@ class Context:
 
     def __post_init__(self) -> None:
         self.visitors = Watch(self.clock, every=0.1 if self.config.is_local else 0.5)
+        if self.rehearse and not self.dry:
+            raise SettingsError(
+                "a migration is rehearsed anyway, on the backup that it makes", remedy="--rehearse goes with --dry-run"
+            )
         if self.dry:
             self.runner = ReadOnlyRunner(self.runner)
+
+    @property
+    def writer(self) -> Runner:
+        """Starts what writes, also in a dry run: for the local Render itself, and for a copy that is thrown away."""
+        return self.runner.real if isinstance(self.runner, ReadOnlyRunner) else self.runner
 
     @cached_property
     def store(self) -> Store:

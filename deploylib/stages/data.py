@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from deploylib import backup, hazards, migrate, models, postgres, programs, rehearsal
 from deploylib.errors import DeployError, MigrationFailed
-from deploylib.examined import Examined
 from deploylib.models import Secret
 from deploylib.outcome import StageResult, StageStatus
 from deploylib.postgres import Facts
@@ -39,14 +38,11 @@ class Backup(Stage):
             return skipped(self.name, why)
         rehearsed: list[rehearsal.Report] = []
         with postgres.exclusively(ctx.database, clock=ctx.clock, within=LOCK_WITHIN):
-            made = self._made(ctx, ctx.database, lambda copy: rehearsed.extend(self._rehearsed(ctx, copy)))
+            made = self._made(ctx, ctx.database, lambda copy: rehearsed.extend(_rehearsed(ctx, copy)))
         gone = self._pruned(ctx)
         line = f"{volume(made.size)} · {made.tables} tables · schema {made.revision or 'none'} · {PROVEN[made.proof]}"
         told = [f"{made.id}  ({why})", *made.notes, *gone]
-        for report in rehearsed:
-            examined = rehearsal.verdict(report, ctx.planned.migration.pending, ctx.config.settings.migrations)
-            hazards.require(examined)
-            told += _told(examined)
+        told += _judged(ctx, rehearsed)
         return result(self.name, line, *told, data={"backup": made})
 
     def _made(self, ctx: Context, url: Secret, also: Callable[[Secret], None]) -> models.Backup:
@@ -71,14 +67,6 @@ class Backup(Stage):
             progress=ctx.view.transferred,
             also=also,
         )
-
-    def _rehearsed(self, ctx: Context, copy: Secret) -> list[rehearsal.Report]:
-        """The pending migrations on the copy that was just restored, before they run in earnest."""
-        migration = ctx.planned.migration
-        if not migration.pending:
-            return []
-        with ctx.git.exported(ctx.commit.id) as files:
-            return [rehearsal.rehearse(ctx.config, files, copy, migration, runner=ctx.runner)]
 
     def _pruned(self, ctx: Context) -> tuple[str, ...]:
         """Remove the oldest; a store that refuses that does not make a good backup a bad one."""
@@ -111,12 +99,33 @@ class Backup(Stage):
         return f"no migration, and the last one is {age(elapsed)} old", True
 
 
-def _told(examined: Examined) -> list[str]:
-    """What a rehearsal says of migrations that may run."""
-    done = " · ".join(count(number, what) for what, number in examined.counted.items())
-    said = [f"{one.where}: {one.text}" for one in examined.findings]
-    said += [f"not rehearsed: {gap.reason}" for gap in examined.gaps]
-    return [f"rehearsed on the restored copy: {done}, {examined.seconds:.1f} s", *said, *examined.accepted]
+def _rehearsed(ctx: Context, copy: Secret) -> list[rehearsal.Report]:
+    """The pending migrations on a copy that was just restored, before they run in earnest."""
+    migration = ctx.planned.migration
+    if not migration.pending:
+        return []
+    with ctx.git.exported(ctx.commit.id) as files:
+        return [rehearsal.rehearse(ctx.config, files, copy, migration, runner=ctx.writer)]
+
+
+def _judged(ctx: Context, rehearsed: list[rehearsal.Report]) -> list[str]:
+    """What the rehearsal says of migrations that may run.
+
+    Raises:
+        MigrationFailed: they may not.
+    """
+    pending, told = ctx.planned.migration.pending, []
+    if pending and not rehearsed:
+        told.append("not rehearsed: the backup was not restored")
+    for report in rehearsed:
+        examined = rehearsal.verdict(report, pending, ctx.config.settings.migrations)
+        hazards.require(examined)
+        done = " · ".join(count(number, what) for what, number in examined.counted.items())
+        told.append(f"rehearsed on the restored copy: {done}, {examined.seconds:.1f} s")
+        told += [f"{one.where}: {one.text}" for one in examined.findings]
+        told += [f"not rehearsed: {gap.reason}" for gap in examined.gaps]
+        told += examined.accepted
+    return told
 
 
 class Migrate(Stage):
@@ -131,7 +140,8 @@ class Migrate(Stage):
             return skipped(self.name, self._none(ctx))
         sql = migration.sql.strip().splitlines() or ["(its SQL depends on the data)"]
         line = f"{migration.current or 'empty'} → {migration.target}"
-        return result(self.name, line, *sql, status=StageStatus.PLANNED)
+        told = self._on_a_backup(ctx) if ctx.rehearse else []
+        return result(self.name, line, *sql, *told, status=StageStatus.PLANNED)
 
     def apply(self, ctx: Context) -> StageResult:
         """Apply what is pending, under the lock that backups take too."""
@@ -150,6 +160,25 @@ class Migrate(Stage):
         )
         dropped = tuple(f"{one.id}: {name} was invalid, and dropped first" for one in applied for name in one.dropped)
         return result(self.name, line, *waited, *dropped, data={"applied": applied})
+
+    def _on_a_backup(self, ctx: Context) -> list[str]:
+        """Rehearse on the newest backup of the schema as it is; a dry run makes none of its own."""
+        current = ctx.planned.migration.current
+        there = backup.listing(ctx.store, ctx.config.name)
+        found = next((one for one in there if one.proven and one.revision == current), None)
+        if found is None:
+            return [f"not rehearsed: there is no backup at {current or 'this schema'} (inv backup makes one)"]
+        rehearsed: list[rehearsal.Report] = []
+        backup.copied(
+            found,
+            store=ctx.store,
+            client=programs.client_for(found.major, ctx.config.settings.postgres_bin, runner=ctx.writer),
+            runner=ctx.writer,
+            progress=ctx.view.transferred,
+            also=lambda copy: rehearsed.extend(_rehearsed(ctx, copy)),
+        )
+        elapsed = age((ctx.clock.now() - found.created_at).total_seconds())
+        return [f"on backup {found.id}, {elapsed} old", *_judged(ctx, rehearsed)]
 
     def _none(self, ctx: Context) -> str:
         if ctx.database is None:

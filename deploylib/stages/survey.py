@@ -13,7 +13,6 @@ from deploylib.ledger import RunState
 from deploylib.models import Changes as Decided
 from deploylib.models import Migration, Target
 from deploylib.outcome import StageResult
-from deploylib.process import ReadOnlyRunner
 from deploylib.stages.context import Checked, Context, Planned, Stage, result, skipped, table
 from deploylib.units import age, count
 
@@ -62,11 +61,9 @@ class Check(Stage):
             return
         first = not local.running(ctx.config)
         local.validate(ctx.config, runner=ctx.runner)
-        # Starting it is no write to the product: also a dry run needs something that answers.
-        runner = ctx.runner.real if isinstance(ctx.runner, ReadOnlyRunner) else ctx.runner
         if first:
             ctx.view.note("Starting a local Render (no account needed) …")
-        said = local.up(ctx.config, runner=runner)
+        said = local.up(ctx.config, runner=ctx.writer)
         if first:
             versions = ", ".join(sorted({f"Postgres {d['version']}" for d in said.get("databases", {}).values()}))
             ctx.view.note(f"{versions or 'no database'} · edge on 127.0.0.1 · stop it: inv local.down")

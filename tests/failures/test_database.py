@@ -115,6 +115,32 @@ def test_a_migration_that_waits_for_a_lock(product: Product) -> None:
     product.git("reset", "--quiet", "--hard", head)
 
 
+def test_a_dry_run_rehearses_on_the_newest_backup(product: Product) -> None:
+    """With the SQL, and without a write: neither to the database nor to the store; what would be refused is refused."""
+    head, revision = product.head, product.revision()
+    migration(product, "0010", revision, "alter table entries add column dry text")
+    store = product.folder / ".deploylib"
+    product.ok("backup", "--commit", head)
+    before = (sorted(store.rglob("*")), product.writes(), product.revision())
+
+    plain, rehearsed = product.ok("migrate", "--dry-run"), product.ok("migrate", "--dry-run", "--rehearse")
+
+    assert "add column dry text" in plain.said
+    assert "rehearsed" not in plain.said
+    assert "add column dry text" in rehearsed.said
+    assert "on the restored copy: 1 migration · " in rehearsed.said
+    assert "on backup 20" in rehearsed.said
+    product.git("reset", "--quiet", "--hard", head)
+    migration(product, "0010", revision, "update entries set nowhere = 1")
+    assert product.inv("migrate", "--dry-run").code == 0
+    refused = product.inv("migrate", "--dry-run", "--rehearse")
+    assert refused.code == 6, refused.said
+    assert 'column "nowhere" of relation "entries" does not exist' in refused.said
+    product.git("reset", "--quiet", "--hard", head)
+    assert (sorted(store.rglob("*")), product.writes(), product.revision()) == before
+    assert product.inv("migrate", "--rehearse").code == 2
+
+
 @pytest.mark.parametrize("command", ["backup", "migrate"])
 def test_backup_and_migration_wait_for_each_other(product: Product, command: str) -> None:
     """Modes 14 and 15: one lock in the database for both, whoever runs them; it goes on when that is free."""

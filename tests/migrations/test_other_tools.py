@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from collections.abc import Callable
 
 import pytest
 
 from deploylib import catalog, lint, migrate, rehearsal
 from deploylib.config import MigrationSettings
 from deploylib.errors import MigrationFailed
+from deploylib.models import Secret
 from deploylib.process import SYSTEM, ReadOnlyRunner
 from tests.migrations.world import World
 from tests.unit.fakes import write
@@ -92,13 +95,92 @@ def test_a_command_that_fails_is_told_by_its_last_words_without_the_password(too
     assert raised.value.details == ("••• no",)
 
 
-def test_it_is_not_rehearsed_and_that_is_said(tool: World) -> None:
-    """A gap, and no refusal."""
-    report = rehearsal.rehearse(tool.config, tool.files, tool.url, tool.status(), runner=SYSTEM)
+def rehearsed(tool: World, copy: str) -> rehearsal.Report:
+    """What a rehearsal on this copy tells."""
+    return rehearsal.rehearse(tool.config, tool.files, Secret(copy), tool.status(), runner=ReadOnlyRunner(SYSTEM))
 
+
+def migration(tool: World, *statements: str) -> None:
+    """The only migration that the tool has."""
+    shutil.rmtree(tool.files / "prisma")
+    write(tool.files, {"prisma/migrations/20260103_three/migration.sql": "\n".join(statements)})
+
+
+def test_it_is_rehearsed_on_the_copy_and_looked_at_from_outside(tool: World, fresh: Callable[[], str]) -> None:
+    """All of them together, with the exceptions of each; nothing is done to the database."""
+    report = rehearsed(tool, fresh())
+
+    [both] = report.revisions
+    assert (both.id, both.heard, report.failed) == ("20260101_one, 20260102_two", False, "")
+    assert both.gone == ("public.small.n",)
     found = rehearsal.verdict(report, tool.status().pending, tool.config.settings.migrations)
+    assert (found.verdict, found.findings, found.counted) == ("not examined", (), {"migration": 2})
+    assert [line.rpartition(": ")[2] for line in found.accepted] == ["nobody reads it"]
+    assert "20 ms" in found.gaps[0].reason
+    assert len(tool.status().pending) == 2
 
-    assert (found.verdict, found.blocking) == ("not examined", ())
+
+@pytest.mark.parametrize(
+    ("statements", "rule", "level"),
+    [
+        (("alter table people alter column age type bigint;",), "rewrite", "refuse"),
+        (("truncate priced;",), "emptied", "refuse"),
+        (("delete from priced;",), "emptied", "refuse"),
+        (("update priced set worth = worth + 1;",), "bulk-change", "warn"),
+        (("begin;", "lock table people;", "select pg_sleep(1.5);", "commit;"), "long-lock", "refuse"),
+        (("begin;", "lock table people in share mode;", "select pg_sleep(1.5);", "commit;"), "long-lock", "refuse"),
+        (("alter table small drop column n;",), "contract-step", "refuse"),
+        (("alter table nowhere add column n integer;",), "rehearsal-failed", "refuse"),
+    ],
+)
+def test_what_it_does_to_others_is_found(
+    tool: World, fresh: Callable[[], str], statements: tuple[str, ...], rule: str, level: str
+) -> None:
+    """As with alembic, but for what only each statement by itself would show."""
+    migration(tool, *statements)
+
+    found = rehearsal.verdict(rehearsed(tool, fresh()), tool.status().pending, tool.config.settings.migrations)
+
+    assert [(one.rule, one.level) for one in found.findings] == [(rule, level)]
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ("alter table people add column x text;",),
+        ("create index concurrently i on people (age);",),
+        ("alter table people add constraint c check (age >= 0) not valid;", "update small set n = 1;"),
+        ("insert into priced select n, n from generate_series(20001, 40000) n;",),
+    ],
+)
+def test_what_hurts_nobody_is_let_through(tool: World, fresh: Callable[[], str], statements: tuple[str, ...]) -> None:
+    """No finding at all."""
+    for number, statement in enumerate(statements):
+        write(tool.files, {f"prisma/migrations/2027010{number}_x/migration.sql": statement})
+    shutil.rmtree(tool.files / "prisma/migrations/20260102_two")
+
+    found = rehearsal.verdict(rehearsed(tool, fresh()), tool.status().pending, tool.config.settings.migrations)
+
+    assert [(one.rule, one.text) for one in found.findings] == []
+
+
+def test_a_tool_that_does_not_open_the_copy_is_not_let_loose(tool: World, fresh: Callable[[], str]) -> None:
+    """It has an address of its own somewhere: a rehearsal would migrate in earnest."""
+    write(tool.files, {"tool.py": TOOL.replace('os.environ["DATABASE_URL"]', repr(tool.url.reveal()))})
+
+    report = rehearsed(tool, fresh())
+
+    assert "did not open the copy" in report.unchecked[0]
+    assert (report.revisions, len(tool.status().pending)) == ((), 2)
+
+
+def test_a_copy_at_another_revision_is_refused(tool: World, fresh: Callable[[], str]) -> None:
+    """What is rehearsed must be what is pending."""
+    copy = fresh()
+    World(Secret(copy), tool.files).query("create table done as select text '20260101_one' as name")
+
+    with pytest.raises(MigrationFailed, match="at another revision"):
+        rehearsed(tool, copy)
 
 
 def test_whether_there_are_migrations(tool: World) -> None:
