@@ -89,9 +89,10 @@ def zero_downtime(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def load(session: nox.Session) -> None:
-    """The long stories: fifty services within the platform's limits, a platform that dies, three gigabytes uploaded."""
+    """The long stories: fifty services within the platform's limits, a platform that dies, a store that fails at any call."""
     prepare(session)
-    long = ("tests/load/test_fifty_services.py", "tests/load/test_platform_crash.py", "tests/stores/test_memory.py")
+    long = ["tests/load/test_fifty_services.py", "tests/load/test_platform_crash.py"]
+    long += ["tests/stores/test_memory.py", "tests/backup"]
     session.run("pytest", "-m", "load", *long, "-s", *session.posargs)
 
 

@@ -10,7 +10,7 @@ import hashlib
 import importlib
 import importlib.util
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from deploylib import postgres
@@ -56,7 +56,7 @@ def form(client: Client, runner: Runner) -> str:
 
 def dump(
     url: Secret, *, client: Client, form: str, snapshot: str, runner: Runner, progress: Progress = None
-) -> Iterator[bytes]:
+) -> Generator[bytes]:
     """The pieces of a dump.
 
     Args:

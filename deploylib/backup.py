@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import msgspec
 
@@ -17,7 +17,7 @@ from deploylib.archive import Progress
 from deploylib.clock import Clock
 from deploylib.contents import Contents
 from deploylib.errors import BackupFailed, DeployError, SettingsError
-from deploylib.manifest import Manifest, Restored, listing, prune, unreadable
+from deploylib.manifest import Manifest, Restored, clear, listing, prune, unreadable
 from deploylib.models import Backup, Secret
 from deploylib.postgres import Facts
 from deploylib.process import ProgramFailed, Runner
@@ -29,6 +29,7 @@ from deploylib.store import KeyTaken, Store
 __all__ = [
     "Place",
     "Proof",
+    "clear",
     "copied",
     "create",
     "estimate",
@@ -255,10 +256,11 @@ def _dumped(
     with exporter(url) as snapshot, ThreadPoolExecutor(max_workers=1) as pool:
         looking = pool.submit(snapshot.look, hashes=hashes)
         try:
-            pieces = archive.dump(
+            dump = archive.dump(
                 url, client=client, form=made.format, snapshot=snapshot.id, runner=runner, progress=progress
             )
-            stored = store.put(made.key, _unless(looking, pieces), new=True, expected=made.database_size)
+            with closing(dump) as pieces:  # ends pg_dump where the store gives up
+                stored = store.put(made.key, _unless(looking, pieces), new=True, expected=made.database_size)
             contents = snapshot.settled(looking.result())
         except BaseException as error:
             # A snapshot ends with the first thing that its session is refused, and pg_dump only sees it end.

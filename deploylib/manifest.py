@@ -19,7 +19,7 @@ from deploylib.errors import BackupFailed
 from deploylib.models import Backup, Value
 from deploylib.store import Refused, Store
 
-__all__ = ["Manifest", "Restored", "listing", "manifest", "prune", "record", "remove", "unreadable", "write"]
+__all__ = ["Manifest", "Restored", "clear", "listing", "manifest", "prune", "record", "remove", "unreadable", "write"]
 
 DEBRIS_AFTER = 86_400.0  # seconds; no run takes that long, so a dump without a manifest was left by one that was killed
 RESTORED = "restored.json"
@@ -98,8 +98,7 @@ def prune(store: Store, environment: str, keep: int) -> list[Backup]:
     """Remove what is older than the newest *keep* proven backups; call it only after a new one was made.
 
     Backups whose proof is a checksum count for nothing: while there are fewer than *keep* proven ones, or when the
-    newest of all is not proven, nothing goes. At least one proven one always stays. Also removes what a killed run left
-    a day ago: dumps without a manifest, and uploads that were not ended.
+    newest of all is not proven, nothing goes. At least one proven one always stays.
 
     Returns:
         The backups that were removed.
@@ -110,7 +109,6 @@ def prune(store: Store, environment: str, keep: int) -> list[Backup]:
     found = listing(store, environment)
     good = [backup for backup in found if backup.proven]
     kept = good[: max(1, keep)]
-    _clear(store, environment)
     if not found or not found[0].proven or len(kept) < max(1, keep):
         return []
     old = found[found.index(kept[-1]) + 1 :]
@@ -125,20 +123,28 @@ def prune(store: Store, environment: str, keep: int) -> list[Backup]:
     return old
 
 
+def clear(store: Store, environment: str, *, older_than: float = DEBRIS_AFTER) -> None:
+    """Remove what killed runs have left: dumps without a manifest, and uploads that were not ended.
+
+    Args:
+        older_than: seconds. 0 for whoever holds the lock of the environment's database (`postgres.exclusively`), without
+            which nobody else is at work there.
+    """
+    with suppress(Refused):  # without that right a lifecycle rule of the bucket has to do it
+        store.sweep(f"backups/{environment}/", older_than)
+    keys = set(store.list(f"backups/{environment}/"))
+    for key in sorted(keys):
+        left = key.endswith("/dump") and _beside(key, MANIFEST) not in keys
+        with suppress(KeyError, Refused):  # somebody else was quicker, or a lock keeps it
+            if left and (not older_than or store.age(key) > older_than):
+                remove(store, key)
+
+
 def remove(store: Store, key: str) -> None:
     """The manifest goes first: an interrupted clean-up leaves no manifest that promises a missing dump."""
     for name in (MANIFEST, RESTORED):
         store.delete(_beside(key, name))
     store.delete(key)
-
-
-def _clear(store: Store, environment: str) -> None:
-    with suppress(Refused):  # without that right a lifecycle rule of the bucket has to do it
-        store.sweep(f"backups/{environment}/", DEBRIS_AFTER)
-    keys = list(store.list(f"backups/{environment}/"))
-    for key in keys:
-        if key.endswith("/dump") and _beside(key, MANIFEST) not in keys and store.age(key) > DEBRIS_AFTER:
-            remove(store, key)
 
 
 def _read(store: Store, key: str) -> Backup | None:

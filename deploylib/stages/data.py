@@ -38,6 +38,7 @@ class Backup(Stage):
             return skipped(self.name, why)
         rehearsed: list[rehearsal.Report] = []
         with postgres.exclusively(ctx.database, clock=ctx.clock, within=LOCK_WITHIN):
+            backup.clear(ctx.store, ctx.config.name, older_than=0)
             made = self._made(ctx, ctx.database, lambda copy: rehearsed.extend(_rehearsed(ctx, copy)))
         gone = self._pruned(ctx)
         line = f"{volume(made.size)} · {made.tables} tables · schema {made.revision or 'none'} · {PROVEN[made.proof]}"

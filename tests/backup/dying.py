@@ -1,6 +1,6 @@
 """A backup that is killed at a given moment: ``python dying.py MOMENT URL SERVER STORE``.
 
-An empty SERVER: the proof starts one of its own.
+An empty SERVER: the proof starts one of its own. The STORE is a folder or a bucket, whose parts are short here.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from deploylib import backup, postgres, programs
+from deploylib import backup, multipart, postgres, programs
 from deploylib.backup import Place
 from deploylib.clock import SYSTEM as CLOCK
 from deploylib.models import Secret
 from deploylib.process import SYSTEM
-from deploylib.store import Folder, Stored
+from deploylib.s3 import Bucket
+from deploylib.store import Folder, Store, Stored
 
 MOMENTS = ("first piece", "last piece", "dumped", "read back", "manifest", "written")
 
@@ -27,18 +28,18 @@ def die(now: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Fatal(Folder):
-    """A store during whose work it happens."""
+class Fatal:
+    """What happens while the store is at work; comes before a kind of store."""
 
     def put(self, key: str, pieces: Iterable[bytes], *, new: bool = False, expected: int = 0) -> Stored:
         """While the dump is written, or just after."""
-        stored = super().put(key, self._dying(pieces), new=new, expected=expected)
+        stored: Stored = super().put(key, self._dying(pieces), new=new, expected=expected)  # type: ignore[misc]
         die("dumped")
         return stored
 
     def read(self, key: str) -> Iterator[bytes]:
         """While it is proven."""
-        for number, piece in enumerate(super().read(key)):
+        for number, piece in enumerate(super().read(key)):  # type: ignore[misc]
             yield piece
             if key.endswith("/dump") and number:
                 die("read back")
@@ -46,22 +47,40 @@ class Fatal(Folder):
     def put_if_absent(self, key: str, body: bytes) -> bool:
         """Before or after the manifest."""
         die("manifest")
-        done = super().put_if_absent(key, body)
+        done: bool = super().put_if_absent(key, body)  # type: ignore[misc]
         die("written")
         return done
 
     def _dying(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        passed = 0
         for piece in pieces:
             yield piece
             die("first piece")
+            passed += len(piece)
+            if passed > 2 * multipart.FIRST:
+                die("second part")
         die("last piece")
+
+
+class FatalFolder(Fatal, Folder):
+    """A folder."""
+
+
+class FatalBucket(Fatal, Bucket):
+    """A bucket."""
+
+
+def opened(address: str) -> Store:
+    """The store of that address."""
+    multipart.FIRST = 5 << 20  # as short as the protocol allows
+    return FatalBucket(address) if "://" in address else FatalFolder(Path(address))
 
 
 if __name__ == "__main__":
     _, _, url, server, store = sys.argv
     facts = postgres.facts(Secret(url))
     backup.create(
-        Secret(url), facts=facts, client=programs.client_for(facts.major, "", runner=SYSTEM), store=Fatal(Path(store)),
+        Secret(url), facts=facts, client=programs.client_for(facts.major, "", runner=SYSTEM), store=opened(store),
         environment="test", run="dying", commit="c" * 40, runner=SYSTEM, clock=CLOCK, wanted="restored",
         place=Place(server=Secret(server) if server else None),
     )  # fmt: skip
