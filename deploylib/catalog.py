@@ -38,7 +38,10 @@ from pg_index x join pg_class c on c.oid = x.indrelid join pg_class i on i.oid =
 join pg_namespace n on n.oid = c.relnamespace
 where x.indisvalid and x.indpred is null and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
 """
-VOLATILE = "select distinct proname from pg_proc where provolatile = 'v'"
+# Before Postgres 15 one form of timezone() was volatile, that of the type timetz, which nobody uses: the rehearsal sees it.
+VOLATILE = """
+select distinct proname from pg_proc where provolatile = 'v' and not (proname = 'timezone' and 1266 = any (proargtypes::oid[]))
+"""
 STEADY = "select distinct proname from pg_proc where provolatile <> 'v'"
 PROVEN = """
 select n.nspname, c.relname, pg_table_is_visible(c.oid), pg_get_constraintdef(k.oid)

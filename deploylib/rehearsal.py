@@ -94,7 +94,8 @@ def _require_same(pending: Sequence[Mapping[str, str]], migration: Migration) ->
 def verdict(report: Report, pending: tuple[Revision, ...], settings: MigrationSettings) -> Examined:
     """What the report means for the release; whoever restored the copy may say more."""
     longest, small = seconds(settings.longest_lock), settings.small_table
-    pending = (*pending, _together(pending))
+    if len(pending) > 1:
+        pending = (*pending, _together(pending))
     revisions = {revision.id: revision for revision in pending}
     findings: list[Finding] = []
     for one in report.revisions:

@@ -107,3 +107,15 @@ def test_several_tables_in_one_transaction_are_a_warning() -> None:
     found = rehearsal.verdict(Report(revisions=(Rehearsed(id="1", held=held),)), (), MigrationSettings())
 
     assert [(one.rule, one.level) for one in found.findings] == [("several-tables", "warn")]
+
+
+@pytest.mark.parametrize(("tolerates", "level"), [("", "refuse"), ("0000", "note")])
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_contract_step_that_says_what_it_tolerates_is_let_through(number: int, tolerates: str, level: str) -> None:
+    """Alone, and with another one beside it."""
+    pending = tuple(Revision(id=f"000{one}", tolerates=tolerates) for one in range(1, number + 1))
+    report = Report(revisions=(Rehearsed(id="0001", gone=("public.people.note",)),))
+
+    found = rehearsal.verdict(report, pending, MigrationSettings())
+
+    assert [(one.rule, one.level) for one in found.findings] == [("contract-step", level)]
