@@ -31,7 +31,8 @@ LEVEL = 4
 TUNED = {"min_match": 6, "window_log": 20, "job_size": 1 << 20}
 SLICE = 1 << 14  # what is decompressed at once: a MiB of zeros may become a thousand
 ALIKE = ["--no-tablespaces", "--no-subscriptions", "--no-password"]
-Progress = Callable[[int], None] | None
+Progress = Callable[[int, int], None] | None
+"""Told the bytes of each piece, and those of all of them; 0: nobody knows."""
 
 
 def form(client: Client, runner: Runner) -> str:
@@ -55,7 +56,14 @@ def form(client: Client, runner: Runner) -> str:
 
 
 def dump(
-    url: Secret, *, client: Client, form: str, snapshot: str, runner: Runner, progress: Progress = None
+    url: Secret,
+    *,
+    client: Client,
+    form: str,
+    snapshot: str,
+    runner: Runner,
+    progress: Progress = None,
+    expected: int = 0,
 ) -> Generator[bytes]:
     """The pieces of a dump.
 
@@ -63,6 +71,7 @@ def dump(
         form: see `form`.
         snapshot: of a session that stays open until this one has begun.
         progress: told the bytes of each piece.
+        expected: bytes of all of them, as far as anybody can tell.
 
     Raises:
         ProgramFailed: instead of ending, when pg_dump failed.
@@ -72,7 +81,7 @@ def dump(
     pieces = runner.stream(_connecting(url, [client.program("pg_dump"), *words], writes=True))
     for piece in _packed(pieces) if form == "custom.zst" else pieces:
         if progress is not None:
-            progress(len(piece))
+            progress(len(piece), expected)
         yield piece
 
 
@@ -105,7 +114,7 @@ def verified(backup: Backup, *, store: Store, progress: Progress = None) -> Iter
                 yield held
             held = piece
             if progress is not None:
-                progress(len(piece))
+                progress(len(piece), backup.size)
     except KeyError as error:
         message = f"the dump of backup {backup.id} is not in the store"
         raise BackupFailed(message, remedy="take another backup (inv backup.list)") from error

@@ -6,7 +6,7 @@ kept in `deploylib.manifest`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
 
@@ -60,6 +60,7 @@ def create(
     wanted: Proof = "decoded",
     place: Place = Place(),  # noqa: B008 - immutable
     hashes_below: int = HASHES_BELOW,
+    history: Sequence[Backup] = (),
     progress: Progress = None,
     exporter: Exporter = exported,
     also: Callable[[Secret], None] = lambda _copy: None,
@@ -74,6 +75,7 @@ def create(
             ``decoded``, and the backup's notes say why.
         place: where it is restored.
         hashes_below: bytes; in a larger database rows are only counted.
+        history: earlier ones, newest first: by them it is estimated how large this one becomes.
         progress: told the bytes of each piece that was done: dumped, and then read back.
         exporter: how a snapshot is taken.
         also: is given the address of the restored copy, once that was found equal and before it is thrown away.
@@ -106,7 +108,8 @@ def create(
     )
     try:
         hashes = facts.size < hashes_below
-        made = _dumped(url, made, client, store, runner, exporter, progress, hashes=hashes)
+        expected = _expected(made, history)
+        made = _dumped(url, made, client, store, runner, exporter, progress, hashes=hashes, expected=expected)
         dumped = clock.monotonic()
         made = _proven(made, store, client, place, runner, exporter, progress, also)
         ended = clock.monotonic()
@@ -235,6 +238,12 @@ def latest(store: Store, environment: str) -> Backup | None:
     return next(iter(listing(store, environment)), None)
 
 
+def _expected(made: Manifest, history: Sequence[Backup]) -> int:
+    """Bytes of the dump, by the last one of its kind; 0: nobody knows."""
+    known = (one for one in history if one.format == made.format and one.database_size)
+    return next((round(one.size / one.database_size * made.database_size) for one in known), 0)
+
+
 def _give_up(store: Store, key: str) -> None:
     """What stays, because the store is away or keeps it under a lock, is no backup: it has no manifest."""
     with suppress(DeployError):
@@ -251,13 +260,20 @@ def _dumped(
     progress: Progress,
     *,
     hashes: bool,
+    expected: int,
 ) -> Manifest:
     """Dump, and meanwhile count and hash what the same snapshot shows."""
     with exporter(url) as snapshot, ThreadPoolExecutor(max_workers=1) as pool:
         looking = pool.submit(snapshot.look, hashes=hashes)
         try:
             dump = archive.dump(
-                url, client=client, form=made.format, snapshot=snapshot.id, runner=runner, progress=progress
+                url,
+                client=client,
+                form=made.format,
+                snapshot=snapshot.id,
+                runner=runner,
+                progress=progress,
+                expected=expected,
             )
             with closing(dump) as pieces:  # ends pg_dump where the store gives up
                 stored = store.put(made.key, _unless(looking, pieces), new=True, expected=made.database_size)

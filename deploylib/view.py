@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Plain", "Quiet", "choose"]
 
+SOON = 1.0  # seconds before which a rate tells nothing of what is to come
 TOLD = {"deploy", "rollback", "put back"}
 
 
@@ -39,7 +40,7 @@ class Quiet:
     def progress(self, service: str, text: str) -> None:
         """Nothing."""
 
-    def transferred(self, size: int) -> None:
+    def transferred(self, size: int, of: int) -> None:
         """Nothing."""
 
     def ended(self, result: StageResult, ago: float | None = None) -> None:
@@ -91,12 +92,12 @@ class _Terminal(Plain):
         self._live, self._clock = live, clock
         self._began = clock.monotonic()
         self._services: dict[str, tuple[str, float]] = {}
-        self._bytes = 0
+        self._bytes, self._all, self._first = 0, 0, 0.0
 
     def began(self, stage: str) -> None:
         """Show it."""
         self._stage, self._began = stage, self._clock.monotonic()
-        self._services, self._bytes = {}, 0
+        self._services, self._bytes, self._all = {}, 0, 0
         self._live.update(self, refresh=True)
 
     def progress(self, service: str, text: str) -> None:
@@ -104,8 +105,10 @@ class _Terminal(Plain):
         if self._services.get(service, ("", 0.0))[0] != text:
             self._services[service] = (text, self._clock.monotonic())
 
-    def transferred(self, size: int) -> None:
-        """Counted, and shown with the rate."""
+    def transferred(self, size: int, of: int) -> None:
+        """Counted, and shown with the rate and an estimate; the next piece of work begins from nothing."""
+        if of != self._all or self._bytes in {0, of}:
+            self._bytes, self._all, self._first = 0, of, self._clock.monotonic()
         self._bytes += size
 
     def ended(self, result: StageResult, ago: float | None = None) -> None:
@@ -129,8 +132,13 @@ class _Terminal(Plain):
         now = self._clock.monotonic()
         lines = [f"◌ {self._stage:<{report.NAME}} {now - self._began:.0f}s"]
         if self._bytes:
-            rate = self._bytes / max(0.1, now - self._began)
-            lines[0] += f"  {volume(self._bytes)} · {volume(int(rate))}/s"
+            rate = self._bytes / max(0.1, now - self._first)
+            left = self._all - self._bytes
+            lines[0] += (
+                f"  {volume(self._bytes)}{f' of {volume(self._all)}' if left > 0 else ''} · {volume(int(rate))}/s"
+            )
+            if left > 0 and now - self._first >= SOON:
+                lines[0] += f" · {left / rate:.0f}s left"
         lines += [f"    {name}  {text} {now - since:.0f}s" for name, (text, since) in self._services.items()]
         return Text("\n".join(lines), overflow="ellipsis", no_wrap=True)
 

@@ -56,8 +56,8 @@ class View(Protocol):
         """What a service of the current stage is doing."""
         ...
 
-    def transferred(self, size: int) -> None:
-        """So many more bytes of the current stage's work are done."""
+    def transferred(self, size: int, of: int) -> None:
+        """So many more bytes of the current stage's work are done, *of* so many in all; 0: nobody knows."""
         ...
 
     def ended(self, result: StageResult, ago: float | None = None) -> None:

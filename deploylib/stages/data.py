@@ -65,6 +65,7 @@ class Backup(Stage):
             runner=ctx.runner,
             clock=ctx.clock,
             wanted="decoded" if wanted == "checksum" else wanted,
+            history=history,
             progress=ctx.view.transferred,
             also=also,
         )

@@ -86,7 +86,7 @@ def test_a_dump_whose_server_dies_is_no_backup(servers: Servers, store: Folder) 
     name = base.one("select current_database()")
     ended: list[bool] = []
 
-    def end(_size: int) -> None:
+    def end(_size: int, _of: int) -> None:
         """Once, when the first piece has come."""
         if not ended:
             query = f"select bool_and(pg_terminate_backend(pid)) from pg_stat_activity where datname = '{name}'"  # noqa: S608
@@ -104,7 +104,7 @@ def test_a_pg_dump_that_is_killed_is_no_backup(base: Base, store: Folder, monkey
     monkeypatch.setattr(archive, "_zstd", lambda: "")  # which would give its pieces on only when it has ended
     us = psutil.Process()
 
-    def kill(_size: int) -> None:
+    def kill(_size: int, _of: int) -> None:
         """The running pg_dump, which is the only one of ours."""
         for child in us.children():
             if child.name() == "pg_dump":
@@ -120,7 +120,7 @@ def test_an_interruption_removes_what_was_written(base: Base, store: Folder) -> 
     """Ctrl-C while the scratch Postgres of our own is at work: it is gone too."""
     seen: list[str] = []
 
-    def interrupt(_size: int) -> None:
+    def interrupt(_size: int, _of: int) -> None:
         """While it is restored."""
         if any((Path(tempfile.gettempdir())).glob(f"deploylib-scratch-{os.getpid()}-*/data/postmaster.pid")):
             seen.append("running")
@@ -151,7 +151,7 @@ def small_disk() -> Iterator[Path]:
 def test_a_full_disk_leaves_a_weaker_proof_and_says_so(base: Base, store: Folder, small_disk: Path) -> None:
     """The disk of the scratch Postgres says nothing of the backup, which is decoded then."""
 
-    def fill(_size: int) -> None:
+    def fill(_size: int, _of: int) -> None:
         """Take the room away while it is restored."""
         if any(small_disk.glob("*/data/postmaster.pid")) and not (small_disk / "ballast").exists():
             room = os.statvfs(small_disk)

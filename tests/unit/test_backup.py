@@ -302,3 +302,22 @@ def earlier(proof: str, seconds: float, size: int) -> Backup:
 def test_the_strongest_proof_that_fits_is_chosen(size: int, left: float, history: list[Backup], strongest: str) -> None:
     """By what earlier ones took, by experience where there are none."""
     assert strongest == backup.strongest(size, left, history)
+
+
+@pytest.mark.parametrize(
+    ("history", "expected"), [([], 0), ([earlier("restored", 1, 2 * 10**6)], 500), ([earlier("restored", 1, 0)], 0)]
+)
+def test_how_large_a_dump_becomes_is_told_by_the_last_one(
+    store: Folder, runner: RecordingRunner, clock: FakeClock, history: list[Backup], expected: int
+) -> None:
+    """In proportion to the database; nothing where there is none of the same kind."""
+    told: list[int] = []
+    client = Client(Path("/pg/bin"), "16.4")
+    likes = [msgspec.structs.replace(one, size=1000, format=archive.form(client, runner)) for one in history]
+    backup.create(
+        URL, facts=FACTS, client=client, store=store, environment="staging", run="run-1",
+        commit=OLD, runner=runner, clock=clock, wanted="checksum", exporter=Still().exported, history=likes,
+        progress=lambda _size, of: told.append(of),
+    )  # fmt: skip
+
+    assert told[0] == expected

@@ -103,3 +103,22 @@ def test_a_terminal_keeps_what_has_ended() -> None:
     assert 'run 7f3a   local ← bbbbbbb "Add paging"' in written
     assert "✓ deploy    api  live" in written
     assert long.strip() in written
+
+
+def test_what_is_transferred_is_shown_with_its_rate_and_what_is_left() -> None:
+    """Where the sum is known; the next piece of work of the same stage begins from nothing."""
+    clock = FakeClock()
+    with view.choose(Stream(terminal=True), {"TERM": "xterm"}, clock) as shown:
+
+        def line(size: int, of: int, seconds: float = 2.0) -> str:
+            shown.transferred(size, of)
+            clock.seconds += seconds
+            return str(shown.__rich__()).rpartition("s  ")[2]  # type: ignore[attr-defined]
+
+        shown.began("backup")
+        assert line(4_000_000, 0) == "4.0 MB · 2.0 MB/s"
+        assert line(4_000_000, 16_000_000, 0.5) == "4.0 MB of 16.0 MB · 8.0 MB/s"
+        assert line(4_000_000, 16_000_000, 1.5) == "8.0 MB of 16.0 MB · 4.0 MB/s · 2s left"
+        assert line(8_000_000, 16_000_000) == "16.0 MB · 4.0 MB/s"
+        assert line(2_000_000, 16_000_000) == "2.0 MB of 16.0 MB · 1.0 MB/s · 14s left", "it is read once more"
+        assert line(20_000_000, 16_000_000) == "22.0 MB · 5.5 MB/s", "more than anybody thought"
