@@ -10,10 +10,13 @@ import hashlib
 import importlib
 import importlib.util
 import re
+import tempfile
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from deploylib import postgres
+from deploylib import bundle, postgres
 from deploylib.contents import definitions
 from deploylib.errors import BackupFailed, SettingsError
 from deploylib.models import Backup, Secret
@@ -21,7 +24,7 @@ from deploylib.process import Command, ProgramFailed, Runner
 from deploylib.programs import Client
 from deploylib.store import Store
 
-__all__ = ["decode", "dump", "form", "load", "schema", "table_count", "verified"]
+__all__ = ["decode", "dump", "extensions", "form", "load", "schema", "table_count", "verified"]
 
 ZSTD_SINCE = 16  # the first major whose pg_dump knows another compression than gzip
 WORKERS = 2  # threads of their own: pg_dump has the other core, and each holds some ten MB
@@ -137,10 +140,9 @@ def decode(backup: Backup, *, store: Store, client: Client, runner: Runner, with
         BackupFailed: its checksum is wrong, or pg_restore cannot read it.
         SettingsError: pg_restore was built without what it is compressed with.
     """
-    pieces = _unpacked(backup, store, progress)
-    _restoring(
-        Command([client.program("pg_restore"), "--file=/dev/null"], stdin=pieces, timeout=within), backup, store, runner
-    )
+    with _opened(backup, store, progress) as (words, pieces):
+        command = [client.program("pg_restore"), "--file=/dev/null", *words]
+        _restoring(Command(command, stdin=pieces, timeout=within), backup, store, runner)
 
 
 def load(
@@ -158,20 +160,25 @@ def load(
     """
     # The name of the database comes from the environment, like the rest; without --dbname it would write a script.
     words = ["--exit-on-error", "--no-owner", "--no-acl", *ALIKE, "--dbname=application_name=deploylib"]
-    command = _connecting(
-        url,
-        [client.program("pg_restore"), *words],
-        writes=True,
-        stdin=_unpacked(backup, store, progress),
-        timeout=within,
-    )
-    _restoring(command, backup, store, runner)
+    with _opened(backup, store, progress) as (more, pieces):
+        command = [client.program("pg_restore"), *words, *more]
+        _restoring(_connecting(url, command, writes=True, stdin=pieces, timeout=within), backup, store, runner)
 
 
 def table_count(backup: Backup, *, store: Store, client: Client, runner: Runner) -> int:
     """How many tables' data the table of contents names."""
-    listed = Command([client.program("pg_restore"), "--list"], stdin=_unpacked(backup, store, None))
-    return len(re.findall(r" TABLE DATA ", runner.run(listed).text))
+    return len(re.findall(r" TABLE DATA ", _listed(backup, store, client, runner)))
+
+
+def extensions(backup: Backup, *, store: Store, client: Client, runner: Runner) -> tuple[str, ...]:
+    """The extensions that the table of contents names; what is restored needs them to be installed on the server."""
+    return tuple(re.findall(r"^\d+; \d+ \d+ EXTENSION - (\S+)", _listed(backup, store, client, runner), re.MULTILINE))
+
+
+def _listed(backup: Backup, store: Store, client: Client, runner: Runner) -> str:
+    with _opened(backup, store, None) as (words, pieces):
+        command = Command([client.program("pg_restore"), "--list", *words], stdin=pieces, check=False)
+        return runner.run(command).text
 
 
 def _restoring(command: Command, backup: Backup, store: Store, runner: Runner) -> None:
@@ -199,6 +206,17 @@ def _connecting(url: Secret, words: list[str], **more: Any) -> Command:
 def _unpacked(backup: Backup, store: Store, progress: Progress) -> Iterator[bytes]:
     pieces = verified(backup, store=store, progress=progress)
     return _inflated(pieces, backup) if backup.format == "custom.zst" else pieces
+
+
+@contextmanager
+def _opened(backup: Backup, store: Store, progress: Progress) -> Iterator[tuple[list[str], Iterator[bytes] | None]]:
+    """How pg_restore gets at a dump: more words, and what it is fed. A folder is unpacked; several jobs may read it."""
+    if not backup.exported:
+        yield [], _unpacked(backup, store, progress)
+        return
+    with tempfile.TemporaryDirectory(prefix="deploylib-export-") as folder:
+        bundle.unpack(backup, verified(backup, store=store, progress=progress), Path(folder))
+        yield ["--format=directory", folder], None
 
 
 def _zstd() -> str:

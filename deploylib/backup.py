@@ -16,7 +16,7 @@ from deploylib import archive, manifest, proof
 from deploylib.archive import Progress
 from deploylib.clock import Clock
 from deploylib.contents import Contents
-from deploylib.errors import BackupFailed, DeployError, SettingsError
+from deploylib.errors import BackupFailed, SettingsError
 from deploylib.manifest import Manifest, Restored, clear, listing, prune, unreadable
 from deploylib.models import Backup, Secret
 from deploylib.postgres import Facts
@@ -123,12 +123,12 @@ def create(
     except KeyTaken as error:
         raise BackupFailed(f"there is a backup {name} already", remedy="inv backup, once more") from error
     except ProgramFailed as error:
-        _give_up(store, key)
+        manifest.give_up(store, key)
         raise BackupFailed(
             f"the backup failed: {error.message}", details=error.details, remedy="see what it said, then inv backup"
         ) from error
     except BaseException:
-        _give_up(store, key)
+        manifest.give_up(store, key)
         raise
 
 
@@ -202,7 +202,7 @@ def copied(
     found = manifest.manifest(backup, store=store)
     if not found.contents.schema_by:
         raise BackupFailed(
-            f"the manifest of backup {backup.id} does not say what it holds: it is of an older version",
+            f"the manifest of backup {backup.id} does not say what it holds: it is of an older version, or was only decoded",
             remedy="make a new backup (inv backup)",
         )
     return proof.restored(
@@ -242,12 +242,6 @@ def _expected(made: Manifest, history: Sequence[Backup]) -> int:
     """Bytes of the dump, by the last one of its kind; 0: nobody knows."""
     known = (one for one in history if one.format == made.format and one.database_size)
     return next((round(one.size / one.database_size * made.database_size) for one in known), 0)
-
-
-def _give_up(store: Store, key: str) -> None:
-    """What stays, because the store is away or keeps it under a lock, is no backup: it has no manifest."""
-    with suppress(DeployError):
-        manifest.remove(store, key)
 
 
 def _dumped(

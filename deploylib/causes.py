@@ -10,6 +10,7 @@ from deploylib.render import Render
 
 __all__ = ["between", "failure", "last_words", "replaced"]
 
+NOTHING = ("(it wrote nothing)",)
 LAST_LINES = 20  # a crash of Node shows its cause above a dozen lines of stack
 
 
@@ -45,6 +46,8 @@ def failure(order: Order, deploy: Deploy, render: Render) -> DeployError:
         )
     details = last_words(order, deploy, render, "app")
     if deploy.status is DeployStatus.PRE_DEPLOY_FAILED:
+        if details == NOTHING:  # the documents do not say to which of the two logs its words belong
+            details = last_words(order, deploy, render, "build")
         return StartFailed(
             f"{name}: the pre-deploy command {ended or 'failed'}",
             details=details,
@@ -85,4 +88,4 @@ def last_words(order: Order, deploy: Deploy, render: Render, kind: str) -> tuple
     except DeployError as error:
         return (f"(its log cannot be read: {error.message})",)
     said = [line.text.rstrip() for line in lines if line.text.strip() and line.instance not in serving]
-    return tuple(said[-LAST_LINES:]) or ("(it wrote nothing)",)
+    return tuple(said[-LAST_LINES:]) or NOTHING

@@ -116,6 +116,11 @@ def services(config: Config, blueprint: Blueprint | None, chosen: Sequence[str])
 def database(config: Config, blueprint: Blueprint | None) -> str:
     """The platform's name of the product's Postgres: of the settings, or the only one of the Blueprint; else empty."""
     databases = blueprint.databases if blueprint else ()
+    if config.exported and not config.environment.database and len(databases) != 1:
+        raise SettingsError(
+            f'backups = "export" needs one database, and the Blueprint has {len(databases)}',
+            remedy=f"set database in [environments.{config.name}]",
+        )
     return config.environment.database or (databases[0].name if len(databases) == 1 else "")
 
 

@@ -91,7 +91,8 @@ class EnvironmentSettings(Table, frozen=True):
         store_encryption: asked of the bucket for every object; empty: the bucket's default.
         store_kms_key: id or ARN of the key for ``aws:kms``; default: the account's.
         only_this_machine: a folder store is good enough, because nobody deploys from elsewhere.
-        backups: ``"on"``, or ``"none"`` for an environment whose data may be lost.
+        backups: ``"on"``; ``"export"`` for a database that is not opened from here, of which the platform makes them, and
+            whose migrations are the pre-deploy command's; or ``"none"`` where the data may be lost.
         slack_webhook_env: name of the variable that holds the address of a Slack webhook; of no meaning where that is
             not set. For ``local`` there is no default.
     """
@@ -105,7 +106,7 @@ class EnvironmentSettings(Table, frozen=True):
     store_encryption: Literal["", "AES256", "aws:kms", "aws:kms:dsse"] = ""
     store_kms_key: str = ""
     only_this_machine: bool = False
-    backups: Literal["on", "none"] = "on"
+    backups: Literal["on", "export", "none"] = "on"
     slack_webhook_env: str = ""
 
 
@@ -225,6 +226,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             )
         url = self.environment.api_url or self.environ.get("RENDER_HOST", "") or RENDER_API
         return Endpoint(url.rstrip("/"), Secret(key))
+
+    @property
+    def exported(self) -> bool:
+        """Whether the database is not opened from here, and the platform's exports are its backups."""
+        return self.environment.backups == "export"
 
     def database_url(self) -> Secret | None:
         """The database's URL where the settings name a variable for it.

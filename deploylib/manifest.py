@@ -15,11 +15,23 @@ from datetime import datetime
 import msgspec
 
 from deploylib.contents import Contents
-from deploylib.errors import BackupFailed
+from deploylib.errors import BackupFailed, DeployError
 from deploylib.models import Backup, Value
 from deploylib.store import Refused, Store
 
-__all__ = ["Manifest", "Restored", "clear", "listing", "manifest", "prune", "record", "remove", "unreadable", "write"]
+__all__ = [
+    "Manifest",
+    "Restored",
+    "clear",
+    "give_up",
+    "listing",
+    "manifest",
+    "prune",
+    "record",
+    "remove",
+    "unreadable",
+    "write",
+]
 
 DEBRIS_AFTER = 86_400.0  # seconds; no run takes that long, so a dump without a manifest was left by one that was killed
 RESTORED = "restored.json"
@@ -138,6 +150,12 @@ def clear(store: Store, environment: str, *, older_than: float = DEBRIS_AFTER) -
         with suppress(KeyError, Refused):  # somebody else was quicker, or a lock keeps it
             if left and (not older_than or store.age(key) > older_than):
                 remove(store, key)
+
+
+def give_up(store: Store, key: str) -> None:
+    """Remove what was written of a backup that failed; what stays, as the store is away or locks it, has no manifest."""
+    with suppress(DeployError):
+        remove(store, key)
 
 
 def remove(store: Store, key: str) -> None:

@@ -6,7 +6,8 @@ are not granted; who holds such a lock is named. Other tools do what their own c
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from deploylib.models import Migration, Revision, Secret
 from deploylib.process import Runner
 from deploylib.units import seconds
 
-__all__ = ["Applied", "location", "present", "status", "upgrade"]
+__all__ = ["Applied", "folder", "location", "present", "status", "upgrade"]
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -45,6 +46,19 @@ def present(config: Config, files: Path) -> bool:
         SettingsError: the settings name a place that the commit does not have.
     """
     return bool(config.settings.migrations.command) or any(location(config, files))
+
+
+def folder(config: Config, files: Path) -> str:
+    """The folder that migrations are written into, of whatever tool; empty where nobody has said."""
+    chosen = config.settings.migrations
+    if chosen.command:
+        return chosen.files.partition("*")[0].rpartition("/")[0]
+    path, ini = location(config, files)
+    if not ini:
+        return path.strip("/")
+    found = re.search(r"^\s*script_location\s*=\s*(\S+)", (files / ini).read_text(), re.MULTILINE)
+    where = found[1].replace("%(here)s", PurePosixPath(ini).parent.as_posix()) if found else ""
+    return PurePosixPath(where).as_posix().strip("./")
 
 
 def status(config: Config, files: Path, url: Secret, *, runner: Runner) -> Migration:

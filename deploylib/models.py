@@ -260,15 +260,39 @@ class Migration(Value, frozen=True):
     unchecked: tuple[str, ...] = ()
 
 
+class Database(Value, frozen=True):
+    """A Postgres as the platform describes it; *version* is the server's major, for example ``16``."""
+
+    id: str
+    name: str
+    version: str
+
+
+class Export(msgspec.Struct, frozen=True):
+    """An export of a database that the platform has made.
+
+    Attributes:
+        url: where it is; None while it is being made. Whoever has it needs no key.
+    """
+
+    id: str
+    created_at: datetime
+    url: Secret | None = None
+
+
+EXPORTED = "directory.tar.gz"
+
+
 class Backup(Value, frozen=True):
     """A dump in the store, as its manifest tells; without a manifest there is no backup.
 
     Attributes:
         size: bytes of the dump.
         sha256: of the dump, as it was streamed out and as it was read back.
-        format: ``custom`` (compressed by pg_dump with gzip), ``custom:zstd`` (by pg_dump with zstd) or ``custom.zst``
-            (not compressed by pg_dump, then as a whole with zstd).
+        format: ``custom`` (compressed by pg_dump with gzip), ``custom:zstd`` (by pg_dump with zstd), ``custom.zst``
+            (not compressed by pg_dump, then as a whole with zstd) or ``directory.tar.gz`` (the platform's export).
         proof: how it was proven. ``restored``: into a scratch server, and found equal to the snapshot that was dumped;
+            of an export nobody knows what it should hold, so that it was restored, and its contents written down.
             ``decoded``: read back from the store and decoded by pg_restore to the last byte; ``checksum``: read back.
         tables: how many tables' data the archive holds.
         seconds: the whole of it, proof included.
@@ -304,6 +328,11 @@ class Backup(Value, frozen=True):
     def major(self) -> int:
         """The major version of the server that it was made of."""
         return int(re.split(r"\D", self.server_version)[0])
+
+    @property
+    def exported(self) -> bool:
+        """Whether it is the platform's export, made without a look at the database."""
+        return self.format == EXPORTED
 
     @property
     def proven(self) -> bool:

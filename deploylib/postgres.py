@@ -239,9 +239,11 @@ def refusals(kind: type[DeployError], what: str, remedy: str) -> Iterator[None]:
         raise kind(f"{what}: {error.diag.message_primary}", remedy=remedy) from None
 
 
+EXPORT = 'leave it closed, with backups = "export" in the settings (see the runbook)'
 REMEDIES = {
-    "refused": "start the database, or open it for this machine (Render: the database's access control list)",
-    "timeout": "open the database for this machine (Render: the database's access control list)",
+    "refused": "start the database, or open it for this machine (Render: the database's access control list); or "
+    + EXPORT,
+    "timeout": "open the database for this machine (Render: the database's access control list); or " + EXPORT,
     "auth": "check user and password in the database's URL",
     "dns": "check the host in the database's URL; from outside Render it is the external one",
     "no such database": "check the name in the database's URL",

@@ -23,7 +23,7 @@ from deploylib.scratch import ScratchUnfit
 from deploylib.snapshot import Exporter
 from deploylib.store import Store
 
-__all__ = ["Place", "Proof", "compared", "estimate", "held", "restored", "strongest"]
+__all__ = ["Place", "Proof", "compared", "estimate", "held", "loaded", "restored", "strongest"]
 
 Proof = Literal["restored", "decoded", "checksum"]
 
@@ -76,7 +76,38 @@ def restored(
         ScratchUnfit: there is no place to restore it; nothing was found out about it.
         SettingsError: there is no server for it on this machine.
     """
-    with _server(backup, client, place, runner) as server, vessel.database(server, expected) as (url, said):
+    with loaded(
+        backup, expected, store=store, client=client, place=place, runner=runner, within=within, progress=progress
+    ) as (url, said):
+        found = held(url, like=expected, client=client, runner=runner, exporter=exporter)
+        remarked = compared(backup, expected, found)
+        also(url)
+    return (*said, *remarked)
+
+
+@contextmanager
+def loaded(
+    backup: Backup,
+    holds: Contents,
+    *,
+    store: Store,
+    client: Client,
+    place: Place,
+    runner: Runner,
+    within: float,
+    progress: Progress = None,
+) -> Iterator[tuple[Secret, tuple[str, ...]]]:
+    """A backup restored where nobody sees it, for as long as the block takes: the copy's address, and remarks.
+
+    Args:
+        holds: what the database for it must be able to hold.
+
+    Raises:
+        BackupFailed: it cannot be restored.
+        ScratchUnfit: there is no place to restore it; nothing was found out about it.
+        SettingsError: there is no server for it on this machine.
+    """
+    with _server(backup, client, place, runner) as server, vessel.database(server, holds) as (url, said):
         try:
             archive.load(backup, url, store=store, client=client, runner=runner, within=within, progress=progress)
         except BackupFailed as error:
@@ -93,10 +124,7 @@ def restored(
                     remedy="name a server that may do what yours does",
                 ) from error
             raise
-        found = held(url, like=expected, client=client, runner=runner, exporter=exporter)
-        remarked = compared(backup, expected, found)
-        also(url)
-    return (*said, *remarked)
+        yield url, said
 
 
 def strongest(size: int, left_seconds: float, history: Sequence[Backup]) -> Proof:
@@ -129,8 +157,8 @@ def estimate(size: int, kind: str, history: Sequence[Backup]) -> float:
     return MARGIN * max(one.seconds * max(1.0, size / one.database_size) for one in known)
 
 
-def held(url: Secret, *, like: Contents, client: Client, runner: Runner, exporter: Exporter) -> Contents:
-    """What a restored database holds, hashed in the way in which *like* was."""
+def held(url: Secret, *, like: Contents | None, client: Client, runner: Runner, exporter: Exporter) -> Contents:
+    """What a restored database holds, hashed in the way in which *like* was, where there is something to compare."""
     with exporter(url) as snapshot:
         found = snapshot.look(like=like)
     definitions = archive.schema(url, client=client, runner=runner)

@@ -21,11 +21,11 @@ from deploylib import pacing
 from deploylib.clock import SYSTEM, Clock
 from deploylib.config import Endpoint
 from deploylib.errors import DeployError, SettingsError, Unreachable
-from deploylib.models import Deploy, DeployStatus, Kind, LogLine, PathFilter, Secret, Service
+from deploylib.models import Database, Deploy, DeployStatus, Export, Kind, LogLine, PathFilter, Secret, Service
 from deploylib.pacing import Budget, Left
 from deploylib.web import Answer, HttpError, NoAnswer, NotSent, Session
 
-__all__ = ["Ambiguous", "Refused", "Render"]
+__all__ = ["Ambiguous", "Forbidden", "Refused", "Render"]
 
 PAGE = 100
 TOO_MANY = 429
@@ -43,6 +43,10 @@ class Refused(DeployError):
     def __init__(self, message: str, *, remedy: str, status: int) -> None:
         super().__init__(message, remedy=remedy)
         self.status = status
+
+
+class Forbidden(Unreachable):
+    """The key, or the plan, does not allow that request."""
 
 
 class Ambiguous(Exception):
@@ -73,6 +77,7 @@ class Render:
         reads: what is left of the window of reads, which is one for all services.
         log_reads: likewise of reads of logs.
         writes: likewise of writes but for deploys: ten a minute for each service are more than a run sends.
+        key: struck out of what the platform says.
     """
 
     session: Session = field(repr=False)
@@ -82,12 +87,14 @@ class Render:
     reads: Budget = field(default_factory=lambda: Budget(KEPT), repr=False)
     log_reads: Budget = field(default_factory=Budget, repr=False)
     writes: Budget = field(default_factory=Budget, repr=False)
+    key: Secret = field(default=Secret(""), repr=False)
 
     @classmethod
     def at(cls, endpoint: Endpoint, *, read_only: bool = False, timeout: float = 30.0, clock: Clock = SYSTEM) -> Render:
         """The client for an endpoint; the key is in a header and nowhere else."""
         key = {"Authorization": f"Bearer {endpoint.api_key.reveal()}"}
-        return cls(Session(endpoint.api_url, headers=key, timeout=timeout), endpoint.api_url, read_only, clock)
+        session = Session(endpoint.api_url, headers=key, timeout=timeout)
+        return cls(session, endpoint.api_url, read_only, clock, key=endpoint.api_key)
 
     def left(self) -> Left | None:
         """What the window of reads still allows; None while the platform has not said."""
@@ -180,12 +187,11 @@ class Render:
 
     # -- databases ----------------------------------------------------------------------------------------------
 
-    def database_url(self, name: str) -> Secret:
-        """The external connection string of the Postgres called *name*.
+    def database(self, name: str) -> Database:
+        """The Postgres called *name*.
 
         Raises:
             SettingsError: the account has none, or several, of that name.
-            Unreachable: it is there, and its address is not told, as while it is being made.
         """
         named = [item for item in self._pages("/postgres", "postgres", {"name": name}) if item.get("name") == name]
         if len(named) != 1:
@@ -194,7 +200,33 @@ class Render:
                 f"the account has {count} called {name!r}",
                 remedy="create it in the Render Dashboard (New → Blueprint), or set database in the settings",
             )
-        told = _part({"answer": self._read(f"/postgres/{named[0].get('id')}/connection-info")}, "answer")
+        return Database(id=named[0].get("id") or "", name=name, version=str(named[0].get("version") or ""))
+
+    def exports(self, database_id: str) -> list[Export]:
+        """The exports of a database that the platform still has, or is making; it keeps them for seven days."""
+        return [
+            Export(id=item["id"], created_at=at, url=Secret(item["url"]) if item.get("url") else None)
+            for item in _items(self._read(f"/postgres/{database_id}/export"))
+            if item.get("id") and (at := _time(item.get("createdAt")))
+        ]
+
+    def ask_for_export(self, database_id: str) -> None:
+        """Have the platform export a database; it answers 202 without a word, one at a time.
+
+        Raises:
+            Refused: it makes none: another one is at work, or the plan is the free one.
+            Ambiguous: it may have begun.
+        """
+        self._write("POST", f"/postgres/{database_id}/export", None)
+
+    def database_url(self, name: str) -> Secret:
+        """The external connection string of the Postgres called *name*.
+
+        Raises:
+            SettingsError: the account has none, or several, of that name.
+            Unreachable: it is there, and its address is not told, as while it is being made.
+        """
+        told = _part({"answer": self._read(f"/postgres/{self.database(name).id}/connection-info")}, "answer")
         if not (address := told.get("externalConnectionString")):
             raise Unreachable(
                 f"the platform does not tell the address of the database {name!r}",
@@ -241,15 +273,18 @@ class Render:
         answer = self._sent(method, path, query, body)
         if answer.ok:
             return answer
-        said = _part({"answer": answer.json()}, "answer").get("message") or ""
+        said = str(_part({"answer": answer.json()}, "answer").get("message") or "")
+        if key := self.key.reveal():
+            said = said.replace(key, "•••")
         if answer.status in PASSING:
             refused = answer.status == TOO_MANY
             asked = refused or "retry-after" in answer.headers
             after = pacing.asked_to_wait(answer.headers, self.clock.now()) if asked else None
             raise _Again(f"status {answer.status} {said}".strip(), after=after, refused=refused)
         if answer.status in {401, 403}:
-            raise Unreachable(
-                f"{self.address} refused the API key ({answer.status})",
+            kind = Unreachable if answer.status == 401 else Forbidden
+            raise kind(
+                f"{self.address} refused the API key ({answer.status}){f': {said}' if said else ''}",
                 remedy="check the key: it must belong to a user of the workspace that owns the services",
             )
         raise Refused(

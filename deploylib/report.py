@@ -181,7 +181,7 @@ def backups(found: Iterable[Backup], now: datetime) -> list[str]:
     lines = []
     for one in found:
         proven = f", {_ago(one.proven_at, now)}" if one.proven_at else ""
-        head = f"{one.id}  {volume(one.size):>8}  schema {one.revision or 'none'}  {one.proof}{proven}"
+        head = f"{one.id}  {volume(one.size):>8}  schema {one.revision or 'none'}  {one.proof}{proven}{' export' if one.exported else ''}"
         lines += [f"{head}  ({_ago(one.created_at, now)})", *(f"  {note}" for note in one.notes)]
     return lines or ["there is no backup: inv backup"]
 

@@ -6,7 +6,7 @@ What can go wrong is told apart by what it means for a request that changes some
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -106,6 +106,23 @@ class Session:
         except (httpx.RequestError, httpx.InvalidURL) as error:
             raise NoAnswer(_words(error)) from error
         return Answer(got.status_code, got.headers, got.content, str(got.url))
+
+    def pieces(self, url: str) -> Iterator[bytes]:
+        """What lies at *url*, as it is and as it comes; redirects are followed.
+
+        Raises:
+            NotSent: no connection.
+            NoAnswer: it is not given, or the connection broke before its end.
+        """
+        try:
+            with self._client.stream("GET", url, headers={"Accept-Encoding": "identity"}, follow_redirects=True) as got:
+                if not got.is_success:
+                    raise NoAnswer(f"status {got.status_code}")
+                yield from got.iter_raw(1 << 20)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
+            raise NotSent(_words(error)) from error
+        except (httpx.RequestError, httpx.InvalidURL) as error:
+            raise NoAnswer(_words(error)) from error
 
     def close(self) -> None:
         """Close the connections."""

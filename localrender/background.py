@@ -178,12 +178,12 @@ def down(folder: Path) -> bool:
 
 
 def _sweep(folder: Path) -> bool:
-    """End what a killed server left: applications and the edge, then Postgres by its fast shutdown."""
+    """End what a killed server left: applications, the edge and exports, then Postgres by its fast shutdown."""
     state = State(folder)
     try:
         left = state.processes()
         services = [service.id for service in state.services()]
-        processes.end_leftovers(state, ("app", "edge"), services)
+        processes.end_leftovers(state, ("app", "edge", "export"), services)
         databases = [process for process, kind in left if kind == "postgres"]
         if databases:
             from localrender.cluster import end

@@ -49,8 +49,12 @@ class Postgres:
             database = Database(
                 id=new_id("dpg", "-a"), spec=spec, password=random_word(32), created_at=moment, updated_at=moment
             )
-            url = self.server or self.clusters[spec.major].superuser_url
+            url = self.superuser_url(spec.major)
             self.state.save_database(await asyncio.to_thread(_create, url, database, ours=not self.server))
+
+    def superuser_url(self, major: str) -> str:
+        """How the local Render itself connects to the server of a major version."""
+        return self.server or self.clusters[major].superuser_url
 
     async def switch(self, *, running: bool) -> None:
         """Stop the clusters of ours as by a fault, or start those that stand; data and ports stay."""

@@ -23,6 +23,7 @@ from localrender.deploys import Deploys
 from localrender.edge import Edge
 from localrender.endpoint import Options, write_endpoint
 from localrender.errors import PORT_IN_USE, LocalRenderError, bad_input
+from localrender.exports import Exports
 from localrender.faults import Faults
 from localrender.fleet import Fleet
 from localrender.logs import Logs
@@ -70,6 +71,7 @@ class LocalRender:
         self.faults = Faults() if options.faults else None
         self.fleet.faults = self.builds.faults = self.deploys.faults = self.faults
         self.postgres = Postgres(self.state, options.postgres or self.state.setting("postgres_server") or None)
+        self.exports = Exports(self.state, self.logs, self.fleet, self.postgres)
         self.syncing = asyncio.Lock()
         self.web: list[_Web] = []
         self.port = 0
@@ -107,8 +109,9 @@ class LocalRender:
     async def _start(self) -> None:
         (self.folder / "endpoint.json").unlink(missing_ok=True)
         services = [service.id for service in self.state.services()]
-        await asyncio.to_thread(processes.end_leftovers, self.state, ("app", "edge"), services)
+        await asyncio.to_thread(processes.end_leftovers, self.state, ("app", "edge", "export"), services)
         self.deploys.abandon()
+        self.exports.abandon()
         if self.options.new_ports:
             for name in ("api_port", "postgres_port_16", "postgres_port_18"):
                 self.state.set(name, "")

@@ -185,7 +185,9 @@ class Context:
 
     @cached_property
     def database(self) -> Secret | None:
-        """The database's address; None where the product has none."""
+        """The database's address; None where the product has none, or none that is opened from here."""
+        if self.config.exported:
+            return None
         name = self.checked.database
         return self.config.database_url() or (self.render.database_url(name) if name else None)
 

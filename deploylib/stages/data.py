@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from deploylib import backup, hazards, migrate, models, postgres, programs, rehearsal
+from deploylib import backup, export, hazards, migrate, models, postgres, programs, rehearsal
 from deploylib.errors import DeployError, MigrationFailed
 from deploylib.models import Secret
 from deploylib.outcome import StageResult, StageStatus
@@ -34,7 +34,11 @@ class Backup(Stage):
     def apply(self, ctx: Context) -> StageResult:
         """Dump, prove, and only then remove the oldest."""
         why, skip = self._why(ctx)
-        if skip or ctx.database is None:
+        if skip:
+            return skipped(self.name, why)
+        if ctx.config.exported:
+            return self._exported(ctx, why)
+        if ctx.database is None:
             return skipped(self.name, why)
         rehearsed: list[rehearsal.Report] = []
         with postgres.exclusively(ctx.database, clock=ctx.clock, within=LOCK_WITHIN):
@@ -45,6 +49,28 @@ class Backup(Stage):
         told = [f"{made.id}  ({why})", *made.notes, *gone]
         told += _judged(ctx, rehearsed)
         return result(self.name, line, *told, data={"backup": made})
+
+    def _exported(self, ctx: Context, why: str) -> StageResult:
+        """The platform's export of a database that is not opened from here."""
+        backup.clear(ctx.store, ctx.config.name, older_than=0)
+        made = export.create(
+            ctx.checked.database,
+            render=ctx.render,
+            store=ctx.store,
+            environment=ctx.config.name,
+            run=ctx.state.id,
+            commit=ctx.commit.id,
+            runner=ctx.runner,
+            clock=ctx.clock,
+            deadline=ctx.deadline,
+            configured=ctx.config.settings.postgres_bin,
+            every=0.5 if ctx.config.is_local else 5.0,
+            progress=ctx.view.transferred,
+        )
+        line = (
+            f"{volume(made.size)} · {made.tables} tables · schema {made.revision or 'unknown'} · the platform's export"
+        )
+        return result(self.name, line, f"{made.id}  ({why})", *made.notes, *self._pruned(ctx), data={"backup": made})
 
     def _made(self, ctx: Context, url: Secret, also: Callable[[Secret], None]) -> models.Backup:
         """The backup, with the strongest proof that the run has time for."""
@@ -81,10 +107,10 @@ class Backup(Stage):
 
     def _why(self, ctx: Context) -> tuple[str, bool]:
         """The reason for a backup (False) or for none (True)."""
-        facts = ctx.checked.facts
-        if facts is None:
+        facts, exported = ctx.checked.facts, ctx.config.exported
+        if facts is None and not exported:
             return "the product has no database", True
-        if facts.empty:
+        if facts is not None and facts.empty:
             return "the database is empty", True
         if ctx.config.environment.backups == "none":
             return "the settings say that this environment's data may be lost", True
@@ -92,6 +118,8 @@ class Backup(Stage):
             return "asked for", False
         if pending := ctx.planned.migration.pending:
             return f"before {count(len(pending), 'migration')}", False
+        if exported and (changed := self._changed_migrations(ctx)):
+            return f"{changed} differs from what serves", False
         last = backup.latest(ctx.store, ctx.config.name)
         if last is None:
             return "there is none yet", False
@@ -99,6 +127,16 @@ class Backup(Stage):
         if elapsed > seconds(ctx.config.settings.backup_every):
             return f"the last one is {age(elapsed)} old", False
         return f"no migration, and the last one is {age(elapsed)} old", True
+
+    def _changed_migrations(self, ctx: Context) -> str:
+        """A file of a migration that what serves does not have as it is, where nobody can ask the database."""
+        with ctx.git.exported(ctx.commit.id) as files:
+            place = migrate.folder(ctx.config, files)
+        for commit in {one.commit for one in ctx.live().values() if one.commit and ctx.git.has(one.commit)}:
+            for path in ctx.git.files_between(commit, ctx.commit.id):
+                if place and path.startswith(f"{place}/"):
+                    return path
+        return ""
 
 
 def _rehearsed(ctx: Context, copy: Secret) -> list[rehearsal.Report]:
@@ -183,6 +221,8 @@ class Migrate(Stage):
         return [f"on backup {found.id}, {elapsed} old", *_judged(ctx, rehearsed)]
 
     def _none(self, ctx: Context) -> str:
+        if ctx.config.exported:
+            return "the pre-deploy command's: the database is not opened from here"
         if ctx.database is None:
             return "the product has no database"
         migration = ctx.planned.migration

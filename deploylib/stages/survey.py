@@ -44,9 +44,11 @@ class Check(Stage):
         alone(ctx, targets, holding=False)
         database = check.database(config, described)
         found = Checked(targets=targets, database=database)
-        url = config.database_url() or (ctx.render.database_url(database) if database else None)
-        facts = postgres.facts(url) if url else None
-        text = "no database"
+        if config.exported:
+            facts, text = None, f"Postgres {ctx.render.database(database).version}, which is not opened from here"
+        else:
+            url = config.database_url() or (ctx.render.database_url(database) if database else None)
+            facts, text = postgres.facts(url) if url else None, "no database"
         if facts is not None:
             text = f"Postgres {facts.major}"
             programs.client_for(facts.major, config.settings.postgres_bin, runner=ctx.runner)

@@ -13,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 
 from localrender.api.answers import answer
 from localrender.api.disturbed import Exchange, disturb
+from localrender.api.exports import LINKS
 from localrender.model import now, random_word
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Gate:
                     note(message["status"])
             await send(message)
 
-        if not known:
+        if not (known or path.startswith(LINKS)):
             await answer({"message": "Unauthorized"}, 401)(scope, receive, dressed)
         elif remaining < 0 and self.local.options.enforce_rate_limits:
             await answer({"message": "rate limit exceeded"}, 429)(scope, receive, dressed)

@@ -44,7 +44,8 @@ def _shape(request: Request, database: Database) -> dict[str, Any]:
     }
 
 
-def _one(request: Request) -> Database:
+def database_of(request: Request) -> Database:
+    """The database that the path names."""
     identifier = request.path_params["postgres_id"]
     for database in local(request).state.databases():
         if database.id == identifier:
@@ -69,11 +70,11 @@ async def _list(request: Request) -> Response:
 
 
 async def _get(request: Request) -> Response:
-    return answer(_shape(request, _one(request)))
+    return answer(_shape(request, database_of(request)))
 
 
 async def _connection(request: Request) -> Response:
-    database = _one(request)
+    database = database_of(request)
     url = database.property("connectionString")
     command = f"PGPASSWORD={database.password} psql -h {database.host} -p {database.port}"
     return answer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -49,7 +50,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
     finally:
         cluster.stop()
+        moved = state.setting("postgres_folder")  # where root's own folders are closed to the server's account
         state.sql.close()
+        shutil.rmtree(moved or state.folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

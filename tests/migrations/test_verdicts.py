@@ -68,8 +68,9 @@ def test_an_operation_is_judged_as_postgres_shows_it(
 
     refused = [f"{one.tool} {one.rule}" for one in (*linted.blocking, *rehearsed.blocking)]
     SEEN[operation.name] = (operation, bool(linted.blocking), bool(rehearsed.blocking))
-    assert seen == operation.truth
-    assert bool(refused) == operation.hazardous, (refused, linted, rehearsed)
+    known = catalog.read(world.url).major >= 18 and operation.name.endswith(" before 18")
+    assert seen == (set() if known else operation.truth)
+    assert bool(refused) == (operation.hazardous and not known), (refused, linted, rehearsed)
 
 
 def test_the_operations_are_many_and_stand_for_every_hazard() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from deploylib.models import Kind
+from deploylib.models import Kind, Secret
 from deploylib.render import Render
 from deploylib.web import Session
 from tests.unit.fakes import API, KEY
@@ -71,7 +71,9 @@ class Platform:
     def render(self, *, read_only: bool = False) -> Render:
         """A client of it, as `Render.at` makes one."""
         headers = {"Authorization": f"Bearer {KEY}"}
-        return Render(Session(API, headers=headers, transport=httpx.MockTransport(self)), API, read_only)
+        return Render(
+            Session(API, headers=headers, transport=httpx.MockTransport(self)), API, read_only, key=Secret(KEY)
+        )
 
     def add(self, name: str, kind: Kind = Kind.WORKER, *, live: str = "", **more: Any) -> str:
         """A service; *live* is the commit that it serves."""

@@ -1,0 +1,86 @@
+"""A database that is not opened from here: the platform exports it, and its pre-deploy command migrates it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.failures.test_database import REVISION
+from tests.integration.product import Product
+
+PRE_DEPLOY = f"{sys.executable} -m alembic -c migrations/alembic.ini upgrade head"
+SETTINGS = """
+[tool.deploylib.migrations]
+path = "sample/backend/migrations"
+
+[tool.deploylib.environments.local]
+backups = "export"
+"""
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """The sample, released once, with `backups = "export"`."""
+    made = Product(tmp_path_factory.mktemp("export") / "product")
+    try:
+        command = f"    plan: starter\n    preDeployCommand: {PRE_DEPLOY}\n"
+        made.replace("render.yaml", "    plan: starter\n", command)
+        made.git("mv", "migrations", "sample/backend/migrations")  # the platform has only what is in its folder
+        made.commit("Migrate on the platform", {"pyproject.toml": made.read("pyproject.toml") + SETTINGS})
+        made.ok("deploy")
+        yield made
+    finally:
+        made.clean()
+
+
+def backups(product: Product) -> list[dict[str, Any]]:
+    """What the list says, newest first."""
+    found: list[dict[str, Any]] = product.ok("backup.list", "--json").json
+    return found
+
+
+def test_only_a_release_with_a_migration_waits_for_an_export(product: Product) -> None:
+    """It is of the time before, restored, and says that it was compared with nothing; the database is never opened."""
+    [first] = backups(product)
+    assert (first["format"], first["proof"], first["revision"]) == ("directory.tar.gz", "restored", "")
+    product.query("insert into entries (name, message) values ('A guest', 'Before')")
+
+    plain = product.change_backend("No migration")
+    done = product.ok("deploy")
+    assert "no migration, and the last one is" in done.said
+    assert (product.served()["backend"], len(backups(product))) == (plain, 1)
+
+    text = REVISION.format(title="x", revision="0003", before="0002", sql="alter table entries add x text", more="")
+    product.write("sample/backend/migrations/versions/0003.py", text)
+    product.change_backend("With a migration")
+    planned = product.ok("deploy", "--dry-run")
+    assert "sample/backend/migrations/versions/0003.py differs from what serves" in planned.said
+    assert len(backups(product)) == 1
+
+    asked = len([one for one in product.requests() if "connection-info" in one["path"]])
+    done = product.ok("deploy")
+    assert len([one for one in product.requests() if "connection-info" in one["path"]]) == asked
+
+    newest = backups(product)[0]
+    assert (newest["revision"], newest["proof"], product.revision()) == ("0002", "restored", "0003")
+    assert "compared with nothing" in newest["notes"][0]
+    assert "which is not opened from here" in done.said
+    assert "the platform's export" in done.said
+    assert "restored export" in product.ok("backup.list").out
+
+
+def test_an_export_is_proven_and_restored_like_any_backup(product: Product) -> None:
+    """By what it held when it was first restored."""
+    product.ok("backup")
+    newest = backups(product)[0]
+
+    assert product.ok("backup.prove", "--json").json["id"] == newest["id"]
+    assert backups(product)[0]["proven_at"]
+    manifest = product.folder / ".deploylib" / "backups" / "local" / newest["id"] / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"rows": 1', '"rows": 2', 1))
+    refused = product.inv("backup.prove", "--backup", newest["id"])
+    assert refused.code == 5, refused.said
+    assert "does not restore what was backed up" in refused.said
