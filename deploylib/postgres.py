@@ -217,6 +217,8 @@ def connected(url: Secret, timeout: int = 5, *, statements: str = "30s") -> Iter
     try:
         yield connection
     except psycopg.OperationalError as error:
+        if connection.broken and _code(str(error)) == "pooler":
+            raise Unreachable("the database cannot be reached: pooler", remedy=REMEDIES["pooler"]) from None
         if connection.broken:
             raise Unreachable(
                 "the database closed the connection", remedy="look at the database's status, then run it again"
@@ -255,7 +257,12 @@ REMEDIES = {
 
 def _code(text: str) -> str:
     for code, signs in {
-        "pooler": ("unsupported startup parameter", "pgbouncer", "no more connections allowed (max_client_conn)"),
+        "pooler": (
+            "unsupported startup parameter",
+            "pgbouncer",
+            "no more connections allowed (max_client_conn)",
+            "pooling mode",
+        ),
         "auth": ("authentication failed", "no password supplied", "role "),
         "dns": ("resolve host", "name or service", "translate host name", "nodename"),
         "timeout": ("timeout", "timed out"),
