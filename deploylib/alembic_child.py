@@ -4,6 +4,7 @@ It imports nothing of deploylib, because that interpreter need not have it. A re
 input, the database's address in ``DATABASE_URL``, the result goes as JSON into the file named by the one argument.
 """
 
+import ast
 import contextlib
 import importlib.util
 import io
@@ -53,14 +54,28 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 def described(revision: Any) -> dict[str, Any]:
     """A revision as a request's answer tells it; ``tolerates`` is what its file says of older code."""
     title = (revision.doc or "").partition("\n")[0].rstrip(".")
-    lines = Path(revision.path).read_text(encoding="utf-8", errors="replace").splitlines()
+    text = Path(revision.path).read_text(encoding="utf-8", errors="replace")
+    lines = text.splitlines()
     return {
         "id": revision.revision,
         "title": title,
         "tolerates": getattr(revision.module, "tolerates", ""),
         "path": os.path.relpath(revision.path),
+        "reversible": reversible(text),
         "remarks": [line.strip() for line in lines if "deploylib:" in line],
     }
+
+
+def reversible(text: str) -> bool:
+    """Whether a revision's ``downgrade`` does anything: more than its docstring, ``pass``, or to raise."""
+    for one in ast.parse(text).body:
+        if isinstance(one, ast.FunctionDef) and one.name == "downgrade":
+            idle = (ast.Pass, ast.Raise, ast.Return)
+            return any(
+                not isinstance(step, idle) and not (isinstance(step, ast.Expr) and isinstance(step.value, ast.Constant))
+                for step in one.body
+            )
+    return False
 
 
 def ancestors(script: Any, current: list[str]) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import os
 import re
 import tempfile
 from collections.abc import Callable, Generator, Iterator
@@ -32,6 +33,7 @@ WORKERS = 2  # threads of their own: pg_dump has the other core, and each holds 
 # are smaller than gzip's (by 1 to 2 % on three kinds of data), and a window and jobs of 1 MiB keep the memory down.
 LEVEL = 4
 TUNED = {"min_match": 6, "window_log": 20, "job_size": 1 << 20}
+JOBS = min(4, os.cpu_count() or 1)  # only a folder can be read by several
 SLICE = 1 << 14  # what is decompressed at once: a MiB of zeros may become a thousand
 ALIKE = ["--no-tablespaces", "--no-subscriptions", "--no-password"]
 Progress = Callable[[int, int], None] | None
@@ -216,7 +218,7 @@ def _opened(backup: Backup, store: Store, progress: Progress) -> Iterator[tuple[
         return
     with tempfile.TemporaryDirectory(prefix="deploylib-export-") as folder:
         bundle.unpack(backup, verified(backup, store=store, progress=progress), Path(folder))
-        yield ["--format=directory", folder], None
+        yield ["--format=directory", f"--jobs={JOBS}", folder], None
 
 
 def _zstd() -> str:

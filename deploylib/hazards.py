@@ -14,9 +14,10 @@ from deploylib.errors import MigrationFailed
 from deploylib.examined import Examined, Finding
 from deploylib.models import Revision, Value
 
-__all__ = ["LINTED", "REHEARSED", "Hazard", "allowed", "finding", "judged", "require"]
+__all__ = ["LINTED", "REHEARSED", "Hazard", "allowed", "finding", "judged", "require", "way_back"]
 
 ALLOW = re.compile(r"(?:#|--)\s*deploylib:\s*allow\s+(?P<rule>[\w-]+)\s*:\s*(?P<reason>\S.*)")
+REPAIR = re.compile(r"(?:#|--)\s*deploylib:\s*repair:\s*\S")
 EXCLUSIVE, SHARE = "ACCESS EXCLUSIVE", "SHARE"
 BOTH, WRITES = "readers and writers", "writers"
 
@@ -107,6 +108,10 @@ LINTED: dict[str, Hazard] = {
         when="warn", lock="none", blocks="nobody", text="SELECT DISTINCT and GROUP BY of all columns fail: json knows no equality",
         safe="jsonb",
     ),
+    "no-way-back": Hazard(
+        when="warn", lock="none", blocks="nobody", text="says neither how it is undone nor how it is repaired",
+        safe="write its downgrade(), or in its file: # deploylib: repair: <what to do when it was wrong>",
+    ),
     "ban-drop-constraint": Hazard(
         when="note", lock=EXCLUSIVE, blocks=BOTH, text="is short; a foreign key locks its parent too", safe="one constraint in a revision"
     ),
@@ -149,6 +154,14 @@ def allowed(revision: Revision) -> dict[str, str]:
     """The rules that the revision's own file takes exception to, each with its reason; without one it does not count."""
     found = (ALLOW.search(line) for line in revision.remarks)
     return {one["rule"]: one["reason"].strip() for one in found if one}
+
+
+def way_back(revision: Revision) -> tuple[Finding, ...]:
+    """What is to be said of a revision that nobody can undo, and whose file does not say how it is repaired instead."""
+    if revision.reversible is not False or any(REPAIR.search(line) for line in revision.remarks):
+        return ()
+    rule = "no-way-back"
+    return (finding("deploylib", rule, LINTED[rule], revision, revision.title or "the revision", level="warn"),)
 
 
 def finding(

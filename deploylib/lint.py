@@ -15,7 +15,7 @@ import msgspec
 
 from deploylib.catalog import Catalog
 from deploylib.examined import Examined, Finding, Gap
-from deploylib.hazards import judged
+from deploylib.hazards import judged, way_back
 from deploylib.inquiry import Silence, ask
 from deploylib.judgement import Judge, Statement
 from deploylib.models import Revision
@@ -67,6 +67,7 @@ def examine(
     findings: list[Finding] = []
     gaps: list[Gap] = []
     for number, revision in enumerate(pending):
+        findings += way_back(revision)
         if not revision.rendered:
             why = "its SQL depends on the data, or is not known before it runs"
             gaps.append(Gap(what=revision.id, reason=why, remedy="only a rehearsal sees what it does"))

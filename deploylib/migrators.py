@@ -115,6 +115,7 @@ def listed(config: Config, files: Path, url: Secret, *, runner: Runner) -> tuple
                     rendered=file is not None,
                     path=file.relative_to(files).as_posix() if file else "",
                     remarks=tuple(line.strip() for line in text.splitlines() if "deploylib:" in line),
+                    reversible=False if file else None,
                 )
             )
     return tuple(found)

@@ -226,7 +226,9 @@ class Revision(Value, frozen=True):
         sql: what it would execute, where it can be said without running it.
         rendered: its SQL can be said; a revision that looks at data first has none before it runs.
         path: its file, as the commit names it.
-        remarks: the lines of its file that speak to deploylib: ``# deploylib: allow <rule>: <reason>``.
+        remarks: the lines of its file that speak to deploylib: ``# deploylib: allow <rule>: <reason>``, and
+            ``# deploylib: repair: <what to do>``.
+        reversible: its file says how it is undone; None where nobody has looked.
     """
 
     id: str
@@ -236,6 +238,7 @@ class Revision(Value, frozen=True):
     rendered: bool = True
     path: str = ""
     remarks: tuple[str, ...] = ()
+    reversible: bool | None = None
 
 
 class Migration(Value, frozen=True):

@@ -210,3 +210,22 @@ def test_every_rule_says_how_it_is_done_safely() -> None:
     """No rule without a way."""
     assert [name for name, hazard in {**LINTED, **REHEARSED}.items() if not (hazard.safe and hazard.text)] == []
     assert judged(Examined(name="x"), ()).verdict is Verdict.CLEAN
+
+
+@pytest.mark.parametrize(
+    ("reversible", "remarks", "told_of"),
+    [
+        (None, (), []),
+        (True, (), []),
+        (False, (), [("no-way-back", "warn")]),
+        (False, ("# deploylib: repair:",), [("no-way-back", "warn")]),
+        (False, ("# deploylib: repair: add the column again, it is filled every night",), []),
+        (False, ("-- deploylib: repair: from the backup before it",), []),
+        (False, ("# deploylib: allow no-way-back: a new table",), []),
+    ],
+)
+def test_a_revision_says_how_it_is_undone_or_repaired(
+    *, reversible: bool | None, remarks: tuple[str, ...], told_of: list[tuple[str, str]]
+) -> None:
+    """A warning: with a backup at hand, nobody is stopped for it."""
+    assert told(examined("SELECT 1;\n", reversible=reversible, remarks=remarks)) == told_of

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deploylib.alembic_child import main
+from deploylib.alembic_child import main, reversible
 from tests.unit.fakes import write
 from tests.unit.test_migrate import ENV, revision
 
@@ -110,3 +110,21 @@ def test_a_revision_that_fails_says_where_the_schema_is(root: Path, state: str) 
     with sqlite3.connect(root / "100%.sqlite") as connection:
         assert connection.execute("select version_num from alembic_version").fetchall() == [("0001",)]
     connection.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "does"),
+    [
+        ("    op.drop_column('a', 'b')", True),
+        ("    '''Undo.'''\n    op.drop_table('a')", True),
+        ("    pass", False),
+        ("    ...", False),
+        ("    '''Nothing to do.'''", False),
+        ("    raise NotImplementedError('no')", False),
+        ("    return", False),
+    ],
+)
+def test_a_downgrade_that_does_nothing_is_none(body: str, *, does: bool) -> None:
+    """As alembic's template writes it, and as people leave it."""
+    assert reversible(f"def upgrade():\n    pass\n\n\ndef downgrade():\n{body}\n") is does
+    assert not reversible("def upgrade():\n    pass\n")
