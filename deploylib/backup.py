@@ -17,12 +17,12 @@ from deploylib.archive import Progress
 from deploylib.clock import Clock
 from deploylib.contents import Contents
 from deploylib.errors import BackupFailed, SettingsError
-from deploylib.manifest import Manifest, Restored, clear, listing, prune, unreadable
+from deploylib.manifest import Manifest, clear, find, latest, listing, prune, unreadable
 from deploylib.models import Backup, Secret
 from deploylib.postgres import Facts
 from deploylib.process import ProgramFailed, Runner
 from deploylib.programs import Client
-from deploylib.proof import Place, Proof, estimate, strongest
+from deploylib.proof import PROVE_WITHIN, Place, Proof, copied, estimate, prove, strongest
 from deploylib.snapshot import Exporter, exported
 from deploylib.store import KeyTaken, Store
 
@@ -42,7 +42,6 @@ __all__ = [
     "unreadable",
 ]
 
-PROVE_WITHIN = 3600.0
 HASHES_BELOW = 20_000_000_000  # bytes; hashing 1.8 GB took 3.3 to 6.9 s, so this takes a minute
 
 
@@ -130,112 +129,6 @@ def create(
     except BaseException:
         manifest.give_up(store, key)
         raise
-
-
-def prove(
-    backup: Backup,
-    *,
-    store: Store,
-    client: Client,
-    runner: Runner,
-    clock: Clock,
-    place: Place = Place(),  # noqa: B008 - immutable
-    within: float = PROVE_WITHIN,
-    progress: Progress = None,
-    exporter: Exporter = exported,
-) -> Backup:
-    """Restore an existing backup into a scratch Postgres, compare it with its manifest, and record that.
-
-    Args:
-        backup: as `listing` gives it.
-        client: of a version that fits the server that it was made of.
-        place: where it is restored.
-        within: seconds after which the restore is given up.
-        progress: told the bytes of the dump that were restored.
-
-    Returns:
-        It, proven ``restored``.
-
-    Raises:
-        BackupFailed: its manifest or its dump is damaged, or it holds something else than its manifest says.
-        SettingsError: there is no place to restore it on this machine.
-    """
-    began = clock.monotonic()
-    notes = copied(
-        backup,
-        store=store,
-        client=client,
-        runner=runner,
-        place=place,
-        within=within,
-        progress=progress,
-        exporter=exporter,
-    )
-    done = Restored(at=clock.now(), seconds=round(clock.monotonic() - began, 3), notes=notes)
-    return manifest.record(backup, done, store=store)
-
-
-def copied(
-    backup: Backup,
-    *,
-    store: Store,
-    client: Client,
-    runner: Runner,
-    place: Place = Place(),  # noqa: B008 - immutable
-    within: float = PROVE_WITHIN,
-    progress: Progress = None,
-    exporter: Exporter = exported,
-    also: Callable[[Secret], None] = lambda _copy: None,
-) -> tuple[str, ...]:
-    """Restore an existing backup where nobody sees it, compare it with its manifest, and throw it away; writes nothing.
-
-    Args:
-        also: is given the address of the restored copy, once that was found equal.
-
-    Returns:
-        What was remarked.
-
-    Raises:
-        BackupFailed: its manifest or its dump is damaged, or it holds something else than its manifest says.
-        SettingsError: there is no place to restore it on this machine.
-    """
-    found = manifest.manifest(backup, store=store)
-    if not found.contents.schema_by:
-        raise BackupFailed(
-            f"the manifest of backup {backup.id} does not say what it holds: it is of an older version, or was only decoded",
-            remedy="make a new backup (inv backup)",
-        )
-    return proof.restored(
-        found,
-        found.contents,
-        store=store,
-        client=client,
-        place=place,
-        runner=runner,
-        exporter=exporter,
-        within=within,
-        progress=progress,
-        also=also,
-    )
-
-
-def find(store: Store, environment: str, name: str) -> Backup:
-    """The backup of that id; the newest proven one where *name* is empty.
-
-    Raises:
-        SettingsError: there is none.
-    """
-    there = listing(store, environment)
-    for backup in there:
-        if backup.id == name or (not name and backup.proven):
-            return backup
-    known = ", ".join(backup.id for backup in there[:5]) or "none"
-    raise SettingsError(f"there is no backup {name} of {environment}; there are: {known}", remedy="inv backup.list")
-
-
-def latest(store: Store, environment: str) -> Backup | None:
-    """The newest backup that can be read; None where there is none."""
-    return next(iter(listing(store, environment)), None)
 
 
 def _expected(made: Manifest, history: Sequence[Backup]) -> int:

@@ -15,7 +15,7 @@ from datetime import datetime
 import msgspec
 
 from deploylib.contents import Contents
-from deploylib.errors import BackupFailed, DeployError
+from deploylib.errors import BackupFailed, DeployError, SettingsError
 from deploylib.models import Backup, Value
 from deploylib.store import Refused, Store
 
@@ -23,7 +23,9 @@ __all__ = [
     "Manifest",
     "Restored",
     "clear",
+    "find",
     "give_up",
+    "latest",
     "listing",
     "manifest",
     "prune",
@@ -98,6 +100,25 @@ def listing(store: Store, environment: str) -> list[Backup]:
             backup = _proven(backup, msgspec.json.decode(b"".join(store.read(later)), type=Restored))
         found.append(backup)
     return sorted(found, key=lambda backup: (backup.created_at, backup.id), reverse=True)
+
+
+def find(store: Store, environment: str, name: str) -> Backup:
+    """The backup of that id; the newest proven one where *name* is empty.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    there = listing(store, environment)
+    for backup in there:
+        if backup.id == name or (not name and backup.proven):
+            return backup
+    known = ", ".join(backup.id for backup in there[:5]) or "none"
+    raise SettingsError(f"there is no backup {name} of {environment}; there are: {known}", remedy="inv backup.list")
+
+
+def latest(store: Store, environment: str) -> Backup | None:
+    """The newest backup that can be read; None where there is none."""
+    return next(iter(listing(store, environment)), None)
 
 
 def unreadable(store: Store, environment: str) -> tuple[str, ...]:
