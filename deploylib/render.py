@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import msgspec
 import stamina
 
-from deploylib import pacing
+from deploylib import answers, pacing
 from deploylib.clock import SYSTEM, Clock
 from deploylib.config import Endpoint
 from deploylib.errors import DeployError, SettingsError, Unreachable
-from deploylib.models import Database, Deploy, DeployStatus, Export, Kind, LogLine, PathFilter, Secret, Service
+from deploylib.models import Database, Deploy, Export, Kind, LogLine, Secret, Service
 from deploylib.pacing import Budget, Left
 from deploylib.web import Answer, HttpError, NoAnswer, NotSent, Session
 
@@ -106,7 +105,7 @@ class Render:
         """Every service that the key reaches."""
         for item in self._pages("/services", "service", {"includePreviews": "false"}):
             if item.get("type") in {*Kind} and item.get("id"):  # a type that we do not know is not ours to deploy
-                yield _service(item)
+                yield answers.service(item)
 
     def variables(self, service_id: str) -> dict[str, str]:
         """The service's own environment variables, by name; those of its groups are not among them."""
@@ -122,17 +121,22 @@ class Render:
     def deploys(self, service_id: str, limit: int = 20) -> list[Deploy]:
         """The newest deploys of a service, newest first."""
         answer = self._read(f"/services/{service_id}/deploys", {"limit": limit})
-        return [_deploy(one) for item in _items(answer) if (one := _part(item, "deploy")).get("id")]
+        return [
+            answers.deploy(one) for item in answers.items(answer) if (one := answers.part(item, "deploy")).get("id")
+        ]
 
     def live(self, service_id: str) -> Deploy | None:
         """The deploy that serves now: the newest with status live; None before the first."""
         answer = self._read(f"/services/{service_id}/deploys", {"limit": 1, "status": "live"})
-        return next((_deploy(one) for item in _items(answer) if (one := _part(item, "deploy")).get("id")), None)
+        return next(
+            (answers.deploy(one) for item in answers.items(answer) if (one := answers.part(item, "deploy")).get("id")),
+            None,
+        )
 
     def deploy(self, service_id: str, deploy_id: str) -> Deploy:
         """One deploy."""
         found = self._read(f"/services/{service_id}/deploys/{deploy_id}")
-        return _deploy({**(found if isinstance(found, dict) else {}), "id": deploy_id})
+        return answers.deploy({**(found if isinstance(found, dict) else {}), "id": deploy_id})
 
     def trigger(self, service_id: str, commit: str) -> Deploy | None:
         """Ask for a deploy of *commit*; where it is empty, of the tip of the service's branch.
@@ -145,11 +149,11 @@ class Render:
             Refused: it was not accepted.
         """
         body = {"clearCache": "do_not_clear", **({"commitId": commit} if commit else {})}
-        return _deploy_or_none(self._write("POST", f"/services/{service_id}/deploys", body))
+        return answers.deploy_or_none(self._write("POST", f"/services/{service_id}/deploys", body))
 
     def roll_back(self, service_id: str, deploy_id: str) -> Deploy | None:
         """Ask for a new deploy from the kept artifact of *deploy_id*; see `trigger` for what it raises."""
-        return _deploy_or_none(self._write("POST", f"/services/{service_id}/rollback", {"deployId": deploy_id}))
+        return answers.deploy_or_none(self._write("POST", f"/services/{service_id}/rollback", {"deployId": deploy_id}))
 
     def cancel(self, service_id: str, deploy_id: str) -> None:
         """Ask for a deploy to be stopped."""
@@ -159,17 +163,17 @@ class Render:
 
     def failure(self, service_id: str, deploy_id: str) -> dict[str, Any]:
         """The machine-readable cause of a failed deploy, from its ``deploy_ended`` event; empty where there is none."""
-        for item in _items(self._read(f"/services/{service_id}/events", {"type": "deploy_ended", "limit": 20})):
-            details = _part(_part(item, "event"), "details")
+        for item in answers.items(self._read(f"/services/{service_id}/events", {"type": "deploy_ended", "limit": 20})):
+            details = answers.part(answers.part(item, "event"), "details")
             if details.get("deployId") == deploy_id:
-                reason = _part(details, "reason")
-                return _part(reason, "failure") or {key: value for key, value in reason.items() if value}
+                reason = answers.part(details, "reason")
+                return answers.part(reason, "failure") or {key: value for key, value in reason.items() if value}
         return {}
 
     def server_failures(self, service_id: str, since: datetime) -> int:
         """How often a running instance of the service has failed since then."""
         query = {"type": "server_failed", "startTime": since.isoformat(), "limit": PAGE}
-        return len(_items(self._read(f"/services/{service_id}/events", query)))
+        return len(answers.items(self._read(f"/services/{service_id}/events", query)))
 
     def logs(
         self, owner_id: str, service_id: str, kind: str, since: datetime | None = None, limit: int = 20
@@ -178,12 +182,12 @@ class Render:
         query = {"ownerId": owner_id, "resource": service_id, "type": kind, "limit": limit, "direction": "backward"}
         if since is not None:
             query["startTime"] = since.isoformat()
-        lines = _items(_part({"answer": self._read("/logs", query)}, "answer").get("logs"))
-        return sorted((_log_line(line) for line in lines), key=lambda line: line.at)
+        lines = answers.items(answers.part({"answer": self._read("/logs", query)}, "answer").get("logs"))
+        return sorted((answers.log_line(line) for line in lines), key=lambda line: line.at)
 
     def instances(self, service_id: str) -> set[str]:
         """The ids of the instances that run now."""
-        return {item["id"] for item in _items(self._read(f"/services/{service_id}/instances")) if item.get("id")}
+        return {item["id"] for item in answers.items(self._read(f"/services/{service_id}/instances")) if item.get("id")}
 
     # -- databases ----------------------------------------------------------------------------------------------
 
@@ -206,8 +210,8 @@ class Render:
         """The exports of a database that the platform still has, or is making; it keeps them for seven days."""
         return [
             Export(id=item["id"], created_at=at, url=Secret(item["url"]) if item.get("url") else None)
-            for item in _items(self._read(f"/postgres/{database_id}/export"))
-            if item.get("id") and (at := _time(item.get("createdAt")))
+            for item in answers.items(self._read(f"/postgres/{database_id}/export"))
+            if item.get("id") and (at := answers.moment(item.get("createdAt")))
         ]
 
     def ask_for_export(self, database_id: str) -> None:
@@ -226,7 +230,7 @@ class Render:
             SettingsError: the account has none, or several, of that name.
             Unreachable: it is there, and its address is not told, as while it is being made.
         """
-        told = _part({"answer": self._read(f"/postgres/{self.database(name).id}/connection-info")}, "answer")
+        told = answers.part({"answer": self._read(f"/postgres/{self.database(name).id}/connection-info")}, "answer")
         if not (address := told.get("externalConnectionString")):
             raise Unreachable(
                 f"the platform does not tell the address of the database {name!r}",
@@ -239,8 +243,8 @@ class Render:
     def _pages(self, path: str, wrapper: str, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
         cursor: str | None = None
         while True:
-            page = _items(self._read(path, {**query, "limit": PAGE, **({"cursor": cursor} if cursor else {})}))
-            yield from (one for item in page if (one := _part(item, wrapper)))
+            page = answers.items(self._read(path, {**query, "limit": PAGE, **({"cursor": cursor} if cursor else {})}))
+            yield from (one for item in page if (one := answers.part(item, wrapper)))
             if len(page) < PAGE or not page[-1].get("cursor"):
                 return
             cursor = page[-1]["cursor"]
@@ -273,7 +277,7 @@ class Render:
         answer = self._sent(method, path, query, body)
         if answer.ok:
             return answer
-        said = str(_part({"answer": answer.json()}, "answer").get("message") or "")
+        said = str(answers.part({"answer": answer.json()}, "answer").get("message") or "")
         if key := self.key.reveal():
             said = said.replace(key, "•••")
         if answer.status in PASSING:
@@ -327,67 +331,3 @@ def _back_off_unsent(error: Exception) -> bool | float:
     if isinstance(error, _Again):
         return error.after if error.refused and error.after is not None else False
     return isinstance(error, NotSent)
-
-
-def _items(answer: Any) -> list[dict[str, Any]]:
-    """The objects of a list; none where it is null, or something else."""
-    return [item for item in answer if isinstance(item, dict)] if isinstance(answer, list) else []
-
-
-def _part(item: dict[str, Any], name: str) -> dict[str, Any]:
-    """An object inside another; empty where it is absent, null, or something else."""
-    found = item.get(name)
-    return found if isinstance(found, dict) else {}
-
-
-def _service(item: dict[str, Any]) -> Service:
-    details = _part(item, "serviceDetails")
-    program = _part(details, "envSpecificDetails")
-    chosen = _part(item, "buildFilter")
-    paths, ignored = tuple(chosen.get("paths") or ()), tuple(chosen.get("ignoredPaths") or ())
-    return Service(
-        id=item["id"],
-        name=item.get("name") or "",
-        kind=Kind(item["type"]),
-        repo=item.get("repo") or "",
-        branch=item.get("branch") or "",
-        auto_deploy=item.get("autoDeploy") == "yes" and item.get("autoDeployTrigger") != "off",
-        url=details.get("url") or "",
-        health_path=details.get("healthCheckPath") or "",
-        root_dir=item.get("rootDir") or "",
-        build_filter=PathFilter(paths=paths, ignored=ignored) if paths or ignored else None,
-        pre_deploy_command=program.get("preDeployCommand") or "",
-        suspended=item.get("suspended") == "suspended",
-        dashboard_url=item.get("dashboardUrl") or "",
-        owner_id=item.get("ownerId") or "",
-    )
-
-
-def _deploy(item: dict[str, Any]) -> Deploy:
-    return Deploy(
-        id=item["id"],
-        status=DeployStatus(item.get("status") or "unknown"),
-        commit=_part(item, "commit").get("id") or "",
-        trigger=item.get("trigger") or "",
-        created_at=_time(item.get("createdAt")),
-        started_at=_time(item.get("startedAt")),
-        finished_at=_time(item.get("finishedAt")),
-    )
-
-
-def _deploy_or_none(item: Any) -> Deploy | None:
-    return _deploy(item) if isinstance(item, dict) and item.get("id") else None
-
-
-def _log_line(line: dict[str, Any]) -> LogLine:
-    labels = {label.get("name"): label.get("value") for label in _items(line.get("labels"))}
-    return LogLine(
-        at=line.get("timestamp") or "", text=line.get("message") or "", instance=labels.get("instance") or ""
-    )
-
-
-def _time(text: Any) -> datetime | None:
-    try:
-        return msgspec.convert(text, datetime) if text else None
-    except msgspec.ValidationError:
-        return None
