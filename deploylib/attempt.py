@@ -246,7 +246,7 @@ def perform(ctx: Context, stage: Stage, settle: Callable[[Context, RunState], No
         for left in left_behind(ctx):
             settle(ctx, left)
         if not has_held(ctx.state):
-            stages.alone(ctx, ctx.checked.targets, holding=True)
+            ctx.seen = stages.alone(ctx, ctx.checked.targets, holding=True)
     ctx.view.began(stage.name)
     began = ctx.clock.monotonic()
     part = () if ctx.decides else ctx.only
@@ -267,6 +267,7 @@ def perform(ctx: Context, stage: Stage, settle: Callable[[Context, RunState], No
             ctx.journal.record("stage", failed)
             ctx.view.ended(failed)
         raise
+    ctx.seen = {}
     result = msgspec.structs.replace(result, seconds=round(ctx.clock.monotonic() - began, 3), part=part)
     ctx.journal.record("stage", result)
     ctx.view.ended(result)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
@@ -19,7 +20,7 @@ from deploylib.git import Git
 from deploylib.hold import Holds
 from deploylib.lease import Holder, Leases, Tenure
 from deploylib.ledger import Journal, Ledger, RunState
-from deploylib.models import Backup, Changes, Commit, Live, Migration, Secret, Target
+from deploylib.models import Backup, Changes, Commit, Deploy, Live, Migration, Secret, Target
 from deploylib.outcome import StageResult, StageStatus
 from deploylib.postgres import Facts
 from deploylib.process import ReadOnlyRunner, Runner
@@ -34,7 +35,7 @@ AT_ONCE = 8  # requests; more of them would only wait for each other
 A_COMMAND = 60.0  # seconds without a sign of life: a command shows one every twenty
 BETWEEN_JOBS = 900.0  # jobs of one run: until the next runner has started, and installed what it needs
 
-__all__ = ["Checked", "Context", "Made", "Planned", "Stage", "View", "result", "skipped", "table"]
+__all__ = ["Checked", "Context", "Made", "Planned", "Stage", "View", "result", "served", "skipped", "table"]
 
 
 class View(Protocol):
@@ -82,6 +83,7 @@ class Context:
         wait: how long to wait for another run; by default not at all, and in CI for as long as a run may take.
         due: make a backup only when one is due.
         decides: this command brings its run to an end, and so puts back what went wrong.
+        seen: what the services served when the environment was taken, for the stage that comes right after.
     """
 
     config: Config
@@ -102,6 +104,7 @@ class Context:
     due: bool = False
     decides: bool = True
     commit: Commit = field(default_factory=lambda: Commit(id=""))
+    seen: dict[str, Live] = field(default_factory=dict)
     journal: Journal = field(init=False)
     visitors: Watch = field(init=False)
 
@@ -206,10 +209,11 @@ class Context:
         """What `Changes_` decided."""
         return self.state.data("changes", Planned)
 
-    def live(self) -> dict[str, Live]:
-        """What each service serves now, by the platform's word."""
-        targets = self.checked.targets
-        return dict(zip((target.name for target in targets), self.for_each(self.live_of, targets), strict=True))
+    def live(self, seen: Mapping[str, Live] = MappingProxyType({})) -> dict[str, Live]:
+        """What each service serves now, by the platform's word; those that were *seen* just now are not asked for."""
+        targets = [target for target in self.checked.targets if target.name not in seen]
+        asked = dict(zip((target.name for target in targets), self.for_each(self.live_of, targets), strict=True))
+        return {target.name: seen.get(target.name) or asked[target.name] for target in self.checked.targets}
 
     def for_each(self, look: Callable[[Target], T], targets: Sequence[Target]) -> list[T]:
         """Look at several services at once; what comes back is in their order."""
@@ -218,12 +222,7 @@ class Context:
 
     def live_of(self, target: Target) -> Live:
         """What one service serves now."""
-        found = self.render.live(target.service_id)
-        if found is None:
-            return Live(service=target.name, url=target.url)
-        return Live(
-            service=target.name, commit=found.commit, deploy_id=found.id, since=found.finished_at, url=target.url
-        )
+        return served(target, self.render.live(target.service_id))
 
     @property
     def look_for(self) -> float:
@@ -298,6 +297,15 @@ class Stage(Protocol):
     def apply(self, ctx: Context) -> StageResult:
         """Do it."""
         ...
+
+
+def served(target: Target, deploy: Deploy | None) -> Live:
+    """What a service serves, from the deploy of it that is live."""
+    if deploy is None:
+        return Live(service=target.name, url=target.url)
+    return Live(
+        service=target.name, commit=deploy.commit, deploy_id=deploy.id, since=deploy.finished_at, url=target.url
+    )
 
 
 def result(stage: str, *lines: str, status: StageStatus = StageStatus.DONE, data: Any = None) -> StageResult:

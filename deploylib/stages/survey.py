@@ -11,9 +11,9 @@ from deploylib import catalog, changes, check, deploy, hazards, lint, local, mig
 from deploylib.errors import ForeignDeploy, Held, MigrationFailed
 from deploylib.ledger import RunState
 from deploylib.models import Changes as Decided
-from deploylib.models import Migration, Target
+from deploylib.models import DeployStatus, Live, Migration, Target
 from deploylib.outcome import StageResult
-from deploylib.stages.context import Checked, Context, Planned, Stage, result, skipped, table
+from deploylib.stages.context import Checked, Context, Planned, Stage, result, served, skipped, table
 from deploylib.units import age, count
 
 __all__ = ["Changes", "Check", "alone", "not_held"]
@@ -101,16 +101,20 @@ def not_held(ctx: Context) -> None:
         raise Held(f"{ctx.config.name} refuses every release: {one.reason} ({by})", remedy=remedy)
 
 
-def alone(ctx: Context, targets: tuple[Target, ...], *, holding: bool) -> None:
+def alone(ctx: Context, targets: tuple[Target, ...], *, holding: bool) -> dict[str, Live]:
     """See that nobody else deploys.
 
     Args:
         holding: we hold the environment, so what an earlier run of ours has left on its way is stopped, or it may go
             live later. Otherwise it may be of a run that is at work: also one that is just being asked for.
 
+    Returns:
+        What each service serves, as far as these looks have told.
+
     Raises:
         ForeignDeploy: a deploy on its way is of no run of ours.
     """
+    live: dict[str, Live] = {}
     now = {triggered.deploy_id for triggered in ctx.state.triggered.values()}
     history = list(ctx.ledger.history(ctx.config.name, 5))
     asked = [(state.triggered, state.intents, state.report is None) for state in history]
@@ -119,6 +123,9 @@ def alone(ctx: Context, targets: tuple[Target, ...], *, holding: bool) -> None:
     asking = {name for triggered, intents, is_open in asked if is_open for name in set(intents) - set(triggered)}
     found = ctx.for_each(lambda target: ctx.render.deploys(target.service_id, limit=5), targets)
     for target, deploys in zip(targets, found, strict=True):
+        serving = next((one for one in deploys if one.status is DeployStatus.LIVE), None)
+        if serving is not None and all(one.status.terminal for one in deploys):
+            live[target.name] = served(target, serving)
         for one in deploys:
             if one.status.terminal or one.id in now or (target.name in asking and not holding):
                 continue
@@ -130,6 +137,7 @@ def alone(ctx: Context, targets: tuple[Target, ...], *, holding: bool) -> None:
                 )
             if holding:
                 deploy.settle(target, one.id, render=ctx.render, clock=ctx.clock, deadline=ctx.deadline)
+    return live
 
 
 class Changes(Stage):
@@ -162,12 +170,13 @@ class Changes(Stage):
         )
 
     def _decided(self, ctx: Context) -> Decided:
+        live = ctx.live(ctx.seen)
         if ctx.wanted:
             source = ctx.promotes.partition("/")[0]
-            return changes.promoted(ctx.checked.targets, ctx.live(), ctx.wanted, git=ctx.git, source=source)
+            return changes.promoted(ctx.checked.targets, live, ctx.wanted, git=ctx.git, source=source)
         return changes.detect(
             ctx.checked.targets,
-            ctx.live(),
+            live,
             ctx.commit,
             git=ctx.git,
             blueprint=check.read_blueprint(ctx.config, ctx.git, ctx.commit),
