@@ -17,15 +17,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deploylib import bundle, postgres
-from deploylib.contents import definitions
+from deploylib import bundle, postgres, scratch
+from deploylib.contents import WORD, Contents, definitions
 from deploylib.errors import BackupFailed, SettingsError
 from deploylib.models import Backup, Secret
-from deploylib.process import Command, ProgramFailed, Runner
+from deploylib.process import Command, Completed, ProgramFailed, Runner
 from deploylib.programs import Client
 from deploylib.store import Store
 
-__all__ = ["decode", "dump", "extensions", "form", "load", "schema", "table_count", "verified"]
+__all__ = ["decode", "dump", "form", "load", "needs", "schema", "table_count", "unpacked", "verified"]
 
 ZSTD_SINCE = 16  # the first major whose pg_dump knows another compression than gzip
 WORKERS = 2  # threads of their own: pg_dump has the other core, and each holds some ten MB
@@ -36,6 +36,13 @@ TUNED = {"min_match": 6, "window_log": 20, "job_size": 1 << 20}
 JOBS = min(4, os.cpu_count() or 1)  # only a folder can be read by several
 SLICE = 1 << 14  # what is decompressed at once: a MiB of zeros may become a thousand
 ALIKE = ["--no-tablespaces", "--no-subscriptions", "--no-password"]
+TABLE = r" TABLE DATA "
+NAME = re.compile(WORD)
+ROLES = re.compile(
+    rf"^CREATE POLICY .+? TO ({WORD}(?:, {WORD})*)(?: USING | WITH CHECK |;)|^CREATE USER MAPPING FOR ({WORD}) ",
+    re.MULTILINE,
+)
+ANYBODY = {"public", "PUBLIC", "current_user", "CURRENT_USER", "session_user", "CURRENT_ROLE"}
 Progress = Callable[[int, int], None] | None
 """Told the bytes of each piece, and those of all of them; 0: nobody knows."""
 
@@ -133,7 +140,16 @@ def verified(backup: Backup, *, store: Store, progress: Progress = None) -> Iter
         yield held
 
 
-def decode(backup: Backup, *, store: Store, client: Client, runner: Runner, within: float, progress: Progress) -> None:
+def decode(
+    backup: Backup,
+    *,
+    store: Store,
+    client: Client,
+    runner: Runner,
+    within: float,
+    progress: Progress,
+    folder: Path | None = None,
+) -> None:
     """Read the whole dump back and decode it to its last byte.
 
     Listing an archive proves nothing: it succeeds on a file that was cut in half (measured).
@@ -142,19 +158,28 @@ def decode(backup: Backup, *, store: Store, client: Client, runner: Runner, with
         BackupFailed: its checksum is wrong, or pg_restore cannot read it.
         SettingsError: pg_restore was built without what it is compressed with.
     """
-    with _opened(backup, store, progress) as (words, pieces):
+    with _opened(backup, store, progress, folder) as (words, pieces):
         command = [client.program("pg_restore"), "--file=/dev/null", *words]
         _restoring(Command(command, stdin=pieces, timeout=within), backup, store, runner)
 
 
 def load(
-    backup: Backup, url: Secret, *, store: Store, client: Client, runner: Runner, within: float, progress: Progress
+    backup: Backup,
+    url: Secret,
+    *,
+    store: Store,
+    client: Client,
+    runner: Runner,
+    within: float,
+    progress: Progress,
+    folder: Path | None = None,
 ) -> None:
     """Restore a dump into an empty database, and stop at the first error.
 
     Args:
         within: seconds after which it is given up.
         progress: told the bytes of the dump that have been read.
+        folder: where an export is unpacked already.
 
     Raises:
         BackupFailed: its checksum is wrong, or pg_restore failed; the database holds a part of it.
@@ -162,30 +187,59 @@ def load(
     """
     # The name of the database comes from the environment, like the rest; without --dbname it would write a script.
     words = ["--exit-on-error", "--no-owner", "--no-acl", *ALIKE, "--dbname=application_name=deploylib"]
-    with _opened(backup, store, progress) as (more, pieces):
+    with _opened(backup, store, progress, folder) as (more, pieces):
         command = [client.program("pg_restore"), *words, *more]
         _restoring(_connecting(url, command, writes=True, stdin=pieces, timeout=within), backup, store, runner)
 
 
 def table_count(backup: Backup, *, store: Store, client: Client, runner: Runner) -> int:
     """How many tables' data the table of contents names."""
-    return len(re.findall(r" TABLE DATA ", _listed(backup, store, client, runner)))
+    return len(re.findall(TABLE, _listed(backup, store, client, runner)))
 
 
-def extensions(backup: Backup, *, store: Store, client: Client, runner: Runner) -> tuple[str, ...]:
-    """The extensions that the table of contents names; what is restored needs them to be installed on the server."""
-    return tuple(re.findall(r"^\d+; \d+ \d+ EXTENSION - (\S+)", _listed(backup, store, client, runner), re.MULTILINE))
+def needs(backup: Backup, folder: Path, *, store: Store, client: Client, runner: Runner) -> tuple[int, Contents]:
+    """How many tables' data an unpacked export holds, and what a database must have before that is restored."""
+    listed = _listed(backup, store, client, runner, folder)
+    script = _said(backup, store, client, runner, folder, ["--schema-only", "--file=-"])
+    return len(re.findall(TABLE, listed)), Contents(
+        extensions=dict.fromkeys(re.findall(r"^\d+; \d+ \d+ EXTENSION - (\S+)", listed, re.MULTILINE), ""),
+        roles=tuple(
+            sorted({_bare(one) for found in ROLES.findall(script) for one in NAME.findall(", ".join(found))} - ANYBODY)
+        ),
+    )
 
 
-def _listed(backup: Backup, store: Store, client: Client, runner: Runner) -> str:
-    with _opened(backup, store, None) as (words, pieces):
-        command = Command([client.program("pg_restore"), "--list", *words], stdin=pieces, check=False)
-        return runner.run(command).text
+@contextmanager
+def unpacked(backup: Backup, *, store: Store, progress: Progress = None) -> Iterator[Path]:
+    """An export's dump in a folder, for as long as the block takes; what a killed run left of one goes with its scratch.
+
+    Raises:
+        BackupFailed: it is damaged.
+        ScratchUnfit: there is no room for it.
+    """
+    with tempfile.TemporaryDirectory(prefix=f"{scratch.NAME}-{os.getpid()}-") as folder:
+        bundle.unpack(backup, verified(backup, store=store, progress=progress), Path(folder))
+        yield Path(folder)
 
 
-def _restoring(command: Command, backup: Backup, store: Store, runner: Runner) -> None:
+def _listed(backup: Backup, store: Store, client: Client, runner: Runner, folder: Path | None = None) -> str:
+    return _said(backup, store, client, runner, folder, ["--list"])
+
+
+def _said(backup: Backup, store: Store, client: Client, runner: Runner, folder: Path | None, words: list[str]) -> str:
+    with _opened(backup, store, None, folder) as (more, pieces):
+        command = [client.program("pg_restore"), *words, *more]
+        return _restoring(Command(command, stdin=pieces, timeout=300.0), backup, store, runner).text
+
+
+def _bare(name: str) -> str:
+    """A name as it is, without the quotes of SQL."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+def _restoring(command: Command, backup: Backup, store: Store, runner: Runner) -> Completed:
     try:
-        runner.run(command)
+        return runner.run(command)
     except ProgramFailed as error:
         if any("does not support compression" in line for line in error.details):
             raise SettingsError(
@@ -211,14 +265,17 @@ def _unpacked(backup: Backup, store: Store, progress: Progress) -> Iterator[byte
 
 
 @contextmanager
-def _opened(backup: Backup, store: Store, progress: Progress) -> Iterator[tuple[list[str], Iterator[bytes] | None]]:
-    """How pg_restore gets at a dump: more words, and what it is fed. A folder is unpacked; several jobs may read it."""
+def _opened(
+    backup: Backup, store: Store, progress: Progress, folder: Path | None = None
+) -> Iterator[tuple[list[str], Iterator[bytes] | None]]:
+    """How pg_restore gets at a dump: more words, and what it is fed. A folder may be read by several jobs."""
     if not backup.exported:
         yield [], _unpacked(backup, store, progress)
-        return
-    with tempfile.TemporaryDirectory(prefix="deploylib-export-") as folder:
-        bundle.unpack(backup, verified(backup, store=store, progress=progress), Path(folder))
-        yield ["--format=directory", f"--jobs={JOBS}", folder], None
+    elif folder is not None:
+        yield ["--format=directory", f"--jobs={JOBS}", str(folder)], None
+    else:
+        with unpacked(backup, store=store, progress=progress) as own:
+            yield ["--format=directory", f"--jobs={JOBS}", str(own)], None
 
 
 def _zstd() -> str:

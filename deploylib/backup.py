@@ -16,17 +16,19 @@ from deploylib import archive, manifest, proof
 from deploylib.archive import Progress
 from deploylib.clock import Clock
 from deploylib.contents import Contents
+from deploylib.drill import copied, prove
 from deploylib.errors import BackupFailed, SettingsError
 from deploylib.manifest import Manifest, clear, find, latest, listing, prune, unreadable
 from deploylib.models import Backup, Secret
 from deploylib.postgres import Facts
 from deploylib.process import ProgramFailed, Runner
 from deploylib.programs import Client
-from deploylib.proof import PROVE_WITHIN, Place, Proof, copied, estimate, prove, strongest
+from deploylib.proof import HASHES_BELOW, PROVE_WITHIN, Place, Proof, estimate, strongest
 from deploylib.snapshot import Exporter, exported
 from deploylib.store import KeyTaken, Store
 
 __all__ = [
+    "HASHES_BELOW",
     "Place",
     "Proof",
     "clear",
@@ -41,8 +43,6 @@ __all__ = [
     "strongest",
     "unreadable",
 ]
-
-HASHES_BELOW = 20_000_000_000  # bytes; hashing 1.8 GB took 3.3 to 6.9 s, so this takes a minute
 
 
 def create(

@@ -62,9 +62,9 @@ def restored(ctx: Context, name: str = "", into: str = SCRATCH, *, force: bool =
         proven = prove(ctx, chosen.id)
         return Done(proven, proven.proof_seconds, proven.tables, proven.notes)
     url = _own(ctx, confirm) if into == DATABASE else _named(ctx, into)
+    facts = postgres.facts(url)
     if into == DATABASE:
         _saved(ctx)
-    facts = postgres.facts(url)
     began = _began(ctx, f"{chosen.id}, {volume(chosen.size)}")
     with postgres.exclusively(url, clock=ctx.clock, within=LOCK_WITHIN):
         done = restore.into(
@@ -77,7 +77,8 @@ def restored(ctx: Context, name: str = "", into: str = SCRATCH, *, force: bool =
             force=force,
             progress=ctx.view.transferred,
         )
-    _ended(ctx, f"{chosen.id} is in the database: {done.tables} tables, compared", *done.notes, began=began)
+    compared = ", compared" if done.compared else ""
+    _ended(ctx, f"{chosen.id} is in the database: {done.tables} tables{compared}", *done.notes, began=began)
     return done
 
 
@@ -89,7 +90,7 @@ def _own(ctx: Context, confirm: str) -> Secret:
             remedy=f"stop what writes to it, then the same with --confirm {ctx.config.name}",
         )
     name = check.database(ctx.config, check.read_blueprint(ctx.config, ctx.git, ctx.git.commit("HEAD")))
-    url = ctx.config.database_url() or (ctx.render.database_url(name) if name else None)
+    url = check.address(ctx.config, ctx.render, name)
     if url is None:
         raise SettingsError("the product has no database", remedy="set database in the settings")
     return url

@@ -6,6 +6,7 @@ folders inside, so each file is known by its last name, and nothing is written a
 
 from __future__ import annotations
 
+import errno
 import io
 import shutil
 import tarfile
@@ -47,7 +48,17 @@ def unpack(backup: Backup, pieces: Iterator[bytes], folder: Path) -> None:
                 if member.isfile() and (content := packed.extractfile(member)) is not None:
                     with content, (folder / PurePosixPath(member.name).name).open("xb") as file:
                         shutil.copyfileobj(content, file, 1 << 20)
-    except (tarfile.TarError, zlib.error, EOFError, FileExistsError) as error:
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise BackupFailed(
+                f"backup {backup.id} cannot be unpacked: {error.strerror or error}",
+                remedy="see the folder for temporary files; or take another backup (inv backup.list)",
+            ) from error
+        raise ScratchUnfit(
+            f"{folder} has no room for what is in backup {backup.id}",
+            remedy="make room there, or set TMPDIR to a folder on another disk",
+        ) from error
+    except (tarfile.TarError, zlib.error, EOFError) as error:
         for _ in pieces:
             """To its end, where the checksum says so if it is another export than the one that was stored."""
         raise BackupFailed(

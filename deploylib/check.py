@@ -15,10 +15,11 @@ from deploylib.blueprint import Blueprint, matches, within
 from deploylib.config import Config, ServiceSettings
 from deploylib.errors import SettingsError
 from deploylib.git import Git
-from deploylib.models import Commit, Kind, PathFilter, Service, Target
+from deploylib.models import Commit, Kind, PathFilter, Secret, Service, Target
+from deploylib.render import Render
 from deploylib.units import size
 
-__all__ = ["Finding", "disk", "read_blueprint", "release_commit", "require", "services", "targets"]
+__all__ = ["Finding", "address", "disk", "read_blueprint", "release_commit", "require", "services", "targets"]
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -122,6 +123,11 @@ def database(config: Config, blueprint: Blueprint | None) -> str:
             remedy=f"set database in [environments.{config.name}]",
         )
     return config.environment.database or (databases[0].name if len(databases) == 1 else "")
+
+
+def address(config: Config, render: Render, name: str) -> Secret | None:
+    """Where the database of that name is; None where the product has none."""
+    return config.database_url() or (render.database_url(name) if name else None)
 
 
 def targets(

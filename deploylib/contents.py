@@ -107,6 +107,9 @@ class Contents(Value, frozen=True):
 
 
 HEADER = re.compile(r"^--\n-- Name: (.*); Type: (.*); Schema: (.*); Owner: .*\n--\n", re.MULTILINE)
+WORD = r'(?:"(?:[^"]|"")+"|[\w$]+)'
+# pg_dump writes a policy's roles in the order in which it finds them, which is another one on another server.
+ROLES = re.compile(rf"(?<= TO ){WORD}(?:, {WORD})+(?= USING| WITH CHECK|;)")
 NOISE = re.compile(r"^(\\(un)?restrict .*|-- PostgreSQL database dump complete|--)$", re.MULTILINE)
 
 
@@ -123,6 +126,8 @@ def definitions(text: str) -> dict[str, str]:
         name, kind, schema = match.groups()
         label = f"{kind.lower()} {name}" if schema == "-" else f"{kind.lower()} {schema}.{name}"
         body = NOISE.sub("", text[match.end() : end]).strip()
+        if kind == "POLICY":
+            body = ROLES.sub(lambda roles: ", ".join(sorted(roles[0].split(", "))), body, count=1)
         found[label] = hashlib.sha256((found.get(label, "") + body).encode()).hexdigest()[:32]
     return found
 

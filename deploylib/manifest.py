@@ -55,8 +55,18 @@ class Restored(Value, frozen=True):
 
 
 def write(made: Manifest, *, store: Store) -> Backup:
-    """Let a dump become a backup; returns it without its contents."""
+    """Let a dump become a backup; returns it without its contents.
+
+    Raises:
+        BackupFailed: its dump is not in the store any more: somebody has cleared it away, who took it for left over.
+    """
+    _require_dump(made, store)
     store.put_if_absent(_beside(made.key, MANIFEST), msgspec.json.format(msgspec.json.encode(made), indent=1))
+    try:
+        _require_dump(made, store)
+    except BackupFailed:
+        store.delete(_beside(made.key, MANIFEST))
+        raise
     return _without(made)
 
 
@@ -160,8 +170,8 @@ def clear(store: Store, environment: str, *, older_than: float = DEBRIS_AFTER) -
     """Remove what killed runs have left: dumps without a manifest, and uploads that were not ended.
 
     Args:
-        older_than: seconds. 0 for whoever holds the lock of the environment's database (`postgres.exclusively`), without
-            which nobody else is at work there.
+        older_than: seconds. 0 only for whoever holds the lock of the environment's database (`postgres.exclusively`):
+            then nobody else is at work there.
     """
     with suppress(Refused):  # without that right a lifecycle rule of the bucket has to do it
         store.sweep(f"backups/{environment}/", older_than)
@@ -169,7 +179,7 @@ def clear(store: Store, environment: str, *, older_than: float = DEBRIS_AFTER) -
     for key in sorted(keys):
         left = key.endswith("/dump") and _beside(key, MANIFEST) not in keys
         with suppress(KeyError, Refused):  # somebody else was quicker, or a lock keeps it
-            if left and (not older_than or store.age(key) > older_than):
+            if left and store.age(key) >= older_than and not _there(store, _beside(key, MANIFEST)):
                 remove(store, key)
 
 
@@ -184,6 +194,22 @@ def remove(store: Store, key: str) -> None:
     for name in (MANIFEST, RESTORED):
         store.delete(_beside(key, name))
     store.delete(key)
+
+
+def _there(store: Store, key: str) -> bool:
+    try:
+        store.age(key)
+    except KeyError:
+        return False
+    return True
+
+
+def _require_dump(made: Manifest, store: Store) -> None:
+    if not _there(store, made.key):
+        raise BackupFailed(
+            f"the dump of backup {made.id} is gone from the store before it was proven",
+            remedy="inv backup, once more; see who else backs up or clears up there (inv lease)",
+        )
 
 
 def _read(store: Store, key: str) -> Backup | None:

@@ -6,8 +6,9 @@ are not granted; who holds such a lock is named. Other tools do what their own c
 
 from __future__ import annotations
 
+import posixpath
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -49,16 +50,19 @@ def present(config: Config, files: Path) -> bool:
 
 
 def folder(config: Config, files: Path) -> str:
-    """The folder that migrations are written into, of whatever tool; empty where nobody has said."""
+    """The folder that migrations are written into, of whatever tool; empty where files alone do not say."""
     chosen = config.settings.migrations
     if chosen.command:
         return chosen.files.partition("*")[0].rpartition("/")[0]
     path, ini = location(config, files)
     if not ini:
-        return path.strip("/")
-    found = re.search(r"^\s*script_location\s*=\s*(\S+)", (files / ini).read_text(), re.MULTILINE)
-    where = found[1].replace("%(here)s", PurePosixPath(ini).parent.as_posix()) if found else ""
-    return PurePosixPath(where).as_posix().strip("./")
+        return posixpath.normpath(path) if path else ""
+    text = (files / ini).read_text(encoding="utf-8", errors="replace")
+    found = re.search(r"^\s*script_location\s*=\s*(\S+)\s*$", text, re.MULTILINE)
+    if not found or ":" in found[1] or re.search(r"^\s*version_locations\s*=", text, re.MULTILINE):
+        return ""
+    where = posixpath.normpath(found[1].replace("%(here)s", posixpath.dirname(ini) or "."))
+    return "" if where in {".", ".."} or where.startswith(("../", "/")) else where
 
 
 def status(config: Config, files: Path, url: Secret, *, runner: Runner) -> Migration:

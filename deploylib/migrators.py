@@ -26,6 +26,7 @@ __all__ = ["UNCHECKED", "alembic", "listed", "location", "run"]
 UNCHECKED = (
     "no exact target: the command applies whatever it finds",
     "no transaction for each migration, unless the tool makes one",
+    "whether each can be undone",
     "the limits hold only where the tool's driver reads PGOPTIONS, as libpq does; it is not tried again for a lock",
 )
 
@@ -115,7 +116,6 @@ def listed(config: Config, files: Path, url: Secret, *, runner: Runner) -> tuple
                     rendered=file is not None,
                     path=file.relative_to(files).as_posix() if file else "",
                     remarks=tuple(line.strip() for line in text.splitlines() if "deploylib:" in line),
-                    reversible=False if file else None,
                 )
             )
     return tuple(found)

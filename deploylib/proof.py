@@ -12,22 +12,21 @@ from typing import Literal
 
 import msgspec
 
-from deploylib import archive, manifest, scratch, vessel
+from deploylib import archive, scratch, vessel
 from deploylib.archive import Progress
-from deploylib.clock import Clock
 from deploylib.contents import Contents, differences, remarks
 from deploylib.errors import BackupFailed
-from deploylib.manifest import Restored
 from deploylib.models import Backup, Secret
 from deploylib.process import Runner
 from deploylib.programs import Client, server_for
 from deploylib.scratch import ScratchUnfit
-from deploylib.snapshot import Exporter, exported
+from deploylib.snapshot import Exporter
 from deploylib.store import Store
 
-__all__ = ["Place", "Proof", "compared", "copied", "estimate", "held", "loaded", "prove", "restored", "strongest"]
+__all__ = ["Place", "Proof", "compared", "estimate", "held", "loaded", "restored", "strongest"]
 
 PROVE_WITHIN = 3600.0  # seconds that a restore may take
+HASHES_BELOW = 20_000_000_000  # bytes; hashing 1.8 GB took 3.3 to 6.9 s, so this takes a minute
 Proof = Literal["restored", "decoded", "checksum"]
 
 # Bytes of a database per second and seconds before the first, where there is no history. Guesses on the safe side: on
@@ -99,11 +98,13 @@ def loaded(
     runner: Runner,
     within: float,
     progress: Progress = None,
+    folder: Path | None = None,
 ) -> Iterator[tuple[Secret, tuple[str, ...]]]:
     """A backup restored where nobody sees it, for as long as the block takes: the copy's address, and remarks.
 
     Args:
         holds: what the database for it must be able to hold.
+        folder: where an export is unpacked already.
 
     Raises:
         BackupFailed: it cannot be restored.
@@ -112,7 +113,9 @@ def loaded(
     """
     with _server(backup, client, place, runner) as server, vessel.database(server, holds) as (url, said):
         try:
-            archive.load(backup, url, store=store, client=client, runner=runner, within=within, progress=progress)
+            archive.load(
+                backup, url, store=store, client=client, runner=runner, within=within, progress=progress, folder=folder
+            )
         except BackupFailed as error:
             if _is_full(place, error):
                 raise ScratchUnfit(
@@ -128,93 +131,6 @@ def loaded(
                 ) from error
             raise
         yield url, said
-
-
-def prove(
-    backup: Backup,
-    *,
-    store: Store,
-    client: Client,
-    runner: Runner,
-    clock: Clock,
-    place: Place = Place(),  # noqa: B008 - immutable
-    within: float = PROVE_WITHIN,
-    progress: Progress = None,
-    exporter: Exporter = exported,
-) -> Backup:
-    """Restore an existing backup into a scratch Postgres, compare it with its manifest, and record that.
-
-    Args:
-        backup: as `listing` gives it.
-        client: of a version that fits the server that it was made of.
-        place: where it is restored.
-        within: seconds after which the restore is given up.
-        progress: told the bytes of the dump that were restored.
-
-    Returns:
-        It, proven ``restored``.
-
-    Raises:
-        BackupFailed: its manifest or its dump is damaged, or it holds something else than its manifest says.
-        SettingsError: there is no place to restore it on this machine.
-    """
-    began = clock.monotonic()
-    notes = copied(
-        backup,
-        store=store,
-        client=client,
-        runner=runner,
-        place=place,
-        within=within,
-        progress=progress,
-        exporter=exporter,
-    )
-    done = Restored(at=clock.now(), seconds=round(clock.monotonic() - began, 3), notes=notes)
-    return manifest.record(backup, done, store=store)
-
-
-def copied(
-    backup: Backup,
-    *,
-    store: Store,
-    client: Client,
-    runner: Runner,
-    place: Place = Place(),  # noqa: B008 - immutable
-    within: float = PROVE_WITHIN,
-    progress: Progress = None,
-    exporter: Exporter = exported,
-    also: Callable[[Secret], None] = lambda _copy: None,
-) -> tuple[str, ...]:
-    """Restore an existing backup where nobody sees it, compare it with its manifest, and throw it away; writes nothing.
-
-    Args:
-        also: is given the address of the restored copy, once that was found equal.
-
-    Returns:
-        What was remarked.
-
-    Raises:
-        BackupFailed: its manifest or its dump is damaged, or it holds something else than its manifest says.
-        SettingsError: there is no place to restore it on this machine.
-    """
-    found = manifest.manifest(backup, store=store)
-    if not found.contents.schema_by:
-        raise BackupFailed(
-            f"the manifest of backup {backup.id} does not say what it holds: it is of an older version, or was only decoded",
-            remedy="make a new backup (inv backup)",
-        )
-    return restored(
-        found,
-        found.contents,
-        store=store,
-        client=client,
-        place=place,
-        runner=runner,
-        exporter=exporter,
-        within=within,
-        progress=progress,
-        also=also,
-    )
 
 
 def strongest(size: int, left_seconds: float, history: Sequence[Backup]) -> Proof:
@@ -247,10 +163,12 @@ def estimate(size: int, kind: str, history: Sequence[Backup]) -> float:
     return MARGIN * max(one.seconds * max(1.0, size / one.database_size) for one in known)
 
 
-def held(url: Secret, *, like: Contents | None, client: Client, runner: Runner, exporter: Exporter) -> Contents:
+def held(
+    url: Secret, *, like: Contents | None, client: Client, runner: Runner, exporter: Exporter, hashes: bool = True
+) -> Contents:
     """What a restored database holds, hashed in the way in which *like* was, where there is something to compare."""
     with exporter(url) as snapshot:
-        found = snapshot.look(like=like)
+        found = snapshot.look(like=like, hashes=hashes)
     definitions = archive.schema(url, client=client, runner=runner)
     return msgspec.structs.replace(found, schema=definitions, schema_by=client.version)
 

@@ -22,12 +22,18 @@ from deploylib.process import Runner
 from deploylib.rehearsed import Held, Rehearsed, Report, Step
 from deploylib.units import count, seconds
 
-__all__ = ["Held", "Rehearsed", "Report", "Step", "rehearse", "verdict"]
+__all__ = ["Held", "OtherRevision", "Rehearsed", "Report", "Step", "rehearse", "verdict"]
 
 NAME = "rehearsal"
 FROM_OUTSIDE = (
     f"each statement by itself; a lock that was held for less than {witness.EVERY * 1000:.0f} ms may have been missed",
 )
+
+
+class OtherRevision(MigrationFailed):
+    """A copy has other migrations pending than the database."""
+
+
 BLOCKED = {
     "ShareLock": "writers",
     "ShareRowExclusiveLock": "writers",
@@ -43,7 +49,8 @@ def rehearse(config: Config, files: Path, copy: Secret, migration: Migration, *,
         copy: the address of the copy: as old as the database, with all its rows.
 
     Raises:
-        MigrationFailed: the copy is at another revision than the database.
+        OtherRevision: the copy is at another revision than the database.
+        MigrationFailed: another tool's command did not open the copy: it may have migrated another database.
     """
     limits = config.settings.migrations
     timeout = 60 + 6 * seconds(limits.statement_timeout) + seconds(limits.patience)
@@ -73,19 +80,26 @@ def _commanded(
             return Report(unchecked=(f"{config.settings.migrations.pending} did not open the copy in DATABASE_URL",))
     _require_same([{"id": one.id} for one in pending], migration)
 
-    def work() -> None:
-        run(config, files, copy, command, runner=runner, writes=False, timeout=timeout)
+    failed: list[MigrationFailed] = []
 
-    try:
-        seen = witness.watched(copy, work, name=name, text=command)
-    except MigrationFailed as error:
-        return Report(failed=name, error=" ".join((error.message, *error.details[-1:])), unchecked=FROM_OUTSIDE)
+    def work() -> None:
+        try:
+            run(config, files, copy, command, runner=runner, writes=False, timeout=timeout)
+        except MigrationFailed as error:
+            failed.append(error)
+
+    seen = witness.watched(copy, work, name=name, text=command)
+    if failed:
+        words = " ".join((failed[0].message, *failed[0].details[-1:]))
+        return Report(failed=name, error=words, unchecked=FROM_OUTSIDE)
+    if left := listed(config, files, copy, runner=runner):
+        return Report(failed=name, error=f"after {command} {left[0].id} is still pending", unchecked=FROM_OUTSIDE)
     return Report(revisions=(seen,), unchecked=FROM_OUTSIDE)
 
 
 def _require_same(pending: Sequence[Mapping[str, str]], migration: Migration) -> None:
     if [one["id"] for one in pending] != [one.id for one in migration.pending]:
-        raise MigrationFailed(
+        raise OtherRevision(
             "the copy of the database is at another revision than the database",
             remedy="somebody may have migrated meanwhile: inv deploy looks again",
         )

@@ -187,8 +187,9 @@ def backups(found: Iterable[Backup], now: datetime) -> list[str]:
 
 
 def restored(done: Done) -> list[str]:
-    """A restore that was compared with its backup."""
-    return [f"{done.backup.id}: {done.tables} tables restored and compared, {done.seconds:.1f} s", *done.notes]
+    """A restore."""
+    compared = " and compared" if done.compared else ""
+    return [f"{done.backup.id}: {done.tables} tables restored{compared}, {done.seconds:.1f} s", *done.notes]
 
 
 def scanned(found: Scanned) -> list[str]:

@@ -60,18 +60,20 @@ select coalesce(
 
 
 class Done(msgspec.Struct, frozen=True):
-    """A restore that was compared with the backup and found equal.
+    """A restore; where it was compared with the backup, it was found equal.
 
     Attributes:
         seconds: from the first look to the comparison.
         tables: how many were restored.
         notes: what should be known, for example that an extension has another version.
+        compared: with what the backup says it holds; not where it does not say.
     """
 
     backup: Backup
     seconds: float
     tables: int
     notes: tuple[str, ...] = ()
+    compared: bool = True
 
 
 def into(
@@ -120,13 +122,14 @@ def into(
             connection.execute(EMPTY)
     archive.load(found, url, store=store, client=client, runner=runner, within=within, progress=progress)
     expected = found.contents
-    notes: tuple[str, ...] = ("its manifest is of an older version: nothing was compared",)
+    why = "of an export nobody knows" if found.exported else "its manifest, of an older version, does not say"
+    notes: tuple[str, ...] = (f"nothing was compared: {why} what it should hold",)
     if expected.schema_by:
         there = proof.held(url, like=expected, client=client, runner=runner, exporter=exporter)
         notes = proof.compared(found, expected, there)
     with postgres.connected(url, 10, statements="0") as connection:
         connection.execute("analyze")
-    return Done(backup, round(clock.monotonic() - began, 3), found.tables, notes)
+    return Done(backup, round(clock.monotonic() - began, 3), found.tables, notes, compared=bool(expected.schema_by))
 
 
 def _one(connection: Any, query: str) -> Any:

@@ -17,6 +17,7 @@ from deploylib import postgres
 from deploylib.alembic_rehearsal import MODES, RELATIONS, SHAPE, lost
 from deploylib.clock import SYSTEM as CLOCK
 from deploylib.clock import Deadline
+from deploylib.errors import MigrationFailed
 from deploylib.models import Secret
 from deploylib.rehearsed import Held, Rehearsed, Step
 
@@ -44,18 +45,8 @@ def entered(copy: Secret) -> Iterator[Callable[[], bool]]:
     From ``pg_stat_database``, Postgres 14 and later.
     """
     with postgres.connected(copy) as connection:
-
-        def count() -> int:
-            _settled(connection)
-            row = connection.execute(
-                "select sessions from pg_stat_database where datname = current_database()"
-            ).fetchone()
-            return int(row[0])
-
-        if connection.info.server_version >= COLLECTED:
-            connection.execute("select pg_stat_force_next_flush()")  # so that our own is not counted later
-        before = count()
-        yield lambda: count() > before
+        before = _sessions(connection)
+        yield lambda: _sessions(connection) > before
 
 
 def watched(copy: Secret, work: Callable[[], object], *, name: str, text: str) -> Rehearsed:
@@ -68,17 +59,22 @@ def watched(copy: Secret, work: Callable[[], object], *, name: str, text: str) -
         text: the program's words, which stand for all its statements.
 
     Raises:
+        MigrationFailed: the program was never in the copy.
         Unreachable: the copy is gone.
     """
     with postgres.connected(copy, statements="0") as connection:
         connection.execute("analyze")  # a copy that was just restored says of no table how large it is
         before = _relations(connection)
-        shape, used = _shape(connection), _changed(connection)
+        shape, used, sessions = _shape(connection), _changed(connection), _sessions(connection)
         began = CLOCK.monotonic()
         with _looking(copy) as seen:
             work()
         took = CLOCK.monotonic() - began
-        _settled(connection)
+        if _sessions(connection) <= sessions + 1:  # the one that looked on
+            raise MigrationFailed(
+                f"{text} did not open the copy that it was given: it may have migrated another database",
+                remedy="look at once which one; it must take the address from DATABASE_URL, and from nowhere else",
+            )
         after = _relations(connection)
         changed = {one: now for one, now in _changed(connection).items() if one in before and now != used.get(one)}
         gone = tuple(lost(shape, _shape(connection)))
@@ -147,6 +143,15 @@ def _shape(connection: Any) -> set[str]:
 
 def _changed(connection: Any) -> dict[int, tuple[int, int]]:
     return {relation: (rows, deleted) for relation, rows, deleted in connection.execute(CHANGED).fetchall()}
+
+
+def _sessions(connection: Any) -> int:
+    """How many the database has had so far, our own included."""
+    _settled(connection)
+    if connection.info.server_version >= COLLECTED:
+        connection.execute("select pg_stat_force_next_flush()")  # or our own would be counted later
+    query = "select sessions from pg_stat_database where datname = current_database()"
+    return int(connection.execute(query).fetchone()[0])
 
 
 def _settled(connection: Any) -> None:

@@ -62,7 +62,8 @@ class Rollback(Stage):
         orders = rollback.orders(ctx.checked.targets, release.release, live, ctx.state.intents)
         if not orders:
             raise SettingsError("every service of it serves that already", remedy="inv status")
-        found, ready = [], []
+        found = ["the schema was not looked at: the database is not opened from here"] if ctx.config.exported else []
+        ready = []
         for order in orders:
             recorded = rollback.variables(history, order.target.name, order.from_deploy)
             ready.append(msgspec.structs.replace(order, variables=recorded))

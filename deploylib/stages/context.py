@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
-from deploylib import acceptance, ci, process, verify
+from deploylib import acceptance, check, ci, process, verify
 from deploylib.clock import Clock, Deadline
 from deploylib.config import Config
 from deploylib.errors import SettingsError
@@ -191,8 +191,7 @@ class Context:
         """The database's address; None where the product has none, or none that is opened from here."""
         if self.config.exported:
             return None
-        name = self.checked.database
-        return self.config.database_url() or (self.render.database_url(name) if name else None)
+        return check.address(self.config, self.render, self.checked.database)
 
     @property
     def state(self) -> RunState:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from deploylib import backup, export, hazards, migrate, models, postgres, programs, rehearsal
-from deploylib.errors import DeployError, MigrationFailed
+from deploylib.errors import DeployError, MigrationFailed, SettingsError
 from deploylib.models import Secret
 from deploylib.outcome import StageResult, StageStatus
 from deploylib.postgres import Facts
@@ -16,6 +16,7 @@ from deploylib.units import age, count, seconds, volume
 __all__ = ["Backup", "Migrate"]
 
 LOCK_WITHIN = 60.0
+LEFT_AFTER = 900.0  # seconds: without a lock in the database, another command may still believe that it is its turn
 RESERVE = "2m"  # of the target, for what comes after the backup: deploy and proof
 A_PERSON_WAITS = 3600.0  # seconds: who asks for a backup wants the strongest proof
 PROVEN = {"restored": "restored and compared", "decoded": "every byte decoded", "checksum": "every byte read back"}
@@ -52,7 +53,7 @@ class Backup(Stage):
 
     def _exported(self, ctx: Context, why: str) -> StageResult:
         """The platform's export of a database that is not opened from here."""
-        backup.clear(ctx.store, ctx.config.name, older_than=0)
+        backup.clear(ctx.store, ctx.config.name, older_than=LEFT_AFTER)
         made = export.create(
             ctx.checked.database,
             render=ctx.render,
@@ -129,13 +130,19 @@ class Backup(Stage):
         return f"no migration, and the last one is {age(elapsed)} old", True
 
     def _changed_migrations(self, ctx: Context) -> str:
-        """A file of a migration that what serves does not have as it is, where nobody can ask the database."""
+        """What may migrate, as far as files tell, where nobody can ask the database; empty: nothing does."""
         with ctx.git.exported(ctx.commit.id) as files:
             place = migrate.folder(ctx.config, files)
-        for commit in {one.commit for one in ctx.live().values() if one.commit and ctx.git.has(one.commit)}:
-            for path in ctx.git.files_between(commit, ctx.commit.id):
-                if place and path.startswith(f"{place}/"):
-                    return path
+        for one in ctx.live().values():
+            if one.commit in {"", ctx.commit.id}:
+                continue
+            if not ctx.git.has(one.commit):
+                return f"{one.service} serves {one.commit[:7]}, which is not known here: nobody can tell what"
+            changed = ctx.git.files_between(one.commit, ctx.commit.id)
+            if changed and not place:
+                return "nobody has said in which folder migrations are (migrations.path): something"
+            if path := next((path for path in changed if path.startswith(f"{place}/")), ""):
+                return path
         return ""
 
 
@@ -209,6 +216,16 @@ class Migrate(Stage):
         if found is None:
             return [f"not rehearsed: there is no backup at {current or 'this schema'} (inv backup makes one)"]
         rehearsed: list[rehearsal.Report] = []
+        try:
+            self._copied(ctx, found, rehearsed)
+        except rehearsal.OtherRevision:
+            return [f"not rehearsed: backup {found.id} is at another revision than the database (inv backup)"]
+        except SettingsError as error:
+            return [f"not rehearsed: {error.message} ({error.remedy})"]
+        elapsed = age((ctx.clock.now() - found.created_at).total_seconds())
+        return [f"on backup {found.id}, {elapsed} old", *_judged(ctx, rehearsed)]
+
+    def _copied(self, ctx: Context, found: models.Backup, rehearsed: list[rehearsal.Report]) -> None:
         backup.copied(
             found,
             store=ctx.store,
@@ -217,8 +234,6 @@ class Migrate(Stage):
             progress=ctx.view.transferred,
             also=lambda copy: rehearsed.extend(_rehearsed(ctx, copy)),
         )
-        elapsed = age((ctx.clock.now() - found.created_at).total_seconds())
-        return [f"on backup {found.id}, {elapsed} old", *_judged(ctx, rehearsed)]
 
     def _none(self, ctx: Context) -> str:
         if ctx.config.exported:

@@ -45,9 +45,12 @@ class Check(Stage):
         database = check.database(config, described)
         found = Checked(targets=targets, database=database)
         if config.exported:
-            facts, text = None, f"Postgres {ctx.render.database(database).version}, which is not opened from here"
+            version = ctx.render.database(database).version
+            facts, text = None, f"Postgres {version}, which is not opened from here"
+            if version.isdigit():
+                programs.client_for(int(version), config.settings.postgres_bin, runner=ctx.runner)
         else:
-            url = config.database_url() or (ctx.render.database_url(database) if database else None)
+            url = check.address(config, ctx.render, database)
             facts, text = postgres.facts(url) if url else None, "no database"
         if facts is not None:
             text = f"Postgres {facts.major}"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import shutil
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from deploylib import archive, bundle, manifest, postgres
-from deploylib.contents import Contents
+from deploylib import archive, bundle, drill, manifest, postgres, scratch
+from deploylib.backup import Place
 from deploylib.errors import BackupFailed
 from deploylib.manifest import Manifest
 from deploylib.models import EXPORTED
@@ -70,7 +74,6 @@ def test_it_is_restored_and_holds_what_the_database_holds(servers: Servers, stor
     client, target = base.client, servers.fresh(16).as_root()
 
     assert archive.table_count(made, store=store, client=client, runner=SYSTEM) > 3
-    assert "plpgsql" not in archive.extensions(made, store=store, client=client, runner=SYSTEM)
     archive.decode(made, store=store, client=client, runner=SYSTEM, within=60, progress=None)
     archive.load(made, target.url, store=store, client=client, runner=SYSTEM, within=60, progress=None)
 
@@ -102,7 +105,7 @@ def test_nothing_is_written_outside_of_the_folder(store: Folder, tmp_path: Path)
         (b"no tar at all", "can be read"),
         (b"", "can be read"),
         (packed({"a/1.dat": b"x"}), "no toc.dat"),
-        (packed({"a/toc.dat": b"x", "b/toc.dat": b"y"}), "can be read"),
+        (packed({"a/toc.dat": b"x", "b/toc.dat": b"y"}), "cannot be unpacked"),
     ],
     ids=["end missing", "cut in half", "something else", "empty", "no dump", "two of them"],
 )
@@ -136,11 +139,87 @@ def test_no_room_is_said_before_anything_is_written(
     assert [*(tmp_path / "out").iterdir()] == []
 
 
-def test_it_is_listed_as_what_it_is(store: Folder) -> None:
-    """With its contents, by which a later proof compares."""
-    made = stored(store, b"x")
-    manifest.write(made, store=store)
+@pytest.fixture
+def made(servers: Servers, store: Folder, tmp_path: Path) -> tuple[Base, Manifest]:
+    """An export of a database with a policy for a role that no scratch server knows, and one for everybody."""
+    base = servers.fresh(16)
+    for role in ('"the app"', "plain"):  # one server for all tests
+        base.as_root().run(f"do $$ begin create role {role}; exception when duplicate_object then null; end $$")
+    base.run(
+        "create table t as select n from generate_series(1, 50) n",
+        "create table alembic_version as select '0042' as version_num",
+        "alter table t enable row level security",
+        'create policy p on t for select to "the app", plain using (n > 1)',
+        "create policy q on t for insert with check (n > 1)",
+    )
+    return base, stored(store, export(base, tmp_path), base)
 
-    [found] = manifest.listing(store, "test")
 
-    assert (found.exported, found.proven, manifest.manifest(found, store=store).contents) == (True, True, Contents())
+def explored(base: Base, export: Manifest, store: Folder) -> drill.Explored:
+    """What it turns out to hold, on a server of our own."""
+    return drill.explored(export, store=store, client=base.client, place=Place(), runner=SYSTEM)
+
+
+def test_what_it_holds_is_found_out_by_restoring_it(made: tuple[Base, Manifest], store: Folder) -> None:
+    """On a server that knows none of its roles; its locale is not in it."""
+    found = explored(*made, store)
+
+    assert (found.facts.revision, found.tables) == ("0042", 2)
+    assert {table.name: table.rows for table in found.contents.tables} == {"public.t": 50, "public.alembic_version": 1}
+    assert found.contents.roles == ("plain", "the app")
+    assert found.contents.locale == {}
+    assert "compared with nothing" in found.notes[0]
+
+
+def test_a_later_drill_compares_with_what_was_found_out(made: tuple[Base, Manifest], store: Folder) -> None:
+    """One changed row is found."""
+    base, export = made
+    found = explored(base, export, store)
+    known = msgspec.structs.replace(export, proof="restored", contents=found.contents)
+    listed = manifest.write(known, store=store)
+    assert (listed.exported, listed.proven) == (True, True)
+    assert base.prove(listed, store).proof == "restored"
+
+    table = msgspec.structs.replace(found.contents.tables[0], rows=49)
+    wrong = msgspec.structs.replace(found.contents, tables=(table, *found.contents.tables[1:]))
+    file = store.root / "backups/test/one/manifest.json"
+    file.write_bytes(msgspec.json.encode(msgspec.structs.replace(known, contents=wrong)))
+    with pytest.raises(BackupFailed, match="does not restore what was backed up"):
+        drill.copied(listed, store=store, client=base.client, runner=SYSTEM)
+
+
+def test_one_that_was_only_decoded_is_restored_later(
+    made: tuple[Base, Manifest], servers: Servers, store: Folder
+) -> None:
+    """It is no fault of it that there was no place for it; and a restore of it claims no comparison."""
+    base, export = made
+    listed = manifest.write(export, store=store)
+
+    proven = base.prove(listed, store)
+    done = servers.fresh(16).as_root().restore(listed, store)
+
+    assert (proven.proof, "compared with nothing" in proven.notes[0]) == ("restored", True)
+    assert (done.compared, "nothing was compared" in done.notes[0]) == (False, True)
+
+
+def test_a_full_disk_says_nothing_of_it(store: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no damage."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    body = packed({"a/toc.dat": b"x"})
+
+    with pytest.raises(ScratchUnfit, match="has no room"):
+        bundle.unpack(stored(store, body), pieces(body), tmp_path)
+
+
+def test_what_a_killed_run_has_unpacked_goes_with_its_scratch(servers: Servers) -> None:
+    """It is all the data, in the folder for temporary files."""
+    left = Path(tempfile.mkdtemp(prefix=f"{scratch.NAME}-999999999-"))
+    (left / "toc.dat").write_text("data")
+    client = servers.fresh(16).client
+
+    with scratch.server(client, runner=SYSTEM):
+        assert not left.exists()

@@ -23,9 +23,10 @@ from tests.stores.faults import GOOD, LOST, Fault, Plan, Proxy, Request, Reset, 
 __all__ = ["impatient", "proxy", "s3", "server"]
 
 PROGRAM = Path(__file__).with_name("dying.py")
-# What a backup asks of a bucket, in order: three parts; the dump read back whole, and for its table of contents.
-CALLS = ("begin", "part", "part", "part", "HEAD", "complete", "GET", "GET", "PUT")
-SOME = (5, 8)
+# What a backup asks of a bucket, in order: three parts; the dump read back whole, and for its table of contents; whether
+# it is still there before and after its manifest.
+CALLS = ("begin", "part", "part", "part", "HEAD", "complete", "GET", "GET", "HEAD", "PUT", "HEAD")
+SOME = (5, 9)
 
 
 @pytest.fixture(scope="module")
@@ -126,10 +127,13 @@ def test_a_store_that_goes_away_leaves_the_last_good_one(
 
     assert raised.value.exit_code in {5, 40}
     proxy.plan = lambda _: GOOD
-    assert [one.id for one in backup.listing(bucket, "test")] == [good]
+    whole = [one.id for one in backup.listing(bucket, "test") if one.run == "failing"]
+    assert [one.id for one in backup.listing(bucket, "test")] == [*whole, good]
+    assert len(whole) == (call == len(CALLS) - 1), "all of it was there, but for the last look at it"
     newest = made(base, bucket, "next")
-    assert there(s3, bucket) == (["dump", "dump", "manifest.json", "manifest.json"], [])
-    assert [one.id for one in backup.listing(bucket, "test")] == [newest, good]
+    kept = [newest, *whole, good]
+    assert there(s3, bucket) == (["dump"] * len(kept) + ["manifest.json"] * len(kept), [])
+    assert [one.id for one in backup.listing(bucket, "test")] == kept
 
 
 @pytest.mark.parametrize("moment", ["first piece", "second part", "dumped", "manifest", "written"])

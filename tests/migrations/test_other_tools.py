@@ -175,6 +175,29 @@ def test_a_tool_that_does_not_open_the_copy_is_not_let_loose(tool: World, fresh:
     assert (report.revisions, len(tool.status().pending)) == ((), 2)
 
 
+def test_a_command_that_goes_elsewhere_is_no_rehearsal(tool: World, fresh: Callable[[], str]) -> None:
+    """Although the other one takes the address as it should; it cannot be undone, so it is said at once and loudly."""
+    elsewhere = fresh()
+    write(tool.files, {"other.py": TOOL.replace('os.environ["DATABASE_URL"]', repr(elsewhere))})
+    tool.settings["command"] = f"{sys.executable} other.py apply"
+
+    with pytest.raises(MigrationFailed, match="it may have migrated another database") as raised:
+        rehearsed(tool, fresh())
+
+    assert "DATABASE_URL" in raised.value.remedy
+
+
+def test_a_command_that_leaves_something_was_not_rehearsed(tool: World, fresh: Callable[[], str]) -> None:
+    """As when it runs in earnest."""
+    write(tool.files, {"idle.py": "import os, psycopg\npsycopg.connect(os.environ['DATABASE_URL']).close()\n"})
+    tool.settings["command"] = f"{sys.executable} idle.py"
+
+    found = rehearsal.verdict(rehearsed(tool, fresh()), tool.status().pending, tool.config.settings.migrations)
+
+    assert [(one.rule, one.blocks) for one in found.findings] == [("rehearsal-failed", True)]
+    assert "20260101_one is still pending" in found.findings[0].where
+
+
 def test_a_copy_at_another_revision_is_refused(tool: World, fresh: Callable[[], str]) -> None:
     """What is rehearsed must be what is pending."""
     copy = fresh()

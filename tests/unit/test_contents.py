@@ -164,3 +164,15 @@ def test_what_is_no_fault_of_a_backup_is_remarked() -> None:
         "definitions were not compared: pg_dump was 16.1, is 16.2",
         "rows were counted, not hashed",
     )
+
+
+def test_the_order_of_a_policy_s_roles_is_nobody_s_wish() -> None:
+    """pg_dump writes them as it finds them; who is named counts all the same."""
+    head = "--\n-- Name: t p; Type: POLICY; Schema: public; Owner: o\n--\n\n"
+
+    def told(roles: str, using: str = "(n > 1)") -> dict[str, str]:
+        return definitions(f"{head}CREATE POLICY p ON public.t FOR SELECT TO {roles} USING ({using});\n")
+
+    assert told('plain, "the app"') == told('"the app", plain')
+    assert told("plain") != told('plain, "the app"')
+    assert told("a, b", "x = 'TO c, d'") != told("a, b", "x = 'TO d, c'")

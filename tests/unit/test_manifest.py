@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -161,3 +162,36 @@ def test_a_damaged_manifest_hides_no_good_backup(store: Folder, damage: str) -> 
     assert (bad,) == manifest.unreadable(store, "staging")
     with pytest.raises(BackupFailed, match=bad):
         manifest.manifest(backup, store=store)
+
+
+def test_a_dump_that_was_cleared_away_never_becomes_a_backup(store: Folder) -> None:
+    """Whoever lost the lock while it was proven finds it gone, before the manifest or just after."""
+    fill(store, 1)
+    [made] = manifest.listing(store, "staging")
+    store.delete(made.key)
+    manifest_key = made.key.replace("/dump", "/manifest.json")
+    whole = msgspec.json.decode(b"".join(store.read(manifest_key)), type=manifest.Manifest)
+    store.delete(manifest_key)
+
+    with pytest.raises(BackupFailed, match="gone from the store"):
+        manifest.write(whole, store=store)
+
+    assert list(store.list("backups/staging/")) == []
+
+
+class Late(Folder):
+    """A store in which a manifest comes between a look and the removal."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """What was there, before the manifests."""
+        return (key for key in super().list(prefix) if not key.endswith("manifest.json"))
+
+
+def test_a_manifest_that_comes_meanwhile_keeps_its_dump(tmp_path: Path) -> None:
+    """It is looked for again, right before anything is removed."""
+    fill(store := Folder(tmp_path), 1)
+
+    manifest.clear(Late(tmp_path), "staging", older_than=0)
+
+    assert len(manifest.listing(store, "staging")) == 1
+    assert len(list(store.list("backups/staging/"))) == 2

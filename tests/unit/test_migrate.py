@@ -246,3 +246,29 @@ def test_a_chosen_place_that_is_not_there_is_refused(tmp_path: Path, key: str) -
     """A wrong setting is not taken for "no migrations"."""
     with pytest.raises(SettingsError, match=f"migrations.{key} is 'gone'"):
         migrate.location(config(tmp_path, **{key: "gone"}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("ini", "chosen", "folder"),
+    [
+        ("", {"path": "db/migrations/"}, "db/migrations"),
+        ("", {"path": "./db"}, "db"),
+        ("[alembic]\nscript_location = %(here)s\n", {"config": "db/alembic.ini"}, "db"),
+        ("[alembic]\nscript_location = %(here)s/../db/scripts\n", {"config": "db/alembic.ini"}, "db/scripts"),
+        ("[alembic]\nscript_location = .hidden/alembic\n", {"config": "db/alembic.ini"}, ".hidden/alembic"),
+        ("[alembic]\nscript_location = app:migrations\n", {"config": "db/alembic.ini"}, ""),
+        ("[alembic]\nscript_location = db\nversion_locations = a b\n", {"config": "db/alembic.ini"}, ""),
+        ("[alembic]\nscript_location = .\n", {"config": "db/alembic.ini"}, ""),
+        ("[alembic]\n", {"config": "db/alembic.ini"}, ""),
+        ("", {"command": "x", "pending": "y"}, ""),
+        ("", {"command": "x", "pending": "y", "files": "*.sql"}, ""),
+        ("", {"command": "x", "pending": "y", "files": "prisma/migrations/*/migration.sql"}, "prisma/migrations"),
+    ],
+)
+def test_where_migrations_are_is_told_by_files_or_not_at_all(
+    tmp_path: Path, ini: str, chosen: dict[str, str], folder: str
+) -> None:
+    """Whoever cannot ask the database goes by it; a wrong folder would be worse than none."""
+    write(tmp_path, {"db/alembic.ini": ini, "db/migrations/env.py": "", "db/env.py": ""})
+
+    assert migrate.folder(config(tmp_path, **chosen), tmp_path) == folder
