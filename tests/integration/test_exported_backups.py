@@ -70,6 +70,7 @@ def test_only_a_release_with_a_migration_waits_for_an_export(product: Product) -
     assert "which is not opened from here" in done.said
     assert "the platform's export" in done.said
     assert "restored export" in product.ok("backup.list").out
+    assert "the schema was not looked at" in product.ok("rollback", "--dry-run").said
 
 
 def test_an_export_is_proven_and_restored_like_any_backup(product: Product) -> None:
