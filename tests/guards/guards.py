@@ -172,8 +172,8 @@ GUARDS = (
     ),
     Guard(
         "null where the document promises a value",
-        "deploylib/render.py",
-        'commit=_part(item, "commit").get("id") or "",',
+        "deploylib/answers.py",
+        'commit=part(item, "commit").get("id") or "",',
         'commit=item["commit"]["id"],',
         f"{LOST}test_nulls_as_they_are_on_the_wire",
     ),
