@@ -257,7 +257,7 @@ def _glob(pattern: str) -> re.Pattern[str]:
 def _set(inner: str) -> str:
     """``[abc]``, ``[^abc]``, ``[a-z]``: never a slash; what is no set of characters stands for itself."""
     negated = "^" if inner.startswith("^") else ""
-    members = re.sub(r"([^0-9A-Za-z-])", r"\\\1", inner.removeprefix("^"))
+    members = re.sub(r"([^0-9A-Za-z-])", r"\\\1", inner.removeprefix("^")).replace("--", r"-\-")  # no set operation
     pattern = f"(?!/)[{negated}{members}]"
     try:
         re.compile(pattern)

@@ -14,7 +14,7 @@ from deploylib.errors import MigrationFailed
 from deploylib.examined import Examined, Finding
 from deploylib.models import Revision, Value
 
-__all__ = ["LINTED", "REHEARSED", "Hazard", "allowed", "finding", "judged", "require", "way_back"]
+__all__ = ["LINTED", "REHEARSED", "Hazard", "allowed", "finding", "judged", "remarked", "require", "way_back"]
 
 ALLOW = re.compile(r"(?:#|--)\s*deploylib:\s*allow\s+(?P<rule>[\w-]+)\s*:\s*(?P<reason>\S.*)")
 REPAIR = re.compile(r"(?:#|--)\s*deploylib:\s*repair:\s*\S")
@@ -206,6 +206,15 @@ def judged(examined: Examined, revisions: Sequence[Revision]) -> Examined:
         accepted=tuple(told),
         seconds=examined.seconds,
     )
+
+
+def remarked(examined: Examined) -> list[str]:
+    """What is said of migrations that may run: each warning with its safe way, each note without."""
+    return [
+        f"{one.where}: {one.text}" + ("" if one.note else f" → {one.remedy}")
+        for one in examined.findings
+        if not one.blocks
+    ]
 
 
 def require(*examined: Examined) -> None:

@@ -169,7 +169,7 @@ def _judged(ctx: Context, rehearsed: list[rehearsal.Report]) -> list[str]:
         hazards.require(examined)
         done = " · ".join(count(number, what) for what, number in examined.counted.items())
         told.append(f"rehearsed on the restored copy: {done}, {examined.seconds:.1f} s")
-        told += [f"{one.where}: {one.text}" for one in examined.findings]
+        told += hazards.remarked(examined)
         told += [f"not rehearsed: {gap.reason}" for gap in examined.gaps]
         told += examined.accepted
     return told

@@ -199,7 +199,7 @@ class Changes(Stage):
         small = ctx.config.settings.migrations.small_table
         examined = lint.examine(migration.pending, catalog.read(ctx.database), runner=ctx.runner, small=small)
         hazards.require(examined)
-        said = [f"{one.where}: {one.text}" for one in examined.findings]
+        said = hazards.remarked(examined)
         said += [f"not examined: {gap.what}: {gap.reason}" for gap in examined.gaps]
         return (*said, *examined.accepted, *migration.unchecked)
 

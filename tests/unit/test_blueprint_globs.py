@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from deploylib.blueprint import matches, within
@@ -42,6 +42,8 @@ def test_a_glob_agrees_with_the_plain_rules(pattern: list[str], parts: list[str]
     assert reference(pattern, parts) == matches("/".join(parts), chosen)
 
 
+@example("[?--]", "?")
+@example("[a--b]", "a")
 @given(st.text(alphabet="ab/*?[]^-!\\.{}()+$", max_size=12), st.text(alphabet="ab/[]^-!\\.{}", max_size=8))
 def test_any_text_is_a_pattern(pattern: str, path: str) -> None:
     """None makes the library fail, however odd."""
