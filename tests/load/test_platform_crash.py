@@ -13,7 +13,7 @@ pytestmark = pytest.mark.load
 
 
 def test_kill_9_of_the_local_render_while_it_deploys(tmp_path: Path) -> None:
-    """The run ends by asking for a person, with the next command; that command releases the commit."""
+    """The run ends by asking for a person, and holds everything, as nobody knows what is live; a person lifts that."""
     product = Product(tmp_path / "product")
     try:
         product.ok("deploy")
@@ -32,6 +32,8 @@ def test_kill_9_of_the_local_render_while_it_deploys(tmp_path: Path) -> None:
         assert "a person is needed" in out
         assert "inv local.up" in out
         assert "Traceback" not in out + err
+        assert product.inv("deploy").code == 31
+        product.ok("hold.lift")
         product.ok("deploy")
         assert product.served() == {"backend": product.head, "frontend": product.head}
     finally:
