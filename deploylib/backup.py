@@ -25,7 +25,7 @@ from deploylib.process import ProgramFailed, Runner
 from deploylib.programs import Client
 from deploylib.proof import HASHES_BELOW, PROVE_WITHIN, Place, Proof, estimate, strongest
 from deploylib.snapshot import Exporter, exported
-from deploylib.store import KeyTaken, Store
+from deploylib.store import Store
 
 __all__ = [
     "HASHES_BELOW",
@@ -105,30 +105,18 @@ def create(
         seconds=0.0,
         database_size=facts.size,
     )
-    try:
+    with manifest.all_or_nothing(store, key):
         hashes = facts.size < hashes_below
         expected = _expected(made, history)
-        made = _dumped(url, made, client, store, runner, exporter, progress, hashes=hashes, expected=expected)
-        dumped = clock.monotonic()
-        made = _proven(made, store, client, place, runner, exporter, progress, also)
-        ended = clock.monotonic()
-        made = msgspec.structs.replace(
-            made,
-            dump_seconds=round(dumped - began, 3),
-            proof_seconds=round(ended - dumped, 3),
-            seconds=round(ended - began, 3),
-        )
-        return manifest.write(made, store=store)
-    except KeyTaken as error:
-        raise BackupFailed(f"there is a backup {name} already", remedy="inv backup, once more") from error
-    except ProgramFailed as error:
-        manifest.give_up(store, key)
-        raise BackupFailed(
-            f"the backup failed: {error.message}", details=error.details, remedy="see what it said, then inv backup"
-        ) from error
-    except BaseException:
-        manifest.give_up(store, key)
-        raise
+        try:
+            made = _dumped(url, made, client, store, runner, exporter, progress, hashes=hashes, expected=expected)
+            dumped = clock.monotonic()
+            made = _proven(made, store, client, place, runner, exporter, progress, also)
+        except ProgramFailed as error:
+            raise BackupFailed(
+                f"the backup failed: {error.message}", details=error.details, remedy="see what it said, then inv backup"
+            ) from error
+        return manifest.write(manifest.timed(made, began, dumped, clock.monotonic()), store=store)
 
 
 def _expected(made: Manifest, history: Sequence[Backup]) -> int:

@@ -22,7 +22,7 @@ from deploylib.programs import Client
 from deploylib.proof import PROVE_WITHIN, Place
 from deploylib.render import Ambiguous, Forbidden, Refused, Render
 from deploylib.scratch import ScratchUnfit
-from deploylib.store import KeyTaken, Store
+from deploylib.store import Store
 from deploylib.web import HttpError, Session
 
 __all__ = ["create"]
@@ -84,24 +84,12 @@ def create(
         tables=0,
         seconds=0.0,
     )
-    try:
+    with manifest.all_or_nothing(store, made.key):
         with nullcontext(session) if session else Session(timeout=60.0) as own:
             made = _downloaded(made, found, store, own, clock, progress)
         dumped = clock.monotonic()
         made = _proven(made, store, client, place, runner, progress)
-        ended = clock.monotonic()
-        made = msgspec.structs.replace(
-            made,
-            dump_seconds=round(dumped - began, 3),
-            proof_seconds=round(ended - dumped, 3),
-            seconds=round(ended - began, 3),
-        )
-        return manifest.write(made, store=store)
-    except KeyTaken as error:
-        raise BackupFailed(f"there is a backup {made.id} already", remedy="inv backup, once more") from error
-    except BaseException:
-        manifest.give_up(store, made.key)
-        raise
+        return manifest.write(manifest.timed(made, began, dumped, clock.monotonic()), store=store)
 
 
 def _major(database: Database) -> int:

@@ -9,7 +9,8 @@ No object is ever written twice. Only proven backups are counted, and the last o
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 
 import msgspec
@@ -17,20 +18,21 @@ import msgspec
 from deploylib.contents import Contents
 from deploylib.errors import BackupFailed, DeployError, SettingsError
 from deploylib.models import Backup, Value
-from deploylib.store import Refused, Store
+from deploylib.store import KeyTaken, Refused, Store
 
 __all__ = [
     "Manifest",
     "Restored",
+    "all_or_nothing",
     "clear",
     "find",
-    "give_up",
     "latest",
     "listing",
     "manifest",
     "prune",
     "record",
     "remove",
+    "timed",
     "unreadable",
     "write",
 ]
@@ -52,6 +54,16 @@ class Restored(Value, frozen=True):
     at: datetime
     seconds: float
     notes: tuple[str, ...] = ()
+
+
+def timed(made: Manifest, began: float, dumped: float, ended: float) -> Manifest:
+    """With the seconds that it took, from three moments."""
+    return msgspec.structs.replace(
+        made,
+        dump_seconds=round(dumped - began, 3),
+        proof_seconds=round(ended - dumped, 3),
+        seconds=round(ended - began, 3),
+    )
 
 
 def write(made: Manifest, *, store: Store) -> Backup:
@@ -183,10 +195,23 @@ def clear(store: Store, environment: str, *, older_than: float = DEBRIS_AFTER) -
                 remove(store, key)
 
 
-def give_up(store: Store, key: str) -> None:
-    """Remove what was written of a backup that failed; what stays, as the store is away or locks it, has no manifest."""
-    with suppress(DeployError):
-        remove(store, key)
+@contextmanager
+def all_or_nothing(store: Store, key: str) -> Iterator[None]:
+    """Make a backup in this block; where it fails, what was written is removed.
+
+    What stays, because the store is away or keeps it under a lock, has no manifest.
+
+    Raises:
+        BackupFailed: there is one of that key; it is as it was.
+    """
+    try:
+        yield
+    except KeyTaken as error:
+        raise BackupFailed(f"there is a backup at {key} already", remedy="inv backup, once more") from error
+    except BaseException:
+        with suppress(DeployError):
+            remove(store, key)
+        raise
 
 
 def remove(store: Store, key: str) -> None:

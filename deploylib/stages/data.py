@@ -133,8 +133,9 @@ class Backup(Stage):
         """What may migrate, as far as files tell, where nobody can ask the database; empty: nothing does."""
         with ctx.git.exported(ctx.commit.id) as files:
             place = migrate.folder(ctx.config, files)
-        for one in ctx.live().values():
-            if one.commit in {"", ctx.commit.id}:
+        # Of what is deployed: its pre-deploy command migrates, and what stays as it is may be older than the schema.
+        for one in (change.live for change in ctx.planned.changes.services if change.deploy):
+            if not one.commit:
                 continue
             if not ctx.git.has(one.commit):
                 return f"{one.service} serves {one.commit[:7]}, which is not known here: nobody can tell what"

@@ -70,6 +70,8 @@ def test_only_a_release_with_a_migration_waits_for_an_export(product: Product) -
     assert "which is not opened from here" in done.said
     assert "the platform's export" in done.said
     assert "restored export" in product.ok("backup.list").out
+    product.change_backend("No migration again, and the page is older than the last one")
+    assert "no migration, and the last one is" in product.ok("deploy", "--dry-run").said
     assert "the schema was not looked at" in product.ok("rollback", "--dry-run").said
 
 
