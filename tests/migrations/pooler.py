@@ -6,7 +6,7 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import psycopg
@@ -19,20 +19,30 @@ class Pooler:
 
     def __init__(self, url: str, sessions: int) -> None:
         self.kept = [psycopg.connect(url, autocommit=True) for _ in range(sessions)]
-        self.free = [socket.socket(fileno=os.dup(one.pgconn.socket)) for one in self.kept]
-        for one in self.free:
+        self.sessions = [socket.socket(fileno=os.dup(one.pgconn.socket)) for one in self.kept]
+        for one in self.sessions:
             one.settimeout(None)
+        self.free = list(self.sessions)
+        self.clients: list[socket.socket] = []
+        self.closed = False
+        self.threads: list[threading.Thread] = []
         self.some = threading.Condition()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.start(self.serve)
+
+    def start(self, work: Callable[..., None], *about: socket.socket) -> None:
+        """A thread that `close` waits for."""
+        self.threads.append(threading.Thread(target=work, args=about, daemon=True))
+        self.threads[-1].start()
 
     def serve(self) -> None:
         """Accept clients until it is closed."""
         with suppress(OSError):
             while True:
                 client, _ = self.listener.accept()
-                threading.Thread(target=self.client, args=(client,), daemon=True).start()
+                self.clients.append(client)
+                self.start(self.client, client)
 
     def client(self, client: socket.socket) -> None:
         """Welcome one, and pass on what it says and hears."""
@@ -60,7 +70,9 @@ class Pooler:
                     return
             if lent is None:
                 with self.some:
-                    self.some.wait_for(lambda: self.free, 60)
+                    self.some.wait_for(lambda: self.free or self.closed, 60)
+                    if self.closed:
+                        return
                     lent = self.free.pop()
             lent.sendall(asked)
             kind = b""
@@ -74,10 +86,19 @@ class Pooler:
                 lent = None
 
     def close(self) -> None:
-        """End it."""
-        self.listener.close()
-        for session in self.free:
-            session.close()
+        """End it: whoever waits in it is woken, a session that is lent is taken back."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.threads[0].join(10)
+        for place in (*self.clients, *self.sessions):
+            with suppress(OSError):  # it has ended by itself
+                place.shutdown(socket.SHUT_RDWR)
+        with self.some:
+            self.closed = True
+            self.some.notify_all()
+        for thread in self.threads:
+            thread.join(10)
+        for place in (self.listener, *self.sessions):
+            place.close()
         for connection in self.kept:
             connection.close()
 
