@@ -165,7 +165,7 @@ GUARDS = (
     ),
     Guard(
         "a word of the platform that we do not know",
-        "deploylib/models.py",
+        "deploylib/models/platform.py",
         "    def _missing_(cls, _value: object) -> DeployStatus:\n        return cls.UNKNOWN\n",
         "    def _missing_(cls, _value: object) -> DeployStatus:\n        return cls.CANCELED\n",
         f"{LOST}test_a_status_that_nobody_knows_is_waited_for",

@@ -1,0 +1,137 @@
+"""A database: its migrations, and its backups."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+import msgspec
+
+from deploylib.models.value import Secret, Value
+
+__all__ = ["EXPORTED", "Backup", "Database", "Export", "Migration", "Revision"]
+
+
+class Revision(Value, frozen=True):
+    """One migration: its id and the first line of its docstring.
+
+    Attributes:
+        tolerates: the oldest revision whose code goes on working once this one is applied; empty where it does not say.
+        sql: what it would execute, where it can be said without running it.
+        rendered: its SQL can be said; a revision that looks at data first has none before it runs.
+        path: its file, as the commit names it.
+        remarks: the lines of its file that speak to deploylib: ``# deploylib: allow <rule>: <reason>``, and
+            ``# deploylib: repair: <what to do>``.
+        reversible: its file says how it is undone; None where nobody has looked.
+    """
+
+    id: str
+    title: str = ""
+    tolerates: str = ""
+    sql: str = ""
+    rendered: bool = True
+    path: str = ""
+    remarks: tuple[str, ...] = ()
+    reversible: bool | None = None
+
+
+class Migration(Value, frozen=True):
+    """Where the database's schema is, and where this commit wants it.
+
+    Attributes:
+        current: revision of the database; empty when nothing was ever applied.
+        target: head of the commit's migrations; empty when it has none.
+        pending: revisions to apply, oldest first.
+        applied: those that the database has, oldest first, as far as this commit knows them.
+        ahead: the database knows a revision that this commit does not: the code is older than the schema.
+        sql: what would be executed, in order, where it can be said without running it.
+        unchecked: what cannot be known or promised of these migrations, because it is not alembic that runs them.
+    """
+
+    current: str = ""
+    target: str = ""
+    pending: tuple[Revision, ...] = ()
+    applied: tuple[Revision, ...] = ()
+    ahead: bool = False
+    sql: str = ""
+    unchecked: tuple[str, ...] = ()
+
+
+class Database(Value, frozen=True):
+    """A Postgres as the platform describes it; *version* is the server's major, for example ``16``."""
+
+    id: str
+    name: str
+    version: str
+
+
+class Export(msgspec.Struct, frozen=True):
+    """An export of a database that the platform has made.
+
+    Attributes:
+        url: where it is; None while it is being made. Whoever has it needs no key.
+    """
+
+    id: str
+    created_at: datetime
+    url: Secret | None = None
+
+
+EXPORTED = "directory.tar.gz"
+
+
+class Backup(Value, frozen=True):
+    """A dump in the store, as its manifest tells; without a manifest there is no backup.
+
+    Attributes:
+        size: bytes of the dump.
+        sha256: of the dump, as it was streamed out and as it was read back.
+        format: ``custom`` (compressed by pg_dump with gzip), ``custom:zstd`` (by pg_dump with zstd), ``custom.zst``
+            (not compressed by pg_dump, then as a whole with zstd) or ``directory.tar.gz`` (the platform's export).
+        proof: how it was proven. ``restored``: into a scratch server, and found equal to the snapshot that was dumped;
+            of an export nobody knows what it should hold, so that it was restored, and its contents written down.
+            ``decoded``: read back from the store and decoded by pg_restore to the last byte; ``checksum``: read back.
+        tables: how many tables' data the archive holds.
+        seconds: the whole of it, proof included.
+        database_size: bytes of the database on its server.
+        dump_seconds: the dump alone, into the store.
+        proof_seconds: the proof alone.
+        proven_at: when it was proven, where that was later than it was made.
+        notes: what a reader should know, for example why the proof is not stronger.
+    """
+
+    id: str
+    key: str
+    environment: str
+    run: str
+    commit: str
+    created_at: datetime
+    revision: str
+    server_version: str
+    client_version: str
+    format: str
+    size: int
+    sha256: str
+    proof: str
+    tables: int
+    seconds: float
+    database_size: int = 0
+    dump_seconds: float = 0.0
+    proof_seconds: float = 0.0
+    proven_at: datetime | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def major(self) -> int:
+        """The major version of the server that it was made of."""
+        return int(re.split(r"\D", self.server_version)[0])
+
+    @property
+    def exported(self) -> bool:
+        """Whether it is the platform's export, made without a look at the database."""
+        return self.format == EXPORTED
+
+    @property
+    def proven(self) -> bool:
+        """Whether it counts as a good one: a checksum alone says nothing of what it holds."""
+        return self.proof in {"restored", "decoded"}

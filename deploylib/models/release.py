@@ -1,0 +1,118 @@
+"""What a release is about: a commit, what of it is deployed, what went live, and how that was proven."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from deploylib.models.platform import Live, Target
+from deploylib.models.value import Value
+
+__all__ = ["Change", "Changes", "Commit", "Intent", "Order", "Proof", "Shipped", "Verified"]
+
+
+class Commit(Value, frozen=True):
+    """A commit of the product: full id and first line."""
+
+    id: str
+    subject: str = ""
+
+    @property
+    def short(self) -> str:
+        """The first seven characters, as people read it."""
+        return self.id[:7]
+
+
+class Change(Value, frozen=True):
+    """Whether a service is deployed in this run, and why."""
+
+    service: str
+    deploy: bool
+    reason: str
+    live: Live
+
+
+class Changes(Value, frozen=True):
+    """What this run is about, decided once."""
+
+    services: tuple[Change, ...] = ()
+
+    @property
+    def deploying(self) -> tuple[str, ...]:
+        """The names of the services that are deployed."""
+        return tuple(change.service for change in self.services if change.deploy)
+
+    def of(self, service: str) -> Change:
+        """The decision about *service*."""
+        return next(change for change in self.services if change.service == service)
+
+
+class Intent(Value, frozen=True):
+    """Recorded before a deploy is asked for, so that a lost answer can be found again.
+
+    Attributes:
+        existing: ids of the deploys that were there before.
+        previous: what was live.
+        from_deploy: the deploy whose artifact is restored; empty: *commit* is built.
+        variables: names of the environment variables that this deploy gets, as far as they were looked at.
+    """
+
+    service: str
+    commit: str
+    existing: tuple[str, ...]
+    previous: Live
+    from_deploy: str = ""
+    variables: tuple[str, ...] = ()
+
+
+class Order(Value, frozen=True):
+    """What one service shall serve.
+
+    Attributes:
+        previous: what it serves now.
+        from_deploy: restore the artifact of this deploy instead of building *commit*.
+        variables: names of the environment variables that it gets; only recorded.
+    """
+
+    target: Target
+    commit: str
+    previous: Live
+    from_deploy: str = ""
+    variables: tuple[str, ...] = ()
+
+
+class Shipped(Value, frozen=True):
+    """A deploy of ours that went live.
+
+    Attributes:
+        rebuilt: it should have been restored, and the platform did not keep its artifact any more.
+    """
+
+    service: str
+    deploy_id: str
+    commit: str
+    previous: Live
+    seconds: float = 0.0
+    build_seconds: float = 0.0
+    start_seconds: float = 0.0
+    rebuilt: bool = False
+
+
+class Proof(StrEnum):
+    """How strongly a release was shown to serve; the strongest first."""
+
+    COMMIT = "commit"
+    REACHABLE = "reachable"
+    PLATFORM = "platform"
+
+
+class Verified(Value, frozen=True):
+    """What was shown of one service, and by what.
+
+    Attributes:
+        advice: lines that would raise the level of proof; empty at the highest.
+    """
+
+    service: str
+    proof: Proof
+    text: str
+    advice: tuple[str, ...] = ()

@@ -1,0 +1,33 @@
+"""What all values have in common, and the one that nobody may see."""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["Secret", "Value"]
+
+
+class Secret:
+    """A value that no log, message or traceback shows; `reveal` is the only way to it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself, for the call that needs it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other.reveal() == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of the values below: immutable, compared by content, JSON without its defaults."""
