@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.integration.edges import fetch, until
 from tests.integration.trivial import SERVICES, UNFIT, Trivial
 
@@ -21,6 +23,7 @@ def deploying(product: Trivial, service: str, commit: str) -> str:
     return str(until(lambda: next((one["id"] for one in product.deploys(service, commit)), ""), 30))
 
 
+@pytest.mark.load
 def test_two_releases_at_once(product: Trivial) -> None:
     """Mode 2: the second is refused with exit code 30 and told whose run it is; with --wait it comes after."""
     commit = product.change_all()
@@ -96,6 +99,7 @@ def test_a_newer_release_in_our_place_is_no_failure(product: Trivial) -> None:
     assert until(lambda: product.served()["api"] == newer, 30)
 
 
+@pytest.mark.load
 def test_somebody_has_gone_back_before_us(product: Trivial) -> None:
     """Mode 26: the version that fails was already replaced by the old one: that is found, and not rolled back again."""
     good = product.one_commit

@@ -49,6 +49,7 @@ def migration(product: Product, revision: str, before: str, sql: str, more: str 
     return product.change_backend(f"For {revision}")
 
 
+@pytest.mark.load
 def test_across_a_compatible_schema_and_not_across_an_incompatible_one(product: Product) -> None:
     """Mode 12: refused with exit code 3, no write sent, and the nearest release that goes with it is named."""
     first = product.head

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.integration.edges import fetch
 from tests.integration.trivial import ENDS_AT_ITS_START, SERVICES, UNFIT, Trivial
 
@@ -42,6 +44,7 @@ def test_a_known_bad_release_is_passed_over(product: Trivial) -> None:
     assert product.one_commit == good
 
 
+@pytest.mark.load
 def test_by_run_by_commit_and_by_deploy(product: Trivial) -> None:
     """Whatever a person has at hand; what is none of them is refused with those that are."""
     good = product.one_commit

@@ -29,6 +29,7 @@ def test_a_deploy_whose_answer_was_lost_is_adopted(product: Trivial, fault: str)
     assert set(product.served().values()) == {commit}
 
 
+@pytest.mark.load
 def test_a_deploy_that_may_never_have_arrived_is_not_sent_again(product: Trivial) -> None:
     """Nobody knows, and the platform shows nothing: exit code 20, what went live is put back, the next command is told."""
     good = set(product.served().values())

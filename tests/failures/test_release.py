@@ -151,6 +151,7 @@ def test_an_answer_of_the_old_version_is_not_yet(product: Trivial) -> None:
     product.ok("deploy")
 
 
+@pytest.mark.load
 def test_a_page_of_the_old_version_is_no_release(product: Trivial) -> None:
     """Mode 13: a site whose page still names the old commit has not been released."""
     good = product.one_commit
@@ -213,6 +214,7 @@ def test_a_deploy_that_somebody_canceled(product: Trivial) -> None:
     assert product.one_commit == good
 
 
+@pytest.mark.load
 def test_a_first_deploy_has_nothing_to_go_back_to(tmp_path: Path) -> None:
     """Mode 21: said, and not tried."""
     made = Trivial(tmp_path / "first")

@@ -30,7 +30,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def outcome(copy: Path, test: str) -> subprocess.CompletedProcess[str]:
     """Run one test on the copy; the commands that it starts take the library from there as well."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:randomly", test]
+    options = ["-q", "-x", "-m", "load or not load", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    command = [sys.executable, "-m", "pytest", *options, test]
     environment = {**os.environ, "PYTHONPATH": str(copy)}
     return subprocess.run(command, cwd=copy, env=environment, check=False, capture_output=True, text=True, timeout=360)
 

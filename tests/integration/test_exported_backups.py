@@ -42,6 +42,7 @@ def backups(product: Product) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.load
 def test_only_a_release_with_a_migration_waits_for_an_export(product: Product) -> None:
     """It is of the time before, restored, and says that it was compared with nothing; the database is never opened."""
     [first] = backups(product)

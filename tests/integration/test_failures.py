@@ -70,6 +70,7 @@ def check_the_rest(product: Product, done: Completed, before: dict[str, str], ou
     assert product.outcome() == outcome
 
 
+@pytest.mark.load
 def test_a_backend_that_ends_at_its_start(good: tuple[Product, dict[str, str]]) -> None:
     """Exit code 11; the frontend, which had gone live, is put back and verified."""
     product, before = good
@@ -141,6 +142,7 @@ def test_a_migration_that_fails(good: tuple[Product, dict[str, str]]) -> None:
     check_the_rest(product, done, before, "migration failed")
 
 
+@pytest.mark.load
 def test_a_backend_that_lives_and_does_not_prove_itself(good: tuple[Product, dict[str, str]]) -> None:
     """Exit code 14: the platform calls it live, its public health answer says otherwise, so both are put back."""
     product, before = good

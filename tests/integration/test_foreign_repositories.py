@@ -122,6 +122,7 @@ def test_a_foreign_service_that_ends_at_its_start_is_told_with_its_last_words(no
     assert f"api {before[:7]}" in done.out
 
 
+@pytest.mark.load
 def test_a_worker_is_proven_by_the_platform(worker: Product) -> None:
     """The platform's word over a while is the proof, and named so; one that ends in that while is put back."""
     report = worker.ok("deploy", "--json").json

@@ -59,6 +59,7 @@ def test_an_ordinary_user_deploys(ordinary: Product) -> None:
     assert {path.lstat().st_uid for path in ordinary.folder.rglob("*")} == {ordinary.account}
 
 
+@pytest.mark.load
 def test_root_deploys_below_a_folder_that_nobody_else_can_enter(tmp_path: Path, fresh: Callable[..., Product]) -> None:
     """Postgres, which refuses to run as root, works all the same; no folder above is opened for it."""
     closed = tmp_path / "closed"
