@@ -18,9 +18,18 @@ def call(product: Trivial, service: str, path: str, body: object = None) -> None
     assert found.status in {200, 201, 202}, found
 
 
-def deploying(product: Trivial, service: str, commit: str) -> str:
-    """The id of the deploy of a commit, once there is one."""
-    return str(until(lambda: next((one["id"] for one in product.deploys(service, commit)), ""), 30))
+def building_slowly(product: Trivial, service: str, commit: str) -> None:
+    """Wait until the deploy of a commit is in the slow build that is armed for it; the next one will not be slow."""
+    until(lambda: product.deploys(service, commit), 30)
+    known = product.endpoint
+    address = known["api_url"].replace("/v1", "/local/faults")
+    key = {"Authorization": f"Bearer {known['api_key']}"}
+
+    def begun() -> bool:
+        rules = fetch(address, headers=key).json["rules"]
+        return not any(one["fault"] == "build-slow" and one["left"] for one in rules)
+
+    until(begun, 30)
 
 
 @pytest.mark.load
@@ -29,7 +38,7 @@ def test_two_releases_at_once(product: Trivial) -> None:
     commit = product.change_all()
     product.fault("build-slow", service="api", value=4)
     with product.start("deploy") as first:
-        deploying(product, "api", commit)
+        building_slowly(product, "api", commit)
         refused = product.inv("deploy")
         assert refused.code == 30, refused.said
         assert "holds local; its last sign of life was" in refused.said
@@ -65,9 +74,7 @@ def test_somebody_else_takes_the_place_of_our_deploy(product: Trivial) -> None:
     commit = product.change_all()
     product.fault("build-slow", service="api", value=30)
     with product.start("deploy") as running:
-        deploying(product, "api", commit)
-        product.ok("local.fault", "--clear")
-        product.fault("overlap-override")
+        building_slowly(product, "api", commit)
         product.fault("foreign-deploy", service="api")
         theirs = product.deploys("api")[0]
         out, err = running.communicate(timeout=60)
@@ -86,9 +93,7 @@ def test_a_newer_release_in_our_place_is_no_failure(product: Trivial) -> None:
     newer = product.change_all()
     product.fault("build-slow", service="api", value=30)
     with product.start("deploy", "--commit", commit) as running:
-        deploying(product, "api", commit)
-        product.ok("local.fault", "--clear")
-        product.fault("overlap-override")
+        building_slowly(product, "api", commit)
         call(product, "api", "/deploys", {"commitId": newer})
         out, err = running.communicate(timeout=60)
 
