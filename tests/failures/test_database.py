@@ -116,6 +116,7 @@ def test_a_migration_that_waits_for_a_lock(product: Product) -> None:
     product.git("reset", "--quiet", "--hard", head)
 
 
+@pytest.mark.load
 def test_a_dry_run_rehearses_on_the_newest_backup(product: Product) -> None:
     """With the SQL, and without a write: neither to the database nor to the store; what would be refused is refused."""
     head, revision = product.head, product.revision()

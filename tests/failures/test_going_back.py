@@ -77,6 +77,7 @@ def test_an_artifact_that_is_no_longer_kept(product: Trivial) -> None:
     assert product.deploys("api")[0]["trigger"] == "api"
 
 
+@pytest.mark.load
 def test_a_recovery_that_fails_needs_a_person(product: Trivial) -> None:
     """Mode 9: it is not tried for ever; everything is held, and what each serves and the next command are told."""
     good = product.one_commit

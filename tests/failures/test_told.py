@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.integration.edges import Completed
 from tests.integration.trivial import ENDS_AT_ITS_START, Trivial
 
@@ -16,6 +18,7 @@ def undelivered(product: Trivial, done: Completed) -> bool:
     return "Slack was not told" in done.err and kinds[-1] == "undelivered" and kinds[-2] == "closed"
 
 
+@pytest.mark.load
 def test_slack_does_not_answer(product: Trivial) -> None:
     """Mode 19: a release is a success, and a failure keeps its own exit code and its own reason."""
     product.write("pyproject.toml", product.read("pyproject.toml") + TOLD)

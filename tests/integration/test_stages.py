@@ -84,6 +84,7 @@ def test_an_older_commit_is_no_release(deployed: Product) -> None:
     assert deployed.snapshot() == before
 
 
+@pytest.mark.load
 def test_rollback_restores_the_release_before_and_verifies_it(second: Product) -> None:
     """All services at once, from the artifacts that were kept: the release before, or the one that is named."""
     before = second.served()
