@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.edges import fetch
 from tests.integration.trivial import Trivial
 
 
@@ -29,9 +28,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trivial]:
 def product(shared: Trivial) -> Iterator[Trivial]:
     """It is well before and after each story; where that has left a mix, one command must mend it."""
     yield shared
-    known = shared.endpoint
-    key = {"Authorization": f"Bearer {known['api_key']}"}
-    assert fetch(known["api_url"].replace("/v1", "/local/faults"), method="DELETE", headers=key).status == 200
+    assert shared.ask("/local/faults", method="DELETE").status == 200
     store = shared.folder / ".deploylib"
     if any(not (hold / "lifted.json").exists() for hold in store.glob("holds/local/*")):
         shared.ok("hold.lift")

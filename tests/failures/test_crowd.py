@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.edges import fetch, until
+from tests.integration.edges import until
 from tests.integration.trivial import SERVICES, UNFIT, Trivial
 
 
 def call(product: Trivial, service: str, path: str, body: object = None) -> None:
     """Somebody else asks the platform."""
-    known = product.endpoint
-    services = [one["service"] for one in product.api("/services")]
-    identifier = next(one["id"] for one in services if one["name"] == service)
-    headers = {"Authorization": f"Bearer {known['api_key']}"}
-    found = fetch(f"{known['api_url']}/services/{identifier}{path}", method="POST", body=body, headers=headers)
+    found = product.ask(f"/v1/services/{product.service_id(service)}{path}", method="POST", body=body)
     assert found.status in {200, 201, 202}, found
 
 
-def building_slowly(product: Trivial, service: str, commit: str) -> None:
-    """Wait until the deploy of a commit is in the slow build that is armed for it; the next one will not be slow."""
-    until(lambda: product.deploys(service, commit), 30)
-    known = product.endpoint
-    address = known["api_url"].replace("/v1", "/local/faults")
-    key = {"Authorization": f"Bearer {known['api_key']}"}
+def building_slowly(product: Trivial) -> None:
+    """Wait until the slow build that is armed has begun; the next one will not be slow."""
 
     def begun() -> bool:
-        rules = fetch(address, headers=key).json["rules"]
+        rules = product.ask("/local/faults").json["rules"]
         return not any(one["fault"] == "build-slow" and one["left"] for one in rules)
 
     until(begun, 30)
@@ -38,7 +30,7 @@ def test_two_releases_at_once(product: Trivial) -> None:
     commit = product.change_all()
     product.fault("build-slow", service="api", value=4)
     with product.start("deploy") as first:
-        building_slowly(product, "api", commit)
+        building_slowly(product)
         refused = product.inv("deploy")
         assert refused.code == 30, refused.said
         assert "holds local; its last sign of life was" in refused.said
@@ -71,10 +63,10 @@ def test_a_deploy_of_somebody_else_that_is_on_its_way(product: Trivial) -> None:
 def test_somebody_else_takes_the_place_of_our_deploy(product: Trivial) -> None:
     """Under the policy Override a later deploy cancels ours: exit code 32, theirs is named and is not undone."""
     product.fault("overlap-override")
-    commit = product.change_all()
+    product.change_all()
     product.fault("build-slow", service="api", value=30)
     with product.start("deploy") as running:
-        building_slowly(product, "api", commit)
+        building_slowly(product)
         product.fault("foreign-deploy", service="api")
         theirs = product.deploys("api")[0]
         out, err = running.communicate(timeout=60)
@@ -93,7 +85,7 @@ def test_a_newer_release_in_our_place_is_no_failure(product: Trivial) -> None:
     newer = product.change_all()
     product.fault("build-slow", service="api", value=30)
     with product.start("deploy", "--commit", commit) as running:
-        building_slowly(product, "api", commit)
+        building_slowly(product)
         call(product, "api", "/deploys", {"commitId": newer})
         out, err = running.communicate(timeout=60)
 

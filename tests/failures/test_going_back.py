@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.edges import fetch
 from tests.integration.trivial import ENDS_AT_ITS_START, SERVICES, UNFIT, Trivial
 
 
@@ -131,13 +130,10 @@ def test_what_comes_back_is_said_before(product: Trivial) -> None:
 
 def test_environment_variables_that_come_back(product: Trivial) -> None:
     """The platform restores those of the deploy: their names are told before, never their values."""
-    known = product.endpoint
-    service = next(one["service"]["id"] for one in product.api("/services") if one["service"]["name"] == "api")
+    path = f"/v1/services/{product.service_id('api')}/env-vars"
 
     def variables(*names: str) -> None:
-        path = f"{known['api_url']}/services/{service}/env-vars"
-        body = [{"key": name, "value": "s3cr3t-value"} for name in names]
-        found = fetch(path, method="PUT", body=body, headers={"Authorization": f"Bearer {known['api_key']}"})
+        found = product.ask(path, method="PUT", body=[{"key": name, "value": "s3cr3t-value"} for name in names])
         assert found.status == 200, found
 
     variables("BOTH", "OLD_FLAG")

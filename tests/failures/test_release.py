@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.edges import fetch, until
+from tests.integration.edges import until
 from tests.integration.trivial import ENDS_AT_ITS_START, SERVER, Trivial
 
 OLD = 'os.environ["RENDER_GIT_COMMIT"]'
@@ -203,10 +203,8 @@ def test_a_deploy_that_somebody_canceled(product: Trivial) -> None:
 
     with product.start("deploy") as running:
         deploy = until(begun, 30)
-        known = product.endpoint
-        service = next(one["service"]["id"] for one in product.api("/services") if one["service"]["name"] == "api")
-        path = f"{known['api_url']}/services/{service}/deploys/{deploy}/cancel"
-        assert fetch(path, method="POST", headers={"Authorization": f"Bearer {known['api_key']}"}).status == 200
+        path = f"/v1/services/{product.service_id('api')}/deploys/{deploy}/cancel"
+        assert product.ask(path, method="POST").status == 200
         out, err = running.communicate(timeout=60)
 
     assert running.returncode == 13, (out, err)

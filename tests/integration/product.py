@@ -166,19 +166,25 @@ class Product:
         """Ask a public service."""
         return fetch(self.url(service, path))
 
+    def ask(self, path: str, *, method: str = "GET", body: object = None) -> Answer:
+        """Ask the local Render, whose key this takes, at a path below its root."""
+        known = self.endpoint
+        headers = {"Authorization": f"Bearer {known['api_key']}"}
+        return fetch(known["api_url"].removesuffix("/v1") + path, method=method, body=body, headers=headers)
+
     def api(self, path: str) -> Any:
         """Ask the platform's API."""
-        known = self.endpoint
-        found = fetch(known["api_url"] + path, headers={"Authorization": f"Bearer {known['api_key']}"})
+        found = self.ask(f"/v1{path}")
         assert found.status == 200, found
         return found.json
 
     def deploys(self, service: str, commit: str = "") -> list[dict[str, Any]]:
         """The deploys of a service at the platform, newest first; of one commit where it is named."""
-        found = [one["deploy"] for one in self.api(f"/services/{self._service_id(service)}/deploys?limit=100")]
+        found = [one["deploy"] for one in self.api(f"/services/{self.service_id(service)}/deploys?limit=100")]
         return [one for one in found if commit in ("", one["commit"]["id"])]
 
-    def _service_id(self, name: str) -> str:
+    def service_id(self, name: str) -> str:
+        """The id of a service at the platform."""
         services = [one["service"] for one in self.api("/services?limit=100")]
         return str(next(one["id"] for one in services if one["name"] == name))
 

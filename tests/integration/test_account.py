@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.integration.edges import fetch
 from tests.integration.product import PARTS, Product
 
 WITHOUT_SCAN = ("--skip", "scan", "--reason", "its tools are not part of these tests")
@@ -40,11 +39,8 @@ def test_a_release_to_an_account_takes_the_same_way(fresh: Callable[..., Product
     product.git("init", "--bare", "--quiet", str(tmp_path / "origin.git"))
     product.git("remote", "add", "origin", str(tmp_path / "origin.git"))
     branch = product.git("branch", "--show-current").strip()
-    service = next(one["service"] for one in product.api("/services") if one["service"]["name"] == "backend")
-    known = product.endpoint
-    key_header = {"Authorization": f"Bearer {known['api_key']}"}
-    path = f"{known['api_url']}/services/{service['id']}"
-    assert fetch(path, method="PATCH", body={"autoDeploy": "yes"}, headers=key_header).status == 200
+    service = f"/services/{product.service_id('backend')}"
+    assert product.ask(f"/v1{service}", method="PATCH", body={"autoDeploy": "yes"}).status == 200
 
     refused = product.inv("check", "--environment", "staging", **key)
     assert refused.code == 2, refused.said
@@ -55,7 +51,7 @@ def test_a_release_to_an_account_takes_the_same_way(fresh: Callable[..., Product
     product.git("push", "--quiet", "origin", branch)
     fixed = product.inv("check", "--environment", "staging", "--fix", **key)
     assert fixed.code == 0, fixed.said
-    assert product.api(f"/services/{service['id']}")["autoDeploy"] == "no"
+    assert product.api(service)["autoDeploy"] == "no"
 
     released = product.inv("deploy", "--environment", "staging", *WITHOUT_SCAN, "--json", **key)
     assert released.code == 0, released.said
@@ -83,10 +79,10 @@ def test_services_by_name_without_a_blueprint(fresh: Callable[..., Product], tmp
     """Where there is no Blueprint, the settings name the services by the platform's name or id."""
     product = fresh(parts=PARTS)
     product.ok("local.up")
-    service = next(one["service"] for one in product.api("/services") if one["service"]["name"] == "frontend")
+    site = product.service_id("frontend")
     product.git("rm", "--quiet", "--cached", "render.yaml")
     (product.folder / "render.yaml").unlink()
-    key = _staging(product, tmp_path / "store", services=f'{{ site = "{service["id"]}" }}')
+    key = _staging(product, tmp_path / "store", services=f'{{ site = "{site}" }}')
     product.git("init", "--bare", "--quiet", str(tmp_path / "origin.git"))
     product.git("remote", "add", "origin", str(tmp_path / "origin.git"))
     product.git("push", "--quiet", "origin", product.git("branch", "--show-current").strip())
