@@ -13,6 +13,7 @@ LOCK = ".ci/requirements.txt"
 SCAN_LOCK = ".ci/requirements-scan.txt"
 UV_LOCK = ".ci/requirements-uv.txt"
 DEPLOY_LOCK = ".ci/requirements-deploy.txt"
+TESTS_LOCK = ".ci/requirements-tests.txt"
 
 
 def prepare(session: nox.Session) -> None:
@@ -47,6 +48,13 @@ def tests(session: nox.Session) -> None:
     # Most of the time the stories wait for programs, so four at a time suit two cores.
     # Files with few tests are the slow ones; by default they would come last.
     session.run("pytest", "--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder", *session.posargs)
+
+
+@nox.session(default=False)
+def sample(session: nox.Session) -> None:
+    """The tests of the guest book in sample/: what the gate of its releases runs."""
+    prepare(session)
+    session.run("pytest", "tests/sample", *session.posargs)
 
 
 @nox.session(default=False, python=["3.11", "3.12", "3.13", "3.14"])
@@ -108,8 +116,8 @@ def bench(session: nox.Session) -> None:
 @nox.session(default=False)
 def security(session: nox.Session) -> None:
     """Examine the commit that is checked out, and test the examiners; they must be able to look."""
+    prepare(session)
     session.install("--require-hashes", "--requirement", SCAN_LOCK)
-    session.install("--no-deps", "--editable", ".")
     session.run("pytest", "tests/scan", *session.posargs)
     session.run("inv", "scan")
 
@@ -141,11 +149,14 @@ def lock(session: nox.Session) -> None:
     session.install("uv")
     common = ["--universal", "--python-version=3.11", "--generate-hashes", "--no-emit-index-url"]
     command = ["uv", "pip", "compile", "pyproject.toml", *common, "--custom-compile-command=nox -s lock"]
-    main = ["--group=dev", "--extra=local", "--extra=notify", "--extra=s3"]
-    session.run(*command, *main, f"--output-file={LOCK}", *session.posargs, silent=True)
-    bound = f"--constraint={LOCK}"
-    session.run(*command, *main, "--extra=scan", bound, f"--output-file={SCAN_LOCK}", *session.posargs, silent=True)
     alone = [word for word in command if word != "pyproject.toml"]
     session.run(*alone, "--group=installer", f"--output-file={UV_LOCK}", *session.posargs, silent=True)
-    release = ["--group=release", "--extra=notify", "--extra=postgres", "--extra=s3", "--extra=tasks"]
-    session.run(*command, *release, bound, f"--output-file={DEPLOY_LOCK}", *session.posargs, silent=True)
+    every = ["--group=dev", "--extra=local", "--extra=notify", "--extra=s3"]
+    session.run(*command, *every, f"--output-file={LOCK}", *session.posargs, silent=True)
+    # What stands beside keys holds nothing that is only for tests, and a scan only what it needs.
+    deploy = ["--group=build", "--extra=notify", "--extra=postgres", "--extra=s3", "--extra=tasks"]
+    scan = ["--group=build", "--extra=s3", "--extra=scan", "--extra=tasks"]
+    gate = ["--group=build", "--group=gate", "--extra=tasks"]
+    for lock, parts in ((DEPLOY_LOCK, deploy), (SCAN_LOCK, scan), (TESTS_LOCK, gate)):
+        bound = f"--constraint={LOCK}"
+        session.run(*command, *parts, bound, f"--output-file={lock}", *session.posargs, silent=True)

@@ -90,15 +90,17 @@ def scan(c: Context, environment: str = "local", commit: str = "", json: bool = 
     console.judge(found, json=json)
 
 
-@task(name="tests", help=COMMON)
+@task(name="tests", help={**COMMON, "hand-over": "in CI, without a key: the jobs after this one record the result"})
 @command
-def own_tests(c: Context, environment: str = "local", json: bool = False, debug: bool = False) -> None:
+def own_tests(
+    c: Context, environment: str = "local", hand_over: bool = False, json: bool = False, debug: bool = False
+) -> None:
     """Run the product's own tests, a gate of a release."""
     from deploylib import console, flow
 
     with console.session(environment, asked="tests") as ctx:
-        report = flow.own_tests(ctx)
-    console.show(report, json=json)
+        report = flow.hand_over_tests(ctx) if hand_over else flow.own_tests(ctx)
+    console.show(report, json=json, hand_over=hand_over)
 
 
 @task(iterable=["service", "skip"], help=GATED)

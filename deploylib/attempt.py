@@ -11,7 +11,7 @@ from itertools import count
 
 import msgspec
 
-from deploylib import local, stages
+from deploylib import ci, local, stages
 from deploylib.ci import Build
 from deploylib.errors import Blocked, DeployError, Interrupted, LeaseHeld, SettingsError
 from deploylib.lease import Lease, Tenure
@@ -56,6 +56,7 @@ def opened(ctx: Context, *, since: str, back: bool = False) -> None:
     if last is not None and last.report is None and not ctx.dry and (ctx.build or _same(ctx, last, back=back)):
         _resumed(ctx, last)
         ctx.view.opened(last.id, ctx.config.name, None if back else ctx.commit)
+        _tested_elsewhere(ctx)
         if ctx.config.is_local and ctx.state.done("check"):
             local.up(ctx.config, runner=ctx.runner)  # it may have ended since this run was left
         return
@@ -73,6 +74,27 @@ def opened(ctx: Context, *, since: str, back: bool = False) -> None:
     ctx.journal = Journal.open(ctx.ledger, wanted, dry=ctx.dry, since="" if ctx.build else since)
     ctx.journal.fence = ctx.tenure.fence
     ctx.view.opened(wanted.run, ctx.config.name, None if back else ctx.commit)
+    _tested_elsewhere(ctx)
+
+
+def _tested_elsewhere(ctx: Context) -> None:
+    """Record what the job of the tests has handed over, which had no key to do so.
+
+    Raises:
+        SettingsError: it is no such result, or of another commit.
+    """
+    tests = stages.Tests.name
+    if ctx.build is None or ctx.dry or ctx.state.opened.back or tests in (*ctx.state.stages, *ctx.skip):
+        return
+    if (handed := ci.tested(ctx.config.environ)) is None:
+        return
+    if handed.commit != ctx.state.opened.commit.id or handed.result.stage != tests:
+        raise SettingsError(
+            f"the tests that were handed over are of {handed.commit[:7]}, and this run is about "
+            f"{ctx.state.opened.commit.short}",
+            remedy="check the same commit out in every job",
+        )
+    ctx.journal.record("stage", handed.result)
 
 
 def _resumed(ctx: Context, state: RunState) -> None:
@@ -163,6 +185,8 @@ def unfinished(ctx: Context, run: str = "") -> RunState | None:
             return None
     if state is not None:
         _resumed(ctx, state)
+        if state.report is None:
+            _tested_elsewhere(ctx)
     else:
         ctx.commit = ctx.git.commit("HEAD")
         opened(ctx, since="")
@@ -256,14 +280,7 @@ def perform(ctx: Context, stage: Stage, settle: Callable[[Context, RunState], No
         result = stage.plan(ctx) if ctx.dry else stage.apply(ctx)
     except DeployError as error:
         if not isinstance(error, (Interrupted, LeaseHeld)):  # the run stays open, or is somebody else's by now
-            failed = StageResult(
-                stage=stage.name,
-                status=StageStatus.FAILED,
-                lines=(error.message, *error.details),
-                seconds=round(ctx.clock.monotonic() - began, 3),
-                part=part,
-                failure=Ending.of(error),
-            )
+            failed = StageResult.of(stage.name, error, ctx.clock.monotonic() - began, part)
             ctx.journal.record("stage", failed)
             ctx.view.ended(failed)
         raise

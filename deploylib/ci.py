@@ -12,11 +12,16 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from deploylib.errors import SettingsError
 from deploylib.models import Value
-from deploylib.outcome import Report, StageStatus
+from deploylib.outcome import Report, StageResult, StageStatus
 
-__all__ = ["Build", "annotation", "build", "publish", "summary"]
+__all__ = ["Build", "Tested", "annotation", "build", "hand_over", "publish", "summary", "tested"]
+
+HANDED_OVER = "DEPLOYLIB_TESTS"
+LINE = 500  # characters: a variable of a program holds 128 KiB on Linux, and a result has some thirty lines, twice
 
 SIGNS = {StageStatus.DONE: "✓", StageStatus.SKIPPED: "–", StageStatus.PLANNED: "→", StageStatus.FAILED: "✗"}
 
@@ -32,6 +37,13 @@ class Build(Value, frozen=True):
     id: str
     author: str = ""
     url: str = ""
+
+
+class Tested(Value, frozen=True):
+    """What came of the product's tests, from the job that ran them: it has no key, so another job records it."""
+
+    commit: str
+    result: StageResult
 
 
 def build(environ: Mapping[str, str]) -> Build | None:
@@ -61,6 +73,42 @@ def publish(report: Report, environ: Mapping[str, str]) -> None:
     ended = report.outcome != "paused"
     if ended and (path := environ.get("GITHUB_STEP_SUMMARY")):
         _append(path, summary(report))
+
+
+def hand_over(report: Report, environ: Mapping[str, str]) -> None:
+    """Give what came of the tests to the jobs after this one, as the output ``result``."""
+    path = environ.get("GITHUB_OUTPUT")
+    if not path or report.commit is None:
+        return
+    for result in report.stages:
+        failure = result.failure
+        if failure is not None:
+            failure = msgspec.structs.replace(failure, details=_cut(failure.details), error=failure.error[:LINE])
+        shortened = msgspec.structs.replace(result, lines=_cut(result.lines), failure=failure)
+        value = msgspec.json.encode(Tested(commit=report.commit.id, result=shortened)).decode()
+        _append(path, f"result={value}\n")
+
+
+def tested(environ: Mapping[str, str]) -> Tested | None:
+    """What the job of the tests has handed over; None where there was none, or it did not come to its end.
+
+    Raises:
+        SettingsError: what is there is no such result.
+    """
+    text = environ.get(HANDED_OVER, "")
+    if not text.strip():
+        return None
+    try:
+        return msgspec.json.decode(text.encode(errors="replace"), type=Tested)
+    except msgspec.DecodeError as error:
+        raise SettingsError(
+            f"{HANDED_OVER} is not what inv tests --hand-over gives: {error}",
+            remedy="give it the output `result` of that step as it is, or unset it",
+        ) from error
+
+
+def _cut(lines: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(line[:LINE] for line in lines[:40])
 
 
 def annotation(title: str, message: str) -> str:

@@ -49,9 +49,15 @@ def beside(ctx: Context, environment: str) -> Context:
     return Context(config=settings(environment), runner=ctx.runner, clock=ctx.clock, view=ctx.view, dry=True)
 
 
-def show(result: Report, *, json: bool) -> None:
-    """Print a report, hand it to the CI, and end the program with its exit code if that is not 0."""
+def show(result: Report, *, json: bool, hand_over: bool = False) -> None:
+    """Print a report, hand it to the CI, and end the program with its exit code if that is not 0.
+
+    Args:
+        hand_over: its stages as well, for the jobs after this one, which record them.
+    """
     ci.publish(result, os.environ)
+    if hand_over:
+        ci.hand_over(result, os.environ)
     tell(result, report.text(result).splitlines(), json=json)
     if result.exit_code:
         annotate(result.outcome, result.error)

@@ -97,6 +97,13 @@ class StageResult(Value, frozen=True):
     part: tuple[str, ...] = ()
     failure: Ending | None = None
 
+    @classmethod
+    def of(cls, stage: str, error: DeployError, seconds: float, part: tuple[str, ...] = ()) -> StageResult:
+        """The result that an error means."""
+        lines = (error.message, *error.details)
+        failed, took = StageStatus.FAILED, round(seconds, 3)
+        return cls(stage=stage, status=failed, lines=lines, seconds=took, part=part, failure=Ending.of(error))
+
 
 class Report(Value, frozen=True):
     """A whole run, as it is told at its end.

@@ -99,12 +99,32 @@ async def prepare(runtime: str, artifact: Path, root_dir: str, previous: Path | 
             making = spare.with_name(f"{spare.name}-{artifact.name}")
             await _run(_interpreter(), "-m", "venv", str(making / "venv"))
             await asyncio.to_thread(_keep_spare, making, spare)
-        await _run("cp", "-a", str(origin / "venv"), str(artifact / "venv"))
-        await asyncio.to_thread(_relocate, artifact, artifact, origin)
+        await asyncio.to_thread(copy_environment, origin, artifact)
     elif runtime == "node" and previous:
         kept = previous / "src" / root_dir / "node_modules"
         if kept.is_dir():
             await _run("cp", "-a", str(kept), str(artifact / "src" / root_dir / "node_modules"))
+
+
+def copy_environment(origin: Path, folder: Path) -> None:
+    """Give a folder the virtual environment of another one.
+
+    Its libraries are hard links: no program that installs packages writes into a file that is there. Whatever names its own
+    place is a file of its own.
+
+    Args:
+        origin: Has the folder `venv`.
+        folder: Gets one.
+    """
+    shutil.copytree(origin / "venv", folder / "venv", symlinks=True, copy_function=_link)
+    _relocate(folder, folder, origin)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:  # another file system, or one without hard links
+        shutil.copy2(source, target, follow_symlinks=False)
 
 
 def _keep_spare(making: Path, spare: Path) -> None:
@@ -127,7 +147,10 @@ def _relocate(folder: Path, becomes: Path, was: Path | None = None) -> None:
                 continue
             content = file.read_bytes()
             if old in content and b"\0" not in content:
-                file.write_bytes(content.replace(old, new))
+                own = file.with_name(f"{file.name}.{folder.name}")  # it may be a link to another environment's file
+                own.write_bytes(content.replace(old, new))
+                own.chmod(file.stat().st_mode)
+                own.replace(file)
 
 
 def variables(runtime: str, artifact: Path, path: str, *, port: int | None) -> dict[str, str]:

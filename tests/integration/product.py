@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import hashlib
 import json
 import os
@@ -9,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,12 +21,25 @@ from typing import Any
 import psutil
 import psycopg
 
+from localrender import runtimes
 from tests.integration.edges import Answer, Completed, environment, fetch, processes_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("render.yaml", "sample", "migrations", "tasks.py", "pyproject.toml", ".gitignore")
 TIME_SCALE = 300  # Render's fifteen minutes for a health check become three seconds
 GUEST_BOOK = "sample/backend/guestbook"
+
+
+@functools.cache
+def warm_environment() -> Path:
+    """A virtual environment that has what the backend needs, for the build caches of products; made once by each worker."""
+    folder = Path(tempfile.mkdtemp(prefix="warm-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, timeout=120)
+    needed = ROOT / "sample" / "backend" / "requirements.txt"
+    command = [folder / "venv/bin/python", "-m", "pip", "install", "-q", "-r", needed]
+    subprocess.run(command, env=environment(), check=True, timeout=300)
+    return folder
 
 
 class Product:
@@ -35,7 +51,10 @@ class Product:
         first: its first commit.
     """
 
-    def __init__(self, folder: Path, parts: tuple[str, ...] = PARTS, account: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, parts: tuple[str, ...] = PARTS, account: int | None = None, *, warm: bool = True
+    ) -> None:
+        """Make it; its build cache is *warm*, unless an account of its own has to make one, or the first build is the subject."""
         self.folder, self.account = folder, account
         self.folder.mkdir(parents=True, exist_ok=True)
         left_out = shutil.ignore_patterns("__pycache__", "dist")
@@ -48,6 +67,8 @@ class Product:
         if account is not None:
             for path in (folder, *folder.rglob("*")):
                 os.chown(path, account, account)
+        if warm and account is None and "sample" in parts:
+            runtimes.copy_environment(warm_environment(), folder / ".localrender" / "cache" / "python")
         self.git("init", "--quiet", "--initial-branch=main")
         self.first = self.configure(local_time_scale=TIME_SCALE) if "pyproject.toml" in parts else ""
 

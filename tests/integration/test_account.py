@@ -11,6 +11,8 @@ from tests.integration.product import PARTS, Product
 
 WITHOUT_SCAN = ("--skip", "scan", "--reason", "its tools are not part of these tests")
 SETTINGS = """
+bake = "0s"
+
 [environments.staging]
 api_url = "{api}"
 api_key_env = "STAGING_KEY"

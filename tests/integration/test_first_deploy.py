@@ -38,7 +38,7 @@ def upgrade() -> None:
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Product, Completed]]:
     """A fresh clone and its first `inv deploy`."""
-    product = Product(tmp_path_factory.mktemp("first") / "product")
+    product = Product(tmp_path_factory.mktemp("first") / "product", warm=False)
     try:
         yield product, product.inv("deploy")
     finally:

@@ -11,16 +11,24 @@ from pathlib import Path
 import pytest
 
 from deploylib import process
-from deploylib.clock import SYSTEM
+from deploylib.clock import SystemClock
 from deploylib.errors import LeaseHeld
 from deploylib.lease import Holder, Leases, Tenure
 from deploylib.store import Folder, Store
 
 
+class Impatient(SystemClock):
+    """Looks again sooner than a command does, so that nobody waits here for a look."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait a tenth of a second."""
+        super().sleep(min(seconds, 0.1))
+
+
 def tenure(store: Store, run: str, **more: object) -> Tenure:
     """A run's hold on ``staging``, from a machine of its own."""
     holder = Holder(**{"run": run, "author": "ada", "host": f"host-of-{run}", "pid": 1, **more})  # type: ignore[arg-type]
-    return Tenure(Leases(store, "staging"), holder, SYSTEM)
+    return Tenure(Leases(store, "staging"), holder, Impatient())
 
 
 def test_one_holds_and_the_others_are_told_who(store: Store) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 from tests.integration.product import Product
 
 SETTINGS = """
+bake = "0s"
+
 [environments.staging]
 api_url = "{api}"
 api_key_env = "STAGING_KEY"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from deploylib import flow
+from deploylib import ci, flow
 from deploylib.errors import LeaseHeld, SettingsError
 from deploylib.outcome import Report, StageStatus
 from deploylib.override import release_lease
@@ -312,3 +314,57 @@ def test_a_message_that_was_not_delivered_is_recorded_and_changes_nothing(produc
     assert any(note.startswith("Slack was not told") for note in notes)
     told = "".join(path.read_text() for path in product.repository.root.joinpath(".deploylib").rglob("*.json"))
     assert "of-no-worth" not in told + str(notes)
+
+
+def handed_over(product: Product, folder: Path, command: str) -> str:
+    """What the job of the tests gives to those after it, through the file that GitHub names."""
+    product.settings = {"tests": command}
+    output = folder / "output"
+    report = flow.hand_over_tests(product.context(skip=(), reason="", asked="tests"))
+    ci.hand_over(report, {"GITHUB_OUTPUT": str(output)})
+    assert product.runs() == []
+    return output.read_text().strip().removeprefix("result=")
+
+
+def test_tests_that_were_run_without_a_key_are_recorded_by_the_next_job(product: Product, tmp_path: Path) -> None:
+    """They are not run again beside a key, and the release goes on."""
+    product.environ[ci.HANDED_OVER] = handed_over(product, tmp_path, "/bin/echo 29 passed")
+    product.settings = {"tests": "/bin/sh -c 'exit 3'"}
+
+    assert job(product, "changes").exit_code == 0
+    job(product, "deploy")
+    assert product.finish().exit_code == 0
+
+    (run,) = product.runs()
+    assert (StageStatus.DONE, ("29 passed",)) == (run.stages["tests"].status, run.stages["tests"].lines)
+
+
+def test_tests_that_failed_without_a_key_are_told_by_the_last_job(product: Product, tmp_path: Path) -> None:
+    """The job between them does not begin; what failed is in the report, and nothing was asked for."""
+    product.environ[ci.HANDED_OVER] = handed_over(product, tmp_path, "/bin/sh -c 'echo one test is red; exit 1'")
+
+    report = product.finish()
+
+    assert ("blocked by a gate", 3) == (report.outcome, report.exit_code)
+    assert "one test is red" in report.details
+    assert product.asked() == []
+    assert product.runs()[0].report is not None
+
+
+@pytest.mark.parametrize("damage", ["{", "null", "[]", '{"commit": 7}', "\x00", "result"])
+def test_what_is_no_result_of_tests_is_refused(product: Product, damage: str) -> None:
+    """Neither passed nor failed: it says what to hand over."""
+    product.environ[ci.HANDED_OVER] = damage
+
+    with pytest.raises(SettingsError, match="--hand-over"):
+        job(product, "changes")
+
+
+def test_tests_of_another_commit_are_no_tests_of_this_one(product: Product, tmp_path: Path) -> None:
+    """A job that has checked something else out hands over nothing of worth."""
+    handed = handed_over(product, tmp_path, "/bin/true")
+    product.change("2")
+    product.environ[ci.HANDED_OVER] = handed
+
+    with pytest.raises(SettingsError, match="were handed over are of"):
+        job(product, "changes")

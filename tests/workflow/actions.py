@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,7 @@ import yaml
 
 STUBS = Path(__file__).with_name("stubs")
 NAME = "owner/product"
+QUEUES = ("single", "max")
 SHARED = ("PIP_CACHE_DIR", "UV_CACHE_DIR")  # of the machine's variables a job sees these only
 CANCELLING = ((signal.SIGINT, 7.5), (signal.SIGTERM, 2.5))  # what a runner sends, and how long it then waits
 FLAGS = "--json --strict --rm --insecure-secrets --no-skip-checkout --no-cache-server --pull=false --rebuild=false"
@@ -227,6 +229,7 @@ class Actions:
         head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=copy, check=True, timeout=60, capture_output=True)
 
         name, mark = f".github/workflows/{workflow}", f"github_{uuid.uuid4()}"
+        (copy / name).write_text(_without_newer_keys((copy / name).read_text()))
         document = yaml.safe_load((copy / name).read_text())
         payload: dict[str, Any] = {"ref": "refs/heads/main", "deleted": False, "after": head.stdout.decode().strip()}
         if event == "workflow_dispatch":
@@ -259,6 +262,7 @@ class Actions:
         path = [str(tools), self._environ.get("PATH", ""), f"{sys.base_prefix}/bin", *found, "/usr/bin", "/bin"]
         machine = {name: os.environ[name] for name in SHARED if name in os.environ}
         own = {"HOME": str(folder), "PATH": ":".join(filter(None, path)), "ACT_DISABLE_VERSION_CHECK": "1"}
+        own["KEPT_CACHES"] = str(self._scratch / "caches")
         return {"LANG": "C.UTF-8", **machine, **self._environ, **own}
 
 
@@ -271,6 +275,21 @@ def _checked(given: Mapping[str, str], declared: Mapping[str, Mapping[str, Any]]
     if wrong:
         raise ValueError(f"GitHub refuses the inputs {sorted(wrong)} of {dict(given)}")
     return inputs
+
+
+def _without_newer_keys(text: str) -> str:
+    """A workflow less the keys that GitHub has and act's schema has not, by name: `concurrency.queue` of May 2026."""
+    document = yaml.safe_load(text)
+    for place in (document, *document["jobs"].values()):
+        concurrency = place.get("concurrency")
+        if not isinstance(concurrency, dict) or (queue := concurrency.get("queue")) is None:
+            continue
+        if queue not in QUEUES or (queue == "max" and concurrency.get("cancel-in-progress") is True):
+            raise ValueError(f"GitHub refuses the queue {queue!r} of {concurrency}")
+        text, found = re.subn(rf"(?m)^ +queue: {queue}\n", "", text)
+        if not found:
+            raise ValueError(f"the queue of {concurrency} is not on a line of its own")
+    return text
 
 
 def _used(node: object) -> Iterator[str]:

@@ -315,3 +315,23 @@ def test_a_workflow_that_cannot_run_is_an_error_and_not_a_run_with_skipped_jobs(
         start(make("job: {runs-on: ubuntu-latest, stepz: []}")).wait(30)
     with pytest.raises(FileNotFoundError, match="nothing stands for the action owner/unknown@v1"):
         start(make("job: {runs-on: ubuntu-latest, steps: [{uses: owner/unknown/part@v1}]}"))
+
+
+@pytest.mark.parametrize(("queue", "refused"), [("single", False), ("max", False), ("lifo", True)])
+def test_only_keys_that_github_has_are_taken_out_for_act(make: Make, queue: str, *, refused: bool) -> None:
+    """A queue that GitHub would refuse is refused here as well, and not silently dropped."""
+    actions = make(
+        f"""
+        one:
+          runs-on: ubuntu-latest
+          concurrency:
+            group: one
+            queue: {queue}
+          steps: [run: echo it ran]
+        """
+    )
+    if refused:
+        with pytest.raises(ValueError, match="GitHub refuses"):
+            actions.push(workflow="toy.yml", run_id=8)
+        return
+    assert "it ran" in actions.push(workflow="toy.yml", run_id=8).wait(30).outputs["one"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -23,6 +24,8 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         assert ended.results["deploy-frontend"] == ended.results["deploy-backend"] == "success"
         spans = [ended.spans[f"deploy-{name}"] for name in ("backend", "frontend")]
         assert max(begun for begun, _ in spans) < min(over for _, over in spans), spans
+        assert re.search(r"tools for tests: downloaded, \d+\.\d s", ended.summaries["tests"])
+        assert re.search(r"tools for scan: downloaded, \d+\.\d s", ended.summaries["scan"])
         assert "| done | changes |" in ended.summaries["finish"].replace("✓ ", "")
         yield made
 
@@ -50,6 +53,17 @@ def test_a_change_of_the_frontend_deploys_only_that(production: World) -> None:
     )
     assert production.product.served()["frontend"] == head
     assert len(production.product.deploys("backend")) == before
+
+
+def test_the_second_run_installs_from_the_cache(production: World) -> None:
+    """Each job says where its tools came from, and in how many seconds; the job that keeps them has nothing to do."""
+    production.product.change_frontend("From the cache")
+
+    ended = production.go()
+
+    for job, tools in (("tests", "tests"), ("scan", "scan"), ("prepare", "deploy"), ("finish", "deploy")):
+        assert re.search(rf"tools for {tools}: from the cache, \d+\.\d s", ended.summaries[job]), ended.summaries[job]
+    assert "tools for" not in ended.summaries["tools"]
 
 
 def test_a_broken_backend_is_put_back_by_the_last_job(production: World) -> None:

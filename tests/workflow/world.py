@@ -24,6 +24,7 @@ INDEXES = ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_FIND_LINKS")  # and not which env
 SETTINGS = """
 tests = "python3 -m compileall -q sample"
 local_time_scale = 300
+bake = "0s"
 
 [services.backend]
 health = "/api/health"

