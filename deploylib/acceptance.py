@@ -103,6 +103,7 @@ def _intend(order: Order, render: Render, record: Record) -> Intent:
         previous=order.previous,
         from_deploy=order.from_deploy,
         variables=order.variables,
+        named_before=order.named_before,
     )
     record("intent", intent)
     return intent

@@ -57,8 +57,7 @@ def opened(ctx: Context, *, since: str, back: bool = False) -> None:
         _resumed(ctx, last)
         ctx.view.opened(last.id, ctx.config.name, None if back else ctx.commit)
         _tested_elsewhere(ctx)
-        if ctx.config.is_local and ctx.state.done("check"):
-            local.up(ctx.config, runner=ctx.runner)  # it may have ended since this run was left
+        _local_again(ctx)
         return
     wanted = Opened(
         run=_new_id(ctx, back=back),
@@ -95,6 +94,12 @@ def _tested_elsewhere(ctx: Context) -> None:
             remedy="check the same commit out in every job",
         )
     ctx.journal.record("stage", handed.result)
+
+
+def _local_again(ctx: Context) -> None:
+    """Start the local Render, which may have ended since this run was left."""
+    if ctx.config.is_local and ctx.state.done("check"):
+        local.up(ctx.config, runner=ctx.runner)
 
 
 def _resumed(ctx: Context, state: RunState) -> None:
@@ -187,6 +192,7 @@ def unfinished(ctx: Context, run: str = "") -> RunState | None:
         _resumed(ctx, state)
         if state.report is None:
             _tested_elsewhere(ctx)
+            _local_again(ctx)
     else:
         ctx.commit = ctx.git.commit("HEAD")
         opened(ctx, since="")
@@ -279,6 +285,8 @@ def perform(ctx: Context, stage: Stage, settle: Callable[[Context, RunState], No
             stages.not_held(ctx)
         result = stage.plan(ctx) if ctx.dry else stage.apply(ctx)
     except DeployError as error:
+        if (unknown := stages.not_known(ctx, error)) is not None:
+            raise unknown from error
         if not isinstance(error, (Interrupted, LeaseHeld)):  # the run stays open, or is somebody else's by now
             failed = StageResult.of(stage.name, error, ctx.clock.monotonic() - began, part)
             ctx.journal.record("stage", failed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -12,9 +11,13 @@ from typing import Protocol
 
 from deploylib.errors import SettingsError
 
-__all__ = ["PART", "Writable", "explained", "target", "temporary"]
+__all__ = ["PART", "Unwritable", "Writable", "explained", "target", "temporary"]
 
 PART = ".part-"
+
+
+class Unwritable(SettingsError):
+    """A folder that cannot be written: full, read-only, without rights, gone, or a file."""
 
 
 class Writable(Protocol):
@@ -52,17 +55,15 @@ def target(name: Path) -> Path:
 
 @contextmanager
 def explained(root: Path) -> Iterator[None]:
-    """A full or read-only disk, in an operator's words.
+    """What a disk says when it cannot be written, in an operator's words.
 
     Raises:
-        SettingsError: *root* cannot be written.
+        Unwritable: *root* cannot be written.
     """
     try:
         yield
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}:
-            raise
-        raise SettingsError(
-            f"{root} cannot be written: {error.strerror}",
-            remedy="make room or correct its rights (df -h), or set store in the settings to another folder",
+        raise Unwritable(
+            f"{root} cannot be written: {error.strerror or error}",
+            remedy="make room or correct its rights (df -h); it must be a folder; or set store in the settings to another one",
         ) from error

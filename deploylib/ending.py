@@ -5,14 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from deploylib import notify, stages
-from deploylib.errors import DeployError, SettingsError, Unreachable
+from deploylib.errors import DeployError, NotKnownYet, SettingsError, Unreachable
 from deploylib.ledger import Journal
 from deploylib.models import Kind, Live
 from deploylib.outcome import Ending, Report, StageResult, short
 from deploylib.stages import Context
 from deploylib.units import seconds
 
-__all__ = ["close", "report", "serving"]
+__all__ = ["close", "left_open", "report", "serving"]
 
 
 def close(ctx: Context, ending: Ending, began: float, *, keep: bool = False) -> Report:
@@ -28,14 +28,36 @@ def close(ctx: Context, ending: Ending, began: float, *, keep: bool = False) -> 
     ctx.journal.close(told)
     if not keep:
         ctx.tenure.end("release")
-    if ctx.journal.written and (webhook := ctx.config.webhook) is not None:
-        before = {one.service: one.live.commit for one in ctx.planned.changes.services}
-        before |= {name: one.previous.commit for name, one in ctx.state.intents.items()}
-        sent = notify.send(webhook, notify.message(told, before, url=ctx.state.opened.url))
-        if not sent.delivered:
-            ctx.ledger.append(ctx.state.id, "undelivered", sent)
-            ctx.view.note(f"Slack was not told: {sent.reason}")
+    _tell(ctx, told)
     return told
+
+
+def left_open(ctx: Context, error: NotKnownYet, began: float) -> Report:
+    """Leave a run open whose end is not known yet: whoever looks next settles it first."""
+    told = report(ctx, Ending.of(error), began)
+    if ctx.decides:
+        try:
+            ctx.tenure.end("abandon")
+        except DeployError as gone:
+            ctx.view.note(f"the lease could not be given up ({gone.message}): it ends by itself in a minute")
+        _tell(ctx, told)
+    return told
+
+
+def _tell(ctx: Context, told: Report) -> None:
+    """Tell Slack; a message changes no outcome."""
+    if not ctx.journal.written or (webhook := ctx.config.webhook) is None:
+        return
+    before = {one.service: one.live.commit for one in ctx.planned.changes.services}
+    before |= {name: one.previous.commit for name, one in ctx.state.intents.items()}
+    sent = notify.send(webhook, notify.message(told, before, url=ctx.state.opened.url))
+    if sent.delivered:
+        return
+    ctx.view.note(f"Slack was not told: {sent.reason}")
+    try:
+        ctx.ledger.append(ctx.state.id, "undelivered", sent)
+    except DeployError as error:
+        ctx.view.note(f"and that could not be recorded: {error.message}")
 
 
 def _with_schema(ctx: Context, live: tuple[Live, ...]) -> tuple[Live, ...]:
@@ -81,7 +103,7 @@ def report(ctx: Context, ending: Ending, began: float, result: tuple[StageResult
         commit=ctx.commit,
         stages=result or tuple(ctx.state.stages.values()),
         deploying=ctx.planned.changes.deploying,
-        live=() if ending.exit_code == Unreachable.exit_code else _what_is_live(ctx),
+        live=() if ending.exit_code in {Unreachable.exit_code, NotKnownYet.exit_code} else _what_is_live(ctx),
         visitors=ctx.visitors.stop(),
         error=ending.error,
         details=ending.details,

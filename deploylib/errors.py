@@ -16,7 +16,8 @@
     ├── LeaseHeld          30       another run holds the environment, or has taken it over
     ├── Held               31       the environment refuses this commit, or everything for now
     ├── ForeignDeploy      32       somebody else is deploying, or has
-    ├── Unreachable        40       the platform or the database, or they refused the key
+    ├── Unreachable        40       the platform, the store or the database, before the first deploy was asked for
+    ├── NotKnownYet        41       platform or store stopped answering after that: the run stays open
     ├── Superseded          0       a newer release took the place of this one while it was on its way
     └── Interrupted       130       Ctrl-C or SIGTERM
 
@@ -40,6 +41,7 @@ __all__ = [
     "LeaseHeld",
     "MigrationFailed",
     "NotExamined",
+    "NotKnownYet",
     "PersonNeeded",
     "SettingsError",
     "StartFailed",
@@ -196,10 +198,20 @@ class Superseded(DeployError):
 
 
 class Unreachable(DeployError):
-    """The platform or the database did not answer, or refused the key."""
+    """The platform, the store or the database gave no answer that can be read, or refused the key."""
 
     exit_code = 40
     outcome = "platform unreachable"
+
+
+class NotKnownYet(DeployError):
+    """Platform or store stopped answering after a deploy was asked for: what serves is not known, and nothing has failed.
+
+    The run stays open and nothing is held; the next command looks again, and completes it or puts it back.
+    """
+
+    exit_code = 41
+    outcome = "not known yet"
 
 
 class Interrupted(DeployError):

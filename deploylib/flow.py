@@ -15,7 +15,7 @@ import dataclasses
 import msgspec
 
 from deploylib import attempt, check, ending, promotion, stages, verify
-from deploylib.errors import DeployError, Interrupted, LeaseHeld, SettingsError
+from deploylib.errors import DeployError, Interrupted, LeaseHeld, NotKnownYet, SettingsError
 from deploylib.examined import Scanned
 from deploylib.ledger import Journal, RunState
 from deploylib.outcome import Ending, Report, StageResult, StageStatus, short
@@ -127,7 +127,9 @@ def finish(ctx: Context, run: str = "") -> Report:
     try:
         if attempt.has_held(state):
             attempt.hold(ctx)
-        return ending.close(ctx, _decided(ctx), began)
+        return _ended(ctx, _decided(ctx), began)
+    except NotKnownYet as error:
+        return ending.left_open(ctx, error, began)
     except Interrupted:
         ctx.tenure.end("abandon")
         raise
@@ -155,7 +157,7 @@ def _decided(ctx: Context) -> Ending:
     try:
         for stage in missing:
             attempt.perform(ctx, stage)
-    except (Interrupted, LeaseHeld):
+    except (Interrupted, LeaseHeld, NotKnownYet):
         raise
     except DeployError as error:
         return recovered(ctx, Ending.of(error))
@@ -247,7 +249,9 @@ def prove_live(ctx: Context) -> Report:
 def _bring_to_an_end(ctx: Context, flow: tuple[Stage, ...], paused_at: str = "") -> Report:
     began = ctx.clock.monotonic()
     try:
-        end = _carried_out(ctx, flow)
+        return _ended(ctx, _carried_out(ctx, flow, paused_at), began)
+    except NotKnownYet as error:
+        return ending.left_open(ctx, error, began)
     except Interrupted as error:
         # It stays open: what is recorded is enough for the next command to go on.
         if ctx.decides:
@@ -258,21 +262,14 @@ def _bring_to_an_end(ctx: Context, flow: tuple[Stage, ...], paused_at: str = "")
         # Another command is at work in this very run, or has taken it over: what becomes of it is not ours to say.
         ctx.decides = ctx.decides and not attempt.has_held(ctx.state)
         return _ended(ctx, Ending.of(error), began)
-    if end is not None:
-        return _ended(ctx, end, began)
-    if ctx.dry:
-        return ending.report(ctx, Ending(outcome=attempt.PLANNED, next=("the same without --dry-run does it",)), began)
-    if paused_at:
-        go_on = "inv finish ends the run" if ctx.build else "inv deploy goes on"
-        return _ended(ctx, Ending(outcome=attempt.PAUSED, next=(f"done up to {paused_at}; {go_on}",)), began)
-    return _ended(ctx, Ending(), began)
 
 
-def _carried_out(ctx: Context, flow: tuple[Stage, ...]) -> Ending | None:
-    """Do the stages; the end where the run ends before their end.
+def _carried_out(ctx: Context, flow: tuple[Stage, ...], paused_at: str) -> Ending:
+    """Do the stages, and say what the run, or this command's part of it, comes to.
 
     Raises:
         Interrupted: the run stays open.
+        NotKnownYet: likewise; platform or store stopped answering.
         LeaseHeld: it is another command's now.
     """
     try:
@@ -283,12 +280,17 @@ def _carried_out(ctx: Context, flow: tuple[Stage, ...]) -> Ending | None:
             attempt.perform(ctx, stage, settle=_settled)
             if stage.name == "changes" and (end := _nothing(ctx)) is not None:
                 return end
-    except (Interrupted, LeaseHeld):
+    except (Interrupted, LeaseHeld, NotKnownYet):
         raise
     except DeployError as error:
         end = Ending.of(error)
         return recovered(ctx, end) if ctx.decides else end
-    return None
+    if ctx.dry:
+        return Ending(outcome=attempt.PLANNED, next=("the same without --dry-run does it",))
+    if paused_at:
+        go_on = "inv finish ends the run" if ctx.build else "inv deploy goes on"
+        return Ending(outcome=attempt.PAUSED, next=(f"done up to {paused_at}; {go_on}",))
+    return Ending()
 
 
 def _settled(ctx: Context, left: RunState) -> None:
@@ -300,7 +302,7 @@ def _settled(ctx: Context, left: RunState) -> None:
     began = ctx.clock.monotonic()
     other = dataclasses.replace(ctx, commit=left.commit, only=left.opened.services, asked="", decides=True)
     attempt.taken_over(other, left, ctx.tenure)
-    told = ending.close(other, _decided(other), began, keep=True)
+    told = _closed(other, _decided(other), began, keep=True)
     ctx.view.note(f"run {short(left.id)}: {told.outcome}")
 
 
@@ -314,6 +316,20 @@ def _nothing(ctx: Context) -> Ending | None:
 def _ended(ctx: Context, end: Ending, began: float) -> Report:
     """Close the run; a job that only records leaves that to `finish`, and so does who goes on later."""
     if ctx.decides and end.outcome != attempt.PAUSED:
-        return ending.close(ctx, end, began)
+        return _closed(ctx, end, began)
     ctx.tenure.end("release" if ctx.decides else "")
     return ending.report(ctx, end, began)
+
+
+def _closed(ctx: Context, end: Ending, began: float, *, keep: bool = False) -> Report:
+    """Record the end of the run.
+
+    Raises:
+        NotKnownYet: platform or store did not answer, so that it stays open.
+    """
+    try:
+        return ending.close(ctx, end, began, keep=keep)
+    except DeployError as error:
+        if (unknown := stages.not_known(ctx, error)) is not None:
+            raise unknown from error
+        raise

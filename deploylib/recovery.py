@@ -21,7 +21,6 @@ from deploylib.errors import (
 )
 from deploylib.models import Intent, Live, Order, Target
 from deploylib.outcome import Ending, PutBack, StageResult, StageStatus, short
-from deploylib.render import Refused
 from deploylib.stages import Context
 from deploylib.units import seconds
 
@@ -39,21 +38,24 @@ def recovered(ctx: Context, ending: Ending) -> Ending:
 
     Raises:
         Interrupted: it goes on with the next command.
+        NotKnownYet: likewise; platform or store stopped answering.
         LeaseHeld: another run has taken the environment over.
     """
     if not ctx.state.intents:
         return ending
     first = ctx.state.recovering or ending
-    if ctx.state.recovering is None:
-        ctx.journal.record("recovering", ending)
     try:
+        if ctx.state.recovering is None:
+            ctx.journal.record("recovering", ending)
         if first.exit_code in NOT_OURS or ctx.state.opened.back:
             made = _stop(ctx, Deadline.after(WITHIN, ctx.clock))
             return _never_twice(ctx, first, made) if ctx.state.opened.back else first
         recover(ctx)
     except (Interrupted, LeaseHeld):
         raise
-    except (DeployError, Refused) as worse:
+    except DeployError as worse:
+        if (unknown := stages.not_known(ctx, worse)) is not None:
+            raise unknown from worse
         return _given_up(ctx, first, worse)
     if first.exit_code == VerificationFailed.exit_code and (left := _left(ctx)):
         ctx.holds.place(left, first.error, author=ctx.author, run=ctx.state.id)
@@ -154,7 +156,12 @@ def _restore(ctx: Context, back: list[Order], deadline: Deadline) -> None:
     rebuilt = {one.service for one in shipped if one.rebuilt}
     proven = stages.prove(
         ctx,
-        {order.target.name: verify.Expected(order.commit, order.previous.commit) for order in back},
+        {
+            order.target.name: verify.Expected(
+                order.commit, order.previous.commit, misnamed=ctx.state.intents[order.target.name].misnamed
+            )
+            for order in back
+        },
         progress=lambda _service, _text: None,
         pace=msgspec.structs.replace(ctx.pace, bake=0.0),
     )

@@ -9,24 +9,27 @@ answer says how many requests its window still allows; when none is left, the ne
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import stamina
 
 from deploylib import answers, pacing
+from deploylib.answers import Unreadable
 from deploylib.clock import SYSTEM, Clock
 from deploylib.config import Endpoint
 from deploylib.errors import DeployError, SettingsError, Unreachable
-from deploylib.models import Database, Deploy, Export, Kind, LogLine, Secret, Service
+from deploylib.models import Database, Deploy, DeployStatus, Export, LogLine, Secret, Service
 from deploylib.pacing import Budget, Left
 from deploylib.web import Answer, HttpError, NoAnswer, NotSent, Session
 
 __all__ = ["Ambiguous", "Forbidden", "Refused", "Render"]
 
+T = TypeVar("T")
 PAGE = 100
+PAGES = 200  # of one list: more than an account has
 TOO_MANY = 429
 PASSING = (TOO_MANY, 500, 502, 503, 504)
 KEPT = 4  # of 400 reads in a minute: somebody may use the same key
@@ -103,14 +106,12 @@ class Render:
 
     def services(self) -> Iterator[Service]:
         """Every service that the key reaches."""
-        for item in self._pages("/services", "service", {"includePreviews": "false"}):
-            if item.get("type") in {*Kind} and item.get("id"):  # a type that we do not know is not ours to deploy
-                yield answers.service(item)
+        found = self._pages("/services", "service", {"includePreviews": "false"}, answers.service)
+        yield from (service for service in found if service is not None)
 
     def variables(self, service_id: str) -> dict[str, str]:
         """The service's own environment variables, by name; those of its groups are not among them."""
-        found = self._pages(f"/services/{service_id}/env-vars", "envVar", {})
-        return {one["key"]: one.get("value") or "" for one in found if one.get("key")}
+        return dict(self._pages(f"/services/{service_id}/env-vars", "envVar", {}, answers.variable))
 
     def turn_off_auto_deploy(self, service_id: str) -> None:
         """Make the service deploy only when it is asked to."""
@@ -120,40 +121,37 @@ class Render:
 
     def deploys(self, service_id: str, limit: int = 20) -> list[Deploy]:
         """The newest deploys of a service, newest first."""
-        answer = self._read(f"/services/{service_id}/deploys", {"limit": limit})
-        return [
-            answers.deploy(one) for item in answers.items(answer) if (one := answers.part(item, "deploy")).get("id")
-        ]
+        return self._read(f"/services/{service_id}/deploys", answers.deploys, {"limit": limit})
 
     def live(self, service_id: str) -> Deploy | None:
         """The deploy that serves now: the newest with status live; None before the first."""
-        answer = self._read(f"/services/{service_id}/deploys", {"limit": 1, "status": "live"})
-        return next(
-            (answers.deploy(one) for item in answers.items(answer) if (one := answers.part(item, "deploy")).get("id")),
-            None,
+        query = {"limit": 1, "status": DeployStatus.LIVE.value}
+        found = self._read(
+            f"/services/{service_id}/deploys", lambda value: answers.deploys(value, DeployStatus.LIVE), query
         )
+        return found[0] if found else None
 
     def deploy(self, service_id: str, deploy_id: str) -> Deploy:
         """One deploy."""
-        found = self._read(f"/services/{service_id}/deploys/{deploy_id}")
-        return answers.deploy({**(found if isinstance(found, dict) else {}), "id": deploy_id})
+        path = f"/services/{service_id}/deploys/{deploy_id}"
+        return self._read(path, lambda value: answers.deploy(value, deploy_id))
 
     def trigger(self, service_id: str, commit: str) -> Deploy | None:
         """Ask for a deploy of *commit*; where it is empty, of the tip of the service's branch.
 
         Returns:
-            The deploy; None when the platform queued it and gave no id (202).
+            The deploy; None when the platform queued it and gave no id (202), or its answer cannot be read.
 
         Raises:
             Ambiguous: it may have been accepted; look it up, never send it again.
             Refused: it was not accepted.
         """
         body = {"clearCache": "do_not_clear", **({"commitId": commit} if commit else {})}
-        return answers.deploy_or_none(self._write("POST", f"/services/{service_id}/deploys", body))
+        return _begun(self._write("POST", f"/services/{service_id}/deploys", body))
 
     def roll_back(self, service_id: str, deploy_id: str) -> Deploy | None:
         """Ask for a new deploy from the kept artifact of *deploy_id*; see `trigger` for what it raises."""
-        return answers.deploy_or_none(self._write("POST", f"/services/{service_id}/rollback", {"deployId": deploy_id}))
+        return _begun(self._write("POST", f"/services/{service_id}/rollback", {"deployId": deploy_id}))
 
     def cancel(self, service_id: str, deploy_id: str) -> None:
         """Ask for a deploy to be stopped."""
@@ -163,8 +161,7 @@ class Render:
 
     def failure(self, service_id: str, deploy_id: str) -> dict[str, Any]:
         """The machine-readable cause of a failed deploy, from its ``deploy_ended`` event; empty where there is none."""
-        for item in answers.items(self._read(f"/services/{service_id}/events", {"type": "deploy_ended", "limit": 20})):
-            details = answers.part(answers.part(item, "event"), "details")
+        for details in self._events(service_id, {"type": "deploy_ended", "limit": 20}):
             if details.get("deployId") == deploy_id:
                 reason = answers.part(details, "reason")
                 return answers.part(reason, "failure") or {key: value for key, value in reason.items() if value}
@@ -173,7 +170,11 @@ class Render:
     def server_failures(self, service_id: str, since: datetime) -> int:
         """How often a running instance of the service has failed since then."""
         query = {"type": "server_failed", "startTime": since.isoformat(), "limit": PAGE}
-        return len(answers.items(self._read(f"/services/{service_id}/events", query)))
+        return len(self._events(service_id, query))
+
+    def _events(self, service_id: str, query: dict[str, Any]) -> list[dict[str, Any]]:
+        """The details of a service's events, newest first."""
+        return self._read(f"/services/{service_id}/events", answers.events, query)
 
     def logs(
         self, owner_id: str, service_id: str, kind: str, since: datetime | None = None, limit: int = 20
@@ -182,12 +183,12 @@ class Render:
         query = {"ownerId": owner_id, "resource": service_id, "type": kind, "limit": limit, "direction": "backward"}
         if since is not None:
             query["startTime"] = since.isoformat()
-        lines = answers.items(answers.part({"answer": self._read("/logs", query)}, "answer").get("logs"))
-        return sorted((answers.log_line(line) for line in lines), key=lambda line: line.at)
+        return self._read("/logs", answers.log_lines, query)
 
     def instances(self, service_id: str) -> set[str]:
         """The ids of the instances that run now."""
-        return {item["id"] for item in answers.items(self._read(f"/services/{service_id}/instances")) if item.get("id")}
+        found = self._read(f"/services/{service_id}/instances", lambda value: answers.things(value, "", dict))
+        return {str(item["id"]) for item in found if item.get("id")}
 
     # -- databases ----------------------------------------------------------------------------------------------
 
@@ -197,20 +198,21 @@ class Render:
         Raises:
             SettingsError: the account has none, or several, of that name.
         """
-        named = [item for item in self._pages("/postgres", "postgres", {"name": name}) if item.get("name") == name]
+        every = self._pages("/postgres", "postgres", {"name": name}, answers.database)
+        named = [found for found in every if found[1] == name]
         if len(named) != 1:
             count = "no database" if not named else f"{len(named)} databases"
             raise SettingsError(
                 f"the account has {count} called {name!r}",
                 remedy="create it in the Render Dashboard (New → Blueprint), or set database in the settings",
             )
-        return Database(id=named[0].get("id") or "", name=name, version=str(named[0].get("version") or ""))
+        return Database(id=named[0][0], name=name, version=named[0][2])
 
     def exports(self, database_id: str) -> list[Export]:
         """The exports of a database that the platform still has, or is making; it keeps them for seven days."""
         return [
             Export(id=item["id"], created_at=at, url=Secret(item["url"]) if item.get("url") else None)
-            for item in answers.items(self._read(f"/postgres/{database_id}/export"))
+            for item in self._read(f"/postgres/{database_id}/export", lambda value: answers.things(value, "", dict))
             if item.get("id") and (at := answers.moment(item.get("createdAt")))
         ]
 
@@ -230,8 +232,8 @@ class Render:
             SettingsError: the account has none, or several, of that name.
             Unreachable: it is there, and its address is not told, as while it is being made.
         """
-        told = answers.part({"answer": self._read(f"/postgres/{self.database(name).id}/connection-info")}, "answer")
-        if not (address := told.get("externalConnectionString")):
+        told = self._read(f"/postgres/{self.database(name).id}/connection-info", answers.addresses)
+        if not (address := told.external_connection_string):
             raise Unreachable(
                 f"the platform does not tell the address of the database {name!r}",
                 remedy="wait until the Render Dashboard shows it as available, then run the same command again",
@@ -240,22 +242,45 @@ class Render:
 
     # -- the wire -----------------------------------------------------------------------------------------------
 
-    def _pages(self, path: str, wrapper: str, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        cursor: str | None = None
-        while True:
-            page = answers.items(self._read(path, {**query, "limit": PAGE, **({"cursor": cursor} if cursor else {})}))
-            yield from (one for item in page if (one := answers.part(item, wrapper)))
-            if len(page) < PAGE or not page[-1].get("cursor"):
-                return
-            cursor = page[-1]["cursor"]
+    def _pages(self, path: str, wrapper: str, query: dict[str, Any], read: Callable[[Any], T]) -> Iterator[T]:
+        """Every thing of a list; the same one on two pages is one.
 
-    def _read(self, path: str, query: dict[str, Any] | None = None) -> Any:
+        Raises:
+            Unreachable: a page cannot be read, or a cursor comes again, so that the list has no end.
+        """
+        cursor, seen = "", set[str]()
+        known: set[object] = set()
+        while True:
+            asked = {**query, "limit": PAGE, **({"cursor": cursor} if cursor else {})}
+            names, page, full, cursor = self._read(path, lambda value: _page(value, wrapper, read), asked)
+            for name, each in zip(names, page, strict=True):
+                if name not in known:
+                    known.add(name)
+                    yield each
+            if not full or not cursor:
+                return
+            if cursor in seen or len(seen) >= PAGES:
+                raise self._unreachable(f"the list {path} does not end")
+            seen.add(cursor)
+
+    def _read(self, path: str, read: Callable[[Any], T], query: dict[str, Any] | None = None) -> T:
+        """Ask, and read the answer; one that cannot be read is none, and is asked for again.
+
+        Raises:
+            Unreachable: no answer that can be read.
+        """
         try:
             for attempt in stamina.retry_context(on=_back_off, attempts=6, timeout=90.0, wait_initial=0.2):
                 with attempt:
-                    return self._once("GET", path, query=query).json()
+                    return read(answers.document(self._once("GET", path, query=query)))
+        except Unreadable as error:
+            raise Unreachable(
+                f"{self.address} gives no answer that can be read: GET {path}: {error}",
+                remedy="see what stands between here and the platform (a proxy, a login page), then the same command again",
+            ) from error
         except (_Again, HttpError) as error:
             raise self._unreachable(str(error)) from error
+        raise AssertionError("the last try returns or raises")
 
     def _write(self, method: str, path: str, body: Any) -> Any:
         if self.read_only:
@@ -324,7 +349,24 @@ class Render:
 def _back_off(error: Exception) -> bool | float:
     if isinstance(error, _Again):
         return error.after if error.after is not None else True
-    return isinstance(error, HttpError)
+    return isinstance(error, (HttpError, Unreadable))
+
+
+def _page(value: Any, wrapper: str, read: Callable[[Any], T]) -> tuple[list[object], list[T], bool, str]:
+    """A page of a list: names and things, whether it is full, and where the next one begins."""
+    things = answers.things(value, wrapper, lambda item: (item.get("id") or item.get("key"), read(item)))
+    last = value[-1].get("cursor") if value else None
+    if last is not None and not isinstance(last, str):
+        raise Unreadable("a cursor that is none")
+    return [name for name, _ in things], [thing for _, thing in things], len(value) >= PAGE, last or ""
+
+
+def _begun(value: Any) -> Deploy | None:
+    """The deploy that an answer names; None where it names none, and so must be looked up."""
+    try:
+        return answers.deploy(value)
+    except Unreadable:
+        return None
 
 
 def _back_off_unsent(error: Exception) -> bool | float:

@@ -23,7 +23,7 @@ from deploylib.models import DeployStatus, Kind, Proof, Target, Verified
 from deploylib.render import Render
 from deploylib.web import Answer, HttpError, Session
 
-__all__ = ["Expected", "Pace", "identity", "until_proven"]
+__all__ = ["Expected", "Pace", "identity", "named", "until_proven"]
 
 IDENTITY_KEYS = ("releaseId", "release", "commit", "sha")
 COMMIT, FULL_COMMIT = re.compile(r"[0-9a-f]{7,40}"), re.compile(r"[0-9a-f]{40}")
@@ -68,11 +68,13 @@ class Expected(msgspec.Struct, frozen=True):
         commit: the full id.
         previous: the commit before; an answer from it means "not yet".
         revision: of the schema, where the answer names one; empty: whatever it is.
+        misnamed: the release before named a commit that it was not, so that a wrong name proves nothing now either.
     """
 
     commit: str
     previous: str = ""
     revision: str = ""
+    misnamed: bool = False
 
 
 def until_proven(
@@ -91,14 +93,16 @@ def until_proven(
         session: asks the address, and is closed; default: one with connections of its own.
 
     Raises:
-        VerificationFailed: bad answers, no answers, or the old version until the end.
-        ForeignDeploy: it serves a commit that is neither the old nor the new one.
+        VerificationFailed: bad answers, no answers, or another commit's name until the end, although ours is live.
+        ForeignDeploy: the platform says that something else is live.
+        Unreachable: the platform cannot be asked which of the two it is.
     """
     if not target.url or target.kind not in {Kind.WEB, Kind.STATIC}:
         return _by_platform(target, expected, render, clock, pace, progress)
     with session or Session(timeout=5.0) as asking:
         since = clock.now()
-        proven = _in_a_row(target, expected, asking, clock, pace, progress) or _reachable(target, expected, render)
+        proven = _in_a_row(target, expected, asking, render, clock, pace, progress)
+        proven = proven or _reachable(target, expected, render)
         if target.kind is Kind.STATIC:
             return _with_assets(target, asking, proven)
         if pace.bake > 0:
@@ -108,15 +112,34 @@ def until_proven(
         return msgspec.structs.replace(proven, text=proven.text + stayed)
 
 
+def named(target: Target, session: Session | None = None) -> str:
+    """The commit that the public address names at this moment; empty where it names none, or does not answer well."""
+    if not target.url or target.kind not in {Kind.WEB, Kind.STATIC}:
+        return ""
+    with session or Session(timeout=5.0) as asking:
+        answer, _ = _ask(asking, _address(target))
+        return identity(answer) if answer is not None and answer.ok else ""
+
+
+def _address(target: Target) -> str:
+    return target.url + (target.identity_path or target.health_path or "/")
+
+
 def _in_a_row(
-    target: Target, expected: Expected, session: Session, clock: Clock, pace: Pace, progress: Callable[[str, str], None]
+    target: Target,
+    expected: Expected,
+    session: Session,
+    render: Render,
+    clock: Clock,
+    pace: Pace,
+    progress: Callable[[str, str], None],
 ) -> Verified | None:
-    """Count good answers; None when the answers are good and name no commit."""
+    """Count good answers; None when the answers are good and name no commit, or one that proves nothing."""
     began, deadline = clock.monotonic(), Deadline.after(pace.within, clock)
-    url = target.url + (target.identity_path or target.health_path or "/")
+    url = _address(target)
     window: deque[bool] = deque(maxlen=BAD_OF_LAST[1])
     good = anonymous = 0
-    said = "no answer yet"
+    said, odd = "no answer yet", set[str]()
     while True:
         answer, trouble = _ask(session, url)
         served = identity(answer) if answer is not None and answer.ok else ""
@@ -130,15 +153,11 @@ def _in_a_row(
             said = "it answers, and names no commit"
         elif not expected.commit.startswith(served):
             window.append(True)
-            good = anonymous = 0
+            good = 0
+            anonymous = anonymous + 1 if expected.misnamed else 0
             said = f"it still serves {served[:7]}"
             if not expected.previous.startswith(served):
-                raise ForeignDeploy(
-                    f"{target.name} serves {served[:7]}, which is neither the old commit nor ours",
-                    remedy="somebody else deploys here: inv status, then agree on who does",
-                    service=target.name,
-                    commit=served,
-                )
+                said = _odd_name(target, expected, served, render, odd)
         elif expected.revision and (seen := _revision(answer)) and seen != expected.revision:
             window.append(True)
             good = anonymous = 0
@@ -154,6 +173,7 @@ def _in_a_row(
             return None
         elapsed = clock.monotonic() - began
         if window.count(False) >= BAD_OF_LAST[0] or deadline.passed():
+            _require_ours(target, expected, render)
             raise VerificationFailed(
                 f"{target.name} did not prove itself at {urlsplit(url).path or '/'} within {elapsed:.0f} s: {said}",
                 remedy="see its log (inv logs), correct it, commit, inv deploy",
@@ -162,9 +182,34 @@ def _in_a_row(
         clock.sleep(pace.every)
 
 
+def _odd_name(target: Target, expected: Expected, served: str, render: Render, seen: set[str]) -> str:
+    """What to say of a name that is neither the old nor the new one: of a cache, or wrong, or somebody else's deploy."""
+    if served not in seen:  # whose it is, only the platform knows
+        _require_ours(target, expected, render)
+        seen.add(served)
+    return f"it names {served[:7]}, which is neither the commit before nor ours"
+
+
+def _require_ours(target: Target, expected: Expected, render: Render) -> None:
+    """See that the platform says that what we wait for is live: only then is it at fault.
+
+    Raises:
+        ForeignDeploy: something else is.
+        Unreachable: the platform cannot be asked.
+    """
+    live = render.live(target.service_id)
+    if live is not None and live.commit and live.commit != expected.commit:
+        raise ForeignDeploy(
+            f"{target.name} serves {live.commit[:7]} ({live.id}), by the platform's word, and not {expected.commit[:7]}",
+            remedy="somebody else deploys here: inv status, then agree on who does",
+            service=target.name,
+            commit=live.commit,
+        )
+
+
 def _bake(target: Target, session: Session, clock: Clock, pace: Pace, progress: Callable[[str, str], None]) -> None:
     """Go on asking; a single bad answer is forgiven, three of the last five are not."""
-    url = target.url + (target.identity_path or target.health_path or "/")
+    url = _address(target)
     window: deque[bool] = deque(maxlen=BAD_OF_LAST[1])
     deadline = Deadline.after(pace.bake, clock)
     while not deadline.passed():
@@ -230,6 +275,8 @@ def _reachable(target: Target, expected: Expected, render: Render) -> Verified:
         )
     advice = STATIC_ADVICE if target.kind is Kind.STATIC else WEB_ADVICE
     text = f"answers well; the platform says {expected.commit[:7]} is live"
+    if expected.misnamed:
+        text = f"{text}; the commit that it names was wrong before as well, and proves nothing"
     return Verified(service=target.name, proof=Proof.REACHABLE, text=text, advice=advice)
 
 
@@ -260,12 +307,12 @@ def identity(answer: Answer) -> str:
     """The commit that an answer names, full or short; empty where it names none."""
     body = answer.json() if "json" in answer.content_type else None
     if isinstance(body, dict):
-        named = (str(body.get(key) or "") for key in IDENTITY_KEYS)
-        version = str(body.get("version") or "")  # a short one may as well be a date
-        short = next((name for name in named if COMMIT.fullmatch(name)), "")
+        names = (str(body.get(key) or "").lower() for key in IDENTITY_KEYS)
+        version = str(body.get("version") or "").lower()  # a short one may as well be a date
+        short = next((name for name in names if COMMIT.fullmatch(name)), "")
         return short or (version if FULL_COMMIT.fullmatch(version) else "")
     if answer.content_type == "text/html":
-        name = _Page.of(answer).release
+        name = _Page.of(answer).release.lower()
         return name if COMMIT.fullmatch(name) else ""
     return ""
 

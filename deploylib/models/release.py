@@ -54,6 +54,7 @@ class Intent(Value, frozen=True):
         previous: what was live.
         from_deploy: the deploy whose artifact is restored; empty: *commit* is built.
         variables: names of the environment variables that this deploy gets, as far as they were looked at.
+        named_before: the commit that the public address named then; empty where it named none, or nobody looked.
     """
 
     service: str
@@ -62,6 +63,14 @@ class Intent(Value, frozen=True):
     previous: Live
     from_deploy: str = ""
     variables: tuple[str, ...] = ()
+    named_before: str = ""
+
+    @property
+    def misnamed(self) -> bool:
+        """Whether the address named another commit than the one that was live, so that what it names proves nothing."""
+        return bool(self.named_before and self.previous.commit) and not self.previous.commit.startswith(
+            self.named_before
+        )
 
 
 class Order(Value, frozen=True):
@@ -71,6 +80,7 @@ class Order(Value, frozen=True):
         previous: what it serves now.
         from_deploy: restore the artifact of this deploy instead of building *commit*.
         variables: names of the environment variables that it gets; only recorded.
+        named_before: see `Intent`.
     """
 
     target: Target
@@ -78,6 +88,7 @@ class Order(Value, frozen=True):
     previous: Live
     from_deploy: str = ""
     variables: tuple[str, ...] = ()
+    named_before: str = ""
 
 
 class Shipped(Value, frozen=True):

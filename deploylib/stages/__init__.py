@@ -10,6 +10,7 @@ from deploylib.stages.data import Backup, Migrate
 from deploylib.stages.gate import GATES, Scan, Tests, examine, judged
 from deploylib.stages.release import Deploy, Verify, prove
 from deploylib.stages.survey import Changes, Check, alone, not_held
+from deploylib.stages.unknown import not_known
 
 __all__ = [
     "GATES",
@@ -32,6 +33,7 @@ __all__ = [
     "examine",
     "judged",
     "not_held",
+    "not_known",
     "outside",
     "prove",
 ]

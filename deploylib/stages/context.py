@@ -30,6 +30,7 @@ from deploylib.store import Folder, Store
 from deploylib.units import seconds
 from deploylib.visitors import Watch
 
+S = TypeVar("S")
 T = TypeVar("T")
 AT_ONCE = 8  # requests; more of them would only wait for each other
 A_COMMAND = 60.0  # seconds without a sign of life: a command shows one every twenty
@@ -214,10 +215,10 @@ class Context:
         asked = dict(zip((target.name for target in targets), self.for_each(self.live_of, targets), strict=True))
         return {target.name: seen.get(target.name) or asked[target.name] for target in self.checked.targets}
 
-    def for_each(self, look: Callable[[Target], T], targets: Sequence[Target]) -> list[T]:
+    def for_each(self, look: Callable[[S], T], things: Sequence[S]) -> list[T]:
         """Look at several services at once; what comes back is in their order."""
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            return list(pool.map(look, targets))
+            return list(pool.map(look, things))
 
     def live_of(self, target: Target) -> Live:
         """What one service serves now."""

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
+import msgspec
+
 from deploylib import deploy, verify
 from deploylib.errors import DeployError, DeployStopped, ForeignDeploy, Interrupted, Superseded
-from deploylib.models import Kind, Live, Order, Proof, Shipped, Target, Verified
+from deploylib.models import Intent, Kind, Live, Order, Proof, Shipped, Target, Verified
 from deploylib.outcome import StageResult, StageStatus
 from deploylib.stages.context import Context, Stage, result, skipped, table
 from deploylib.units import seconds
@@ -77,6 +79,8 @@ def carried_out(stage: str, ctx: Context, orders: list[Order]) -> StageResult:
         Superseded: a newer release took the place of this one.
         DeployError: see `deploy.bring`.
     """
+    asked = dict(zip(orders, ctx.for_each(lambda order: _named_before(ctx, order), orders), strict=True))
+    orders = [msgspec.structs.replace(order, named_before=named) for order, named in asked.items()]
     ctx.visitors.start(
         order.target.url + (order.target.health_path or "/")
         for order in orders
@@ -100,6 +104,12 @@ def carried_out(stage: str, ctx: Context, orders: list[Order]) -> StageResult:
         raise (_superseded(ctx, error) or error) from error
     told = [(name, _shipped_text(one)) for name, one in ctx.state.shipped.items() if not ctx.only or name in ctx.only]
     return result(stage, *table(told))
+
+
+def _named_before(ctx: Context, order: Order) -> str:
+    """What the address names before this run changes it; nothing new of a service that was asked for already."""
+    begun = order.target.name in ctx.state.intents or not order.previous.commit
+    return "" if begun else verify.named(order.target)
 
 
 def _usual(ctx: Context) -> dict[str, float]:
@@ -147,8 +157,11 @@ class Verify(Stage):
             raise DeployStopped(
                 f"{', '.join(left)}: its job has not deployed it", remedy="inv finish puts back what the run changed"
             )
+        revision = "" if migration.ahead else migration.target
         expected = {
-            name: verify.Expected(one.commit, one.previous.commit, "" if migration.ahead else migration.target)
+            name: verify.Expected(
+                one.commit, one.previous.commit, revision, misnamed=_misnamed(ctx.state.intents.get(name))
+            )
             for name, one in shipped.items()
         }
         proven = prove(ctx, expected)
@@ -181,6 +194,10 @@ def prove(
             return tuple(pool.map(one, chosen))
         finally:
             stop.set()
+
+
+def _misnamed(intent: Intent | None) -> bool:
+    return intent is not None and intent.misnamed
 
 
 def _level(one: Verified) -> str:

@@ -37,7 +37,7 @@ def warm_environment() -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, timeout=120)
     needed = ROOT / "sample" / "backend" / "requirements.txt"
-    command = [folder / "venv/bin/python", "-m", "pip", "install", "-q", "-r", needed]
+    command = [str(folder / "venv/bin/python"), "-m", "pip", "install", "-q", "-r", str(needed)]
     subprocess.run(command, env=environment(), check=True, timeout=300)
     return folder
 

@@ -67,6 +67,7 @@ class Counting:
         if request.method == "POST":
             self.asked[key] = now
         self.clock.seconds += LATENCY / 2
+        headers["Content-Type"] = "application/json"
         return httpx.Response(answer.status_code, content=answer.content, headers=headers)
 
     def bring(self, expected: Mapping[str, float] | None = None) -> list[str]:

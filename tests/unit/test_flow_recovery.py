@@ -144,16 +144,24 @@ def test_what_the_platform_no_longer_keeps_is_built_again(product: Product) -> N
     assert [product.first] * 2 == product.live()
 
 
-def test_a_platform_that_goes_away_leaves_nothing_claimed(product: Product) -> None:
-    """What serves is not known then: a person is told so, and the run does not say what is live."""
-    product.change("2")
+def test_a_platform_that_goes_away_is_not_a_failure(product: Product) -> None:
+    """After the commit point nothing is claimed, held or put back; the next command completes the run."""
+    second = product.change("2")
     refuse = status(401)
     product.platform.also = lambda request: refuse(request) if product.asked() and request.method == "GET" else None
 
     report = product.deploy()
 
-    assert (20, ()) == (report.exit_code, report.live)
+    assert ("not known yet", 41, ()) == (report.outcome, report.exit_code, report.live)
     assert "refused the API key" in report.error
+    assert "api: " in report.details[0]
+    assert product.runs()[0].report is None
+    assert product.context().holds.current() == ()
+
+    product.platform.also = lambda _request: None
+    assert product.deploy().exit_code == 0
+    assert [second] * 2 == product.live()
+    assert 1 == product.asked().count("srv-api/deploys")
 
 
 def test_a_lost_rollback_is_found_and_not_sent_twice(product: Product) -> None:

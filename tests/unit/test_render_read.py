@@ -253,39 +253,111 @@ def test_a_database_must_be_the_only_one_of_its_name(platform: Platform, names: 
     assert "Dashboard" in raised.value.remedy
 
 
-ODD: list[object] = [None, [], {}, [None], [{}], [{"deploy": None}], "odd", 7]
+NONE: list[object] = [
+    None,
+    {},
+    [None],
+    [{}],
+    [{"deploy": None}],
+    "odd",
+    7,
+    [{"deploy": {"id": 7}}],
+    [{"deploy": {"id": ""}}],
+]
+NONE += [[{"deploy": {"id": "dep-1", "status": ["live"]}}], [{"deploy": {"id": "../other", "status": "live"}}]]
 
 
-@pytest.mark.parametrize("answer", ODD, ids=[repr(one) for one in ODD])
-def test_answers_with_nothing_in_them_are_empty(platform: Platform, answer: object) -> None:
-    """Null, absent, empty, and whatever else the platform may put in the place of a list."""
+@pytest.mark.parametrize("answer", NONE, ids=[repr(one) for one in NONE])
+def test_an_answer_of_another_shape_is_no_answer(platform: Platform, answer: object) -> None:
+    """Never an empty list, and never nothing: what is not known must not look like what is not there."""
     platform.also = lambda _request: httpx.Response(200, json=answer)
     render = platform.render()
 
+    for ask in (
+        lambda: list(render.services()),
+        lambda: render.variables("srv-1"),
+        lambda: render.deploys("srv-1"),
+        lambda: render.live("srv-1"),
+        lambda: render.deploy("srv-1", "dep-1"),
+        lambda: render.database_url("book"),
+    ):
+        with pytest.raises(Unreachable, match="no answer that can be read"):
+            ask()
+
+
+def test_an_empty_list_is_an_answer(platform: Platform) -> None:
+    """Before the first deploy there is none."""
+    platform.also = lambda _request: httpx.Response(200, json=[])
+    render = platform.render()
+
     assert not list(render.services())
-    assert render.variables("srv-1") == {}
-    assert render.deploys("srv-1") == []
-    assert render.live("srv-1") is None
-    assert render.failure("srv-1", "dep-1") == {}
-    assert render.instances("srv-1") == set()
-    assert render.logs("tea-1", "srv-1", "app") == []
-    assert render.deploy("srv-1", "dep-1") == Deploy(id="dep-1", status=DeployStatus.UNKNOWN)
+    assert (render.variables("srv-1"), render.deploys("srv-1"), render.live("srv-1")) == ({}, [], None)
+    assert (render.failure("srv-1", "dep-1"), render.instances("srv-1")) == ({}, set())
     with pytest.raises(SettingsError, match="no database"):
         render.database_url("book")
 
 
-def test_an_answer_that_is_no_json_is_empty(platform: Platform) -> None:
-    """As of a proxy on the way."""
-    platform.also = lambda _request: httpx.Response(200, text="<html>")
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(200, html="<html><title>Please log in</title>"),
+        httpx.Response(200, text='[{"deploy": {"id": "dep-1", "status": "live"}}]'),
+        httpx.Response(200, content=b'[{"deploy": {"id": "dep-1", "sta', headers={"Content-Type": "application/json"}),
+        httpx.Response(200, content=b"", headers={"Content-Type": "application/json"}),
+        httpx.Response(200, content=b'["\xff\xfe"]', headers={"Content-Type": "application/json"}),
+    ],
+    ids=["a login page", "text", "half of it", "nothing", "no characters"],
+)
+def test_what_is_no_document_is_asked_for_again(platform: Platform, answer: httpx.Response) -> None:
+    """As from a proxy on the way: it may pass, and if it does not, nobody has answered."""
+    key = platform.add("worker", live=NEW)
+    platform.faults += [("GET", "/deploys", lambda _request: answer)] * 2
 
-    assert not list(platform.render().services())
+    found = platform.render().live(key)
+
+    assert found is not None
+    assert NEW == found.commit
+    platform.faults += [("GET", "/deploys", lambda _request: answer)] * 9
+    with pytest.raises(Unreachable, match="no answer that can be read"):
+        platform.render().live(key)
 
 
-def test_a_service_whose_type_or_id_is_null_is_left_alone(platform: Platform) -> None:
+def test_an_answer_about_another_deploy_is_none(platform: Platform) -> None:
+    """Also the live one must be live."""
+    key = platform.add("worker")
+    platform.begin(key, NEW, "live")
+    platform.also = lambda _request: httpx.Response(200, json={"id": "dep-2", "status": "live"})
+    with pytest.raises(Unreachable, match="dep-2 in place of dep-1"):
+        platform.render().deploy(key, "dep-1")
+
+    platform.also = lambda _request: httpx.Response(200, json=[{"deploy": {"id": "dep-2", "status": "canceled"}}])
+    with pytest.raises(Unreachable, match="not live"):
+        platform.render().live(key)
+
+
+def test_the_same_thing_twice_is_one(platform: Platform) -> None:
+    """On one page, and on two."""
+    platform.add("worker")
+    twice = [{"service": platform.services["srv-worker"], "cursor": "1"}] * 2
+    platform.also = lambda _request: httpx.Response(200, json=twice)
+
+    assert ["worker"] == [service.name for service in platform.render().services()]
+
+
+def test_a_list_that_does_not_end_is_no_list(platform: Platform) -> None:
+    """A cursor that was seen before would be followed for ever."""
+    page = [{"service": {"id": f"srv-{n}", "type": "web_service"}, "cursor": "again"} for n in range(100)]
+    platform.also = lambda _request: httpx.Response(200, json=page)
+
+    with pytest.raises(Unreachable, match="does not end"):
+        list(platform.render().services())
+    assert len(platform.requests) == 2
+
+
+def test_a_service_whose_type_is_null_is_left_alone(platform: Platform) -> None:
     """It could not be deployed."""
     platform.add("worker")
     platform.add("typeless", type=None)
-    platform.add("nameless", id=None)
 
     assert ["worker"] == [service.name for service in platform.render().services()]
 
@@ -294,7 +366,7 @@ def test_a_service_whose_type_or_id_is_null_is_left_alone(platform: Platform) ->
 def test_a_time_that_cannot_be_read_is_unknown(platform: Platform, time: object) -> None:
     """It is only told, and decides nothing."""
     key = platform.add("worker")
-    platform.deploys[key] = [{"id": "dep-1", "status": None, "commit": "?", "createdAt": time, "startedAt": time}]
+    platform.deploys[key] = [{"id": "dep-1", "status": None, "commit": None, "createdAt": time, "startedAt": time}]
 
     [deploy] = platform.render().deploys(key)
 
@@ -331,7 +403,7 @@ def test_a_log_line_may_lack_everything(platform: Platform, line: dict[str, obje
     assert platform.render().logs("tea-1", "srv-1", "app") == [LogLine(at="", text="")]
 
 
-@pytest.mark.parametrize("told", [None, {}, {"externalConnectionString": None}], ids=repr)
+@pytest.mark.parametrize("told", [{}, {"externalConnectionString": None}], ids=repr)
 def test_a_database_without_an_address_cannot_be_reached_yet(platform: Platform, told: object) -> None:
     """As while the platform makes it."""
 
@@ -368,7 +440,9 @@ def test_logs_have_a_window_of_their_own(platform: Platform, clock: FakeClock) -
     """A log that may not be read any more holds up no look at a deploy."""
     key = platform.add("worker")
     platform.also = lambda request: httpx.Response(
-        200, json=[], headers=limits(0 if request.url.path.endswith("/logs") else 300, 20)
+        200,
+        json={"logs": []} if request.url.path.endswith("/logs") else [],
+        headers=limits(0 if request.url.path.endswith("/logs") else 300, 20),
     )
     render = replace(platform.render(), clock=clock)
 

@@ -197,9 +197,9 @@ def test_a_disk_that_cannot_be_written_is_told_with_a_remedy(tmp_path: Path, num
     assert "df -h" in raised.value.remedy
 
 
-def test_another_error_of_the_system_goes_on(tmp_path: Path) -> None:
-    """What we cannot explain is not explained away."""
+def test_a_file_where_a_folder_should_be_is_told(tmp_path: Path) -> None:
+    """No traceback: what stands in the way is named."""
     (tmp_path / "a").write_text("a file where a folder should be")
 
-    with pytest.raises(OSError, match=r"exist|directory"):
+    with pytest.raises(SettingsError, match=r"cannot be written: .*(exist|directory)"):
         Folder(tmp_path).put("a/b", [b""])

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from deploylib import verify
-from deploylib.errors import ForeignDeploy, VerificationFailed
+from deploylib.errors import ForeignDeploy, Unreachable, VerificationFailed
 from deploylib.models import Kind, Proof, Verified
 from deploylib.verify import Expected, Pace
 from deploylib.web import Session
@@ -59,14 +59,18 @@ def prove(
     platform: Platform | None = None,
     previous: str = OLD,
     revision: str = "",
+    misnamed: bool = False,
     said: list[str] | None = None,
 ) -> Verified:
     """Have the service api prove the new commit."""
     told = said if said is not None else []
+    platform = platform or Platform()
+    if "srv-api" not in platform.services:
+        platform.add("api", Kind.WEB, live=NEW)
     return verify.until_proven(
         target("api", Kind.WEB, url="https://api.example", health_path="/live", identity_path="/health"),
-        Expected(NEW, previous, revision),
-        render=(platform or Platform()).render(),
+        Expected(NEW, previous, revision, misnamed),
+        render=platform.render(),
         clock=clock,
         pace=PACE,
         progress=lambda _service, text: told.append(text),
@@ -121,14 +125,57 @@ def test_the_old_commit_until_the_end_has_failed(clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize("previous", [OLD, ""], ids=["after another", "first deploy"])
-def test_a_third_commit_stops_at_once(clock: FakeClock, previous: str) -> None:
-    """Somebody else deploys here: neither the old one nor ours."""
-    address = Address(says(THIRD))
+def test_a_third_commit_that_the_platform_says_is_live_stops_at_once(clock: FakeClock, previous: str) -> None:
+    """Somebody else deploys here."""
+    address, platform = Address(says(THIRD)), Platform()
+    platform.add("api", Kind.WEB, live=THIRD)
 
     with pytest.raises(ForeignDeploy, match="api serves ccccccc"):
-        prove(address, clock, previous=previous)
+        prove(address, clock, previous=previous, platform=platform)
 
     assert len(address.requests) == 1
+
+
+@pytest.mark.parametrize("previous", [OLD, ""], ids=["after another", "first deploy"])
+def test_a_third_name_while_ours_is_live_is_our_own_fault(clock: FakeClock, previous: str) -> None:
+    """A wrong name, or a cache of long ago: not yet, and at the end a failed verification."""
+    address, platform = Address(says(THIRD)), Platform()
+    platform.add("api", Kind.WEB, live=NEW)
+
+    with pytest.raises(VerificationFailed, match="it names ccccccc, which is neither the commit before nor ours"):
+        prove(address, clock, previous=previous, platform=platform)
+
+    assert len(address.requests) > 30
+    assert len(platform.requests) == 2, "the platform is asked once for each name, and at the end"
+
+
+def test_a_cache_of_an_older_release_may_still_give_way(clock: FakeClock) -> None:
+    """Until the end it is only not yet."""
+    address = Address([says(THIRD)] * 20, says(NEW))
+
+    assert Proof.COMMIT is prove(address, clock).proof
+
+
+def test_a_name_that_was_wrong_before_proves_nothing_and_fails_nothing(clock: FakeClock) -> None:
+    """The release before named a commit that it was not: what the platform says is live counts, and that is said."""
+    shown = prove(Address(says(THIRD)), clock, misnamed=True)
+
+    assert Proof.REACHABLE is shown.proof
+    assert "was wrong before as well" in shown.text
+
+
+def test_a_name_that_was_wrong_before_and_is_right_now_is_proof(clock: FakeClock) -> None:
+    """It has been corrected."""
+    assert Proof.COMMIT is prove(Address(says(THIRD), says(NEW)), clock, misnamed=True).proof
+
+
+def test_nobody_is_at_fault_while_the_platform_cannot_be_asked(clock: FakeClock) -> None:
+    """An address that does not answer, and a platform that does not either: one may have gone with the other."""
+    platform = Platform(also=unsent)
+    platform.add("api", Kind.WEB, live=NEW)
+
+    with pytest.raises(Unreachable):
+        prove(Address(unsent), clock, platform=platform)
 
 
 @pytest.mark.parametrize(
