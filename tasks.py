@@ -154,16 +154,30 @@ def backup_list(c: Context, environment: str = "local", json: bool = False, debu
     console.tell(found, report.backups(found, ctx.clock.now()), json=json)
 
 
-@task(name="prove", help={**COMMON, "backup": "its id; default: the newest"})
+@task(
+    name="prove",
+    help={
+        **COMMON,
+        "backup": "its id; default: the newest",
+        "accept": "of one that cannot be proven: a release may go on with its like for a day; needs --reason",
+        "reason": "why, with --accept; it is recorded and told",
+    },
+)
 @command
 def backup_prove(
-    c: Context, environment: str = "local", backup: str = "", json: bool = False, debug: bool = False
+    c: Context,
+    environment: str = "local",
+    backup: str = "",
+    accept: bool = False,
+    reason: str = "",
+    json: bool = False,
+    debug: bool = False,
 ) -> None:
     """Restore a backup where nobody sees it, and compare."""
     from deploylib import backups, console, report
 
-    with console.session(environment) as ctx:
-        found = backups.prove(ctx, backup)
+    with console.session(environment, reason=reason) as ctx:
+        found = backups.prove(ctx, backup, accept=accept)
     console.tell(found, report.backups([found], ctx.clock.now()), json=json)
 
 

@@ -13,11 +13,11 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from deploylib import bundle, postgres, scratch
+from deploylib import bundle, postgres, scratch, sqlstates
 from deploylib.contents import WORD, Contents, definitions
 from deploylib.errors import BackupFailed, SettingsError
 from deploylib.models import Backup, Secret
@@ -25,7 +25,19 @@ from deploylib.process import Command, Completed, ProgramFailed, Runner
 from deploylib.programs import Client
 from deploylib.store import Store
 
-__all__ = ["decode", "dump", "form", "load", "needs", "schema", "table_count", "unpacked", "verified"]
+__all__ = [
+    "Damaged",
+    "decode",
+    "dump",
+    "form",
+    "load",
+    "needs",
+    "schema",
+    "table_count",
+    "through",
+    "unpacked",
+    "verified",
+]
 
 ZSTD_SINCE = 16  # the first major whose pg_dump knows another compression than gzip
 WORKERS = 2  # threads of their own: pg_dump has the other core, and each holds some ten MB
@@ -44,6 +56,12 @@ ROLES = re.compile(
 )
 ANYBODY = {"public", "PUBLIC", "current_user", "CURRENT_USER", "session_user", "CURRENT_ROLE"}
 Progress = Callable[[int, int], None] | None
+
+
+class Damaged(BackupFailed):
+    """The store does not hold the dump that it was given: there is nothing to keep."""
+
+
 """Told the bytes of each piece, and those of all of them; 0: nobody knows."""
 
 
@@ -115,7 +133,7 @@ def verified(backup: Backup, *, store: Store, progress: Progress = None) -> Iter
     Whoever reads them cannot come to a good end with a bad dump.
 
     Raises:
-        BackupFailed: it is missing, cut, or other bytes than were written.
+        Damaged: it is missing, cut, or other bytes than were written.
     """
     digest, size, held = hashlib.sha256(), 0, b""
     try:
@@ -129,13 +147,13 @@ def verified(backup: Backup, *, store: Store, progress: Progress = None) -> Iter
                 progress(len(piece), backup.size)
     except KeyError as error:
         message = f"the dump of backup {backup.id} is not in the store"
-        raise BackupFailed(message, remedy="take another backup (inv backup.list)") from error
+        raise Damaged(message, remedy="take another backup (inv backup.list)") from error
     if size != backup.size:
         message = f"the dump of backup {backup.id} has {size} bytes, its manifest says {backup.size}"
-        raise BackupFailed(message, remedy="take another backup (inv backup.list), and check the store's disk")
+        raise Damaged(message, remedy="take another backup (inv backup.list), and check the store's disk")
     if digest.hexdigest() != backup.sha256:
         message = f"the store gave back other bytes of backup {backup.id} than it was given: the checksum is wrong"
-        raise BackupFailed(message, remedy="take another backup (inv backup.list), and check the store's disk")
+        raise Damaged(message, remedy="take another backup (inv backup.list), and check the store's disk")
     if held:
         yield held
 
@@ -190,6 +208,34 @@ def load(
     with _opened(backup, store, progress, folder) as (more, pieces):
         command = [client.program("pg_restore"), *words, *more]
         _restoring(_connecting(url, command, writes=True, stdin=pieces, timeout=within), backup, store, runner)
+
+
+def through(url: Secret, into: Secret, *, client: Client, runner: Runner, whole: bool, within: float) -> None:
+    """Dump a database straight into another, empty one.
+
+    Args:
+        whole: with its rows; otherwise its definitions alone.
+        within: seconds after which it is given up.
+
+    Raises:
+        ProgramFailed: pg_dump or pg_restore failed.
+    """
+    words = [
+        "--format=custom",
+        "--compress=0",
+        "--lock-wait-timeout=10s",
+        *ALIKE,
+        *([] if whole else ["--schema-only"]),
+    ]
+    taking = _connecting(url, [client.program("pg_dump"), *words], writes=True)
+    words = ["--exit-on-error", "--no-owner", "--no-acl", *ALIKE, "--dbname=application_name=deploylib"]
+    with closing(_flowing(runner.stream(taking))) as pieces:
+        runner.run(_connecting(into, [client.program("pg_restore"), *words], writes=True, stdin=pieces, timeout=within))
+
+
+def _flowing(pieces: Iterator[bytes]) -> Generator[bytes]:
+    """The same, and what makes them is ended with it."""
+    yield from pieces
 
 
 def table_count(backup: Backup, *, store: Store, client: Client, runner: Runner) -> int:
@@ -248,13 +294,16 @@ def _restoring(command: Command, backup: Backup, store: Store, runner: Runner) -
             ) from error
         for _ in verified(backup, store=store):
             """It says which of the two it is: a damaged dump, or a place that refuses a good one."""
+        state, line = sqlstates.spoken(error.details)
         raise BackupFailed(
-            f"backup {backup.id} cannot be restored: {error.message}", details=error.details, remedy="see what it said"
+            f"backup {backup.id} cannot be restored: {line or error.message}",
+            details=sqlstates.shown(error.details),
+            remedy=sqlstates.restoring(state, line),
         ) from error
 
 
 def _connecting(url: Secret, words: list[str], **more: Any) -> Command:
-    env = postgres.child_environment(url)
+    env = {**postgres.child_environment(url), **sqlstates.ENGLISH}
     hidden = (url, Secret(env.get("PGPASSWORD", "")))
     return Command(words, env=env, secrets=hidden, drops=postgres.MISLEADING, **more)
 
@@ -320,10 +369,8 @@ def _inflated(pieces: Iterator[bytes], backup: Backup) -> Iterator[bytes]:
     except module.ZstdError as error:
         for _ in pieces:
             """To its end, where the checksum says so if it is another dump than the one that was made."""
-        raise BackupFailed(
+        raise Damaged(
             f"the dump of backup {backup.id} is damaged: {error}", remedy="take another backup (inv backup.list)"
         ) from error
     if not press.eof:
-        raise BackupFailed(
-            f"the dump of backup {backup.id} ends too early", remedy="take another backup (inv backup.list)"
-        )
+        raise Damaged(f"the dump of backup {backup.id} ends too early", remedy="take another backup (inv backup.list)")

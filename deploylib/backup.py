@@ -12,25 +12,28 @@ from contextlib import closing, suppress
 
 import msgspec
 
-from deploylib import archive, manifest, proof
+from deploylib import archive, manifest, proof, sqlstates
 from deploylib.archive import Progress
 from deploylib.clock import Clock
 from deploylib.contents import Contents
 from deploylib.drill import copied, prove
-from deploylib.errors import BackupFailed, SettingsError
-from deploylib.manifest import Manifest, clear, find, latest, listing, prune, unreadable
+from deploylib.errors import BackupFailed, DeployError, SettingsError
+from deploylib.manifest import Accepted, Manifest, Unproven, accept, clear, find, latest, listing, prune, unreadable
 from deploylib.models import Backup, Secret
 from deploylib.postgres import Facts
 from deploylib.process import ProgramFailed, Runner
 from deploylib.programs import Client
-from deploylib.proof import HASHES_BELOW, PROVE_WITHIN, Place, Proof, estimate, strongest
+from deploylib.proof import HASHES_BELOW, PROVE_WITHIN, Copy, Place, Proof, estimate, strongest
 from deploylib.snapshot import Exporter, exported
 from deploylib.store import Store
 
 __all__ = [
     "HASHES_BELOW",
+    "Accepted",
     "Place",
     "Proof",
+    "Unproven",
+    "accept",
     "clear",
     "copied",
     "create",
@@ -62,7 +65,7 @@ def create(
     history: Sequence[Backup] = (),
     progress: Progress = None,
     exporter: Exporter = exported,
-    also: Callable[[Secret], None] = lambda _copy: None,
+    also: Callable[[Copy], None] = lambda _copy: None,
 ) -> Backup:
     """Dump a database into the store, prove the dump, and write its manifest.
 
@@ -80,7 +83,8 @@ def create(
         also: is given the address of the restored copy, once that was found equal and before it is thrown away.
 
     Raises:
-        BackupFailed: the dump failed, or could not be proven; what was written of it is removed.
+        BackupFailed: the dump failed, or the store holds other bytes; what was written of it is removed.
+        Unproven: the dump could not be restored, or holds something else: it is kept, and marked so.
         Unreachable: the database does not answer.
         SettingsError: the store cannot be written, or the programs lack something.
     """
@@ -105,18 +109,30 @@ def create(
         seconds=0.0,
         database_size=facts.size,
     )
+    failed: DeployError | None = None
     with manifest.all_or_nothing(store, key):
         hashes = facts.size < hashes_below
         expected = _expected(made, history)
         try:
             made = _dumped(url, made, client, store, runner, exporter, progress, hashes=hashes, expected=expected)
-            dumped = clock.monotonic()
-            made = _proven(made, store, client, place, runner, exporter, progress, also)
         except ProgramFailed as error:
+            state, line = sqlstates.spoken(error.details)
             raise BackupFailed(
-                f"the backup failed: {error.message}", details=error.details, remedy="see what it said, then inv backup"
+                f"the backup failed: {error.message}",
+                details=sqlstates.shown(error.details),
+                remedy=f"{sqlstates.remedy(state, line)} (inv backup)",
             ) from error
-        return manifest.write(manifest.timed(made, began, dumped, clock.monotonic()), store=store)
+        dumped = clock.monotonic()
+        try:
+            made = _proven(made, store, client, place, runner, exporter, progress, also)
+        except archive.Damaged:
+            raise
+        except (BackupFailed, ProgramFailed) as error:
+            failed, made = error, manifest.unproven(made, error)
+        kept = manifest.write(manifest.timed(made, began, dumped, clock.monotonic()), store=store)
+    if failed is not None:
+        raise Unproven(kept, failed) from failed
+    return kept
 
 
 def _expected(made: Manifest, history: Sequence[Backup]) -> int:
@@ -187,7 +203,7 @@ def _proven(
     runner: Runner,
     exporter: Exporter,
     progress: Progress,
-    also: Callable[[Secret], None],
+    also: Callable[[Copy], None],
 ) -> Manifest:
     """The strongest proof that was wanted and can be had."""
     notes: tuple[str, ...] = ()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from deploylib import backup, check, flow, postgres, programs, restore
-from deploylib.errors import SettingsError
-from deploylib.models import Backup, Secret
+from deploylib.archive import Damaged
+from deploylib.errors import BackupFailed, SettingsError
+from deploylib.models import UNPROVEN, Backup, Secret
 from deploylib.outcome import StageResult, StageStatus
 from deploylib.restore import Done
+from deploylib.scratch import ScratchDied
 from deploylib.stages import Context
 from deploylib.units import volume
 
@@ -23,22 +25,38 @@ def listed(ctx: Context) -> list[Backup]:
     return backup.listing(ctx.store, ctx.config.name)
 
 
-def prove(ctx: Context, name: str = "") -> Backup:
+def prove(ctx: Context, name: str = "", *, accept: bool = False) -> Backup:
     """Restore a backup into a scratch Postgres and compare it with what was backed up: the monthly drill.
 
     Args:
         name: its id; empty: the newest proven one.
+        accept: of a dump that cannot be proven, write down that a person goes on with it all the same, and why: for the
+            schema and the cause that it has, and for a day.
 
     Raises:
         BackupFailed: it is damaged, or holds something else.
-        SettingsError: there is none, or no place to restore it.
+        SettingsError: there is none, or no place to restore it; or there is nothing to accept, or no reason.
     """
     chosen = backup.find(ctx.store, ctx.config.name, name)
+    if accept and (chosen.proof != UNPROVEN or not ctx.reason.strip()):
+        raise SettingsError(
+            "only a dump whose proof has failed can be accepted, and with a reason",
+            remedy=f'inv backup.prove{ctx.config.flag} --backup ID --accept --reason "…" (inv backup.list)',
+        )
     began = _began(ctx, f"{chosen.id}, {volume(chosen.size)}")
     client = programs.client_for(chosen.major, ctx.config.settings.postgres_bin, runner=ctx.runner)
-    done = backup.prove(
-        chosen, store=ctx.store, client=client, runner=ctx.runner, clock=ctx.clock, progress=ctx.view.transferred
-    )
+    try:
+        done = backup.prove(
+            chosen, store=ctx.store, client=client, runner=ctx.runner, clock=ctx.clock, progress=ctx.view.transferred
+        )
+    except (Damaged, ScratchDied):
+        raise
+    except BackupFailed as error:
+        if not accept:
+            raise
+        word = backup.Accepted(at=ctx.clock.now(), author=ctx.author or "somebody", reason=ctx.reason.strip())
+        _ended(ctx, f"{chosen.id} is not proven: {error.message}", f"accepted: {word.reason}", began=began)
+        return backup.accept(chosen, word, store=ctx.store)
     _ended(ctx, f"{done.id} restored and compared: {done.tables} tables", *done.notes, began=began)
     return done
 

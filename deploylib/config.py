@@ -56,6 +56,8 @@ class MigrationSettings(Table, frozen=True):
         patience: the same, both, for ``CREATE INDEX CONCURRENTLY``, ``VALIDATE`` and their like, which block nobody.
         longest_lock: longest that a rehearsal may hold a lock which others notice on a table with rows.
         small_table: rows up to which work under a lock is no hazard.
+        restored_whole: size of the database up to which the rehearsed copy is dumped and restored once more with its
+            rows; of a larger one the definitions alone are.
         command: another tool's migrations, in place of alembic: ``npx prisma migrate deploy``.
         pending: the command that prints what is pending of them, one a line; it needs *command*.
         files: glob of their SQL files.
@@ -69,6 +71,7 @@ class MigrationSettings(Table, frozen=True):
     patience: str = "30m"
     longest_lock: str = "1s"
     small_table: int = 10_000
+    restored_whole: str = "1GB"
     command: str = ""
     pending: str = ""
     files: str = ""
@@ -271,6 +274,7 @@ def load(root: Path, name: str = "local", environ: Mapping[str, str] = os.enviro
         seconds(getattr(settings.migrations, key), f"{file}: migrations.{key}")
     seconds(settings.scan.within, f"{file}: scan.within")
     size(settings.minimum_free, f"{file}: minimum_free")
+    size(settings.migrations.restored_whole, f"{file}: migrations.restored_whole")
     if settings.keep_backups < 1:
         raise SettingsError(f"{file}: keep_backups is {settings.keep_backups}; the least is 1", remedy=remedy)
     known = {"local": EnvironmentSettings(), **settings.environments}

@@ -15,11 +15,11 @@ from deploylib.clock import Clock
 from deploylib.contents import Contents
 from deploylib.errors import BackupFailed
 from deploylib.manifest import Restored
-from deploylib.models import Backup, Secret
+from deploylib.models import Backup
 from deploylib.postgres import Facts
 from deploylib.process import Runner
 from deploylib.programs import Client
-from deploylib.proof import HASHES_BELOW, PROVE_WITHIN, Place
+from deploylib.proof import HASHES_BELOW, PROVE_WITHIN, Copy, Place
 from deploylib.snapshot import Exporter, exported
 from deploylib.store import Store
 
@@ -94,7 +94,7 @@ def copied(
     within: float = PROVE_WITHIN,
     progress: Progress = None,
     exporter: Exporter = exported,
-    also: Callable[[Secret], None] = lambda _copy: None,
+    also: Callable[[Copy], None] = lambda _copy: None,
 ) -> tuple[str, ...]:
     """Restore an existing backup where nobody sees it, compare it with its manifest, and throw it away; writes nothing.
 
@@ -142,7 +142,7 @@ def explored(
     runner: Runner,
     within: float = PROVE_WITHIN,
     progress: Progress = None,
-    also: Callable[[Secret], None] = lambda _copy: None,
+    also: Callable[[Copy], None] = lambda _copy: None,
 ) -> Explored:
     """Restore an export where nobody sees it, and look what it holds; it is read and unpacked once.
 

@@ -14,10 +14,10 @@ import msgspec
 from deploylib import archive, drill, manifest, programs
 from deploylib.archive import Progress
 from deploylib.clock import Clock, Deadline
-from deploylib.errors import BackupFailed, SettingsError
-from deploylib.manifest import Manifest
+from deploylib.errors import BackupFailed, DeployError, SettingsError
+from deploylib.manifest import Manifest, Unproven
 from deploylib.models import EXPORTED, Backup, Database, Export
-from deploylib.process import Runner
+from deploylib.process import ProgramFailed, Runner
 from deploylib.programs import Client
 from deploylib.proof import PROVE_WITHIN, Place
 from deploylib.render import Ambiguous, Forbidden, Refused, Render
@@ -59,7 +59,8 @@ def create(
         progress: told the bytes of each piece that was downloaded, and then read back.
 
     Raises:
-        BackupFailed: it was not made in time, not given, or cannot be restored; what was written of it is removed.
+        BackupFailed: it was not made in time, not given, or is damaged; what was written of it is removed.
+        Unproven: it cannot be restored: it is kept, and marked so.
         SettingsError: the platform makes none of this database, or there are no programs for it.
         Unreachable: the platform or the store does not answer.
     """
@@ -84,12 +85,21 @@ def create(
         tables=0,
         seconds=0.0,
     )
+    failed: DeployError | None = None
     with manifest.all_or_nothing(store, made.key):
         with nullcontext(session) if session else Session(timeout=60.0) as own:
             made = _downloaded(made, found, store, own, clock, progress)
         dumped = clock.monotonic()
-        made = _proven(made, store, client, place, runner, progress)
-        return manifest.write(manifest.timed(made, began, dumped, clock.monotonic()), store=store)
+        try:
+            made = _proven(made, store, client, place, runner, progress)
+        except archive.Damaged:
+            raise
+        except (BackupFailed, ProgramFailed) as error:
+            failed, made = error, manifest.unproven(made, error)
+        kept = manifest.write(manifest.timed(made, began, dumped, clock.monotonic()), store=store)
+    if failed is not None:
+        raise Unproven(kept, failed) from failed
+    return kept
 
 
 def _major(database: Database) -> int:

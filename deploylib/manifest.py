@@ -3,26 +3,33 @@
     backups/<environment>/<id>/dump             the dump
     backups/<environment>/<id>/manifest.json    written last; without it there is no backup
     backups/<environment>/<id>/restored.json    written by a later proof
+    backups/<environment>/<id>/accepted.json    written by a person who goes on without a proof
 
-No object is ever written twice. Only proven backups are counted, and the last of them always stay.
+No object is ever written twice. Only proven backups are counted, and the last of them always stay. A dump whose proof
+failed is kept and marked; it is never the reason why a proven one goes.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 
 import msgspec
 
+from deploylib import sqlstates
 from deploylib.contents import Contents
 from deploylib.errors import BackupFailed, DeployError, SettingsError
-from deploylib.models import Backup, Value
+from deploylib.models import UNPROVEN, Backup, Value
 from deploylib.store import KeyTaken, Refused, Store
 
 __all__ = [
+    "Accepted",
     "Manifest",
     "Restored",
+    "Unproven",
+    "accept",
     "all_or_nothing",
     "clear",
     "find",
@@ -33,12 +40,13 @@ __all__ = [
     "record",
     "remove",
     "timed",
+    "unproven",
     "unreadable",
     "write",
 ]
 
 DEBRIS_AFTER = 86_400.0  # seconds; no run takes that long, so a dump without a manifest was left by one that was killed
-RESTORED = "restored.json"
+RESTORED, ACCEPTED = "restored.json", "accepted.json"
 MANIFEST = "manifest.json"
 
 
@@ -46,6 +54,28 @@ class Manifest(Backup, frozen=True):
     """A backup with all that it holds, as it lies in the store."""
 
     contents: Contents = Contents()
+
+
+class Unproven(BackupFailed):
+    """A dump was made, and could not be proven; it is kept.
+
+    Args:
+        kept: the dump.
+        why: what came of its proof.
+    """
+
+    def __init__(self, kept: Backup, why: DeployError) -> None:
+        remedy = f"{why.remedy}; the dump is kept, and not counted (see the runbook: a backup that cannot be proven)"
+        super().__init__(f"{why.message}; kept unproven: {kept.id}", details=why.details, remedy=remedy)
+        self.kept = kept
+
+
+class Accepted(Value, frozen=True):
+    """A person's word to go on although a dump could not be proven."""
+
+    at: datetime
+    author: str
+    reason: str
 
 
 class Restored(Value, frozen=True):
@@ -64,6 +94,13 @@ def timed(made: Manifest, began: float, dumped: float, ended: float) -> Manifest
         proof_seconds=round(ended - dumped, 3),
         seconds=round(ended - began, 3),
     )
+
+
+def unproven(made: Manifest, why: DeployError) -> Manifest:
+    """The same, marked as a dump whose proof has failed; the cause is the same for each dump that has it."""
+    _, line = sqlstates.spoken(why.details)
+    cause = re.sub(r"^pg_\w+: error: ", "", line) or why.message.replace(f"backup {made.id} ", "")
+    return msgspec.structs.replace(made, proof=UNPROVEN, cause=cause)
 
 
 def write(made: Manifest, *, store: Store) -> Backup:
@@ -86,6 +123,18 @@ def record(backup: Backup, proof: Restored, *, store: Store) -> Backup:
     """Write a later proof beside a backup; the first one stays. Returns the backup with it."""
     store.put_if_absent(_beside(backup.key, RESTORED), msgspec.json.format(msgspec.json.encode(proof), indent=1))
     return _proven(backup, proof)
+
+
+def accept(backup: Backup, word: Accepted, *, store: Store) -> Backup:
+    """Write down that a person goes on without a proof of this dump; returns it with that.
+
+    Raises:
+        SettingsError: somebody has said so already.
+    """
+    key = _beside(backup.key, ACCEPTED)
+    if not store.put_if_absent(key, msgspec.json.format(msgspec.json.encode(word), indent=1)):
+        raise SettingsError(f"{backup.id} is accepted already", remedy="inv deploy")
+    return _accepted(backup, word)
 
 
 def manifest(backup: Backup, *, store: Store) -> Manifest:
@@ -120,6 +169,9 @@ def listing(store: Store, environment: str) -> list[Backup]:
         later = _beside(backup.key, RESTORED)
         if later in keys:
             backup = _proven(backup, msgspec.json.decode(b"".join(store.read(later)), type=Restored))
+        word = _beside(backup.key, ACCEPTED)
+        if word in keys:
+            backup = _accepted(backup, msgspec.json.decode(b"".join(store.read(word)), type=Accepted))
         found.append(backup)
     return sorted(found, key=lambda backup: (backup.created_at, backup.id), reverse=True)
 
@@ -139,8 +191,8 @@ def find(store: Store, environment: str, name: str) -> Backup:
 
 
 def latest(store: Store, environment: str) -> Backup | None:
-    """The newest backup that can be read; None where there is none."""
-    return next(iter(listing(store, environment)), None)
+    """The newest backup that can be read and whose proof has not failed; None where there is none."""
+    return next((backup for backup in listing(store, environment) if backup.proof != UNPROVEN), None)
 
 
 def unreadable(store: Store, environment: str) -> tuple[str, ...]:
@@ -153,7 +205,8 @@ def prune(store: Store, environment: str, keep: int) -> list[Backup]:
     """Remove what is older than the newest *keep* proven backups; call it only after a new one was made.
 
     Backups whose proof is a checksum count for nothing: while there are fewer than *keep* proven ones, or when the
-    newest of all is not proven, nothing goes. At least one proven one always stays.
+    newest of all is not proven, nothing goes. At least one proven one always stays. Of dumps whose proof has failed the
+    newest *keep* stay, and none that is older than all proven ones that are kept.
 
     Returns:
         The backups that were removed.
@@ -161,12 +214,11 @@ def prune(store: Store, environment: str, keep: int) -> list[Backup]:
     Raises:
         Refused: the store keeps one, for example under a lock; the others were removed all the same.
     """
-    found = listing(store, environment)
-    good = [backup for backup in found if backup.proven]
-    kept = good[: max(1, keep)]
-    if not found or not found[0].proven or len(kept) < max(1, keep):
-        return []
-    old = found[found.index(kept[-1]) + 1 :]
+    found, keep = listing(store, environment), max(1, keep)
+    kept = [backup for backup in found if backup.proven][:keep]
+    old = [backup for backup in found if backup.proof == UNPROVEN][keep:]
+    if found and found[0].proven and len(kept) == keep:
+        old += [backup for backup in found[found.index(kept[-1]) + 1 :] if backup not in old]
     kept_back: Refused | None = None
     for backup in old:
         try:
@@ -216,7 +268,7 @@ def all_or_nothing(store: Store, key: str) -> Iterator[None]:
 
 def remove(store: Store, key: str) -> None:
     """The manifest goes first: an interrupted clean-up leaves no manifest that promises a missing dump."""
-    for name in (MANIFEST, RESTORED):
+    for name in (MANIFEST, RESTORED, ACCEPTED):
         store.delete(_beside(key, name))
     store.delete(key)
 
@@ -247,8 +299,12 @@ def _read(store: Store, key: str) -> Backup | None:
 
 def _proven(backup: Backup, proof: Restored) -> Backup:
     return msgspec.structs.replace(
-        backup, proof="restored", proven_at=proof.at, proof_seconds=proof.seconds, notes=proof.notes
+        backup, proof="restored", proven_at=proof.at, proof_seconds=proof.seconds, notes=proof.notes, cause=""
     )
+
+
+def _accepted(backup: Backup, word: Accepted) -> Backup:
+    return msgspec.structs.replace(backup, accepted=f"{word.author}: {word.reason}", accepted_at=word.at)
 
 
 def _without(made: Manifest) -> Backup:

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from deploylib import sqlstates
 from deploylib.clock import Clock, Deadline
 from deploylib.errors import DeployError, MigrationFailed, SettingsError, Unreachable
 from deploylib.models import Secret
@@ -216,29 +217,41 @@ def connected(url: Secret, timeout: int = 5, *, statements: str = "30s") -> Iter
         raise Unreachable(f"the database cannot be reached: {code}", remedy=REMEDIES[code]) from None
     try:
         yield connection
-    except psycopg.OperationalError as error:
-        if connection.broken and _code(str(error)) == "pooler":
-            raise Unreachable("the database cannot be reached: pooler", remedy=REMEDIES["pooler"]) from None
-        if connection.broken:
-            raise Unreachable(
-                "the database closed the connection", remedy="look at the database's status, then run it again"
-            ) from error
-        raise
+    except psycopg.Error as error:
+        if (code := _code(str(error))) == "pooler" and connection.broken:
+            raise Unreachable("the database cannot be reached: pooler", remedy=REMEDIES[code]) from None
+        if connection.broken or sqlstates.is_gone(error.sqlstate):
+            raise Unreachable("the database closed the connection", remedy=_next(error)) from error
+        if not error.sqlstate:
+            raise
+        raise Unreachable(f"the database refused: {error.diag.message_primary}", remedy=_next(error)) from None
     finally:
         connection.close()
 
 
 @contextmanager
-def refusals(kind: type[DeployError], what: str, remedy: str) -> Iterator[None]:
-    """Turn what the server refuses in this block into *kind*: its own sentence, which names objects and no secret."""
+def refusals(kind: type[DeployError], what: str, rights: str = "") -> Iterator[None]:
+    """Turn what the server refuses in this block into *kind*: its own sentence, which names objects and no secret.
+
+    A session that is over is none of that: it goes on to `connected`, which says so.
+
+    Args:
+        rights: the next step where it is a matter of rights; that of every other refusal is by its SQLSTATE.
+    """
     import psycopg
 
     try:
         yield
     except psycopg.Error as error:
-        if not error.sqlstate:
+        if not error.sqlstate or sqlstates.is_gone(error.sqlstate):
             raise
-        raise kind(f"{what}: {error.diag.message_primary}", remedy=remedy) from None
+        step = rights if rights and sqlstates.is_right(error.sqlstate) else _next(error)
+        raise kind(f"{what}: {error.diag.message_primary}", remedy=step) from None
+
+
+def _next(error: Any) -> str:
+    """The next step for an error of the driver."""
+    return sqlstates.remedy(error.sqlstate or "08006", str(error))
 
 
 EXPORT = 'leave it closed, with backups = "export" in the settings (see the runbook)'
@@ -247,6 +260,13 @@ REMEDIES = {
     + EXPORT,
     "timeout": "open the database for this machine (Render: the database's access control list); or " + EXPORT,
     "auth": "check user and password in the database's URL",
+    "full": sqlstates.REMEDIES["53300"],
+    "starting": sqlstates.REMEDIES["57P03"],
+    "rights": "grant connect on the database to the URL's user, or use the URL of its owner",
+    "route": "this machine has no way to the database's host: from outside Render it is the external one",
+    "certificate": "sslmode verifies the server's certificate: check sslrootcert in the URL, or the host's name",
+    "no tls": "the server speaks no TLS: take sslmode out of the database's URL, if it is meant to be so",
+    "not postgres": "check host and port in the database's URL: what answers there is no Postgres",
     "dns": "check the host in the database's URL; from outside Render it is the external one",
     "no such database": "check the name in the database's URL",
     "tls": "add ?sslmode=require to the database's URL",
@@ -255,22 +275,38 @@ REMEDIES = {
 }
 
 
+# The driver has no code for a connection that did not come about, only sentences: of libpq, of the system, of the server.
+SIGNS = {
+    "pooler": (
+        r"unsupported startup parameter",
+        r"pgbouncer",
+        r"no more connections allowed \(max_client_conn\)",
+        r"pooling mode",
+    ),
+    "full": (r"too many (?:clients|connections)", r"connection slots are reserved"),
+    "not postgres": (
+        r"expected authentication request|invalid response to (?:SSL|GSSAPI) negotiation|unsupported frontend",
+    ),
+    "rights": (r"permission denied for database|not currently accepting connections",),
+    "auth": (
+        r"authentication failed|no password supplied|authentication method requirement",
+        r'role "[^"]*" (?:does not exist|is not permitted)',
+    ),
+    "no such database": (r'database "[^"]*" does not exist',),
+    "dns": (r"resolve host|name or service|translate host name|nodename|name resolution",),
+    "route": (r"network is unreachable|no route to host",),
+    "timeout": (r"timeout|timed out",),
+    "certificate": (r"certificate verify failed|root certificate file|does not match host name|certificate.*expired",),
+    "no tls": (r"does not support SSL",),
+    "tls": (r"ssl|no pg_hba\.conf entry",),
+    "starting": (r"database system is (?:starting up|shutting down|in recovery|not (?:yet )?accepting)",),
+    "refused": (r"refused|closed the connection|reset by peer",),
+}
+
+
 def _code(text: str) -> str:
-    for code, signs in {
-        "pooler": (
-            "unsupported startup parameter",
-            "pgbouncer",
-            "no more connections allowed (max_client_conn)",
-            "pooling mode",
-        ),
-        "auth": ("authentication failed", "no password supplied", "role "),
-        "dns": ("resolve host", "name or service", "translate host name", "nodename"),
-        "timeout": ("timeout", "timed out"),
-        "no such database": ("does not exist",),
-        "tls": ("ssl", "no pg_hba.conf entry"),
-        "refused": ("refused", "closed the connection", "starting up", "shutting down"),
-    }.items():
-        if any(sign in text.lower() for sign in signs):
+    for code, signs in SIGNS.items():
+        if any(re.search(sign, text, re.IGNORECASE) for sign in signs):
             return code
     return "other"
 

@@ -23,7 +23,7 @@ from deploylib.scratch import ScratchUnfit
 from deploylib.snapshot import Exporter
 from deploylib.store import Store
 
-__all__ = ["Place", "Proof", "compared", "estimate", "held", "loaded", "restored", "strongest"]
+__all__ = ["Copy", "Place", "Proof", "compared", "estimate", "held", "loaded", "restored", "strongest"]
 
 PROVE_WITHIN = 3600.0  # seconds that a restore may take
 HASHES_BELOW = 20_000_000_000  # bytes; hashing 1.8 GB took 3.3 to 6.9 s, so this takes a minute
@@ -39,6 +39,16 @@ NOTHING = 32_000_000  # bytes: two segments of the write-ahead log
 REFUSED = re.compile(
     r"permission denied|must be superuser|must be owner|must be a superuser|is not available|could not access file"
 )
+
+
+class Copy(Secret):
+    """The address of a restored database, and that of the server that it is on, where another one can be made."""
+
+    __slots__ = ("server",)
+
+    def __init__(self, url: Secret, server: Secret) -> None:
+        super().__init__(url.reveal())
+        self.server = server
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -64,7 +74,7 @@ def restored(
     exporter: Exporter,
     within: float,
     progress: Progress = None,
-    also: Callable[[Secret], None] = lambda _copy: None,
+    also: Callable[[Copy], None] = lambda _copy: None,
 ) -> tuple[str, ...]:
     """Restore a backup where nobody sees it, and compare it with *expected*; returns remarks.
 
@@ -99,7 +109,7 @@ def loaded(
     within: float,
     progress: Progress = None,
     folder: Path | None = None,
-) -> Iterator[tuple[Secret, tuple[str, ...]]]:
+) -> Iterator[tuple[Copy, tuple[str, ...]]]:
     """A backup restored where nobody sees it, for as long as the block takes: the copy's address, and remarks.
 
     Args:
@@ -130,7 +140,7 @@ def loaded(
                     remedy="name a server that may do what yours does",
                 ) from error
             raise
-        yield url, said
+        yield Copy(url, server), said
 
 
 def strongest(size: int, left_seconds: float, history: Sequence[Backup]) -> Proof:

@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 
-from deploylib.errors import DeployError, SettingsError
+from deploylib import postgres
+from deploylib.errors import BackupFailed, DeployError, Interrupted, SettingsError, Unreachable
 from deploylib.models import Secret
 from deploylib.process import Command, ProgramFailed, Runner, alive
 from deploylib.programs import Client
 from deploylib.units import volume
 
-__all__ = ["ScratchUnfit", "server"]
+__all__ = ["ScratchDied", "ScratchUnfit", "server"]
 
 NAME = "deploylib-scratch"
 PATH = {"PATH": "/usr/local/bin:/usr/bin:/bin", "TZ": "UTC"}
@@ -32,6 +35,11 @@ LONGEST = 80  # a socket's path has at most 103 bytes on macOS, 107 on Linux
 # Beside the data: an empty server takes 40 MB, and its write-ahead log grew to 268 MB under a load (15, 16 and 18);
 # max_wal_size is no hard limit.
 SPARE = 350_000_000
+ANSWERS_WITHIN = 30  # seconds, on a busy machine
+SERVER = re.compile(r" (?:LOG|FATAL|PANIC):  (?!could not (?:send|receive) data|unexpected EOF|checkpoint|statement)")
+TERMINATED = re.compile(
+    r"terminated by signal \d+(?:: [\w ]+)?|[Nn]o space left on device|[Oo]ut of memory|received \w+ shutdown request"
+)
 SETTINGS = {
     "listen_addresses": "",
     "port": "5432",  # a number in a socket's name; PGPORT of the machine would be taken otherwise
@@ -47,11 +55,17 @@ SETTINGS = {
     "shared_buffers": "64MB",
     "maintenance_work_mem": "128MB",
     "max_connections": "20",
+    "max_locks_per_transaction": "1024",  # a restore of many tables, and what a migration of them locks; some MB
+    "restart_after_crash": "off",  # one that has lost a session to a crash is no proof of anything any more
 }
 
 
 class ScratchUnfit(SettingsError):
     """This machine has no place that can hold what the backup holds; that says nothing of the backup."""
+
+
+class ScratchDied(BackupFailed):
+    """The scratch Postgres ended while something was proven on it: nothing was found out, and it is no one else's fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +86,14 @@ class _Place:
 
 
 @contextmanager
-def server(programs: Client, *, runner: Runner, size: int = 0, folder: Path | None = None) -> Iterator[Secret]:
+def server(
+    programs: Client,
+    *,
+    runner: Runner,
+    size: int = 0,
+    folder: Path | None = None,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Secret]:
     """A running server, ended and removed after the block, whatever happens in it.
 
     Args:
@@ -80,12 +101,14 @@ def server(programs: Client, *, runner: Runner, size: int = 0, folder: Path | No
         runner: how they are started.
         size: bytes that it will hold; refused where the disk has not the room.
         folder: where its own folder is made; None: the system's folder for temporary files.
+        settings: of ``postgresql.conf``, in place of ours.
 
     Yields:
         Its superuser's URL.
 
     Raises:
         ScratchUnfit: no room, or it does not start.
+        ScratchDied: it has ended before the block has, whatever the block made of that.
     """
     base = folder or Path(tempfile.gettempdir())
     if len(str(base)) > LONGEST - len(NAME) - 20:
@@ -103,14 +126,22 @@ def server(programs: Client, *, runner: Runner, size: int = 0, folder: Path | No
     try:
         place = _placed(own, programs, runner)
         try:
-            yield _started(place)
+            url = _started(place, settings)
+            try:
+                yield url
+            except (ScratchUnfit, Interrupted):
+                raise
+            except Exception as error:
+                _require_alive(place, url, error)
+                raise
+            _require_alive(place, url, None)
         finally:
             _stop(place)
     finally:
         shutil.rmtree(own, ignore_errors=True)
 
 
-def _started(place: _Place) -> Secret:
+def _started(place: _Place, more: Mapping[str, str]) -> Secret:
     """Make and start the server in *place*; returns its superuser's URL."""
     password, data, sockets = secrets.token_urlsafe(24), place.folder / "data", place.folder / "s"
     secret = place.folder / "password"
@@ -122,7 +153,7 @@ def _started(place: _Place) -> Secret:
         for path in (data, sockets, secret):
             os.chown(path, *place.account)
     options = ["--encoding=UTF8", "--locale=C", "--username=postgres", "--auth=scram-sha-256", "--no-sync"]
-    given = {**SETTINGS, "unix_socket_directories": str(sockets)}
+    given = {**SETTINGS, **more, "unix_socket_directories": str(sockets)}
     try:
         place.run("initdb", f"--pgdata={data}", f"--pwfile={secret}", *options)
         with (data / "postgresql.conf").open("a") as settings:
@@ -137,6 +168,27 @@ def _started(place: _Place) -> Secret:
     finally:
         secret.unlink()
     return Secret(f"postgresql://postgres:{quote(password)}@:5432/postgres?host={quote(str(sockets), safe='')}")
+
+
+def _require_alive(place: _Place, url: Secret, error: Exception | None) -> None:
+    """See that the server answers, before what went wrong on it is blamed on anything else.
+
+    Raises:
+        ScratchDied: it does not; its last words are told, without what it was asked, which may hold data.
+    """
+    try:
+        with postgres.connected(url, ANSWERS_WITHIN):
+            return
+    except Unreachable:
+        log = place.folder / "data" / "log"
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        said = tuple(line for line in lines if SERVER.search(line))[-8:]
+    cause = next((line for line in said if TERMINATED.search(line)), "")
+    raise ScratchDied(
+        "the scratch Postgres died before the proof was done" + (f": {TERMINATED.findall(cause)[0]}" if cause else ""),
+        details=said,
+        remedy="see what it said: mostly the machine has no memory left, or somebody ended it; then inv backup",
+    ) from error
 
 
 def _stop(place: _Place) -> None:

@@ -3,13 +3,17 @@
 ``pg_export_snapshot`` in a REPEATABLE READ transaction and ``pg_dump --snapshot`` let two sessions see the same rows
 (Postgres' manual, "Snapshot Synchronization Functions"); without it a comparison would be exact only while nobody
 writes. The sum of the hashes of all rows needs no order, no sort and no memory.
+
+A transaction keeps a lock on each table and each index that it has read, and the server has room for
+``max_locks_per_transaction`` of them for each connection that it admits. So one session only holds the snapshot, and
+another reads in it, table after table, in transactions that each take no more locks than are one session's share.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -18,8 +22,9 @@ from deploylib.contents import Contents, Counter, Objects, Table
 from deploylib.errors import BackupFailed
 from deploylib.models import Secret
 
-__all__ = ["Exported", "Snapshot", "exported"]
+__all__ = ["Exported", "Exporter", "Snapshot", "batches", "exported"]
 
+T = TypeVar("T")
 # What the text of a value depends on: the same on both sides.
 PINNED = """
 set local timezone = 'UTC'; set local datestyle = 'ISO, YMD'; set local intervalstyle = 'postgres';
@@ -42,6 +47,7 @@ OURS = r"""n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and not exi
 where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')"""
 RELATIONS = rf"""
 select format('%I.%I', n.nspname, c.relname), c.relkind = 'm', c.relispopulated, pg_catalog.pg_table_size(c.oid),
+  1 + (select count(*) from pg_catalog.pg_index i where i.indrelid = c.oid),
   current_setting('server_version_num')::int < 140000 or exists (
     select from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
     left join pg_catalog.pg_type e on e.oid = t.typelem and t.typcategory = 'A'
@@ -88,7 +94,9 @@ union select usename from pg_catalog.pg_user_mappings where umuser <> 0 order by
 """
 SUPERUSER = "select rolsuper from pg_catalog.pg_roles where rolname = current_user"
 LOCALE = "select to_jsonb(d) from pg_catalog.pg_database d where datname = current_database()"
-TOGETHER = 100  # sequences that are read in one statement
+TOGETHER = 100  # sequences that are read in one statement, where the server has room for as many locks
+SHARE = "select current_setting('max_locks_per_transaction')::int"
+BEGIN = "begin isolation level repeatable read, read only;"
 
 
 class Snapshot(Protocol):
@@ -106,6 +114,10 @@ class Snapshot(Protocol):
         """Count and hash everything; see `Exported.look`."""
         ...
 
+    def around(self) -> Contents:
+        """What a database must have before a restore; see `Exported.around`."""
+        ...
+
     def settled(self, contents: Contents) -> Contents:
         """Read the sequences again, after the dump."""
         ...
@@ -116,11 +128,18 @@ class Snapshot(Protocol):
 
 
 class Exported:
-    """A snapshot that a session of ours holds open."""
+    """A snapshot that a session of ours holds open, and another one that reads in it.
 
-    def __init__(self, connection: Any, name: str) -> None:
+    Args:
+        connection: of the session that reads.
+        name: of the snapshot.
+        share: locks that a transaction may take.
+    """
+
+    def __init__(self, connection: Any, name: str, share: int) -> None:
         self.connection = connection
         self.id = name
+        self.share = share
 
     def look(
         self, *, hashes: bool = True, like: Contents | None = None, progress: Callable[[int], None] | None = None
@@ -137,23 +156,36 @@ class Exported:
         """
         ways = {table.name: table.how for table in like.tables} if like else {}
         sequences = self._sequences()
+        with self._moment():
+            relations = self._all(RELATIONS)
         tables = []
-        for name, derived, filled, size, odd in self._all(RELATIONS):
-            how = ways.get(name, ("text" if odd else "record") if hashes else "")
-            tables.append(self._table(name, how, derived=derived, filled=filled))
-            if progress is not None:
-                progress(size)
-        return Contents(
+        for batch in batches([(row, row[4]) for row in relations], self.share):
+            with self._moment():
+                for name, derived, filled, size, _locks, odd in batch:
+                    how = ways.get(name, ("text" if odd else "record") if hashes else "")
+                    tables.append(self._table(name, how, derived=derived, filled=filled))
+                    if progress is not None:
+                        progress(size)
+        with self._moment():
+            objects = self._objects(hashes=bool(like.objects.hash) if like else hashes)
+        return msgspec.structs.replace(
+            self.around(),
             tables=tuple(tables),
             sequences=tuple(Counter(name=name, last=n, called=c, until=n, until_called=c) for name, n, c in sequences),
-            objects=self._objects(hashes=bool(like.objects.hash) if like else hashes),
-            extensions=dict(self._all("select extname, extversion from pg_catalog.pg_extension order by 1")),
-            invalid=self._column(INVALID),
-            unvalidated=self._column(UNVALIDATED),
-            roles=self._column(ROLES),
-            superuser=bool(self._column(SUPERUSER)[0]),
-            locale={key: str(value) for key, value in self._all(LOCALE)[0][0].items() if _is_locale(key) and value},
+            objects=objects,
         )
+
+    def around(self) -> Contents:
+        """What a database must have before anything is restored into it; without what it holds."""
+        with self._moment():
+            return Contents(
+                extensions=dict(self._all("select extname, extversion from pg_catalog.pg_extension order by 1")),
+                invalid=self._column(INVALID),
+                unvalidated=self._column(UNVALIDATED),
+                roles=self._column(ROLES),
+                superuser=bool(self._column(SUPERUSER)[0]),
+                locale={key: str(value) for key, value in self._all(LOCALE)[0][0].items() if _is_locale(key) and value},
+            )
 
     def settled(self, contents: Contents) -> Contents:
         """*contents* with where the sequences stand now, after the dump."""
@@ -191,14 +223,29 @@ class Exported:
 
     def _sequences(self) -> list[tuple[str, int, bool]]:
         """Name, last value, and whether it was given out."""
-        names = self._column(SEQUENCES)
+        with self._moment():
+            names = self._column(SEQUENCES)
         found: list[tuple[str, int, bool]] = []
-        for start in range(0, len(names), TOGETHER):
-            some = names[start : start + TOGETHER]
+        together = min(TOGETHER, self.share)
+        for start in range(0, len(names), together):
+            some = names[start : start + together]
             each = (f"select {n}, last_value, is_called from {name}" for n, name in enumerate(some))  # noqa: S608
-            rows = self._all(" union all ".join(each))
+            with self._moment():
+                rows = self._all(" union all ".join(each))
             found += [(some[n], last, called) for n, last, called in sorted(rows)]
         return found
+
+    @contextmanager
+    def _moment(self) -> Iterator[None]:
+        """A transaction in the snapshot; its locks end with it."""
+        # Several commands at once can be sent, and not prepared, which the driver does with what comes often.
+        self.connection.execute(f"{BEGIN} set transaction snapshot '{self.id}'; {PINNED}", prepare=False)
+        self.connection.execute(UNLIMITED)
+        try:
+            yield
+        finally:
+            if not self.connection.closed:
+                self.connection.execute("rollback")
 
     def _all(self, query: str) -> list[Any]:
         found: list[Any] = self.connection.execute(query).fetchall()
@@ -212,6 +259,20 @@ def _is_locale(key: str) -> bool:
     return key in {"encoding", "datcollate", "datctype", "datlocprovider", "datlocale", "daticulocale"}
 
 
+def batches(things: Sequence[tuple[T, int]], share: int) -> Iterator[list[T]]:
+    """The things in their order, in batches whose weights sum up to *share* at most; a heavier one is alone."""
+    batch: list[T] = []
+    left = share
+    for thing, weight in things:
+        if batch and weight > left:
+            yield batch
+            batch, left = [], share
+        batch.append(thing)
+        left -= weight
+    if batch:
+        yield batch
+
+
 @contextmanager
 def exported(url: Secret) -> Iterator[Snapshot]:
     """A snapshot of a database, for this block and for the dumps that are given its name.
@@ -221,11 +282,15 @@ def exported(url: Secret) -> Iterator[Snapshot]:
         BackupFailed: it does not show us everything.
     """
     refusals = postgres.refusals(BackupFailed, "the database cannot be read whole", "let the URL's user read all of it")
-    with postgres.connected(url, 10, statements="0") as connection, refusals:
-        connection.execute("begin isolation level repeatable read, read only")
-        connection.execute(PINNED)
-        connection.execute(UNLIMITED)
-        yield Exported(connection, connection.execute("select pg_catalog.pg_export_snapshot()").fetchone()[0])
+    with (
+        postgres.connected(url, 10, statements="0") as keeper,
+        postgres.connected(url, 10, statements="0") as reader,
+        refusals,
+    ):
+        keeper.execute(BEGIN)
+        keeper.execute(UNLIMITED)
+        name = keeper.execute("select pg_catalog.pg_export_snapshot()").fetchone()[0]
+        yield Exported(reader, name, reader.execute(SHARE).fetchone()[0])
 
 
 Exporter = Callable[[Secret], AbstractContextManager[Snapshot]]

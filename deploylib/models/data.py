@@ -9,7 +9,7 @@ import msgspec
 
 from deploylib.models.value import Secret, Value
 
-__all__ = ["EXPORTED", "Backup", "Database", "Export", "Migration", "Revision"]
+__all__ = ["EXPORTED", "UNPROVEN", "Backup", "Database", "Export", "Migration", "Revision"]
 
 
 class Revision(Value, frozen=True):
@@ -78,6 +78,7 @@ class Export(msgspec.Struct, frozen=True):
 
 
 EXPORTED = "directory.tar.gz"
+UNPROVEN = "unproven"
 
 
 class Backup(Value, frozen=True):
@@ -91,6 +92,8 @@ class Backup(Value, frozen=True):
         proof: how it was proven. ``restored``: into a scratch server, and found equal to the snapshot that was dumped;
             of an export nobody knows what it should hold, so that it was restored, and its contents written down.
             ``decoded``: read back from the store and decoded by pg_restore to the last byte; ``checksum``: read back.
+            ``unproven``: its bytes are those that pg_dump has written, and they could not be restored, or hold something
+            else: kept for want of a better one, and never counted.
         tables: how many tables' data the archive holds.
         seconds: the whole of it, proof included.
         database_size: bytes of the database on its server.
@@ -98,6 +101,9 @@ class Backup(Value, frozen=True):
         proof_seconds: the proof alone.
         proven_at: when it was proven, where that was later than it was made.
         notes: what a reader should know, for example why the proof is not stronger.
+        cause: why it could not be proven, where that was tried and failed.
+        accepted: who goes on without a proof of it, and why; empty: nobody.
+        accepted_at: when that was said.
     """
 
     id: str
@@ -120,6 +126,9 @@ class Backup(Value, frozen=True):
     proof_seconds: float = 0.0
     proven_at: datetime | None = None
     notes: tuple[str, ...] = ()
+    cause: str = ""
+    accepted: str = ""
+    accepted_at: datetime | None = None
 
     @property
     def major(self) -> int:

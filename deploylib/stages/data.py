@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from deploylib import backup, export, hazards, migrate, models, postgres, programs, rehearsal
+import msgspec
+
+from deploylib import backup, export, hazards, migrate, models, postgres, programs, rehearsal, restorable
 from deploylib.errors import DeployError, MigrationFailed, SettingsError
 from deploylib.models import Secret
 from deploylib.outcome import StageResult, StageStatus
 from deploylib.postgres import Facts
+from deploylib.proof import Copy
 from deploylib.stages.context import Context, Made, Stage, result, skipped
-from deploylib.units import age, count, seconds, volume
+from deploylib.units import age, count, seconds, size, volume
 
 __all__ = ["Backup", "Migrate"]
 
@@ -19,7 +22,13 @@ LOCK_WITHIN = 60.0
 LEFT_AFTER = 900.0  # seconds: without a lock in the database, another command may still believe that it is its turn
 RESERVE = "2m"  # of the target, for what comes after the backup: deploy and proof
 A_PERSON_WAITS = 3600.0  # seconds: who asks for a backup wants the strongest proof
-PROVEN = {"restored": "restored and compared", "decoded": "every byte decoded", "checksum": "every byte read back"}
+ACCEPTED_FOR = 86_400.0  # seconds: what a person goes on with today is looked at again tomorrow
+PROVEN = {
+    "restored": "restored and compared",
+    "decoded": "every byte decoded",
+    "checksum": "every byte read back",
+    "unproven": "not proven, and accepted",
+}
 
 
 class Backup(Stage):
@@ -41,10 +50,13 @@ class Backup(Stage):
             return self._exported(ctx, why)
         if ctx.database is None:
             return skipped(self.name, why)
-        rehearsed: list[rehearsal.Report] = []
+        rehearsed = Rehearsal()
         with postgres.exclusively(ctx.database, clock=ctx.clock, within=LOCK_WITHIN):
             backup.clear(ctx.store, ctx.config.name, older_than=0)
-            made = self._made(ctx, ctx.database, lambda copy: rehearsed.extend(_rehearsed(ctx, copy)))
+            try:
+                made = self._made(ctx, ctx.database, lambda copy: rehearsed.on(ctx, copy))
+            except backup.Unproven as error:
+                made = self._accepted(ctx, error)
         gone = self._pruned(ctx)
         line = f"{volume(made.size)} · {made.tables} tables · schema {made.revision or 'none'} · {PROVEN[made.proof]}"
         told = [f"{made.id}  ({why})", *made.notes, *gone]
@@ -54,26 +66,29 @@ class Backup(Stage):
     def _exported(self, ctx: Context, why: str) -> StageResult:
         """The platform's export of a database that is not opened from here."""
         backup.clear(ctx.store, ctx.config.name, older_than=LEFT_AFTER)
-        made = export.create(
-            ctx.checked.database,
-            render=ctx.render,
-            store=ctx.store,
-            environment=ctx.config.name,
-            run=ctx.state.id,
-            commit=ctx.commit.id,
-            runner=ctx.runner,
-            clock=ctx.clock,
-            deadline=ctx.deadline,
-            configured=ctx.config.settings.postgres_bin,
-            every=0.5 if ctx.config.is_local else 5.0,
-            progress=ctx.view.transferred,
-        )
+        try:
+            made = export.create(
+                ctx.checked.database,
+                render=ctx.render,
+                store=ctx.store,
+                environment=ctx.config.name,
+                run=ctx.state.id,
+                commit=ctx.commit.id,
+                runner=ctx.runner,
+                clock=ctx.clock,
+                deadline=ctx.deadline,
+                configured=ctx.config.settings.postgres_bin,
+                every=0.5 if ctx.config.is_local else 5.0,
+                progress=ctx.view.transferred,
+            )
+        except backup.Unproven as error:
+            made = self._accepted(ctx, error)
         line = (
             f"{volume(made.size)} · {made.tables} tables · schema {made.revision or 'unknown'} · the platform's export"
         )
         return result(self.name, line, f"{made.id}  ({why})", *made.notes, *self._pruned(ctx), data={"backup": made})
 
-    def _made(self, ctx: Context, url: Secret, also: Callable[[Secret], None]) -> models.Backup:
+    def _made(self, ctx: Context, url: Secret, also: Callable[[Copy], None]) -> models.Backup:
         """The backup, with the strongest proof that the run has time for."""
         facts = postgres.facts(url)
         settings = ctx.config.settings
@@ -96,6 +111,21 @@ class Backup(Stage):
             progress=ctx.view.transferred,
             also=also,
         )
+
+    def _accepted(self, ctx: Context, error: backup.Unproven) -> models.Backup:
+        """The dump that could not be proven, where a person goes on without: of this schema, and for this very cause.
+
+        Raises:
+            Unproven: nobody has said so, or not of this.
+        """
+        kept = error.kept
+        for known in backup.listing(ctx.store, ctx.config.name):
+            since = (ctx.clock.now() - known.accepted_at).total_seconds() if known.accepted_at else ACCEPTED_FOR
+            if since < ACCEPTED_FOR and (known.revision, known.cause) == (kept.revision, kept.cause):
+                notes = (f"not proven: {kept.cause}", f"accepted by {known.accepted} ({known.id})", *kept.notes)
+                return msgspec.structs.replace(kept, notes=notes)
+        self._pruned(ctx)
+        raise error
 
     def _pruned(self, ctx: Context) -> tuple[str, ...]:
         """Remove the oldest; a store that refuses that does not make a good backup a bad one."""
@@ -147,25 +177,37 @@ class Backup(Stage):
         return ""
 
 
-def _rehearsed(ctx: Context, copy: Secret) -> list[rehearsal.Report]:
-    """The pending migrations on a copy that was just restored, before they run in earnest."""
-    migration = ctx.planned.migration
-    if not migration.pending:
-        return []
-    with ctx.git.exported(ctx.commit.id) as files:
-        return [rehearsal.rehearse(ctx.config, files, copy, migration, runner=ctx.writer)]
+class Rehearsal:
+    """What was tried on a copy that was just restored, before it is done in earnest."""
+
+    def __init__(self) -> None:
+        self.reports: list[rehearsal.Report] = []
+        self.restored: list[restorable.Restorable] = []
+
+    def on(self, ctx: Context, copy: Copy) -> None:
+        """Apply the pending migrations, and see whether what comes of them can be dumped and restored once more."""
+        migration, settings = ctx.planned.migration, ctx.config.settings
+        if not migration.pending:
+            return
+        with ctx.git.exported(ctx.commit.id) as files:
+            report = rehearsal.rehearse(ctx.config, files, copy, migration, runner=ctx.writer)
+        self.reports.append(report)
+        if report.revisions and not report.failed:
+            client = programs.client_for(postgres.facts(copy).major, settings.postgres_bin, runner=ctx.writer)
+            whole_below = size(settings.migrations.restored_whole)
+            self.restored.append(restorable.tried(copy, client=client, runner=ctx.writer, whole_below=whole_below))
 
 
-def _judged(ctx: Context, rehearsed: list[rehearsal.Report]) -> list[str]:
+def _judged(ctx: Context, rehearsed: Rehearsal) -> list[str]:
     """What the rehearsal says of migrations that may run.
 
     Raises:
         MigrationFailed: they may not.
     """
     pending, told = ctx.planned.migration.pending, []
-    if pending and not rehearsed:
+    if pending and not rehearsed.reports:
         told.append("not rehearsed: the backup was not restored")
-    for report in rehearsed:
+    for report in rehearsed.reports:
         examined = rehearsal.verdict(report, pending, ctx.config.settings.migrations)
         hazards.require(examined)
         done = " · ".join(count(number, what) for what, number in examined.counted.items())
@@ -173,7 +215,31 @@ def _judged(ctx: Context, rehearsed: list[rehearsal.Report]) -> list[str]:
         told += hazards.remarked(examined)
         told += [f"not rehearsed: {gap.reason}" for gap in examined.gaps]
         told += examined.accepted
+    for tried in rehearsed.restored:
+        told.append(_restorable(tried, ctx.config.settings.migrations.restored_whole))
     return told
+
+
+def _restorable(tried: restorable.Restorable, limit: str) -> str:
+    """What the second restore says of the migrations.
+
+    Raises:
+        MigrationFailed: it is not possible after them: there would be no backup any more.
+    """
+    if tried.cause:
+        raise MigrationFailed(
+            f"after the migrations the database could not be restored from a backup: {tried.cause}",
+            details=tried.details,
+            remedy=tried.remedy,
+        )
+    if tried.unknown:
+        return f"not known whether a backup can be restored after it: {tried.unknown}"
+    if tried.whole:
+        return "after it the copy was dumped and restored once more"
+    return (
+        f"after it the copy's definitions were dumped and restored once more, without its rows: {volume(tried.size)} are "
+        f"more than migrations.restored_whole, {limit}"
+    )
 
 
 class Migrate(Stage):
@@ -216,7 +282,7 @@ class Migrate(Stage):
         found = next((one for one in there if one.proven and one.revision == current), None)
         if found is None:
             return [f"not rehearsed: there is no backup at {current or 'this schema'} (inv backup makes one)"]
-        rehearsed: list[rehearsal.Report] = []
+        rehearsed = Rehearsal()
         try:
             self._copied(ctx, found, rehearsed)
         except rehearsal.OtherRevision:
@@ -226,14 +292,14 @@ class Migrate(Stage):
         elapsed = age((ctx.clock.now() - found.created_at).total_seconds())
         return [f"on backup {found.id}, {elapsed} old", *_judged(ctx, rehearsed)]
 
-    def _copied(self, ctx: Context, found: models.Backup, rehearsed: list[rehearsal.Report]) -> None:
+    def _copied(self, ctx: Context, found: models.Backup, rehearsed: Rehearsal) -> None:
         backup.copied(
             found,
             store=ctx.store,
             client=programs.client_for(found.major, ctx.config.settings.postgres_bin, runner=ctx.writer),
             runner=ctx.writer,
             progress=ctx.view.transferred,
-            also=lambda copy: rehearsed.extend(_rehearsed(ctx, copy)),
+            also=lambda copy: rehearsed.on(ctx, copy),
         )
 
     def _none(self, ctx: Context) -> str:
