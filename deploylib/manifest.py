@@ -18,7 +18,6 @@ from datetime import datetime
 
 import msgspec
 
-from deploylib import sqlstates
 from deploylib.contents import Contents
 from deploylib.errors import BackupFailed, DeployError, SettingsError
 from deploylib.models import UNPROVEN, Backup, Value
@@ -98,8 +97,8 @@ def timed(made: Manifest, began: float, dumped: float, ended: float) -> Manifest
 
 def unproven(made: Manifest, why: DeployError) -> Manifest:
     """The same, marked as a dump whose proof has failed; the cause is the same for each dump that has it."""
-    _, line = sqlstates.spoken(why.details)
-    cause = re.sub(r"^pg_\w+: error: ", "", line) or why.message.replace(f"backup {made.id} ", "")
+    errors = (line for line in why.details if re.match(r"pg_\w+: error: ", line))
+    cause = next(errors, why.message).partition(": error: ")[2] or why.message.replace(f"backup {made.id} ", "")
     return msgspec.structs.replace(made, proof=UNPROVEN, cause=cause)
 
 

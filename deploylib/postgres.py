@@ -263,6 +263,7 @@ REMEDIES = {
     "full": sqlstates.REMEDIES["53300"],
     "starting": sqlstates.REMEDIES["57P03"],
     "rights": "grant connect on the database to the URL's user, or use the URL of its owner",
+    "locks": sqlstates.LOCKS,
     "route": "this machine has no way to the database's host: from outside Render it is the external one",
     "certificate": "sslmode verifies the server's certificate: check sslrootcert in the URL, or the host's name",
     "no tls": "the server speaks no TLS: take sslmode out of the database's URL, if it is meant to be so",
@@ -284,6 +285,7 @@ SIGNS = {
         r"pooling mode",
     ),
     "full": (r"too many (?:clients|connections)", r"connection slots are reserved"),
+    "locks": (r"out of shared memory",),
     "not postgres": (
         r"expected authentication request|invalid response to (?:SSL|GSSAPI) negotiation|unsupported frontend",
     ),

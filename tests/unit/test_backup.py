@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from deploylib import archive, backup
+from deploylib.backup import Unproven
 from deploylib.contents import Contents, Table
 from deploylib.errors import BackupFailed, SettingsError
 from deploylib.models import Backup, Secret
@@ -46,6 +47,10 @@ class Still:
         if self.broken:
             raise self.broken
         return CONTENTS
+
+    def around(self) -> Contents:
+        """Nothing is needed before."""
+        return Contents()
 
     def settled(self, contents: Contents) -> Contents:
         """Nothing moves."""
@@ -135,14 +140,21 @@ def test_a_dump_that_dies_midway_leaves_nothing(store: Folder, clock: FakeClock)
     assert list(store.list("")) == []
 
 
-def test_a_dump_that_does_not_decode_leaves_nothing(store: Folder, runner: RecordingRunner, clock: FakeClock) -> None:
-    """It was written whole and cannot be read: it is no backup."""
+def test_a_dump_that_does_not_decode_is_kept_and_not_counted(
+    store: Folder, runner: RecordingRunner, clock: FakeClock
+) -> None:
+    """Its bytes are those that pg_dump wrote, and there may be no better ones: marked with the cause, proven by none."""
     runner.answers = {"--file=/dev/null": 1, **runner.answers}
 
-    with pytest.raises(BackupFailed, match="pg_restore ended with code 1"):
+    with pytest.raises(Unproven, match="pg_restore ended with code 1") as raised:
         create(store, runner, clock)
 
-    assert list(store.list("")) == []
+    assert [raised.value.kept] == backup.listing(store, "staging")
+    assert ("unproven", False) == (raised.value.kept.proof, raised.value.kept.proven)
+    assert "pg_restore ended with code 1" in raised.value.kept.cause
+    assert backup.latest(store, "staging") is None
+    with pytest.raises(SettingsError, match="no backup"):
+        backup.find(store, "staging", "")
 
 
 def test_a_store_that_gives_back_other_bytes_is_found_out(
@@ -221,10 +233,10 @@ def test_a_dump_that_lacks_a_table_is_found_out(store: Folder, runner: Recording
     """It decodes, and holds fewer tables than the database has."""
     runner.answers = {"--list": LIST.replace(b"2; 0 2 TABLE DATA", b"2; 0 2 VIEW")}
 
-    with pytest.raises(BackupFailed, match="rows of 1 tables, the database has 2"):
+    with pytest.raises(Unproven, match="rows of 1 tables, the database has 2") as raised:
         create(store, runner, clock)
 
-    assert list(store.list("")) == []
+    assert raised.value.kept.cause == "the dump holds the rows of 1 tables, the database has 2"
 
 
 def test_a_snapshot_that_cannot_be_read_whole_ends_the_dump(

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from deploylib import manifest
-from deploylib.errors import BackupFailed
-from deploylib.manifest import Restored
+from deploylib.errors import BackupFailed, SettingsError
+from deploylib.manifest import Accepted, Restored
 from deploylib.models import Backup
 from deploylib.store import Folder
 from tests.unit.fakes import OLD, FakeClock
@@ -28,7 +28,7 @@ def fill(store: Folder, number: int, environment: str = "staging", proofs: str =
     """Backups, oldest first; *proofs* has a letter for each."""
     names = [f"2026030{n + 1}T120000Z-run" for n in range(number)]
     for name, letter in zip(names, proofs or "d" * number, strict=True):
-        proof = {"d": "decoded", "r": "restored", "c": "checksum"}[letter]
+        proof = {"d": "decoded", "r": "restored", "c": "checksum", "u": "unproven"}[letter]
         key = f"backups/{environment}/{name}/dump"
         store.put(key, [b"x"])
         made = Backup(
@@ -74,7 +74,7 @@ def test_the_manifest_goes_before_the_dump(tmp_path: Path) -> None:
 
     manifest.prune(Noting(tmp_path), "staging", 1)
 
-    assert gone == ["manifest.json", "restored.json", "dump"]
+    assert gone == ["manifest.json", "restored.json", "accepted.json", "dump"]
 
 
 def test_a_dump_without_a_manifest_is_no_backup(store: Folder) -> None:
@@ -98,10 +98,20 @@ def test_a_dump_without_a_manifest_is_no_backup(store: Folder) -> None:
         ("cccdd", 3, "12345"),
         ("cccdd", 1, "5"),
         ("dcccr", 1, "5"),
+        ("ddduu", 2, "12345"),
+        ("duuuu", 2, "145"),
+        ("uuuuu", 3, "345"),
+        ("uuuuu", 5, "12345"),
+        ("ududd", 2, "45"),
+        ("dudud", 2, "345"),
+        ("uuddu", 1, "345"),
     ],
 )
 def test_only_proven_backups_count(store: Folder, proofs: str, keep: int, left: str) -> None:
-    """Those with a checksum only neither fill the number that is kept nor push a good one out."""
+    """Those with a checksum only, and those whose proof failed, neither fill the number nor push a good one out.
+
+    Of the latter as many stay as of proven ones, and none that is older than all of these.
+    """
     fill(store, 5, proofs=proofs)
 
     manifest.prune(store, "staging", keep)
@@ -148,6 +158,22 @@ def test_a_later_proof_is_told_with_the_backup(store: Folder) -> None:
         proven.proof, proven.proven_at, proven.proof_seconds, proven.notes
     )  # fmt: skip
     assert manifest.manifest(before, store=store).proof == "decoded"
+
+
+def test_a_persons_word_is_told_with_the_dump_and_given_once(store: Folder) -> None:
+    """Who goes on without a proof, why, and when; a proof that succeeds later ends what was wrong with it."""
+    fill(store, 1, proofs="u")
+    [before] = manifest.listing(store, "staging")
+    word = Accepted(at=datetime(2026, 4, 1, tzinfo=UTC), author="anna", reason="the check goes with this release")
+
+    accepted = manifest.accept(before, word, store=store)
+
+    assert [accepted] == manifest.listing(store, "staging")
+    assert ("anna: the check goes with this release", word.at) == (accepted.accepted, accepted.accepted_at)
+    assert not accepted.proven
+    with pytest.raises(SettingsError, match="accepted already"):
+        manifest.accept(before, word, store=store)
+    assert manifest.record(accepted, Restored(at=word.at, seconds=1.0), store=store).proven
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"id": 3}', "another's"])

