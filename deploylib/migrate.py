@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from deploylib import alembic_child
+from deploylib import alembic_child, sqlstates
 from deploylib.config import Config
 from deploylib.errors import MigrationFailed
 from deploylib.migrators import UNCHECKED, alembic, listed, location, run
@@ -150,8 +150,7 @@ def _failed(found: dict[str, Any]) -> MigrationFailed:
             details=tuple(details),
             remedy="end the session that holds the lock (select * from pg_stat_activity), then inv deploy",
         )
-    return MigrationFailed(
-        f"migration {found['failed']} failed; {where}",
-        details=tuple(details),
-        remedy="correct the migration, commit, inv deploy; the old version still serves",
-    )
+    step = "correct the migration, commit, inv deploy; the old version still serves"
+    if sqlstates.is_of_the_server(state := found.get("sqlstate")):
+        step = f"{sqlstates.remedy(state, found['error'])} (inv deploy; the old version still serves)"
+    return MigrationFailed(f"migration {found['failed']} failed; {where}", details=tuple(details), remedy=step)

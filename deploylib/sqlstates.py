@@ -10,7 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["DEFAULT", "ENGLISH", "REMEDIES", "is_gone", "is_right", "remedy", "restoring", "shown", "spoken"]
+__all__ = [
+    "DEFAULT",
+    "ENGLISH",
+    "REMEDIES",
+    "is_gone",
+    "is_of_the_server",
+    "is_right",
+    "remedy",
+    "restoring",
+    "shown",
+    "spoken",
+]
 
 LONGEST = 300
 ENGLISH = {"LC_ALL": "C"}
@@ -151,6 +162,11 @@ def is_gone(state: str | None) -> bool:
 def is_right(state: str | None) -> bool:
     """Whether it is a matter of rights."""
     return state == "42501"
+
+
+def is_of_the_server(state: str | None) -> bool:
+    """Whether it is no fault of the statement: what the server has, is, or lets this role do."""
+    return state is not None and (state[:2] in {"08", "53", "57", "58", "XX"} or state in {"25006", "40001", "42501"})
 
 
 def shown(lines: Iterable[str]) -> tuple[str, ...]:

@@ -177,9 +177,11 @@ def _writes(text: str) -> Callable[[Command], Completed]:
          "migration 0002 failed half way; the schema is at 0001", "twice"),
         ('{"failed": "0002", "error": "e", "tries": 1, "sqlstate": "42P07", "current": ""}',
          "migration 0002 failed; the schema is at nothing", "correct the migration"),
+        ('{"failed": "0002", "error": "e", "tries": 1, "sqlstate": "53100", "current": "0001"}',
+         "migration 0002 failed; the schema is at 0001", "disk is full"),
         ('{"current": "0001", "applied": [], "ahead": false}', "the schema is at 0001, not at 0002", "env.py"),
     ],
-    ids=["heads", "lock", "blocker", "half", "failure", "elsewhere"],
+    ids=["heads", "lock", "blocker", "half", "failure", "disk", "elsewhere"],
 )  # fmt: skip
 def test_what_the_child_answers_becomes_an_outcome(files: Path, answer: str, said: str, remedy: str) -> None:
     """Each with its own next step."""

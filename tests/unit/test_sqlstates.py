@@ -66,6 +66,23 @@ def test_a_sentence_of_a_program_becomes_a_code(line: str, state: str) -> None:
     assert state == sqlstates.spoken(("pg_dump: warning: something", line))[0]
 
 
+@pytest.mark.parametrize(
+    ("state", "outside"),
+    [
+        ("53100", True),
+        ("57P01", True),
+        ("42501", True),
+        ("25006", True),
+        ("23505", False),
+        ("42P07", False),
+        (None, False),
+    ],
+)
+def test_a_full_disk_is_no_fault_of_a_migration(state: str | None, *, outside: bool) -> None:
+    """What the server lacks is not mended by another statement."""
+    assert outside == sqlstates.is_of_the_server(state)
+
+
 def test_rows_are_not_quoted_and_no_line_is_endless() -> None:
     """pg_restore quotes the row that failed, pg_dump the whole statement with the names of all tables."""
     lines = (
