@@ -18,7 +18,19 @@ from deploylib.clock import Clock
 from deploylib.contents import Contents
 from deploylib.drill import copied, prove
 from deploylib.errors import BackupFailed, DeployError, SettingsError
-from deploylib.manifest import Accepted, Manifest, Unproven, accept, clear, find, latest, listing, prune, unreadable
+from deploylib.manifest import (
+    Accepted,
+    Manifest,
+    Unproven,
+    accept,
+    accepted,
+    clear,
+    find,
+    latest,
+    listing,
+    prune,
+    unreadable,
+)
 from deploylib.models import Backup, Secret
 from deploylib.postgres import Facts
 from deploylib.process import ProgramFailed, Runner
@@ -34,6 +46,7 @@ __all__ = [
     "Proof",
     "Unproven",
     "accept",
+    "accepted",
     "clear",
     "copied",
     "create",

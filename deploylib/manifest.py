@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 
@@ -29,6 +30,7 @@ __all__ = [
     "Restored",
     "Unproven",
     "accept",
+    "accepted",
     "all_or_nothing",
     "clear",
     "find",
@@ -44,7 +46,9 @@ __all__ = [
     "write",
 ]
 
+W = TypeVar("W", bound=Value)
 DEBRIS_AFTER = 86_400.0  # seconds; no run takes that long, so a dump without a manifest was left by one that was killed
+ACCEPTED_FOR = 86_400.0  # seconds: what a person goes on with today is looked at again tomorrow
 RESTORED, ACCEPTED = "restored.json", "accepted.json"
 MANIFEST = "manifest.json"
 
@@ -136,6 +140,15 @@ def accept(backup: Backup, word: Accepted, *, store: Store) -> Backup:
     return _accepted(backup, word)
 
 
+def accepted(like: Backup, *, store: Store, now: datetime) -> Backup | None:
+    """The dump that a person goes on with, where this one has its schema and its cause; None: nobody does, or long since."""
+    for backup in listing(store, like.environment):
+        since = (now - backup.accepted_at).total_seconds() if backup.accepted_at else ACCEPTED_FOR
+        if since < ACCEPTED_FOR and (backup.revision, backup.cause) == (like.revision, like.cause):
+            return backup
+    return None
+
+
 def manifest(backup: Backup, *, store: Store) -> Manifest:
     """All that is known of a backup.
 
@@ -165,12 +178,10 @@ def listing(store: Store, environment: str) -> list[Backup]:
         backup = _read(store, key)
         if backup is None:
             continue
-        later = _beside(backup.key, RESTORED)
-        if later in keys:
-            backup = _proven(backup, msgspec.json.decode(b"".join(store.read(later)), type=Restored))
-        word = _beside(backup.key, ACCEPTED)
-        if word in keys:
-            backup = _accepted(backup, msgspec.json.decode(b"".join(store.read(word)), type=Accepted))
+        if _beside(backup.key, RESTORED) in keys and (proof := _word(store, backup, RESTORED, Restored)):
+            backup = _proven(backup, proof)
+        if _beside(backup.key, ACCEPTED) in keys and (word := _word(store, backup, ACCEPTED, Accepted)):
+            backup = _accepted(backup, word)
         found.append(backup)
     return sorted(found, key=lambda backup: (backup.created_at, backup.id), reverse=True)
 
@@ -294,6 +305,14 @@ def _read(store: Store, key: str) -> Backup | None:
     except (KeyError, msgspec.DecodeError):  # removed meanwhile, or damaged
         return None
     return backup if _beside(backup.key, MANIFEST) == key else None
+
+
+def _word(store: Store, backup: Backup, name: str, kind: type[W]) -> W | None:
+    """What was said of a backup later; None where that was removed meanwhile or is damaged: it counts as before, then."""
+    try:
+        return msgspec.json.decode(b"".join(store.read(_beside(backup.key, name))), type=kind)
+    except (KeyError, msgspec.DecodeError):
+        return None
 
 
 def _proven(backup: Backup, proof: Restored) -> Backup:

@@ -156,17 +156,9 @@ def child_environment(url: Secret) -> dict[str, str]:
     Raises:
         SettingsError: the URL cannot be read.
     """
-    from psycopg import ProgrammingError
-    from psycopg.conninfo import conninfo_to_dict
     from psycopg.pq import Conninfo
 
-    try:
-        parts = conninfo_to_dict(_plain(url))
-    except ProgrammingError as error:
-        raise SettingsError(
-            "the database's URL cannot be read",
-            remedy="write it as postgresql://user:password@host:port/name, with %-escapes in the password",
-        ) from error
+    parts = _parts(url)
     # libpq itself knows the variable of each parameter; keepalives and the like have none.
     names = {option.keyword.decode(): option.envvar.decode() for option in Conninfo.get_defaults() if option.envvar}
     return {names[key]: str(value) for key, value in parts.items() if key in names and value is not None}
@@ -177,10 +169,11 @@ def altered(url: Secret, **parts: str) -> Secret:
 
     Host and port are in its query, where libpq, SQLAlchemy and the drivers of Node take the path of a socket; Prisma wants
     a host before the path all the same, and its documentation says ``localhost``.
-    """
-    from psycopg.conninfo import conninfo_to_dict
 
-    known = {name: str(value) for name, value in conninfo_to_dict(_plain(url), **parts).items() if value is not None}
+    Raises:
+        SettingsError: the URL cannot be read.
+    """
+    known = {name: str(value) for name, value in _parts(url, **parts).items() if value is not None}
     user, password, name = (quote(known.pop(key, ""), safe="") for key in ("user", "password", "dbname"))
     who = f"{user}:{password}@" if password else f"{user}@" if user else ""
     where = f"{who}localhost" if known.get("host", "").startswith("/") else who
@@ -197,12 +190,13 @@ def connected(url: Secret, timeout: int = 5, *, statements: str = "30s") -> Iter
 
     Raises:
         Unreachable: it does not answer, or not to us, or closed the connection meanwhile.
-        SettingsError: the driver is missing.
+        SettingsError: the driver is missing, or the URL cannot be read.
     """
     try:
         import psycopg
     except ImportError as error:
         raise SettingsError("the database driver is missing", remedy="pip install 'deploylib[postgres]'") from error
+    _parts(url)
     try:
         connection = psycopg.connect(
             _plain(url),
@@ -212,6 +206,8 @@ def connected(url: Secret, timeout: int = 5, *, statements: str = "30s") -> Iter
             options=f"-c statement_timeout={statements}",
             keepalives_idle=30,
         )
+    except UnicodeError:  # of a host with a label that is too long, or none
+        raise Unreachable("the database cannot be reached: dns", remedy=REMEDIES["dns"]) from None
     except psycopg.Error as error:
         code = _code(str(error))
         raise Unreachable(f"the database cannot be reached: {code}", remedy=REMEDIES[code]) from None
@@ -270,6 +266,7 @@ REMEDIES = {
     "not postgres": "check host and port in the database's URL: what answers there is no Postgres",
     "dns": "check the host in the database's URL; from outside Render it is the external one",
     "no such database": "check the name in the database's URL",
+    "url": "correct the parameter in the database's URL that libpq does not know",
     "tls": "add ?sslmode=require to the database's URL",
     "pooler": "use the direct connection string of the database, not the pooler's",
     "other": "try the URL with psql, which says more",
@@ -298,6 +295,7 @@ SIGNS = {
     "dns": (r"resolve host|name or service|translate host name|nodename|name resolution",),
     "route": (r"network is unreachable|no route to host",),
     "timeout": (r"timeout|timed out",),
+    "url": (r"invalid \w+ value|unrecognized \w+ value",),
     "certificate": (r"certificate verify failed|root certificate file|does not match host name|certificate.*expired",),
     "no tls": (r"does not support SSL",),
     "tls": (r"ssl|no pg_hba\.conf entry",),
@@ -311,6 +309,20 @@ def _code(text: str) -> str:
         if any(re.search(sign, text, re.IGNORECASE) for sign in signs):
             return code
     return "other"
+
+
+def _parts(url: Secret, **others: str) -> dict[str, Any]:
+    """The parameters of libpq that a URL stands for, some of them replaced."""
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        return dict(conninfo_to_dict(_plain(url), **others))
+    except (ProgrammingError, UnicodeError):  # their words quote a piece of the URL
+        raise SettingsError(
+            "the database's URL cannot be read",
+            remedy="write it as postgresql://user:password@host:port/name, with %-escapes in the password",
+        ) from None
 
 
 def _plain(url: Secret) -> str:

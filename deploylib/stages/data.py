@@ -22,7 +22,6 @@ LOCK_WITHIN = 60.0
 LEFT_AFTER = 900.0  # seconds: without a lock in the database, another command may still believe that it is its turn
 RESERVE = "2m"  # of the target, for what comes after the backup: deploy and proof
 A_PERSON_WAITS = 3600.0  # seconds: who asks for a backup wants the strongest proof
-ACCEPTED_FOR = 86_400.0  # seconds: what a person goes on with today is looked at again tomorrow
 PROVEN = {
     "restored": "restored and compared",
     "decoded": "every byte decoded",
@@ -119,11 +118,9 @@ class Backup(Stage):
             Unproven: nobody has said so, or not of this.
         """
         kept = error.kept
-        for known in backup.listing(ctx.store, ctx.config.name):
-            since = (ctx.clock.now() - known.accepted_at).total_seconds() if known.accepted_at else ACCEPTED_FOR
-            if since < ACCEPTED_FOR and (known.revision, known.cause) == (kept.revision, kept.cause):
-                notes = (f"not proven: {kept.cause}", f"accepted by {known.accepted} ({known.id})", *kept.notes)
-                return msgspec.structs.replace(kept, notes=notes)
+        if (known := backup.accepted(kept, store=ctx.store, now=ctx.clock.now())) is not None:
+            notes = (f"not proven: {kept.cause}", f"accepted by {known.accepted} ({known.id})", *kept.notes)
+            return msgspec.structs.replace(kept, notes=notes)
         self._pruned(ctx)
         raise error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -174,6 +174,40 @@ def test_a_persons_word_is_told_with_the_dump_and_given_once(store: Folder) -> N
     with pytest.raises(SettingsError, match="accepted already"):
         manifest.accept(before, word, store=store)
     assert manifest.record(accepted, Restored(at=word.at, seconds=1.0), store=store).proven
+
+
+@pytest.mark.parametrize(
+    ("revision", "cause", "hours", "good"),
+    [("7", "c", 1, True), ("7", "c", 25, False), ("8", "c", 1, False), ("7", "another", 1, False), ("7", "", 1, False)],
+)
+def test_a_persons_word_is_for_a_schema_a_cause_and_a_day(
+    store: Folder, revision: str, cause: str, hours: float, *, good: bool
+) -> None:
+    """It is no hole that stays: the next schema, another cause or the next day need another word."""
+    for name in fill(store, 2, proofs="uu"):
+        path = store.root / f"backups/staging/{name}/manifest.json"
+        path.write_bytes(msgspec.json.encode(msgspec.json.decode(path.read_bytes()) | {"revision": "7", "cause": "c"}))
+    newest, older = manifest.listing(store, "staging")
+    at = datetime(2026, 4, 1, tzinfo=UTC)
+    assert manifest.accepted(newest, store=store, now=at) is None
+    manifest.accept(older, Accepted(at=at, author="anna", reason="it is dropped"), store=store)
+    like = msgspec.structs.replace(newest, revision=revision, cause=cause)
+
+    found = manifest.accepted(like, store=store, now=at + timedelta(hours=hours))
+
+    assert good == (found is not None and found.id == older.id)
+
+
+@pytest.mark.parametrize("name", ["restored.json", "accepted.json"])
+@pytest.mark.parametrize("damage", ["", "{", '{"at": 3}', "[]", "\x00"])
+def test_a_damaged_word_about_a_backup_counts_for_nothing(store: Folder, name: str, damage: str) -> None:
+    """The backup is what its manifest says, and nobody is locked out."""
+    [made] = fill(store, 1, proofs="u")
+    (store.root / f"backups/staging/{made}/{name}").write_bytes(damage.encode())
+
+    [found] = manifest.listing(store, "staging")
+
+    assert (found.id, found.proof, found.accepted) == (made, "unproven", "")
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"id": 3}', "another's"])

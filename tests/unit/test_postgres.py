@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 import pytest
 
@@ -50,6 +51,7 @@ CODE = postgres._code  # noqa: SLF001 - a pure function, told by what the server
         ("could not translate host name: Temporary failure in name resolution", "dns"),
         ("could not receive data from server: Connection reset by peer", "refused"),
         ("FATAL:  Passwort-Authentifizierung fehlgeschlagen", "other"),
+        ('invalid sslmode value: "nonsense"', "url"),
         ("something new", "other"),
     ],
 )
@@ -125,13 +127,37 @@ def test_what_the_url_does_not_say_is_not_set() -> None:
     assert child_environment(Secret("postgresql://db.example/books")) == {"PGHOST": "db.example", "PGDATABASE": "books"}
 
 
-@pytest.mark.parametrize("url", ["postgresql://u:p4ss@h:x%zz/d", "postgresql://[::1/d", "host='p4ss"])
-def test_a_url_that_cannot_be_read_is_refused_without_showing_it(url: str) -> None:
-    """With how to write it."""
+@pytest.mark.parametrize("use", [child_environment, postgres.facts, lambda url: altered(url, dbname="other")])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:p4ss@h:x%zz/d",
+        "postgresql://[::1/d",
+        "host='p4ss",
+        "http://p4ss",
+        "postgresql://u:p4ss%00@h/d",
+        "postgresql://u:p4ss\udcff@h/d",
+        "postgresql://h/d?p4ss=1",
+    ],
+)
+def test_a_url_that_cannot_be_read_is_refused_without_showing_it(use: Callable[[Secret], object], url: str) -> None:
+    """With how to write it, whatever it is used for; not in the cause either."""
     with pytest.raises(SettingsError, match="URL cannot be read") as raised:
-        child_environment(Secret(url))
+        use(Secret(url))
 
-    assert "p4ss" not in f"{raised.value} {raised.value.remedy} {raised.value.details}"
+    error = raised.value
+    assert error.__cause__ is None
+    assert error.__suppress_context__
+    assert "p4ss" not in f"{error} {error.remedy} {error.details}"
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 70 + ".example"])
+def test_a_host_that_can_be_no_name_is_unreachable(host: str) -> None:
+    """It is not even asked for."""
+    with pytest.raises(Unreachable) as raised:
+        postgres.facts(Secret(f"postgresql://u@{host}/d"), timeout=2)
+
+    assert REMEDIES["dns"] == raised.value.remedy
 
 
 @pytest.mark.parametrize(("version", "major"), [("16.14", 16), ("9.6.24", 9), ("18beta1", 18), ("17", 17)])
