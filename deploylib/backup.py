@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 
 import msgspec
 
-from deploylib import archive, manifest, proof, sqlstates
+from deploylib import archive, manifest, postgres, proof, sqlstates
 from deploylib.archive import Progress
 from deploylib.clock import Clock
 from deploylib.contents import Contents
@@ -129,11 +129,10 @@ def create(
         try:
             made = _dumped(url, made, client, store, runner, exporter, progress, hashes=hashes, expected=expected)
         except ProgramFailed as error:
-            state, line = sqlstates.spoken(error.details)
+            step = sqlstates.remedy(*sqlstates.spoken(error.details))
+            details = (*sqlstates.shown(error.details), *(_lock_room(url) if step == sqlstates.LOCKS else ()))
             raise BackupFailed(
-                f"the backup failed: {error.message}",
-                details=sqlstates.shown(error.details),
-                remedy=f"{sqlstates.remedy(state, line)} (inv backup)",
+                f"the backup failed: {error.message}", details=details, remedy=f"{step} (inv backup)"
             ) from error
         dumped = clock.monotonic()
         try:
@@ -146,6 +145,17 @@ def create(
     if failed is not None:
         raise Unproven(kept, failed) from failed
     return kept
+
+
+def _lock_room(url: Secret) -> tuple[str, ...]:
+    """How many locks there are too few, where the server still says so."""
+    try:
+        taken, room = postgres.lock_room(url)
+    except DeployError:
+        return ()
+    return (
+        f"pg_dump locks {taken} tables and sequences at once; the server has room for some {room}, for all sessions",
+    )
 
 
 def _expected(made: Manifest, history: Sequence[Backup]) -> int:

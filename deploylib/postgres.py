@@ -28,6 +28,7 @@ __all__ = [
     "connected",
     "exclusively",
     "facts",
+    "lock_room",
     "refusals",
     "require_direct",
 ]
@@ -109,6 +110,25 @@ def require_direct(url: Secret, *, timeout: int = 5) -> None:
         "the database's URL leads to a pooler that gives out sessions by the transaction: locks and limits do not hold",
         remedy=REMEDIES["pooler"],
     )
+
+
+def lock_room(url: Secret, *, timeout: int = 5) -> tuple[int, int]:
+    """The locks that a dump takes at once, and those that the server has room for, for all sessions together.
+
+    By the manual's `max_locks_per_transaction`; a server may hold some more, as its shared memory has a reserve.
+
+    Raises:
+        Unreachable: the database does not answer, or not to us.
+    """
+    query = (
+        "select (select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+        "where c.relkind in ('r', 'p', 'S') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'), "
+        "current_setting('max_locks_per_transaction')::bigint * "
+        "(current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int)"
+    )
+    with connected(url, timeout) as connection:
+        taken, room = connection.execute(query).fetchone()
+    return int(taken), int(room)
 
 
 @contextmanager

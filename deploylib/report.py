@@ -162,6 +162,8 @@ def status(found: Status, now: datetime) -> list[str]:
     lines.append(
         f"backup       {found.backup or 'none'}" + (f", {_ago(found.backup_at, now)}" if found.backup_at else "")
     )
+    if found.unproven:
+        lines.append(f"             a newer one cannot be proven, {found.unproven}")
     return lines
 
 

@@ -29,7 +29,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         held: what the environment refuses.
         lease: who holds the environment; None when nobody does.
         last: the last run, its outcome and commit.
-        backup: the newest proven backup.
+        backup: the newest backup whose proof has not failed.
+        unproven: a newer dump whose proof has, and why; empty: there is none.
     """
 
     environment: str
@@ -43,6 +44,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     last_at: datetime | None = None
     backup: str = ""
     backup_at: datetime | None = None
+    unproven: str = ""
 
 
 def read(ctx: Context) -> Status:
@@ -65,6 +67,7 @@ def read(ctx: Context) -> Status:
     holder = ctx.leases.current()
     last = history[0] if history else None
     made = backup.latest(ctx.store, ctx.config.name)
+    newest = next(iter(backup.listing(ctx.store, ctx.config.name)), None)
     return Status(
         environment=ctx.config.name,
         live=live,
@@ -77,6 +80,7 @@ def read(ctx: Context) -> Status:
         last_at=last.last if last else None,
         backup=f"{made.id} ({made.proof})" if made else "",
         backup_at=made.created_at if made else None,
+        unproven=f"{newest.id}: {newest.cause}" if newest is not None and newest != made else "",
     )
 
 

@@ -97,6 +97,7 @@ def test_a_full_table_of_locks_is_told_as_that(servers: Servers) -> None:
     assert sqlstates.LOCKS == asked.remedy
     assert sqlstates.LOCKS in dumped.value.remedy
     assert "out of shared memory" in " ".join(dumped.value.details)
+    assert "pg_dump locks 300 tables and sequences at once" in dumped.value.details[-1]
 
 
 @contextmanager
