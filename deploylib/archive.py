@@ -79,7 +79,7 @@ def form(client: Client, runner: Runner) -> str:
             "--host=/nonexistent",
             "--no-password",
         ]
-        said = runner.run(Command(words, check=False, drops=postgres.MISLEADING))
+        said = runner.run(Command(words, check=False, env=sqlstates.ENGLISH, drops=postgres.MISLEADING))
         if any("connection" in line for line in said.lines):
             return "custom:zstd"
     return "custom.zst" if _zstd() else "custom"

