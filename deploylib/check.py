@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -131,9 +132,18 @@ def address(config: Config, render: Render, name: str) -> Secret | None:
 
 
 def targets(
-    config: Config, blueprint: Blueprint | None, names: Iterable[str], found: Sequence[Service], git: Git
+    config: Config,
+    blueprint: Blueprint | None,
+    names: Iterable[str],
+    found: Sequence[Service],
+    git: Git,
+    *,
+    known: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[tuple[Target, ...], list[Finding]]:
     """Map each of our services to exactly one of the platform's.
+
+    Args:
+        known: ids of the services that an earlier run has found, by name: what was there is not told to be created.
 
     Returns:
         The services that could be mapped, and what is wrong with the others.
@@ -149,7 +159,11 @@ def targets(
                 if hits
                 else f"create it from {config.settings.blueprint}: Render Dashboard → New → Blueprint"
             )
-            findings.append(Finding(f"{name}: the account {count} called {wanted!r}", remedy))
+            text = f"{name}: the account {count} called {wanted!r}"
+            if not hits and name in known and not config.is_local:
+                text += f", and an earlier run has found {known[name]} there"
+                remedy = "the same command again; if it stays so: is it another key, or was the service removed?"
+            findings.append(Finding(text, remedy))
             continue
         findings += _service_findings(config, name, hits[0], blueprint, git)
         mapped.append(_target(config, name, hits[0], blueprint))

@@ -17,6 +17,7 @@
     ├── Held               31       the environment refuses this commit, or everything for now
     ├── ForeignDeploy      32       somebody else is deploying, or has
     ├── Unreachable        40       the platform, the store or the database, before the first deploy was asked for
+    │   └── Contradiction          the platform denies what the history has recorded
     ├── NotKnownYet        41       platform or store stopped answering after that: the run stays open
     ├── Superseded          0       a newer release took the place of this one while it was on its way
     └── Interrupted       130       Ctrl-C or SIGTERM
@@ -32,6 +33,7 @@ __all__ = [
     "BackupFailed",
     "Blocked",
     "BuildFailed",
+    "Contradiction",
     "DeployError",
     "DeployFailed",
     "DeployStopped",
@@ -202,6 +204,10 @@ class Unreachable(DeployError):
 
     exit_code = 40
     outcome = "platform unreachable"
+
+
+class Contradiction(Unreachable):
+    """The platform denies what the history of the environment has recorded: one of the two is wrong, so nobody knows."""
 
 
 class NotKnownYet(DeployError):

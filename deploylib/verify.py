@@ -18,8 +18,8 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 
 from deploylib.clock import Clock, Deadline
-from deploylib.errors import ForeignDeploy, VerificationFailed
-from deploylib.models import DeployStatus, Kind, Proof, Target, Verified
+from deploylib.errors import Contradiction, ForeignDeploy, VerificationFailed
+from deploylib.models import Deploy, Kind, Proof, Target, Verified
 from deploylib.render import Render
 from deploylib.web import Answer, HttpError, Session
 
@@ -265,11 +265,27 @@ def _proven(target: Target, expected: Expected, answer: Answer | None, pace: Pac
     return Verified(service=target.name, proof=Proof.COMMIT, text=text)
 
 
-def _reachable(target: Target, expected: Expected, render: Render) -> Verified:
+def _live(target: Target, render: Render) -> Deploy:
+    """What the platform says is live.
+
+    Raises:
+        Contradiction: nothing, although a deploy has gone live before it is verified.
+    """
     live = render.live(target.service_id)
-    if live is None or live.commit != expected.commit:
+    if live is None:
+        raise Contradiction(
+            f"{target.name}: the platform says that nothing is live",
+            remedy=f"see the service ({target.dashboard_url or 'in the Render Dashboard'}): is it suspended?",
+            service=target.name,
+        )
+    return live
+
+
+def _reachable(target: Target, expected: Expected, render: Render) -> Verified:
+    live = _live(target, render)
+    if live.commit != expected.commit:
         raise ForeignDeploy(
-            f"{target.name} answers, but the platform says that {live.commit[:7] if live else 'nothing'} is live",
+            f"{target.name} answers, but the platform says that {live.commit[:7]} is live",
             remedy="inv status shows what is live",
             service=target.name,
         )
@@ -286,10 +302,10 @@ def _by_platform(
     """Nothing to ask from outside: the platform's own view, over a while."""
     since, deadline = clock.now(), Deadline.after(pace.settle, clock)
     while True:
-        live = render.live(target.service_id)
-        if live is None or live.commit != expected.commit or live.status is not DeployStatus.LIVE:
+        live = _live(target, render)
+        if live.commit != expected.commit:
             raise ForeignDeploy(
-                f"{target.name}: {live.commit[:7] if live else 'nothing'} is live, not {expected.commit[:7]}",
+                f"{target.name}: {live.commit[:7]} is live, not {expected.commit[:7]}",
                 remedy="inv status shows what is live",
                 service=target.name,
             )

@@ -52,7 +52,7 @@ class Rollback(Stage):
             SettingsError: there is nothing to go back to.
             Blocked: its code does not go with the schema.
         """
-        live, history = ctx.live(), list(ctx.ledger.history(ctx.config.name, 50))
+        live, history = ctx.live(strict=False), list(ctx.ledger.history(ctx.config.name, 50))
         if ctx.state.restoring is not None:
             release = ctx.ledger.state(ctx.state.restoring.run)
         else:

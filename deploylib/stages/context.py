@@ -12,19 +12,19 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
-from deploylib import acceptance, check, ci, process, verify
+from deploylib import acceptance, check, ci, process, proven, verify
 from deploylib.clock import Clock, Deadline
 from deploylib.config import Config
-from deploylib.errors import SettingsError
+from deploylib.errors import Contradiction, SettingsError
 from deploylib.git import Git
 from deploylib.hold import Holds
 from deploylib.lease import Holder, Leases, Tenure
 from deploylib.ledger import Journal, Ledger, RunState
-from deploylib.models import Backup, Changes, Commit, Deploy, Live, Migration, Secret, Target
+from deploylib.models import Backup, Changes, Commit, Deploy, DeployStatus, Live, Migration, Secret, Target
 from deploylib.outcome import StageResult, StageStatus
 from deploylib.postgres import Facts
 from deploylib.process import ReadOnlyRunner, Runner
-from deploylib.render import Render
+from deploylib.render import Refused, Render
 from deploylib.s3 import Bucket
 from deploylib.store import Folder, Store
 from deploylib.units import seconds
@@ -209,10 +209,15 @@ class Context:
         """What `Changes_` decided."""
         return self.state.data("changes", Planned)
 
-    def live(self, seen: Mapping[str, Live] = MappingProxyType({})) -> dict[str, Live]:
-        """What each service serves now, by the platform's word; those that were *seen* just now are not asked for."""
+    def live(self, seen: Mapping[str, Live] = MappingProxyType({}), *, strict: bool = True) -> dict[str, Live]:
+        """What each service serves now, by the platform's word; those that were *seen* just now are not asked for.
+
+        Args:
+            strict: see `live_of`.
+        """
         targets = [target for target in self.checked.targets if target.name not in seen]
-        asked = dict(zip((target.name for target in targets), self.for_each(self.live_of, targets), strict=True))
+        found = self.for_each(lambda target: self.live_of(target, strict=strict), targets)
+        asked = dict(zip((target.name for target in targets), found, strict=True))
         return {target.name: seen.get(target.name) or asked[target.name] for target in self.checked.targets}
 
     def for_each(self, look: Callable[[S], T], things: Sequence[S]) -> list[T]:
@@ -220,9 +225,38 @@ class Context:
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
             return list(pool.map(look, things))
 
-    def live_of(self, target: Target) -> Live:
-        """What one service serves now."""
-        return served(target, self.render.live(target.service_id))
+    def live_of(self, target: Target, *, strict: bool = True) -> Live:
+        """What one service serves now.
+
+        Args:
+            strict: do not believe that it is nothing where our own records say otherwise. A rollback does: it has to bring
+                the service to something that serves either way.
+
+        Raises:
+            Contradiction: nothing, the platform says, and our own records say otherwise.
+        """
+        live = self.render.live(target.service_id)
+        if live is None and strict:
+            self._require_nothing(target)
+        return served(target, live)
+
+    def _require_nothing(self, target: Target) -> None:
+        """See that nothing is live, by a second question: what became of the deploy that we know was."""
+        ours = proven.last_shipped(self.ledger.history(self.config.name, 20), target.name, target.service_id)
+        if not ours:
+            return
+        try:
+            status = self.render.deploy(target.service_id, ours).status
+        except Refused as error:
+            status, why = DeployStatus.LIVE, error.message
+        else:
+            why = f"it says of {ours} that it is {status}"
+        if status is DeployStatus.LIVE:
+            raise Contradiction(
+                f"{target.name}: the platform says that nothing is live, and {ours} was deployed there ({why})",
+                remedy=f"the same command again; if it stays so, see {target.dashboard_url or 'the Render Dashboard'}",
+                service=target.name,
+            )
 
     @property
     def look_for(self) -> float:
@@ -256,17 +290,19 @@ class Planned(msgspec.Struct, frozen=True):
     Attributes:
         superseded: the newer release that went live while this run was waiting.
         wanted: the commit of each service, by name, where they are not all the run's.
+        unproven: services that are left as they are, and whose live deploy was never verified: it is now.
     """
 
     changes: Changes = Changes()
     migration: Migration = Migration()
     wanted: dict[str, str] = {}
     superseded: str = ""
+    unproven: tuple[str, ...] = ()
 
     @property
     def nothing(self) -> bool:
         """Whether there is nothing to do."""
-        return bool(self.superseded) or (not self.changes.deploying and not self.migration.pending)
+        return bool(self.superseded) or not (self.changes.deploying or self.migration.pending or self.unproven)
 
 
 class Made(msgspec.Struct, frozen=True):

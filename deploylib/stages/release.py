@@ -10,7 +10,15 @@ from typing import ClassVar
 import msgspec
 
 from deploylib import deploy, verify
-from deploylib.errors import DeployError, DeployStopped, ForeignDeploy, Interrupted, Superseded
+from deploylib.errors import (
+    DeployError,
+    DeployStopped,
+    ForeignDeploy,
+    Interrupted,
+    PersonNeeded,
+    Superseded,
+    VerificationFailed,
+)
 from deploylib.models import Intent, Kind, Live, Order, Proof, Shipped, Target, Verified
 from deploylib.outcome import StageResult, StageStatus
 from deploylib.stages.context import Context, Stage, result, skipped, table
@@ -142,7 +150,7 @@ class Verify(Stage):
 
     def plan(self, ctx: Context) -> StageResult:
         """Say what would be asked."""
-        names = ", ".join(ctx.planned.changes.deploying)
+        names = ", ".join((*ctx.planned.changes.deploying, *ctx.planned.unproven))
         if not names:
             return skipped(self.name, "nothing was deployed")
         return result(self.name, f"would ask {names} for {ctx.commit.short}", status=StageStatus.PLANNED)
@@ -151,7 +159,7 @@ class Verify(Stage):
         """Ask all of them at once."""
         migration = ctx.planned.migration
         shipped = ctx.state.shipped
-        if not shipped:
+        if not shipped and not ctx.planned.unproven:
             return skipped(self.name, "nothing was deployed")
         if left := [name for name in ctx.planned.changes.deploying if name not in shipped]:
             raise DeployStopped(
@@ -164,7 +172,19 @@ class Verify(Stage):
             )
             for name, one in shipped.items()
         }
-        proven = prove(ctx, expected)
+        found = {name: ctx.planned.changes.of(name).live for name in ctx.planned.unproven if name not in shipped}
+        expected |= {name: verify.Expected(live.commit) for name, live in found.items()}
+        try:
+            proven = prove(ctx, expected)
+        except VerificationFailed as error:
+            if error.service not in found:
+                raise
+            raise PersonNeeded(
+                f"{found[error.service].commit[:7]} was live before this run and was never proven: {error.message}",
+                remedy=f"inv rollback{ctx.config.flag}, or release a commit in which it is corrected",
+                details=error.details,
+                service=error.service,
+            ) from error
         rows = [(one.service, f"{one.text}{_level(one)}") for one in proven]
         advice = _advice(proven)
         return result(self.name, *table(rows), *advice, data={"verified": proven})

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
-from deploylib import catalog, changes, check, deploy, hazards, lint, local, migrate, postgres, programs, schema
+from deploylib import catalog, changes, check, deploy, hazards, lint, local, migrate, postgres, programs, proven, schema
 from deploylib.errors import ForeignDeploy, Held, MigrationFailed
 from deploylib.ledger import RunState
 from deploylib.models import Changes as Decided
@@ -39,7 +39,9 @@ class Check(Stage):
             findings += check.untracked_in_services(ctx.git, described)
         check.require(findings)
         self._local(ctx)
-        targets, findings = check.targets(config, described, names, list(ctx.render.services()), ctx.git)
+        targets, findings = check.targets(
+            config, described, names, list(ctx.render.services()), ctx.git, known=self._known(ctx)
+        )
         check.require(findings + self._not_pushed(ctx))
         alone(ctx, targets, holding=False)
         database = check.database(config, described)
@@ -59,6 +61,12 @@ class Check(Stage):
         where = config.settings.blueprint if described else "settings"
         line = f"{where} valid · {source} · {count(len(targets), 'service')} · {text}"
         return result(self.name, line, data=msgspec.structs.replace(found, facts=facts))
+
+    def _known(self, ctx: Context) -> dict[str, str]:
+        """The services that an earlier run has found, by name: their ids."""
+        earlier = ctx.ledger.newest(ctx.config.name, lambda state: state.done(self.name), 20)
+        found = earlier.data(self.name, Checked).targets if earlier is not None else ()
+        return {target.name: target.service_id for target in found}
 
     def _local(self, ctx: Context) -> None:
         """Start the local Render where the environment is one; what it cannot run is refused first."""
@@ -162,15 +170,21 @@ class Changes(Stage):
         migration = self._migration(ctx)
         self._goes_with(ctx, migration)
         linted = self._linted(ctx, migration)
-        rows = [(change.service, change.reason) for change in decided.services]
+        unproven = self._unproven(ctx, decided)
+        also = dict.fromkeys(unproven, "; it was never proven, and is verified now")
+        rows = [(change.service, change.reason + also.get(change.service, "")) for change in decided.services]
         if migration.ahead:
             rows.append(("schema", f"{migration.current} is newer than this commit's {migration.target}: left alone"))
         elif migration.pending:
             pending = ", ".join(f"{revision.id} {revision.title}".strip() for revision in migration.pending)
             rows.append(("schema", f"{migration.current or 'empty'} → {migration.target}: {pending}"))
-        return result(
-            self.name, *table(rows), *linted, data=Planned(changes=decided, migration=migration, wanted=ctx.wanted)
-        )
+        planned = Planned(changes=decided, migration=migration, wanted=ctx.wanted, unproven=unproven)
+        return result(self.name, *table(rows), *linted, data=planned)
+
+    def _unproven(self, ctx: Context, decided: Decided) -> tuple[str, ...]:
+        """The services that are left as they are, and have never proven it."""
+        left = {change.service: change.live for change in decided.services if not change.deploy}
+        return proven.unproven(ctx.ledger.history(ctx.config.name, 50), left)
 
     def _decided(self, ctx: Context) -> Decided:
         live = ctx.live(ctx.seen)

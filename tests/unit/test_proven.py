@@ -1,0 +1,187 @@
+"""Nothing to do only for what is verified, and nothing is absent because an answer cannot be read."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from deploylib import status
+from deploylib.proven import last_shipped, unproven
+from tests.unit.conftest import Repository
+from tests.unit.fakes import FakeClock
+from tests.unit.in_memory import Platform
+from tests.unit.product import Product
+
+LOGIN = httpx.Response(200, html="<html><title>Please log in</title>")
+HALF = httpx.Response(200, content=b'[{"deploy": {"id": "dep-', headers={"Content-Type": "application/json"})
+EMPTY = httpx.Response(200, json=[])
+
+
+@pytest.fixture
+def product(repository: Repository, platform: Platform, clock: FakeClock) -> Product:
+    """A product that was released once."""
+    made = Product(repository, platform, clock)
+    assert made.deploy().exit_code == 0
+    return made
+
+
+def fails_from_now_on(product: Product, name: str) -> None:
+    """Its program ends again and again."""
+    at = (product.clock.now() + timedelta(days=1)).isoformat()
+    product.platform.events.append({"type": "server_failed", "serviceId": f"srv-{name}", "timestamp": at})
+
+
+def live_query(request: httpx.Request) -> bool:
+    """Whether it asks for what is live."""
+    return request.method == "GET" and request.url.params.get("status") == "live"
+
+
+def lists_deploys(request: httpx.Request) -> bool:
+    """Whether it asks for deploys of a service."""
+    return request.method == "GET" and request.url.path.endswith("/deploys")
+
+
+def test_what_was_deployed_by_hand_is_verified_before_it_is_built_on(product: Product) -> None:
+    """It serves the commit already, and nobody has seen that it is well: the run proves it, and is then a release."""
+    head = product.change("2")
+    for name in ("api", "web"):
+        product.platform.begin(f"srv-{name}", head, "live", "manual")
+    before = len(product.asked())
+
+    report = product.deploy()
+
+    assert ("succeeded", 0) == (report.outcome, report.exit_code)
+    assert len(product.asked()) == before
+    assert "never proven" in next(one for one in report.stages if one.stage == "changes").lines[0]
+    assert {head} == {one.commit for one in product.runs()[0].release}
+    assert "nothing to do" == product.deploy().outcome
+
+
+def test_what_is_live_and_does_not_prove_itself_is_no_release(product: Product) -> None:
+    """Neither the base of one nor a way back: a person is told to go back from it."""
+    first, head = product.first, product.change("2", "api")
+    product.platform.begin("srv-api", head, "live", "manual")
+    fails_from_now_on(product, "api")
+
+    report = product.deploy()
+
+    assert ("a person is needed", 20) == (report.outcome, report.exit_code)
+    assert "was never proven" in report.error
+    assert "inv rollback" in report.next[0]
+    assert product.runs()[0].release == ()
+
+    product.platform.events.clear()
+    back = product.roll_back()
+    assert (0, [first] * 2) == (back.exit_code, product.live())
+
+
+def test_a_newer_commit_takes_the_place_of_what_was_never_proven(product: Product) -> None:
+    """A service that is deployed anew is not asked for what it served before."""
+    product.platform.begin("srv-api", product.change("2", "api"), "live", "manual")
+    fails_from_now_on(product, "api")
+    newer = product.change("3", "api")
+    product.platform.events.clear()
+
+    assert product.deploy().exit_code == 0
+    assert newer == product.live()[0]
+
+
+@pytest.mark.parametrize("answer", [LOGIN, HALF], ids=["a login page", "half of it"])
+def test_a_bad_release_is_put_back_although_an_answer_cannot_be_read(product: Product, answer: httpx.Response) -> None:
+    """The look at what is live is repeated; what cannot be read is not taken for nothing."""
+    first = product.first
+    product.change("2")
+    fails_from_now_on(product, "api")
+    failed, garbled = list[httpx.Request](), list[httpx.Request]()
+
+    def also(request: httpx.Request) -> httpx.Response | None:
+        if request.url.path.endswith("srv-api/events"):
+            failed.append(request)
+        if request.url.path.endswith("/rollback"):
+            product.platform.events.clear()  # what it goes back to is well
+        if live_query(request) and failed and len(garbled) < 2:
+            garbled.append(request)
+            return answer
+        return None
+
+    product.platform.also = also
+    report = product.deploy()
+
+    assert (14, [first] * 2) == (report.exit_code, product.live())
+    assert len(garbled) == 2
+    assert product.context().holds.current() != ()
+
+
+@pytest.mark.parametrize("dry", [False, True], ids=["deploy", "dry run"])
+def test_nothing_where_we_deployed_is_a_contradiction(product: Product, dry: bool) -> None:  # noqa: FBT001 - a parameter
+    """A well-formed empty list is refused as well: our own deploy is still live by the platform's word."""
+    product.change("2")
+    before = product.asked()
+    product.platform.also = lambda request: EMPTY if lists_deploys(request) else None
+
+    report = product.deploy(dry=dry)
+
+    assert ("platform unreachable", 40) == (report.outcome, report.exit_code)
+    assert "nothing is live, and dep-" in report.error
+    assert before == product.asked()
+
+
+def test_nothing_after_our_own_deploy_is_not_known_yet(product: Product) -> None:
+    """Neither somebody else's deploy nor a failure; the next command completes the run."""
+    second = product.change("2")
+    product.platform.also = lambda request: EMPTY if live_query(request) else None
+
+    assert product.deploy().exit_code == 41
+
+    product.platform.also = lambda _request: None
+    assert (0, [second] * 2) == (product.deploy().exit_code, product.live())
+    assert product.asked().count("srv-api/deploys") == 2, "one deploy of each commit"
+
+
+def test_a_service_that_really_serves_nothing_is_deployed(product: Product) -> None:
+    """The platform says of our own deploy that it was stopped: both answers agree."""
+    product.platform.deploys["srv-api"][0]["status"] = "deactivated"
+
+    assert product.deploy().exit_code == 0
+    assert product.first == product.live()[0]
+
+
+def test_status_says_that_it_does_not_know(product: Product) -> None:
+    """Not that nothing is live."""
+    product.platform.also = lambda request: EMPTY if live_query(request) else None
+
+    found = status.read(product.context())
+
+    assert found.live == ()
+    assert "nothing is live, and dep-" in found.trouble
+
+
+def test_services_that_were_there_are_not_told_to_be_created(product: Product) -> None:
+    """An empty list of services is no reason to make them again."""
+    product.change("2")
+    product.platform.also = lambda request: EMPTY if request.url.path.endswith("/services") else None
+
+    report = product.deploy()
+
+    assert report.exit_code == 2
+    assert "an earlier run has found srv-api there" in "".join((report.error, *report.details))
+    assert "New → Blueprint" not in "".join((report.error, *report.details, *report.next))
+
+
+def test_only_the_same_deploy_counts_as_proven(product: Product) -> None:
+    """A deploy of the same commit with other variables is another one."""
+    [run] = product.runs()
+    live = {one.service: one for one in run.release}
+
+    assert unproven([run], live) == ()
+    again = {name: type(one)(service=name, commit=one.commit, deploy_id="dep-99") for name, one in live.items()}
+    assert ("api", "web") == unproven([run], again)
+    assert ("api", "web") == unproven([], live)
+
+
+def test_a_service_that_was_made_anew_has_no_history(product: Product) -> None:
+    """Its id is another one."""
+    assert last_shipped(product.runs(), "api", "srv-api").startswith("dep-")
+    assert last_shipped(product.runs(), "api", "srv-other") == ""
