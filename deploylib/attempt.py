@@ -227,6 +227,16 @@ def hold(ctx: Context) -> bool:
     return True
 
 
+def _settled_or_back(ctx: Context) -> None:
+    """See that no run may still be open that nobody can read; a rollback goes on, whatever was left.
+
+    Raises:
+        Damaged: which, and what to do about it.
+    """
+    if not ctx.state.opened.back and (damaged := ctx.ledger.unsettled(ctx.config.name)) is not None:
+        raise damaged
+
+
 def left_behind(ctx: Context) -> list[RunState]:
     """Runs that have held the environment, and that nobody works on any more, since we hold it; newest first.
 
@@ -273,6 +283,7 @@ def perform(ctx: Context, stage: Stage, settle: Callable[[Context, RunState], No
         ctx.view.ended(ctx.state.stages[stage.name], ago=(ctx.clock.now() - ctx.state.last).total_seconds())
         return
     if stage.holds and hold(ctx):
+        _settled_or_back(ctx)
         for left in left_behind(ctx):
             settle(ctx, left)
         if not has_held(ctx.state):

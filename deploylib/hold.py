@@ -14,7 +14,7 @@ import msgspec
 
 from deploylib.clock import Clock
 from deploylib.models import Value
-from deploylib.store import Store
+from deploylib.store import Damaged, Store, document
 
 __all__ = ["Hold", "Holds", "Lifted"]
 
@@ -25,6 +25,7 @@ class Hold(Value, frozen=True):
     Attributes:
         commits: full ids that are refused; empty: every release is.
         run: that placed it; empty: a person did, and then going back is refused too.
+        unreadable: nobody knows what it refuses, so every release is, and no rollback, until somebody lifts it.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Hold(Value, frozen=True):
     commits: tuple[str, ...] = ()
     author: str = ""
     run: str = ""
+    unreadable: bool = False
 
     @property
     def everything(self) -> bool:
@@ -42,7 +44,7 @@ class Hold(Value, frozen=True):
     def refuses(self, commit: str, *, back: bool) -> bool:
         """Whether a release of *commit* is refused, or, with *back*, a rollback."""
         if back:
-            return self.everything and not self.run
+            return self.everything and not self.run and not self.unreadable
         return self.everything or commit in self.commits
 
 
@@ -67,7 +69,18 @@ class Holds:
         """Those that hold now, oldest first."""
         keys = set(self.store.list(f"holds/{self.environment}/"))
         standing = sorted(key for key in keys if key.endswith("/hold.json") and _end(key) not in keys)
-        return tuple(msgspec.json.decode(b"".join(self.store.read(key)), type=Hold) for key in standing)
+        return tuple(hold for key in standing if (hold := self._read(key)) is not None)
+
+    def _read(self, key: str) -> Hold | None:
+        name = key.split("/")[-2]
+        try:
+            found = document(self.store, key, Hold)
+        except KeyError:  # it was removed in this moment
+            return None
+        except Damaged as damaged:
+            reason = f"a hold whose record cannot be read ({damaged.message})"
+            return Hold(id=name, at=self.clock.now(), reason=reason, unreadable=True)
+        return msgspec.structs.replace(found, id=name)  # by which it is lifted
 
     def place(self, commits: Iterable[str], reason: str, *, author: str = "", run: str = "") -> Hold:
         """Refuse *commits*, or everything where there are none; the same refusal again is the one that stands."""
@@ -94,7 +107,7 @@ class Holds:
             back: it was a rollback, which ends only what a recovery that failed had placed.
         """
         gone = []
-        for hold in self.current():
+        for hold in (one for one in self.current() if not one.unreadable):
             mended = not back and commit not in hold.commits and bool(hold.commits) and all(map(contains, hold.commits))
             if mended or (hold.everything and hold.run):
                 self.lift(hold, run=run)

@@ -17,12 +17,13 @@ import msgspec
 from deploylib import process
 from deploylib.clock import Clock, Deadline
 from deploylib.errors import DeployError, LeaseHeld
-from deploylib.store import Store
+from deploylib.store import Damaged, Store, document
 from deploylib.units import age
 
 __all__ = ["Holder", "Lease", "Leases", "Tenure"]
 
 KEEP = 20
+UNREADABLE = 900.0  # seconds without a sign of life, for a holder that nobody can name: as long as between jobs
 ASK_EVERY = 2.0
 
 
@@ -82,16 +83,19 @@ class Leases:
     def current(self) -> Lease | None:
         """The highest lease; None before the first."""
         keys = list(self.store.list(f"{self._root}/"))
-        numbers = [int(key.split("/")[2]) for key in keys if key.endswith("/lease.json")]
-        if not numbers:
+        numbers = [_number(key) for key in keys if key.endswith("/lease.json")]
+        if not any(numbers):
             return None
         number = max(numbers)
-        holder = msgspec.json.decode(self._read(number, "lease.json"), type=Holder)
+        try:
+            holder = document(self.store, self._key(number, "lease.json"), Holder)
+        except Damaged:
+            holder = Holder(run="unknown (its record cannot be read)", ttl=UNREADABLE)
         beat = self._key(number, "beat")
         elapsed = self.store.age(beat if beat in keys else self._key(number, "lease.json"))
         for state in ("released", "abandoned"):
             if self._key(number, state) in keys:
-                reason = self._read(number, state).decode()
+                reason = self._read(number, state).decode(errors="replace")
                 return Lease(number=number, holder=holder, age=elapsed, state=state, reason=reason)
         state = "expired" if elapsed > holder.ttl else "dead" if holder.dead else "held"
         return Lease(number=number, holder=holder, age=elapsed, state=state)
@@ -102,7 +106,7 @@ class Leases:
         if not self.store.put_if_absent(self._key(number, "lease.json"), msgspec.json.encode(holder)):
             return 0
         for key in list(self.store.list(f"{self._root}/")):  # so that the listing stays short
-            if int(key.split("/")[2]) <= number - KEEP:
+            if 0 < _number(key) <= number - KEEP:
                 self.store.delete(key)
         return number
 
@@ -226,3 +230,9 @@ class Tenure:
             details=(now.reason,) if now is not None and now.reason else (),
             remedy="inv status shows what is live; inv history what happened; then a new run",
         )
+
+
+def _number(key: str) -> int:
+    """Of the lease that a key is part of; 0 for a stray object."""
+    parts = key.split("/")
+    return int(parts[2]) if len(parts) == 4 and parts[2].isascii() and parts[2].isdigit() else 0

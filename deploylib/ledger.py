@@ -5,10 +5,14 @@ changed, so several machines can append and a killed run leaves exactly what it 
 number: neither has seen the other, so that either order is right. A run is found by ``history/<environment>/<time>-<run
 id>``, because the ids that a CI gives do not sort by time, and once closed also by its folded state, ``states/``, so that
 a look at the history of a bucket does not read every event again.
+
+A folded state is only a cache: where it cannot be read the events are folded again. A run whose events cannot be read is
+named and passed over; where nobody can say that it has ended, nothing goes forward until somebody has looked.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,14 +21,17 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from deploylib import formats
 from deploylib.clock import Clock
 from deploylib.models import Commit, Intent, Live, Shipped
 from deploylib.outcome import Ending, PutBack, Report, StageResult, StageStatus
-from deploylib.store import Store
+from deploylib.store import Damaged, Store, document
 
 __all__ = ["Event", "Journal", "Ledger", "Opened", "Restored", "RunState", "Triggered"]
 
 T = TypeVar("T")
+NAMED = re.compile(r"\d{8}T\d{6}\.\d+-(.+)")  # of a run in the history; whatever else lies there is not ours
+EVENT = re.compile(r"(\d{4,})-([a-z-]+)\.json")
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,15 +137,21 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The history in a store."""
+    """The history in a store.
+
+    Attributes:
+        damaged: is told of a run that is passed over, because it cannot be read.
+    """
 
     store: Store
     clock: Clock
+    damaged: Callable[[Damaged], None] = lambda _damaged: None
 
     def begin(self, opened: Opened) -> None:
         """Write a run's first event, unless another job of the same run has done so."""
         at = self.clock.now()
         known = f"history/{opened.environment}/"
+        formats.write(self.store)
         if not any(key.endswith(f"-{opened.run}") for key in self.store.list(known)):
             self.store.put_if_absent(f"{known}{at:%Y%m%dT%H%M%S.%f}-{opened.run}", b"")
         self.store.put_if_absent(f"runs/{opened.run}/0001-opened.json", self._event("opened", opened))
@@ -153,14 +166,30 @@ class Ledger:
     def append(self, run: str, kind: str, value: Any) -> None:
         """Write one event of a run; it is on the disk when this returns."""
         body = self._event(kind, value)
-        number = max((_number(key) for key in self.store.list(f"runs/{run}/")), default=0)
+        number = max((number for number, _, _ in self._keys(run)), default=0)
         while not self.store.put_if_absent(f"runs/{run}/{number + 1:04d}-{kind}.json", body):
             number += 1
 
     def events(self, run: str) -> Iterator[Event]:
-        """The events of a run, oldest first."""
-        for key in self.store.list(f"runs/{run}/"):
-            yield msgspec.json.decode(b"".join(self.store.read(key)), type=Event)
+        """The events of a run, oldest first.
+
+        Raises:
+            Damaged: one of them cannot be read.
+        """
+        for _, _, key in self._keys(run):
+            yield document(self.store, key, Event, cure=self._cure(run, key))
+
+    def _keys(self, run: str) -> list[tuple[int, str, str]]:
+        """Number, kind and key of a run's events, in order; a stray object beside them is none."""
+        folder = f"runs/{run}/"
+        named = ((EVENT.fullmatch(key.removeprefix(folder)), key) for key in self.store.list(folder))
+        return [(int(found[1]), found[2], key) for found, key in named if found]
+
+    def _cure(self, run: str, key: str) -> str:
+        return (
+            f"look at inv status and the platform, then move {key.rpartition('/')[0]} out of the store and keep it aside: "
+            f"run {run} is forgotten then, and the next release begins from what is live"
+        )
 
     def _event(self, kind: str, value: Any) -> bytes:
         event = Event(at=self.clock.now(), kind=kind, data=msgspec.to_builtins(value))
@@ -171,31 +200,65 @@ class Ledger:
 
         Raises:
             KeyError: there is no such run.
+            Damaged: its events cannot be read.
         """
-        with suppress(KeyError):
-            return msgspec.json.decode(b"".join(self.store.read(f"states/{run}.json")), type=RunState)
+        with suppress(KeyError, Damaged):
+            state = document(self.store, f"states/{run}.json", RunState)
+            if state.opened.run == run:
+                return state
         events = iter(self.events(run))
         first = next(events, None)
         if first is None or first.kind != "opened":
             raise KeyError(run)
-        state = RunState(opened=msgspec.convert(first.data, Opened), at=first.at, last=first.at)
-        for event in events:
-            state = _fold(state, event)
+        try:
+            state = RunState(opened=msgspec.convert(first.data, Opened), at=first.at, last=first.at)
+            for event in events:
+                state = _fold(state, event)
+        except msgspec.ValidationError as error:
+            key = f"runs/{run}/"
+            raise Damaged(
+                key, f"an event says something that is not known here ({error})", self._cure(run, key)
+            ) from error
         return state
+
+    def unsettled(self, environment: str, limit: int = 20) -> Damaged | None:
+        """The newest run that cannot be read and may still be open; None where a run that was settled came after it.
+
+        Every run settles what it finds left behind, before it changes anything.
+        """
+        for run in self.runs(environment)[:limit]:
+            try:
+                state = self.state(run)
+            except KeyError:
+                continue
+            except Damaged as damaged:
+                if not any(kind == "closed" for _, kind, _ in self._keys(run)):
+                    return damaged
+            else:
+                if state.report is not None and state.intents:
+                    return None
+        return None
 
     def runs(self, environment: str) -> list[str]:
         """The ids of an environment's runs, newest first."""
         keys = list(self.store.list(f"history/{environment}/"))
-        return [key.rpartition("/")[2].partition("-")[2] for key in reversed(keys)]
+        found = (NAMED.fullmatch(key.rpartition("/")[2]) for key in reversed(keys))
+        return [name[1] for name in found if name]
 
     def history(self, environment: str, limit: int = 20) -> Iterator[RunState]:
-        """The runs of an environment, newest first, at most *limit* of them."""
+        """The runs of an environment, newest first, at most *limit* of them; one that cannot be read is passed over."""
         for run in self.runs(environment):
             if limit <= 0:
                 return
-            with suppress(KeyError):  # its first event was never written, so nobody knows what it was about
-                yield self.state(run)
-                limit -= 1
+            try:
+                state = self.state(run)
+            except KeyError:  # its first event was never written, so nobody knows what it was about
+                continue
+            except Damaged as damaged:
+                self.damaged(damaged)
+                continue
+            yield state
+            limit -= 1
 
     def newest(self, environment: str, wanted: Callable[[RunState], object], limit: int = 50) -> RunState | None:
         """The newest run, of the last *limit*, that is *wanted*."""
@@ -313,7 +376,3 @@ def _joined(before: StageResult | None, now: StageResult) -> StageResult:
         lines=(*before.lines, *now.lines),
         seconds=max(before.seconds, now.seconds),
     )
-
-
-def _number(key: str) -> int:
-    return int(key.rpartition("/")[2].partition("-")[0])

@@ -22,7 +22,7 @@ import msgspec
 from deploylib.contents import Contents
 from deploylib.errors import BackupFailed, DeployError, SettingsError
 from deploylib.models import UNPROVEN, Backup, Value
-from deploylib.store import KeyTaken, Refused, Store
+from deploylib.store import Damaged, KeyTaken, Refused, Store, document
 
 __all__ = [
     "Accepted",
@@ -156,13 +156,13 @@ def manifest(backup: Backup, *, store: Store) -> Manifest:
         BackupFailed: its manifest is missing, cannot be read, or is another one's.
     """
     try:
-        found = msgspec.json.decode(b"".join(store.read(_beside(backup.key, MANIFEST))), type=Manifest)
+        found = document(store, _beside(backup.key, MANIFEST), Manifest)
     except KeyError as error:
         raise BackupFailed(
             f"backup {backup.id} has no manifest", remedy="take another backup (inv backup.list)"
         ) from error
-    except msgspec.DecodeError as error:
-        message = f"the manifest of backup {backup.id} cannot be read: {error}"
+    except Damaged as error:
+        message = f"the manifest of backup {backup.id} cannot be read: {error.message}"
         raise BackupFailed(message, remedy="take another backup (inv backup.list)") from error
     if found.key != backup.key:
         message = f"the manifest beside backup {backup.id} is that of {found.id}"
@@ -301,8 +301,8 @@ def _require_dump(made: Manifest, store: Store) -> None:
 
 def _read(store: Store, key: str) -> Backup | None:
     try:
-        backup = msgspec.json.decode(b"".join(store.read(key)), type=Backup)
-    except (KeyError, msgspec.DecodeError):  # removed meanwhile, or damaged
+        backup = document(store, key, Backup)
+    except (KeyError, Damaged):  # removed meanwhile, or damaged
         return None
     return backup if _beside(backup.key, MANIFEST) == key else None
 
@@ -310,8 +310,8 @@ def _read(store: Store, key: str) -> Backup | None:
 def _word(store: Store, backup: Backup, name: str, kind: type[W]) -> W | None:
     """What was said of a backup later; None where that was removed meanwhile or is damaged: it counts as before, then."""
     try:
-        return msgspec.json.decode(b"".join(store.read(_beside(backup.key, name))), type=kind)
-    except (KeyError, msgspec.DecodeError):
+        return document(store, _beside(backup.key, name), kind)
+    except (KeyError, Damaged):
         return None
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -20,9 +20,11 @@ from deploylib import disk
 from deploylib.clock import SYSTEM
 from deploylib.errors import Unreachable
 
-__all__ = ["Folder", "KeyTaken", "Refused", "Store", "Stored"]
+__all__ = ["Damaged", "Folder", "KeyTaken", "Refused", "Store", "Stored", "document"]
 
+T = TypeVar("T")
 CHUNK = 1 << 20
+LARGEST = 32 << 20  # bytes of a record; a run's state with every event of fifty services is a hundredth of that
 
 
 class KeyTaken(Exception):
@@ -31,6 +33,23 @@ class KeyTaken(Exception):
 
 class Refused(Unreachable):
     """The store answered, and said no: no right, a lock that keeps an object, or a request that it does not know."""
+
+
+class Damaged(Unreachable):
+    """An object is there and cannot be read: cut, emptied, changed, of a newer program, or put there by somebody else.
+
+    Args:
+        key: of the object.
+        why: it cannot be read.
+        cure: what to do about it.
+    """
+
+    def __init__(self, key: str, why: str, cure: str = "") -> None:
+        super().__init__(
+            f"{key} in the store cannot be read: {why}",
+            remedy=cure or f"move {key} out of the store, and keep it aside; then the same command again",
+        )
+        self.key = key
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -112,6 +131,25 @@ class Store(Protocol):
         ...
 
 
+def document(store: Store, key: str, kind: type[T], *, cure: str = "") -> T:
+    """A record of the store: one JSON document of a known kind.
+
+    Raises:
+        KeyError: there is none.
+        Damaged: it is there, and is no such record.
+        Unreachable: the store did not answer.
+    """
+    body = bytearray()
+    for piece in store.read(key):
+        body += piece
+        if len(body) > LARGEST:
+            raise Damaged(key, f"it is larger than {LARGEST >> 20} MB", cure)
+    try:
+        return msgspec.json.decode(bytes(body), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Damaged(key, str(error) if body else "it is empty", cure) from error
+
+
 @dataclass(frozen=True, slots=True)
 class Folder:
     """A store in a folder of this machine, kept out of git by a ``.gitignore`` of its own.
@@ -153,27 +191,22 @@ class Folder:
 
     def read(self, key: str) -> Iterator[bytes]:
         """An object's content in pieces of 1 MiB; see `Store.read`."""
-        try:
-            handle = self._path(key).open("rb")
-        except FileNotFoundError as error:
-            raise KeyError(key) from error
-        with handle:
+        with self._readable(key), self._path(key).open("rb") as handle:
             while piece := handle.read(CHUNK):
                 yield piece
 
     def list(self, prefix: str) -> Iterator[str]:
         """The keys that begin with *prefix*, in order; see `Store.list`."""
-        start = self._path(prefix.rpartition("/")[0])
-        if start.is_dir():
-            keys = (path.relative_to(self.root).as_posix() for path in start.rglob("*") if path.is_file())
-            yield from sorted(key for key in keys if key.startswith(prefix) and not Path(key).name.startswith("."))
+        start, keys = self._path(prefix.rpartition("/")[0]), []
+        with suppress(KeyError), self._readable(prefix):
+            for folder, _, names in os.walk(start, onerror=_raise):
+                keys += [Path(folder, name).relative_to(self.root).as_posix() for name in names if name[0] != "."]
+        yield from sorted(key for key in keys if key.startswith(prefix))
 
     def age(self, key: str) -> float:
         """Seconds since the file was written; see `Store.age`."""
-        try:
+        with self._readable(key):
             return max(0.0, SYSTEM.now().timestamp() - self._path(key).stat().st_mtime)
-        except FileNotFoundError as error:
-            raise KeyError(key) from error
 
     def delete(self, key: str) -> None:
         """Remove an object and the folders that it leaves empty."""
@@ -206,6 +239,26 @@ class Folder:
     def probe(self) -> None:
         """Nothing to find out: a file system gives a name to one of two links; see `Store.probe`."""
 
+    @contextmanager
+    def _readable(self, key: str) -> Iterator[None]:
+        """What a disk says when it cannot be read, in an operator's words.
+
+        Raises:
+            KeyError: there is no such object.
+            Refused: it cannot be looked at.
+        """
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise KeyError(key) from error
+        except IsADirectoryError as error:
+            raise KeyError(key) from error  # a folder is no object
+        except OSError as error:
+            raise Refused(
+                f"{self.root / key} cannot be read: {error.strerror or error}",
+                remedy=f"see what {self.root} is, and who may read it: it must be a folder; store in the settings names it",
+            ) from error
+
     def _path(self, key: str) -> Path:
         if key.startswith("/") or ".." in key.split("/"):
             raise ValueError(f"not a key: {key!r}")
@@ -229,6 +282,10 @@ class Folder:
         if not ignore.exists():
             ignore.write_text("*\n")
         return target
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _link(name: Path, target: Path) -> None:

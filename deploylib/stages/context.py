@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
-from deploylib import acceptance, check, ci, process, proven, verify
+from deploylib import acceptance, check, ci, formats, process, proven, verify
 from deploylib.clock import Clock, Deadline
 from deploylib.config import Config
 from deploylib.errors import Contradiction, SettingsError
@@ -26,7 +26,7 @@ from deploylib.postgres import Facts
 from deploylib.process import ReadOnlyRunner, Runner
 from deploylib.render import Refused, Render
 from deploylib.s3 import Bucket
-from deploylib.store import Folder, Store
+from deploylib.store import Damaged, Folder, Store
 from deploylib.units import seconds
 from deploylib.visitors import Watch
 
@@ -127,14 +127,25 @@ class Context:
     def store(self) -> Store:
         """Where ledger and backups are."""
         address, chosen = self.config.store, self.config.environment
+        store: Store
         if "://" not in address:
-            return Folder(Path(address))
-        return Bucket(address, encryption=chosen.store_encryption, kms_key=chosen.store_kms_key)
+            store = Folder(Path(address))
+        else:
+            store = Bucket(address, encryption=chosen.store_encryption, kms_key=chosen.store_kms_key)
+        formats.require(store)
+        return store
 
     @cached_property
     def ledger(self) -> Ledger:
         """The history of runs."""
-        return Ledger(self.store, self.clock)
+        told = set[str]()
+
+        def tell(damaged: Damaged) -> None:
+            if damaged.key not in told:
+                self.view.note(f"passed over: {damaged.message}", f"  {damaged.remedy}")
+            told.add(damaged.key)
+
+        return Ledger(self.store, self.clock, tell)
 
     @cached_property
     def build(self) -> ci.Build | None:

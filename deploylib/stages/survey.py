@@ -124,6 +124,7 @@ def alone(ctx: Context, targets: tuple[Target, ...], *, holding: bool) -> dict[s
 
     Raises:
         ForeignDeploy: a deploy on its way is of no run of ours.
+        Damaged: it may be of a run that cannot be read.
     """
     live: dict[str, Live] = {}
     now = {triggered.deploy_id for triggered in ctx.state.triggered.values()}
@@ -140,7 +141,7 @@ def alone(ctx: Context, targets: tuple[Target, ...], *, holding: bool) -> dict[s
         for one in deploys:
             if one.status.terminal or one.id in now or (target.name in asking and not holding):
                 continue
-            if one.id not in left:
+            if one.id not in left and not _of_a_lost_run(ctx):
                 raise ForeignDeploy(
                     f"{target.name}: {one.id} ({one.commit[:7]}, trigger {one.trigger or 'unknown'}) is on its way",
                     remedy=f"wait for it or cancel it ({target.dashboard_url}), then run the same command again",
@@ -149,6 +150,18 @@ def alone(ctx: Context, targets: tuple[Target, ...], *, holding: bool) -> dict[s
             if holding:
                 deploy.settle(target, one.id, render=ctx.render, clock=ctx.clock, deadline=ctx.deadline)
     return live
+
+
+def _of_a_lost_run(ctx: Context) -> bool:
+    """Whether a deploy of no run that can be read may be of one that cannot.
+
+    Raises:
+        Damaged: that run; but not in a rollback, which says itself what shall be live.
+    """
+    damaged = ctx.ledger.unsettled(ctx.config.name)
+    if damaged is not None and not ctx.state.opened.back:
+        raise damaged
+    return damaged is not None
 
 
 class Changes(Stage):
