@@ -19,9 +19,11 @@ from typing import TypeVar
 
 import msgspec
 
+from deploylib import sqlstates
 from deploylib.contents import Contents
 from deploylib.errors import BackupFailed, DeployError, SettingsError
 from deploylib.models import UNPROVEN, Backup, Value
+from deploylib.process import ProgramFailed
 from deploylib.store import Damaged, KeyTaken, Refused, Store, document
 
 __all__ = [
@@ -68,8 +70,11 @@ class Unproven(BackupFailed):
     """
 
     def __init__(self, kept: Backup, why: DeployError) -> None:
-        remedy = f"{why.remedy}; the dump is kept, and not counted (see the runbook: a backup that cannot be proven)"
-        super().__init__(f"{why.message}; kept unproven: {kept.id}", details=why.details, remedy=remedy)
+        state, line = sqlstates.spoken(why.details)
+        step = sqlstates.restoring(state, line) if isinstance(why, ProgramFailed) else why.remedy
+        remedy = f"{step}; the dump is kept, and not counted (see the runbook: a backup that cannot be proven)"
+        details = sqlstates.shown(why.details)
+        super().__init__(f"{why.message}; kept unproven: {kept.id}", details=details, remedy=remedy)
         self.kept = kept
 
 

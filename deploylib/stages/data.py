@@ -212,6 +212,8 @@ def _judged(ctx: Context, rehearsed: Rehearsal) -> list[str]:
         told += hazards.remarked(examined)
         told += [f"not rehearsed: {gap.reason}" for gap in examined.gaps]
         told += examined.accepted
+    if rehearsed.reports and not rehearsed.restored:
+        told.append("not known whether a backup can be restored after it: the rehearsal did not come to its end")
     for tried in rehearsed.restored:
         told.append(_restorable(tried, ctx.config.settings.migrations.restored_whole))
     return told
