@@ -120,10 +120,10 @@ def document(answer: Answer) -> Any:
     """
     if answer.content_type != "application/json":
         raise Unreadable(f"{answer.content_type or 'something without a type'} in place of JSON")
-    try:
-        return msgspec.json.decode(answer.body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Unreadable("no whole document of JSON") from error
+    found = answer.json()
+    if found is None and answer.body.strip() != b"null":
+        raise Unreadable("no whole document of JSON")
+    return found
 
 
 def thing(value: Any, kind: type[T]) -> T:

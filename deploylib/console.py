@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,9 +22,13 @@ from deploylib.errors import Blocked, Interrupted, NotExamined
 from deploylib.examined import Scanned, Verdict
 from deploylib.outcome import Report
 from deploylib.process import SYSTEM as RUNNER
+from deploylib.process import kill_all
 from deploylib.stages import Context
 
 __all__ = ["annotate", "beside", "judge", "session", "settings", "show", "tell"]
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+HEEDED_WITHIN = 8.0  # seconds: a runner of CI kills after ten, and says so to nobody
 
 
 def settings(environment: str) -> Config:
@@ -90,7 +96,11 @@ def tell(value: Any, lines: Sequence[str], *, json: bool) -> None:
 
 @contextmanager
 def _signals() -> Iterator[None]:
-    """Turn the first SIGINT or SIGTERM into `Interrupted`; a second one ends the program at once."""
+    """Turn the first SIGINT or SIGTERM into `Interrupted`; a second one ends the program at once.
+
+    Python runs a handler only between two steps of the main thread, and what it raises may be taken for something else.
+    So the signal is also seen by a thread, which ends the program when that has not ended by itself `HEEDED_WITHIN`.
+    """
 
     def handle(number: int, _frame: object) -> None:
         for each in before:
@@ -98,9 +108,36 @@ def _signals() -> Iterator[None]:
         name = signal.Signals(number).name
         raise Interrupted(f"stopped by {name}", remedy="inv deploy goes on where this stopped")
 
-    before = {each: signal.signal(each, handle) for each in (signal.SIGINT, signal.SIGTERM)}
+    ours, theirs = socket.socketpair()
+    ours.settimeout(0)
+    woken = signal.set_wakeup_fd(ours.fileno(), warn_on_full_buffer=False)
+    before = {each: signal.signal(each, handle) for each in SIGNALS}
+    threading.Thread(target=_insist, args=(theirs,), name="signals", daemon=True).start()
     try:
         yield
     finally:
+        signal.set_wakeup_fd(woken)
+        ours.close()
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+def _insist(woken: socket.socket) -> None:
+    """End the program some seconds after a signal, or at the second one; what is recorded by then is enough to go on."""
+    number = 0
+    with woken:
+        try:
+            for _ in range(2):
+                while (heard := woken.recv(1)) and heard[0] not in SIGNALS:
+                    """Another signal."""
+                if not heard:
+                    return
+                number = heard[0]
+                woken.settimeout(HEEDED_WITHIN)
+        except TimeoutError:
+            """The end takes too long."""
+    kill_all()
+    name = signal.Signals(number).name
+    error = Interrupted(f"stopped by {name}, in the middle", remedy="inv deploy goes on where this stopped")
+    os.write(2, f"{error.diagnostics()}\n".encode(errors="replace"))
+    os._exit(Interrupted.exit_code)

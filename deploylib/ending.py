@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from deploylib import notify, stages
-from deploylib.errors import DeployError, NotKnownYet, SettingsError, Unreachable
+from deploylib.errors import DeployError, Interrupted, NotKnownYet, SettingsError, Unreachable
 from deploylib.ledger import Journal
 from deploylib.models import Kind, Live
 from deploylib.outcome import Ending, Report, StageResult, short
@@ -94,7 +94,8 @@ def _holds_after(ctx: Context, told: Report) -> None:
 
 
 def report(ctx: Context, ending: Ending, began: float, result: tuple[StageResult, ...] = ()) -> Report:
-    """The run as it is told now."""
+    """The run as it is told now; who was interrupted asks nobody anything more."""
+    stopped = ending.exit_code == Interrupted.exit_code
     return Report(
         run=ctx.state.id,
         environment=ctx.config.name,
@@ -103,8 +104,10 @@ def report(ctx: Context, ending: Ending, began: float, result: tuple[StageResult
         commit=ctx.commit,
         stages=result or tuple(ctx.state.stages.values()),
         deploying=ctx.planned.changes.deploying,
-        live=() if ending.exit_code in {Unreachable.exit_code, NotKnownYet.exit_code} else _what_is_live(ctx),
-        visitors=ctx.visitors.stop(),
+        live=()
+        if stopped or ending.exit_code in {Unreachable.exit_code, NotKnownYet.exit_code}
+        else _what_is_live(ctx),
+        visitors=ctx.visitors.stop(1.0 if stopped else 0.0),
         error=ending.error,
         details=ending.details,
         put_back=ctx.state.put_back,

@@ -16,14 +16,16 @@ import hashlib
 import secrets
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from contextlib import suppress
+from functools import partial
 from itertools import repeat
 from math import ceil
 from types import TracebackType
 from typing import Any, Self
 
-from deploylib.errors import DeployError, SettingsError, Unreachable
+from deploylib import threads
+from deploylib.errors import DeployError, Interrupted, SettingsError, Unreachable
 from deploylib.s3client import MARK, TAKEN, Calls
 from deploylib.store import KeyTaken
 
@@ -32,6 +34,7 @@ __all__ = ["Upload", "parts", "sizes", "write"]
 MIB = 1 << 20
 FIRST, LARGE = 16 * MIB, 128 * MIB
 EVEN, MOST = 2_000, 10_000
+LEAVE_WITHIN = 2.0  # seconds that an interrupted upload is given for the part on its way
 
 
 def sizes(expected: int = 0) -> Iterator[int]:
@@ -108,7 +111,6 @@ class Upload:
         self._only: bytearray | None = None
         self._id, self._mark = "", secrets.token_hex(8)
         self._sent: list[dict[str, Any]] = []
-        self._pool: ThreadPoolExecutor | None = None
         self._pending: Future[dict[str, Any]] | None = None
         self._stop = threading.Event()
 
@@ -117,11 +119,13 @@ class Upload:
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         self._stop.set()
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)  # a part that arrives after the abort would stay
+        hurried = kind is not None and issubclass(kind, Interrupted)
+        if self._pending is not None:  # a part that arrives after the abort would stay, until a later sweep
+            wait([self._pending], LEAVE_WITHIN if hurried else None)
         if kind is not None and self._id:
             with suppress(DeployError):  # what went wrong first is what counts; a later sweep finds the upload
-                self._calls.attempt("abort_multipart_upload", self._key, UploadId=self._id)
+                stop = self._stop if hurried else None
+                self._calls.attempt("abort_multipart_upload", self._key, stop=stop, UploadId=self._id)
 
     def add(self, part: bytearray) -> None:
         """Send the next part, in the background; when this returns, the one before it may be overwritten."""
@@ -130,7 +134,6 @@ class Upload:
             return
         if self._only is not None:
             self._id = self._calls.call("create_multipart_upload", self._key, Metadata={MARK: self._mark})["UploadId"]
-            self._pool = ThreadPoolExecutor(1, thread_name_prefix="upload")
             self._submit(self._only)
             self._only = None
         self._submit(part)
@@ -165,8 +168,7 @@ class Upload:
 
     def _submit(self, part: bytearray) -> None:
         self._wait()
-        if self._pool is not None:
-            self._pending = self._pool.submit(self._send, len(self._sent) + 1, part)
+        self._pending = threads.started(partial(self._send, len(self._sent) + 1, part), name="upload")
 
     def _send(self, number: int, part: bytearray) -> dict[str, Any]:
         # A part that arrives twice replaces itself, so that it may be sent again whatever became of the first time.
@@ -175,9 +177,9 @@ class Upload:
         return {"PartNumber": number, "ETag": answer["ETag"]}
 
     def _wait(self) -> None:
-        pending, self._pending = self._pending, None
-        if pending is not None:
-            self._sent.append(pending.result())
+        if self._pending is not None:
+            self._sent.append(self._pending.result())
+            self._pending = None
 
 
 def _condition(*, new: bool) -> dict[str, Any]:

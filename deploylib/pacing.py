@@ -75,6 +75,7 @@ class Budget:
         reset = _seconds(headers.get("ratelimit-reset"), at)
         if limit is None or remaining is None or reset is None:
             return
+        reset = min(reset, LONGEST - 1)  # no window is longer, whatever a header says
         # Seconds left are rounded down, and they were counted at some moment between sending and receiving.
         earliest, latest = sent + reset, received + reset + 1
         with self._lock:

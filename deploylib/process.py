@@ -1,22 +1,25 @@
 """The edge to programs: every program is started here, as a list of arguments, with a deadline, without a shell.
 
 Secrets travel in a child's environment, never in its arguments; what a child says is kept only as its last lines,
-with the secrets struck out.
+with the secrets struck out. However much it says, what is kept of it has a limit; it is never kept on the disk.
 """
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import socket
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
+from deploylib import threads
+from deploylib.clock import SYSTEM as CLOCK
+from deploylib.clock import Deadline
 from deploylib.errors import DeployError, SettingsError
 from deploylib.models import Secret
 
@@ -30,10 +33,18 @@ __all__ = [
     "SystemRunner",
     "alive",
     "here",
+    "kill_all",
+    "last_lines",
 ]
 
-LAST_LINES = 20
+LAST_LINES, LINE = 20, 500
 CHUNK = 1 << 20
+MOST = 64 << 20  # bytes of an output that is an answer
+HEAD, TAIL = 16 << 10, 256 << 10  # bytes of what is only shown
+CUT = "\n[…]\n".encode()
+LEAVE_WITHIN = 2.0  # seconds from SIGTERM to SIGKILL
+AT_LEAST, LINGER = 0.05, 1.0  # seconds: for what is over; for a pipe that a program has left to another one
+_running: set[subprocess.Popen[bytes]] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +52,8 @@ class Completed:
     """A program that has ended.
 
     Attributes:
-        stdout: all of it.
+        stdout: all of it, or its beginning and its end where it was only to be shown.
+        stderr: its beginning and its end.
         lines: the last lines of its standard error, or of its output where that is empty.
     """
 
@@ -58,8 +70,7 @@ class Completed:
     @property
     def lines(self) -> tuple[str, ...]:
         """What it said last."""
-        said = (self.stderr.strip() or self.stdout.strip()).decode(errors="replace")
-        return tuple(line.rstrip() for line in said.splitlines()[-LAST_LINES:])
+        return last_lines(self.stderr.strip() or self.stdout[-TAIL:].strip())
 
 
 class ProgramFailed(DeployError):
@@ -85,6 +96,8 @@ class Command:
         drops: names of our variables that it must not inherit.
         bare: it inherits none of our variables at all.
         account: user and group to run as, for a program that refuses to be root; None: ours.
+        shown: its output is only shown, so that beginning and end are enough; else more than `MOST` of it is a failure.
+        tree: it starts programs of its own, which end with it where it is ended.
     """
 
     args: Sequence[str]
@@ -98,6 +111,8 @@ class Command:
     drops: Sequence[str] = ()
     bare: bool = False
     account: tuple[int, int] | None = None
+    shown: bool = False
+    tree: bool = False
 
     @property
     def name(self) -> str:
@@ -127,14 +142,23 @@ class SystemRunner:
 
     def run(self, command: Command, /) -> Completed:
         """Run to the end; see `Runner.run`."""
-        with tempfile.TemporaryFile() as said, _started(command, said) as child:
+        deadline = Deadline.after(command.timeout, CLOCK)
+        with _started(command) as (child, said):
+            given = b"" if command.stdin is None else command.stdin
+            fed = threads.started(
+                lambda: _feed(_pipe(child.stdin), iter((given,)) if isinstance(given, bytes) else given)
+            )
+            heard = _Heard(child.stdout, HEAD, TAIL) if command.shown else _Heard(child.stdout, MOST)
             try:
-                stdout = _strike(_talk(child, command), command.secrets)
-            except subprocess.TimeoutExpired as error:
+                heard.ended.result(deadline.left())
+                if heard.lost and not command.shown:
+                    raise _failed(command, f"printed more than {MOST >> 20} MB", said)
+                child.wait(max(deadline.left(), AT_LEAST))
+                fed.result(max(deadline.left(), AT_LEAST))
+            except (TimeoutError, subprocess.TimeoutExpired) as error:
                 raise _failed(command, f"did not end within {command.timeout:.0f} s", said) from error
-            said.seek(0)
-            stderr = _strike(said.read(), command.secrets)
-            done = Completed(tuple(command.args), child.returncode, stdout, stderr)
+            stdout, stderr = heard.text(command.secrets), said.text(command.secrets)
+        done = Completed(tuple(command.args), child.returncode, stdout, stderr)
         if command.check and done.returncode != 0:
             message = f"{command.name} ended with code {done.returncode}"
             raise ProgramFailed(message, details=done.lines, remedy="see what it said")
@@ -142,8 +166,10 @@ class SystemRunner:
 
     def stream(self, command: Command, /) -> Iterator[bytes]:
         """Run and hand on its output; see `Runner.stream`."""
-        with tempfile.TemporaryFile() as said, _started(command, said) as child:
-            while chunk := _pipe(child.stdout).read(CHUNK):
+        with _started(command) as (child, said):
+            _close(_pipe(child.stdin))
+            output = io.BufferedReader(_pipe(child.stdout), CHUNK)
+            while chunk := output.read(CHUNK):
                 yield chunk
             if child.wait() != 0:
                 raise _failed(command, f"ended with code {child.returncode}", said)
@@ -185,9 +211,62 @@ def here() -> tuple[str, int]:
     return socket.gethostname(), os.getpid()
 
 
+def kill_all() -> None:
+    """Kill every program that still runs: for the end of a command that cannot wait any longer."""
+    for child in list(_running):
+        with suppress(ProcessLookupError):
+            child.kill()
+
+
+def last_lines(said: bytes, count: int = LAST_LINES) -> tuple[str, ...]:
+    """The last lines of what a program said, each of a length that can be read."""
+    lines = said[-TAIL:].decode(errors="replace").splitlines()[-count:]
+    return tuple(line.rstrip() if len(line) <= LINE else f"{line[: LINE - 1]}…" for line in lines)
+
+
+class _Heard:
+    """What comes out of a pipe, read beside us: all of it up to a length, or its beginning and its end.
+
+    Args:
+        head: bytes that are kept of the beginning.
+        tail: likewise of the end; 0: nothing more is read once there is more than the beginning.
+
+    Attributes:
+        ended: once it was read to its end.
+        lost: there was more than is kept.
+    """
+
+    def __init__(self, pipe: IO[bytes] | None, head: int, tail: int = 0) -> None:
+        self._pipe, self._most, self._least = _pipe(pipe), head, tail
+        self._head, self._tail, self.lost = bytearray(), bytearray(), False
+        self.ended = threads.started(self._read)
+
+    def _read(self) -> None:
+        with suppress(ValueError):  # it was closed meanwhile: the program has ended, and left it to another one
+            while piece := self._pipe.read(CHUNK):
+                first = piece[: self._most - len(self._head)]
+                self._head += first
+                self._tail += piece[len(first) :]
+                self.lost = self.lost or len(self._tail) > self._least
+                if self.lost and not self._least:
+                    return
+                if len(self._tail) > 2 * self._least:
+                    del self._tail[: -self._least]
+
+    def text(self, secrets: Sequence[Secret]) -> bytes:
+        """What was kept, without the secrets: neither whole ones, nor what a cut has left of one."""
+        with suppress(TimeoutError):
+            self.ended.result(LINGER)
+        if not self.lost:
+            return _strike(bytes(self._head + self._tail), secrets)
+        cut = max((len(secret.reveal().encode()) for secret in secrets), default=0)
+        head, tail = _strike(bytes(self._head), secrets), _strike(bytes(self._tail), secrets)
+        return head[: len(head) - cut] + CUT + tail[cut:]
+
+
 @contextmanager
-def _started(command: Command, stderr: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """The running program; it does not outlive the block."""
+def _started(command: Command) -> Iterator[tuple[subprocess.Popen[bytes], _Heard]]:
+    """The running program, and what it says; it does not outlive the block."""
     ours = {} if command.bare else os.environ
     inherited = {name: value for name, value in ours.items() if name not in command.drops}
     user, group = command.account or (None, None)
@@ -196,55 +275,61 @@ def _started(command: Command, stderr: IO[bytes]) -> Iterator[subprocess.Popen[b
             list(command.args),
             cwd=command.cwd,
             env={**inherited, **command.env},
+            bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=stderr,
+            stderr=subprocess.PIPE,
             user=user,
             group=group,
             extra_groups=None if user is None else [],
+            process_group=0 if command.tree else None,
         )
     except OSError as error:  # it is not there, not ours to start, or no program
         message = f"{command.args[0]} cannot be started: {error.strerror}"
         raise SettingsError(message, remedy=f"install {command.name}") from error
+    _running.add(child)
     try:
-        yield child
+        yield child, _Heard(child.stderr, HEAD, TAIL)
     finally:
         if child.poll() is None:
-            child.kill()
-        for pipe in (child.stdin, child.stdout):
+            _end(child, tree=command.tree)
+        for pipe in (child.stdin, child.stdout, child.stderr):
             if pipe is not None and not pipe.closed:
                 _close(pipe)
-        child.wait()
+        _running.discard(child)
 
 
-def _talk(child: subprocess.Popen[bytes], command: Command) -> bytes:
-    """Write and read at once: a program that answers before it has read everything must not wait for us."""
-    if command.stdin is None or isinstance(command.stdin, bytes):
-        return child.communicate(command.stdin, timeout=command.timeout)[0]
-    stdin, child.stdin = _pipe(child.stdin), None
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        fed = pool.submit(_feed, stdin, command.stdin)
-        try:
-            stdout, _ = child.communicate(timeout=command.timeout)
-        except BaseException:
-            child.kill()
-            raise
-        fed.result()
-    return stdout
+def _end(child: subprocess.Popen[bytes], *, tree: bool) -> None:
+    """End a program that must not go on, with those that it has started where they are its *tree*."""
+
+    def send(number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, number) if tree else child.send_signal(number)
+
+    send(signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(LEAVE_WITHIN)
+    send(signal.SIGKILL)
+    child.wait()
 
 
 def _feed(stdin: IO[bytes], pieces: Iterator[bytes]) -> None:
     """Write *pieces* to the program; one that stops reading early has failed and says so by its code."""
     try:
         for piece in pieces:
-            stdin.write(piece)
+            left = memoryview(piece)
+            while left:
+                left = left[stdin.write(left) :]
     except BrokenPipeError:
         return
+    except ValueError:
+        if not stdin.closed:  # else the program was ended meanwhile
+            raise
     finally:
         _close(stdin)
 
 
-def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+def _pipe(pipe: IO[bytes] | None) -> Any:
     """A pipe that was asked for, which is therefore there."""
     if pipe is None:
         raise RuntimeError("the program was started without this pipe")
@@ -258,9 +343,8 @@ def _close(pipe: IO[bytes]) -> None:
         return
 
 
-def _failed(command: Command, what: str, said: IO[bytes]) -> ProgramFailed:
-    said.seek(0)
-    lines = Completed((), 1, b"", _strike(said.read(), command.secrets)).lines
+def _failed(command: Command, what: str, said: _Heard) -> ProgramFailed:
+    lines = Completed((), 1, b"", said.text(command.secrets)).lines
     return ProgramFailed(f"{command.name} {what}", details=lines, remedy="see what it said")
 
 

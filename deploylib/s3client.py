@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from deploylib.clock import SYSTEM
-from deploylib.errors import SettingsError, Unreachable
+from deploylib.errors import Interrupted, SettingsError, Unreachable
 from deploylib.store import Refused
 
 __all__ = ["GONE", "LOST", "RACING", "TAKEN", "Answer", "Broken", "Calls", "chunks", "pause"]
@@ -152,6 +152,8 @@ class Calls:
                 return code, {}, self.refused(code)
             raise self.refused(code) from error
         except (exceptions.BotoCoreError, ResponseParserError) as error:
+            if isinstance(error.__context__, Interrupted):  # botocore takes whatever is raised in it for the server's
+                raise error.__context__ from None
             trouble = self._unreachable(type(error).__name__)
             trouble.__cause__ = error
             passing = (exceptions.ConnectionError, exceptions.HTTPClientError, ResponseParserError)

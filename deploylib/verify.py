@@ -21,7 +21,7 @@ from deploylib.clock import Clock, Deadline
 from deploylib.errors import Contradiction, ForeignDeploy, VerificationFailed
 from deploylib.models import Deploy, Kind, Proof, Target, Verified
 from deploylib.render import Render
-from deploylib.web import Answer, HttpError, Session
+from deploylib.web import ASSET, PAGE, Answer, HttpError, Limit, Session
 
 __all__ = ["Expected", "Pace", "identity", "named", "until_proven"]
 
@@ -29,6 +29,7 @@ IDENTITY_KEYS = ("releaseId", "release", "commit", "sha")
 COMMIT, FULL_COMMIT = re.compile(r"[0-9a-f]{7,40}"), re.compile(r"[0-9a-f]{40}")
 UNCACHED = {"Cache-Control": "no-cache", "Pragma": "no-cache"}
 BAD_OF_LAST = (3, 5)
+ANSWER_WITHIN = 15.0  # seconds for a whole answer: one that drips must not outlive the verification
 WEB_ADVICE = (
     "to prove which commit answers, let its health path answer JSON with it:",
     '  {"status": "pass", "releaseId": <the variable RENDER_GIT_COMMIT>}',
@@ -99,12 +100,12 @@ def until_proven(
     """
     if not target.url or target.kind not in {Kind.WEB, Kind.STATIC}:
         return _by_platform(target, expected, render, clock, pace, progress)
-    with session or Session(timeout=5.0) as asking:
+    with session or Session(timeout=5.0, within=ANSWER_WITHIN) as asking:
         since = clock.now()
         proven = _in_a_row(target, expected, asking, render, clock, pace, progress)
         proven = proven or _reachable(target, expected, render)
         if target.kind is Kind.STATIC:
-            return _with_assets(target, asking, proven)
+            return _with_assets(target, asking, proven, Deadline.after(max(pace.within, ANSWER_WITHIN), clock))
         if pace.bake > 0:
             _bake(target, asking, clock, pace, progress)
         _require_no_failure(target, render, since, pace.bake)
@@ -116,7 +117,7 @@ def named(target: Target, session: Session | None = None) -> str:
     """The commit that the public address names at this moment; empty where it names none, or does not answer well."""
     if not target.url or target.kind not in {Kind.WEB, Kind.STATIC}:
         return ""
-    with session or Session(timeout=5.0) as asking:
+    with session or Session(timeout=5.0, within=ANSWER_WITHIN) as asking:
         answer, _ = _ask(asking, _address(target))
         return identity(answer) if answer is not None and answer.ok else ""
 
@@ -236,9 +237,9 @@ def _require_no_failure(target: Target, render: Render, since: datetime, lasted:
         )
 
 
-def _ask(session: Session, url: str) -> tuple[Answer | None, str]:
+def _ask(session: Session, url: str, limit: Limit = PAGE) -> tuple[Answer | None, str]:
     try:
-        return session.request("GET", url, headers=UNCACHED), ""
+        return session.request("GET", url, headers=UNCACHED, limit=limit), ""
     except HttpError as error:
         return None, f"no answer ({error})"
 
@@ -342,20 +343,26 @@ def _revision(answer: Answer) -> str:
         return ""
 
 
-def _with_assets(target: Target, session: Session, proven: Verified) -> Verified:
-    """Every asset that the page names must be there, and be what its name says."""
+def _with_assets(target: Target, session: Session, proven: Verified, deadline: Deadline) -> Verified:
+    """Every asset that the page names must be there, and be what its name says.
+
+    Of very many, as many as there is time for: those that nobody has asked for are no failure, and not counted as seen.
+    """
     page, trouble = _ask(session, target.url + "/")
     if page is None:
         raise VerificationFailed(f"{target.name}: {trouble}", remedy="inv verify", service=target.name)
-    names = _Page.of(page).assets
+    names, asked = list(_Page.of(page).assets), 0
     for name in names:
+        if deadline.passed():
+            break
+        asked += 1
         try:
             url = urljoin(target.url + "/", name)
         except ValueError:  # no address at all, so no browser asks for it either
             continue
         if urlsplit(url).netloc != urlsplit(target.url).netloc:
             continue
-        answer, trouble = _ask(session, url)
+        answer, trouble = _ask(session, url, ASSET)
         if answer is None or not answer.ok or not _fits(urlsplit(url).path, answer.content_type):
             got = trouble if answer is None else f"status {answer.status}, {answer.content_type or 'no type'}"
             raise VerificationFailed(
@@ -363,7 +370,7 @@ def _with_assets(target: Target, session: Session, proven: Verified) -> Verified
                 remedy="see what the build puts into its publish path, correct it, commit, inv deploy",
                 service=target.name,
             )
-    shown = f" · {len(names)} of {len(names)} assets" if names else ""
+    shown = f" · {asked} of {len(names)} assets" if names else ""
     return msgspec.structs.replace(proven, text=proven.text + shown)
 
 
@@ -380,7 +387,7 @@ class _Page(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.release = ""
-        self.assets: list[str] = []
+        self.assets: dict[str, None] = {}
 
     @classmethod
     def of(cls, answer: Answer) -> _Page:
@@ -399,5 +406,5 @@ class _Page(HTMLParser):
             self._add(named.get("src", ""))
 
     def _add(self, name: str) -> None:
-        if name and not name.startswith(("data:", "blob:")) and name not in self.assets:
-            self.assets.append(name)
+        if name and not name.startswith(("data:", "blob:")):
+            self.assets[name] = None

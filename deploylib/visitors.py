@@ -6,13 +6,14 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from deploylib.clock import Clock
+from deploylib.clock import SYSTEM, Clock, Deadline
 from deploylib.outcome import Visitors
-from deploylib.web import HttpError, Session
+from deploylib.web import ASSET, HttpError, Session
 
 __all__ = ["Watch"]
 
 SERVER_ERROR = 500
+AT_LEAST = 0.02  # seconds: for a thread that has ended
 
 
 @dataclass
@@ -39,11 +40,16 @@ class Watch:
             self._threads.append(thread)
             thread.start()
 
-    def stop(self) -> Visitors:
-        """End, and say what was met."""
+    def stop(self, patience: float = 0.0) -> Visitors:
+        """End, and say what was met.
+
+        Args:
+            patience: seconds for the last answers; 0: as long as one may take.
+        """
         self._stop.set()
+        deadline = Deadline.after(patience or self.timeout + 1, SYSTEM)
         for thread in self._threads:
-            thread.join(self.timeout + 1)
+            thread.join(max(AT_LEAST, deadline.left()))
         self._threads.clear()
         return Visitors(
             requests=sum(seen.requests for seen in self._seen),
@@ -58,7 +64,7 @@ class Watch:
             while not self._stop.wait(self.every):
                 requests += 1
                 try:
-                    fine = session.request("GET", address).status < SERVER_ERROR
+                    fine = session.request("GET", address, limit=ASSET).status < SERVER_ERROR
                 except HttpError:
                     fine = False
                 failed += not fine

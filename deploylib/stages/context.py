@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
-from deploylib import acceptance, check, ci, formats, process, proven, verify
+from deploylib import acceptance, check, ci, formats, process, proven, threads, verify
 from deploylib.clock import Clock, Deadline
 from deploylib.config import Config
 from deploylib.errors import Contradiction, SettingsError
@@ -233,8 +232,7 @@ class Context:
 
     def for_each(self, look: Callable[[S], T], things: Sequence[S]) -> list[T]:
         """Look at several services at once; what comes back is in their order."""
-        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            return list(pool.map(look, things))
+        return threads.each(look, things, AT_ONCE)
 
     def live_of(self, target: Target, *, strict: bool = True) -> Live:
         """What one service serves now.

@@ -15,7 +15,7 @@ from deploylib.errors import Blocked, DeployError, NotExamined
 from deploylib.examined import Scanned, Verdict
 from deploylib.models import Value
 from deploylib.outcome import Ending, StageResult, StageStatus
-from deploylib.process import Command, ProgramFailed
+from deploylib.process import Command, ProgramFailed, last_lines
 from deploylib.stages.context import Context, Stage, result, skipped
 from deploylib.units import seconds
 
@@ -54,14 +54,20 @@ class Tests(Stage):
         beside = f"{Path(sys.executable).parent}{os.pathsep}{ctx.config.environ.get('PATH', '')}"  # nox, pytest
         hidden = {**dict.fromkeys(ctx.config.secrets, ""), "PATH": beside}
         command = Command(
-            words, cwd=ctx.config.root, env=hidden, timeout=seconds(ctx.config.settings.deadline), check=False
+            words,
+            cwd=ctx.config.root,
+            env=hidden,
+            timeout=seconds(ctx.config.settings.deadline),
+            check=False,
+            shown=True,
+            tree=True,
         )
         try:
             done = ctx.runner.run(command)
         except ProgramFailed as error:  # it did not end in time
             raise NotExamined(f"tests: {error.message}", details=error.details, remedy="make them quicker") from error
         if done.returncode:
-            said = (*done.text.splitlines()[-20:], *done.stderr.decode(errors="replace").splitlines()[-10:])
+            said = (*last_lines(done.stdout), *last_lines(done.stderr, 10))
             raise Blocked(
                 f"tests failed: {ctx.config.settings.tests!r} ended with code {done.returncode}",
                 details=tuple(line.rstrip() for line in said if line.strip()),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 import msgspec
 
-from deploylib import deploy, verify
+from deploylib import deploy, threads, verify
 from deploylib.errors import (
     DeployError,
     DeployStopped,
@@ -209,11 +208,10 @@ def prove(
         return verify.until_proven(target, known, render=ctx.render, clock=ctx.clock, pace=measured, progress=said)
 
     chosen = [target for target in ctx.checked.targets if target.name in expected]
-    with ThreadPoolExecutor(max_workers=max(1, len(chosen))) as pool:
-        try:
-            return tuple(pool.map(one, chosen))
-        finally:
-            stop.set()
+    try:
+        return tuple(threads.each(one, chosen, len(chosen)))
+    finally:
+        stop.set()
 
 
 def _misnamed(intent: Intent | None) -> bool:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deploylib.errors import SettingsError
@@ -194,3 +195,66 @@ def test_a_dry_run_starts_only_programs_that_read() -> None:
     with pytest.raises(RuntimeError, match="must not start pg_dump"):
         runner.stream(Command(["pg_dump"]))
     assert [("git", "status")] == [tuple(command.args) for command in real.commands]
+
+
+def test_a_program_that_says_too_much_is_a_failure_in_little_memory() -> None:
+    """An output that is an answer has a limit, and whoever goes beyond it is ended, and not waited for."""
+    endless = "import os; b = b'x' * 65536\nwhile True: os.write(1, b)"
+
+    with pytest.raises(ProgramFailed, match="printed more than 64 MB"):
+        SYSTEM.run(python(endless, timeout=60))
+
+
+@pytest.mark.parametrize("stream", [1, 2], ids=["stdout", "stderr"])
+def test_of_what_is_only_shown_beginning_and_end_are_kept(stream: int) -> None:
+    """A hundred megabytes in one line take a few hundred kilobytes, and one line of the message."""
+    code = f"import os\nos.write({stream}, b'first\\n')\nfor _ in range(1600): os.write({stream}, b'x' * 65536)\nos.write({stream}, b'\\nlast')"
+
+    done = SYSTEM.run(python(code, shown=True, timeout=60))
+
+    said = done.stdout if stream == 1 else done.stderr
+    assert said.startswith(b"first\n")
+    assert len(said) < 1 << 20
+    assert (501, "last") == (len(done.lines[-2]) + 1, done.lines[-1])
+
+
+def test_what_a_cut_leaves_of_a_secret_is_left_out() -> None:
+    """Neither its beginning nor its end stands at the edge of what was kept, wherever the cut falls."""
+    code = f"import os\nfor _ in range(40000): os.write(2, b'{PASSWORD}' * 7 + b'.')"
+
+    done = SYSTEM.run(python(code, secrets=(Secret(PASSWORD),), timeout=60))
+
+    text = done.stderr.decode(errors="ignore")
+    assert "[…]" in text
+    assert not {PASSWORD[:4], PASSWORD[-4:]} & {text[at : at + 4] for at in range(len(text))}
+
+
+def test_a_pipe_that_is_left_to_another_program_is_not_waited_for() -> None:
+    """A server that was started and keeps our pipe of errors does not keep us."""
+    code = "import subprocess, sys\nsubprocess.Popen(['sleep', '30'], stdout=subprocess.DEVNULL)\nprint('up')"
+    began = time.monotonic()
+
+    assert SYSTEM.run(python(code, timeout=20)).text == "up"
+
+    assert time.monotonic() - began < 10
+
+
+def test_a_program_is_asked_to_end_before_it_is_killed(tmp_path: Path) -> None:
+    """With SIGTERM, and two seconds to put things away; then it is gone all the same, with what it has started."""
+    polite = tmp_path / "polite"
+    code = f"""
+import pathlib, signal, subprocess, sys, time
+child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+signal.signal(signal.SIGTERM, lambda *_: pathlib.Path({str(polite)!r}).write_text("asked"))
+print(child.pid, file=sys.stderr, flush=True)
+while True: time.sleep(1)
+"""
+    with pytest.raises(ProgramFailed, match="did not end within") as raised:
+        SYSTEM.run(python(code, timeout=1.5, tree=True))
+
+    assert polite.read_text() == "asked"
+    left = int(raised.value.details[-1])
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(left) and psutil.Process(left).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "what it started goes on"
+        time.sleep(0.02)
