@@ -7,13 +7,16 @@ What others wrote, a commit's subject first of all, is shown as text: it makes n
 
 from __future__ import annotations
 
+import io
 import logging
 import queue
 import re
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from deploylib.errors import PersonNeeded
 from deploylib.models import Secret, Value
@@ -21,6 +24,7 @@ from deploylib.outcome import Report, StageStatus
 
 __all__ = ["Told", "message", "send"]
 
+ANSWER = 4096  # bytes: Slack answers "ok", or a few words
 LINE, SECTION = 300, 1500  # Slack takes 3,000 a section, and some 13,000 over all: seven of ours stay below both
 SIGNS = {"planned": "→", "paused": "→"}
 BACK = {True: "↩ put back", False: "✗ NOT put back"}
@@ -134,12 +138,34 @@ def _why(error: Exception, within: float) -> str:
 
 
 def _ask(url: str, body: dict[str, Any], within: float) -> tuple[int, str]:
-    """Slack's client with its retry handlers, which share one more attempt, and with a log that nobody reads."""
+    """Slack's client with its retry handlers, which share one more attempt, and with a log that nobody reads.
+
+    Its own way to ask reads an answer of any length, and goes on to wherever a redirect points.
+    """
     from slack_sdk.http_retry import RetryHandler
     from slack_sdk.http_retry import builtin_handlers as handlers
     from slack_sdk.http_retry.builtin_interval_calculators import FixedValueRetryIntervalCalculator
     from slack_sdk.http_retry.response import HttpResponse
-    from slack_sdk.webhook import WebhookClient
+    from slack_sdk.webhook import WebhookClient, WebhookResponse
+
+    class Bounded(WebhookClient):
+        """Takes the beginning of an answer, and a redirect for an answer."""
+
+        def _perform_http_request_internal(self, url: str, req: Request) -> WebhookResponse:
+            try:
+                with build_opener(Unredirected).open(req, timeout=self.timeout) as got:
+                    said = got.read(ANSWER).decode(errors="replace")
+                    return WebhookResponse(url=url, status_code=got.status, body=said, headers=dict(got.headers))
+            except HTTPError as error:  # what the client looks for: it reads the rest of it
+                with error:
+                    beginning = io.BytesIO(error.read(ANSWER))
+                raise HTTPError(url, error.code, error.msg, error.headers, beginning) from None
+
+    class Unredirected(HTTPRedirectHandler):
+        """A webhook's address does not move: where a redirect points to is nobody to tell anything."""
+
+        def redirect_request(self, *_: Any, **__: Any) -> None:
+            return None
 
     class RateLimited(handlers.RateLimitErrorRetryHandler):
         """Waits as long as it is told to, where somebody still waits for it then."""
@@ -153,6 +179,6 @@ def _ask(url: str, body: dict[str, Any], within: float) -> tuple[int, str]:
     again = (handlers.ConnectionErrorRetryHandler, handlers.ServerErrorRetryHandler)
     retries: list[RetryHandler] = [RateLimited(), *(one(interval_calculator=pause) for one in again)]
     mute = logging.Logger("slack", logging.CRITICAL + 1)  # noqa: LOG001 - no child of the root: it is told the address
-    client = WebhookClient(url, timeout=max(1, round(within)), logger=mute, retry_handlers=retries)
+    client = Bounded(url, timeout=max(1, round(within)), logger=mute, retry_handlers=retries)
     answer = client.send_dict(body)
     return answer.status_code, answer.body.strip()

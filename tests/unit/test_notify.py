@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from deploylib import notify
 from deploylib.models import Commit, Live, Secret
 from deploylib.notify import Told
 from deploylib.outcome import PutBack, Report, StageResult, StageStatus
+from tests.hostile.ends import WAYS, listening
 from tests.unit.fakes import NEW, OLD
 
 WORD = "T0SECRET"
@@ -311,12 +313,13 @@ def test_one_bad_answer_is_tried_again(first: tuple[int, str, dict[str, str]], m
         ((404, "services", {}), "the webhook answered 404, without Slack's ok", 1),
         ((500, "", {}), "the webhook answered 500, without Slack's ok", 2),
         ((200, "<html>log in</html>", {}), "the webhook answered 200, without Slack's ok", 1),
-        ((302, "", {"Location": "/login"}), "the webhook answered 200, without Slack's ok", 1),
+        ((302, "", {"Location": "/login"}), "the webhook answered 302, without Slack's ok", 1),
+        ((307, "", {"Location": "/login"}), "the webhook answered 307, without Slack's ok", 1),
         ((429, "", {"Retry-After": "60"}), "the webhook answered 429, without Slack's ok", 1),
         ((429, "", {"Retry-After": "tomorrow"}), "the webhook answered 429, without Slack's ok", 1),
-        ((200, "ok", {"Content-Type": "text/plain; charset=no"}), "the webhook could not be asked: LookupError", 1),
+        ((200, "no", {"Content-Type": "text/plain; charset=no"}), "the webhook answered 200: no", 1),
     ],
-    ids=["404", "echo", "echo of a word", "500", "page", "redirect", "later", "date", "charset"],
+    ids=["404", "echo", "echo of a word", "500", "page", "redirect", "another redirect", "later", "date", "charset"],
 )
 def test_an_answer_that_is_no_delivery(answer: tuple[int, str, dict[str, str]], reason: str, asked: int) -> None:
     """Its status is said, Slack's own word for it too, and nothing that may be the address; and it takes no time."""
@@ -333,6 +336,21 @@ def test_a_server_that_hangs_is_not_waited_for() -> None:
         began = time.monotonic()
         assert Told(delivered=False, reason="no answer within 0.2 s") == there.send(0.2)
         assert time.monotonic() - began < 0.5
+
+
+@pytest.mark.parametrize("way", ["endless", "dripping", "dripping_head", "bomb"])
+def test_a_webhook_that_answers_without_an_end_takes_neither_memory_nor_time(way: str) -> None:
+    """Only the beginning is read, also in the thread that nobody waits for any more."""
+    began = time.monotonic()
+    tracemalloc.start()
+    try:
+        with listening(lambda to: WAYS[way](to, "text/plain")) as there:
+            assert not notify.send(Secret(f"{there}/{WORD}"), {"text": ""}, within=1).delivered
+            time.sleep(0.5)  # whatever goes on in the background
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+    assert time.monotonic() - began < 5
 
 
 def test_a_server_that_is_not_there() -> None:
