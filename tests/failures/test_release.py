@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.integration.edges import until
@@ -166,14 +167,61 @@ def test_a_page_of_the_old_version_is_no_release(product: Trivial) -> None:
     assert product.one_commit == good
 
 
-def test_an_answer_of_a_third_commit_is_somebody_else(product: Trivial) -> None:
-    """Neither the old nor ours: exit code 32, and nothing of theirs is undone."""
-    product.change_all(SERVER.replace(OLD, '"c" * 40'))
+def test_a_name_that_nobody_released_is_our_own_fault(product: Trivial) -> None:
+    """The platform says that ours is live: a wrong name, or a cache, fails like any other: exit code 14, put back, held."""
+    good = product.one_commit
+    commit = product.change_all(SERVER.replace(OLD, '"c" * 40'))
 
     done = product.inv("deploy")
 
-    assert done.code == 32, done.said
-    assert "api serves ccccccc, which is neither the old commit nor ours" in done.out
+    assert done.code == 14, done.said
+    assert "it names ccccccc, which is neither the commit before nor ours" in done.out
+    assert product.one_commit == good
+    assert product.inv("deploy").code == 31, "the commit is held"
+    assert commit == product.head
+
+
+def test_what_the_platform_says_is_live_instead_is_somebody_elses(product: Trivial) -> None:
+    """Somebody deploys another commit while ours is being verified: exit code 32, and nothing of theirs is undone."""
+    good = product.one_commit
+    commit = product.change_all(SERVER.replace(OLD, '"c" * 40'))
+    with product.start("deploy") as running:
+        until(lambda: [one for one in product.deploys("api", commit) if one["status"] == "live"], 60)
+        theirs = product.ask(
+            f"/v1/services/{product.service_id('api')}/deploys", method="POST", body={"commitId": good}
+        )
+        assert theirs.status in {201, 202}
+        out, err = running.communicate(timeout=120)
+
+    assert running.returncode == 32, (out, err)
+    assert f"api serves {good[:7]}" in out
+    assert product.served()["api"] == good
+
+
+def test_a_platform_that_goes_away_while_it_deploys_is_not_a_failure(product: Trivial) -> None:
+    """Exit code 41: nothing is held, the run stays open, and the next command starts the local Render and ends it."""
+    good = product.one_commit
+    commit = product.change_all()
+    product.fault("build-slow", service="api", value=6)
+    with product.start("deploy") as running:
+        until(lambda: [one for one in product.deploys("api", commit) if one["status"].startswith("build")], 60)
+        server = psutil.Process(product.endpoint["pid"])
+        server.kill()
+        server.wait(5)
+        out, err = running.communicate(timeout=120)
+
+    assert running.returncode == 41, (out, err)
+    assert "not known yet" in out
+    assert "inv finish" in out
+    assert product.outcome() == "open"
+
+    ended = product.inv("finish")
+    assert ended.code in {0, 130}, ended.said
+    product.ok("local.down")
+    product.ok("local.up", "--faults")
+    assert product.one_commit in {good, commit}
+    product.ok("deploy")
+    assert product.one_commit == commit
 
 
 def test_no_answer_is_no_pass(product: Trivial) -> None:

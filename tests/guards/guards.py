@@ -187,9 +187,23 @@ GUARDS = (
     Guard(
         "a version that nobody of us released",
         "deploylib/verify.py",
-        "            if not expected.previous.startswith(served):\n",
-        "            if False:\n",
-        f"{RELEASE}test_an_answer_of_a_third_commit_is_somebody_else",
+        "    if live is not None and live.commit and live.commit != expected.commit:\n",
+        "    if False:\n",
+        f"{RELEASE}test_what_the_platform_says_is_live_instead_is_somebody_elses",
+    ),
+    Guard(
+        "our own fault, told as somebody else's",
+        "deploylib/verify.py",
+        "    if live is not None and live.commit and live.commit != expected.commit:\n",
+        "    if True:\n",
+        f"{RELEASE}test_a_name_that_nobody_released_is_our_own_fault",
+    ),
+    Guard(
+        "a platform that went away, told as a failure",
+        "deploylib/stages/unknown.py",
+        "    if not ctx.state.intents or",
+        "    if True or",
+        f"{RELEASE}test_a_platform_that_goes_away_while_it_deploys_is_not_a_failure",
     ),
     Guard(
         "a page that is still the old one",
