@@ -17,6 +17,7 @@ import msgspec
 from deploylib.errors import SettingsError
 from deploylib.models import Value
 from deploylib.outcome import Report, StageResult, StageStatus
+from deploylib.struck import harmless
 
 __all__ = ["Build", "Tested", "annotation", "build", "hand_over", "publish", "summary", "tested"]
 
@@ -118,7 +119,7 @@ def annotation(title: str, message: str) -> str:
 
 def summary(report: Report) -> str:
     """A run as a table in Markdown; what comes from elsewhere is shown as it is and cannot format anything."""
-    title = f"### {report.outcome}: {report.environment}"
+    title = f"### {_plain(report.outcome)}: {_plain(report.environment)}"
     if report.commit is not None:
         title += f" ← `{report.commit.short}` {_plain(report.commit.subject)}"
     lines = [title, "", "| stage | | | s |", "|---|---|---|---|"]
@@ -127,14 +128,16 @@ def summary(report: Report) -> str:
         lines.append(f"| {SIGNS[one.status]} {one.status} | {one.stage} | {text} | {one.seconds:.1f} |")
     lines += [f"\n**{_plain(report.error)}**"] if report.error else []
     lines += [f"- put back: {_plain(f'{one.service} {one.text}')}" for one in report.put_back]
-    lines += ["", *(f"- live: {one.service} `{one.commit[:7] or 'nothing'}` {one.url}" for one in report.live)]
+    live = ((one, harmless(one.url) if one.url.startswith(("http://", "https://")) else "") for one in report.live)
+    lines += ["", *(f"- live: {_plain(one.service)} `{one.commit[:7] or 'nothing'}` {url}" for one, url in live)]
     lines += [f"- next: {_plain(line)}" for line in report.next]
     return "\n".join(lines) + "\n\n"
 
 
 def _outputs(report: Report) -> dict[str, str]:
     url = next((one.url for one in report.live if one.url), "")
-    return {"run": report.run, "outcome": report.outcome, "services": json.dumps(report.deploying), "url": url}
+    told = {"run": report.run, "outcome": report.outcome, "services": json.dumps(report.deploying), "url": url}
+    return {name: harmless(value) for name, value in told.items()}  # a second line would be another output
 
 
 def _append(path: str, text: str) -> None:
@@ -149,5 +152,5 @@ def _escaped(text: str, *, also: bool = False) -> str:
 
 def _plain(text: str) -> str:
     """Text in which nothing is markup."""
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]#|~@])", r"\\\1", text).replace("\n", " ")
+    text = harmless(text.replace("\n", " ")).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]#|~@])", r"\\\1", text)

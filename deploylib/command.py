@@ -38,7 +38,7 @@ def _fail(error: DeployError, *, json: bool) -> NoReturn:
     if json:
         said = {"outcome": error.outcome, "exit_code": error.exit_code, "error": error.message}
         console.tell({**said, "details": error.details, "next": [error.remedy]}, (), json=True)
-    text = error.diagnostics()
+    text = "\n".join(console.shown(line) for line in error.diagnostics().splitlines())
     if "utf" not in (sys.stderr.encoding or "").lower():
         text = "\n".join(report.ascii_only(line) for line in text.splitlines())
     sys.stderr.write(text + "\n")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -27,6 +28,13 @@ RENDER_API = "https://api.render.com/v1"
 REFERENCE = "docs/settings.md"
 STORE, WEBHOOK = "DEPLOYLIB_STORE", "SLACK_WEBHOOK_URL"
 S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+# What the platform, the store, Slack and GitHub are reached with, by the usual names; and the files by which a step of GitHub
+# gives variables and outputs to the steps after it.
+OURS = re.compile(
+    r"(AWS|ACTIONS|DEPLOYLIB|RENDER|SLACK)_\w+|(GH|GITHUB)_(ENTERPRISE_)?TOKEN"
+    r"|GITHUB_(ENV|OUTPUT|PATH|STATE|STEP_SUMMARY)"
+)
+MINIMAL = ("HOME", "LANG", "LC_ALL", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TEMP", "TMP", "TMPDIR", "TZ")
 
 
 class ServiceSettings(Table, frozen=True):
@@ -61,6 +69,7 @@ class MigrationSettings(Table, frozen=True):
         command: another tool's migrations, in place of alembic: ``npx prisma migrate deploy``.
         pending: the command that prints what is pending of them, one a line; it needs *command*.
         files: glob of their SQL files.
+        only: the only variables that the migrations inherit, besides a few like PATH and HOME; empty: all but ours.
     """
 
     path: str = ""
@@ -75,6 +84,7 @@ class MigrationSettings(Table, frozen=True):
     command: str = ""
     pending: str = ""
     files: str = ""
+    only: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if bool(self.command) != bool(self.pending):
@@ -194,10 +204,26 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The variables that only a release needs; the product's own tests do not see them."""
+        """The variables that are ours alone: what runs the product's code does not inherit them.
+
+        All that the settings of any environment name, and what `OURS` tells.
+        """
+        chosen = (self.environment, *self.settings.environments.values())
+        named = {name for one in chosen for name in (one.api_key_env, one.database_url_env, one.slack_webhook_env)}
+        return tuple(name for name in self.environ if name in named or OURS.fullmatch(name))
+
+    @property
+    def known_secrets(self) -> tuple[Secret, ...]:
+        """The values that must not be shown, as far as they are in the environment."""
         chosen = self.environment
-        named = (chosen.api_key_env, chosen.database_url_env, chosen.slack_webhook_env or WEBHOOK)
-        return tuple(name for name in (*named, *S3_KEYS) if name in self.environ)
+        named = (chosen.api_key_env, chosen.database_url_env, chosen.slack_webhook_env or WEBHOOK, *S3_KEYS[1:])
+        return tuple(Secret(self.environ[name]) for name in named if self.environ.get(name, "").strip())
+
+    @property
+    def withheld(self) -> tuple[str, ...]:
+        """The variables that a migration does not inherit: ours, or with `migrations.only` all but those and a few."""
+        only = self.settings.migrations.only
+        return tuple(name for name in self.environ if name not in {*only, *MINIMAL}) if only else self.secrets
 
     @property
     def python(self) -> str:

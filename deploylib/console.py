@@ -22,10 +22,13 @@ from deploylib.errors import Blocked, Interrupted, NotExamined
 from deploylib.examined import Scanned, Verdict
 from deploylib.outcome import Report
 from deploylib.process import SYSTEM as RUNNER
-from deploylib.process import kill_all
+from deploylib.process import kill_all, undumpable
 from deploylib.stages import Context
+from deploylib.struck import Struck, document, harmless, no_command
 
-__all__ = ["annotate", "beside", "judge", "session", "settings", "show", "tell"]
+STRUCK = Struck()  # what this process must not print, from the first command on
+
+__all__ = ["annotate", "beside", "judge", "session", "settings", "show", "shown", "tell"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 HEEDED_WITHIN = 8.0  # seconds: a runner of CI kills after ten, and says so to nobody
@@ -45,9 +48,18 @@ def session(environment: str, **options: Any) -> Iterator[Context]:
     options["ref"] = options.get("ref") or None
     for name in ("skip", "only"):  # --skip tests,scan is the same as --skip tests --skip scan
         options[name] = tuple(word for given in options.get(name) or () for word in given.replace(",", " ").split())
+    for secret in config.known_secrets:
+        STRUCK.learn(secret)
+    undumpable()
     logging.getLogger("stamina").setLevel(logging.ERROR)  # another try is no news; giving up is told by the error
-    with _signals(), view.choose(sys.stderr, os.environ, CLOCK) as chosen:
-        yield Context(config=config, runner=RUNNER, clock=CLOCK, view=chosen, **options)
+    with _signals(), view.choose(sys.stderr, os.environ, CLOCK, shown) as chosen:
+        yield Context(config=config, runner=RUNNER, clock=CLOCK, view=chosen, struck=STRUCK, **options)
+
+
+def shown(line: str) -> str:
+    """One line as it may be printed, whoever has written it."""
+    line = harmless(STRUCK.text(line))
+    return no_command(line) if os.environ.get("GITHUB_ACTIONS") == "true" else line
 
 
 def beside(ctx: Context, environment: str) -> Context:
@@ -73,7 +85,8 @@ def show(result: Report, *, json: bool, hand_over: bool = False) -> None:
 def annotate(title: str, message: str) -> None:
     """Show an error on the page of a GitHub run; of no meaning elsewhere."""
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        sys.stderr.write(ci.annotation(title, message) + "\n")
+        lines = [harmless(STRUCK.text(line)) for line in message.splitlines()]
+        sys.stderr.write(ci.annotation(title, "\n".join(lines)) + "\n")
 
 
 def judge(found: Scanned, *, json: bool) -> None:
@@ -87,7 +100,11 @@ def judge(found: Scanned, *, json: bool) -> None:
 
 def tell(value: Any, lines: Sequence[str], *, json: bool) -> None:
     """Print a result to standard output: as lines, or as the JSON of *value*."""
-    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode() if json else "\n".join(lines)
+    if json:
+        told = STRUCK.value(msgspec.to_builtins(value))
+        text = document(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+    else:
+        text = "\n".join(shown(line) for given in lines for line in given.splitlines() or [""])
     if "utf" not in (sys.stdout.encoding or "").lower():
         text = "\n".join(report.ascii_only(line) for line in text.splitlines())
     sys.stdout.write(text + "\n")

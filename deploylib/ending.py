@@ -94,9 +94,9 @@ def _holds_after(ctx: Context, told: Report) -> None:
 
 
 def report(ctx: Context, ending: Ending, began: float, result: tuple[StageResult, ...] = ()) -> Report:
-    """The run as it is told now; who was interrupted asks nobody anything more."""
+    """The run as it is told now, with no secret in it; who was interrupted asks nobody anything more."""
     stopped = ending.exit_code == Interrupted.exit_code
-    return Report(
+    told = Report(
         run=ctx.state.id,
         environment=ctx.config.name,
         outcome=ending.outcome,
@@ -115,6 +115,7 @@ def report(ctx: Context, ending: Ending, began: float, result: tuple[StageResult
         seconds=round(ctx.clock.monotonic() - began, 3),
         target=seconds(ctx.config.settings.target),
     )
+    return ctx.struck.of(told)
 
 
 def serving(ctx: Context) -> dict[str, Live]:

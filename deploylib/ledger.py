@@ -141,11 +141,13 @@ class Ledger:
 
     Attributes:
         damaged: is told of a run that is passed over, because it cannot be read.
+        clean: strikes secrets out of what is recorded.
     """
 
     store: Store
     clock: Clock
     damaged: Callable[[Damaged], None] = lambda _damaged: None
+    clean: Callable[[Any], Any] = lambda value: value
 
     def begin(self, opened: Opened) -> None:
         """Write a run's first event, unless another job of the same run has done so."""
@@ -160,7 +162,7 @@ class Ledger:
         """Write a run's last event, and its state for those who look at the history."""
         self.append(state.id, "closed", report)
         closed = msgspec.structs.replace(state, last=self.clock.now(), report=report)
-        self.store.put(f"states/{state.id}.json", [msgspec.json.encode(closed)])
+        self.store.put(f"states/{state.id}.json", [msgspec.json.encode(self.clean(msgspec.to_builtins(closed)))])
         return closed
 
     def append(self, run: str, kind: str, value: Any) -> None:
@@ -192,7 +194,7 @@ class Ledger:
         )
 
     def _event(self, kind: str, value: Any) -> bytes:
-        event = Event(at=self.clock.now(), kind=kind, data=msgspec.to_builtins(value))
+        event = Event(at=self.clock.now(), kind=kind, data=self.clean(msgspec.to_builtins(value)))
         return msgspec.json.format(msgspec.json.encode(event), indent=1)
 
     def state(self, run: str) -> RunState:

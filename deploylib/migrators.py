@@ -87,6 +87,7 @@ def alembic(
                     timeout=timeout,
                     writes=writes,
                     secrets=_secrets(url),
+                    drops=config.withheld,
                 )
             )
         except ProgramFailed as error:
@@ -131,7 +132,13 @@ def run(
     """
     environment = _environment(config, url)
     command = Command(
-        shlex.split(line), cwd=files, env=environment, timeout=timeout, writes=writes, secrets=_secrets(url)
+        shlex.split(line),
+        cwd=files,
+        env=environment,
+        timeout=timeout,
+        writes=writes,
+        secrets=_secrets(url),
+        drops=config.withheld,
     )
     try:
         return runner.run(command).text

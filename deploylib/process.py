@@ -6,14 +6,16 @@ with the secrets struck out. However much it says, what is kept of it has a limi
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -31,13 +33,16 @@ __all__ = [
     "ReadOnlyRunner",
     "Runner",
     "SystemRunner",
+    "WithholdingRunner",
     "alive",
     "here",
     "kill_all",
     "last_lines",
+    "undumpable",
 ]
 
 LAST_LINES, LINE = 20, 500
+PR_SET_DUMPABLE = 4  # linux/prctl.h
 CHUNK = 1 << 20
 MOST = 64 << 20  # bytes of an output that is an answer
 HEAD, TAIL = 16 << 10, 256 << 10  # bytes of what is only shown
@@ -192,6 +197,22 @@ class ReadOnlyRunner:
         raise RuntimeError(f"a dry run must not start {command.name}")
 
 
+@dataclass(frozen=True, slots=True)
+class WithholdingRunner:
+    """Starts programs that do not inherit some of our variables, because they read what the product says."""
+
+    real: Runner
+    names: Sequence[str]
+
+    def run(self, command: Command, /) -> Completed:
+        """Run without them; see `Runner.run`."""
+        return self.real.run(replace(command, drops=(*command.drops, *self.names)))
+
+    def stream(self, command: Command, /) -> Iterator[bytes]:
+        """Run without them; see `Runner.stream`."""
+        return self.real.stream(replace(command, drops=(*command.drops, *self.names)))
+
+
 SYSTEM: Runner = SystemRunner()
 
 
@@ -262,6 +283,20 @@ class _Heard:
         cut = max((len(secret.reveal().encode()) for secret in secrets), default=0)
         head, tail = _strike(bytes(self._head), secrets), _strike(bytes(self._tail), secrets)
         return head[: len(head) - cut] + CUT + tail[cut:]
+
+
+def undumpable() -> None:
+    """Close our memory and environment to other programs of the same user, as far as the system can.
+
+    Linux: ``PR_SET_DUMPABLE`` (prctl(2)); /proc/<pid>/environ and ptrace then need a mightier user, so root is not kept out.
+    Elsewhere nothing is done: macOS does not show an environment to a program that is not its parent's.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    except (AttributeError, OSError):  # a C library without it: hygiene, not a wall
+        return
 
 
 @contextmanager

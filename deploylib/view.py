@@ -5,7 +5,7 @@ Both write to standard error; results go to standard output and are not their bu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from deploylib.clock import Clock
 from deploylib.models import Commit
 from deploylib.outcome import StageResult
 from deploylib.stages import View
+from deploylib.struck import harmless
 from deploylib.units import volume
 
 if TYPE_CHECKING:
@@ -50,8 +51,9 @@ class Quiet:
 class Plain(Quiet):
     """A line for everything that has ended, and for every step of a deploy."""
 
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
+    def __init__(self, stream: IO[str], clean: Callable[[str], str] = harmless) -> None:
+        """Write to a stream; *clean* makes a line of anybody fit to be shown."""
+        self._stream, self._clean = stream, clean
         self._stage = ""
         self._ascii = "utf" not in (getattr(stream, "encoding", "") or "").lower()
 
@@ -80,6 +82,7 @@ class Plain(Quiet):
 
     def say(self, line: str) -> None:
         """Write one line."""
+        line = self._clean(line)
         self._stream.write((report.ascii_only(line) if self._ascii else line) + "\n")
         self._stream.flush()
 
@@ -87,8 +90,8 @@ class Plain(Quiet):
 class _Terminal(Plain):
     """What has ended scrolls by; below it the current stage lives, with its services and the seconds."""
 
-    def __init__(self, stream: IO[str], live: Any, clock: Clock) -> None:
-        super().__init__(stream)
+    def __init__(self, stream: IO[str], live: Any, clock: Clock, clean: Callable[[str], str]) -> None:
+        super().__init__(stream, clean)
         self._live, self._clock = live, clock
         self._began = clock.monotonic()
         self._services: dict[str, tuple[str, float]] = {}
@@ -102,6 +105,7 @@ class _Terminal(Plain):
 
     def progress(self, service: str, text: str) -> None:
         """Show it, with its own seconds."""
+        service, text = self._clean(service), self._clean(text)
         if self._services.get(service, ("", 0.0))[0] != text:
             self._services[service] = (text, self._clock.monotonic())
 
@@ -120,7 +124,7 @@ class _Terminal(Plain):
         """Above the live part; a line is never cut, and marked by its sign as well as by its colour."""
         from rich.text import Text  # only on a terminal
 
-        text = Text(line)
+        text = Text(line := self._clean(line))
         text.stylize({"✓": "green", "✗": "bold red", "–": "dim", "↩": "yellow"}.get(line[:1], ""), 0, 1)
         self._live.console.print(text, soft_wrap=True)
 
@@ -144,13 +148,15 @@ class _Terminal(Plain):
 
 
 @contextmanager
-def choose(stream: IO[str], environ: Mapping[str, str], clock: Clock) -> Iterator[View]:
+def choose(
+    stream: IO[str], environ: Mapping[str, str], clock: Clock, clean: Callable[[str], str] = harmless
+) -> Iterator[View]:
     """The view that fits the stream: live on a terminal that can move its cursor, else plain lines."""
     if not stream.isatty() or environ.get("TERM") == "dumb" or environ.get("CI"):
-        yield Plain(stream)
+        yield Plain(stream, clean)
         return
     from rich.console import Console
     from rich.live import Live
 
     with Live("", console=Console(file=stream), refresh_per_second=8, transient=True) as live:
-        yield _Terminal(stream, live, clock)
+        yield _Terminal(stream, live, clock, clean)

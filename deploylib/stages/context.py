@@ -26,6 +26,7 @@ from deploylib.process import ReadOnlyRunner, Runner
 from deploylib.render import Refused, Render
 from deploylib.s3 import Bucket
 from deploylib.store import Damaged, Folder, Store
+from deploylib.struck import Struck
 from deploylib.units import seconds
 from deploylib.visitors import Watch
 
@@ -83,6 +84,7 @@ class Context:
         wait: how long to wait for another run; by default not at all, and in CI for as long as a run may take.
         due: make a backup only when one is due.
         decides: this command brings its run to an end, and so puts back what went wrong.
+        struck: secrets, that nothing that is printed, told or recorded may show.
         seen: what the services served when the environment was taken, for the stage that comes right after.
     """
 
@@ -103,12 +105,15 @@ class Context:
     wait: str = ""
     due: bool = False
     decides: bool = True
+    struck: Struck = field(default_factory=Struck, repr=False)
     commit: Commit = field(default_factory=lambda: Commit(id=""))
     seen: dict[str, Live] = field(default_factory=dict)
     journal: Journal = field(init=False)
     visitors: Watch = field(init=False)
 
     def __post_init__(self) -> None:
+        for secret in self.config.known_secrets:
+            self.struck.learn(secret)
         self.visitors = Watch(self.clock, every=0.1 if self.config.is_local else 0.5)
         if self.rehearse and not self.dry:
             raise SettingsError(
@@ -144,7 +149,7 @@ class Context:
                 self.view.note(f"passed over: {damaged.message}", f"  {damaged.remedy}")
             told.add(damaged.key)
 
-        return Ledger(self.store, self.clock, tell)
+        return Ledger(self.store, self.clock, tell, self.struck.value)
 
     @cached_property
     def build(self) -> ci.Build | None:
@@ -190,7 +195,9 @@ class Context:
     @cached_property
     def render(self) -> Render:
         """The platform; refuses to write in a dry run."""
-        return Render.at(self.config.endpoint(), read_only=self.dry, clock=self.clock)
+        endpoint = self.config.endpoint()
+        self.struck.learn(endpoint.api_key)
+        return Render.at(endpoint, read_only=self.dry, clock=self.clock)
 
     @cached_property
     def deadline(self) -> Deadline:
@@ -202,7 +209,9 @@ class Context:
         """The database's address; None where the product has none, or none that is opened from here."""
         if self.config.exported:
             return None
-        return check.address(self.config, self.render, self.checked.database)
+        found = check.address(self.config, self.render, self.checked.database)
+        self.struck.learn(found)
+        return found
 
     @property
     def state(self) -> RunState:

@@ -15,7 +15,7 @@ from deploylib.errors import Blocked, DeployError, NotExamined
 from deploylib.examined import Scanned, Verdict
 from deploylib.models import Value
 from deploylib.outcome import Ending, StageResult, StageStatus
-from deploylib.process import Command, ProgramFailed, last_lines
+from deploylib.process import Command, ProgramFailed, WithholdingRunner, last_lines
 from deploylib.stages.context import Context, Stage, result, skipped
 from deploylib.units import seconds
 
@@ -52,11 +52,11 @@ class Tests(Stage):
             )
         words = shlex.split(ctx.config.settings.tests)
         beside = f"{Path(sys.executable).parent}{os.pathsep}{ctx.config.environ.get('PATH', '')}"  # nox, pytest
-        hidden = {**dict.fromkeys(ctx.config.secrets, ""), "PATH": beside}
         command = Command(
             words,
             cwd=ctx.config.root,
-            env=hidden,
+            env={"PATH": beside},
+            drops=ctx.config.secrets,
             timeout=seconds(ctx.config.settings.deadline),
             check=False,
             shown=True,
@@ -149,7 +149,7 @@ def examine(ctx: Context) -> Scanned:
             values=_variables(ctx) if settings.environment_variables else {},
             blueprint_path=settings.blueprint,
             local=ctx.config.is_local,
-            runner=ctx.runner,
+            runner=WithholdingRunner(ctx.runner, ctx.config.secrets),
             clock=ctx.clock,
         )
 

@@ -240,7 +240,7 @@ def test_tests_see_no_secret_of_a_release(product: Product) -> None:
     report = product.deploy()
 
     [tests] = [one for one in report.stages if one.stage == "tests"]
-    assert (StageStatus.DONE, "key ''") == (tests.status, tests.lines[0])
+    assert (StageStatus.DONE, "key None") == (tests.status, tests.lines[0])
 
 
 def test_a_second_command_of_the_same_run_leaves_it_to_the_first(product: Product) -> None:
