@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import shlex
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -30,7 +31,7 @@ PASSWORDS = st.text(
     min_size=8,
     max_size=30,
 ).filter(lambda text: len(set(text)) > 3)
-WAYS = {
+WAYS: dict[str, Callable[[str], str]] = {
     "as it is": lambda secret: secret,
     "in an address": lambda secret: quote(secret, safe=""),
     "in an address, in small letters": lambda secret: (
