@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from deploylib import ci, report, view
+from deploylib import ci, report, threads, view
 from deploylib.clock import SYSTEM as CLOCK
 from deploylib.config import Config, load
 from deploylib.errors import Blocked, Interrupted, NotExamined
@@ -52,6 +52,7 @@ def session(environment: str, **options: Any) -> Iterator[Context]:
         STRUCK.learn(secret)
     undumpable()
     logging.getLogger("stamina").setLevel(logging.ERROR)  # another try is no news; giving up is told by the error
+    threads.reserve_little()
     with _signals(), view.choose(sys.stderr, os.environ, CLOCK, shown) as chosen:
         yield Context(config=config, runner=RUNNER, clock=CLOCK, view=chosen, struck=STRUCK, **options)
 

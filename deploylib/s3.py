@@ -103,12 +103,17 @@ class Bucket:
     def list(self, prefix: str) -> Iterator[str]:
         """The keys that begin with *prefix*, in order, page by page; see `Store.list`."""
         token: dict[str, str] = {}
+        seen: set[str] = set()
         while True:
             page = self._calls.call("list_objects_v2", None, Prefix=self._calls.prefix + prefix, **token)
             yield from (item["Key"].removeprefix(self._calls.prefix) for item in page.get("Contents", []))
             if not page.get("IsTruncated"):
                 return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+            token = {"ContinuationToken": page.get("NextContinuationToken", "")}
+            if token["ContinuationToken"] in seen | {""}:
+                told = f"the store {self.address} lists {prefix} without an end"
+                raise Unreachable(told, remedy="run it again; if it stays so, see what stands between us and the store")
+            seen.add(token["ContinuationToken"])
 
     def age(self, key: str) -> float:
         """Seconds since the object was written, by the server's clock: ``Date`` of the answer; see `Store.age`."""

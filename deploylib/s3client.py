@@ -5,6 +5,9 @@ answer was lost, and the 412 that the next try gets is then about our own first 
 
 Sources: S3 API reference (error codes; 503 SlowDown; 200 with an error in its body, which botocore turns into a 500);
 boto3 issue 4392 (checksums that other servers than Amazon's refuse).
+
+botocore bounds neither the length of an answer nor the time in which it comes, only each wait for more of it. So each call
+is made aside and waited for as long as it may take, and of an answer that is no object no more is read than one may have.
 """
 
 from __future__ import annotations
@@ -12,19 +15,25 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from deploylib.clock import SYSTEM
-from deploylib.errors import Interrupted, SettingsError, Unreachable
+from deploylib import threads
+from deploylib.clock import SYSTEM, Deadline
+from deploylib.errors import SettingsError, Unreachable
 from deploylib.store import Refused
 
 __all__ = ["GONE", "LOST", "RACING", "TAKEN", "Answer", "Broken", "Calls", "chunks", "pause"]
 
 TRIES = 6
 PAUSE, LONGEST = 0.5, 8.0  # seconds: before the second try, and at most; together 7 to 16 seconds
+PATIENCE = 90.0  # seconds after which nothing is tried again
+WITHIN, WITH_A_BODY = 120.0, 1800.0  # seconds for a call, and for one that sends up to 128 MiB
+PIECE_WITHIN = 60.0  # seconds for a piece of an object, of 1 MiB
+ANSWER = 4 << 20  # bytes: a page of a listing is 1,000 keys of at most 1 KiB, each byte of them written as up to three
 LOST, TAKEN = frozenset({"404", "NoSuchKey", "NotFound"}), frozenset({"412", "PreconditionFailed"})
 RACING, GONE = frozenset({"409", "ConditionalRequestConflict"}), frozenset({"NoSuchUpload"})
 PASSING = {
@@ -92,10 +101,10 @@ class Calls:
         """
         where = {"Bucket": self._bucket, **({"Key": self.prefix + key} if key is not None else {})}
         where |= self._encryption if name in ENCRYPTED else {}
-        doubtful = False
+        doubtful, deadline = False, Deadline.after(PATIENCE, SYSTEM)
         for number in range(1, TRIES + 1):
-            last = number == TRIES or (stop is not None and stop.is_set())
             code, data, trouble = self._once(name, where | options)
+            last = number == TRIES or deadline.passed() or (stop is not None and stop.is_set())
             if trouble is None or (last and code in RACING):
                 return Answer(code, data, doubtful)
             if last:
@@ -140,7 +149,8 @@ class Calls:
         from botocore.parsers import ResponseParserError
 
         try:
-            data = getattr(self._client, name)(**options)
+            asked = threads.started(lambda: getattr(self._client, name)(**options), name="store")
+            data = asked.result(WITH_A_BODY if "Body" in options else WITHIN)
             missing = name in NEEDED and NEEDED[name] not in data
             return "", data, self._unreachable("half an answer") if missing else None
         except exceptions.ClientError as error:
@@ -152,14 +162,14 @@ class Calls:
                 return code, {}, self.refused(code)
             raise self.refused(code) from error
         except (exceptions.BotoCoreError, ResponseParserError) as error:
-            if isinstance(error.__context__, Interrupted):  # botocore takes whatever is raised in it for the server's
-                raise error.__context__ from None
             trouble = self._unreachable(type(error).__name__)
             trouble.__cause__ = error
             passing = (exceptions.ConnectionError, exceptions.HTTPClientError, ResponseParserError)
             if isinstance(error, passing) and not isinstance(error, exceptions.SSLError):
                 return "", {}, trouble
             raise trouble from error
+        except TimeoutError:
+            return "", {}, self._unreachable("it answers without an end")
 
 
 def pause(number: int, stop: threading.Event | None = None) -> None:
@@ -181,7 +191,7 @@ def chunks(body: Any, size: int) -> Iterator[bytes]:
     from urllib3.exceptions import HTTPError
 
     try:
-        while piece := body.read(size):
+        while piece := threads.started(lambda: body.read(size), name="store").result(PIECE_WITHIN):
             yield piece
     except (BotoCoreError, HTTPError, OSError) as error:
         raise Broken(type(error).__name__) from error
@@ -203,4 +213,29 @@ def _client() -> Any:
         request_checksum_calculation="when_required",  # other servers than Amazon's refuse the newer default
         response_checksum_validation="when_required",
     )
-    return boto3.session.Session().client("s3", config=options)  # not the default one, which keeps old credentials
+    client = boto3.session.Session().client("s3", config=options)  # not the default one, which keeps old credentials
+    client.meta.events.register("before-send.s3", _bounded(client._endpoint.http_session))  # noqa: SLF001 - it has no name
+    return client
+
+
+def _bounded(http: Any) -> Any:
+    """Ask in botocore's place, and read an answer that is no object only so far."""
+    from botocore.exceptions import HTTPClientError
+    from urllib3.exceptions import HTTPError
+
+    def ask(request: Any, **_: Any) -> Any:
+        whole, request.stream_output = not request.stream_output, True
+        answer = http.send(request)
+        if whole or answer.status_code >= 300:
+            try:
+                body = answer.raw.read(ANSWER + 1)
+            except (HTTPError, OSError) as error:
+                raise HTTPClientError(error=error) from error
+            if len(body) > ANSWER:
+                answer.raw.close()
+                raise HTTPClientError(error=Broken(f"more than {ANSWER >> 20} MB"))
+            answer.raw.release_conn()
+            answer.raw = SimpleNamespace(stream=lambda: (body,))
+        return answer
+
+    return ask

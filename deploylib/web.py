@@ -7,6 +7,8 @@ a request as a whole may take: a server that sends a byte every now and then out
 
 from __future__ import annotations
 
+import functools
+import ssl
 import threading
 import zlib
 from collections.abc import Iterator, Mapping
@@ -120,6 +122,7 @@ class Session:
             base_url=base_url,
             headers={"User-Agent": "deploylib", "Accept-Encoding": "gzip, deflate", **(headers or {})},
             timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
+            verify=_trusted(),
             transport=transport,
             follow_redirects=False,
         )
@@ -294,6 +297,12 @@ class _Backend(NetworkBackend):
 
     def connect_unix_socket(self, *args: Any, **options: Any) -> NetworkStream:
         return _Stream(self._network.connect_unix_socket(*args, **options), self._ends)
+
+
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    """The authorities that are trusted, as httpx finds them: read once, and not for each session."""
+    return httpx.create_ssl_context()
 
 
 def _bounded(client: httpx.Client) -> _Ends:

@@ -1,0 +1,100 @@
+"""A command that waits at one place: ``python -m tests.hostile.waiting PLACE ADDRESS``, in the folder of a product."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+
+from deploylib import console, postgres, threads
+from deploylib.command import command
+from deploylib.errors import DeployError
+from deploylib.models import Secret
+from deploylib.process import SYSTEM, Command
+from deploylib.s3 import Bucket
+from deploylib.stages import Context
+from deploylib.web import Session
+
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
+
+
+def sleeping(ctx: Context, _address: str) -> None:
+    """In the pause between two looks."""
+    ctx.clock.sleep(600)
+
+
+def reading(_ctx: Context, address: str) -> None:
+    """In a body that drips."""
+    Session(timeout=600).request("GET", address)
+
+
+def reading_beside(_ctx: Context, address: str) -> None:
+    """In several of them at once, beside the main thread."""
+    threads.each(lambda _: Session(timeout=600).request("GET", address), range(3), 3)
+
+
+def running(_ctx: Context, _address: str) -> None:
+    """In a program that does not want to end."""
+    SYSTEM.run(Command([sys.executable, "-c", STUBBORN], timeout=600))
+
+
+def streaming(_ctx: Context, _address: str) -> None:
+    """In the output of one."""
+    list(SYSTEM.stream(Command([sys.executable, "-c", STUBBORN])))
+
+
+def feeding(_ctx: Context, address: str) -> None:
+    """In the input of one, which comes from a server that drips."""
+    SYSTEM.run(Command(["cat"], stdin=Session(timeout=600).pieces(address), timeout=600))
+
+
+def storing(_ctx: Context, _address: str) -> None:
+    """In the answer of a bucket; botocore takes what is raised in it for the server's fault, which may be tried again."""
+    list(Bucket("s3://bucket/prefix").list("runs/"))
+
+
+def uploading(_ctx: Context, _address: str) -> None:
+    """In a part of an upload, which is sent beside us."""
+    Bucket("s3://bucket/prefix").put("dump", (bytes(1 << 20) for _ in range(40)))
+
+
+def connecting(_ctx: Context, address: str) -> None:
+    """In a database that takes the connection and says nothing."""
+    with postgres.connected(Secret(address.replace("http", "postgresql") + "/x"), timeout=60):
+        """Never."""
+
+
+def asking(_ctx: Context, address: str) -> None:
+    """In a statement."""
+    with postgres.connected(Secret(address), statements="0") as connection:
+        connection.execute("select pg_sleep(600)")
+
+
+def swallowing(ctx: Context, _address: str) -> None:
+    """Where whatever ends the wait is taken for an error that may pass."""
+    while True:
+        try:
+            ctx.clock.sleep(600)
+        except DeployError:
+            continue
+
+
+PLACES: dict[str, Callable[[Context, str], None]] = {
+    place.__name__: place
+    for place in (
+        sleeping, reading, reading_beside, running, streaming, feeding, storing, uploading, connecting, asking, swallowing,
+    )
+}  # fmt: skip
+
+
+@command
+def waits(_c: object) -> None:
+    """Wait there."""
+    with console.session("local") as ctx:
+        sys.stdout.write("waiting\n")
+        sys.stdout.flush()
+        PLACES[sys.argv[1]](ctx, sys.argv[2])
+
+
+if __name__ == "__main__":
+    waits(SimpleNamespace(config=SimpleNamespace(run=SimpleNamespace(dry=False))))
