@@ -144,6 +144,13 @@ def guards(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def hostile(session: nox.Session) -> None:
+    """Endless, dripping and exploding answers to every command in 400 MB, and a signal wherever one waits: half an hour."""
+    prepare(session)
+    session.run("pytest", "tests/hostile", "-m", "load", "-s", *session.posargs)
+
+
+@nox.session(default=False)
 def lock(session: nox.Session) -> None:
     """Write the lock anew; ``-- --upgrade`` takes newer releases."""
     session.install("uv")
