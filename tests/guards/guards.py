@@ -27,6 +27,7 @@ class Guard:
 RELEASE, CROWD = "tests/failures/test_release.py::", "tests/failures/test_crowd.py::"
 BACK, LOST = "tests/failures/test_going_back.py::", "tests/failures/test_lost_answers.py::"
 DATABASE = "tests/failures/test_database.py::"
+LIMITS, SIGNALS = "tests/unit/test_web_limits.py::", "tests/hostile/test_signals.py::"
 
 GUARDS = (
     Guard(
@@ -486,5 +487,61 @@ GUARDS = (
         "            if _missing(home, archive):",
         "            if not home.exists():",
         "tests/unit/test_programs.py::test_a_package_that_was_unpacked_half_way_is_unpacked_again",
+    ),
+    Guard(
+        "a server that drips for ever",
+        "deploylib/web.py",
+        "        if self.deadline is None:\n",
+        "        if True:\n",
+        f"{LIMITS}test_a_body_without_an_end_is_no_answer",
+    ),
+    Guard(
+        "JSON that explodes",
+        "deploylib/web.py",
+        " > VALUES:",
+        " > VALUES**2:",
+        f"{LIMITS}test_json_that_explodes_is_no_json",
+    ),
+    Guard(
+        "a bucket that answers without an end",
+        "deploylib/s3client.py",
+        "answer.raw.read(ANSWER + 1)",
+        "answer.raw.read()",
+        "tests/unit/test_s3_limits.py::test_a_bucket_that_answers_without_an_end_is_not_reached",
+    ),
+    Guard(
+        "a listing in circles",
+        "deploylib/s3.py",
+        'in seen | {""}:',
+        "in ():",
+        "tests/unit/test_s3_limits.py::test_a_listing_that_goes_in_circles_has_no_end",
+    ),
+    Guard(
+        "a webhook that answers without an end",
+        "deploylib/notify.py",
+        "said = got.read(ANSWER)",
+        "said = got.read()",
+        "tests/unit/test_notify.py::test_a_webhook_that_answers_without_an_end_takes_neither_memory_nor_time",
+    ),
+    Guard(
+        "a program that prints without an end",
+        "deploylib/process.py",
+        "                if heard.lost and not command.shown:\n",
+        "                if False:\n",
+        "tests/unit/test_process.py::test_a_program_that_says_too_much_is_a_failure_in_little_memory",
+    ),
+    Guard(
+        "threads that are waited for after a signal",
+        "deploylib/threads.py",
+        'name="aside", daemon=True).start()',
+        'name="aside", daemon=False).start()',
+        f"{SIGNALS}test_a_signal_is_heeded_wherever_it_waits",
+    ),
+    Guard(
+        "a signal that is taken for something else",
+        "deploylib/console.py",
+        "woken.settimeout(HEEDED_WITHIN)",
+        "woken.settimeout(None)",
+        f"{SIGNALS}test_a_signal_is_heeded_wherever_it_waits",
     ),
 )

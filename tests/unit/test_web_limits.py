@@ -42,6 +42,7 @@ def packed(body: bytes, coding: str, unpacked: str = "application/json") -> Sess
     return Session(transport=httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, content=pieces())))
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("way", ["endless", "dripping", "dripping_head", "stalled", "bomb"])
 def test_a_body_without_an_end_is_no_answer(way: str) -> None:
     """In time, and without keeping much of it."""

@@ -1,0 +1,48 @@
+"""A bucket whose answers do not end: no store, in little memory, and in time."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import pytest
+
+from deploylib import s3client
+from deploylib.errors import Unreachable
+from deploylib.s3 import Bucket
+from tests.hostile.ends import WAYS, listening
+
+KEYS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+class Circular:
+    """A client whose listing goes on where it has been."""
+
+    def list_objects_v2(self, **_options: Any) -> dict[str, Any]:
+        """The same page, again and again."""
+        return {"IsTruncated": True, "NextContinuationToken": "again", "Contents": [{"Key": "runs/1"}]}
+
+
+def test_a_listing_that_goes_in_circles_has_no_end() -> None:
+    """It is no complete listing, however much of it has come."""
+    with pytest.raises(Unreachable, match="lists runs/ without an end"):
+        list(Bucket("s3://bucket", Circular()).list("runs/"))
+
+
+@pytest.mark.parametrize("way", ["endless", "dripping", "dripping_head"])
+def test_a_bucket_that_answers_without_an_end_is_not_reached(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says is read up to a few megabytes, and waited for as long as a call may take."""
+    monkeypatch.setattr(s3client, "PATIENCE", 0)
+    monkeypatch.setattr(s3client, "WITHIN", 2)
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    with listening(lambda to: WAYS[way](to, "application/xml")) as there:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", there)
+        bucket = Bucket("s3://bucket")
+        tracemalloc.start()
+        try:
+            with pytest.raises(Unreachable, match="cannot be reached"):
+                list(bucket.list("runs/"))
+            assert tracemalloc.get_traced_memory()[1] < 64 << 20
+        finally:
+            tracemalloc.stop()
