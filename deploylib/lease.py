@@ -135,7 +135,7 @@ class Leases:
         return f"{self._root}/{number:08d}/{name}"
 
     def _read(self, number: int, name: str) -> bytes:
-        return b"".join(self.store.read(self._key(number, name)))
+        return next(self.store.read(self._key(number, name)), b"")  # a few words
 
 
 @dataclass(slots=True)
@@ -198,7 +198,7 @@ class Tenure:
         """Stop the signs of life, and give the lease back (``release``) or leave it to the next one (``abandon``)."""
         self._done.set()
         if self._thread is not None:
-            self._thread.join(10)
+            self._thread.join(2)  # it may wait for a store that does not answer
         if self.number and how == "release":
             self.leases.release(self.number)
         if self.number and how == "abandon":
