@@ -186,8 +186,9 @@ def backup_prove(
     help={
         **COMMON,
         "backup": "its id; default: the newest",
-        "into": "scratch (default), a variable that holds a URL, or database: the environment's own",
-        "force": "empty the database first",
+        "into": "beside (default): a new database on the same server; scratch; a variable with a URL; database: its own",
+        "force": "empty the database first, once the same restore was done beside",
+        "unproven": "without that proof, where the role may not make a database",
         "confirm": "the environment's name, with --into database",
     },
 )
@@ -196,8 +197,9 @@ def backup_restore(
     c: Context,
     environment: str = "local",
     backup: str = "",
-    into: str = "scratch",
+    into: str = "beside",
     force: bool = False,
+    unproven: bool = False,
     confirm: str = "",
     json: bool = False,
     debug: bool = False,
@@ -206,7 +208,7 @@ def backup_restore(
     from deploylib import backups, console, report
 
     with console.session(environment, asked="backup") as ctx:
-        done = backups.restored(ctx, backup, into, force=force, confirm=confirm)
+        done = backups.restored(ctx, backup, into, force=force, unproven=unproven, confirm=confirm)
     console.tell(done, report.restored(done), json=json)
 
 

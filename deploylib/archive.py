@@ -32,7 +32,9 @@ __all__ = [
     "form",
     "load",
     "needs",
+    "perform",
     "schema",
+    "script",
     "table_count",
     "through",
     "unpacked",
@@ -49,6 +51,7 @@ JOBS = min(4, os.cpu_count() or 1)  # only a folder can be read by several
 SLICE = 1 << 14  # what is decompressed at once: a MiB of zeros may become a thousand
 ALIKE = ["--no-tablespaces", "--no-subscriptions", "--no-password"]
 TABLE = r" TABLE DATA "
+ENTRY = re.compile(r"^\d+; \d+ \d+ ")
 NAME = re.compile(WORD)
 ROLES = re.compile(
     rf"^CREATE POLICY .+? TO ({WORD}(?:, {WORD})*)(?: USING | WITH CHECK |;)|^CREATE USER MAPPING FOR ({WORD}) ",
@@ -210,6 +213,61 @@ def load(
         _restoring(_connecting(url, command, writes=True, stdin=pieces, timeout=within), backup, store, runner)
 
 
+@contextmanager
+def script(
+    backup: Backup,
+    *,
+    store: Store,
+    client: Client,
+    runner: Runner,
+    leave_out: Callable[[str], bool],
+    progress: Progress,
+) -> Iterator[Iterator[bytes]]:
+    """The pieces of the SQL that makes what a dump holds, less the entries of its table of contents that are *leave_out*.
+
+    Args:
+        leave_out: is given an entry as pg_restore lists it, without its numbers: ``EXTENSION - vector``.
+
+    Raises:
+        BackupFailed: while it is read: its checksum is wrong, or pg_restore cannot read it. Then it has no end.
+    """
+    listed = _listed(backup, store, client, runner).splitlines(keepends=True)
+    kept = [line for line in listed if not leave_out(ENTRY.sub("", line.strip()))]
+    with tempfile.NamedTemporaryFile("w", prefix="deploylib-", suffix=".list") as chosen:
+        chosen.writelines(kept)
+        chosen.flush()
+        with _opened(backup, store, progress) as (more, pieces):
+            words = ["--file=-", "--no-owner", "--no-acl", *ALIKE, f"--use-list={chosen.name}"]
+            words += [word for word in more if not word.startswith("--jobs")]
+            command = Command([client.program("pg_restore"), *words], env=sqlstates.ENGLISH, stdin=pieces)
+            with closing(_flowing(runner.stream(command))) as made:
+                yield made
+
+
+def perform(
+    url: Secret,
+    pieces: Generator[bytes],
+    backup: Backup,
+    *,
+    store: Store,
+    client: Client,
+    runner: Runner,
+    within: float,
+) -> None:
+    """Run a script in a database, and stop at the first error.
+
+    Raises:
+        BackupFailed: a statement failed, or the dump that the script is made of is damaged.
+    """
+    words = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]
+    command = [client.program("psql"), *words, "--dbname=application_name=deploylib", "--file=-"]
+    with closing(pieces):
+        try:
+            runner.run(_connecting(url, command, writes=True, stdin=pieces, timeout=within, shown=True))
+        except ProgramFailed as error:
+            raise _unrestored(error, backup, store) from error
+
+
 def through(url: Secret, into: Secret, *, client: Client, runner: Runner, whole: bool, within: float) -> None:
     """Dump a database straight into another, empty one.
 
@@ -292,14 +350,23 @@ def _restoring(command: Command, backup: Backup, store: Store, runner: Runner) -
                 f"{command.args[0]} cannot read zstd, with which backup {backup.id} is compressed",
                 remedy="set postgres_bin in the settings to a PostgreSQL that was built with zstd",
             ) from error
-        for _ in verified(backup, store=store):
-            """It says which of the two it is: a damaged dump, or a place that refuses a good one."""
-        state, line = sqlstates.spoken(error.details)
-        raise BackupFailed(
-            f"backup {backup.id} cannot be restored: {line or error.message}",
-            details=sqlstates.shown(error.details),
-            remedy=sqlstates.restoring(state, line),
-        ) from error
+        raise _unrestored(error, backup, store) from error
+
+
+def _unrestored(error: ProgramFailed, backup: Backup, store: Store) -> BackupFailed:
+    """Why a dump could not be restored.
+
+    Raises:
+        Damaged: it is the dump.
+    """
+    for _ in verified(backup, store=store):
+        """It says which of the two it is: a damaged dump, or a place that refuses a good one."""
+    state, line = sqlstates.spoken(error.details)
+    return BackupFailed(
+        f"backup {backup.id} cannot be restored: {line or error.message}",
+        details=sqlstates.shown(error.details),
+        remedy=sqlstates.restoring(state, line),
+    )
 
 
 def _connecting(url: Secret, words: list[str], **more: Any) -> Command:

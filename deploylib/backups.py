@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from deploylib import backup, check, flow, postgres, programs, restore
 from deploylib.archive import Damaged
 from deploylib.errors import BackupFailed, SettingsError
@@ -12,10 +14,10 @@ from deploylib.scratch import ScratchDied
 from deploylib.stages import Context
 from deploylib.units import volume
 
-__all__ = ["DATABASE", "SCRATCH", "listed", "prove", "restored"]
+__all__ = ["BESIDE", "DATABASE", "SCRATCH", "listed", "prove", "restored"]
 
 LOCK_WITHIN = 60.0  # seconds, for a backup or a migration that is at work
-SCRATCH, DATABASE = "scratch", "database"
+SCRATCH, DATABASE, BESIDE = "scratch", "database", "beside"
 
 
 def listed(ctx: Context) -> list[Backup]:
@@ -61,14 +63,18 @@ def prove(ctx: Context, name: str = "", *, accept: bool = False) -> Backup:
     return done
 
 
-def restored(ctx: Context, name: str = "", into: str = SCRATCH, *, force: bool = False, confirm: str = "") -> Done:
+def restored(
+    ctx: Context, name: str = "", into: str = BESIDE, *, force: bool = False, unproven: bool = False, confirm: str = ""
+) -> Done:
     """Restore a backup, and compare what is there then with it.
 
     Args:
         name: its id; empty: the newest proven one.
-        into: ``scratch``, which is thrown away; ``database``, the environment's own, of which a fresh backup is made
-            first; or the name of a variable that holds a URL.
+        into: ``beside``, a new database on the server of the environment's own; ``scratch``, which is thrown away;
+            ``database``, the environment's own, of which a fresh backup is made first; or the name of a variable that
+            holds a URL.
         force: empty the database first, if it is not.
+        unproven: without the proof that the same restore can be done beside.
         confirm: the environment's name, typed by somebody who means its own database.
 
     Raises:
@@ -79,24 +85,22 @@ def restored(ctx: Context, name: str = "", into: str = SCRATCH, *, force: bool =
     if into == SCRATCH:
         proven = prove(ctx, chosen.id)
         return Done(proven, proven.proof_seconds, proven.tables, proven.notes)
-    url = _own(ctx, confirm) if into == DATABASE else _named(ctx, into)
+    url = _address(ctx) if into == BESIDE else _own(ctx, confirm) if into == DATABASE else _named(ctx, into)
+    ctx.struck.learn(url)
     facts = postgres.facts(url)
     if into == DATABASE:
         _saved(ctx)
     began = _began(ctx, f"{chosen.id}, {volume(chosen.size)}")
+    client = programs.client_for(facts.major, ctx.config.settings.postgres_bin, runner=ctx.runner)
+    edges: dict[str, Any] = {"store": ctx.store, "client": client, "runner": ctx.runner, "clock": ctx.clock}
     with postgres.exclusively(url, clock=ctx.clock, within=LOCK_WITHIN):
-        done = restore.into(
-            url,
-            chosen,
-            store=ctx.store,
-            client=programs.client_for(facts.major, ctx.config.settings.postgres_bin, runner=ctx.runner),
-            runner=ctx.runner,
-            clock=ctx.clock,
-            force=force,
-            progress=ctx.view.transferred,
-        )
+        if into == BESIDE:
+            done = restore.beside(url, chosen, **edges, progress=ctx.view.transferred)
+        else:
+            done = restore.into(url, chosen, **edges, force=force, unproven=unproven, progress=ctx.view.transferred)
     compared = ", compared" if done.compared else ""
-    _ended(ctx, f"{chosen.id} is in the database: {done.tables} tables{compared}", *done.notes, began=began)
+    where = f"the new database {done.database}" if done.database else "the database"
+    _ended(ctx, f"{chosen.id} is in {where}: {done.tables} tables{compared}", *done.notes, began=began)
     return done
 
 
@@ -107,6 +111,11 @@ def _own(ctx: Context, confirm: str) -> Secret:
             f"this puts a backup in the place of what {ctx.config.name!r} holds now",
             remedy=f"stop what writes to it, then the same with --confirm {ctx.config.name}",
         )
+    return _address(ctx)
+
+
+def _address(ctx: Context) -> Secret:
+    """Where the environment's own database is."""
     name = check.database(ctx.config, check.read_blueprint(ctx.config, ctx.git, ctx.git.commit("HEAD")))
     url = check.address(ctx.config, ctx.render, name)
     if url is None:
@@ -123,7 +132,8 @@ def _named(ctx: Context, variable: str) -> Secret:
     value = ctx.config.environ.get(variable, "").strip()
     if not value:
         raise SettingsError(
-            f"there is no variable {variable}", remedy=f"--into {SCRATCH}, {DATABASE}, or a variable that holds a URL"
+            f"there is no variable {variable}",
+            remedy=f"--into {BESIDE}, {SCRATCH}, {DATABASE}, or a variable that holds a URL",
         )
     return Secret(value)
 

@@ -172,11 +172,15 @@ class SystemRunner:
     def stream(self, command: Command, /) -> Iterator[bytes]:
         """Run and hand on its output; see `Runner.stream`."""
         with _started(command) as (child, said):
-            _close(_pipe(child.stdin))
+            given = b"" if command.stdin is None else command.stdin
+            pieces = iter((given,)) if isinstance(given, bytes) else given
+            fed = threads.started(lambda: _feed(_pipe(child.stdin), pieces))
             output = io.BufferedReader(_pipe(child.stdout), CHUNK)
             while chunk := output.read(CHUNK):
                 yield chunk
-            if child.wait() != 0:
+            child.wait()
+            fed.result(LEAVE_WITHIN)  # an error of the pieces goes before what the program made of it
+            if child.returncode != 0:
                 raise _failed(command, f"ended with code {child.returncode}", said)
 
 

@@ -193,7 +193,14 @@ def backups(found: Iterable[Backup], now: datetime) -> list[str]:
 def restored(done: Done) -> list[str]:
     """A restore."""
     compared = " and compared" if done.compared else ""
-    return [f"{done.backup.id}: {done.tables} tables restored{compared}, {done.seconds:.1f} s", *done.notes]
+    lines = [f"{done.backup.id}: {done.tables} tables restored{compared}, {done.seconds:.1f} s", *done.notes]
+    if done.database:
+        lines += [
+            f"in the new database {done.database}; what is in use was not touched",
+            f"to use it: {done.address}  (the same password), as the database URL of every service that has the old one",
+            "then inv verify; and once all is well, drop the old one",
+        ]
+    return lines
 
 
 def scanned(found: Scanned) -> list[str]:

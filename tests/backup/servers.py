@@ -88,7 +88,7 @@ class Servers:
         self.running: dict[int, Secret] = {}
         self.number = 0
 
-    def fresh(self, major: int, *, rights: str = "nosuperuser") -> Base:
+    def fresh(self, major: int, *, rights: str = "nosuperuser createdb") -> Base:
         """An empty database that belongs to a role of its own, which has as few rights as on Render."""
         client = programs_of(major)
         if major not in self.running:

@@ -115,8 +115,11 @@ def test_a_damaged_dump_is_never_restored(
     assert not [key for key in store.list("") if key.endswith("restored.json")]
 
 
-def test_a_full_database_is_not_emptied_for_a_damaged_dump(servers: Servers, bad: tuple[Folder, Backup]) -> None:
-    """Also when somebody insists: the dump is looked through before anything is removed."""
+@pytest.mark.parametrize("unproven", [False, True], ids=["beside first", "at once"])
+def test_a_full_database_is_not_emptied_for_a_damaged_dump(
+    servers: Servers, bad: tuple[Folder, Backup], *, unproven: bool
+) -> None:
+    """Also when somebody insists: the transaction that empties it has no end without the dump's last byte."""
     store, made = bad
     path = store.root / made.key
     path.write_bytes(path.read_bytes()[:-1])
@@ -124,9 +127,10 @@ def test_a_full_database_is_not_emptied_for_a_damaged_dump(servers: Servers, bad
     target.run("create table precious as select 1 as id")
 
     with pytest.raises(BackupFailed, match="its manifest says"):
-        target.restore(made, store, force=True)
+        target.restore(made, store, force=True, unproven=unproven)
 
     assert target.one("select id from precious") == 1
+    assert target.one("select count(*) from pg_database where datname ~ '^proof'") == 0
 
 
 def test_a_missing_dump_is_named(base: Base, bad: tuple[Folder, Backup]) -> None:

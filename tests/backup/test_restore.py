@@ -1,0 +1,223 @@
+"""A restore by an ordinary role: beside, or in place as one transaction; what belongs to others stays where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import psycopg
+import pytest
+
+from deploylib import postgres, restore
+from deploylib.clock import SYSTEM as CLOCK
+from deploylib.errors import BackupFailed, SettingsError
+from deploylib.models import Backup
+from deploylib.process import SYSTEM, Command, Completed, Runner
+from deploylib.restore import NotBeside
+from deploylib.store import Folder
+from tests.backup.servers import Base, Servers
+
+OURS = (
+    "create table guests (id int primary key, name text not null)",
+    "insert into guests values (1, 'Ann'), (2, 'Bob')",
+    "create table visits (id serial primary key, guest int references guests)",
+    "insert into visits (guest) values (1), (1), (2)",
+    "create type mood as enum ('glad', 'sad')",
+    "create function glad() returns mood language sql as $$select 'glad'::mood$$",
+    "create view seen as select g.name, count(*) from guests g join visits v on v.guest = g.id group by 1",
+    "create schema inner_room; create table inner_room.things (a mood default glad())",
+    "insert into inner_room.things default values",
+    "select lo_from_bytea(0, 'x')",
+)
+THEIRS = (
+    "create function watch() returns event_trigger language plpgsql as $$begin end$$",
+    "create event trigger watching on ddl_command_end execute function watch()",
+    "create publication everything for all tables",
+    "create schema theirs; create table theirs.kept as select 7 as id",
+)
+
+
+@dataclass
+class Book:
+    """A database with a backup, that has changed since."""
+
+    base: Base
+    store: Folder
+    made: Backup
+
+    def content(self) -> list[object]:
+        """What tells the old content from the new."""
+        with psycopg.connect(self.base.as_root().url.reveal(), autocommit=True) as connection:
+            rows = connection.execute("select id, name from public.guests order by id").fetchall()
+            more = connection.execute("select count(*) from public.visits").fetchone()
+            large = connection.execute("select count(*) from pg_largeobject_metadata").fetchone()
+        return [rows, more, large]
+
+    def restore(self, runner: Runner = SYSTEM, **more: object) -> restore.Done:
+        """Put the backup back, into the database itself."""
+        edges = {"store": self.store, "client": self.base.client, "runner": runner, "clock": CLOCK}
+        return restore.into(self.base.url, self.made, **edges, force=True, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def book(servers: Servers, store: Folder) -> Book:
+    """An event trigger, a publication and a table of others are in it; Bob has gone since the backup."""
+    base = servers.fresh(16)
+    base.run(*OURS)
+    base.as_root().run(*THEIRS)
+    made = base.as_root().back_up(store)
+    base.run("delete from visits where guest = 2", "delete from guests where id = 2", "create table newer (id int)")
+    return Book(base, store, made)
+
+
+def test_beside_is_a_new_database_by_the_same_role(book: Book) -> None:
+    """Compared; what is in use is not touched; the address to set is told without its password."""
+    before = book.content()
+    edges = {"store": book.store, "client": book.base.client, "runner": SYSTEM, "clock": CLOCK}
+
+    done = restore.beside(book.base.url, book.made, **edges)  # type: ignore[arg-type]
+
+    assert book.content() == before
+    assert done.compared
+    assert done.address.endswith(f"/{done.database}")
+    assert "p4ss" not in done.address
+    new = replace(book.base, url=postgres.altered(book.base.url, dbname=done.database))
+    assert new.one("select string_agg(name, ',' order by id) from guests") == "Ann,Bob"
+    assert new.one("select pg_get_userbyid(datdba) = current_user from pg_database where datname = current_database()")
+    assert any("EVENT TRIGGER" in note for note in done.notes)
+    book.base.as_root().run(f"drop database {done.database}")
+
+
+def test_in_place_leaves_what_belongs_to_others_where_it_is(book: Book) -> None:
+    """The content of then is there; event trigger, publication and another role's table are as they were."""
+    done = book.restore()
+
+    rows, visits, _ = book.content()
+    assert ([(1, "Ann"), (2, "Bob")], (3,)) == (rows, visits)
+    root = book.base.as_root()
+    assert root.one("select count(*) from pg_class where relname = 'newer'") == 0
+    assert root.one("select count(*) from pg_event_trigger where evtname = 'watching'") == 1
+    assert root.one("select count(*) from pg_publication where pubname = 'everything'") == 1
+    assert root.one("select id from theirs.kept") == 7
+    assert root.one("select count(*) from pg_database where datname ~ '^(proof|restored)'") == 0
+    assert any("EVENT TRIGGER" in note for note in done.notes)
+
+
+def test_an_extension_of_another_role_stays(book: Book) -> None:
+    """It cannot be made beside by a role without the right, which is said; in place it is there, with its comment."""
+    root = book.base.as_root()
+    root.run(
+        "create extension vector schema public",
+        "comment on extension vector is 'of somebody else'",
+        "alter table guests add column place vector(3)",
+        "update guests set place = '[1,2,3]'",
+    )
+    book.made = root.back_up(book.store)
+    root.run("update guests set place = null")
+
+    with pytest.raises(NotBeside, match="may not create the extension vector") as refused:
+        book.restore()
+    assert "--unproven" in refused.value.remedy
+    assert root.one("select count(place) from guests") == 0
+
+    book.restore(unproven=True)
+    assert root.one("select min(place::text) from guests") == "[1,2,3]"
+    assert root.one("select obj_description(oid) from pg_extension where extname = 'vector'") == "of somebody else"
+
+
+def test_who_may_make_no_database_says_so_with_a_second_flag(book: Book) -> None:
+    """Nothing was emptied; with the flag it goes, in one transaction all the same."""
+    before = book.content()
+    user = book.base.one("select current_user")
+    book.base.as_root().run(f"alter role {user} nocreatedb")
+
+    with pytest.raises(NotBeside, match="no database can be made beside") as refused:
+        book.restore()
+    assert "--unproven" in refused.value.remedy
+    assert book.content() == before
+
+    book.restore(unproven=True)
+    assert book.content()[0] == [(1, "Ann"), (2, "Bob")]
+
+
+def test_more_tables_than_one_transaction_may_lock_are_refused(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside needs no such transaction."""
+    before = book.content()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(restore, "LOCKS_A_TABLE", 100_000)
+        with pytest.raises(SettingsError, match="locks at once") as refused:
+            book.restore()
+
+    assert "beside" in refused.value.remedy
+    assert book.content() == before
+
+
+class Dying:
+    """A runner whose psql loses its connection after so many statements of the archive."""
+
+    def __init__(self, after: int) -> None:
+        self.after, self.seen = after, 0
+
+    def run(self, command: Command, /) -> Completed:
+        """Run it; of psql only a part arrives."""
+        if command.name != "psql" or not isinstance(command.stdin, Iterator):
+            return SYSTEM.run(command)
+        return SYSTEM.run(replace(command, stdin=self._part(command.stdin)))
+
+    def stream(self, command: Command, /) -> Iterator[bytes]:
+        """Run it."""
+        return SYSTEM.stream(command)
+
+    def _part(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            for line in piece.splitlines(keepends=True):
+                yield line
+                self.seen += line.startswith((b"-- Name: ", b"-- Data for Name: "))
+                if self.seen >= self.after:
+                    raise BackupFailed("killed", remedy="again")
+
+
+@pytest.mark.parametrize("after", [1, 17, pytest.param(0, marks=pytest.mark.load, id="every entry")])
+def test_killed_at_an_entry_it_holds_the_old_content(book: Book, after: int) -> None:
+    """Never neither: the transaction that empties it fills it again, or has never been."""
+    before, number = book.content(), after or 1
+    while True:
+        dying = Dying(number)
+        with suppress(BackupFailed):
+            book.restore(dying, unproven=True)
+            break
+        assert book.content() == before
+        assert dying.seen == number
+        if after:
+            return
+        number += 1
+    assert number > 12
+    assert book.content()[0] == [(1, "Ann"), (2, "Bob")]
+
+
+def test_rows_that_their_owner_may_not_see_come_back(servers: Servers, store: Folder) -> None:
+    """FORCE ROW LEVEL SECURITY is set again only when the rows are in; of a dump by a role that sees all rows."""
+    base = servers.fresh(16)
+    base.run(
+        "create table secrets (id int primary key, owner text)",
+        "insert into secrets values (1, 'ann'), (2, 'bob')",
+        "alter table secrets enable row level security",
+        "create policy own on secrets using (owner = 'ann')",
+        "alter table secrets force row level security",
+    )
+    made = base.as_root().back_up(store)
+    base.as_root().run("delete from secrets where id = 2")
+    edges = {"store": store, "client": base.client, "runner": SYSTEM, "clock": CLOCK}
+
+    done = restore.beside(base.url, made, **edges)  # type: ignore[arg-type]
+    new = replace(base, url=postgres.altered(base.url, dbname=done.database))
+    assert (new.one("select count(*) from secrets"), new.as_root().one("select count(*) from secrets")) == (1, 2)
+    assert new.one("select relforcerowsecurity from pg_class where relname = 'secrets'")
+    base.as_root().run(f"drop database {done.database}")
+
+    into = restore.into(base.url, made, force=True, **edges)  # type: ignore[arg-type]
+    assert base.as_root().one("select count(*) from secrets") == 2
+    assert base.one("select relforcerowsecurity from pg_class where relname = 'secrets'")
+    assert "compared beside only" in into.notes[-1]
+    assert not into.compared
