@@ -66,6 +66,22 @@ def test_into_the_database_itself(product: Product) -> None:
     assert guests(product) == ["Ann", "Bob", "Cid"]
 
 
+def test_beside_is_the_default(product: Product) -> None:
+    """Nothing that is in use is touched; the new database is named with its address, and its password is not."""
+    before = guests(product)
+    done = product.ok("backup.restore")
+
+    assert guests(product) == before
+    assert "restored and compared" in done.out
+    url = product.database_url()
+    name = done.out.partition("in the new database ")[2].partition(";")[0]
+    assert name.startswith("restored_")
+    assert f"/{name}" in done.out.partition("to use it: ")[2]
+    assert url.partition("://")[2].partition("@")[0].partition(":")[2] not in done.said
+    assert "Bob" in guests(product, url.rsplit("/", 1)[0] + f"/{name}")
+    product.query(f"drop database {name}")
+
+
 def test_into_another_database(product: Product) -> None:
     """Its URL is in a variable: an argument is seen by everybody."""
     url = product.database_url()
