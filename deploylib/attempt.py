@@ -53,6 +53,8 @@ def opened(ctx: Context, *, since: str, back: bool = False) -> None:
     """
     _waivable(ctx, (stages.SCHEMA,) if back else stages.GATES)
     last = shared(ctx, back=back) if ctx.build else next(iter(ctx.ledger.history(ctx.config.name, 1)), None)
+    if ctx.only and not ctx.decides and not back:
+        _require_own_changes(ctx, last)
     if last is not None and last.report is None and not ctx.dry and (ctx.build or _same(ctx, last, back=back)):
         _resumed(ctx, last)
         ctx.view.opened(last.id, ctx.config.name, None if back else ctx.commit)
@@ -114,6 +116,23 @@ def taken_over(ctx: Context, state: RunState, tenure: Tenure) -> None:
     """Work on a run that another command left, under the hold on the environment of the one that found it."""
     ctx.tenure = tenure
     ctx.journal = Journal(ctx.ledger, state, fence=tenure.fence)
+
+
+def _require_own_changes(ctx: Context, state: RunState | None) -> None:
+    """See that a job which does a part knows of the whole: "Re-run failed jobs" leaves out those that have found it out.
+
+    Raises:
+        SettingsError: an earlier attempt has decided what changes, and this one has not.
+    """
+    if ctx.build is None or (state is not None and state.done(stages.Changes.name)):
+        return
+    known = set(ctx.ledger.runs(ctx.config.name))
+    if any(f"{ctx.config.name}-{before}" in known for before in ctx.build.earlier):
+        raise SettingsError(
+            "only the failed jobs of this CI run were run again: this attempt has not decided what changes, and would "
+            f"release {', '.join(ctx.only)} alone",
+            remedy="re-run all jobs of the workflow",
+        )
 
 
 def _waivable(ctx: Context, gates: tuple[str, ...]) -> None:
@@ -240,13 +259,18 @@ def _settled_or_back(ctx: Context) -> None:
 def left_behind(ctx: Context) -> list[RunState]:
     """Runs that have held the environment, and that nobody works on any more, since we hold it; newest first.
 
-    Only what the jobs of a CI share is written down before it holds: such a run may still be in its gates.
+    Only what the jobs of a CI share is written down before it holds: such a run may still be in its gates, and is left
+    behind only when nothing was heard of it for longer than a gate may take.
     """
-    ours = f"{ctx.config.name}-"
+    ours, silent = f"{ctx.config.name}-", seconds(ctx.config.settings.deadline) + stages.BETWEEN_JOBS
     return [
         state
         for state in ctx.ledger.history(ctx.config.name, 10)
-        if state.report is None and state.id != ctx.state.id and (has_held(state) or not state.id.startswith(ours))
+        if state.report is None
+        and state.id != ctx.state.id
+        and (
+            has_held(state) or not state.id.startswith(ours) or (ctx.clock.now() - state.last).total_seconds() > silent
+        )
     ]
 
 

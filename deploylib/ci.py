@@ -33,11 +33,13 @@ class Build(Value, frozen=True):
     Attributes:
         id: what all its jobs share and no other run has: of GitHub's, run id and attempt.
         url: where a person can look at it.
+        earlier: the ids of the attempts before it: what they have found out is not this one's.
     """
 
     id: str
     author: str = ""
     url: str = ""
+    earlier: tuple[str, ...] = ()
 
 
 class Tested(Value, frozen=True):
@@ -64,7 +66,13 @@ def build(environ: Mapping[str, str]) -> Build | None:
         return Build(id=given, author=author or environ.get("USER", "")) if given else None
     where = f"{environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{environ.get('GITHUB_REPOSITORY', '')}"
     attempt = environ.get("GITHUB_RUN_ATTEMPT", "1")
-    return Build(id=given or f"{github}-{attempt}", author=author, url=f"{where}/actions/runs/{github}")
+    number = int(attempt) if attempt.isascii() and attempt.isdigit() else 1
+    return Build(
+        id=given or f"{github}-{attempt}",
+        author=author,
+        url=f"{where}/actions/runs/{github}",
+        earlier=() if given else tuple(f"{github}-{before}" for before in range(max(1, number - 20), number)),
+    )
 
 
 def publish(report: Report, environ: Mapping[str, str]) -> None:

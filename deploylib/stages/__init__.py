@@ -5,7 +5,7 @@ machine. Nothing is skipped without a reason.
 """
 
 from deploylib.stages.back import SCHEMA, Rollback, outside
-from deploylib.stages.context import Checked, Context, Planned, Stage, View
+from deploylib.stages.context import BETWEEN_JOBS, Checked, Context, Planned, Stage, View
 from deploylib.stages.data import Backup, Migrate
 from deploylib.stages.gate import GATES, Scan, Tests, examine, judged
 from deploylib.stages.release import Deploy, Verify, prove
@@ -13,6 +13,7 @@ from deploylib.stages.survey import Changes, Check, alone, not_held
 from deploylib.stages.unknown import not_known
 
 __all__ = [
+    "BETWEEN_JOBS",
     "GATES",
     "SCHEMA",
     "Backup",

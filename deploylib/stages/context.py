@@ -36,7 +36,19 @@ AT_ONCE = 8  # requests; more of them would only wait for each other
 A_COMMAND = 60.0  # seconds without a sign of life: a command shows one every twenty
 BETWEEN_JOBS = 900.0  # jobs of one run: until the next runner has started, and installed what it needs
 
-__all__ = ["Checked", "Context", "Made", "Planned", "Stage", "View", "result", "served", "skipped", "table"]
+__all__ = [
+    "BETWEEN_JOBS",
+    "Checked",
+    "Context",
+    "Made",
+    "Planned",
+    "Stage",
+    "View",
+    "result",
+    "served",
+    "skipped",
+    "table",
+]
 
 
 class View(Protocol):

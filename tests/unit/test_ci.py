@@ -25,7 +25,8 @@ def report(**more: object) -> Report:
 def test_all_jobs_of_a_run_and_no_other_have_its_id() -> None:
     """Of GitHub's run and attempt; a person's machine has none."""
     found = ci.build({**GITHUB, "GITHUB_REPOSITORY": "owner/product"})
-    assert found == ci.Build(id="811-2", author="grace", url="https://github.com/owner/product/actions/runs/811")
+    url = "https://github.com/owner/product/actions/runs/811"
+    assert found == ci.Build(id="811-2", author="grace", url=url, earlier=("811-1",))
     assert ci.build({"USER": "ada"}) is None
 
 

@@ -368,3 +368,45 @@ def test_tests_of_another_commit_are_no_tests_of_this_one(product: Product, tmp_
 
     with pytest.raises(SettingsError, match="were handed over are of"):
         job(product, "changes")
+
+
+def test_failed_jobs_that_are_run_again_are_refused(product: Product) -> None:
+    """They know nothing of the other services, so half a release would be called a success."""
+    product.deploy()
+    product.in_ci(42)
+    second = product.change("2")
+    product.platform.plans = {"srv-web": ["build_in_progress", "build_failed"]}
+    job(product, "changes")
+    job(product, "deploy", "api")
+    job(product, "deploy", "web")
+    product.finish()
+    before, product.platform.plans = product.asked(), {}
+
+    product.in_ci(42, attempt=2)
+    with pytest.raises(SettingsError, match="only the failed jobs") as refused:
+        job(product, "deploy", "web")
+
+    assert "re-run all jobs" in refused.value.remedy
+    assert before == product.asked()
+    assert second not in product.live()
+
+    for command, *services in (("changes",), ("deploy", "api"), ("deploy", "web")):
+        assert job(product, command, *services).exit_code == 0
+    assert product.finish().exit_code == 0
+    assert [second] * 2 == product.live()
+
+
+def test_a_run_that_died_in_its_gates_is_closed_by_the_next_one(product: Product) -> None:
+    """Once nothing was heard of it for longer than a gate may take; one that is still at work is left alone."""
+    product.settings = {"tests": "/bin/true"}
+    flow.own_tests(product.context(asked="tests"))
+    product.in_ci(42)
+    assert product.deploy().exit_code == 0
+    assert [True, False] == [state.report is not None for state in product.runs()]
+
+    product.clock.seconds += 3600
+    product.change("2")
+    product.in_ci(43)
+    assert product.deploy().exit_code == 0
+
+    assert "abandoned" == product.runs()[2].report.outcome  # type: ignore[union-attr]
