@@ -93,14 +93,15 @@ def test_a_store_whose_answers_do_not_end(evil: Evil, way: str) -> None:
     """Without the history nothing is known of what was done."""
     product = evil.product
     settings = product.read("pyproject.toml")
+    bucket = re.sub(r'store = ".*"\nonly_this_machine = true', 'store = "s3://bucket"', settings)
     with listening(lambda to: WAYS[way](to, "application/xml")) as there:
-        product.write(
-            "pyproject.toml", re.sub(r'store = ".*"\nonly_this_machine = true', 'store = "s3://bucket"', settings)
-        )
         try:
+            product.commit("A bucket", {"pyproject.toml": bucket})
+            evil.changed()
             check(way, evil.run(*SLOW_STORE, AWS_ENDPOINT_URL_S3=there, **KEYS), SLOW_STORE)
         finally:
-            product.write("pyproject.toml", settings)
+            product.commit("A folder", {"pyproject.toml": settings})
+            product.git("push", "--quiet", "origin", "main")
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from localrender.cluster import Cluster
+from localrender.state import State
 from tests.hostile.ends import WAYS, listening
 from tests.integration.edges import environment
 
@@ -68,6 +71,24 @@ def test_a_signal_is_heeded_wherever_it_waits(place: str, tmp_path: Path) -> Non
     way = "stalled" if place in {"storing", "uploading", "connecting"} else "dripping"
     with listening(lambda to: WAYS[way](to, "application/xml")) as there, waiting(place, there, tmp_path) as running:
         check_that_it_ends(running, signal.SIGTERM)
+
+
+@pytest.mark.load
+def test_a_signal_is_heeded_in_a_statement(tmp_path: Path) -> None:
+    """Which goes on for ten minutes, of a database that answers otherwise."""
+    folder = tmp_path / "postgres"
+    folder.mkdir()
+    state = State(folder)
+    cluster = Cluster(state, "16")
+    cluster.start()
+    try:
+        with waiting("asking", cluster.superuser_url, tmp_path) as running:
+            check_that_it_ends(running, signal.SIGTERM)
+    finally:
+        cluster.stop()
+        moved = state.setting("postgres_folder")  # where root's own folders are closed to the server's account
+        state.sql.close()
+        shutil.rmtree(moved or state.folder, ignore_errors=True)
 
 
 @pytest.mark.load
