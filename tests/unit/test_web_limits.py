@@ -99,7 +99,9 @@ def test_what_is_packed_as_we_asked_for_is_unpacked(coding: str, body: bytes) ->
         assert asking.request("GET", "http://a.example/").json() == {"a": 1}
 
 
-@pytest.mark.parametrize("body", [gzip.compress(b'{"a": 1}' * 500)[:-12], b"\x1f\x8b" + b"\xff" * 3000])
+@pytest.mark.parametrize(
+    "body", [gzip.compress(b'{"a": 1}' * 500)[:-12], b"\x1f\x8b" + b"\xff" * 3000], ids=["cut", "garbage"]
+)
 def test_what_cannot_be_unpacked_to_its_end_is_no_answer(body: bytes) -> None:
     """Half of it, or something else."""
     with packed(body, "gzip") as asking, pytest.raises(NoAnswer):
