@@ -30,11 +30,13 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         config.set_main_option("script_location", request["path"].replace("%", "%%"))
     config.set_main_option("sqlalchemy.url", os.environ["DATABASE_URL"].replace("%", "%%"))
     script = ScriptDirectory.from_config(config)
-    heads = list(script.get_heads())
-    if len(heads) > 1:
-        return {"error": f"the migrations have {len(heads)} heads ({', '.join(heads)}): alembic merge heads"}
-    result: dict[str, Any] = {"target": heads[0] if heads else "", "pending": [], "ahead": False, "applied": []}
-    current = current_heads(config, script)
+    heads = effective(script, list(script.get_heads()))
+    if forked := fork(script, heads):
+        return {
+            "error": f"the migrations have {len(heads)} heads, of which {' and '.join(forked)} go on from the same one"
+        }
+    result: dict[str, Any] = {"target": ",".join(heads), "pending": [], "ahead": False, "applied": []}
+    current, result["versions"] = current_heads(config, script)
     result["current"] = ",".join(current)
     known = {revision.revision for revision in script.walk_revisions()}
     if any(revision not in known for revision in current):
@@ -61,6 +63,7 @@ def described(revision: Any) -> dict[str, Any]:
         "title": title,
         "tolerates": getattr(revision.module, "tolerates", ""),
         "path": os.path.relpath(revision.path),
+        "needs": list(revision._all_down_revisions),  # noqa: SLF001 - those of `down_revision` and of `depends_on`
         "reversible": reversible(text),
         "remarks": [line.strip() for line in lines if "deploylib:" in line],
     }
@@ -79,23 +82,54 @@ def reversible(text: str) -> bool:
 
 
 def ancestors(script: Any, current: list[str]) -> set[str]:
-    """Every revision that *current* includes."""
+    """Every revision that *current* includes, by ``depends_on`` too."""
     return {r.revision for head in current for r in script.iterate_revisions(head, "base")}
 
 
-def current_heads(config: Any, script: Any) -> list[str]:
-    """The database's revisions, read through the project's own ``env.py``; changes nothing."""
+def effective(script: Any, heads: list[str]) -> list[str]:
+    """Those that no other one includes: of a branch that another one depends on, alembic's table keeps no row."""
+    return sorted(one for one in heads if not any(one in ancestors(script, [other]) for other in heads if other != one))
+
+
+def fork(script: Any, heads: list[str]) -> tuple[str, ...]:
+    """Two heads that nobody has meant: they have a beginning in common, and not each a branch label of its own."""
+    found = [script.get_revision(head) for head in heads]
+    for number, one in enumerate(found):
+        for other in found[number + 1 :]:
+            mine, theirs = set(one.branch_labels), set(other.branch_labels)
+            together = lineage(script, one) & lineage(script, other)
+            if together and not (mine - theirs and theirs - mine):
+                return one.revision, other.revision
+    return ()
+
+
+def lineage(script: Any, revision: Any) -> set[str]:
+    """It and those that it goes on from; what it only depends on is another branch's."""
+    found: set[str] = set()
+    left = [revision.revision]
+    while left:
+        one = left.pop()
+        if one not in found:
+            found.add(one)
+            left += script.get_revision(one)._versioned_down_revisions  # noqa: SLF001 - a tuple, however it was written
+    return found
+
+
+def current_heads(config: Any, script: Any) -> tuple[list[str], str]:
+    """The database's revisions, and the table that they are in, by the project's own ``env.py``; changes nothing."""
     from alembic.runtime.environment import EnvironmentContext
 
     found: list[str] = []
+    names: list[str] = []
 
-    def look(revision: Any, _context: Any) -> list[Any]:
+    def look(revision: Any, context: Any) -> list[Any]:
         found.extend([revision] if isinstance(revision, str) else revision)
+        names[:] = (name for name in (context.version_table_schema, context.version_table) if name)
         return []
 
     with EnvironmentContext(config, script, fn=look, dont_mutate=True):
         script.run_env()
-    return found
+    return sorted(found), ".".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
 def offline_sql(config: Any, script: Any, wanted: str) -> dict[str, Any]:
@@ -123,11 +157,15 @@ def upgrade(config: Any, script: Any, result: dict[str, Any], request: dict[str,
     rehearsing = request["command"] == "rehearse"
     listeners, watching = beside("alembic_sessions"), beside("alembic_watch")
     watch = watching.Watch(request.get("lock_timeout", 1.0), must_see=rehearsing)
-    sessions = listeners.Sessions(watch, request.get("patience", 1800.0))
-    recorder = beside("alembic_rehearsal").Recorder(listeners, watch) if rehearsing else None
+    limits = int(1000 * request.get("lock_timeout", 1.0)), int(1000 * request.get("statement_timeout", 600.0))
+    sessions = listeners.Sessions(watch, request.get("patience", 1800.0), limits, result["versions"])
+    recorder = None
+    if rehearsing:
+        allowed = frozenset(request.get("allowed", ()))
+        recorder = beside("alembic_rehearsal").Recorder(listeners, watch, result["versions"], allowed)
     with sessions.listening(), recorder.listening() if recorder else contextlib.nullcontext():
         failed = apply(config, result, sessions, recorder, time.monotonic() + request["within"])
-    return {**result, **failed, "current": ",".join(current_heads(config, script))}
+    return {**result, **failed, "current": ",".join(current_heads(config, script)[0])}
 
 
 def apply(config: Any, result: dict[str, Any], sessions: Any, recorder: Any, deadline: float) -> dict[str, Any]:
@@ -139,6 +177,7 @@ def apply(config: Any, result: dict[str, Any], sessions: Any, recorder: Any, dea
         began, tries = time.monotonic(), 0
         blockers: dict[str, str] = {}
         sessions.dropped.clear()
+        sessions.lifted.clear()
         if recorder:
             recorder.begin(revision["id"])
         while True:
@@ -148,28 +187,29 @@ def apply(config: Any, result: dict[str, Any], sessions: Any, recorder: Any, dea
                 command.upgrade(config, revision["id"])
                 break
             except Exception as error:  # noqa: BLE001 - whatever a migration raises is its failure
-                state, words = said(error)
+                state, words = sessions.said(error)
                 blockers.update({one.partition(",")[0]: one for one in sessions.watch.found})
                 pause = min(4.0, 0.5 * 2**tries) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
                 if state in WAITING_FOR_A_LOCK and sessions.once_more() and time.monotonic() + pause < deadline:
                     time.sleep(pause)
                     continue
                 if recorder:
-                    result["revisions"].append(recorder.told())
+                    result["revisions"].append({**recorder.told(), "lifted": distinct(sessions.lifted)})
                 failed = {"failed": revision["id"], "error": words, "tries": tries, "sqlstate": state}
                 return {**failed, "waited_for": list(blockers.values()), "half": sessions.committed}
         blockers.update({one.partition(",")[0]: one for one in sessions.watch.found})
+        lifted = distinct(sessions.lifted)
         if recorder:
-            result["revisions"].append(recorder.told())
+            result["revisions"].append({**recorder.told(), "lifted": lifted})
         told = {"id": revision["id"], "title": revision["title"], "seconds": time.monotonic() - began, "tries": tries}
-        result["applied"].append({**told, "waited_for": list(blockers.values()), "dropped": list(sessions.dropped)})
+        told |= {"waited_for": list(blockers.values()), "dropped": list(sessions.dropped), "lifted": lifted}
+        result["applied"].append(told)
     return {}
 
 
-def said(error: Exception) -> tuple[str | None, str]:
-    """The database's code, by whatever driver it comes, and its words."""
-    cause = getattr(error, "orig", None) or error
-    return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None), str(cause).strip()
+def distinct(texts: list[str]) -> list[str]:
+    """Each once, in their order."""
+    return list(dict.fromkeys(texts))
 
 
 def beside(name: str) -> Any:

@@ -6,6 +6,10 @@ A part of `deploylib.alembic_child`, which loads it by its path: it imports noth
 CONCURRENTLY`` and ``VALIDATE`` take locks that readers and writers do not notice, and wait for every older transaction;
 a short limit counts that wait, and leaves an invalid index that ``IF NOT EXISTS`` takes for a good one
 (https://www.postgresql.org/docs/16/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY).
+
+A revision may take the limits away (``SET``, ``set_config``, ``RESET``), so may the database's URL, and some drivers read
+none from the environment: they are set again before each statement. What one statement does within itself is seen by
+`deploylib.alembic_watch`.
 """
 
 import contextlib
@@ -28,10 +32,25 @@ BUILDS = re.compile(
 WRITES = re.compile(r"(?!SELECT|SHOW|SET|RESET|BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|ANALYZE)\w", re.IGNORECASE)
 REPEATABLE = re.compile(r"\bIF\s+(?:NOT\s+)?EXISTS\b", re.IGNORECASE)
 COMMENT = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
+# What waits for no lock; before some of these nothing else may be asked, and after a failure only these.
+IDLE = re.compile(
+    r"(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|SET|RESET|DISCARD|SHOW)\b[^;]*;?\s*$", re.IGNORECASE
+)
+# What alembic writes down, into whatever table.
+BOOKKEEPING = re.compile(
+    r"CREATE\s+TABLE\s+\S+\s*\(\s*version_num\s|INSERT\s+INTO\s+\S+\s*\(version_num\)|UPDATE\s+\S+\s+SET\s+version_num\s*="
+    r"|DELETE\s+FROM\s+(?P<table>\S+)\s+WHERE\s+(?P=table)\.version_num\s*=|DROP\s+TABLE\s+\S*alembic_version\s*;?\s*$",
+    re.IGNORECASE,
+)
+CANCELED = "57014"  # query_canceled: by the watch, by statement_timeout, or by a person
+LIMITS = """
+select (1000 * extract(epoch from pg_catalog.current_setting('lock_timeout')::interval))::bigint,
+    (1000 * extract(epoch from pg_catalog.current_setting('statement_timeout')::interval))::bigint
+"""
 # The first migration of all makes alembic's own table, for which nobody waits.
 STRONG = """
 select 1 from pg_locks l join pg_class c on c.oid = l.relation
-where l.pid = pg_backend_pid() and l.granted and c.relkind <> 'i' and c.relname <> 'alembic_version'
+where l.pid = pg_backend_pid() and l.granted and c.relkind <> 'i' and c.oid <> coalesce(to_regclass({versions}), 0)
 and l.mode in ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock') limit 1
 """
 # One that is being built by another session is not valid yet either.
@@ -50,22 +69,29 @@ class Sessions:
     Args:
         watch: a `deploylib.alembic_watch.Watch`, which looks who stands in the way.
         patience: seconds for what blocks nobody.
+        limits: seconds for a lock and for a statement, in milliseconds; of all else.
+        versions: alembic's own table, as SQL names it.
 
     Attributes:
         committed: statements of this try that cannot be undone any more, and not be done twice.
         dropped: invalid indexes that were removed before they were built anew.
+        lifted: what had taken the limits away before they were set again.
     """
 
-    def __init__(self, watch: Any, patience: float) -> None:
+    def __init__(self, watch: Any, patience: float, limits: tuple[int, int], versions: str) -> None:
         self.watch = watch
         self.patience = f"{int(patience * 1000)}ms"
+        self.limits = limits
+        self.versions = literal(versions)
         self.committed: list[str] = []
         self.open: list[str] = []
         self.dropped: list[str] = []
+        self.lifted: list[str] = []
 
     def fresh(self) -> None:
         """Begin another try."""
-        self.committed, self.open, self.watch.found = [], [], []
+        self.committed, self.open = [], []
+        self.watch.fresh()
 
     def before(self, conn: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: Any) -> None:
         """Give the statement the limits that suit it."""
@@ -73,7 +99,9 @@ class Sessions:
             return
         self.watch.opened(conn)
         text = plain(statement)
-        if PATIENT.match(text) and not strongly(conn):
+        if not IDLE.match(text):
+            self.hold(conn)
+        if PATIENT.match(text) and not self.strongly(conn):
             before = ask(conn, "select current_setting('lock_timeout'), current_setting('statement_timeout')")
             context.deploylib_limits = before
             limit(conn, self.patience, self.patience)
@@ -81,6 +109,20 @@ class Sessions:
                 self.rebuild(conn, built["index"], built["table"])
         pid = conn.info.get("deploylib_pid") or ask(conn, "select pg_backend_pid()")[0]
         self.watch.began(conn.info.setdefault("deploylib_pid", pid))
+
+    def hold(self, conn: Any) -> None:
+        """Set the limits again where they are longer, or none; the revision's own may be shorter."""
+        now = ask(conn, LIMITS)
+        wanted = [min(is_now or most, most) for is_now, most in zip(now, self.limits, strict=True)]
+        if wanted == list(now):
+            return
+        limit(conn, *(f"{one}ms" for one in wanted))
+        last = conn.info.get("deploylib_last", "")
+        self.lifted.append(" ".join(last.split())[:120] or "the session begins without them")
+
+    def strongly(self, conn: Any) -> bool:
+        """Whether the transaction holds a lock that others notice: then it must not wait for long."""
+        return not autocommit(conn) and bool(rows(conn, STRONG.format(versions=self.versions)))
 
     def after(self, conn: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: Any) -> None:
         """Take the limits back, and note what is done for good."""
@@ -90,7 +132,8 @@ class Sessions:
         if before := getattr(context, "deploylib_limits", None):
             limit(conn, *before)
         text = plain(statement)
-        if WRITES.match(text) and "version_num" not in text and "alembic_version" not in text:
+        conn.info["deploylib_last"] = text
+        if WRITES.match(text) and not BOOKKEEPING.match(text):
             (self.committed if autocommit(conn) else self.open).append(text)
 
     def failed(self, context: Any) -> None:
@@ -121,6 +164,13 @@ class Sessions:
         for (left,) in rows(conn, INVALID.format(index=literal(bare), table=literal(table))):
             ask(conn, f"drop index concurrently if exists {left}")
             self.dropped.append(left)
+
+    def said(self, error: Exception) -> tuple[str | None, str]:
+        """What an error says; of a wait that the watch has ended the code that the server has for it."""
+        state, words = said(error)
+        if state == CANCELED and self.watch.canceled:
+            return "55P03", f"{words} (it waited for a lock for longer than lock_timeout, which it had switched off)"
+        return state, words
 
     def once_more(self) -> bool:
         """Whether the revision can be tried again: nothing of it is done that cannot be done twice."""
@@ -157,6 +207,12 @@ def listening(**heard: Any) -> Iterator[None]:
             event.remove(Engine, name, function)
 
 
+def said(error: Exception) -> tuple[str | None, str]:
+    """The database's code, by whatever driver it comes, and its words."""
+    cause = getattr(error, "orig", None) or error
+    return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None), str(cause).strip()
+
+
 def ours(conn: Any) -> bool:
     """Whether it is no session of ``env.py``, or not of Postgres."""
     return conn.dialect.name != "postgresql" or "deploylib" in conn.get_execution_options()
@@ -165,11 +221,6 @@ def ours(conn: Any) -> bool:
 def autocommit(conn: Any) -> bool:
     """Whether each statement is a transaction of its own, as in alembic's ``autocommit_block``."""
     return bool(conn.get_execution_options().get("isolation_level") == "AUTOCOMMIT")
-
-
-def strongly(conn: Any) -> bool:
-    """Whether the transaction holds a lock that others notice: then it must not wait for long."""
-    return not autocommit(conn) and bool(rows(conn, STRONG))
 
 
 def limit(conn: Any, lock: str, statement: str) -> None:

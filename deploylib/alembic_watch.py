@@ -1,5 +1,8 @@
 """Who stands in the way of a migration: the sessions that hold the lock it waits for, named while it waits.
 
+A wait for a lock that holds up others ends here where the session's own ``lock_timeout`` does not end it: a statement can
+switch that off within itself (``DO``, a function with ``SET``, several statements in one).
+
 A part of `deploylib.alembic_child`, which loads it by its path: it imports nothing of deploylib either.
 """
 
@@ -15,6 +18,17 @@ select b, coalesce(nullif(a.application_name, ''), 'unnamed'), coalesce(a.state,
        extract(epoch from now() - coalesce(a.xact_start, a.backend_start))::bigint, coalesce(a.query, '')
 from unnest(pg_blocking_pids({pid})) b left join pg_stat_activity a on a.pid = b order by a.xact_start limit 3
 """
+# Waits in milliseconds that hold others up: for a lock that they would notice, or with such a lock in hand.
+WAITS = """
+select w.pid, (1000 * extract(epoch from clock_timestamp() - w.waitstart))::bigint
+from pg_catalog.pg_locks w left join pg_catalog.pg_class c on c.oid = w.relation and w.locktype = 'relation'
+where w.pid in ({pids}) and not w.granted and w.waitstart is not null and (
+    (w.locktype = 'relation' and w.mode in ({strong}) and (c.relkind <> 'm' or w.mode = 'AccessExclusiveLock'))
+    or exists (
+        select from pg_catalog.pg_locks h join pg_catalog.pg_class k on k.oid = h.relation
+        where h.pid = w.pid and h.granted and h.locktype = 'relation' and h.mode in ({strong}) and k.relkind in ('r', 'p', 'v', 'S')))
+"""
+STRONG = "'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'"
 # The start of the server, to the microsecond, and the name of the database: no two are the same.
 IDENTITY = "select extract(epoch from pg_postmaster_start_time())::text, current_database()::text"
 
@@ -29,9 +43,12 @@ class Watch:
     def __init__(self, lock_timeout: float, *, must_see: bool = False) -> None:
         self.must_see = must_see
         self.blind = False
+        self.limit = int(lock_timeout * 1000)
         self.after = 0.4 * lock_timeout
         self.every = min(0.25, max(0.02, 0.15 * lock_timeout))
         self.waiting: tuple[int, float] | None = None
+        self.pids: set[int] = set()
+        self.canceled = False
         self.found: list[str] = []
         self.closed = threading.Event()
         self.engine: Any = None
@@ -69,8 +86,13 @@ class Watch:
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
+    def fresh(self) -> None:
+        """Another try begins."""
+        self.found, self.canceled = [], False
+
     def began(self, pid: int) -> None:
         """A statement of this session starts."""
+        self.pids.add(pid)
         self.waiting = (pid, time.monotonic())
 
     def ended(self) -> None:
@@ -80,11 +102,24 @@ class Watch:
     def run(self) -> None:
         """Look every now and then; what cannot be seen is not told."""
         with contextlib.suppress(Exception), self.engine.connect() as connection:
-            while not self.closed.wait(self.every):
+            pause = self.every
+            while not self.closed.wait(pause):
+                pause = self.cancel(connection)
                 waiting = self.waiting
                 if waiting and time.monotonic() - waiting[1] >= self.after:
                     found = connection.exec_driver_sql(BLOCKERS.format(pid=waiting[0])).fetchall()
                     self.found = [told(*row) for row in found] or self.found
+
+    def cancel(self, connection: Any) -> float:
+        """End a wait that has lasted for longer than the limit; gives the seconds until the next look."""
+        pids = ", ".join(str(pid) for pid in tuple(self.pids))
+        waits = connection.exec_driver_sql(WAITS.format(pids=pids or "null", strong=STRONG)).fetchall()
+        for pid, waited in waits:
+            if waited > self.limit:
+                self.canceled = True
+                connection.exec_driver_sql(f"select pg_catalog.pg_cancel_backend({int(pid)})")
+        left = min((self.limit - waited for _pid, waited in waits), default=self.limit) / 1000
+        return min(self.every, max(0.01, left + 0.01))
 
     def close(self) -> None:
         """End the second session."""

@@ -16,8 +16,16 @@ from deploylib.models import Revision, Value
 
 __all__ = ["LINTED", "REHEARSED", "Hazard", "allowed", "finding", "judged", "remarked", "require", "way_back"]
 
-ALLOW = re.compile(r"(?:#|--)\s*deploylib:\s*allow\s+(?P<rule>[\w-]+)\s*:\s*(?P<reason>\S.*)")
-REPAIR = re.compile(r"(?:#|--)\s*deploylib:\s*repair:\s*\S")
+# A comment of the language that the file is written in; one that has an end may end after the reason.
+COMMENTS = {
+    **dict.fromkeys(("sql", "lua", "hs"), ("--", "")),
+    **dict.fromkeys(("js", "mjs", "cjs", "ts", "mts", "cts", "go", "java", "kt", "kts", "cs", "fs", "php", "rs", "scala", "swift"), ("//", "")),
+    **dict.fromkeys(("xml", "html"), ("<!--", " -->")),
+    **dict.fromkeys(("clj", "edn", "ini"), (";", "")),
+}  # fmt: skip
+MARK = r"(?:#|--|//|/?\*|;|<!--)\s*deploylib:\s*"
+ALLOW = re.compile(MARK + r"allow\s+(?P<rule>[\w-]+)\s*:\s*(?P<reason>\S.*?)\s*(?:\*/|-->)?\s*$")
+REPAIR = re.compile(MARK + r"repair:\s*[^\s*-]")
 EXCLUSIVE, SHARE = "ACCESS EXCLUSIVE", "SHARE"
 BOTH, WRITES = "readers and writers", "writers"
 
@@ -108,6 +116,11 @@ LINTED: dict[str, Hazard] = {
         when="warn", lock="none", blocks="nobody", text="SELECT DISTINCT and GROUP BY of all columns fail: json knows no equality",
         safe="jsonb",
     ),
+    "limit-lifted": Hazard(
+        when="warn", lock="none", blocks="nobody",
+        text="takes away the limit for locks; it is set again, for another tool only as far as its driver lets us",
+        safe="leave it to migrations.lock_timeout, or set a shorter one",
+    ),
     "no-way-back": Hazard(
         when="warn", lock="none", blocks="nobody", text="says neither how it is undone nor how it is repaired",
         safe="write its downgrade(), or in its file: # deploylib: repair: <what to do when it was wrong>",
@@ -136,6 +149,10 @@ REHEARSED: dict[str, Hazard] = {
         text="changes many rows in one transaction", safe="batches of some thousand rows, each in a transaction of its own",
     ),
     "contract-step": Hazard(when="contract", lock=EXCLUSIVE, blocks=BOTH, text="code that names it fails", safe=CONTRACT),
+    "limit-lifted": Hazard(
+        when="warn", lock="none", blocks="nobody", text="takes away the limit for locks; it was set again",
+        safe="leave it to migrations.lock_timeout, or set a shorter one",
+    ),
     "several-tables": Hazard(
         when="warn", lock=EXCLUSIVE, blocks=BOTH, text="several tables are locked together", safe="one table in a revision"
     ),
@@ -154,6 +171,12 @@ def allowed(revision: Revision) -> dict[str, str]:
     """The rules that the revision's own file takes exception to, each with its reason; without one it does not count."""
     found = (ALLOW.search(line) for line in revision.remarks)
     return {one["rule"]: one["reason"].strip() for one in found if one}
+
+
+def comment(path: str, text: str) -> str:
+    """A comment in the language of the file."""
+    begin, end = COMMENTS.get(path.rpartition(".")[2].lower(), ("#", ""))
+    return f"{begin} {text}{end}"
 
 
 def way_back(revision: Revision) -> tuple[Finding, ...]:
@@ -229,5 +252,6 @@ def require(*examined: Examined) -> None:
         raise MigrationFailed(
             f"the migrations may not run: {blocking[0].where} [{blocking[0].rule}]",
             details=lines,
-            remedy="change the revision as said; or, where it is meant, in its file: # deploylib: allow <rule>: <reason>",
+            remedy="change the revision as said; or, where it is meant, in its file: "
+            + comment(blocking[0].path, "deploylib: allow <rule>: <reason>"),
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from deploylib.alembic_sessions import BOOKKEEPING
 from deploylib.catalog import Catalog, named
 from deploylib.examined import Finding
 from deploylib.hazards import LINTED, Hazard, finding
@@ -35,6 +36,13 @@ INDEXED = (
 KEYS = r"\b(?:PRIMARY\s+KEY|UNIQUE)\s*\((?P<columns>[^)]*)\)"
 REFERS = rf"\bFOREIGN\s+KEY\s*\((?P<columns>[^)]*)\)\s*REFERENCES|\bADD\s+COLUMN\s+(?P<column>{IDENTIFIER})\s[^,;]*\bREFERENCES"
 CHECKED = rf"CONSTRAINT\s+(?P<name>{IDENTIFIER})\s+CHECK\s*\(+\s*(?P<column>{IDENTIFIER})\s+IS\s+NOT\s+NULL"
+# A literal other than nothing is some limit; whether it is a longer one, a rehearsal tells.
+LIFTS = re.compile(
+    r"\bSET\s+(?:SESSION\s+|LOCAL\s+)?(?:lock_timeout|statement_timeout)\s*(?:=|\bTO\b)\s*(?:'?\s*0+\s*(?:ms|s|min|h|d)?\s*'?(?![\w.])|DEFAULT\b)"
+    r"|\bset_config\s*\(\s*'(?:lock_timeout|statement_timeout)'\s*,\s*(?!\s*'[^']*[1-9])[^)]*"
+    r"|\bRESET\s+(?:ALL|lock_timeout|statement_timeout)\b|\bDISCARD\s+ALL\b",
+    FLAGS,
+)
 # What looks like a call and is none of a function.
 SYNTAX = {"array", "cast", "coalesce", "extract", "greatest", "least", "nullif", "numeric", "row", "varchar", "char"}
 SPELLINGS = (
@@ -84,7 +92,7 @@ class Judge(msgspec.Struct, frozen=True):
 
     def squawk(self, rule: str, message: str, statement: Statement) -> Iterator[Finding]:
         """What its word means here."""
-        if "alembic_version" in statement.text:
+        if BOOKKEEPING.match(statement.text):
             return
         hazard = LINTED.get(rule)
         if hazard is None:
@@ -181,7 +189,10 @@ class Judge(msgspec.Struct, frozen=True):
         return bool(checks & {named(name) for name in validated})
 
     def ours(self) -> Iterator[Finding]:
-        """What neither squawk nor a rehearsal sees: columns of json, and foreign keys without an index on the child."""
+        """What squawk does not see: columns of json, foreign keys without an index on the child, limits that are lifted."""
+        for one in LIFTS.finditer(self.revision.sql):
+            where = Statement(text=one[0]).short
+            yield finding("deploylib", "limit-lifted", LINTED["limit-lifted"], self.revision, where, level="warn")
         for one in re.finditer(rf"\bADD\s+(?:COLUMN\s+)?{IDENTIFIER}\s+JSON\b", self.revision.sql, FLAGS):
             yield finding("deploylib", "json-column", LINTED["json-column"], self.revision, one[0], level="warn")
         every = self.before + self.after

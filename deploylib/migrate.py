@@ -24,12 +24,20 @@ from deploylib.units import seconds
 __all__ = ["Applied", "folder", "location", "present", "status", "upgrade"]
 
 
+CORRECT = "correct the migrations and commit"
+FORKED = (
+    "alembic merge heads, and commit; or, where two branches are meant, give each a branch_labels of its own in the first "
+    "revision of the branch"
+)
+
+
 class Applied(msgspec.Struct, frozen=True):
     """One revision that was applied; more than one try means that it had to wait for a lock.
 
     Attributes:
         waited_for: the sessions that held the lock.
         dropped: invalid indexes of an earlier try that were removed first.
+        lifted: statements after which the limits for locks were off, or longer; they were set again.
     """
 
     id: str
@@ -38,6 +46,7 @@ class Applied(msgspec.Struct, frozen=True):
     tries: int
     waited_for: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    lifted: tuple[str, ...] = ()
 
 
 def present(config: Config, files: Path) -> bool:
@@ -82,13 +91,14 @@ def status(config: Config, files: Path, url: Secret, *, runner: Runner) -> Migra
         )
     found = alembic(config, files, url, {"command": "status"}, runner=runner, writes=False)
     if "error" in found:
-        raise MigrationFailed(found["error"], remedy="correct the migrations and commit")
+        raise MigrationFailed(found["error"], remedy=FORKED if " heads, of which " in found["error"] else CORRECT)
     return Migration(
         current=found["current"],
         target=found["target"],
         pending=msgspec.convert(found["pending"], tuple[Revision, ...]),
         applied=msgspec.convert(found.get("had", ()), tuple[Revision, ...]),
         ahead=found["ahead"],
+        versions=found.get("versions", ""),
         sql=found.get("sql", ""),
     )
 
@@ -112,7 +122,7 @@ def upgrade(
     if "failed" in found:
         raise _failed(found)
     if "error" in found:
-        raise MigrationFailed(found["error"], remedy="correct the migrations and commit")
+        raise MigrationFailed(found["error"], remedy=CORRECT)
     if found["current"] != target and not found["ahead"]:
         raise MigrationFailed(
             f"after the migrations the schema is at {found['current'] or 'nothing'}, not at {target}",

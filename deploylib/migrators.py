@@ -73,6 +73,7 @@ def alembic(
         "path": path and str(files / path),
         "config": ini,
         "lock_timeout": seconds(limits.lock_timeout),
+        "statement_timeout": seconds(limits.statement_timeout),
         "patience": seconds(limits.patience),
         **request,
     }

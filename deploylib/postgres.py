@@ -29,6 +29,7 @@ __all__ = [
     "exclusively",
     "facts",
     "lock_room",
+    "named",
     "refusals",
     "require_direct",
 ]
@@ -61,8 +62,21 @@ class Facts(msgspec.Struct, frozen=True):
         return int(re.split(r"\D", self.version)[0])
 
 
-def facts(url: Secret, *, timeout: int = 5) -> Facts:
+# Whatever it is called, and in whatever schema: nothing but one column of that name.
+VERSIONS = """
+select c.oid::regclass::text, c.oid from pg_class c
+where c.relkind = 'r' and (select array_agg(a.attname::text) from pg_attribute a
+    where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) = '{version_num}'
+order by c.oid is distinct from to_regclass('alembic_version'), c.relname <> 'alembic_version', 1
+"""
+
+
+def facts(url: Secret, *, versions: str = "", timeout: int = 5) -> Facts:
     """Look at a database.
+
+    Args:
+        versions: alembic's own table, as SQL names it (``version_table_schema`` and ``version_table`` of ``env.py``); by
+            default it is known by its form, and the usual name goes before others.
 
     Raises:
         Unreachable: it does not answer, or not to us.
@@ -70,17 +84,21 @@ def facts(url: Secret, *, timeout: int = 5) -> Facts:
     with connected(url, timeout) as connection:
         version = str(_one(connection, "show server_version")).split()[0]
         size = int(_one(connection, "select pg_database_size(current_database())"))
+        kept = connection.execute(VERSIONS).fetchall()
         tables = int(
             _one(
                 connection,
                 "select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace "
                 "where c.relkind in ('r', 'p') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' "
-                "and c.relname <> 'alembic_version'",
+                "and c.oid <> all (%s)",
+                [oid for _name, oid in kept],
             )
         )
-        known = _one(connection, "select to_regclass('alembic_version') is not null")
-        query = "select coalesce(string_agg(version_num, ',' order by version_num), '') from alembic_version"
-        revision = str(_one(connection, query)) if known else ""
+        known = [name for name, _oid in kept]
+        if versions:
+            known = [name for name in (_one(connection, "select to_regclass(%s)::text", versions),) if name]
+        query = "select coalesce(string_agg(version_num, ',' order by version_num), '') from {}"
+        revision = str(_one(connection, query.format(known[0]))) if known else ""
     return Facts(version, size, tables == 0, revision)
 
 
@@ -198,6 +216,14 @@ def altered(url: Secret, **parts: str) -> Secret:
     who = f"{user}:{password}@" if password else f"{user}@" if user else ""
     where = f"{who}localhost" if known.get("host", "").startswith("/") else who
     return Secret(f"postgresql://{where}/{name}" + (f"?{urlencode(known, quote_via=quote)}" if known else ""))
+
+
+def named(url: Secret) -> tuple[str, str]:
+    """The role and the database that a URL names."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    known = conninfo_to_dict(_plain(url))
+    return str(known.get("user") or ""), str(known.get("dbname") or "")
 
 
 @contextmanager

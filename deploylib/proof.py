@@ -42,13 +42,18 @@ REFUSED = re.compile(
 
 
 class Copy(Secret):
-    """The address of a restored database, and that of the server that it is on, where another one can be made."""
+    """The address of a restored database, and that of the server that it is on, where another one can be made.
 
-    __slots__ = ("server",)
+    Attributes:
+        own: the server is one of ours, and thrown away.
+    """
 
-    def __init__(self, url: Secret, server: Secret) -> None:
+    __slots__ = ("own", "server")
+
+    def __init__(self, url: Secret, server: Secret, *, own: bool) -> None:
         super().__init__(url.reveal())
         self.server = server
+        self.own = own
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -140,7 +145,7 @@ def loaded(
                     remedy="name a server that may do what yours does",
                 ) from error
             raise
-        yield Copy(url, server), said
+        yield Copy(url, server, own=place.server is None), said
 
 
 def strongest(size: int, left_seconds: float, history: Sequence[Backup]) -> Proof:

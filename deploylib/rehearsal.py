@@ -5,17 +5,19 @@ A rehearsal sees what no linter does: code that reads data, the real size of eac
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from deploylib import witness
+from deploylib import surroundings, witness
+from deploylib.alembic_rehearsal import LACKED, lacking
 from deploylib.config import Config, MigrationSettings
 from deploylib.errors import MigrationFailed
 from deploylib.examined import Examined, Finding, Gap
-from deploylib.hazards import REHEARSED, finding, judged
+from deploylib.hazards import REHEARSED, allowed, finding, judged
 from deploylib.migrators import alembic, listed, run
 from deploylib.models import Migration, Revision, Secret
 from deploylib.process import Runner
@@ -24,7 +26,8 @@ from deploylib.units import count, seconds
 
 __all__ = ["Held", "OtherRevision", "Rehearsed", "Report", "Step", "rehearse", "verdict"]
 
-NAME = "rehearsal"
+NAME, FAILED = "rehearsal", "rehearsal-failed"
+BY_HAND = "rehearse them by hand"
 FROM_OUTSIDE = (
     f"each statement by itself; a lock that was held for less than {witness.EVERY * 1000:.0f} ms may have been missed",
 )
@@ -42,11 +45,14 @@ BLOCKED = {
 }
 
 
-def rehearse(config: Config, files: Path, copy: Secret, migration: Migration, *, runner: Runner) -> Report:
+def rehearse(
+    config: Config, files: Path, copy: Secret, migration: Migration, *, runner: Runner, live: Secret | None = None
+) -> Report:
     """Apply what is pending to a copy that nobody needs afterwards.
 
     Args:
         copy: the address of the copy: as old as the database, with all its rows.
+        live: the database, which is asked whether it has what the copy lacks; None: that is taken for granted.
 
     Raises:
         OtherRevision: the copy is at another revision than the database.
@@ -55,21 +61,61 @@ def rehearse(config: Config, files: Path, copy: Secret, migration: Migration, *,
     limits = config.settings.migrations
     timeout = 60 + 6 * seconds(limits.statement_timeout) + seconds(limits.patience)
     if limits.command:
-        return _commanded(config, files, copy, migration, runner=runner, timeout=timeout)
-    request = {"command": "rehearse", "target": migration.target, "within": 10}
+        return _commanded(config, files, copy, migration, runner=runner, timeout=timeout, live=live)
+    may_fail = [one.id for one in migration.pending if FAILED in allowed(one)]
+    request = {"command": "rehearse", "target": migration.target, "within": 10, "allowed": may_fail}
     found = alembic(config, files, copy, request, runner=runner, writes=False, timeout=timeout)
     if "error" in found and "failed" not in found:
         raise MigrationFailed(found["error"], remedy="correct the migrations and commit")
     _require_same(found["pending"], migration)
+    revisions = msgspec.convert(found.get("revisions", ()), tuple[Rehearsed, ...])
     return Report(
-        revisions=msgspec.convert(found.get("revisions", ()), tuple[Rehearsed, ...]),
+        revisions=_explained(revisions, live),
         failed=found.get("failed", ""),
         error=found.get("error", ""),
+        state=found.get("sqlstate") or "",
     )
 
 
+def _explained(revisions: tuple[Rehearsed, ...], live: Secret | None) -> tuple[Rehearsed, ...]:
+    """The same; each step that was passed over with what the copy lacks for it, where the database has that."""
+    earlier = ""
+    explained = []
+    for one in revisions:
+        steps = []
+        for step in one.statements:
+            lacks = _lacks(step.state, step.passed, earlier, live) if step.passed else ""
+            earlier += step.text if step.passed else ""
+            steps.append(msgspec.structs.replace(step, lacks=lacks))
+        explained.append(msgspec.structs.replace(one, statements=tuple(steps)))
+    return tuple(explained)
+
+
+def _lacks(state: str, words: str, earlier: str, live: Secret | None) -> str:
+    """What the copy lacks, in the server's words; nothing where the database has no such thing either.
+
+    Args:
+        earlier: the statements that were passed over before: they may have made it.
+    """
+    if not lacking(state, words):
+        return ""
+    found = LACKED.search(words)
+    if found is None or not found["name"]:
+        return f"right to that, or not the means: {words}"
+    kind, name = found["kind"], found["name"]
+    has = name in earlier or live is None or surroundings.there(live, kind, name)
+    return f"{kind} {name}" if has else ""
+
+
 def _commanded(
-    config: Config, files: Path, copy: Secret, migration: Migration, *, runner: Runner, timeout: float
+    config: Config,
+    files: Path,
+    copy: Secret,
+    migration: Migration,
+    *,
+    runner: Runner,
+    timeout: float,
+    live: Secret | None,
 ) -> Report:
     """Another tool's command, looked at from outside; not before its other command has shown that it finds the copy."""
     command = config.settings.migrations.command
@@ -90,6 +136,13 @@ def _commanded(
 
     seen = witness.watched(copy, work, name=name, text=command)
     if failed:
+        said = " ".join((failed[0].message, *failed[0].details))
+        right = re.search(r"permission denied[^\n]*|must be (?:owner|superuser)[^\n]*", said)
+        wanting = LACKED.search(said) or right
+        if wanting and (lacks := _lacks("42501" if right else "42704", wanting[0], "", live)):
+            return Report(
+                unchecked=(*FROM_OUTSIDE, f"{command} did not come to its end, because the copy has no {lacks}")
+            )
         words = " ".join((failed[0].message, *failed[0].details[-1:]))
         return Report(failed=name, error=words, unchecked=FROM_OUTSIDE)
     if left := listed(config, files, copy, runner=runner):
@@ -112,22 +165,34 @@ def verdict(report: Report, pending: tuple[Revision, ...], settings: MigrationSe
         pending = (*pending, _together(pending))
     revisions = {revision.id: revision for revision in pending}
     findings: list[Finding] = []
+    gaps = [Gap(what="migrations", reason=why, remedy=BY_HAND) for why in report.unchecked]
     for one in report.revisions:
         revision = revisions.get(one.id, Revision(id=one.id))
         for step in one.statements:
             findings += _statement(revision, step, small, heard=one.heard)
+        gaps += _passed_over(revision, one)
         findings += _whole(revision, one, longest)
         findings += _little_by_little(revision, one, small)
     if report.failed:
         revision = revisions.get(report.failed, Revision(id=report.failed))
         words = report.error.partition("\n")[0]
-        findings.append(finding(NAME, "rehearsal-failed", REHEARSED["rehearsal-failed"], revision, words))
-    gaps = tuple(Gap(what="migrations", reason=why, remedy="rehearse them by hand") for why in report.unchecked)
-    counted = {"migration": sum(one.id.count(", ") + 1 for one in report.revisions)}
+        follows = (report.state[:2] == "42" or not report.state) and any(not one.whole for one in report.revisions)
+        if follows or FAILED in allowed(revision):
+            why = "which may come of what was passed over" if follows else "as it may"
+            gaps.append(Gap(what=revision.id, reason=f"{revision.id} to its end: {words}, {why}", remedy=BY_HAND))
+        if not follows:
+            findings.append(finding(NAME, FAILED, REHEARSED[FAILED], revision, words))
+        reached = {name for one in report.revisions for name in one.id.split(", ")} | {report.failed}
+        left = [one.id for one in pending if not reached >= set(one.id.split(", "))]
+        gaps += [
+            Gap(what=one, reason=f"{one}, which was not reached", remedy=BY_HAND) for one in left if ", " not in one
+        ]
+    whole = [one for one in report.revisions if one.whole and one.id != report.failed]
+    counted = {"migration": sum(one.id.count(", ") + 1 for one in whole)}
     if heard := [one for one in report.revisions if one.heard]:
-        counted["statement"] = sum(len(one.statements) for one in heard)
+        counted["statement"] = sum(not step.passed for one in heard for step in one.statements)
     took = sum(step.seconds for one in report.revisions for step in one.statements)
-    examined = Examined(name=NAME, counted=counted, findings=tuple(findings), gaps=gaps, seconds=took)
+    examined = Examined(name=NAME, counted=counted, findings=tuple(findings), gaps=tuple(gaps), seconds=took)
     return judged(examined, pending)
 
 
@@ -137,8 +202,20 @@ def _together(pending: tuple[Revision, ...]) -> Revision:
     return Revision(id=", ".join(one.id for one in pending), path=pending[-1].path if pending else "", remarks=remarks)
 
 
+def _passed_over(revision: Revision, one: Rehearsed) -> Iterator[Gap]:
+    """What of a revision was not rehearsed."""
+    for step in one.statements:
+        if step.passed:
+            why = f"because the copy has no {step.lacks}" if step.lacks else step.passed
+            yield Gap(what=revision.id, reason=f"{revision.id}: {step.short}, {why}", remedy=BY_HAND)
+
+
 def _statement(revision: Revision, step: Step, small: int, *, heard: bool) -> Iterator[Finding]:
-    """What one statement did to a table that is not small."""
+    """What one statement did to a table that is not small, or that it failed on a copy that has all it needs."""
+    if step.passed:
+        if not step.lacks:
+            yield finding(NAME, FAILED, REHEARSED[FAILED], revision, f"{step.short}: {step.passed}")
+        return
 
     def about(table: str) -> str:
         return f"{table} ({count(step.rows.get(table, 0), 'row')}, {step.seconds:.1f} s)"
@@ -177,6 +254,8 @@ def _whole(revision: Revision, one: Rehearsed, longest: float) -> Iterator[Findi
         rule = "several-tables"
         names = ", ".join(several)
         yield finding(NAME, rule, REHEARSED[rule], revision, "the whole revision", about=names, level="warn")
+    for text in one.lifted:
+        yield finding(NAME, "limit-lifted", REHEARSED["limit-lifted"], revision, text, level="warn")
     if one.gone:
         rule = "contract-step"
         names = ", ".join(one.gone[:5]) + (f" and {len(one.gone) - 5} more" if len(one.gone) > 5 else "")

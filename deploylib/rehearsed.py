@@ -20,6 +20,8 @@ class Step(Value, frozen=True):
         scanned: tables that were read whole.
         changed: rows updated or deleted, by table; ``?`` where that is not known.
         rows: of each table named here, before the revision.
+        passed: the error that it failed with, and was passed over for; nothing of it was done.
+        lacks: what the database has and the copy has not, for want of which that was.
     """
 
     text: str
@@ -31,6 +33,9 @@ class Step(Value, frozen=True):
     scanned: tuple[str, ...] = ()
     changed: dict[str, int] = msgspec.field(default_factory=dict)
     rows: dict[str, int] = msgspec.field(default_factory=dict)
+    passed: str = ""
+    state: str = ""
+    lacks: str = ""
 
     @property
     def short(self) -> str:
@@ -55,6 +60,7 @@ class Rehearsed(Value, frozen=True):
         statements: what each did; of another tool, one for all.
         heard: each statement by itself, so that what was changed was changed in one transaction.
         gone: what code can name no more: columns, tables, labels.
+        lifted: statements after which the limits for locks were off, or longer; they were set again.
     """
 
     id: str
@@ -62,16 +68,23 @@ class Rehearsed(Value, frozen=True):
     heard: bool = True
     held: tuple[Held, ...] = ()
     gone: tuple[str, ...] = ()
+    lifted: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing of it was passed over."""
+        return not any(step.passed for step in self.statements)
 
 
 class Report(Value, frozen=True):
     """All of them, as far as they came.
 
     Attributes:
-        failed: the revision that failed, and *error* the database's words.
+        failed: the revision that failed, *error* the database's words, and *state* its code.
     """
 
     revisions: tuple[Rehearsed, ...] = ()
     failed: str = ""
     error: str = ""
+    state: str = ""
     unchecked: tuple[str, ...] = ()

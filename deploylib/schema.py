@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from deploylib.ledger import RunState
-from deploylib.models import Live, Migration
+from deploylib.models import Live, Migration, Revision
 
 __all__ = ["after", "gaps", "served"]
 
@@ -42,22 +42,47 @@ def gaps(release: Iterable[Live], schema: Migration, ran: Mapping[str, str]) -> 
         schema: the database: the revision it is at, and all those that it has.
         ran: see `served`.
     """
-    place = {revision.id: number for number, revision in enumerate(schema.applied)}
     found = []
     for one in release:
         if not one.schema or one.schema == schema.current:
             continue
-        if one.schema not in place:
+        had = _had(schema, one.schema)
+        if had is None:
             where = schema.current or "nothing"
             found.append(
                 f"{one.service} {one.commit[:7]} is written for schema {one.schema}; the database is at {where}"
             )
             continue
-        for number in range(place[one.schema] + 1, len(schema.applied)):
-            revision = schema.applied[number]
-            oldest = revision.tolerates or ran.get(revision.id) or schema.applied[number - 1].id
-            if place.get(oldest, number) > place[one.schema]:
+        for number, revision in enumerate(schema.applied):
+            if revision.id in had:
+                continue
+            before = schema.applied[number - 1].id if number else ""
+            oldest = revision.tolerates or ran.get(revision.id) or ",".join(_needs(revision, before))
+            if not set(oldest.split(",")) <= had:
                 needs = f"{one.service} {one.commit[:7]} is written for schema {one.schema}"
                 found.append(f"{needs}, and {revision.id} goes only with code for {oldest} or newer")
                 break
     return found
+
+
+def _needs(revision: Revision, before: str) -> tuple[str, ...]:
+    """What a revision goes on from; the one before it in the list where that is not written down."""
+    return (before,) if revision.needs is None else revision.needs
+
+
+def _had(schema: Migration, written: str) -> set[str] | None:
+    """The revisions that code for *written* knows of, of one branch or of several; None: the database has not all of it."""
+    below: dict[str, tuple[str, ...]] = {}
+    before = ""
+    for revision in schema.applied:
+        below[revision.id] = _needs(revision, before)
+        before = revision.id
+    left, had = written.split(","), {""}
+    if not below.keys() >= set(left):
+        return None
+    while left:
+        one = left.pop()
+        if one not in had:
+            had.add(one)
+            left += below.get(one, ())
+    return had

@@ -338,9 +338,10 @@ def _revision(answer: Answer) -> str:
     """The schema revision that a health answer names, in its check ``database:revision``."""
     body: Any = answer.json()
     try:
-        return str(body["checks"]["database:revision"][0]["observedValue"] or "")
+        seen = str(body["checks"]["database:revision"][0]["observedValue"] or "")
     except (KeyError, IndexError, TypeError):
         return ""
+    return ",".join(sorted(re.findall(r"[^,\s]+", seen)))  # several, where the migrations have branches
 
 
 def _with_assets(target: Target, session: Session, proven: Verified, deadline: Deadline) -> Verified:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from deploylib import postgres
-from deploylib.alembic_rehearsal import MODES, RELATIONS, SHAPE, lost
+from deploylib.alembic_rehearsal import MODES, RELATIONS, SHAPE, empty, lost
 from deploylib.clock import SYSTEM as CLOCK
 from deploylib.clock import Deadline
 from deploylib.errors import MigrationFailed
@@ -78,13 +78,13 @@ def watched(copy: Secret, work: Callable[[], object], *, name: str, text: str) -
         after = _relations(connection)
         changed = {one: now for one, now in _changed(connection).items() if one in before and now != used.get(one)}
         gone = tuple(lost(shape, _shape(connection)))
+        rewritten = {one for one, row in before.items() if one in after and row[2] in "rm" and after[one][3] != row[3]}
+        losing = rewritten | {one for one, (_rows, deleted) in changed.items() if deleted > used.get(one, (0, 0))[1]}
+        emptied = {one for one in losing if empty(lambda query: connection.execute(query).fetchall(), one)}
 
     def counted(one: int, which: int) -> int:
         return changed[one][which] - used.get(one, (0, 0))[which]
 
-    rewritten = {one for one, row in before.items() if one in after and row[2] in "rm" and after[one][3] != row[3]}
-    emptied = {one for one in rewritten if before[one][5] and not after[one][5]}
-    emptied |= {one for one in changed if 0 < before[one][6] <= counted(one, 1)}
     held = [(before[one], mode, seconds) for (one, mode), seconds in seen.items() if one in before]
     tables = {one: row for one, row in before.items() if one in rewritten | emptied | changed.keys()}
     step = Step(

@@ -23,6 +23,7 @@ class Revision(Value, frozen=True):
         remarks: the lines of its file that speak to deploylib: ``# deploylib: allow <rule>: <reason>``, and
             ``# deploylib: repair: <what to do>``.
         reversible: its file says how it is undone; None where nobody has looked.
+        needs: those that it goes on from or depends on; None where that is not known.
     """
 
     id: str
@@ -33,19 +34,21 @@ class Revision(Value, frozen=True):
     path: str = ""
     remarks: tuple[str, ...] = ()
     reversible: bool | None = None
+    needs: tuple[str, ...] | None = None
 
 
 class Migration(Value, frozen=True):
     """Where the database's schema is, and where this commit wants it.
 
     Attributes:
-        current: revision of the database; empty when nothing was ever applied.
-        target: head of the commit's migrations; empty when it has none.
+        current: revision of the database, those of several branches with commas; empty when nothing was ever applied.
+        target: head of the commit's migrations, or its heads, with commas; empty when it has none.
         pending: revisions to apply, oldest first.
         applied: those that the database has, oldest first, as far as this commit knows them.
         ahead: the database knows a revision that this commit does not: the code is older than the schema.
         sql: what would be executed, in order, where it can be said without running it.
         unchecked: what cannot be known or promised of these migrations, because it is not alembic that runs them.
+        versions: the table that alembic keeps the database's revision in, as SQL names it.
     """
 
     current: str = ""
@@ -55,6 +58,7 @@ class Migration(Value, frozen=True):
     ahead: bool = False
     sql: str = ""
     unchecked: tuple[str, ...] = ()
+    versions: str = ""
 
 
 class Database(Value, frozen=True):

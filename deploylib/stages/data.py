@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
-from deploylib import backup, export, hazards, migrate, models, postgres, programs, rehearsal, restorable
+from deploylib import backup, export, hazards, migrate, models, postgres, programs, rehearsal, restorable, surroundings
 from deploylib.errors import DeployError, MigrationFailed, SettingsError
 from deploylib.models import Secret
 from deploylib.outcome import StageResult, StageStatus
@@ -89,7 +89,7 @@ class Backup(Stage):
 
     def _made(self, ctx: Context, url: Secret, also: Callable[[Copy], None]) -> models.Backup:
         """The backup, with the strongest proof that the run has time for."""
-        facts = postgres.facts(url)
+        facts = postgres.facts(url, versions=ctx.planned.migration.versions)
         settings = ctx.config.settings
         left = seconds(settings.target) - (ctx.clock.now() - ctx.state.at).total_seconds() - seconds(RESERVE)
         asked = ctx.asked == self.name and not ctx.due
@@ -179,6 +179,7 @@ class Rehearsal:
 
     def __init__(self) -> None:
         self.reports: list[rehearsal.Report] = []
+        self.lacking: list[str] = []
         self.restored: list[restorable.Restorable] = []
 
     def on(self, ctx: Context, copy: Copy) -> None:
@@ -186,8 +187,11 @@ class Rehearsal:
         migration, settings = ctx.planned.migration, ctx.config.settings
         if not migration.pending:
             return
+        if ctx.database is not None:
+            copy, lacking = surroundings.brought(copy, surroundings.read(ctx.database))
+            self.lacking += lacking
         with ctx.git.exported(ctx.commit.id) as files:
-            report = rehearsal.rehearse(ctx.config, files, copy, migration, runner=ctx.writer)
+            report = rehearsal.rehearse(ctx.config, files, copy, migration, runner=ctx.writer, live=ctx.database)
         self.reports.append(report)
         if report.revisions and not report.failed:
             client = programs.client_for(postgres.facts(copy).major, settings.postgres_bin, runner=ctx.writer)
@@ -207,13 +211,17 @@ def _judged(ctx: Context, rehearsed: Rehearsal) -> list[str]:
     for report in rehearsed.reports:
         examined = rehearsal.verdict(report, pending, ctx.config.settings.migrations)
         hazards.require(examined)
-        done = " · ".join(count(number, what) for what, number in examined.counted.items())
-        told.append(f"rehearsed on the restored copy: {done}, {examined.seconds:.1f} s")
+        if any(examined.counted.values()):
+            whole = examined.counted["migration"] == len(pending)
+            done = " · ".join(count(number, what) for what, number in examined.counted.items())
+            part = "" if whole else f" in part, of {count(len(pending), 'migration')}"
+            told.append(f"rehearsed on the restored copy{part}: {done}, {examined.seconds:.1f} s")
         told += hazards.remarked(examined)
         told += [f"not rehearsed: {gap.reason}" for gap in examined.gaps]
         told += examined.accepted
     if rehearsed.reports and not rehearsed.restored:
         told.append("not known whether a backup can be restored after it: the rehearsal did not come to its end")
+    told += [f"the copy had no {one}" for one in rehearsed.lacking]
     for tried in rehearsed.restored:
         told.append(_restorable(tried, ctx.config.settings.migrations.restored_whole))
     return told
@@ -262,7 +270,7 @@ class Migrate(Stage):
         if not migration.pending or url is None:
             return skipped(self.name, self._none(ctx))
         with ctx.git.exported(ctx.commit.id) as files, postgres.exclusively(url, clock=ctx.clock, within=LOCK_WITHIN):
-            self._require_backup(ctx, postgres.facts(url))
+            self._require_backup(ctx, postgres.facts(url, versions=migration.versions))
             within = min(120.0, ctx.deadline.left())
             applied = migrate.upgrade(ctx.config, files, url, migration.target, runner=ctx.runner, within=within)
         line = f"{migration.current or 'empty'} → {migration.target} · {count(len(applied), 'revision')}"
@@ -272,7 +280,10 @@ class Migrate(Stage):
             if one.tries > 1
         )
         dropped = tuple(f"{one.id}: {name} was invalid, and dropped first" for one in applied for name in one.dropped)
-        return result(self.name, line, *waited, *dropped, data={"applied": applied})
+        lifted = tuple(
+            f"{one.id}: {text} took away the limit for locks; set again" for one in applied for text in one.lifted
+        )
+        return result(self.name, line, *waited, *dropped, *lifted, data={"applied": applied})
 
     def _on_a_backup(self, ctx: Context) -> list[str]:
         """Rehearse on the newest backup of the schema as it is; a dry run makes none of its own."""

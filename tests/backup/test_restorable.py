@@ -59,7 +59,9 @@ GOOD = {
 def tried(base: Base, **more: int) -> Restorable:
     """Of a database as it is."""
     whole_below = more.get("whole_below", 10**9)
-    return restorable.tried(Copy(base.url, base.server), client=base.client, runner=SYSTEM, whole_below=whole_below)
+    return restorable.tried(
+        Copy(base.url, base.server, own=True), client=base.client, runner=SYSTEM, whole_below=whole_below
+    )
 
 
 @pytest.mark.parametrize(
