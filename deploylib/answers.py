@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from deploylib.models import Deploy, DeployStatus, Kind, LogLine, PathFilter, Service
+from deploylib.models import Deploy, DeployStatus, Kind, LogLine, Moment, PathFilter, Service
 from deploylib.web import Answer
 
 __all__ = [
@@ -265,6 +265,6 @@ def log_lines(value: Any) -> list[LogLine]:
 def moment(text: Any) -> datetime | None:
     """A moment; None where there is none, or it cannot be read."""
     try:
-        return msgspec.convert(text, datetime) if text else None
+        return msgspec.convert(text, Moment) if text else None
     except msgspec.ValidationError:
         return None

@@ -11,7 +11,7 @@ from itertools import count
 
 import msgspec
 
-from deploylib import ci, local, stages
+from deploylib import ci, formats, local, stages
 from deploylib.ci import Build
 from deploylib.errors import Blocked, DeployError, Interrupted, LeaseHeld, SettingsError
 from deploylib.lease import Lease, Tenure
@@ -243,6 +243,7 @@ def hold(ctx: Context) -> bool:
     patience = ctx.wait or (ctx.config.settings.deadline if ctx.build else "0s")
     known = has_held(ctx.state)
     ctx.tenure.take(within=seconds(patience, "--wait"), known=known, waiting=lambda lease: _waiting(ctx, lease))
+    formats.require(ctx.store)  # whoever was waited for may have been of a newer version
     return True
 
 

@@ -64,6 +64,6 @@ def explained(root: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise Unwritable(
-            f"{root} cannot be written: {error.strerror or error}",
+            f"{error.filename or root} cannot be written: {error.strerror or error}",
             remedy="make room or correct its rights (df -h); it must be a folder; or set store in the settings to another one",
         ) from error

@@ -1,33 +1,22 @@
 """The format of a store: two versions of this library may use one, from a laptop and in CI.
 
-The first write names the format, ``format.json``. A program that does not know a format refuses, because it would read less
-than is there, and take that for everything. A store from before has no such object, and is of the first format.
+Whoever writes first names the format by a key, ``format/<number>-<lowest version that knows it>``; the object is empty, so
+that no damage of it can lock anybody out. A program that does not know a format refuses, because it would read less than is
+there, and take that for everything. A store from before has no such key, and is of the first format.
 """
 
 from __future__ import annotations
 
-import msgspec
+import re
 
 from deploylib.errors import SettingsError
-from deploylib.models import Value
-from deploylib.store import Damaged, Store, document
+from deploylib.store import Store
 
-__all__ = ["FORMAT", "Format", "require", "write"]
+__all__ = ["FORMAT", "require", "write"]
 
-KEY = "format.json"
 FORMAT = 1  # one more for each change after which an older program would misread what is stored
-
-
-class Format(Value, frozen=True):
-    """What a store is written in.
-
-    Attributes:
-        format: its number.
-        needs: the lowest version of this library that knows it.
-    """
-
-    format: int
-    needs: str
+NEEDS = "0.1.0"  # the lowest version that knows it
+KEY = re.compile(r"format/(\d{1,9})-(\d[0-9A-Za-z.]*)")
 
 
 def require(store: Store) -> None:
@@ -35,23 +24,17 @@ def require(store: Store) -> None:
 
     Raises:
         SettingsError: which version to install.
-        Damaged: its format cannot be read.
+        Unreachable: the store did not answer.
     """
-    try:
-        found = document(
-            store, KEY, Format, cure=f"see which version of deploylib writes here, then remove {KEY}: it is made anew"
-        )
-    except KeyError:
-        return
-    if found.format > FORMAT:
+    named = [(int(match[1]), match[2]) for key in store.list("format/") if (match := KEY.fullmatch(key))]
+    newest, needs = max(named, default=(FORMAT, NEEDS))
+    if newest > FORMAT:
         raise SettingsError(
-            f"the store is of format {found.format}, and this version of deploylib knows only {FORMAT}",
-            remedy=f"pip install 'deploylib>={found.needs}', the version that the others here use",
+            f"the store is of format {newest}, and this version of deploylib knows only {FORMAT}",
+            remedy=f"pip install 'deploylib>={needs}', the version that the others here use",
         )
-    if found.format < 1:
-        raise Damaged(KEY, f"there is no format {found.format}")
 
 
 def write(store: Store) -> None:
     """Name the format, unless it is named."""
-    store.put_if_absent(KEY, msgspec.json.encode(Format(format=FORMAT, needs="0.1.0")))
+    store.put_if_absent(f"format/{FORMAT}-{NEEDS}", b"")

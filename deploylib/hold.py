@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 
 import msgspec
 
 from deploylib.clock import Clock
-from deploylib.models import Value
+from deploylib.models import Moment, Value
 from deploylib.store import Damaged, Store, document
 
 __all__ = ["Hold", "Holds", "Lifted"]
@@ -29,7 +28,7 @@ class Hold(Value, frozen=True):
     """
 
     id: str
-    at: datetime
+    at: Moment
     reason: str
     commits: tuple[str, ...] = ()
     author: str = ""
@@ -51,7 +50,7 @@ class Hold(Value, frozen=True):
 class Lifted(Value, frozen=True):
     """The end of a hold: who lifted it, or which run made it needless."""
 
-    at: datetime
+    at: Moment
     author: str = ""
     run: str = ""
     reason: str = ""

@@ -8,9 +8,11 @@ blocks nobody for longer than that, and one that was only slow learns that it ha
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import msgspec
 
@@ -25,6 +27,7 @@ __all__ = ["Holder", "Lease", "Leases", "Tenure"]
 KEEP = 20
 UNREADABLE = 900.0  # seconds without a sign of life, for a holder that nobody can name: as long as between jobs
 ASK_EVERY = 2.0
+LONGEST = 1000  # bytes of a reason
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,10 +44,10 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     author: str = ""
     url: str = ""
-    ttl: float = 60.0
+    ttl: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 60.0
     shared: bool = False
     host: str = ""
-    pid: int = 0
+    pid: Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)] = 0
 
     @property
     def dead(self) -> bool:
@@ -87,15 +90,15 @@ class Leases:
         if not any(numbers):
             return None
         number = max(numbers)
+        record, beat = self._key(number, "lease.json"), self._key(number, "beat")
         try:
-            holder = document(self.store, self._key(number, "lease.json"), Holder)
-        except Damaged:
-            holder = Holder(run="unknown (its record cannot be read)", ttl=UNREADABLE)
-        beat = self._key(number, "beat")
-        elapsed = self.store.age(beat if beat in keys else self._key(number, "lease.json"))
+            holder = self._holder(record)
+            elapsed = self.store.age(beat if beat in keys else record)
+        except KeyError as error:
+            raise Damaged(record, "it went away while it was read", "the same command again") from error
         for state in ("released", "abandoned"):
             if self._key(number, state) in keys:
-                reason = self._read(number, state).decode(errors="replace")
+                reason = self._reason(self._key(number, state))
                 return Lease(number=number, holder=holder, age=elapsed, state=state, reason=reason)
         state = "expired" if elapsed > holder.ttl else "dead" if holder.dead else "held"
         return Lease(number=number, holder=holder, age=elapsed, state=state)
@@ -134,8 +137,19 @@ class Leases:
     def _key(self, number: int, name: str) -> str:
         return f"{self._root}/{number:08d}/{name}"
 
-    def _read(self, number: int, name: str) -> bytes:
-        return next(self.store.read(self._key(number, name)), b"")  # a few words
+    def _holder(self, record: str) -> Holder:
+        """Who holds; somebody whom nobody can name, where the record is damaged: that is not the same as nobody."""
+        try:
+            return document(self.store, record, Holder)
+        except Damaged:
+            return Holder(run="unknown (its record cannot be read)", ttl=UNREADABLE)
+
+    def _reason(self, key: str) -> str:
+        """Why it was given back; that it was, its key says, whatever the object holds."""
+        try:
+            return next(iter(self.store.read(key)), b"")[:LONGEST].decode(errors="replace")
+        except (KeyError, Damaged):
+            return ""
 
 
 @dataclass(slots=True)
@@ -235,4 +249,5 @@ class Tenure:
 def _number(key: str) -> int:
     """Of the lease that a key is part of; 0 for a stray object."""
     parts = key.split("/")
-    return int(parts[2]) if len(parts) == 4 and parts[2].isascii() and parts[2].isdigit() else 0
+    number = int(parts[2]) if len(parts) == 4 and re.fullmatch(r"[0-9]{8,15}", parts[2]) else 0
+    return number if parts[2:3] == [f"{number:08d}"] else 0

@@ -13,25 +13,26 @@ named and passed over; where nobody can say that it has ended, nothing goes forw
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import msgspec
 
 from deploylib import formats
 from deploylib.clock import Clock
-from deploylib.models import Commit, Intent, Live, Shipped
+from deploylib.errors import DeployError
+from deploylib.models import Commit, Id, Intent, Live, Moment, Shipped
 from deploylib.outcome import Ending, PutBack, Report, StageResult, StageStatus
-from deploylib.store import Damaged, Store, document
+from deploylib.store import Damaged, Refused, Store, document
 
 __all__ = ["Event", "Journal", "Ledger", "Opened", "Restored", "RunState", "Triggered"]
 
 T = TypeVar("T")
-NAMED = re.compile(r"\d{8}T\d{6}\.\d+-(.+)")  # of a run in the history; whatever else lies there is not ours
-EVENT = re.compile(r"(\d{4,})-([a-z-]+)\.json")
+# Of a run in the history, and of an event; whatever else lies there is not ours.
+NAMED = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]+-(?!\.\.?$)([^/\x00-\x1f\ud800-\udfff]+)")
+EVENT = re.compile(r"([0-9]{4,})-([a-z-]+)\.json")
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +62,7 @@ class Triggered(msgspec.Struct, frozen=True, kw_only=True):
     """A deploy that the platform has accepted; *adopted* when its answer was lost and it was found again."""
 
     service: str
-    deploy_id: str
+    deploy_id: Id
     adopted: bool = False
 
 
@@ -75,7 +76,7 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that happened, in the order it was written."""
 
-    at: datetime
+    at: Moment
     kind: str
     data: Any
 
@@ -96,8 +97,8 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     opened: Opened
-    at: datetime
-    last: datetime
+    at: Moment
+    last: Moment
     stages: dict[str, StageResult] = {}
     intents: dict[str, Intent] = {}
     triggered: dict[str, Triggered] = {}
@@ -142,12 +143,14 @@ class Ledger:
     Attributes:
         damaged: is told of a run that is passed over, because it cannot be read.
         clean: strikes secrets out of what is recorded.
+        shapes: what a stage leaves for later ones, by its name; a run in which it left something else cannot be read.
     """
 
     store: Store
     clock: Clock
     damaged: Callable[[Damaged], None] = lambda _damaged: None
     clean: Callable[[Any], Any] = lambda value: value
+    shapes: Mapping[str, type] = field(default_factory=dict)
 
     def begin(self, opened: Opened) -> None:
         """Write a run's first event, unless another job of the same run has done so."""
@@ -162,7 +165,9 @@ class Ledger:
         """Write a run's last event, and its state for those who look at the history."""
         self.append(state.id, "closed", report)
         closed = msgspec.structs.replace(state, last=self.clock.now(), report=report)
-        self.store.put(f"states/{state.id}.json", [msgspec.json.encode(self.clean(msgspec.to_builtins(closed)))])
+        body = msgspec.json.encode(self.clean(msgspec.to_builtins(closed)))
+        with suppress(DeployError):  # a cache: without it the events are read
+            self.store.put(f"states/{state.id}.json", [body])
         return closed
 
     def append(self, run: str, kind: str, value: Any) -> None:
@@ -204,31 +209,44 @@ class Ledger:
             KeyError: there is no such run.
             Damaged: its events cannot be read.
         """
-        with suppress(KeyError, Damaged):
-            state = document(self.store, f"states/{run}.json", RunState)
-            if state.opened.run == run:
-                return state
-        events = iter(self.events(run))
-        first = next(events, None)
-        if first is None or first.kind != "opened":
-            raise KeyError(run)
+        with suppress(KeyError, Refused, Damaged, msgspec.ValidationError):
+            return self._whole(run, document(self.store, f"states/{run}.json", RunState))
+        key = f"runs/{run}/"
         try:
-            state = RunState(opened=msgspec.convert(first.data, Opened), at=first.at, last=first.at)
-            for event in events:
+            events = list(self.events(run))
+        except KeyError as error:
+            raise Damaged(str(error.args[0]), "it went away while it was read", self._cure(run, key)) from error
+        if not events:
+            raise KeyError(run)
+        if events[0].kind != "opened":
+            raise Damaged(key, "its first event is not there, so nobody knows what it was about", self._cure(run, key))
+        try:
+            state = RunState(opened=msgspec.convert(events[0].data, Opened), at=events[0].at, last=events[0].at)
+            for event in events[1:]:
                 state = _fold(state, event)
+            return self._whole(run, state)
         except msgspec.ValidationError as error:
-            key = f"runs/{run}/"
-            raise Damaged(
-                key, f"an event says something that is not known here ({error})", self._cure(run, key)
-            ) from error
+            why = f"an event says something that is not known here ({error})"
+            raise Damaged(key, why, self._cure(run, key)) from error
+
+    def _whole(self, run: str, state: RunState) -> RunState:
+        """The state, once it is seen to be that run's, and each stage to have left what later ones ask for.
+
+        Raises:
+            msgspec.ValidationError: it is not.
+        """
+        if state.id != run:
+            raise msgspec.ValidationError(f"it is that of run {state.id}")
+        for name, shape in self.shapes.items():
+            state.data(name, shape)
         return state
 
-    def unsettled(self, environment: str, limit: int = 20) -> Damaged | None:
+    def unsettled(self, environment: str) -> Damaged | None:
         """The newest run that cannot be read and may still be open; None where a run that was settled came after it.
 
         Every run settles what it finds left behind, before it changes anything.
         """
-        for run in self.runs(environment)[:limit]:
+        for run in self.runs(environment):
             try:
                 state = self.state(run)
             except KeyError:
@@ -267,8 +285,16 @@ class Ledger:
         return next((state for state in self.history(environment, limit) if wanted(state)), None)
 
     def find(self, environment: str, text: str) -> RunState | None:
-        """The newest run of an environment whose id is or ends with *text*."""
-        return next((self.state(run) for run in self.runs(environment) if run.endswith(text)), None)
+        """The newest run of an environment whose id is or ends with *text*.
+
+        Raises:
+            Damaged: it cannot be read.
+        """
+        for run in self.runs(environment):
+            with suppress(KeyError):
+                if run.endswith(text):
+                    return self.state(run)
+        return None
 
 
 @dataclass(slots=True)

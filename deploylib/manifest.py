@@ -22,7 +22,7 @@ import msgspec
 from deploylib import sqlstates
 from deploylib.contents import Contents
 from deploylib.errors import BackupFailed, DeployError, SettingsError
-from deploylib.models import UNPROVEN, Backup, Value
+from deploylib.models import UNPROVEN, Backup, Moment, Value
 from deploylib.process import ProgramFailed
 from deploylib.store import Damaged, KeyTaken, Refused, Store, document
 
@@ -81,7 +81,7 @@ class Unproven(BackupFailed):
 class Accepted(Value, frozen=True):
     """A person's word to go on although a dump could not be proven."""
 
-    at: datetime
+    at: Moment
     author: str
     reason: str
 
@@ -89,7 +89,7 @@ class Accepted(Value, frozen=True):
 class Restored(Value, frozen=True):
     """A later proof of a backup: when, how long it took, and what was remarked."""
 
-    at: datetime
+    at: Moment
     seconds: float
     notes: tuple[str, ...] = ()
 

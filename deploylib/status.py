@@ -137,7 +137,8 @@ def logs(ctx: Context, run: str = "", limit: int = 50) -> dict[str, list[LogLine
     targets = {target.name: target for target in state.data("check", stages.Checked).targets}
     found = {}
     for name, triggered in state.triggered.items():
-        target = targets[name]
+        if (target := targets.get(name)) is None:
+            continue
         began = ctx.render.deploy(target.service_id, triggered.deploy_id).created_at
         for kind in ("build", "app"):
             found[f"{name} {kind}"] = ctx.render.logs(target.owner_id, target.service_id, kind, began, limit)

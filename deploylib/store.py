@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -146,6 +147,8 @@ def document(store: Store, key: str, kind: type[T], *, cure: str = "") -> T:
             raise Damaged(key, f"it is larger than {LARGEST >> 20} MB", cure)
     try:
         return msgspec.json.decode(bytes(body), type=kind)
+    except RecursionError as error:
+        raise Damaged(key, "it is nested too deep", cure) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Damaged(key, str(error) if body else "it is empty", cure) from error
 
@@ -191,9 +194,22 @@ class Folder:
 
     def read(self, key: str) -> Iterator[bytes]:
         """An object's content in pieces of 1 MiB; see `Store.read`."""
-        with self._readable(key), self._path(key).open("rb") as handle:
-            while piece := handle.read(CHUNK):
-                yield piece
+        path = self._path(key)
+        try:
+            mode = path.stat().st_mode
+            if stat.S_ISDIR(mode):
+                raise KeyError(key)  # a folder is no object
+            if not stat.S_ISREG(mode):
+                raise Damaged(key, "it is no file")  # a pipe would be waited for
+            with path.open("rb") as handle:
+                while piece := handle.read(CHUNK):
+                    yield piece
+        except FileNotFoundError as error:
+            raise KeyError(key) from error
+        except OSError as error:
+            if not path.parent.is_dir():
+                raise self._unreadable(key, error) from error
+            raise Damaged(key, error.strerror or str(error)) from error
 
     def list(self, prefix: str) -> Iterator[str]:
         """The keys that begin with *prefix*, in order; see `Store.list`."""
@@ -251,13 +267,16 @@ class Folder:
             yield
         except FileNotFoundError as error:
             raise KeyError(key) from error
-        except IsADirectoryError as error:
-            raise KeyError(key) from error  # a folder is no object
         except OSError as error:
-            raise Refused(
-                f"{self.root / key} cannot be read: {error.strerror or error}",
-                remedy=f"see what {self.root} is, and who may read it: it must be a folder; store in the settings names it",
-            ) from error
+            raise self._unreadable(key, error) from error
+
+    def _unreadable(self, key: str, error: OSError) -> Refused:
+        place = error.filename or self.root / key
+        return Refused(
+            f"{place} cannot be read: {error.strerror or error}",
+            remedy=f"see what it is, and who may read it; {self.root} must be a folder (store in the settings), and what is "
+            "in the place of a folder there is moved out of it",
+        )
 
     def _path(self, key: str) -> Path:
         if key.startswith("/") or ".." in key.split("/"):
@@ -293,4 +312,8 @@ def _link(name: Path, target: Path) -> None:
     try:
         os.link(name, target)
     except FileExistsError as error:
+        if target.is_dir():  # in no listing, so that nobody would ever learn who has won
+            raise Refused(
+                f"{target} is a folder", remedy=f"move {target} out of the store, and keep it aside"
+            ) from error
         raise KeyTaken(target.name) from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 from deploylib.models.data import EXPORTED, UNPROVEN, Backup, Database, Export, Migration, Revision
 from deploylib.models.platform import Deploy, DeployStatus, Kind, Live, LogLine, PathFilter, Service, Target
 from deploylib.models.release import Change, Changes, Commit, Intent, Order, Proof, Shipped, Verified
-from deploylib.models.value import Secret, Value
+from deploylib.models.value import Id, Moment, Secret, Value
 
 __all__ = [
     "EXPORTED",
@@ -21,11 +21,13 @@ __all__ = [
     "Deploy",
     "DeployStatus",
     "Export",
+    "Id",
     "Intent",
     "Kind",
     "Live",
     "LogLine",
     "Migration",
+    "Moment",
     "Order",
     "PathFilter",
     "Proof",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 
-from deploylib.models.value import Secret, Value
+from deploylib.models.value import Id, Moment, Secret, Value
 
 __all__ = ["EXPORTED", "UNPROVEN", "Backup", "Database", "Export", "Migration", "Revision"]
 
@@ -114,10 +115,10 @@ class Backup(Value, frozen=True):
     key: str
     environment: str
     run: str
-    commit: str
-    created_at: datetime
+    commit: Id
+    created_at: Moment
     revision: str
-    server_version: str
+    server_version: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,4}([^0-9]|$)")]
     client_version: str
     format: str
     size: int
@@ -128,11 +129,11 @@ class Backup(Value, frozen=True):
     database_size: int = 0
     dump_seconds: float = 0.0
     proof_seconds: float = 0.0
-    proven_at: datetime | None = None
+    proven_at: Moment | None = None
     notes: tuple[str, ...] = ()
     cause: str = ""
     accepted: str = ""
-    accepted_at: datetime | None = None
+    accepted_at: Moment | None = None
 
     @property
     def major(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from deploylib.models.value import Value
+from deploylib.models.value import Id, Moment, Value
 
 __all__ = ["Deploy", "DeployStatus", "Kind", "Live", "LogLine", "PathFilter", "Service", "Target"]
 
@@ -104,9 +104,9 @@ class Target(Value, frozen=True):
     """A service of the release, mapped to the one platform service that it is deployed to."""
 
     name: str
-    service_id: str
+    service_id: Id
     kind: Kind
-    owner_id: str = ""
+    owner_id: Id = ""
     url: str = ""
     health_path: str = ""
     identity_path: str = ""
@@ -124,8 +124,8 @@ class Live(Value, frozen=True):
     """
 
     service: str
-    commit: str = ""
-    deploy_id: str = ""
-    since: datetime | None = None
+    commit: Id = ""
+    deploy_id: Id = ""
+    since: Moment | None = None
     url: str = ""
     schema: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from deploylib.models.platform import Live, Target
-from deploylib.models.value import Value
+from deploylib.models.value import Id, Value
 
 __all__ = ["Change", "Changes", "Commit", "Intent", "Order", "Proof", "Shipped", "Verified"]
 
@@ -13,7 +13,7 @@ __all__ = ["Change", "Changes", "Commit", "Intent", "Order", "Proof", "Shipped",
 class Commit(Value, frozen=True):
     """A commit of the product: full id and first line."""
 
-    id: str
+    id: Id
     subject: str = ""
 
     @property
@@ -58,10 +58,10 @@ class Intent(Value, frozen=True):
     """
 
     service: str
-    commit: str
+    commit: Id
     existing: tuple[str, ...]
     previous: Live
-    from_deploy: str = ""
+    from_deploy: Id = ""
     variables: tuple[str, ...] = ()
     named_before: str = ""
 
@@ -86,7 +86,7 @@ class Order(Value, frozen=True):
     target: Target
     commit: str
     previous: Live
-    from_deploy: str = ""
+    from_deploy: Id = ""
     variables: tuple[str, ...] = ()
     named_before: str = ""
 
@@ -99,8 +99,8 @@ class Shipped(Value, frozen=True):
     """
 
     service: str
-    deploy_id: str
-    commit: str
+    deploy_id: Id
+    commit: Id
     previous: Live
     seconds: float = 0.0
     build_seconds: float = 0.0

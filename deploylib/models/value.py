@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Annotated
+
 import msgspec
 
-__all__ = ["Secret", "Value"]
+__all__ = ["Id", "Moment", "Secret", "Value"]
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]  # one without a zone compares with no other
+Id = Annotated[str, msgspec.Meta(pattern=r"\A([A-Za-z0-9][A-Za-z0-9._:/@+=~-]*)?\Z")]  # goes into paths and arguments
 
 
 class Secret:

@@ -161,7 +161,8 @@ class Context:
                 self.view.note(f"passed over: {damaged.message}", f"  {damaged.remedy}")
             told.add(damaged.key)
 
-        return Ledger(self.store, self.clock, tell, self.struck.value)
+        shapes = {"check": Checked, "changes": Planned, "backup": Made}
+        return Ledger(self.store, self.clock, tell, self.struck.value, shapes)
 
     @cached_property
     def build(self) -> ci.Build | None:

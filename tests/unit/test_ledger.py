@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from deploylib.ledger import Event, Journal, Ledger, Opened, RunState, Triggered
 from deploylib.models import Commit, Intent, Live, PathFilter, Shipped
 from deploylib.outcome import PutBack, Report, StageResult, StageStatus
-from deploylib.store import Folder
+from deploylib.store import Damaged, Folder
 from tests.unit.fakes import NEW, OLD, FakeClock
 
 
@@ -98,7 +98,7 @@ def test_an_event_of_another_machine_is_not_overwritten(
             return Folder(self.root).put_if_absent(key, body)
 
     folder = tmp_path_factory.mktemp("store")
-    Ledger(Folder(folder), FakeClock()).append("1", "opened", opened())
+    Ledger(Folder(folder), FakeClock()).append("1", "opened", opened("1"))
     Ledger(Raced(folder), FakeClock()).append("1", "stage", ended("check"))
 
     assert list(Folder(folder).list("runs/1/")) == [
@@ -110,7 +110,7 @@ def test_an_event_of_another_machine_is_not_overwritten(
 def test_an_event_is_json_with_its_moment(ledger: Ledger, clock: FakeClock) -> None:
     """A person can read the ledger without us."""
     clock.sleep(5)
-    ledger.append("1", "opened", opened())
+    ledger.append("1", "opened", opened("1"))
 
     [event] = ledger.events("1")
     assert (clock.now(), "opened", NEW) == (event.at, event.kind, event.data["commit"]["id"])
@@ -119,12 +119,13 @@ def test_an_event_is_json_with_its_moment(ledger: Ledger, clock: FakeClock) -> N
 
 
 def test_a_run_without_a_beginning_is_none(ledger: Ledger) -> None:
-    """Neither an unknown id nor events that do not begin with ``opened``."""
+    """An unknown id is no run; events that do not begin with ``opened`` are one that cannot be read."""
     ledger.append("1", "stage", ended("check"))
 
-    for run in ("1", "2"):
-        with pytest.raises(KeyError, match=run):
-            ledger.state(run)
+    with pytest.raises(KeyError, match="2"):
+        ledger.state("2")
+    with pytest.raises(Damaged, match="its first event is not there"):
+        ledger.state("1")
 
 
 def test_a_history_is_of_one_environment_newest_first(ledger: Ledger) -> None:
@@ -156,7 +157,7 @@ def test_a_release_is_what_a_run_that_succeeded_left_live(ledger: Ledger, outcom
 
 def test_an_open_run_has_no_release(ledger: Ledger) -> None:
     """It may still fail."""
-    ledger.append("1", "opened", opened())
+    ledger.append("1", "opened", opened("1"))
 
     assert (None, ()) == (ledger.state("1").report, ledger.state("1").release)
 
@@ -167,7 +168,7 @@ def test_an_open_run_has_no_release(ledger: Ledger) -> None:
 )
 def test_a_stage_is_done_when_it_ended_well_or_was_left_out(ledger: Ledger, status: StageStatus, *, done: bool) -> None:
     """One that failed, or was only planned, has to be done again."""
-    ledger.append("1", "opened", opened())
+    ledger.append("1", "opened", opened("1"))
     ledger.append("1", "stage", ended("check", status))
 
     assert (done, False) == (ledger.state("1").done("check"), ledger.state("1").done("deploy"))
@@ -175,7 +176,7 @@ def test_a_stage_is_done_when_it_ended_well_or_was_left_out(ledger: Ledger, stat
 
 def test_a_stage_leaves_typed_data_for_later_ones(ledger: Ledger) -> None:
     """On whichever machine; the empty value where it has not run."""
-    ledger.append("1", "opened", opened())
+    ledger.append("1", "opened", opened("1"))
     ledger.append("1", "stage", ended("changes", id=OLD))
     state: RunState = ledger.state("1")
 
