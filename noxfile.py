@@ -102,7 +102,8 @@ def load(session: nox.Session) -> None:
     """The long stories: fifty services within the platform's limits, a platform that dies, a store that fails at any call."""
     prepare(session)
     long = ["tests/load/test_fifty_services.py", "tests/load/test_platform_crash.py"]
-    long += ["tests/stores/test_memory.py", "tests/backup", "tests/failures", "tests/integration"]
+    long += ["tests/stores/test_memory.py", "tests/unit/test_damaged_store.py"]
+    long += ["tests/backup", "tests/failures", "tests/integration"]
     session.run("pytest", "-m", "load", *long, "-s", *session.posargs)
 
 

@@ -106,7 +106,10 @@ class Bucket:
         seen: set[str] = set()
         while True:
             page = self._calls.call("list_objects_v2", None, Prefix=self._calls.prefix + prefix, **token)
-            yield from (item["Key"].removeprefix(self._calls.prefix) for item in page.get("Contents", []))
+            keys = [str(item.get("Key", "")) for item in page.get("Contents", [])]
+            if not all(key.startswith(self._calls.prefix + prefix) for key in keys):
+                raise self._calls.unreachable(f"it lists something else than {prefix}")
+            yield from (key.removeprefix(self._calls.prefix) for key in keys)
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page.get("NextContinuationToken", "")}
@@ -120,7 +123,7 @@ class Bucket:
         found = self._calls.head(key)
         if found is None:
             raise KeyError(key)
-        return max(0.0, _since(found, found["LastModified"]))
+        return max(0.0, self._since(found, found["LastModified"]))
 
     def delete(self, key: str) -> None:
         """Remove an object; see `Store.delete`."""
@@ -145,7 +148,7 @@ class Bucket:
                 key = upload["Key"].removeprefix(self._calls.prefix)
                 if (
                     upload["Key"].startswith(self._calls.prefix + prefix)
-                    and _since(page, upload["Initiated"]) >= older_than
+                    and self._since(page, upload["Initiated"]) >= older_than
                 ):
                     self._calls.attempt("abort_multipart_upload", key, UploadId=upload["UploadId"])
                     removed.append(key)
@@ -168,8 +171,14 @@ class Bucket:
             )
         return answer.data
 
+    def _since(self, answer: dict[str, Any], moment: Any) -> float:
+        """Seconds from a moment to the server's answer.
 
-def _since(answer: dict[str, Any], moment: Any) -> float:
-    """Seconds from a moment to the server's answer."""
-    now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-    return float((now - moment).total_seconds())
+        Raises:
+            Unreachable: the answer does not say when it was given.
+        """
+        said = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+        try:
+            return float((parsedate_to_datetime(said) - moment).total_seconds())
+        except (ValueError, TypeError) as error:
+            raise self._calls.unreachable(f"its clock says {said!r}") from error

@@ -43,9 +43,9 @@ PASSING = {
 ENCRYPTED = {"put_object", "create_multipart_upload"}
 MARK = "written"
 NEEDED = {
-    "complete_multipart_upload": "ETag", "create_multipart_upload": "UploadId", "get_object": "ContentLength",
-    "head_object": "LastModified", "list_multipart_uploads": "IsTruncated", "list_objects_v2": "IsTruncated",
-    "put_object": "ETag", "upload_part": "ETag",
+    "complete_multipart_upload": {"ETag"}, "create_multipart_upload": {"UploadId"}, "get_object": {"ContentLength", "ETag"},
+    "head_object": {"LastModified"}, "list_multipart_uploads": {"IsTruncated"}, "list_objects_v2": {"IsTruncated"},
+    "put_object": {"ETag"}, "upload_part": {"ETag"},
 }  # fmt: skip # an answer that was cut off in its head looks like one with nothing in it
 
 
@@ -137,7 +137,8 @@ class Calls:
             remedy="check that the bucket exists and that the credentials may read, write and list it",
         )
 
-    def _unreachable(self, why: str) -> Unreachable:
+    def unreachable(self, why: str) -> Unreachable:
+        """An error for an answer that did not come, or is none."""
         return Unreachable(
             f"the store {self.address} cannot be reached: {why}",
             remedy="check its address, the region and the credentials (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3, …)",
@@ -151,8 +152,11 @@ class Calls:
         try:
             asked = threads.started(lambda: getattr(self._client, name)(**options), name="store")
             data = asked.result(WITH_A_BODY if "Body" in options else WITHIN)
-            missing = name in NEEDED and NEEDED[name] not in data
-            return "", data, self._unreachable("half an answer") if missing else None
+            if NEEDED.get(name, set()) <= set(data):
+                return "", data, None
+            if "Body" in data:
+                data["Body"].close()
+            return "", data, self.unreachable("half an answer")
         except exceptions.ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", "unknown"))
             status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
@@ -162,14 +166,14 @@ class Calls:
                 return code, {}, self.refused(code)
             raise self.refused(code) from error
         except (exceptions.BotoCoreError, ResponseParserError) as error:
-            trouble = self._unreachable(type(error).__name__)
+            trouble = self.unreachable(type(error).__name__)
             trouble.__cause__ = error
             passing = (exceptions.ConnectionError, exceptions.HTTPClientError, ResponseParserError)
             if isinstance(error, passing) and not isinstance(error, exceptions.SSLError):
                 return "", {}, trouble
             raise trouble from error
         except TimeoutError:
-            return "", {}, self._unreachable("it answers without an end")
+            return "", {}, self.unreachable("it answers without an end")
 
 
 def pause(number: int, stop: threading.Event | None = None) -> None:

@@ -28,6 +28,7 @@ RELEASE, CROWD = "tests/failures/test_release.py::", "tests/failures/test_crowd.
 BACK, LOST = "tests/failures/test_going_back.py::", "tests/failures/test_lost_answers.py::"
 DATABASE = "tests/failures/test_database.py::"
 LIMITS, SIGNALS = "tests/unit/test_web_limits.py::", "tests/hostile/test_signals.py::"
+STORED, DAMAGED = "tests/failures/test_stored.py::", "tests/unit/test_damaged_store.py::"
 
 GUARDS = (
     Guard(
@@ -600,5 +601,59 @@ GUARDS = (
         "woken.settimeout(HEEDED_WITHIN)",
         "woken.settimeout(None)",
         f"{SIGNALS}test_a_signal_is_heeded_wherever_it_waits",
+        "one run that cannot be read, and nothing can be done any more",
+        "deploylib/ledger.py",
+        "                self.damaged(damaged)\n                continue\n",
+        "                raise\n",
+        f"{STORED}test_a_run_that_cannot_be_read_is_named_and_passed_over",
+    ),
+    Guard(
+        "a run that may be open, and is taken for none",
+        "deploylib/ledger.py",
+        '                if not any(kind == "closed" for _, kind, _ in self._keys(run)):\n',
+        "                if False:\n",
+        f"{DAMAGED}test_an_open_run_that_cannot_be_read_stops_what_goes_forward_and_not_what_goes_back",
+    ),
+    Guard(
+        "a run without its beginning, taken for none",
+        "deploylib/ledger.py",
+        '        if events[0].kind != "opened":\n            raise Damaged(',
+        '        if events[0].kind != "opened":\n            raise KeyError(run)\n        if False:\n            raise Damaged(',
+        f"{DAMAGED}test_an_open_run_that_cannot_be_read_stops_what_goes_forward_and_not_what_goes_back",
+    ),
+    Guard(
+        "a lease that nobody can read, and so nobody can give back",
+        "deploylib/lease.py",
+        '            return Holder(run="unknown (its record cannot be read)", ttl=UNREADABLE)\n',
+        "            raise\n",
+        f"{STORED}test_a_lease_that_cannot_be_read_is_given_back",
+    ),
+    Guard(
+        "a hold that nobody can read, and so nobody heeds",
+        "deploylib/hold.py",
+        "            return Hold(id=name, at=self.clock.now(), reason=reason, unreadable=True)\n",
+        "            return None\n",
+        f"{STORED}test_a_hold_that_cannot_be_read_is_lifted",
+    ),
+    Guard(
+        "a newer version's store, half understood",
+        "deploylib/formats.py",
+        "    if newest > FORMAT:\n",
+        "    if False:\n",
+        f"{STORED}test_a_newer_store_names_the_version_to_install",
+    ),
+    Guard(
+        "a newer version that has come while the older one waited",
+        "deploylib/attempt.py",
+        "    formats.require(ctx.store)",
+        "    _ = (ctx.store)",
+        f"{DAMAGED}test_a_newer_version_that_was_waited_for_is_refused_too",
+    ),
+    Guard(
+        "a store that cannot be read, taken for an empty one",
+        "deploylib/store.py",
+        "os.walk(start, onerror=_raise)",
+        "os.walk(start)",
+        f"{STORED}test_a_store_that_is_a_file_is_told",
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -251,3 +252,48 @@ def test_a_sweep_reads_every_page(s3: Any) -> None:
 
     assert swept == ("0", "1", "2", "3", "4")
     assert ("0",) == Bucket("s3://deploys/sweeping-others").sweep("", 0)
+
+
+class Garbling:
+    """A client whose answers of one call are changed on their way."""
+
+    def __init__(self, client: Any, call: str, change: Callable[[dict[str, Any]], object]) -> None:
+        self._client, self._call, self._change = client, call, change
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._client, name)
+        return real if name != self._call else self._changed(real)
+
+    def _changed(self, real: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        def call(**options: Any) -> dict[str, Any]:
+            answer = real(**options)
+            self._change(answer)
+            return answer
+
+        return call
+
+
+@pytest.mark.parametrize(
+    ("call", "change"),
+    [
+        ("get_object", lambda answer: answer.pop("ETag")),
+        ("get_object", lambda answer: answer.pop("ContentLength")),
+        ("head_object", lambda answer: answer.pop("LastModified")),
+        ("head_object", lambda answer: answer["ResponseMetadata"]["HTTPHeaders"].pop("date")),
+        ("head_object", lambda answer: answer["ResponseMetadata"]["HTTPHeaders"].update(date="yesterday")),
+        ("list_objects_v2", lambda answer: answer.pop("IsTruncated")),
+        ("list_objects_v2", lambda answer: answer["Contents"][0].pop("Key")),
+        ("list_objects_v2", lambda answer: answer["Contents"][0].update(Key="of/another/place")),
+        ("list_objects_v2", lambda answer: answer.update(IsTruncated=True)),
+    ],
+)
+def test_half_an_answer_is_not_nothing(
+    s3: Any, call: str, change: Callable[[dict[str, Any]], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that answers something else is one that did not answer: an object is not absent for that."""
+    monkeypatch.setattr("deploylib.s3client.PAUSE", 0.0)
+    Bucket("s3://deploys/half").put("a", [b"."])
+    bucket = Bucket("s3://deploys/half", Garbling(s3, call, change))
+
+    with pytest.raises(Unreachable):
+        (list(bucket.read("a")), bucket.age("a"), list(bucket.list("")))

@@ -173,3 +173,14 @@ def test_a_ledger_of_two_machines_loses_no_event(make: Callable[[], Store]) -> N
     for ledger in ledgers:
         assert sorted([*range(10)] * 2) == sorted(event.data for event in ledger.events("r1") if event.kind == "note")
         assert ["r1"] == ledger.runs("staging")
+
+
+@pytest.mark.parametrize("name", ["ünïcode 日本", "a%20b +c&d", "'\"<>", "new\nline", ".hidden", "x" * 200])
+def test_a_stray_object_of_any_name_is_listed_or_left_out(store: Store, name: str) -> None:
+    """What somebody else puts into a store disturbs nothing of ours."""
+    store.put(f"a/{name}", [b"\0"])
+    store.put("a/ours", [b"."])
+
+    listed = set(store.list("a/"))
+    assert {"a/ours"} <= listed <= {"a/ours", f"a/{name}"}
+    assert _read(store, f"a/{name}") == b"\0"
