@@ -248,12 +248,13 @@ def hold(ctx: Context) -> bool:
 
 
 def _settled_or_back(ctx: Context) -> None:
-    """See that no run may still be open that nobody can read; a rollback goes on, whatever was left.
+    """See that no run may still be open that nobody can read; a rollback or a backup goes on, whatever was left.
 
     Raises:
         Damaged: which, and what to do about it.
     """
-    if not ctx.state.opened.back and (damaged := ctx.ledger.unsettled(ctx.config.name)) is not None:
+    forward = not ctx.state.opened.back and ctx.asked != stages.Backup.name
+    if forward and (damaged := ctx.ledger.unsettled(ctx.config.name)) is not None:
         raise damaged
 
 
