@@ -601,6 +601,8 @@ GUARDS = (
         "woken.settimeout(HEEDED_WITHIN)",
         "woken.settimeout(None)",
         f"{SIGNALS}test_a_signal_is_heeded_wherever_it_waits",
+    ),
+    Guard(
         "one run that cannot be read, and nothing can be done any more",
         "deploylib/ledger.py",
         "                self.damaged(damaged)\n                continue\n",
