@@ -138,6 +138,13 @@ def crash(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def garble(session: nox.Session) -> None:
+    """Garble each answer to a release, a rollback and a recovery in eight ways, once and for good: an hour or so."""
+    prepare(session)
+    session.run("pytest", "tests/garble", "-m", "load", "-s", "--numprocesses=3", *session.posargs)
+
+
+@nox.session(default=False)
 def guards(session: nox.Session) -> None:
     """Take each safeguard out of a copy of the library, and see that the test which is about it fails then."""
     prepare(session)

@@ -1,0 +1,156 @@
+"""A proxy before the local Render: tells what it is asked, and garbles one answer, or one and those that follow it."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from tests.garble.ways import WAYS, Told, told
+
+DROPPED = {"host", "connection", "accept-encoding", "content-length", "transfer-encoding", "date", "server"}
+SERVICE, DEPLOY, OWNER, MOMENT = r"srv-\w+", r"dep-\w+", r"tea-\w+", r"\d{4}-\d\d-\d\dT[^&]+"
+
+
+class Request(msgspec.Struct, frozen=True):
+    """The *number*-th request of a command that asks for *what*: method and address, without the ids of one run."""
+
+    what: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.number}"
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """Which answer is garbled, and in which way; *stays*: those to the same question that follow it, too."""
+
+    request: Request
+    way: str
+    stays: bool = False
+
+
+@dataclass
+class Proxy:
+    """Its address is that of the API.
+
+    Attributes:
+        names: of services, by their ids.
+        asked: what a command has asked for until now, in order.
+        garbled: how many answers were garbled until now.
+    """
+
+    upstream: SplitResult
+    address: str = ""
+    names: dict[str, str] = field(default_factory=dict)
+    rule: Rule | None = None
+    asked: list[Request] = field(default_factory=list)
+    garbled: int = 0
+    _counts: Counter[str] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self, rule: Rule | None = None) -> None:
+        """Forget what was asked, and garble by this rule from now on."""
+        with self._lock:
+            self.rule, self.asked, self.garbled, self._counts = rule, [], 0, Counter()
+
+    def answer(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[Told, dict[str, str]]:
+        """What is said to a request, and the headers that go with it."""
+        with self._lock:
+            way = self._chosen(method, path)
+        status, true, given = self._forward(method, path, body, headers)
+        if not way:
+            return told(status, true, given.pop("content-type", "")), given
+        elsewhere = self._forward("GET", self._elsewhere(method, path), b"", headers)[1] if way == "other" else b""
+        given.pop("content-type", None)
+        return WAYS[way](status, true, elsewhere), given
+
+    def _chosen(self, method: str, path: str) -> str:
+        """The way in which this request is answered; empty where it is answered as it is."""
+        what = re.sub(SERVICE, lambda found: self.names.get(found[0], found[0]), path.removeprefix("/v1"))
+        for pattern, word in ((DEPLOY, "dep"), (OWNER, "owner"), (MOMENT, "then")):
+            what = re.sub(pattern, word, what)
+        what = f"{method} {what}"
+        self._counts[what] += 1
+        self.asked.append(Request(what, self._counts[what]))
+        if (rule := self.rule) is None or rule.request.what != what:
+            return ""
+        if self._counts[what] == rule.request.number or (rule.stays and self._counts[what] > rule.request.number):
+            self.garbled += 1
+            return rule.way
+        return ""
+
+    def _elsewhere(self, method: str, path: str) -> str:
+        """The address of something of the same kind that was not asked for."""
+        if (service := re.search(SERVICE, path)) is None:
+            return path.replace("/services", "/postgres") if "/services" in path else path.partition("?")[0] + "/none"
+        ids = sorted(self.names)
+        path = path.replace(service[0], ids[(ids.index(service[0]) + 1) % len(ids)])
+        if method == "POST" or re.search(DEPLOY, path):  # one deploy, of another service
+            listed = self._forward("GET", path.partition("/deploys")[0].removesuffix("/rollback") + "/deploys?limit=1")[
+                1
+            ]
+            newest = re.search(DEPLOY, listed.decode())
+            assert newest is not None, listed
+            return f"{path.partition('/deploys')[0].removesuffix('/rollback')}/deploys/{newest[0]}"
+        return path
+
+    def _forward(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes, dict[str, str]]:
+        if headers is not None:
+            self._known = {name: text for name, text in headers.items() if name.lower() not in DROPPED}
+        asked = http.client.HTTPConnection(self.upstream.netloc, timeout=60)
+        try:
+            asked.request(method, path, body or None, self._known)
+            answer = asked.getresponse()
+            given = {name.lower(): text for name, text in answer.getheaders() if name.lower() not in DROPPED}
+            return answer.status, answer.read(), given
+        finally:
+            asked.close()
+
+
+@contextmanager
+def before(upstream: str) -> Iterator[Proxy]:
+    """A proxy before the API at *upstream*, on loopback."""
+    proxy = Proxy(urlsplit(upstream))
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_args: object) -> None:
+            """Nothing."""
+
+        def _any(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            said, more = proxy.answer(self.command, self.path, body, dict(self.headers.items()))
+            with suppress(BrokenPipeError, ConnectionResetError):
+                self.send_response_only(said.status)
+                for name, value in more.items():
+                    self.send_header(name, value)
+                if said.kind:
+                    self.send_header("Content-Type", said.kind)
+                self.send_header("Content-Length", str(said.length))
+                self.end_headers()
+                self.wfile.write(said.body)
+            self.close_connection = self.close_connection or said.length != len(said.body)
+
+        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _any  # noqa: N815 - the names that http.server asks for
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    proxy.address = f"http://127.0.0.1:{server.server_port}{proxy.upstream.path}"
+    try:
+        yield proxy
+    finally:
+        server.shutdown()
+        server.server_close()
