@@ -132,7 +132,9 @@ def garbled(product: Garbled, story: Story, rule: Rule, earlier: str) -> tuple[s
     found = [] if count else ["the question was never asked"]
     if "Traceback" in done.said:
         found.append(done.said)
-    codes = {story.code} | ({NOT_KNOWN if accepted else UNTOUCHED} if rule.stays else set())
+    # A list of something else can be well-formed; that it contradicts the history is then a refusal.
+    unknown = rule.stays or (rule.way == "other" and not rule.request.what.startswith("POST"))
+    codes = {story.code} | ({NOT_KNOWN if accepted else UNTOUCHED} if unknown else set())
     if done.code not in codes:
         found.append(f"exit code {done.code} in place of {sorted(codes)}: {done.said}")
     settled = done
