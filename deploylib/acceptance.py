@@ -18,7 +18,7 @@ from deploylib.ledger import Triggered
 from deploylib.models import Deploy, Intent, Kind, Order, Target
 from deploylib.render import Ambiguous, Refused, Render
 
-__all__ = ["LOOK_FOR", "Accepted", "Record", "ask", "made"]
+__all__ = ["LOOK_FOR", "Accepted", "Record", "ask", "found_again", "made"]
 
 LOOK_FOR = 60.0
 AFTER_A_CRASH = 5.0
@@ -33,11 +33,17 @@ class Record(Protocol):
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """A deploy that is on its way for an order; *rebuilt* when its artifact was gone, and the commit is built again."""
+    """A deploy that is on its way for an order.
+
+    Attributes:
+        rebuilt: its artifact was gone, and the commit is built again.
+        intent: what was recorded before it was asked for.
+    """
 
     order: Order
     deploy_id: str
     rebuilt: bool = False
+    intent: Intent | None = None
 
 
 def ask(
@@ -68,7 +74,7 @@ def ask(
     if known is not None and order.from_deploy and not known.from_deploy:
         order, rebuilt = msgspec.structs.replace(order, from_deploy=""), True
     if triggered is not None:
-        return Accepted(order, triggered.deploy_id, rebuilt)
+        return Accepted(order, triggered.deploy_id, rebuilt, known)
     accepted, lost = None, False
     intent = known or _intend(order, render, record)
     if known is not None:
@@ -83,6 +89,8 @@ def ask(
             order, rebuilt = msgspec.structs.replace(order, from_deploy=""), True
             intent = _intend(order, render, record)
             accepted, lost = _send(order, render)
+    if accepted is not None and accepted.id in intent.existing:
+        accepted = None  # an answer about a deploy of before: ours is looked up
     accepted = accepted or _find(order, intent, render, clock, within=look_for)
     if accepted is None:
         raise PersonNeeded(
@@ -91,7 +99,18 @@ def ask(
             service=name,
         )
     record("triggered", Triggered(service=name, deploy_id=accepted.id, adopted=lost))
-    return Accepted(order, accepted.id, rebuilt)
+    return Accepted(order, accepted.id, rebuilt, intent)
+
+
+def found_again(accepted: Accepted, *, render: Render, clock: Clock, record: Record, within: float) -> Accepted | None:
+    """Look a deploy up of whose id the platform knows nothing: the answer that named it was about something else."""
+    if (
+        accepted.intent is None
+        or (found := _find(accepted.order, accepted.intent, render, clock, within=within)) is None
+    ):
+        return None
+    record("triggered", Triggered(service=accepted.order.target.name, deploy_id=found.id, adopted=True))
+    return Accepted(accepted.order, found.id, accepted.rebuilt, accepted.intent)
 
 
 def _intend(order: Order, render: Render, record: Record) -> Intent:

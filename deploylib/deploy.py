@@ -5,6 +5,7 @@ The platform does the work in parallel; this is one loop that asks and watches.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from deploylib.units import age
 
 __all__ = ["bring", "settle", "undisturbed"]
 
+NOT_FOUND = 404
 WORDS = {
     DeployStatus.CREATED: "accepted",
     DeployStatus.QUEUED: "queued behind another deploy",
@@ -42,6 +44,7 @@ class _Watch:
     began: float = 0.0
     next_look: float = 0.0
     phases: dict[DeployStatus, float] = field(default_factory=dict)
+    look_again: Callable[[Accepted], Accepted | None] = lambda _accepted: None
 
     @property
     def name(self) -> str:
@@ -99,6 +102,9 @@ def bring(
                     triggered=(triggered or {}).get(watch.name),
                     look_for=look_for,
                 )
+                watch.look_again = functools.partial(
+                    acceptance.found_again, render=render, clock=clock, record=record, within=look_for
+                )
                 running.append(watch)
                 pause = _pause(watch, render, clock, usual, len(waiting) + len(running), keep + len(waiting))
                 if pause > pacing.QUICK:  # looks are scarce, and one that was just asked for has not ended yet
@@ -145,7 +151,8 @@ def _look(
     if watch.accepted is None:
         return None
     order, name = watch.accepted.order, watch.name
-    deploy = render.deploy(order.target.service_id, watch.accepted.deploy_id)
+    if (deploy := _asked(watch, watch.accepted, render)) is None:
+        return None
     if deploy.status is not watch.status:
         watch.status = deploy.status
         watch.phases.setdefault(deploy.status, clock.monotonic())
@@ -192,6 +199,17 @@ def _look(
             service=name,
         )
     return None
+
+
+def _asked(watch: _Watch, accepted: Accepted, render: Render) -> Deploy | None:
+    """The deploy by its id; None where the platform knows of none, and another one was found to be ours."""
+    try:
+        return render.deploy(accepted.order.target.service_id, accepted.deploy_id)
+    except Refused as error:
+        if error.status != NOT_FOUND or (again := watch.look_again(accepted)) is None:
+            raise
+        watch.accepted = again
+        return None
 
 
 def undisturbed(target: Target, ours: Collection[str], *, render: Render, clock: Clock, deadline: Deadline) -> None:

@@ -129,7 +129,9 @@ class Platform:
                 found = [one for one in self.deploys[key] if query.get("status", one["status"]) == one["status"]]
                 return self._page("deploy", found, query)
             case "GET", ["services", key, "deploys", name]:
-                deploy = next(one for one in self.deploys[key] if one["id"] == name)
+                deploy = next((one for one in self.deploys[key] if one["id"] == name), {})
+                if not deploy:
+                    return httpx.Response(404, json={"message": f"no deploy {name}"})
                 if plan := deploy.get("plan"):
                     self._turn(key, deploy, plan.pop(0))
                 return httpx.Response(200, json={k: v for k, v in deploy.items() if k != "plan"})

@@ -170,6 +170,23 @@ def test_services_that_were_there_are_not_told_to_be_created(product: Product) -
     assert "New → Blueprint" not in "".join((report.error, *report.details, *report.next))
 
 
+@pytest.mark.parametrize("told", ["dep-999", "dep-1", "srv-api"])
+def test_an_answer_that_names_another_deploy_is_not_believed(product: Product, told: str) -> None:
+    """A deploy that the platform does not know, one of before, something else: ours is looked up, and asked for once."""
+    second = product.change("2")
+
+    def also(request: httpx.Request) -> httpx.Response | None:
+        if request.method != "POST" or not request.url.path.endswith("srv-api/deploys"):
+            return None
+        product.platform.begin("srv-api", second, "created")["plan"] = ["build_in_progress", "live"]
+        return httpx.Response(201, json={"id": told})
+
+    product.platform.also = also
+
+    assert (0, [second] * 2) == (product.deploy().exit_code, product.live())
+    assert product.asked().count("srv-api/deploys") == 2, "one deploy of each commit"
+
+
 def test_only_the_same_deploy_counts_as_proven(product: Product) -> None:
     """A deploy of the same commit with other variables is another one."""
     [run] = product.runs()
