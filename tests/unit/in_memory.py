@@ -118,7 +118,10 @@ class Platform:
                 if request.method == fault[0] and path.endswith(fault[1]):
                     self.faults.remove(fault)
                     return fault[2](request)
-            return self.also(request) or self._answer(request.method, path.strip("/").split("/"), request)
+            try:
+                return self.also(request) or self._answer(request.method, path.strip("/").split("/"), request)
+            except StopIteration:
+                return httpx.Response(404, json={"message": f"not found: {path}"})
 
     def _answer(self, method: str, parts: list[str], request: httpx.Request) -> httpx.Response:
         query = dict(request.url.params)
@@ -129,9 +132,7 @@ class Platform:
                 found = [one for one in self.deploys[key] if query.get("status", one["status"]) == one["status"]]
                 return self._page("deploy", found, query)
             case "GET", ["services", key, "deploys", name]:
-                deploy = next((one for one in self.deploys[key] if one["id"] == name), {})
-                if not deploy:
-                    return httpx.Response(404, json={"message": f"no deploy {name}"})
+                deploy = next(one for one in self.deploys[key] if one["id"] == name)
                 if plan := deploy.get("plan"):
                     self._turn(key, deploy, plan.pop(0))
                 return httpx.Response(200, json={k: v for k, v in deploy.items() if k != "plan"})
