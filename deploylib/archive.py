@@ -210,7 +210,9 @@ def load(
     words = ["--exit-on-error", "--no-owner", "--no-acl", *ALIKE, "--dbname=application_name=deploylib"]
     with _opened(backup, store, progress, folder) as (more, pieces):
         command = [client.program("pg_restore"), *words, *more]
-        _restoring(_connecting(url, command, writes=True, stdin=pieces, timeout=within), backup, store, runner)
+        _restoring(
+            _connecting(url, command, writes=True, stdin=pieces, timeout=within, tree=True), backup, store, runner
+        )
 
 
 @contextmanager

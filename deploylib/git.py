@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploylib import temporary
 from deploylib.errors import SettingsError
 from deploylib.models import Commit
 from deploylib.process import Command, Completed, ProgramFailed, Runner
@@ -112,9 +112,8 @@ class Git:
         An index of its own keeps the repository untouched, and unlike ``git archive`` leaves nothing out for an
         ``export-ignore``.
         """
-        with tempfile.TemporaryDirectory(prefix="deploylib-") as folder:
-            index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-            files = Path(folder) / "files"
+        with temporary.folder() as folder:
+            index, files = {"GIT_INDEX_FILE": str(folder / "index")}, folder / "files"
             self._git("read-tree", commit, env=index)
             self._git("checkout-index", "--all", f"--prefix={files}{os.sep}", env=index, timeout=300)
             files.mkdir(exist_ok=True)

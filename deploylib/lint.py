@@ -7,12 +7,12 @@ computed once are hazards to it. What a rehearsal would see is not looked for he
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
+from deploylib import temporary
 from deploylib.catalog import Catalog
 from deploylib.examined import Examined, Finding, Gap
 from deploylib.hazards import judged, way_back
@@ -98,13 +98,13 @@ def _program() -> str:
 
 def _asked(program: str, sql: str, major: int, runner: Runner) -> Iterator[tuple[str, str, Statement]]:
     """What squawk says of the SQL of one revision: rule, message, statement."""
-    with tempfile.TemporaryDirectory(prefix="deploylib-") as folder:
-        file = Path(folder, "revision.sql")
+    with temporary.folder() as folder:
+        file = folder / "revision.sql"
         lines = sql.replace("squawk-ignore", "squawk ignore").splitlines()
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
         # A configuration in the commit could switch it off: it gets one that is empty.
         args = [program, "--config", "/dev/null", "--reporter", "json", f"--pg-version={major}.0", file.name]
-        command = Command(args, cwd=Path(folder), check=False, timeout=60)
+        command = Command(args, cwd=folder, check=False, timeout=60)
         said = ask(command, list[_Said], "squawk", runner=runner)
     found = [(one.rule_name, one.message, _statement(lines, one)) for one in said if one.rule_name not in LEFT_OUT]
     there = {(rule, statement.text) for rule, _message, statement in found}

@@ -7,14 +7,13 @@ through libpq's start-up options: a ``SET`` inside a transaction is lost when th
 from __future__ import annotations
 
 import shlex
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from deploylib import alembic_child
+from deploylib import alembic_child, temporary
 from deploylib.config import Config
 from deploylib.errors import MigrationFailed, SettingsError, Unreachable
 from deploylib.models import Revision, Secret
@@ -77,11 +76,12 @@ def alembic(
         "patience": seconds(limits.patience),
         **request,
     }
-    with tempfile.NamedTemporaryFile(prefix="deploylib-", suffix=".json") as result:
+    with temporary.folder() as place:
+        result = place / "result.json"
         try:
             runner.run(
                 Command(
-                    [config.python, alembic_child.__file__, result.name],
+                    [config.python, alembic_child.__file__, str(result)],
                     cwd=files,
                     env={**_environment(config, url), "PYTHONPATH": str(files), "PYTHONDONTWRITEBYTECODE": "1"},
                     stdin=msgspec.json.encode(told),
@@ -89,11 +89,18 @@ def alembic(
                     writes=writes,
                     secrets=_secrets(url),
                     drops=config.withheld,
+                    tree=True,
                 )
             )
         except ProgramFailed as error:
             raise _explained(error, config) from error
-        found: dict[str, Any] = msgspec.json.decode(Path(result.name).read_bytes())
+        try:
+            found: dict[str, Any] = msgspec.json.decode(result.read_bytes())
+        except (OSError, msgspec.DecodeError) as error:
+            raise MigrationFailed(
+                "alembic ended without an answer",
+                remedy="see whether env.py or a migration ends the program (sys.exit)",
+            ) from error
     return found
 
 
@@ -140,6 +147,7 @@ def run(
         writes=writes,
         secrets=_secrets(url),
         drops=config.withheld,
+        tree=True,
     )
     try:
         return runner.run(command).text

@@ -49,6 +49,9 @@ HEAD, TAIL = 16 << 10, 256 << 10  # bytes of what is only shown
 CUT = "\n[…]\n".encode()
 LEAVE_WITHIN = 2.0  # seconds from SIGTERM to SIGKILL
 AT_LEAST, LINGER = 0.05, 1.0  # seconds: for what is over; for a pipe that a program has left to another one
+# A killed command says nothing any more, but its end of a pipe closes. prctl(PR_SET_PDEATHSIG) is of Linux only, and
+# reaches neither what a program has started nor one that runs as another account.
+GUARD = 'read -r group || exit 0; read -r _; kill -TERM "-$group" && sleep 2 && kill -KILL "-$group"'
 _running: set[subprocess.Popen[bytes]] = set()
 
 
@@ -102,7 +105,7 @@ class Command:
         bare: it inherits none of our variables at all.
         account: user and group to run as, for a program that refuses to be root; None: ours.
         shown: its output is only shown, so that beginning and end are enough; else more than `MOST` of it is a failure.
-        tree: it starts programs of its own, which end with it where it is ended.
+        tree: it must not go on without us: where it is ended, so is what it has started, and also where we are killed.
     """
 
     args: Sequence[str]
@@ -309,7 +312,9 @@ def _started(command: Command) -> Iterator[tuple[subprocess.Popen[bytes], _Heard
     ours = {} if command.bare else os.environ
     inherited = {name: value for name, value in ours.items() if name not in command.drops}
     user, group = command.account or (None, None)
+    guard: subprocess.Popen[bytes] | None = None
     try:
+        guard = _guard() if command.tree else None
         child = subprocess.Popen(  # noqa: S603 - arguments are a list, there is no shell
             list(command.args),
             cwd=command.cwd,
@@ -324,10 +329,13 @@ def _started(command: Command) -> Iterator[tuple[subprocess.Popen[bytes], _Heard
             process_group=0 if command.tree else None,
         )
     except OSError as error:  # it is not there, not ours to start, or no program
+        _dismiss(guard)
         message = f"{command.args[0]} cannot be started: {error.strerror}"
         raise SettingsError(message, remedy=f"install {command.name}") from error
     _running.add(child)
     try:
+        if guard is not None:
+            _pipe(guard.stdin).write(b"%d\n" % child.pid)
         yield child, _Heard(child.stderr, HEAD, TAIL)
     finally:
         if child.poll() is None:
@@ -335,7 +343,29 @@ def _started(command: Command) -> Iterator[tuple[subprocess.Popen[bytes], _Heard
         for pipe in (child.stdin, child.stdout, child.stderr):
             if pipe is not None and not pipe.closed:
                 _close(pipe)
+        _dismiss(guard)
         _running.discard(child)
+
+
+def _guard() -> subprocess.Popen[bytes]:
+    """A shell that ends the group of programs that it is told, once we are gone; a terminal's Ctrl-C does not reach it."""
+    return subprocess.Popen(  # noqa: S603 - all of its words are above
+        ["/bin/sh", "-c", GUARD],
+        cwd="/",
+        env={"PATH": "/usr/bin:/bin"},
+        bufsize=0,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _dismiss(guard: subprocess.Popen[bytes] | None) -> None:
+    if guard is not None:
+        guard.kill()
+        guard.wait()
+        _close(_pipe(guard.stdin))
 
 
 def _end(child: subprocess.Popen[bytes], *, tree: bool) -> None:

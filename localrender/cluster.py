@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -51,6 +52,8 @@ class Cluster:
             self.identity = {"user": self.account.pw_uid, "group": self.account.pw_gid, "extra_groups": []}
         self.process: psutil.Process | None = None
         self.child: subprocess.Popen[bytes] | None = None
+        self.wanted = False
+        self.changing = threading.Lock()  # a server that ends stops it while it may just be started again
         port = state.setting(f"postgres_port_{major}") or str(processes.free_port(processes.PUBLIC_PORTS))
         self.port = int(state.set(f"postgres_port_{major}", port))
         self.password = state.once(f"postgres_password_{major}", random_word(32))
@@ -97,6 +100,28 @@ class Cluster:
 
     def start(self) -> None:
         """Start the cluster, made first where there is none; adopt it where it has survived."""
+        with self.changing:
+            self._start()
+            self.wanted = True
+
+    def revive(self) -> bool:
+        """Start it again where it has died; whether it had.
+
+        Raises:
+            LocalRenderError: It does not start, or its data is gone: an empty server in its place would hide that.
+        """
+        with self.changing:
+            if not self.has_died():
+                return False
+            self._end()
+            data = self._base() / "postgres" / self.major / "data"
+            if not (data / "PG_VERSION").is_file():
+                raise LocalRenderError(f"{data} is gone", remedy="python -m localrender reset, or put it back")
+            _end_orphans(data)
+            self._start()
+        return True
+
+    def _start(self) -> None:
         base = self._base()
         folder = base / "postgres" / self.major
         for path in (folder.parent, folder):
@@ -163,7 +188,7 @@ class Cluster:
         if port == str(self.port) and self._answers():
             self.state.remember(survivor.pid, "postgres")
             return True
-        self.stop()
+        self._end()
         return False
 
     def _launch(self, binaries: Path, folder: Path, data: Path) -> bool:
@@ -186,7 +211,7 @@ class Cluster:
             if self._answers():
                 return True
             time.sleep(0.05)
-        self.stop()
+        self._end()
         return False
 
     def _answers(self) -> bool:
@@ -198,17 +223,44 @@ class Cluster:
         return False
 
     def is_running(self) -> bool:
-        """Whether it has been started and not stopped since."""
-        return self.process is not None
+        """Whether its server runs, as far as the system knows."""
+        return self.process is not None and not self._is_dead(self.process)
+
+    def has_died(self) -> bool:
+        """Whether it was started, and has ended without being told to."""
+        return self.wanted and not self.is_running()
+
+    def _is_dead(self, process: psutil.Process) -> bool:
+        if self.child is not None:  # ours to collect, so that its number is not kept by a zombie
+            return self.child.poll() is not None
+        return not processes.is_alive(process)
 
     def stop(self) -> None:
         """Fast shutdown: clients are disconnected, everything committed is on disk."""
+        with self.changing:
+            self.wanted = False
+            self._end()
+
+    def _end(self) -> None:
         if self.process is not None:
             end(self.process)
             if self.child is not None:
                 self.child.wait()
             self.state.forget(self.process.pid)
         self.process = self.child = None
+
+
+def _end_orphans(data: Path) -> None:
+    """End what a server that was killed has left: one that is busy would go on, and keep its successor from starting."""
+    left = set()
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if "postgres" in process.name() and Path(process.cwd()) == data.resolve():
+                left.add(process)
+    for process in processes.wait_for_end(left, 1):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    processes.wait_for_end(left, 5)
 
 
 def end(process: psutil.Process) -> None:

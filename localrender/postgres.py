@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,11 +12,14 @@ import psycopg
 from psycopg import sql
 
 from localrender.cluster import Cluster
-from localrender.errors import bad_input
+from localrender.errors import LocalRenderError, bad_input
 from localrender.model import Database, DatabaseSpec, new_id, now, random_word
 
 if TYPE_CHECKING:
     from localrender.state import State
+
+_LONGEST_PAUSE = 30.0
+_log = logging.getLogger(__name__)
 
 
 class Postgres:
@@ -29,6 +34,7 @@ class Postgres:
         self.state = state
         self.server = server
         self.clusters: dict[str, Cluster] = {}
+        self.next_try, self.delay = 0.0, 1.0
 
     async def provide(self, specs: list[DatabaseSpec]) -> None:
         """Make the databases that are missing, and start what those that exist need."""
@@ -59,8 +65,27 @@ class Postgres:
     async def switch(self, *, running: bool) -> None:
         """Stop the clusters of ours as by a fault, or start those that stand; data and ports stay."""
         for cluster in self.clusters.values():
-            if running is not cluster.is_running():
-                await asyncio.to_thread(cluster.start if running else cluster.stop)
+            if not running:  # also one that has died: it must not come back by itself
+                await asyncio.to_thread(cluster.stop)
+            elif not cluster.is_running():
+                await asyncio.to_thread(cluster.start)
+
+    def has_died(self) -> bool:
+        """Whether a cluster of ours has ended without being told to."""
+        return any(cluster.has_died() for cluster in self.clusters.values())
+
+    async def revive(self) -> None:
+        """Start again what has died; one that does not start is tried again later, and later each time."""
+        if time.monotonic() < self.next_try:
+            return
+        try:
+            for cluster in self.clusters.values():
+                if await asyncio.to_thread(cluster.revive):
+                    _log.warning("Postgres %s had died and was started again", cluster.major)
+            self.delay = 1.0
+        except (LocalRenderError, OSError) as error:
+            _log.error("Postgres had died and does not start again: %s", error)
+            self.next_try, self.delay = time.monotonic() + self.delay, min(2 * self.delay, _LONGEST_PAUSE)
 
     def is_available(self, database: Database) -> bool:
         """Whether the server of a database runs, as far as we know."""

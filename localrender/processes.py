@@ -189,12 +189,13 @@ def wait_for_end(those: Iterable[psutil.Process], patience: float) -> set[psutil
     deadline = time.monotonic() + patience
     alive = set(those)
     while alive and time.monotonic() < deadline:
-        alive = {process for process in alive if _runs(process)}
+        alive = {process for process in alive if is_alive(process)}
         time.sleep(0.02 if alive else 0)
     return alive
 
 
-def _runs(process: psutil.Process) -> bool:
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it runs; a zombie does not."""
     with suppress(psutil.NoSuchProcess):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False

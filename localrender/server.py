@@ -103,6 +103,8 @@ class LocalRender:
                     break
                 self.logs.flush()
                 await self.edge.watch()
+                if self.postgres.has_died() and not self.syncing.locked():
+                    self.fleet.spawn(self._revive())  # beside: a server that recovers takes its time
         finally:
             await self._close()
 
@@ -164,6 +166,10 @@ class LocalRender:
         """Stop the clusters of ours, or start those that stand."""
         async with self.syncing:
             await self.postgres.switch(running=running)
+
+    async def _revive(self) -> None:
+        async with self.syncing:
+            await self.postgres.revive()
 
     def status(self) -> dict[str, Any]:
         """What `up` and `status` show: addresses, never a secret."""

@@ -658,4 +658,18 @@ GUARDS = (
         "os.walk(start)",
         f"{STORED}test_a_store_that_is_a_file_is_told",
     ),
+    Guard(
+        "a migration that goes on after its command was killed",
+        "deploylib/migrators.py",
+        "                    tree=True,\n",
+        "",
+        "tests/migrations/test_runner.py::test_a_killed_command_takes_its_migration_with_it",
+    ),
+    Guard(
+        "checkouts that are left for good",
+        "deploylib/temporary.py",
+        "            shutil.rmtree(left, ignore_errors=True)",
+        "            pass",
+        "tests/unit/test_temporary.py::test_what_a_killed_command_left_is_removed_by_the_next",
+    ),
 )

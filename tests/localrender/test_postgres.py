@@ -9,14 +9,15 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import psycopg
 import pytest
 
-from tests.localrender.product import Local, Product
+from tests.localrender.product import Local, Product, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +64,51 @@ def test_two_majors_run_side_by_side_and_keep_their_data(fresh: Callable[..., Lo
     assert url(local, "newer") == address
     with psycopg.connect(address) as connection:
         connection.execute("select from kept")
+
+
+def test_a_postgres_that_dies_comes_back(fresh: Callable[..., Local]) -> None:
+    """Killed amid a query it is started again at its port, with what was committed; never empty where its data is gone."""
+    local = fresh("databases: [{name: plain}]")
+    local.up()
+    address = url(local, "plain")
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute("create table kept ()")
+    place = Path(setting(local).get("postgres_folder") or local.state) / "postgres" / "16" / "data"
+    with closing(psycopg.connect(address, autocommit=True)) as busy:
+        busy.pgconn.send_query(
+            b"select count(*) from (select generate_series(1, 1e11::bigint)) n"
+        )  # it looks at nothing else
+        postmaster(place).kill()
+        until(lambda: answers(address), 60)
+    with psycopg.connect(address) as connection:
+        connection.execute("select from kept")
+    assert [one["postgres"]["status"] for one in local.get("/postgres")] == ["available"]
+
+    server = postmaster(place)
+    server.suspend()  # so that it does not end by itself before its data is away
+    place.rename(place.with_name("away"))
+    server.kill()
+    log = local.state / "server.log"
+    until(lambda: f"{place} is gone" in log.read_text(encoding="utf-8"), 60)
+    assert [one["postgres"]["status"] for one in local.get("/postgres")] == ["unavailable"]
+    assert not place.exists(), "an empty server in its place would look like lost data"
+    place.with_name("away").rename(place)
+    until(lambda: answers(address), 60)
+    assert local.run("down").code == 0
+    assert local.processes() == []
+
+
+def postmaster(data: Path) -> psutil.Process:
+    """The server of a cluster."""
+    return psutil.Process(int((data / "postmaster.pid").read_text(encoding="utf-8").split()[0]))
+
+
+def answers(address: str) -> bool:
+    """Whether a database is reached."""
+    with suppress(psycopg.OperationalError):
+        psycopg.connect(address, connect_timeout=5).close()
+        return True
+    return False
 
 
 def test_a_named_server_gets_the_databases(shared: Local, fresh: Callable[..., Local]) -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -184,3 +190,44 @@ def test_modules_of_the_library_are_not_those_of_the_application(world: World) -
     world.write("pass", env="from models import MINE\nassert MINE\n" + ENV)
 
     assert [one.id for one in world.upgrade("0001")] == ["0001"]
+
+
+def test_a_killed_command_takes_its_migration_with_it(world: World, tmp_path: Path) -> None:
+    """Nobody goes on with a revision while the next command, which holds the lock by then, does it."""
+    noted = tmp_path / "noted"
+    world.write(
+        f"""
+        import os, pathlib, time
+        op.add_column('people', sa.Column('x', sa.Text()))
+        pathlib.Path({str(noted)!r}).write_text(f"{{os.getpid()}}.")
+        time.sleep(60)
+        """
+    )
+    code = """
+import os, pathlib, sys
+from deploylib.models import Secret
+from tests.migrations.world import World
+World(Secret(os.environ["URL"]), pathlib.Path(sys.argv[1])).upgrade("0001")
+"""
+    root = str(Path(__file__).parents[2])
+    command = subprocess.Popen(
+        [sys.executable, "-c", code, str(world.files)],
+        env={**os.environ, "PYTHONPATH": root, "URL": world.url.reveal()},
+    )
+    until(lambda: noted.exists() and noted.read_text().endswith("."))
+    child = psutil.Process(int(noted.read_text().strip(".")))
+
+    command.kill()
+    command.wait()
+
+    until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+    world.write("op.add_column('people', sa.Column('x', sa.Text()))")
+    assert [one.id for one in world.upgrade("0001")] == ["0001"]
+
+
+def until(good: Callable[[], bool]) -> None:
+    """Wait for something to be so."""
+    deadline = time.monotonic() + 60
+    while not good():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -257,4 +258,48 @@ while True: time.sleep(1)
     deadline = time.monotonic() + 10
     while psutil.pid_exists(left) and psutil.Process(left).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline, "what it started goes on"
+        time.sleep(0.02)
+
+
+def test_what_must_not_go_on_ends_with_a_killed_command(tmp_path: Path) -> None:
+    """After ``kill -9`` of ours it is gone with what it has started, and so is who saw to that."""
+    inner = """
+import subprocess, time, pathlib, os, sys
+child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+pathlib.Path(sys.argv[1], "new").write_text(f"{os.getpid()} {child.pid}")
+os.rename(pathlib.Path(sys.argv[1], "new"), pathlib.Path(sys.argv[1], "pids"))
+time.sleep(60)
+"""
+    outer = f"""
+import subprocess
+import sys
+from deploylib.process import SYSTEM, Command
+SYSTEM.run(Command([sys.executable, "-c", {inner!r}, {str(tmp_path)!r}], tree=True))
+"""
+    command = subprocess.Popen([sys.executable, "-c", outer])
+    until((tmp_path / "pids").exists)
+    started = [psutil.Process(int(pid)) for pid in (tmp_path / "pids").read_text().split()]
+    started += [one for one in psutil.Process(command.pid).children() if one not in started]
+    assert [3, "sh"] == [len(started), started[-1].name()]
+
+    command.kill()
+    command.wait()
+
+    until(lambda: all(not one.is_running() or one.status() == psutil.STATUS_ZOMBIE for one in started))
+
+
+def test_a_guard_is_gone_once_it_is_not_needed() -> None:
+    """Neither an end nor a failure to start leaves one behind."""
+    before = psutil.Process().children()
+    SYSTEM.run(python("print(1)", tree=True))
+    with pytest.raises(SettingsError, match="cannot be started"):
+        SYSTEM.run(Command(["/nowhere/program"], tree=True))
+    assert psutil.Process().children() == before
+
+
+def until(good: Callable[[], bool]) -> None:
+    """Wait for something to be so."""
+    deadline = time.monotonic() + 60
+    while not good():
+        assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
