@@ -21,6 +21,7 @@ from deploylib.struck import harmless
 
 __all__ = ["Build", "Tested", "annotation", "build", "hand_over", "publish", "summary", "tested"]
 
+ADDRESS = re.compile(r"https?://[\w.~:/?#@!&+,;=%-]{1,1000}", re.ASCII)  # nothing of it is markup
 HANDED_OVER = "DEPLOYLIB_TESTS"
 LINE = 500  # characters: a variable of a program holds 128 KiB on Linux, and a result has some thirty lines, twice
 
@@ -136,7 +137,7 @@ def summary(report: Report) -> str:
         lines.append(f"| {SIGNS[one.status]} {one.status} | {one.stage} | {text} | {one.seconds:.1f} |")
     lines += [f"\n**{_plain(report.error)}**"] if report.error else []
     lines += [f"- put back: {_plain(f'{one.service} {one.text}')}" for one in report.put_back]
-    live = ((one, harmless(one.url) if one.url.startswith(("http://", "https://")) else "") for one in report.live)
+    live = ((one, one.url if ADDRESS.fullmatch(one.url) else "") for one in report.live)
     lines += ["", *(f"- live: {_plain(one.service)} `{one.commit[:7] or 'nothing'}` {url}" for one, url in live)]
     lines += [f"- next: {_plain(line)}" for line in report.next]
     return "\n".join(lines) + "\n\n"
@@ -145,7 +146,8 @@ def summary(report: Report) -> str:
 def _outputs(report: Report) -> dict[str, str]:
     url = next((one.url for one in report.live if one.url), "")
     told = {"run": report.run, "outcome": report.outcome, "services": json.dumps(report.deploying), "url": url}
-    return {name: harmless(value) for name, value in told.items()}  # a second line would be another output
+    # A second line would be another output; JSON has one, and must not be cut.
+    return {name: value if name == "services" else harmless(value) for name, value in told.items()}
 
 
 def _append(path: str, text: str) -> None:
@@ -161,4 +163,5 @@ def _escaped(text: str, *, also: bool = False) -> str:
 def _plain(text: str) -> str:
     """Text in which nothing is markup."""
     text = harmless(text.replace("\n", " ")).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]#|~@])", r"\\\1", text)
+    text = re.sub(r"([\\`*_{}\[\]#|~@$])", r"\\\1", text)
+    return re.sub(r"(?<=:)(?=//)|(?<=www)(?=\.)", r"\\", text, flags=re.IGNORECASE)  # an address alone becomes a link

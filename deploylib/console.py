@@ -8,9 +8,11 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -28,7 +30,7 @@ from deploylib.struck import Struck, document, harmless, no_command
 
 STRUCK = Struck()  # what this process must not print, from the first command on
 
-__all__ = ["annotate", "beside", "judge", "session", "settings", "show", "shown", "tell"]
+__all__ = ["annotate", "beside", "crashed", "judge", "session", "settings", "show", "shown", "tell"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 HEEDED_WITHIN = 8.0  # seconds: a runner of CI kills after ten, and says so to nobody
@@ -51,6 +53,7 @@ def session(environment: str, **options: Any) -> Iterator[Context]:
     for secret in config.known_secrets:
         STRUCK.learn(secret)
     undumpable()
+    sys.excepthook = crashed
     logging.getLogger("stamina").setLevel(logging.ERROR)  # another try is no news; giving up is told by the error
     threads.reserve_little()
     with _signals(), view.choose(sys.stderr, os.environ, CLOCK, shown) as chosen:
@@ -58,14 +61,21 @@ def session(environment: str, **options: Any) -> Iterator[Context]:
 
 
 def shown(line: str) -> str:
-    """One line as it may be printed, whoever has written it."""
-    line = harmless(STRUCK.text(line))
-    return no_command(line) if os.environ.get("GITHUB_ACTIONS") == "true" else line
+    """One line as it may be printed, whoever has written it; a container in a job of GitHub does not know that it is in one."""
+    return no_command(harmless(STRUCK.text(line)))
+
+
+def crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print a traceback as anything else is printed: its last line may quote a driver that quotes a password."""
+    lines = "".join(traceback.format_exception(kind, error, trace)).splitlines()
+    sys.stderr.write("".join(f"{shown(line)}\n" for line in lines))
 
 
 def beside(ctx: Context, environment: str) -> Context:
     """Another environment of the same product, only to be looked at."""
-    return Context(config=settings(environment), runner=ctx.runner, clock=ctx.clock, view=ctx.view, dry=True)
+    return Context(
+        config=settings(environment), runner=ctx.runner, clock=ctx.clock, view=ctx.view, dry=True, struck=ctx.struck
+    )
 
 
 def show(result: Report, *, json: bool, hand_over: bool = False) -> None:

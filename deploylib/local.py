@@ -111,7 +111,9 @@ def _free_mb(config: Config) -> int:
 
 def _ask(config: Config, runner: Runner, *args: str, timeout: float = 30, writes: bool = False) -> Completed:
     program = [sys.executable, "-m", "localrender", *args]
-    done = runner.run(Command(program, cwd=config.root, check=False, timeout=timeout, writes=writes))
+    done = runner.run(
+        Command(program, cwd=config.root, check=False, timeout=timeout, writes=writes, drops=config.secrets)
+    )
     if done.returncode == 0:
         return done
     if b"No module named localrender" in done.stderr:

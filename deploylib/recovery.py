@@ -58,7 +58,7 @@ def recovered(ctx: Context, ending: Ending) -> Ending:
             raise unknown from worse
         return _given_up(ctx, first, worse)
     if first.exit_code == VerificationFailed.exit_code and (left := _left(ctx)):
-        ctx.holds.place(left, first.error, author=ctx.author, run=ctx.state.id)
+        ctx.holds.place(left, ctx.struck.text(first.error), author=ctx.author, run=ctx.state.id)
     return first
 
 

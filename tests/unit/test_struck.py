@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 import shlex
 from collections.abc import Callable
 from io import StringIO
@@ -48,6 +49,9 @@ WAYS: dict[str, Callable[[str], str]] = {
     "in a DSN": lambda secret: secret.replace("\\", "\\\\").replace("'", "\\'"),
     "in a page": html.escape,
     "in base64": lambda secret: base64.b64encode(secret.encode()).decode(),
+    "in base64 without its end": lambda secret: base64.b64encode(secret.encode()).decode().rstrip("="),
+    "in hex": lambda secret: secret.encode().hex(),
+    "in an address in an address": lambda secret: quote(quote(secret, safe=""), safe=""),
 }
 
 
@@ -56,7 +60,7 @@ def left_of(secret: str, text: str) -> bool:
     return any(way(secret) in text for way in WAYS.values())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(password=PASSWORDS, way=st.sampled_from(sorted(WAYS)))
 def test_a_password_is_struck_in_every_form(way: str, password: str) -> None:
     """However the program that shows it has written it."""
@@ -98,7 +102,7 @@ def test_names_and_ids_of_a_record_stay_as_they_are() -> None:
     assert {**state, "lines": ["••• failed"], "error": "•••"} == struck.value(state)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(password=PASSWORDS, way=st.sampled_from(sorted(WAYS)))
 def test_nothing_that_is_printed_told_or_recorded_shows_a_password(
     tmp_path_factory: pytest.TempPathFactory, password: str, way: str
@@ -127,6 +131,71 @@ def test_nothing_that_is_printed_told_or_recorded_shows_a_password(
     texts.append(msgspec.json.encode(told).decode())
 
     assert not any(left_of(password, text) for text in texts)
+
+
+@pytest.mark.parametrize("user", ["a", "ad", "ada"])
+def test_base64_of_a_user_and_a_password_does_not_show_the_password(user: str) -> None:
+    """HTTP's basic authentication; where in it the password begins is another alignment each time."""
+    shown = Struck([Secret("s3cretpassword")]).text(base64.b64encode(f"{user}:s3cretpassword".encode()).decode())
+
+    assert "•••" in shown
+    assert len(shown) <= len("YWRhOn") + len("•••")
+
+
+@pytest.mark.parametrize(
+    ("known", "text"),
+    [
+        ("postgresql://db/book?user=ada&password=s3cr%40pass", "wrong s3cr@pass"),
+        ("host=db user=ada password=s3cr@pass", "wrong s3cr@pass"),
+        ("https://hooks.example/services/T0/B0/s3cr@pass", "404 /services/T0/B0/s3cr@pass"),
+        (" s3cr@pass ", "key s3cr@pass!"),
+        ("s3cr@pass\n", "key s3cr@pass!"),
+        ("postgresql://ada:s3@db/book", "cannot connect: user=ada password=s3 host=db"),
+    ],
+)
+def test_a_password_is_found_wherever_a_secret_holds_it(known: str, text: str) -> None:
+    """In a query, a DSN, a webhook's path, between blanks."""
+    assert "s3" not in Struck([Secret(known)]).text(text)
+
+
+@pytest.mark.parametrize("known", ["'abcdefg", "ab\n\n\n\n\n\ncdefgh", "abcdefg%", "\\\\\\\\abc", "''a"], ids=ascii)
+@pytest.mark.parametrize("text", ["\\", "a.", "a://b:", "ab\n", "%25", "'", "password='"], ids=ascii)
+def test_no_text_makes_the_search_slow(known: str, text: str) -> None:
+    """A log line of 60 KB that somebody has made for it; it took minutes once, and nothing here measures seconds."""
+    struck, line = Struck([Secret(known)]), text * (60_000 // len(text))
+
+    assert struck.text(line) is not None
+
+
+def test_a_traceback_shows_no_password(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug of ours, or --debug: its last line may quote a driver."""
+    monkeypatch.setattr(console, "STRUCK", Struck([Secret("postgresql://ada:s3cr%40pass@db/book")]))
+
+    console.crashed(ValueError, ValueError("wrong s3cr@pass\n::add-mask::x"), None)
+
+    assert ["ValueError: wrong •••", ": :add-mask::x"] == capsys.readouterr().err.splitlines()
+
+
+def test_outputs_of_fifty_services_are_whole_json(tmp_path: Path) -> None:
+    """What is only shown is cut; what the next job reads is not."""
+    output, names = tmp_path / "output", tuple(f"a-service-with-a-rather-long-name-{number:03}" for number in range(99))
+    told = Report(run="r", environment="e", outcome="succeeded", exit_code=0, deploying=names)
+
+    ci.publish(told, {"GITHUB_OUTPUT": str(output)})
+
+    [line] = [line for line in output.read_text().splitlines() if line.startswith("services=")]
+    assert list(names) == json.loads(line.removeprefix("services="))
+
+
+def test_an_address_of_somebody_makes_no_link_in_a_summary() -> None:
+    """Neither in a subject, nor by an address of a service that is Markdown."""
+    live = Live(service="a", url="https://x.example/ ![x](https://evil.example)")
+    commit = Commit(id=NEW, subject="see https://evil.example www.evil.example $x$")
+    shown = ci.summary(Report(run="r", environment="e", outcome="succeeded", exit_code=0, commit=commit, live=(live,)))
+
+    assert "https://" not in shown
+    assert "www." not in shown
+    assert "![" not in shown
 
 
 HOSTILE = [
@@ -170,15 +239,24 @@ def test_a_long_line_is_cut_and_that_is_said() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["::set-output name=x::y", "  ::add-mask::x", "##[error]x", "a ##[group]b", "::stop-commands::x", "\t::debug::x"],
+    [
+        "::set-output name=x::y",
+        "  ::add-mask::x",
+        "##[error]x",
+        "a ##[group]b",
+        "##vso[task.setvariable]x",
+        "##teamcity[x]",
+        "::stop-commands::x",
+        "\t::debug::x",
+    ],
 )
 def test_no_line_commands_a_runner(line: str) -> None:
     """Neither the newer nor the older form of a command."""
     shown = no_command(line)
 
     assert not shown.lstrip().startswith("::")
-    assert "##[" not in shown
-    assert "##[" not in document(json.dumps(line))
+    assert not re.search(r"##\w*\[", shown)
+    assert "##" not in document(json.dumps(line))
     assert line == json.loads(document(json.dumps(line)))
 
 
