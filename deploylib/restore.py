@@ -373,7 +373,7 @@ def _held_back(pieces: Iterator[bytes], later: list[bytes]) -> Iterator[bytes]:
                 later.append(ended)
                 continue
             elif line.startswith((b"-- Name: ", b"-- Data for Name: ")):
-                large = line.startswith(b"-- Data for Name: BLOBS;")
+                large = b"; Type: BLOBS;" in line  # named BLOBS, or N..M from Postgres 17 on
             elif large and line in {b"BEGIN;", b"COMMIT;"}:
                 continue
             else:
