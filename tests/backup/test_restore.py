@@ -113,7 +113,7 @@ def test_an_extension_of_another_role_stays(book: Book) -> None:
         "alter table guests add column place vector(3)",
         "update guests set place = '[1,2,3]'",
     )
-    book.made = root.back_up(book.store)
+    book.made = root.back_up(book.store, run="again")
     root.run("update guests set place = null")
 
     with pytest.raises(NotBeside, match="may not create the extension vector") as refused:
