@@ -63,7 +63,10 @@ def test_a_reader_waits_no_longer_than_the_limit_whatever_a_revision_switches_of
         holder.execute("select 1 from people limit 1")
         migrating = pool.submit(world.upgrade, "0001", 60)
         tries, before = 0, 0
-        while tries < 3 and not migrating.done():  # it has wanted its lock three times, and not got it
+        deadline = time.monotonic() + 20
+        while (
+            tries < 3 and not migrating.done() and time.monotonic() < deadline
+        ):  # it has wanted its lock three times, and not got it
             waits = "select count(*) from pg_locks where not granted and mode = 'AccessExclusiveLock'"
             now = looking.execute(waits).fetchone()[0]  # type: ignore[index]
             tries, before = tries + (before and not now), now
@@ -206,6 +209,9 @@ def test_roles_memberships_and_settings_come_to_a_copy_of_our_own(
             connection.execute("create role copied login password 'y'")
             connection.execute("create database copied owner copied")
         bare = Copy(postgres.altered(server, user="copied", password="y", dbname="copied"), server, own=True)
+        unlike, told = surroundings.brought(Copy(bare, server, own=False), around)
+        with postgres.connected(server) as connection:
+            made = connection.execute("select rolname from pg_roles where rolname !~ '^pg_' order by 1").fetchall()
         copy, lacking = surroundings.brought(bare, around)
         with postgres.connected(copy) as connection:
             seen = connection.execute(
@@ -214,11 +220,10 @@ def test_roles_memberships_and_settings_come_to_a_copy_of_our_own(
                 " (select rolcanlogin from pg_roles where rolname = %s)",
                 [f"readonly_{name}"] * 2,
             ).fetchone()
-        unlike, told = surroundings.brought(Copy(bare, server, own=False), around)
 
     assert lacking == ()
     assert seen == (f"app_{name}", name, f"shop_{name}, public", "5MB", True, True, False)
-    assert (unlike.reveal(), len(told)) == (bare.reveal(), 1)
+    assert (unlike.reveal(), len(told), made) == (bare.reveal(), 1, [("copied",), ("postgres",)])
 
 
 def test_what_the_copy_lacks_is_passed_over_and_told(world: World, fresh: Callable[[], str]) -> None:
