@@ -75,6 +75,7 @@ def download(link: str) -> httpx.Response:
 
 def tables(archive: bytes, folder: Path, major: str = "16") -> tuple[str, str]:
     """Unpack an archive; the folder in it, and what pg_restore lists."""
+    folder.mkdir(exist_ok=True)
     subprocess.run(["tar", "-xz", "-C", folder], input=archive, check=True)
     (table,) = folder.glob("*/*/toc.dat")
     program = runtimes.postgres_folder(major) / "bin" / "pg_restore"
