@@ -89,8 +89,8 @@ def ask(
             order, rebuilt = msgspec.structs.replace(order, from_deploy=""), True
             intent = _intend(order, render, record)
             accepted, lost = _send(order, render)
-    if accepted is not None and accepted.id in intent.existing:
-        accepted = None  # an answer about a deploy of before: ours is looked up
+    if accepted is not None and not _may_be_ours(accepted, order, intent):
+        accepted = None  # an answer about another deploy: ours is looked up
     accepted = accepted or _find(order, intent, render, clock, within=look_for)
     if accepted is None:
         raise PersonNeeded(
@@ -100,6 +100,12 @@ def ask(
         )
     record("triggered", Triggered(service=name, deploy_id=accepted.id, adopted=lost))
     return Accepted(order, accepted.id, rebuilt, intent)
+
+
+def _may_be_ours(accepted: Deploy, order: Order, intent: Intent) -> bool:
+    """Whether an answer may be about what was just asked for; a cron job is built from the tip of its branch."""
+    fits = order.target.kind is Kind.CRON or accepted.commit in {"", intent.commit}
+    return fits and accepted.id not in intent.existing
 
 
 def found_again(accepted: Accepted, *, render: Render, clock: Clock, record: Record, within: float) -> Accepted | None:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from deploylib.errors import BuildFailed, DeployError, DeployStopped, ForeignDeploy, StartFailed, Unhealthy
+from deploylib.errors import (
+    BuildFailed,
+    Contradiction,
+    DeployError,
+    DeployStopped,
+    ForeignDeploy,
+    StartFailed,
+    Unhealthy,
+)
 from deploylib.models import Deploy, DeployStatus, Order
 from deploylib.render import Render
 
@@ -16,7 +24,13 @@ LAST_LINES = 20  # a crash of Node shows its cause above a dozen lines of stack
 
 def replaced(order: Order, deploy: Deploy, render: Render) -> DeployError:
     """A deploy that ended canceled or replaced: somebody else's took its place, or it was stopped."""
-    newest = render.deploys(order.target.service_id, limit=1)[0]
+    newest = next(iter(render.deploys(order.target.service_id, limit=1)), None)
+    if newest is None:
+        return Contradiction(
+            f"{order.target.name}: the platform lists no deploy, and {deploy.id} was {deploy.status}",
+            remedy=f"see the service ({order.target.dashboard_url or 'in the Render Dashboard'})",
+            service=order.target.name,
+        )
     if newest.id != deploy.id:
         return ForeignDeploy(
             f"{order.target.name}: {newest.id} ({newest.commit[:7]}, trigger {newest.trigger}) took the place of our deploy",

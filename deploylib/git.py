@@ -122,7 +122,14 @@ class Git:
     def _git(self, *args: str, check: bool = True, env: dict[str, str] | None = None, timeout: float = 60) -> Completed:
         plain = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", **(env or {})}
         try:
-            command = Command(["git", *args], cwd=self.root, check=check, env=plain, timeout=timeout)
+            # A hook may lie among the product's files (core.hooksPath), and git has our variables.
+            command = Command(
+                ["git", "-c", f"core.hooksPath={os.devnull}", *args],
+                cwd=self.root,
+                check=check,
+                env=plain,
+                timeout=timeout,
+            )
             return self.runner.run(command)
         except ProgramFailed as error:
             raise SettingsError(

@@ -73,7 +73,10 @@ class Struck:
             return {key: self.value(each, key if isinstance(key, str) else "") for key, each in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.value(each, name) for each in value]
-        return self.text(value) if isinstance(value, str) and name in FREE_TEXT else value
+        if not isinstance(value, str):
+            return value
+        value = value.encode("utf-8", "backslashreplace").decode()  # a file's name need not be text, and JSON must be
+        return self.text(value) if name in FREE_TEXT else value
 
     def of(self, value: T) -> T:
         """The same typed value, with what is free text in it struck."""

@@ -62,14 +62,32 @@ def crowd(url: str) -> Iterator[Crowd]:
 
 @contextmanager
 def holding(url: str, seconds: float, text: str = SECRET) -> Iterator[int]:
-    """A transaction of somebody that has read the table, and stays open for a while; gives its process."""
+    """A transaction of somebody that has read the table, and stays open until one waits for it and a while longer.
+
+    Gives its process.
+    """
+    over = threading.Event()
     with psycopg.connect(url, application_name="monthly report") as connection:
         connection.execute(text)
-        timer = threading.Timer(seconds, connection.rollback)
-        timer.start()
-        yield connection.info.backend_pid
-        timer.cancel()
-        timer.join()
+        waiter = threading.Thread(target=_end_later, args=(url, connection, seconds, over))
+        waiter.start()
+        try:
+            yield connection.info.backend_pid
+        finally:
+            over.set()
+            waiter.join()
+
+
+def _end_later(
+    url: str, connection: psycopg.Connection[tuple[object, ...]], seconds: float, over: threading.Event
+) -> None:
+    """Give the lock up so many seconds after somebody has begun to wait for one; at the end of the block at the latest."""
+    waiting = "select exists (select from pg_locks where not granted and locktype <> 'advisory')"
+    with psycopg.connect(url, autocommit=True) as looking:
+        while not over.wait(0.05) and not (looking.execute(waiting).fetchone() or (False,))[0]:
+            pass
+    over.wait(seconds)
+    connection.rollback()
 
 
 def test_nobody_waits_longer_than_the_limit_while_the_migration_waits_for_its_lock(world: World) -> None:

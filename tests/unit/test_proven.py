@@ -187,6 +187,36 @@ def test_an_answer_that_names_another_deploy_is_not_believed(product: Product, t
     assert product.asked().count("srv-api/deploys") == 2, "one deploy of each commit"
 
 
+def test_an_answer_about_a_deploy_of_another_commit_is_not_believed(product: Product) -> None:
+    """Although the platform knows it: what was asked for is looked up, and watched in its place."""
+    second = product.change("2")
+    others = product.platform.begin("srv-api", "e" * 40, "canceled", "manual")
+
+    def also(request: httpx.Request) -> httpx.Response | None:
+        if request.method != "POST" or not request.url.path.endswith("srv-api/deploys"):
+            return None
+        product.platform.begin("srv-api", second, "created")["plan"] = ["build_in_progress", "live"]
+        return httpx.Response(201, json={"id": others["id"], "commit": {"id": "e" * 40}})
+
+    product.platform.also = also
+
+    assert (0, [second] * 2) == (product.deploy().exit_code, product.live())
+
+
+def test_a_canceled_deploy_in_a_list_of_none_is_a_contradiction(product: Product) -> None:
+    """An empty list is no traceback, and nobody else's deploy either: the run stays open."""
+    product.change("2")
+    product.platform.plans = {"srv-api": ["build_in_progress", "canceled"]}
+    product.platform.also = lambda request: (
+        EMPTY if lists_deploys(request) and request.url.params.get("limit") == "1" else None
+    )
+
+    report = product.deploy()
+
+    assert report.exit_code == 41
+    assert "lists no deploy" in report.error
+
+
 def test_only_the_same_deploy_counts_as_proven(product: Product) -> None:
     """A deploy of the same commit with other variables is another one."""
     [run] = product.runs()

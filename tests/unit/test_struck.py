@@ -227,6 +227,13 @@ def test_a_line_is_printable_and_one_line(text: str) -> None:
     assert lossless.isprintable()
 
 
+def test_a_name_that_is_no_text_can_be_recorded() -> None:
+    """A file may be called anything; JSON takes text only."""
+    told = Struck().value({"path": "caf\udce9", "lines": ["x\udcff"]})
+
+    assert json.loads(msgspec.json.encode(told)) == {"path": "caf\\udce9", "lines": ["x\\udcff"]}
+
+
 def test_text_of_people_stays_readable() -> None:
     """Accents, other scripts and signs are not taken away."""
     assert "Füge Seiten hinzu · 分页 ✓ 🎉\t(x)" == harmless("Füge Seiten hinzu · 分页 ✓ 🎉\t(x)")
