@@ -35,6 +35,7 @@ __all__ = [
     "perform",
     "schema",
     "script",
+    "settings",
     "table_count",
     "through",
     "unpacked",
@@ -55,6 +56,11 @@ ENTRY = re.compile(r"^\d+; \d+ \d+ ")
 NAME = re.compile(WORD)
 ROLES = re.compile(
     rf"^CREATE POLICY .+? TO ({WORD}(?:, {WORD})*)(?: USING | WITH CHECK |;)|^CREATE USER MAPPING FOR ({WORD}) ",
+    re.MULTILINE,
+)
+LITERAL = r"(?: ?E)?'(?:[^']|'')*'"  # in pg_dump's form: a quote is doubled, and in E'' a backslash
+SETTING = re.compile(
+    rf"^ALTER (?:DATABASE {WORD}|ROLE ({WORD}) IN DATABASE {WORD}) SET ({WORD}) TO ({LITERAL}(?:, {LITERAL})*);$",
     re.MULTILINE,
 )
 ANYBODY = {"public", "PUBLIC", "current_user", "CURRENT_USER", "session_user", "CURRENT_ROLE"}
@@ -244,6 +250,18 @@ def script(
             command = Command([client.program("pg_restore"), *words], env=sqlstates.ENGLISH, stdin=pieces)
             with closing(_flowing(runner.stream(command))) as made:
                 yield made
+
+
+def settings(backup: Backup, *, store: Store, client: Client, runner: Runner) -> tuple[tuple[str, str, Secret], ...]:
+    """What the database was set to: role (empty: all of them), setting and value, each as SQL writes it.
+
+    Raises:
+        BackupFailed: the dump is damaged.
+    """
+    with tempfile.NamedTemporaryFile("w", prefix="deploylib-", suffix=".list") as nothing:
+        words = ["--create", "--file=-", f"--use-list={nothing.name}"]
+        said = _said(backup, store, client, runner, None, words)
+    return tuple((role, name, Secret(value)) for role, name, value in SETTING.findall(said))
 
 
 def perform(

@@ -15,8 +15,9 @@ import msgspec
 from deploylib.models import Value
 from deploylib.units import count
 
-__all__ = ["Contents", "Counter", "Objects", "Table", "definitions", "differences", "remarks"]
+__all__ = ["Contents", "Counter", "Grant", "Objects", "Table", "definitions", "differences", "remarks"]
 
+ALIKE = "rows were compared by equality, as this backup is of an older version: 1.0 and 1.00 are one, so are -0 and 0"
 NAMED = 20  # differences that are told one by one
 
 V = TypeVar("V")
@@ -74,6 +75,32 @@ class Objects(Value, frozen=True):
     hash: str = ""
 
 
+class Grant(msgspec.Struct, frozen=True, array_like=True):
+    """A right that somebody was given, or that was taken from somebody who has it from the start.
+
+    Attributes:
+        under: ``alter default privileges …`` with a space at its end, where it is one of those.
+        object: what it is a right on, as SQL names it: ``table public.orders``; ``database`` is this one.
+        verb: the right, with a column: ``SELECT (name)``.
+        role: as SQL writes it; empty: whoever owns the object.
+        grantable: it may be given on.
+        given: False: it was taken.
+    """
+
+    under: str
+    object: str
+    verb: str
+    role: str
+    grantable: bool
+    given: bool
+
+    @property
+    def statement(self) -> str:
+        """As SQL says it."""
+        what = f"{self.under}{'grant' if self.given else 'revoke'} {self.verb} on {self.object}"
+        return f"{what} {'to' if self.given else 'from'} {self.role or 'its owner'}"
+
+
 class Contents(Value, frozen=True):
     """What a database holds, in one snapshot.
 
@@ -86,6 +113,11 @@ class Contents(Value, frozen=True):
         roles: named by policies and user mappings, which cannot be restored without them.
         superuser: whether the dump was made by one.
         locale: encoding, collation and so on, as ``pg_database`` has them.
+        stored: rows were hashed as they are stored; a backup of an older version took for one what is equal, like 1.0
+            and 1.00.
+        grants: what differs from the rights that new objects have; None: the backup does not say.
+        configured: the names of settings of roles, for all databases of the server: ``role name``. Their values are in no
+            dump of one database.
     """
 
     tables: tuple[Table, ...] = ()
@@ -99,6 +131,9 @@ class Contents(Value, frozen=True):
     roles: tuple[str, ...] = ()
     superuser: bool = False
     locale: dict[str, str] = msgspec.field(default_factory=dict)
+    stored: bool = False
+    grants: tuple[Grant, ...] | None = None
+    configured: tuple[str, ...] = ()
 
     @property
     def hashed(self) -> bool:
@@ -135,7 +170,7 @@ def definitions(text: str) -> dict[str, str]:
 def differences(backup: Contents, restored: Contents) -> tuple[str, ...]:
     """What the restored database has otherwise than the backup's snapshot had it, each by name; nothing: they are equal.
 
-    Not compared on purpose: owners and grants, which are not restored; versions of extensions and rows of materialized
+    Not compared on purpose: owners, which are not restored, and grants, which `rights` looks after; versions of extensions and rows of materialized
     views, which the dump does not hold (see `remarks`).
     """
     found = list(_tables(backup, restored))
@@ -170,6 +205,8 @@ def remarks(backup: Contents, restored: Contents) -> tuple[str, ...]:
         found.append(f"definitions were not compared: pg_dump was {backup.schema_by}, is {restored.schema_by}")
     if not backup.hashed:
         found.append("rows were counted, not hashed")
+    elif backup.tables and not backup.stored:
+        found.append(ALIKE)
     return tuple(found)
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from deploylib import archive, manifest, postgres, proof
+from deploylib import archive, manifest, postgres, proof, rights
 from deploylib.archive import Progress
 from deploylib.clock import Clock
 from deploylib.errors import SettingsError
@@ -23,7 +23,7 @@ from deploylib.manifest import Manifest
 from deploylib.models import Backup, Secret
 from deploylib.process import Runner
 from deploylib.programs import Client
-from deploylib.snapshot import Exporter, exported
+from deploylib.snapshot import CONFIGURED, Exporter, exported
 from deploylib.store import Store
 
 __all__ = ["Done", "NotBeside", "beside", "into"]
@@ -114,6 +114,12 @@ select format('create database %%I template template0 encoding %%L lc_collate %%
     coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale')) else '' end)
 from pg_database d where datname = current_database()
 """
+HAS = """
+select coalesce(pg_catalog.quote_ident(r.rolname), ''), lower(pg_catalog.split_part(c, '=', 1)),
+  substr(c, pg_catalog.strpos(c, '=') + 1)
+from pg_catalog.pg_db_role_setting s left join pg_catalog.pg_roles r on r.oid = s.setrole cross join unnest(s.setconfig) c
+where s.setdatabase = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())
+"""
 FORCED = re.compile(rb"ALTER TABLE ONLY [^;]+ FORCE ROW LEVEL SECURITY;\r?\n?")
 FORCED_TABLE = re.compile(rb"ALTER TABLE ONLY (.+) FORCE")
 MIGHTY = ("EVENT TRIGGER", "PUBLICATION", "SUBSCRIPTION")
@@ -177,7 +183,8 @@ def into(
 ) -> Done:
     """Restore a backup into a database, and compare what is there then with the backup.
 
-    Owners and grants are not restored: all belongs to the URL's role. What cannot belong to it is left out and told:
+    Owners are not restored: all belongs to the URL's role. Grants, default privileges and settings are, where the roles
+    are there and the role may; what lacks is told. What cannot belong to it is left out and told:
     extensions that are there already and their comments, and for a role that is no superuser publications,
     subscriptions and event triggers. Statistics are gathered at the end.
 
@@ -293,11 +300,13 @@ class _Filled(msgspec.Struct, frozen=True):
         left_out: entries of its table of contents.
         later: statements that hide rows from their owner, which come last.
         others: something in the database belongs to somebody else, and stayed.
+        lacking: grants and settings that could not be given, each with the reason.
     """
 
     left_out: tuple[str, ...]
     later: tuple[bytes, ...]
     others: bool
+    lacking: tuple[str, ...]
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -305,7 +314,11 @@ class _Filled(msgspec.Struct, frozen=True):
         mighty = [entry for entry in self.left_out if entry.startswith(MIGHTY)]
         theirs = [entry for entry in self.left_out if not entry.startswith((*MIGHTY, "EXTENSION", "SCHEMA", "COMMENT"))]
         notes = [f"left out, because only a superuser may make it: {entry}" for entry in mighty]
-        return (*notes, *(f"left as it is, because it belongs to somebody else: {entry}" for entry in theirs))
+        return (
+            *notes,
+            *(f"left as it is, because it belongs to somebody else: {entry}" for entry in theirs),
+            *self.lacking,
+        )
 
 
 def _filled(url: Secret, found: Manifest, edges: _Edges, *, empty: bool = False, hold_back: bool = False) -> _Filled:
@@ -344,6 +357,8 @@ def _filled(url: Secret, found: Manifest, edges: _Edges, *, empty: bool = False,
         yield from _held_back(pieces, later)
         if not hold_back:
             yield b"".join(later)
+        if found.contents.grants is not None:
+            yield b"\nset local search_path = '';\n" + rights.alike(found.contents.grants).encode()
         yield b"commit;\n"  # never reached where the dump turns out to be damaged: its last piece is held back
 
     with archive.script(
@@ -352,7 +367,54 @@ def _filled(url: Secret, found: Manifest, edges: _Edges, *, empty: bool = False,
         archive.perform(
             url, whole(pieces), found, store=edges.store, client=edges.client, runner=edges.runner, within=edges.within
         )
-    return _Filled(tuple(left_out), tuple(later), bool(theirs))
+    return _Filled(tuple(left_out), tuple(later), bool(theirs), _surrounding(url, found, edges))
+
+
+class _Refused(SettingsError):
+    """The server does not take a setting, which is told."""
+
+
+def _surrounding(url: Secret, found: Manifest, edges: _Edges) -> tuple[str, ...]:
+    """Set what the backup's database was set to, and say which grants and settings could not be given.
+
+    Settings come after the transaction: emptying does not touch them. Their values come from the dump, are written down
+    nowhere, and never told: one may be a secret.
+    """
+    _, name = postgres.named(url)
+    lacking: list[str] = []
+    with postgres.connected(url, 10, statements="60s") as connection:
+        connection.execute("set search_path = ''")
+        has = {(role, name): value for role, name, value in connection.execute(HAS).fetchall()}
+        for role, setting, value in archive.settings(
+            found, store=edges.store, client=edges.client, runner=edges.runner
+        ):
+            if has.get((role, setting.strip('"').lower())) == _plain(value):
+                continue
+            database = f'"{name.replace(chr(34), chr(34) * 2)}"'
+            where = f"role {role} in database {database}" if role else f"database {database}"
+            try:
+                with postgres.refusals(_Refused, "it is refused"):
+                    connection.execute(f"alter {where} set {setting} to {value.reveal()}")
+            except _Refused:  # its sentence may hold the value
+                of = f"role {role} in the database" if role else "the database"
+                lacking.append(f"left out: setting {setting} of {of}, which the server does not take from this role")
+        if found.contents.grants is None:
+            lacking.append("grants and default privileges were not restored: the backup does not say them")
+        else:
+            lacking += rights.left_out(found.contents.grants, connection)
+        known = {row[0] for row in connection.execute(CONFIGURED).fetchall()}
+    lacking += [
+        f"left out: setting {one.split(' ')[-1]} of role {one.rpartition(' ')[0]} on its whole server, which no backup holds"
+        for one in found.contents.configured
+        if one not in known
+    ]
+    return tuple(lacking)
+
+
+def _plain(literal: Secret) -> str:
+    """What a literal of pg_dump says."""
+    text = literal.reveal().strip()
+    return (text[2:-1].replace("\\\\", "\\") if text.startswith("E") else text[1:-1]).replace("''", "'")
 
 
 def _held_back(pieces: Iterator[bytes], later: list[bytes]) -> Iterator[bytes]:

@@ -17,12 +17,12 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from deploylib import postgres
+from deploylib import postgres, rights
 from deploylib.contents import Contents, Counter, Objects, Table
 from deploylib.errors import BackupFailed
 from deploylib.models import Secret
 
-__all__ = ["Exported", "Exporter", "Snapshot", "batches", "exported"]
+__all__ = ["CONFIGURED", "Exported", "Exporter", "Snapshot", "batches", "exported"]
 
 T = TypeVar("T")
 # What the text of a value depends on: the same on both sides.
@@ -37,11 +37,14 @@ UNLIMITED = """
 select set_config(name, '0', true) from pg_catalog.pg_settings
 where name in ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')
 """
-# Types whose hash depends on nothing but the value. An enum's is made of an oid, which a restore changes; json, xml and
-# point have none; a collation that is not deterministic hashes by a key of the installed ICU.
+# Types whose hash depends on nothing but the value, and that have one for each value that can be stored. All others are
+# hashed by their text, which is what a dump holds of them. An enum's hash is made of an oid, which a restore changes; json,
+# xml and point have none; a collation that is not deterministic hashes by a key of the installed ICU. What is equal hashes
+# alike: 1.0 and 1.00 (numeric, and within jsonb and ranges), -0 and 0 (float), '1 month' and '30 days' (interval), 'a ' and
+# 'a' (bpchar), '[0:0]={1}' and '{{1}}' and '{1}' (arrays, which hash neither bounds nor dimensions).
 RECORD = """
-'bool','char','name','int2','int4','int8','text','varchar','bpchar','bytea','float4','float8','numeric','date','time',
-'timetz','timestamp','timestamptz','interval','uuid','inet','cidr','macaddr','macaddr8','jsonb','oid'
+'bool','char','name','int2','int4','int8','text','varchar','bytea','date','time','timetz','timestamp','timestamptz','uuid',
+'inet','cidr','macaddr','macaddr8','oid'
 """
 OURS = r"""n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and not exists (select from pg_catalog.pg_depend d
 where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')"""
@@ -50,10 +53,9 @@ select format('%I.%I', n.nspname, c.relname), c.relkind = 'm', c.relispopulated,
   1 + (select count(*) from pg_catalog.pg_index i where i.indrelid = c.oid),
   current_setting('server_version_num')::int < 140000 or exists (
     select from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
-    left join pg_catalog.pg_type e on e.oid = t.typelem and t.typcategory = 'A'
     left join pg_catalog.pg_collation o on o.oid = a.attcollation
     where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-      and (coalesce(e.oid, t.oid) not in (select k.oid from pg_catalog.pg_type k
+      and (t.oid not in (select k.oid from pg_catalog.pg_type k
              where k.typnamespace = 'pg_catalog'::regnamespace and k.typname in ({RECORD}))
            or not coalesce(o.collisdeterministic, true)))
 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -91,6 +93,11 @@ where not o.convalidated and n.nspname !~ '^pg_' and n.nspname <> 'information_s
 ROLES = """
 select r.rolname from pg_catalog.pg_policy p cross join unnest(p.polroles) u join pg_catalog.pg_roles r on r.oid = u
 union select usename from pg_catalog.pg_user_mappings where umuser <> 0 order by 1
+"""
+CONFIGURED = """
+select pg_catalog.quote_ident(r.rolname) || ' ' || pg_catalog.split_part(c, '=', 1)
+from pg_catalog.pg_db_role_setting s join pg_catalog.pg_roles r on r.oid = s.setrole cross join unnest(s.setconfig) c
+where s.setdatabase = 0 order by 1
 """
 SUPERUSER = "select rolsuper from pg_catalog.pg_roles where rolname = current_user"
 LOCALE = "select to_jsonb(d) from pg_catalog.pg_database d where datname = current_database()"
@@ -170,6 +177,7 @@ class Exported:
             objects = self._objects(hashes=bool(like.objects.hash) if like else hashes)
         return msgspec.structs.replace(
             self.around(),
+            stored=like.stored if like else True,
             tables=tuple(tables),
             sequences=tuple(Counter(name=name, last=n, called=c, until=n, until_called=c) for name, n, c in sequences),
             objects=objects,
@@ -183,6 +191,8 @@ class Exported:
                 invalid=self._column(INVALID),
                 unvalidated=self._column(UNVALIDATED),
                 roles=self._column(ROLES),
+                grants=rights.read(self.connection),
+                configured=self._column(CONFIGURED),
                 superuser=bool(self._column(SUPERUSER)[0]),
                 locale={key: str(value) for key, value in self._all(LOCALE)[0][0].items() if _is_locale(key) and value},
             )

@@ -343,6 +343,20 @@ GUARDS = (
         "tests/backup/test_restore.py::test_killed_at_an_entry_it_holds_the_old_content",
     ),
     Guard(
+        "a restore without rights",
+        "deploylib/restore.py",
+        "        if found.contents.grants is not None:\n            yield",
+        "        if False:\n            yield",
+        "tests/backup/test_rights.py::test_a_restore_in_place_brings_rights_and_settings_back",
+    ),
+    Guard(
+        "rows that are compared by equality",
+        "deploylib/snapshot.py",
+        "'bool','char','name',",
+        "'numeric','interval','bool','char','name',",
+        "tests/backup/test_as_stored.py::test_rows_are_compared_as_stored",
+    ),
+    Guard(
         "a proof by a mightier role",
         "deploylib/restore.py",
         '            or (kind == "EXTENSION" and name in extensions)\n',
