@@ -233,6 +233,7 @@ def into(
         notes.append(
             f"what {why} could not be read, so that it was compared {'' if unproven else 'beside only, '}not here"
         )
+    notes += made.lacking
     with postgres.connected(url, 10, statements="0") as connection:
         connection.execute("analyze")
     took = round(clock.monotonic() - began, 3)
@@ -265,7 +266,7 @@ def beside(
     name = f"restored_{clock.now():%Y%m%d_%H%M%S}"
     with _made(url, name, clock, keep=True) as new:
         made = _filled(new, found, edges, hold_back=True)
-        notes = (*made.notes, *_compared(new, found, made, edges))
+        notes = (*made.notes, *_compared(new, found, made, edges), *made.lacking)
         with postgres.connected(new, 10, statements="0") as connection:
             for statement in made.later:
                 connection.execute(statement)
@@ -314,11 +315,7 @@ class _Filled(msgspec.Struct, frozen=True):
         mighty = [entry for entry in self.left_out if entry.startswith(MIGHTY)]
         theirs = [entry for entry in self.left_out if not entry.startswith((*MIGHTY, "EXTENSION", "SCHEMA", "COMMENT"))]
         notes = [f"left out, because only a superuser may make it: {entry}" for entry in mighty]
-        return (
-            *notes,
-            *(f"left as it is, because it belongs to somebody else: {entry}" for entry in theirs),
-            *self.lacking,
-        )
+        return (*notes, *(f"left as it is, because it belongs to somebody else: {entry}" for entry in theirs))
 
 
 def _filled(url: Secret, found: Manifest, edges: _Edges, *, empty: bool = False, hold_back: bool = False) -> _Filled:
