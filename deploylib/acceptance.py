@@ -2,7 +2,7 @@
 
 What is about to be asked is recorded first, together with the deploys that existed then. An answer that was lost is
 therefore looked up and adopted: a deploy that was not there before, of the same commit, made by the API. Nothing is
-ever asked for twice.
+ever asked for twice, but for what was canceled while nobody watched: a run that is gone on with asks for that once more.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 from deploylib.clock import Clock, Deadline
 from deploylib.errors import DeployStopped, PersonNeeded
 from deploylib.ledger import Triggered
-from deploylib.models import Deploy, Intent, Kind, Order, Target
+from deploylib.models import Deploy, DeployStatus, Intent, Kind, Order, Target
 from deploylib.render import Ambiguous, Refused, Render
 
 __all__ = ["LOOK_FOR", "Accepted", "Record", "ask", "found_again", "made"]
@@ -61,9 +61,9 @@ def ask(
 
     Args:
         record: is told what is about to be asked (``intent``), and the deploy that was accepted (``triggered``).
-        progress: is told that an artifact is gone.
+        progress: is told that an artifact is gone, or a deploy was canceled.
         known: what was recorded of this order before the run was interrupted.
-        triggered: likewise; there is nothing to ask for then.
+        triggered: likewise; there is nothing to ask for then, unless it was canceled.
         look_for: seconds for which a deploy whose answer was lost is looked for.
 
     Raises:
@@ -73,22 +73,26 @@ def ask(
     name, rebuilt = order.target.name, False
     if known is not None and order.from_deploy and not known.from_deploy:
         order, rebuilt = msgspec.structs.replace(order, from_deploy=""), True
-    if triggered is not None:
-        return Accepted(order, triggered.deploy_id, rebuilt, known)
-    accepted, lost = None, False
-    intent = known or _intend(order, render, record)
-    if known is not None:
+    before = triggered.deploy_id if triggered is not None else ""
+    if known is not None and not before:
         # The run died between its note and the answer; what the platform does not have by now never arrived.
-        accepted = _find(order, intent, render, clock, within=AFTER_A_CRASH)
-        lost = accepted is not None
-    if accepted is None:
-        try:
-            accepted, lost = _send(order, render)
-        except _ArtifactGone as gone:
-            progress(name, f"its artifact is no longer kept, so {order.commit[:7]} is built again ({gone})")
-            order, rebuilt = msgspec.structs.replace(order, from_deploy=""), True
-            intent = _intend(order, render, record)
-            accepted, lost = _send(order, render)
+        before = made(order.target, known, render=render, clock=clock)
+    if before and not _canceled(order.target, before, render):
+        if triggered is None:
+            record("triggered", Triggered(service=name, deploy_id=before, adopted=True))
+        return Accepted(order, before, rebuilt, known)
+    if before:
+        progress(name, f"{before} was canceled while nobody watched, so it is asked for again")
+        order = msgspec.structs.replace(order, named_before=known.named_before if known is not None else "")
+        known = None
+    intent = known or _intend(order, render, record)
+    try:
+        accepted, lost = _send(order, render)
+    except _ArtifactGone as gone:
+        progress(name, f"its artifact is no longer kept, so {order.commit[:7]} is built again ({gone})")
+        order, rebuilt = msgspec.structs.replace(order, from_deploy=""), True
+        intent = _intend(order, render, record)
+        accepted, lost = _send(order, render)
     if accepted is not None and not _may_be_ours(accepted, order, intent):
         accepted = None  # an answer about another deploy: ours is looked up
     accepted = accepted or _find(order, intent, render, clock, within=look_for)
@@ -100,6 +104,19 @@ def ask(
         )
     record("triggered", Triggered(service=name, deploy_id=accepted.id, adopted=lost))
     return Accepted(order, accepted.id, rebuilt, intent)
+
+
+def _canceled(target: Target, deploy_id: str, render: Render) -> bool:
+    """Whether a deploy of a run that is gone on with was canceled, and nobody has asked for another one since.
+
+    A platform that was started anew cancels what it was at; so does a person, who then lets the run go on all the same.
+    """
+    try:
+        status = render.deploy(target.service_id, deploy_id).status
+    except Refused:
+        return False  # whoever watches it looks it up
+    newest = next(iter(render.deploys(target.service_id, limit=1)), None) if status is DeployStatus.CANCELED else None
+    return newest is not None and newest.id == deploy_id
 
 
 def _may_be_ours(accepted: Deploy, order: Order, intent: Intent) -> bool:

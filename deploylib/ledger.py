@@ -87,7 +87,7 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         stages: the stages that have ended, by name.
         intents: what was about to be asked of the platform, by service.
-        triggered: deploys that were accepted, by service.
+        triggered: deploys that were accepted, by service; none of those that were asked for again.
         shipped: deploys that went live, by service.
         restoring: the release that a rollback has chosen.
         recovering: why what it changed is being put back; from then on the run never goes forward again.
@@ -369,6 +369,7 @@ BY_SERVICE: dict[str, tuple[str, Any]] = {
     "back-intent": ("back_intents", Intent),
     "back-triggered": ("back_triggered", Triggered),
 }
+ANSWERED = {"intents": "triggered", "back_intents": "back_triggered"}
 ONCE: dict[str, tuple[str, Any]] = {
     "restoring": ("restoring", Restored),
     "recovering": ("recovering", Ending),
@@ -382,6 +383,8 @@ def _fold(state: RunState, event: Event) -> RunState:
         name, kind = BY_SERVICE[event.kind]
         value = msgspec.convert(event.data, kind)
         change = {name: {**getattr(state, name), value.service: value}}
+        if (asked := ANSWERED.get(name)) is not None:
+            change[asked] = _still_on_its_way(getattr(state, asked), value)
     elif event.kind in ONCE:
         name, kind = ONCE[event.kind]
         change = {name: msgspec.convert(event.data, kind)}
@@ -391,6 +394,15 @@ def _fold(state: RunState, event: Event) -> RunState:
     elif event.kind == "put-back":
         change = {"put_back": (*state.put_back, msgspec.convert(event.data, PutBack))}
     return msgspec.structs.replace(state, last=event.at, **change)
+
+
+def _still_on_its_way(triggered: Mapping[str, Triggered], intent: Intent) -> dict[str, Triggered]:
+    """The accepted deploys less the one that is asked for again: it was there already when that was noted."""
+    return {
+        service: one
+        for service, one in triggered.items()
+        if service != intent.service or one.deploy_id not in intent.existing
+    }
 
 
 def _joined(before: StageResult | None, now: StageResult) -> StageResult:

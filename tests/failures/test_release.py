@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.integration.edges import until
-from tests.integration.trivial import ENDS_AT_ITS_START, SERVER, Trivial
+from tests.integration.trivial import ENDS_AT_ITS_START, SERVER, SERVICES, Trivial
 
 OLD = 'os.environ["RENDER_GIT_COMMIT"]'
 UNWELL = SERVER.replace("self.send_response(200)", "self.send_response({status})")
@@ -258,6 +258,29 @@ def test_a_deploy_that_somebody_canceled(product: Trivial) -> None:
     assert running.returncode == 13, (out, err)
     assert "the deploy was canceled" in out
     assert product.one_commit == good
+
+
+def test_a_deploy_that_was_canceled_while_nobody_watched_is_asked_for_again(product: Trivial) -> None:
+    """The command was killed, and then its deploy canceled: the next command goes on with the run, and asks once more."""
+    commit = product.change_all()
+    product.fault("build-slow", service="api", value=30, next=1)
+
+    def begun() -> str:
+        return next((one["id"] for one in product.deploys("api", commit)), "")
+
+    with product.start("deploy") as running:
+        deploy = until(begun, 30)
+        running.kill()
+        running.wait(5)
+    path = f"/v1/services/{product.service_id('api')}/deploys/{deploy}/cancel"
+    assert product.ask(path, method="POST").status == 200
+
+    done = product.inv("deploy")
+
+    assert done.code == 0, done.said
+    assert product.one_commit == commit
+    assert [one["status"] for one in product.deploys("api", commit)] == ["live", "canceled"]
+    assert {len(product.deploys(name, commit)) for name in SERVICES[:2]} == {1}
 
 
 @pytest.mark.load

@@ -60,6 +60,13 @@ GUARDS = (
         f"{LOST}test_a_platform_that_answers_nothing_is_unreachable",
     ),
     Guard(
+        "a run that ends because its deploy was canceled while nobody watched",
+        "deploylib/acceptance.py",
+        "    return newest is not None and newest.id == deploy_id\n",
+        "    return False\n",
+        f"{RELEASE}test_a_deploy_that_was_canceled_while_nobody_watched_is_asked_for_again",
+    ),
+    Guard(
         "a canceled deploy that is taken for somebody else's",
         "deploylib/causes.py",
         "    return DeployStopped(\n",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import httpx
+import msgspec
 import pytest
 
-from deploylib.errors import PersonNeeded
+from deploylib.errors import DeployStopped, ForeignDeploy, PersonNeeded
 from deploylib.ledger import Triggered
 from deploylib.models import Intent, Live, Order
 from tests.unit.bringing import Run, order
@@ -181,3 +182,41 @@ def test_a_run_that_died_before_asking_asks(run: Run) -> None:
     assert len(run.platform.writes()) == 1
     assert ["triggered", "shipped"] == run.kinds()
     assert NEW == shipped.commit
+
+
+@pytest.mark.parametrize("recorded", [True, False], ids=["accepted", "its answer was lost"])
+def test_what_was_canceled_while_nobody_watched_is_asked_for_again(run: Run, *, recorded: bool) -> None:
+    """By a platform that was started anew, or by a person: noted anew, with what the first note knew of the address."""
+    run.platform.begin("srv-api", NEW, "canceled")
+    first = msgspec.structs.replace(intent()["api"], named_before="ccccccc")
+    triggered = {"api": Triggered(service="api", deploy_id="dep-2")} if recorded else {}
+
+    [shipped] = run.bring(order(), intents={"api": first}, triggered=triggered)
+
+    assert shipped.deploy_id == "dep-3"
+    assert run.kinds() == ["intent", "triggered", "shipped"]
+    again = run.events[0][1]
+    assert (("dep-2", "dep-1"), "ccccccc") == (again.existing, again.named_before)
+    assert ("api", "dep-2 was canceled while nobody watched, so it is asked for again") in run.told
+
+
+def test_what_is_canceled_while_we_watch_is_not_asked_for_again(run: Run) -> None:
+    """Somebody means it: also in a run that is gone on with."""
+    began = run.platform.begin("srv-api", NEW, "created")
+    began["plan"] = ["build_in_progress", "canceled"]
+
+    with pytest.raises(DeployStopped, match="the deploy was canceled"):
+        run.bring(order(), intents=intent(), triggered={"api": Triggered(service="api", deploy_id="dep-2")})
+
+    assert run.platform.writes() == []
+
+
+def test_what_was_canceled_for_a_newer_deploy_is_not_asked_for_again(run: Run) -> None:
+    """Another one has taken its place since."""
+    run.platform.begin("srv-api", NEW, "canceled")
+    run.platform.begin("srv-api", THIRD, "build_in_progress", "manual")
+
+    with pytest.raises(ForeignDeploy):
+        run.bring(order(), intents=intent(), triggered={"api": Triggered(service="api", deploy_id="dep-2")})
+
+    assert run.platform.writes() == []

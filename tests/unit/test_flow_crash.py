@@ -152,3 +152,73 @@ def test_a_rollback_that_fails_in_part_needs_a_person(product: Product) -> None:
     assert product.asked().count("srv-api/rollback") == 1
     assert product.first in product.live()
     assert product.context().holds.current()[0].everything
+
+
+def stopped(product: Product) -> None:
+    """The platform cancels all that it was at: it was started anew."""
+    for one in (one for deploys in product.platform.deploys.values() for one in deploys):
+        if one["status"] not in {"live", "deactivated", "canceled", "build_failed"}:
+            one.update(status="canceled", plan=[])
+
+
+def test_a_release_whose_deploy_the_platform_has_canceled_goes_on(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody watched, so nobody can have meant it: it is asked for once more, and is a release like any other."""
+    third = product.change("3")
+    dying(product, monkeypatch, "triggered", product.deploy)
+    stopped(product)
+    product.platform.requests.clear()
+
+    report = product.deploy()
+
+    assert ("succeeded", 0) == (report.outcome, report.exit_code)
+    assert [third] * 2 == product.live()
+    assert sorted(product.asked()) == ["srv-api/deploys", "srv-web/deploys"]
+    assert [one.deploy_id for one in report.live] == [one.deploy_id for one in product.runs()[0].triggered.values()]
+
+
+def test_a_release_whose_deploy_the_platform_has_canceled_can_be_finished(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it went live, and nothing does."""
+    good = product.live()
+    product.change("3")
+    dying(product, monkeypatch, "triggered", product.deploy)
+    stopped(product)
+    product.platform.requests.clear()
+
+    report = product.finish()
+
+    assert ("interrupted", good, []) == (report.outcome, product.live(), product.asked())
+
+
+@pytest.mark.parametrize("how", ["finish", "deploy"])
+def test_a_recovery_whose_deploy_the_platform_has_canceled_goes_on(
+    product: Product, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """What was live is put back all the same."""
+    good = broken(product)
+    dying(product, monkeypatch, "back-triggered", product.deploy)
+    stopped(product)
+    product.platform.requests.clear()
+
+    report = product.finish() if how == "finish" else product.deploy()
+
+    assert ("build failed", 10) == (report.outcome, report.exit_code)
+    assert [good] * 2 == product.live()
+    assert product.asked() == ["srv-api/rollback"]
+
+
+@pytest.mark.parametrize("how", ["finish", "rollback"])
+def test_a_rollback_whose_deploy_the_platform_has_canceled_goes_on(
+    product: Product, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """To the release that it had chosen."""
+    dying(product, monkeypatch, "triggered", product.roll_back)
+    stopped(product)
+
+    report = product.finish() if how == "finish" else product.roll_back()
+
+    assert report.outcome == "succeeded"
+    assert [product.first] * 2 == product.live()

@@ -221,3 +221,18 @@ def test_what_is_recorded_is_on_the_disk_before_it_is_known(ledger: Ledger) -> N
         journal.record("triggered", Triggered(service="api", deploy_id="dep-1"))
 
     assert journal.state.triggered == {}
+
+
+@pytest.mark.parametrize(("note", "made"), [("intent", "triggered"), ("back-intent", "back_triggered")])
+def test_a_deploy_that_is_asked_for_again_is_forgotten(ledger: Ledger, note: str, made: str) -> None:
+    """A note that knows it to be there already is about another one; each service is on its own."""
+    journal = Journal.open(ledger, opened(), since="")
+    for service in ("api", "web"):
+        journal.record(note, Intent(service=service, commit=NEW, existing=("dep-1",), previous=Live(service=service)))
+        journal.record(note.replace("intent", "triggered"), Triggered(service=service, deploy_id=f"dep-{service}"))
+    again = Intent(service="api", commit=NEW, existing=("dep-api", "dep-1"), previous=Live(service="api"))
+
+    journal.record(note, again)
+
+    assert list(getattr(journal.state, made)) == ["web"]
+    assert journal.state == ledger.state(journal.state.id)
