@@ -64,7 +64,7 @@ def _with_schema(ctx: Context, live: tuple[Live, ...]) -> tuple[Live, ...]:
     """What is live, with the schema that each commit was written for: this run's, or what an earlier release recorded."""
     state = ctx.state
     static = {target.name for target in ctx.checked.targets if target.kind is Kind.STATIC}
-    known = {} if state.opened.back else dict.fromkeys(state.shipped, ctx.planned.migration.target)
+    known = {} if state.opened.back else dict.fromkeys(state.shipped, ctx.planned.migration.written_for)
     missing = {one.service for one in live if one.service not in known} - static
     earlier = ctx.ledger.history(ctx.config.name, 50) if missing else ()
     for release in (one.release for one in earlier if missing):

@@ -21,7 +21,7 @@ from deploylib.models import Migration, Revision, Secret
 from deploylib.process import Runner
 from deploylib.units import seconds
 
-__all__ = ["Applied", "folder", "location", "present", "status", "upgrade"]
+__all__ = ["UNCHECKED", "Applied", "folder", "location", "present", "status", "upgrade"]
 
 
 CORRECT = "correct the migrations and commit"

@@ -3,18 +3,44 @@
 A revision says how old the code may be that goes on working once it is applied, with ``tolerates = "<revision>"`` in its
 file: the revision that such code was written for. Where it does not say so, the code that served while it was applied is
 known to go with it, because that is the rule of a release without downtime; else the code of the revision before it.
+
+What is not known is neither of the two: no misfit, which alone keeps code from going back, and no fit, which alone is advised.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
 from deploylib.ledger import RunState
-from deploylib.models import Live, Migration, Revision
+from deploylib.models import UNKNOWN, Live, Migration, Revision, Value
 
-__all__ = ["after", "gaps", "served"]
+__all__ = ["Fit", "after", "continued", "fit", "recorded", "served"]
+
+
+class Fit(Value, frozen=True):
+    """Whether a release goes with a database.
+
+    Attributes:
+        misfits: why it does not.
+        unknown: what nobody can say of it.
+    """
+
+    misfits: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> bool:
+        """It goes with it, and that is known."""
+        return not self.misfits and not self.unknown
+
+    @property
+    def doubt(self) -> str:
+        """What is not known, in one line; empty: all is."""
+        more = f", and {len(self.unknown) - 1} more" if len(self.unknown) > 1 else ""
+        return f"not known whether it goes with the schema: {self.unknown[0]}{more}" if self.unknown else ""
 
 
 def after(migration: Migration) -> Migration:
@@ -35,34 +61,81 @@ def served(history: Iterable[RunState]) -> dict[str, str]:
     return found
 
 
-def gaps(release: Iterable[Live], schema: Migration, ran: Mapping[str, str]) -> list[str]:
-    """Why code of *release* does not go with the database as it is; empty when all of it does.
+def recorded(history: Iterable[RunState]) -> tuple[Revision, ...]:
+    """What another tool has applied, oldest first, as far as the history tells: nobody can ask the tool.
+
+    Args:
+        history: the runs of the environment, newest first.
+    """
+    found: dict[str, Revision] = {}
+    for state in reversed(list(history)):
+        if (migration := _planned(state)).unchecked:
+            found |= {one.id: one for one in migration.applied}
+            found |= {one.id: one for one in migration.pending if state.done("migrate")}
+    return tuple(msgspec.structs.replace(one, sql="") for one in found.values())
+
+
+def continued(migration: Migration, history: Sequence[RunState], files: Path) -> Migration:
+    """The migration of another tool, which lists only what is pending, with what the history knows of the rest.
+
+    A command that failed half-way has applied some all the same: those that it no longer lists, and that are still there.
+    """
+    waiting = {one.id for one in migration.pending}
+    last = next((state for state in history if _planned(state).pending), None)
+    tried = _planned(last).pending if last is not None and "migrate" in last.stages else ()
+    there = [one for one in tried if one.path and (files / one.path).is_file()]
+    found = {one.id: one for one in (*recorded(history), *there) if one.id not in waiting}
+    current = next(reversed(found), "")
+    return msgspec.structs.replace(
+        migration, current=current, target=migration.target or current, applied=tuple(found.values())
+    )
+
+
+def _planned(state: RunState) -> Migration:
+    planned = state.stages.get("changes")
+    return msgspec.convert((planned.data if planned else {}).get("migration", {}), Migration)
+
+
+def fit(
+    release: Iterable[Live], schema: Migration, ran: Mapping[str, str], *, needless: Collection[str] = ()
+) -> Fit:
+    """Whether code of *release* goes with the database as it is.
 
     Args:
         schema: the database: the revision it is at, and all those that it has.
         ran: see `served`.
+        needless: names of the services that need no schema.
     """
-    found = []
+    misfits, unknown = [], []
     for one in release:
-        if not one.schema or one.schema == schema.current:
+        if not one.commit or one.service in needless or (one.schema == schema.current and one.schema != UNKNOWN):
+            continue
+        who = f"{one.service} {one.commit[:7]}"
+        if one.schema in {"", UNKNOWN}:
+            unknown.append(f"the schema that {who} is written for is not recorded")
             continue
         had = _had(schema, one.schema)
         if had is None:
-            where = schema.current or "nothing"
-            found.append(
-                f"{one.service} {one.commit[:7]} is written for schema {one.schema}; the database is at {where}"
-            )
+            if schema.unchecked or schema.ahead:
+                unknown.append(f"{who} is written for schema {one.schema}, which nobody here knows")
+            else:
+                where = schema.current or "nothing"
+                misfits.append(f"{who} is written for schema {one.schema}; the database is at {where}")
+        elif why := _too_old(schema, had, ran):
+            misfits.append(f"{who} is written for schema {one.schema}, and {why}")
+    return Fit(tuple(misfits), tuple(unknown))
+
+
+def _too_old(schema: Migration, had: Collection[str], ran: Mapping[str, str]) -> str:
+    """The first revision that does not go with code which knows only those that it *had*; empty: none."""
+    for number, revision in enumerate(schema.applied):
+        if revision.id in had:
             continue
-        for number, revision in enumerate(schema.applied):
-            if revision.id in had:
-                continue
-            before = schema.applied[number - 1].id if number else ""
-            oldest = revision.tolerates or ran.get(revision.id) or ",".join(_needs(revision, before))
-            if not set(oldest.split(",")) <= had:
-                needs = f"{one.service} {one.commit[:7]} is written for schema {one.schema}"
-                found.append(f"{needs}, and {revision.id} goes only with code for {oldest} or newer")
-                break
-    return found
+        before = schema.applied[number - 1].id if number else ""
+        oldest = revision.tolerates or ran.get(revision.id) or ",".join(_needs(revision, before))
+        if not set(oldest.split(",")) <= set(had):
+            return f"{revision.id} goes only with code for {oldest} or newer"
+    return ""
 
 
 def _needs(revision: Revision, before: str) -> tuple[str, ...]:

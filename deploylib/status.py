@@ -92,8 +92,9 @@ def _back_trouble(
         return "refused while everything is held"
     ctx.journal = Journal(ctx.ledger, checked, dry=True)
     try:
-        if found := stages.outside(ctx, release, history):
-            return found[0]
+        fit = stages.goes_with(ctx, release, history)
+        if fit.misfits:
+            return fit.misfits[0]
         ids = {target.name: target.service_id for target in ctx.checked.targets}
         gone = [one.service for one in release.release if one.commit and not _kept(ctx, ids.get(one.service, ""), one)]
     except DeployError as error:

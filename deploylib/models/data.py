@@ -10,7 +10,10 @@ import msgspec
 
 from deploylib.models.value import Id, Moment, Secret, Value
 
-__all__ = ["EXPORTED", "UNPROVEN", "Backup", "Database", "Export", "Migration", "Revision"]
+__all__ = ["EXPORTED", "UNKNOWN", "UNPROVEN", "Backup", "Database", "Export", "Migration", "Revision"]
+
+UNKNOWN = "unknown"
+"""The schema of code that migrations were made for which nobody here sees; neither none nor any."""
 
 
 class Revision(Value, frozen=True):
@@ -45,7 +48,8 @@ class Migration(Value, frozen=True):
         current: revision of the database, those of several branches with commas; empty when nothing was ever applied.
         target: head of the commit's migrations, or its heads, with commas; empty when it has none.
         pending: revisions to apply, oldest first.
-        applied: those that the database has, oldest first, as far as this commit knows them.
+        applied: those that the database has, oldest first, as far as this commit knows them; of another tool's, those that
+            the history has applied.
         ahead: the database knows a revision that this commit does not: the code is older than the schema.
         sql: what would be executed, in order, where it can be said without running it.
         unchecked: what cannot be known or promised of these migrations, because it is not alembic that runs them.
@@ -60,6 +64,11 @@ class Migration(Value, frozen=True):
     sql: str = ""
     unchecked: tuple[str, ...] = ()
     versions: str = ""
+
+    @property
+    def written_for(self) -> str:
+        """The schema that code of the commit is written for; empty where it has none."""
+        return self.target or (UNKNOWN if self.unchecked else "")
 
 
 class Database(Value, frozen=True):

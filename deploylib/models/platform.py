@@ -120,7 +120,8 @@ class Live(Value, frozen=True):
 
     Attributes:
         commit: empty before its first deploy.
-        schema: the revision that this commit was written for; empty where it has none, or where nobody recorded it.
+        schema: the revision that this commit was written for; empty where it has none, or where nobody recorded it; or
+            `UNKNOWN`.
     """
 
     service: str

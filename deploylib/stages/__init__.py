@@ -4,7 +4,7 @@ A stage composes primitives and keeps what later stages need in its result, so t
 machine. Nothing is skipped without a reason.
 """
 
-from deploylib.stages.back import SCHEMA, Rollback, outside
+from deploylib.stages.back import SCHEMA, Rollback, goes_with
 from deploylib.stages.context import BETWEEN_JOBS, Checked, Context, Planned, Stage, View
 from deploylib.stages.data import Backup, Migrate
 from deploylib.stages.gate import GATES, Scan, Tests, examine, judged
@@ -35,6 +35,6 @@ __all__ = [
     "judged",
     "not_held",
     "not_known",
-    "outside",
+    "goes_with",
     "prove",
 ]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import ClassVar
 
 import msgspec
 
-from deploylib import migrate, rollback, schema
-from deploylib.errors import Blocked, SettingsError
+from deploylib import migrate, postgres, rollback, schema
+from deploylib.errors import Blocked, DeployError, Interrupted, MigrationFailed, SettingsError
 from deploylib.ledger import Restored, RunState
-from deploylib.models import Migration, Order
+from deploylib.models import UNKNOWN, Kind, Migration, Order, Secret
 from deploylib.outcome import StageResult, StageStatus, short
 from deploylib.stages.context import Context, Planned, Stage, result, table
 from deploylib.stages.gate import waived
 from deploylib.stages.release import carried_out, variables
 
-__all__ = ["SCHEMA", "Rollback", "outside"]
+__all__ = ["SCHEMA", "Rollback", "goes_with"]
 
 SCHEMA = "schema"
 
@@ -52,17 +53,17 @@ class Rollback(Stage):
             SettingsError: there is nothing to go back to.
             Blocked: its code does not go with the schema.
         """
-        live, history = ctx.live(strict=False), list(ctx.ledger.history(ctx.config.name, 50))
+        live, history, doubt = ctx.live(strict=False), list(ctx.ledger.history(ctx.config.name, 50)), ""
         if ctx.state.restoring is not None:
             release = ctx.ledger.state(ctx.state.restoring.run)
         else:
             bad = {commit for hold in ctx.holds.current() for commit in hold.commits}
             release = rollback.choose(history, live, ctx.to, bad=bad)
-            self._fits(ctx, release, history)
+            doubt = self._fits(ctx, release, history)
         orders = rollback.orders(ctx.checked.targets, release.release, live, ctx.state.intents)
         if not orders:
             raise SettingsError("every service of it serves that already", remedy="inv status")
-        found = ["the schema was not looked at: the database is not opened from here"] if ctx.config.exported else []
+        found = [doubt] if doubt else []
         ready = []
         for order in orders:
             recorded = rollback.variables(history, order.target.name, order.from_deploy)
@@ -75,39 +76,78 @@ class Rollback(Stage):
                 found.append(f"{order.target.name}: was not there then, and goes: {', '.join(gone)}")
         return release, ready, found
 
-    def _fits(self, ctx: Context, release: RunState, history: list[RunState]) -> None:
+    def _fits(self, ctx: Context, release: RunState, history: list[RunState]) -> str:
+        """What is not known of whether its code goes with the schema: that is told, and keeps nobody from going back.
+
+        Raises:
+            Blocked: it is known not to.
+        """
         if (given := waived(ctx, SCHEMA)) is not None:
             ctx.journal.record("stage", given)
-            return
-        found = outside(ctx, release, history)
-        if not found:
-            return
-        safe = next((state for state in history if state.release and not outside(ctx, state, history)), None)
-        go = f"inv rollback --to {short(safe.id)} ({safe.commit.short}) goes with it; or " if safe is not None else ""
-        raise Blocked(
-            f"{release.commit.short} does not go with the schema as it is",
-            details=tuple(found),
-            remedy=f"{go}correct it in a new commit and inv deploy; a backup is never restored by itself",
-        )
+            return ""
+        database = _schema(ctx, history)
+        found = _compared(ctx, release, history, database)
+        if found.misfits:
+            live, bad = ctx.live(strict=False), {commit for hold in ctx.holds.current() for commit in hold.commits}
+            others = rollback.candidates(history, live, bad=bad)
+            safe = next((one for one in others if _compared(ctx, one, history, database).known), None)
+            go = f"inv rollback --to {short(safe.id)} ({safe.commit.short}) goes with it; or " if safe else ""
+            raise Blocked(
+                f"{release.commit.short} does not go with the schema as it is",
+                details=found.misfits,
+                remedy=f"{go}correct it in a new commit and inv deploy; a backup is never restored by itself",
+            )
+        if found.doubt:
+            doubt = result(SCHEMA, found.doubt, status=StageStatus.SKIPPED, data={"fits": UNKNOWN})
+            ctx.journal.record("stage", doubt)
+        return found.doubt
 
 
-def outside(ctx: Context, release: RunState, history: list[RunState]) -> list[str]:
-    """Why a release does not go with the schema; empty when it does, or where nothing of it needs one."""
-    if ctx.database is None or not any(one.schema for one in release.release):
-        return []
-    return schema.gaps(release.release, _schema(ctx, history), schema.served(history))
+def goes_with(ctx: Context, release: RunState, history: list[RunState]) -> schema.Fit:
+    """Whether a release goes with the schema as it is, as far as anybody knows."""
+    return _compared(ctx, release, history, _schema(ctx, history))
 
 
-def _schema(ctx: Context, history: list[RunState]) -> Migration:
-    """Where the database is, read with the files of the newest commit that has migrated it, which knows every revision."""
-    if ctx.database is None:
-        return Migration()
+def _compared(ctx: Context, release: RunState, history: list[RunState], database: Migration | str) -> schema.Fit:
+    static = {target.name for target in ctx.checked.targets if target.kind is Kind.STATIC}
+    needs = [one for one in release.release if one.commit and one.service not in static]
+    if isinstance(database, str):
+        return schema.Fit(unknown=(database,) if needs else ())
+    if not database.current and not any(one.schema for one in needs):
+        return schema.Fit()  # neither the database nor the code knows of any
+    return schema.fit(needs, database, schema.served(history))
+
+
+def _schema(ctx: Context, history: list[RunState]) -> Migration | str:
+    """Where the database is, or why nobody knows.
+
+    It is read with the files of the newest commit that has migrated it, which knows every revision; what another tool has
+    applied, the history tells.
+    """
+    if ctx.config.exported:
+        return "the database is not opened from here"
+    try:
+        if ctx.database is None:
+            return Migration()
+        if ctx.config.settings.migrations.command:
+            applied = schema.recorded(history)
+            current = applied[-1].id if applied else ""
+            return Migration(current=current, applied=applied, unchecked=migrate.UNCHECKED)
+        return _read(ctx, ctx.database, history)
+    except Interrupted:
+        raise
+    except DeployError as error:
+        return error.message
+
+
+def _read(ctx: Context, url: Secret, history: list[RunState]) -> Migration:
+    """Where the database is, by alembic; by its own table alone where the commit's migrations cannot be read."""
     migrated = (state.opened.commit.id for state in history if state.done("migrate") and _pending(state))
     commit = next((one for one in migrated if ctx.git.has(one)), ctx.git.commit("HEAD").id)
-    with ctx.git.exported(commit) as files:
-        if not migrate.present(ctx.config, files):
-            return Migration()
-        return migrate.status(ctx.config, files, ctx.database, runner=ctx.runner)
+    with suppress(MigrationFailed, SettingsError), ctx.git.exported(commit) as files:
+        if migrate.present(ctx.config, files):
+            return migrate.status(ctx.config, files, url, runner=ctx.runner)
+    return Migration(current=postgres.facts(url).revision, ahead=True)
 
 
 def _pending(state: RunState) -> bool:

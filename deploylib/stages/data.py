@@ -138,7 +138,7 @@ class Backup(Stage):
         facts, exported = ctx.checked.facts, ctx.config.exported
         if facts is None and not exported:
             return "the product has no database", True
-        if facts is not None and facts.empty:
+        if facts is not None and facts.empty and not self._filled(ctx):
             return "the database is empty", True
         if ctx.config.environment.backups == "none":
             return "the settings say that this environment's data may be lost", True
@@ -155,6 +155,12 @@ class Backup(Stage):
         if elapsed > seconds(ctx.config.settings.backup_every):
             return f"the last one is {age(elapsed)} old", False
         return f"no migration, and the last one is {age(elapsed)} old", True
+
+    def _filled(self, ctx: Context) -> bool:
+        """Whether a database that was empty holds something by now: another tool's list may have made a table."""
+        if ctx.database is None or not ctx.planned.migration.unchecked:
+            return False
+        return not postgres.facts(ctx.database).empty
 
     def _changed_migrations(self, ctx: Context) -> str:
         """What may migrate, as far as files tell, where nobody can ask the database; empty: nothing does."""
@@ -287,7 +293,7 @@ class Migrate(Stage):
 
     def _on_a_backup(self, ctx: Context) -> list[str]:
         """Rehearse on the newest backup of the schema as it is; a dry run makes none of its own."""
-        current = ctx.planned.migration.current
+        current = "" if ctx.planned.migration.unchecked else ctx.planned.migration.current
         there = backup.listing(ctx.store, ctx.config.name)
         found = next((one for one in there if one.proven and one.revision == current), None)
         if found is None:
@@ -318,6 +324,8 @@ class Migrate(Stage):
         if ctx.database is None:
             return "the product has no database"
         migration = ctx.planned.migration
+        if migration.unchecked:
+            return f"nothing is pending, by {ctx.config.settings.migrations.pending!r}"
         if not migration.target:
             return "the commit has no migrations"
         return "the schema is ahead of the commit" if migration.ahead else f"the schema is at {migration.target}"

@@ -8,11 +8,13 @@ from typing import ClassVar
 import msgspec
 
 from deploylib import catalog, changes, check, deploy, hazards, lint, local, migrate, postgres, programs, proven, schema
-from deploylib.errors import ForeignDeploy, Held, MigrationFailed
+from deploylib.errors import ForeignDeploy, Held, MigrationFailed, SettingsError, Unreachable
 from deploylib.ledger import RunState
 from deploylib.models import Changes as Decided
 from deploylib.models import DeployStatus, Live, Migration, Target
 from deploylib.outcome import StageResult
+from deploylib.postgres import Facts
+from deploylib.render import Refused
 from deploylib.stages.context import Checked, Context, Planned, Stage, result, served, skipped, table
 from deploylib.units import age, count
 
@@ -46,21 +48,31 @@ class Check(Stage):
         alone(ctx, targets, holding=False)
         database = check.database(config, described)
         found = Checked(targets=targets, database=database)
-        if config.exported:
-            version = ctx.render.database(database).version
-            facts, text = None, f"Postgres {version}, which is not opened from here"
-            if version.isdigit():
-                programs.client_for(int(version), config.settings.postgres_bin, runner=ctx.runner)
-        else:
-            url = check.address(config, ctx.render, database)
-            facts, text = postgres.facts(url) if url else None, "no database"
-        if facts is not None:
-            text = f"Postgres {facts.major}"
-            programs.client_for(facts.major, config.settings.postgres_bin, runner=ctx.runner)
+        facts, text = self._database(ctx, database)
         source = "tree clean" if ctx.ref is None else f"commit {ctx.commit.short}"
         where = config.settings.blueprint if described else "settings"
         line = f"{where} valid · {source} · {count(len(targets), 'service')} · {text}"
         return result(self.name, line, data=msgspec.structs.replace(found, facts=facts))
+
+    def _database(self, ctx: Context, name: str) -> tuple[Facts | None, str]:
+        """The database as it is found; a rollback needs none, so that it only says what it could not see."""
+        config = ctx.config
+        try:
+            if config.exported:
+                version = ctx.render.database(name).version
+                if version.isdigit():
+                    programs.client_for(int(version), config.settings.postgres_bin, runner=ctx.runner)
+                return None, f"Postgres {version}, which is not opened from here"
+            url = check.address(config, ctx.render, name)
+            if url is None:
+                return None, "no database"
+            facts = postgres.facts(url)
+            programs.client_for(facts.major, config.settings.postgres_bin, runner=ctx.runner)
+        except (Refused, SettingsError, Unreachable) as error:
+            if not ctx.state.opened.back:
+                raise
+            return None, f"the database was not looked at: {error.message}"
+        return facts, f"Postgres {facts.major}"
 
     def _known(self, ctx: Context) -> dict[str, str]:
         """The services that an earlier run has found, by name: their ids."""
@@ -82,8 +94,8 @@ class Check(Stage):
             ctx.view.note(f"{versions or 'no database'} · edge on 127.0.0.1 · stop it: inv local.down")
 
     def _not_pushed(self, ctx: Context) -> list[check.Finding]:
-        """The platform builds from the remote: a commit that is only here cannot be deployed."""
-        if ctx.config.is_local:
+        """The platform builds from the remote: a commit that is only here cannot be deployed, and going back builds none."""
+        if ctx.config.is_local or ctx.state.opened.back:
             return []
         branches = {service.branch for service in ctx.render.services() if service.branch}
         if any(ctx.git.is_pushed(ctx.commit.id, branch) for branch in branches):
@@ -242,10 +254,10 @@ class Changes(Stage):
         now = {name: one.commit for name, one in ctx.live().items()}
         serving = [one for one in last.release if now.get(one.service) == one.commit]
         silent = {one.id: migration.applied[0].id for one in migration.pending}
-        if found := schema.gaps(serving, schema.after(migration), silent):
+        if found := schema.fit(serving, schema.after(migration), silent).misfits:
             raise MigrationFailed(
                 "what serves would not survive the migrations",
-                details=tuple(found),
+                details=found,
                 remedy="release the code that no longer needs the old schema first, and the migration after it",
             )
 
@@ -267,4 +279,7 @@ class Changes(Stage):
         with ctx.git.exported(ctx.commit.id) as files:
             if not migrate.present(ctx.config, files):
                 return Migration()
-            return migrate.status(ctx.config, files, ctx.database, runner=ctx.runner)
+            found = migrate.status(ctx.config, files, ctx.database, runner=ctx.runner)
+            if not found.unchecked:
+                return found
+            return schema.continued(found, list(ctx.ledger.history(ctx.config.name, 50)), files)

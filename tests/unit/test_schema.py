@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import msgspec
 import pytest
 
 from deploylib import schema
-from deploylib.models import Live, Migration, Revision
-from tests.unit.fakes import OLD
+from deploylib.ledger import Opened, RunState
+from deploylib.models import Commit, Live, Migration, Revision
+from deploylib.outcome import StageResult, StageStatus
+from tests.unit.fakes import OLD, START, write
 
 
 def database(*revisions: str | tuple[str, str]) -> Migration:
@@ -53,15 +58,84 @@ def code(revision: str) -> list[Live]:
 )
 def test_code_goes_with_a_schema(written: str, found: Migration, ran: dict[str, str], *, fits: bool) -> None:
     """What a revision says of itself comes first, then what served while it was applied, then one step back."""
-    assert (schema.gaps(code(written), found, ran) == []) is fits
+    assert (schema.fit(code(written), found, ran).misfits == ()) is fits
 
 
 def test_the_reason_names_service_revision_and_what_it_goes_with() -> None:
     """So that a person can decide."""
-    assert schema.gaps(code("1"), database("1", ("2", "2")), {}) == [
-        "api aaaaaaa is written for schema 1, and 2 goes only with code for 2 or newer"
-    ]
-    assert schema.gaps(code("9"), database("1"), {}) == ["api aaaaaaa is written for schema 9; the database is at 1"]
+    assert schema.fit(code("1"), database("1", ("2", "2")), {}).misfits == (
+        "api aaaaaaa is written for schema 1, and 2 goes only with code for 2 or newer",
+    )
+    assert schema.fit(code("9"), database("1"), {}).misfits == (
+        "api aaaaaaa is written for schema 9; the database is at 1",
+    )
+
+
+def named(*ids: str) -> tuple[Revision, ...]:
+    """Revisions of another tool, each with its file."""
+    return tuple(Revision(id=one, path=f"db/{one}") for one in ids)
+
+
+def run(pending: tuple[str, ...] = (), applied: tuple[str, ...] = (), migrate: str = "done") -> RunState:
+    """A run of a product with another tool: what was pending, what it knew of, and what came of the stage."""
+    found = Migration(pending=named(*pending), applied=named(*applied), unchecked=("its own",))
+    planned = {"migration": msgspec.to_builtins(found)}
+    stages = {"changes": StageResult(stage="changes", status=StageStatus.DONE, lines=("",), data=planned)}
+    if migrate:
+        stages["migrate"] = StageResult(stage="migrate", status=StageStatus(migrate), lines=("",))
+    opened = Opened(run="r", environment="e", commit=Commit(id=OLD))
+    return RunState(opened=opened, at=START, last=START, stages=stages)
+
+
+def tool(*history: RunState) -> Migration:
+    """The database, by the history of another tool's runs, newest first."""
+    applied = schema.recorded(history)
+    return Migration(current=applied[-1].id if applied else "", applied=applied, unchecked=("its own",))
+
+
+def test_another_tools_schema_is_what_the_history_last_applied() -> None:
+    """Also after a run without a migration; one whose migrations were never applied adds nothing."""
+    history = [run(), run(("3",), migrate=""), run(("2",), migrate="failed"), run(("1",))]
+
+    assert tool(*history).current == "1"
+    assert schema.fit(code("1"), tool(*history), {}, needless={"site"}).known
+    assert [one.id for one in tool(run(("3",)), run(applied=("1", "2"))).applied] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(("written", "found"), [("", database("1")), ("unknown", database("1")), ("9", tool(run(("1",))))])
+def test_what_nobody_recorded_is_no_misfit_and_no_fit(written: str, found: Migration) -> None:
+    """It keeps nobody from going back, is told in one line, and is never advised."""
+    fit = schema.fit(code(written), found, {}, needless={"site"})
+
+    assert (fit.misfits, fit.known) == ((), False)
+    assert fit.doubt.startswith("not known whether it goes with the schema: ")
+    assert "api aaaaaaa" in fit.doubt
+
+
+def test_a_commit_that_does_not_know_the_database_tells_of_no_misfit() -> None:
+    """The revisions of a database that is ahead of it are not those that it lists."""
+    ahead = Migration(current="9", target="2", ahead=True)
+
+    assert schema.fit(code("3"), ahead, {}, needless={"site"}).misfits == ()
+    assert schema.fit(code("9"), ahead, {}, needless={"site"}).known
+
+
+def test_a_command_that_failed_half_way_has_applied_what_it_no_longer_lists(tmp_path: Path) -> None:
+    """Where its file is still there; what the commit has taken back was perhaps never applied."""
+    write(tmp_path, {"db/2": "", "db/3": ""})
+    history = [run(("2", "3", "4"), migrate="failed"), run(("1",))]
+
+    found = schema.continued(Migration(pending=named("3"), target="3", unchecked=("its own",)), history, tmp_path)
+
+    assert ([one.id for one in found.applied], found.current, found.target) == (["1", "2"], "2", "3")
+    nothing = schema.continued(Migration(unchecked=("its own",)), [run(), *history], tmp_path)
+    assert ([one.id for one in nothing.applied], nothing.target) == (["1", "2", "3"], "3")
+
+
+def test_code_of_a_tool_that_nobody_has_watched_is_recorded_as_unknown() -> None:
+    """Neither as code that needs no schema, nor as code for an empty one."""
+    assert Migration(unchecked=("its own",)).written_for == "unknown"
+    assert (Migration().written_for, Migration(target="2").written_for) == ("", "2")
 
 
 def test_after_the_migrations() -> None:
