@@ -320,7 +320,7 @@ def status(c: Context, environment: str = "local", json: bool = False, debug: bo
 
     with console.session(environment) as ctx:
         found = status.read(ctx)
-    console.tell(found, report.status(found, ctx.clock.now()), json=json)
+    console.tell(found, report.status(found, ctx.clock.now()), json=json, code=found.exit_code)
 
 
 @task(help={**COMMON, "run": "tell this run; default: the list of runs", "limit": "how many"})

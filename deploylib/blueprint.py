@@ -17,7 +17,7 @@ import yaml
 from deploylib.errors import SettingsError
 from deploylib.models import Kind, PathFilter
 
-__all__ = ["Blueprint", "BlueprintDatabase", "BlueprintService", "matches", "parse", "within"]
+__all__ = ["Blueprint", "BlueprintDatabase", "BlueprintService", "matches", "parse", "reaches", "within"]
 
 ANY = Any
 RUNTIMES = ("docker", "elixir", "go", "image", "node", "python", "ruby", "rust", "static")
@@ -229,9 +229,35 @@ def matches(path: str, chosen: PathFilter) -> bool:
     return not chosen.paths or any(_glob(pattern).fullmatch(path) for pattern in chosen.paths)
 
 
+def reaches(folder: str, chosen: PathFilter) -> bool:
+    """Whether a file in *folder* may belong to a service, where nobody has looked which files there are."""
+    if any(_covers(pattern, folder) for pattern in chosen.ignored):
+        return False
+    return not chosen.paths or any(_may_match_in(pattern, folder) for pattern in chosen.paths)
+
+
+def _covers(pattern: str, folder: str) -> bool:
+    """Whether everything in *folder* matches, however it is called and however deep it is."""
+    return all(_glob(pattern).fullmatch(f"{folder}/{name}") for name in ("\1", "\1/\1"))
+
+
+def _may_match_in(pattern: str, folder: str) -> bool:
+    wanted, parts = _plain(pattern).split("/"), folder.split("/")
+    for number, part in enumerate(wanted):
+        if "**" in part or number == len(parts):
+            return True
+        if not _glob(part).fullmatch(parts[number]):
+            return False
+    return len(wanted) == len(parts)  # it names the folder itself
+
+
+def _plain(pattern: str) -> str:
+    return pattern.removeprefix("./").lstrip("/")
+
+
 @lru_cache(maxsize=512)
 def _glob(pattern: str) -> re.Pattern[str]:
-    parts, rest = [], pattern.removeprefix("./").lstrip("/")
+    parts, rest = [], _plain(pattern)
     while rest:
         if rest.startswith("**/"):
             parts.append("(?:[^/]+/)*")

@@ -6,14 +6,16 @@ service to be deployed. When the base cannot be compared, the service is deploye
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from deploylib.blueprint import Blueprint, matches, parse
+from deploylib.blueprint import Blueprint, matches, parse, reaches
 from deploylib.errors import DeployError, SettingsError
 from deploylib.git import Git
 from deploylib.models import Change, Changes, Commit, Live, PathFilter, Target
 
-__all__ = ["detect", "promoted"]
+__all__ = ["Recorded", "detect", "promoted"]
+
+Recorded = Callable[[str], Collection[str]]
 
 
 def detect(
@@ -26,6 +28,7 @@ def detect(
     blueprint_path: str,
     shared: tuple[str, ...] = (),
     only: Collection[str] = (),
+    recorded: Recorded = lambda _: (),
 ) -> Changes:
     """Decide for each service whether *head* changes it.
 
@@ -33,25 +36,61 @@ def detect(
         live: what each service serves, by name.
         shared: globs of files that every service is made of.
         only: names of the services that may be deployed; empty: all.
+        recorded: those that a commit has in its history, as far as somebody has written that down.
 
     Raises:
-        SettingsError: *head* is older than what is live: that is a rollback and is asked for by its name.
+        SettingsError: *head* is older than what is live: that is a rollback and is asked for by its name; or nobody can
+            tell, because the clone is shallow.
     """
-    return Changes(
-        services=tuple(
-            _decide(target, live[target.name], head, git, blueprint, blueprint_path, shared, only) for target in targets
+    found = []
+    for target in targets:
+        now = live[target.name]
+        if only and target.name not in only:
+            change = Change(service=target.name, deploy=False, reason="not asked for", live=now)
+        else:
+            if now.commit and now.commit != head.id:
+                _require_newer(target.name, now.commit, head.id, git, recorded)
+            change = _decide(target, now, head, git, blueprint, blueprint_path, shared)
+        found.append(change)
+    return Changes(services=tuple(found))
+
+
+def _require_newer(service: str, serves: str, wanted: str, git: Git, recorded: Recorded, whose: str = "") -> None:
+    """See that a commit is not known to be older than what is live; it is not newer because this clone knows too little.
+
+    Raises:
+        SettingsError: it is older, or this clone is too shallow to tell.
+    """
+    known = git.has(serves)
+    if git.is_ancestor(wanted, serves) if known else wanted in recorded(serves):
+        raise SettingsError(
+            f"{service} serves {serves[:7]}, which is newer than {whose}{wanted[:7]}",
+            remedy=f"to go back: inv rollback --to {wanted[:7]}; else check out the newer commit",
+            service=service,
         )
-    )
+    if git.shallow() and not (known and git.is_ancestor(serves, wanted)):
+        raise SettingsError(
+            f"{service} serves {serves[:7]}, and this clone is too shallow to tell whether that is newer than {wanted[:7]}",
+            remedy="git fetch --unshallow; in GitHub Actions fetch-depth: 0 of actions/checkout",
+            service=service,
+        )
 
 
 def promoted(
-    targets: Sequence[Target], live: Mapping[str, Live], wanted: Mapping[str, str], *, git: Git, source: str
+    targets: Sequence[Target],
+    live: Mapping[str, Live],
+    wanted: Mapping[str, str],
+    *,
+    git: Git,
+    source: str,
+    recorded: Recorded = lambda _: (),
 ) -> Changes:
     """Decide for each service whether it serves its commit of a release that another environment has verified.
 
     Args:
         wanted: full ids, by service.
         source: that environment, for the reasons.
+        recorded: see `detect`.
 
     Raises:
         SettingsError: a service of the release is not here, or one serves something newer.
@@ -64,18 +103,8 @@ def promoted(
     found = []
     for target in targets:
         now, commit = live[target.name], wanted.get(target.name, "")
-        if (
-            commit
-            and now.commit
-            and commit != now.commit
-            and git.has(now.commit)
-            and git.is_ancestor(commit, now.commit)
-        ):
-            raise SettingsError(
-                f"{target.name} serves {now.commit[:7]}, which is newer than {source}'s {commit[:7]}",
-                remedy="to go back: inv rollback",
-                service=target.name,
-            )
+        if commit and now.commit and commit != now.commit:
+            _require_newer(target.name, now.commit, commit, git, recorded, whose=f"{source}'s ")
         if not commit:
             reason = f"not part of {source}'s release"
         elif commit == now.commit:
@@ -94,7 +123,6 @@ def _decide(
     blueprint: Blueprint | None,
     blueprint_path: str,
     shared: tuple[str, ...],
-    only: Collection[str],
 ) -> Change:
     def deploy(reason: str) -> Change:
         return Change(service=target.name, deploy=True, reason=reason, live=live)
@@ -102,8 +130,6 @@ def _decide(
     def leave(reason: str) -> Change:
         return Change(service=target.name, deploy=False, reason=reason, live=live)
 
-    if only and target.name not in only:
-        return leave("not asked for")
     if not live.commit:
         return deploy("first deploy")
     base = live.commit
@@ -111,12 +137,6 @@ def _decide(
         return leave(f"serves {head.short} already")
     if not git.has(base):
         return deploy(f"serves {base[:7]}, which this clone does not have")
-    if git.is_ancestor(head.id, base):
-        raise SettingsError(
-            f"{target.name} serves {base[:7]}, which is newer than {head.short}",
-            remedy=f"to go back: inv rollback --to {head.short}; else check out the newer commit",
-            service=target.name,
-        )
     if not git.is_ancestor(base, head.id):
         return deploy(f"serves {base[:7]}, which is not in the history of {head.short}")
     what = _what_changed(target, base, head, git, blueprint, blueprint_path, shared)
@@ -133,10 +153,14 @@ def _what_changed(
     shared: tuple[str, ...],
 ) -> str:
     """The files of the service that differ, or its description; empty when none does."""
-    files = git.files_between(base, head.id)
-    if mine := [name for name in files if matches(name, target.filter)]:
+    files, folders = git.files_between(base, head.id), git.submodules_between(base, head.id)
+
+    def of(chosen: PathFilter) -> list[str]:
+        return [name for name in files if matches(name, chosen) or (name in folders and reaches(name, chosen))]
+
+    if mine := of(target.filter):
         return _files(mine)
-    if common := [name for name in files if shared and matches(name, PathFilter(paths=shared))]:
+    if common := of(PathFilter(paths=shared)) if shared else []:
         return f"{_files(common)} (shared)"
     if blueprint_path in files and _described_differently(target.name, base, git, blueprint, blueprint_path):
         return f"its settings in {blueprint_path} changed"

@@ -109,8 +109,8 @@ def judge(found: Scanned, *, json: bool) -> None:
         raise SystemExit(code)
 
 
-def tell(value: Any, lines: Sequence[str], *, json: bool) -> None:
-    """Print a result to standard output: as lines, or as the JSON of *value*."""
+def tell(value: Any, lines: Sequence[str], *, json: bool, code: int = 0) -> None:
+    """Print a result to standard output: as lines, or as the JSON of *value*; then end the program with a *code* but 0."""
     if json:
         told = STRUCK.value(msgspec.to_builtins(value))
         text = document(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
@@ -120,6 +120,8 @@ def tell(value: Any, lines: Sequence[str], *, json: bool) -> None:
         text = "\n".join(report.ascii_only(line) for line in text.splitlines())
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+    if code:
+        raise SystemExit(code)
 
 
 @contextmanager

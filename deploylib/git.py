@@ -15,6 +15,8 @@ from deploylib.process import Command, Completed, ProgramFailed, Runner
 
 __all__ = ["Git"]
 
+GITLINK = "160000"  # the mode of a submodule in a tree
+
 
 @dataclass(frozen=True, slots=True)
 class Git:
@@ -65,13 +67,18 @@ class Git:
 
     def changed(self) -> tuple[str, ...]:
         """Tracked files that differ from the commit that is checked out."""
-        done = self._git("status", "--porcelain=v1", "-z", "--untracked-files=no", "--no-renames")
+        look = ("--untracked-files=no", "--no-renames", "--ignore-submodules=untracked")
+        done = self._git("status", "--porcelain=v1", "-z", *look)
         return tuple(entry[3:] for entry in done.text.split("\0") if len(entry) > len("XY "))
 
     def untracked(self) -> tuple[str, ...]:
         """Files that git neither tracks nor ignores."""
         done = self._git("ls-files", "--others", "--exclude-standard", "-z")
         return tuple(name for name in done.text.split("\0") if name)
+
+    def shallow(self) -> bool:
+        """Whether the history is cut off: what is not here may be before or after what is."""
+        return self._git("rev-parse", "--is-shallow-repository").text == "true"
 
     def has(self, commit: str) -> bool:
         """Whether the commit is in this clone."""
@@ -86,9 +93,26 @@ class Git:
         return tuple(self._git("rev-list", f"--max-count={limit}", commit, "--").text.split())
 
     def files_between(self, base: str, head: str) -> tuple[str, ...]:
-        """The files that differ between two commits; a renamed file counts under both names."""
-        done = self._git("diff", "--name-only", "--no-renames", "-z", base, head, "--")
-        return tuple(name for name in done.text.split("\0") if name)
+        """The files that differ between two commits; a renamed file counts under both names, a submodule under its folder's."""
+        return tuple(path for path, _ in self._between(base, head))
+
+    def submodules_between(self, base: str, head: str) -> tuple[str, ...]:
+        """The folders of the submodules that differ between two commits, whatever ``.gitmodules`` says of them."""
+        return tuple(path for path, modes in self._between(base, head) if GITLINK in modes)
+
+    def _between(self, base: str, head: str) -> Iterator[tuple[str, tuple[str, str]]]:
+        """Each path that differs, and its mode before and after."""
+        done = self._git("diff", "--raw", "--no-renames", "--ignore-submodules=none", "-z", base, head, "--")
+        parts = iter(done.text.split("\0"))
+        for about, path in zip(parts, parts, strict=False):
+            before, after, *_ = about.removeprefix(":").split()
+            yield path, (before, after)
+
+    def submodules(self, commit: str) -> dict[str, str]:
+        """The submodules of *commit*: folder → the commit of it that is wanted."""
+        done = self._git("ls-tree", "-r", "-z", commit, "--")
+        lines = (line.partition("\t") for line in done.text.split("\0") if line.startswith(GITLINK))
+        return {path: about.split()[2] for about, _, path in lines}
 
     def read(self, commit: str, path: str) -> str | None:
         """The content of *path* at *commit*; None where it is not."""
@@ -110,14 +134,26 @@ class Git:
         """The files of *commit* in a temporary folder.
 
         An index of its own keeps the repository untouched, and unlike ``git archive`` leaves nothing out for an
-        ``export-ignore``.
+        ``export-ignore``. A submodule is there as far as this clone has its commit; else its folder is empty.
         """
         with temporary.folder() as folder:
-            index, files = {"GIT_INDEX_FILE": str(folder / "index")}, folder / "files"
-            self._git("read-tree", commit, env=index)
-            self._git("checkout-index", "--all", f"--prefix={files}{os.sep}", env=index, timeout=300)
+            files = folder / "files"
+            self._export(commit, files, folder / "index")
             files.mkdir(exist_ok=True)
             yield files
+
+    def _export(self, commit: str, files: Path, index: Path) -> None:
+        self._git("read-tree", commit, env={"GIT_INDEX_FILE": str(index)})
+        env = {"GIT_INDEX_FILE": str(index)}
+        self._git("checkout-index", "--all", f"--prefix={files}{os.sep}", env=env, timeout=300)
+        for number, (path, wanted) in enumerate(self.submodules(commit).items()):
+            inner = Git(self.root / self._git("rev-parse", "--show-cdup").text / path, self.runner)
+            if inner.is_own() and inner.has(wanted):
+                inner._export(wanted, files / path, index.with_name(f"{index.name}-{number}"))
+
+    def is_own(self) -> bool:
+        """Whether the folder is a repository by itself, as a submodule that was fetched is."""
+        return (self.root / ".git").exists()
 
     def _git(self, *args: str, check: bool = True, env: dict[str, str] | None = None, timeout: float = 60) -> Completed:
         plain = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", **(env or {})}

@@ -146,8 +146,8 @@ def status(found: Status, now: datetime) -> list[str]:
         since = f"for {age((now - one.since).total_seconds())}" if one.since else ""
         lines.append(f"  {one.service:<{width}}  {one.commit[:7] or 'nothing'}  {since}  {one.url}".rstrip())
     if found.trouble:
-        lines.append(f"  {found.trouble}")
-    lines += ["", f"rollback     {found.back_to or 'nothing to go back to'}"]
+        lines.append(f"  {'' if found.known else 'unknown: '}{found.trouble}")
+    lines += ["", f"rollback     {found.back_to or ('nothing to go back to' if found.known else 'unknown')}"]
     if found.back_trouble:
         lines.append(f"             {found.back_trouble}")
     lines += [f"held         {line}" for line in held(found.held, now)] or ["held         nothing"]

@@ -96,9 +96,7 @@ def _planned(state: RunState) -> Migration:
     return msgspec.convert((planned.data if planned else {}).get("migration", {}), Migration)
 
 
-def fit(
-    release: Iterable[Live], schema: Migration, ran: Mapping[str, str], *, needless: Collection[str] = ()
-) -> Fit:
+def fit(release: Iterable[Live], schema: Migration, ran: Mapping[str, str], *, needless: Collection[str] = ()) -> Fit:
     """Whether code of *release* goes with the database as it is.
 
     Args:

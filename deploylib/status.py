@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from deploylib import backup, rollback, stages
-from deploylib.errors import DeployError, SettingsError
+from deploylib.errors import DeployError, SettingsError, Unreachable
 from deploylib.hold import Hold
 from deploylib.lease import Lease
 from deploylib.ledger import Journal, RunState
@@ -23,7 +23,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """One screen.
 
     Attributes:
-        live: by the platform's word; empty when it could not be asked, and *trouble* says why.
+        live: by the platform's word; empty when it could not be asked.
+        known: whether it could be asked; else *trouble* says why not, and nobody knows what there is to go back to.
         back_to: run and commit that ``inv rollback`` would restore; empty where there is none.
         back_trouble: why it would be refused now, or why that could not be found out; empty when it is possible.
         held: what the environment refuses.
@@ -35,6 +36,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     environment: str
     live: tuple[Live, ...] = ()
+    known: bool = True
     trouble: str = ""
     back_to: str = ""
     back_trouble: str = ""
@@ -46,13 +48,18 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     backup_at: datetime | None = None
     unproven: str = ""
 
+    @property
+    def exit_code(self) -> int:
+        """0, or that of a platform that does not answer."""
+        return 0 if self.known else Unreachable.exit_code
+
 
 def read(ctx: Context) -> Status:
     """Look at platform, ledger and store."""
     history = list(ctx.ledger.history(ctx.config.name, 50))
     known = next((state for state in history if state.done("check")), None)
     live: tuple[Live, ...] = ()
-    trouble = ""
+    asked, trouble = True, ""
     try:
         if known is not None:
             targets = known.data("check", stages.Checked).targets
@@ -60,7 +67,7 @@ def read(ctx: Context) -> Status:
         else:
             trouble = "nothing was ever deployed from here"
     except DeployError as error:
-        trouble = f"{error.message} ({error.remedy})"
+        asked, trouble = False, f"{error.message} ({error.remedy})"
     held = ctx.holds.current()
     bad = {commit for hold in held for commit in hold.commits}
     back = rollback.candidates(history, {one.service: one for one in live}, bad=bad) if live else []
@@ -71,6 +78,7 @@ def read(ctx: Context) -> Status:
     return Status(
         environment=ctx.config.name,
         live=live,
+        known=asked,
         trouble=trouble,
         back_to=f"{back[0].commit.short} (run {short(back[0].id)})" if back else "",
         back_trouble=_back_trouble(ctx, back[0], history, known, held) if back and known else "",
@@ -95,11 +103,13 @@ def _back_trouble(
         fit = stages.goes_with(ctx, release, history)
         if fit.misfits:
             return fit.misfits[0]
+        doubt = fit.doubt
         ids = {target.name: target.service_id for target in ctx.checked.targets}
         gone = [one.service for one in release.release if one.commit and not _kept(ctx, ids.get(one.service, ""), one)]
     except DeployError as error:
         return f"not known: {error.message}"
-    return f"{', '.join(gone)} would be built again: the platform no longer lists that deploy" if gone else ""
+    again = f"{', '.join(gone)} would be built again: the platform no longer lists that deploy" if gone else ""
+    return "; ".join(one for one in (doubt, again) if one)
 
 
 def _kept(ctx: Context, service_id: str, live: Live) -> bool:

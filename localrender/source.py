@@ -83,7 +83,8 @@ async def checkout(repository: str, commit: str, folder: Path, root_dir: str) ->
     """Put the tree of a commit into a new folder; with a root directory, only that part of it.
 
     The new repository borrows the objects of the old one, so any commit that is there can be had at once: not
-    pushed, on no branch, from a shallow clone or a linked work tree.
+    pushed, on no branch, from a shallow clone or a linked work tree. Submodules are part of the tree, as they are at
+    Render; what this clone has not fetched of them is no reason to build without.
 
     Returns:
         What is wrong, or None.
@@ -92,11 +93,13 @@ async def checkout(repository: str, commit: str, folder: Path, root_dir: str) ->
     if not common:
         return f"{repository} is no longer a git repository"
     shared = Path(common.rstrip("\n"))
+    inside = await asyncio.to_thread(_submodules, repository, commit, root_dir)
+    wanted = next((path for path in inside if f"{root_dir}/".startswith(f"{path}/")), root_dir)
     steps: list[tuple[str, ...]] = [("init", "--quiet", str(folder))]
     place = ("-C", str(folder))
     if root_dir:
         steps += [(*place, "update-ref", "--no-deref", "HEAD", commit)]
-        steps += [(*place, "checkout", "--quiet", commit, "--", f":(top,literal){root_dir}")]
+        steps += [(*place, "checkout", "--quiet", commit, "--", f":(top,literal){wanted}")]
     else:
         steps += [(*place, "checkout", "--quiet", "--detach", commit)]
     for index, step in enumerate(steps):
@@ -108,9 +111,22 @@ async def checkout(repository: str, commit: str, folder: Path, root_dir: str) ->
             return f"git {step[-1] if index else 'init'}: {problem.decode(errors='replace').strip()}"
         if not index:
             _borrow(shared, folder / ".git")
+    for path, pinned in inside.items():
+        if not (Path(repository) / path / ".git").exists():
+            return f"submodule {path} is not in this clone: git submodule update --init --recursive"
+        if problem_inside := await checkout(str(Path(repository) / path), pinned, folder / path, ""):
+            return f"submodule {path}: {problem_inside}"
     if root_dir and not (folder / root_dir).is_dir():
         return f"the root directory {root_dir} is missing in commit {commit}"
     return None
+
+
+def _submodules(repository: str, commit: str, root_dir: str) -> dict[str, str]:
+    """The submodules in a root directory, or that it is in: their folders, and the commit of each."""
+    listed = (_git(repository, "ls-tree", "-r", "-z", "--full-tree", commit) or "").split("\0")
+    found = {line.partition("\t")[2]: line.split()[2] for line in listed if line.startswith("160000 ")}
+    near = {path: pinned for path, pinned in found.items() if f"{root_dir}/".startswith(f"{path}/")}
+    return near | {path: pinned for path, pinned in found.items() if not root_dir or path.startswith(f"{root_dir}/")}
 
 
 def _borrow(shared: Path, git_folder: Path) -> None:

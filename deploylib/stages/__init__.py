@@ -32,9 +32,9 @@ __all__ = [
     "View",
     "alone",
     "examine",
+    "goes_with",
     "judged",
     "not_held",
     "not_known",
-    "goes_with",
     "prove",
 ]

@@ -213,9 +213,16 @@ class Changes(Stage):
 
     def _decided(self, ctx: Context) -> Decided:
         live = ctx.live(ctx.seen)
+
+        def recorded(commit: str) -> tuple[str, ...]:
+            runs = ctx.ledger.history(ctx.config.name, 50)
+            return next((one.opened.recent[1:] for one in runs if commit == next(iter(one.opened.recent), "")), ())
+
         if ctx.wanted:
             source = ctx.promotes.partition("/")[0]
-            return changes.promoted(ctx.checked.targets, live, ctx.wanted, git=ctx.git, source=source)
+            return changes.promoted(
+                ctx.checked.targets, live, ctx.wanted, git=ctx.git, source=source, recorded=recorded
+            )
         return changes.detect(
             ctx.checked.targets,
             live,
@@ -225,6 +232,7 @@ class Changes(Stage):
             blueprint_path=ctx.config.settings.blueprint,
             shared=ctx.config.settings.shared,
             only=ctx.only,
+            recorded=recorded,
         )
 
     def _linted(self, ctx: Context, migration: Migration) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from deploylib import changes
@@ -24,11 +26,16 @@ def decide(
     shared: tuple[str, ...] = (),
     only: tuple[str, ...] = (),
     ignored: tuple[str, ...] = (),
+    paths: tuple[str, ...] = ("{}/**",),
+    recorded: changes.Recorded = lambda _: (),
 ) -> dict[str, Change]:
     """Decide about two services that both serve *base*."""
     text = repository.git.read(head, "render.yaml")
     found = changes.detect(
-        [target(name, filter=PathFilter(paths=(f"{name}/**",), ignored=ignored)) for name in ("api", "web")],
+        [
+            target(name, filter=PathFilter(paths=tuple(one.format(name) for one in paths), ignored=ignored))
+            for name in ("api", "web")
+        ],
         {name: Live(service=name, commit=base) for name in ("api", "web")},
         Commit(id=head),
         git=repository.git,
@@ -36,6 +43,7 @@ def decide(
         blueprint_path="render.yaml",
         shared=shared,
         only=only,
+        recorded=recorded,
     )
     return {one.service: one for one in found.services}
 
@@ -126,7 +134,7 @@ def test_a_blueprint_that_could_not_be_read_then_deploys(repository: Repository,
 
 
 def test_a_base_that_this_clone_does_not_have_deploys(repository: Repository) -> None:
-    """A shallow clone, or somebody's unpushed commit: deployed, and the reason says why."""
+    """Somebody's unpushed commit, or a branch that was rebased: deployed, and the reason says why."""
     head = repository.commit(FILES)
 
     found = decide(repository, "f" * 40, head)["api"]
@@ -155,6 +163,79 @@ def test_a_commit_that_is_older_than_what_is_live_is_refused(repository: Reposit
         decide(repository, live, head)
 
     assert f"inv rollback --to {head[:7]}" in raised.value.remedy
+
+
+def test_what_the_history_of_runs_knows_to_be_newer_is_newer(repository: Repository) -> None:
+    """A laptop that has not fetched for a week does not put its older commit over the newer one."""
+    head = repository.commit(FILES)
+
+    with pytest.raises(SettingsError, match=f"api serves fffffff, which is newer than {head[:7]}"):
+        decide(repository, "f" * 40, head, recorded=lambda commit: (head,) if commit == "f" * 40 else ())
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["not there", "there, and cut off"])
+def test_a_shallow_clone_does_not_take_absence_for_evidence(
+    repository: Repository, tmp_path: Path, *, beside: bool
+) -> None:
+    """What is live may be newer than what is checked out: refused, with what the checkout needs."""
+    head = repository.commit(FILES)
+    live = repository.commit({"api/main.go": "2"})
+    root = tmp_path / "clone"
+    root.mkdir()
+    clone = Repository(root)
+    clone.run("init", "--quiet")
+    for commit in (head, *((live,) if beside else ())):
+        clone.run("fetch", "--quiet", "--depth=1", f"file://{repository.root}", commit)
+    repository.run("checkout", "--quiet", head)
+    for serves, wanted in ((live, head), *(((head, live),) if beside else ())):
+        with pytest.raises(SettingsError, match="too shallow to tell") as raised:
+            decide(clone, serves, wanted)
+        assert "fetch-depth: 0" in raised.value.remedy
+    with pytest.raises(SettingsError, match="too shallow to tell"):
+        changes.promoted(
+            [target("api")], {"api": Live(service="api", commit=live)}, {"api": head}, git=clone.git, source="staging"
+        )
+
+
+def test_a_shallow_clone_that_holds_what_is_live_is_deep_enough(repository: Repository, tmp_path: Path) -> None:
+    """It shows what came after it."""
+    repository.commit(FILES)
+    base = repository.commit({"lib/x": "2"})
+    head = repository.commit({"api/main.go": "2"})
+    clone = Repository(tmp_path / "clone")
+    repository.run("clone", "--quiet", "--depth=2", f"file://{repository.root}", str(clone.root))
+
+    assert [True, False] == [one.deploy for one in decide(clone, base, head).values()]
+
+
+@pytest.mark.parametrize(
+    ("paths", "deployed"),
+    [
+        (("libs/shared/**",), True),
+        (("libs/shared",), True),
+        (("**/*.go",), True),
+        (("libs/*/src/a.go",), True),
+        (("libs/s*/**",), True),
+        (("libs/other/**",), False),
+        (("libs",), False),
+        (("{}/**",), False),
+    ],
+)
+def test_a_changed_submodule_belongs_to_whatever_could_match_in_it(
+    repository: Repository, paths: tuple[str, ...], *, deployed: bool
+) -> None:
+    """Nobody sees which of its files changed; also where ``.gitmodules`` says that it is to be ignored."""
+    modules = '[submodule "libs/shared"]\npath = libs/shared\nurl = x\nignore = all\n'
+    first = repository.commit({**FILES, ".gitmodules": modules})
+    for commit in ("1" * 40, "2" * 40):
+        repository.run("update-index", "--add", "--cacheinfo", f"160000,{commit},libs/shared")
+        repository.run("-c", "diff.ignoreSubmodules=none", "commit", "--quiet", "--message", "library")
+    base, head = repository.run("rev-parse", "HEAD~", "HEAD").split()
+    assert first
+
+    assert {deployed} == {one.deploy for one in decide(repository, base, head, paths=paths).values()}
+    assert not decide(repository, base, head, paths=paths, ignored=("libs/**",))["api"].deploy
+    assert deployed is decide(repository, base, head, paths=paths, ignored=("**/*.md",))["api"].deploy
 
 
 def test_a_service_that_was_not_asked_for_is_left_out(repository: Repository) -> None:

@@ -140,6 +140,27 @@ def test_a_commit_is_exported_whole_and_the_repository_stays_as_it_is(repository
     assert not files.exists()
 
 
+def test_a_commit_is_exported_with_its_submodules(repository: Repository, tmp_path: Path) -> None:
+    """As far as this clone has them: each as the commit pins it, and not as it lies there; else an empty folder."""
+    library = Repository(tmp_path / "library")
+    library.root.mkdir()
+    library.run("init", "--quiet", "--initial-branch=main")
+    library.commit({"env.py": "1"})
+    repository.commit({"a": "1"})
+    repository.run("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(library.root), "migrations")
+    commit = repository.commit()
+    Repository(repository.root / "migrations").run("commit", "--quiet", "--allow-empty", "--message", "not pinned")
+    write(repository.root / "migrations", {"env.py": "2"})
+    repository.run("clone", "--quiet", str(repository.root), str(tmp_path / "clone"))
+
+    with repository.git.exported(commit) as files:
+        assert (files / "migrations/env.py").read_text() == "1"
+    with Git(tmp_path / "clone", SYSTEM).exported(commit) as files:
+        assert list((files / "migrations").iterdir()) == []
+    assert list(repository.git.submodules(commit)) == ["migrations"]
+    assert repository.git.changed() == ("migrations",)
+
+
 def test_a_git_that_fails_is_told_in_its_own_words(repository: Repository) -> None:
     """What cannot be answered is an error of the working copy, with git's words."""
     with pytest.raises(SettingsError, match="git diff failed") as raised:

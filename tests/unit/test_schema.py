@@ -102,7 +102,9 @@ def test_another_tools_schema_is_what_the_history_last_applied() -> None:
     assert [one.id for one in tool(run(("3",)), run(applied=("1", "2"))).applied] == ["1", "2", "3"]
 
 
-@pytest.mark.parametrize(("written", "found"), [("", database("1")), ("unknown", database("1")), ("9", tool(run(("1",))))])
+@pytest.mark.parametrize(
+    ("written", "found"), [("", database("1")), ("unknown", database("1")), ("9", tool(run(("1",))))]
+)
 def test_what_nobody_recorded_is_no_misfit_and_no_fit(written: str, found: Migration) -> None:
     """It keeps nobody from going back, is told in one line, and is never advised."""
     fit = schema.fit(code(written), found, {}, needless={"site"})

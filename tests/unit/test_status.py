@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploylib import status
+from deploylib import report, status
 from deploylib.errors import SettingsError
 from tests.unit import fakes
 from tests.unit.conftest import Repository
@@ -53,9 +53,20 @@ def test_a_platform_that_does_not_answer_leaves_what_the_ledger_knows(product: P
 
     found = status.read(product.context())
 
-    assert (found.live, found.back_to) == ((), "")
+    assert (found.live, found.back_to, found.known, found.exit_code) == ((), "", False, 40)
     assert "refused the API key" in found.trouble
     assert "succeeded" in found.last
+    lines = report.status(found, product.clock.now())
+    assert "rollback     unknown" in lines
+    assert not any("nothing to go back to" in line for line in lines)
+
+
+def test_an_environment_that_was_never_deployed_is_known_to_have_nothing(product: Product) -> None:
+    """That is another thing than not to know."""
+    found = status.read(product.context())
+
+    assert (found.known, found.exit_code) == (True, 0)
+    assert "rollback     nothing to go back to" in report.status(found, product.clock.now())
 
 
 def test_a_run_is_found_by_its_end_or_is_the_last_that_deployed(product: Product) -> None:
