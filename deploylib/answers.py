@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from deploylib.models import Deploy, DeployStatus, Kind, LogLine, Moment, PathFilter, Service
+from deploylib.models import Deploy, DeployStatus, Export, Kind, LogLine, Moment, PathFilter, Secret, Service
 from deploylib.web import Answer
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "deploys",
     "document",
     "events",
+    "export",
     "log_lines",
     "moment",
     "part",
@@ -100,6 +101,12 @@ class _Database(_Wire, frozen=True):
     id: str
     name: str | None = None
     version: str | int | None = None
+
+
+class _Export(_Wire, frozen=True, rename="camel"):
+    id: str | None = None
+    url: str | None = None
+    created_at: Any = None
 
 
 class _Line(_Wire, frozen=True):
@@ -230,6 +237,14 @@ def database(item: Any) -> tuple[str, str, str]:
     """A Postgres: id, name, version."""
     told = thing(item, _Database)
     return told.id, told.name or "", str(told.version or "")
+
+
+def export(item: Any) -> Export | None:
+    """An export; None where it has no id or no moment yet, and so is none that could be fetched."""
+    told = thing(item, _Export)
+    if not told.id or (at := moment(told.created_at)) is None:
+        return None
+    return Export(id=told.id, created_at=at, url=Secret(told.url) if told.url else None)
 
 
 class Addresses(_Wire, frozen=True, rename="camel"):

@@ -20,6 +20,7 @@ from deploylib.models import Kind, PathFilter
 __all__ = ["Blueprint", "BlueprintDatabase", "BlueprintService", "matches", "parse", "reaches", "within"]
 
 ANY = Any
+MOST = 100_000  # values of a Blueprint
 RUNTIMES = ("docker", "elixir", "go", "image", "node", "python", "ruby", "rust", "static")
 
 
@@ -166,6 +167,16 @@ def parse(text: str, name: str = "render.yaml") -> Blueprint:
         where = f" at line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "cannot be read"
         raise SettingsError(f"{name} is not valid YAML{where}: {problem}", remedy=remedy) from error
+    except (
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        RecursionError,
+    ) as error:  # the library's own, for values
+        problem = "a value does not fit its type (a date, a number), or it is nested too deep"
+        raise SettingsError(f"{name} is not valid YAML: {problem}", remedy=remedy) from error
+    _require_bounded(document, name, remedy)
     try:
         blueprint = msgspec.convert(document or {}, Blueprint)
     except msgspec.ValidationError as error:
@@ -174,6 +185,19 @@ def parse(text: str, name: str = "render.yaml") -> Blueprint:
     if problems:
         raise SettingsError(f"{name}: {problems[0]}", details=tuple(problems[1:]), remedy=remedy)
     return blueprint
+
+
+def _require_bounded(document: Any, name: str, remedy: str) -> None:
+    """Refuse what aliases make endless: a few lines of them stand for a billion values, or for themselves."""
+    left, seen = [document], 0
+    while left:
+        one = left.pop()
+        seen += 1
+        if seen > MOST:
+            raise SettingsError(
+                f"{name} has more than {MOST:,} values, counted as its aliases repeat them", remedy=remedy
+            )
+        left += one.values() if isinstance(one, dict) else one if isinstance(one, (list, set, tuple)) else ()
 
 
 def _located(message: str, document: Any) -> str:

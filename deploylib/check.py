@@ -91,8 +91,12 @@ def untracked_in_services(git: Git, blueprint: Blueprint) -> list[Finding]:
 
 def disk(folder: Path, minimum: str) -> list[Finding]:
     """Room for backups and ledger: at least *minimum* free where *folder* is or will be."""
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(there).free
+    try:
+        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        free = shutil.disk_usage(there).free
+    except OSError as error:
+        text = f"{error.filename or folder} cannot be looked at: {error.strerror}"
+        return [Finding(text, "see who may read it, or set store in the settings to another folder")]
     if free >= size(minimum):
         return []
     text = f"{there} has {free // 10**6} MB free, less than the {minimum} that a run wants"
@@ -262,8 +266,16 @@ def _same_repository(repo: str, git: Git) -> bool:
     """Whether the platform builds from here: one of our remotes, or (the local Render) this folder or its origin."""
     if Path(repo).is_absolute():
         remotes = (Path(remote.removeprefix("file://")) for remote in git.remotes())
-        return Path(repo).resolve() in {git.top().resolve(), *(one.resolve() for one in remotes if one.is_absolute())}
+        return _real(Path(repo)) in {_real(git.top()), *(_real(one) for one in remotes if one.is_absolute())}
     return _address(repo) in {_address(remote) for remote in git.remotes()}
+
+
+def _real(path: Path) -> Path:
+    """Without links; as it is where it leads nowhere, or in circles."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):
+        return path
 
 
 def _address(remote: str) -> str:

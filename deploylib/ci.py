@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from deploylib import decoded
 from deploylib.errors import SettingsError
 from deploylib.models import Value
 from deploylib.outcome import Report, StageResult, StageStatus
@@ -109,8 +110,8 @@ def tested(environ: Mapping[str, str]) -> Tested | None:
     if not text.strip():
         return None
     try:
-        return msgspec.json.decode(text.encode(errors="replace"), type=Tested)
-    except msgspec.DecodeError as error:
+        return decoded.json(text.encode(errors="replace"), Tested)
+    except decoded.Undecodable as error:
         raise SettingsError(
             f"{HANDED_OVER} is not what inv tests --hand-over gives: {error}",
             remedy="give it the output `result` of that step as it is, or unset it",
@@ -151,8 +152,14 @@ def _outputs(report: Report) -> dict[str, str]:
 
 
 def _append(path: str, text: str) -> None:
-    with Path(path).open("a", encoding="utf-8") as file:
-        file.write(text)
+    try:
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise SettingsError(
+            f"what a job hands on cannot be written to {path}: {error.strerror}",
+            remedy="unset GITHUB_OUTPUT and GITHUB_STEP_SUMMARY where this is no job of GitHub; what was done is in inv history",
+        ) from error
 
 
 def _escaped(text: str, *, also: bool = False) -> str:

@@ -6,17 +6,16 @@ Blueprint to the environment ``local``.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from deploylib import decoded
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.examined import ScanSettings, Table, Variable
 from deploylib.models import Secret
@@ -156,6 +155,13 @@ class Endpoint(msgspec.Struct, frozen=True):
     api_key: Secret
 
 
+class _Written(msgspec.Struct, frozen=True):
+    """What the local Render has written down of itself, as far as it is needed."""
+
+    api_url: str
+    api_key: str
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """What one command runs with.
 
@@ -235,23 +241,28 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """Where the API is and the key to it; for ``local`` what the running local Render has written down.
 
         Raises:
-            SettingsError: the key's variable is not set.
+            SettingsError: the key's variable is not set, or holds no key.
             Unreachable: the local Render is not running.
         """
         if self.is_local:
             try:
-                written = json.loads((self.local_state / "endpoint.json").read_text())
-                return Endpoint(written["api_url"], Secret(written["api_key"]))
+                written = decoded.json((self.local_state / "endpoint.json").read_bytes(), _Written)
             except FileNotFoundError as error:
                 raise Unreachable("the local Render is not running", remedy="inv local.up") from error
-            except (ValueError, KeyError, TypeError) as error:
+            except (OSError, decoded.Undecodable) as error:
                 told = f"{self.local_state / 'endpoint.json'} cannot be read"
                 raise Unreachable(told, remedy="inv local.down, then inv local.up") from error
+            return Endpoint(written.api_url, Secret(written.api_key))
         key = self.environ.get(self.environment.api_key_env, "").strip()
         if not key:
             raise SettingsError(
                 f"{self.environment.api_key_env} is not set: the API key for environment {self.name!r}",
                 remedy=f"export {self.environment.api_key_env}=…  (Render Dashboard → Account settings → API keys)",
+            )
+        if not (key.isascii() and key.isprintable()):
+            raise SettingsError(
+                f"{self.environment.api_key_env} is no API key: it holds characters that none has",
+                remedy=f"export {self.environment.api_key_env}=…, as the Dashboard shows it (Account settings → API keys)",
             )
         url = self.environment.api_url or self.environ.get("RENDER_HOST", "") or RENDER_API
         return Endpoint(url.rstrip("/"), Secret(key))
@@ -329,13 +340,22 @@ def load(root: Path, name: str = "local", environ: Mapping[str, str] = os.enviro
 
 def _read(root: Path) -> tuple[str, dict[str, Any]]:
     own, project = root / "deploylib.toml", root / "pyproject.toml"
+    if (table := _table(own)) is not None:
+        return own.name, table
+    if (table := _table(project)) is None:
+        return own.name, {}
+    tools = table.get("tool", {})
+    return f"{project.name} [tool.deploylib]", tools.get("deploylib", {}) if isinstance(tools, dict) else {}
+
+
+def _table(file: Path) -> dict[str, Any] | None:
+    """What a file of settings says; None where there is none: one that cannot be read is not taken for that."""
     try:
-        if own.exists():
-            return own.name, tomllib.loads(own.read_text())
-        if project.exists():
-            table = tomllib.loads(project.read_text()).get("tool", {}).get("deploylib", {})
-            return f"{project.name} [tool.deploylib]", table
-    except tomllib.TOMLDecodeError as error:
-        broken = own if own.exists() else project
-        raise SettingsError(f"{broken.name}: {error}", remedy=f"correct {broken.name}") from error
-    return own.name, {}
+        return decoded.toml(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        remedy = f"see what {file} is, and who may read it"
+        raise SettingsError(f"{file.name} cannot be read: {error.strerror}", remedy=remedy) from error
+    except decoded.Undecodable as error:
+        raise SettingsError(f"{file.name}: {error}", remedy=f"correct {file.name}") from error

@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,7 +20,7 @@ import msgspec
 from deploylib import ci, report, threads, view
 from deploylib.clock import SYSTEM as CLOCK
 from deploylib.config import Config, load
-from deploylib.errors import Blocked, Interrupted, NotExamined
+from deploylib.errors import Blocked, Interrupted, NotExamined, SettingsError
 from deploylib.examined import Scanned, Verdict
 from deploylib.outcome import Report
 from deploylib.process import SYSTEM as RUNNER
@@ -38,9 +38,21 @@ HEEDED_WITHIN = 8.0  # seconds: a runner of CI kills after ten, and says so to n
 
 def settings(environment: str) -> Config:
     """The settings of the product that the current folder is in, from the top of its working copy."""
-    here = Path.cwd()
-    top = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+    try:
+        here = Path.cwd()
+    except FileNotFoundError as error:
+        raise SettingsError(
+            "the current folder is gone", remedy="cd to the product's folder, and the same again"
+        ) from error
+    top = next((folder for folder in (here, *here.parents) if _is_top(folder)), here)
     return load(top, environment, os.environ)
+
+
+def _is_top(folder: Path) -> bool:
+    """Whether it is that of a working copy; one that we may not look into is none that we could use."""
+    with suppress(OSError):
+        return (folder / ".git").exists()
+    return False
 
 
 @contextmanager
@@ -84,10 +96,15 @@ def show(result: Report, *, json: bool, hand_over: bool = False) -> None:
     Args:
         hand_over: its stages as well, for the jobs after this one, which record them.
     """
-    ci.publish(result, os.environ)
-    if hand_over:
-        ci.hand_over(result, os.environ)
     tell(result, report.text(result).splitlines(), json=json)
+    try:
+        ci.publish(result, os.environ)
+        if hand_over:
+            ci.hand_over(result, os.environ)
+    except SettingsError as error:
+        if hand_over or result.outcome == "paused":  # the jobs after this one go by it
+            raise
+        sys.stderr.write(f"{shown(error.message)}\n")  # what came of the run is what it is
     if result.exit_code:
         annotate(result.outcome, result.error)
         raise SystemExit(result.exit_code)

@@ -12,7 +12,7 @@ import msgspec
 from deploylib import credentials
 from deploylib.blueprint import parse
 from deploylib.errors import SettingsError
-from deploylib.examined import Examined, Finding
+from deploylib.examined import Examined, Finding, Gap
 
 __all__ = ["examine"]
 
@@ -33,7 +33,10 @@ def examine(files: Path, path: str, *, local: bool = False) -> Examined:
     if not (files / path).is_file():
         return Examined("blueprint")
     try:
-        described = parse((files / path).read_text(errors="replace"), path)
+        described = parse((files / path).read_bytes().decode(errors="replace"), path)
+    except OSError:
+        gap = Gap(path, "it cannot be read", "see who may read it")
+        return Examined("blueprint", gaps=(gap,))
     except SettingsError:  # its text may quote the file
         says = f"{path} is not a Blueprint that Render would take"
         found = [_finding("invalid", "", says, "inv check says what is wrong")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from deploylib.process import Command, Completed, ProgramFailed, Runner
 __all__ = ["Git"]
 
 GITLINK = "160000"  # the mode of a submodule in a tree
+ABSENT = re.compile(rb"path '.*' (?:does not exist in|exists on disk, but not in) '", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Git:
                 f"{self.root} {reason}; a release is a commit",
                 remedy="git init && git add --all && git commit --message 'First version'",
             )
-        return Path(done.text)
+        return Path(os.fsdecode(done.stdout.removesuffix(b"\n")))
 
     def commit(self, ref: str) -> Commit:
         """The commit that *ref* names.
@@ -85,8 +87,16 @@ class Git:
         return self._git("cat-file", "-e", f"{commit}^{{commit}}", check=False).returncode == 0
 
     def is_ancestor(self, older: str, newer: str) -> bool:
-        """Whether *older* is in the history of *newer*, or the same."""
-        return self._git("merge-base", "--is-ancestor", older, newer, check=False).returncode == 0
+        """Whether *older* is in the history of *newer*, or the same.
+
+        Raises:
+            SettingsError: git does not know one of them, which is no answer.
+        """
+        done = self._git("merge-base", "--is-ancestor", older, newer, check=False)
+        if done.returncode not in {0, 1}:
+            told = f"git cannot compare {older[:7]} with {newer[:7]}"
+            raise SettingsError(told, details=done.lines, remedy="git fetch --unshallow, or see what git says above")
+        return done.returncode == 0
 
     def recent(self, commit: str, limit: int) -> tuple[str, ...]:
         """The ids of *commit* and of those before it, newest first, at most *limit*."""
@@ -115,9 +125,19 @@ class Git:
         return {path: about.split()[2] for about, _, path in lines}
 
     def read(self, commit: str, path: str) -> str | None:
-        """The content of *path* at *commit*; None where it is not."""
+        """The content of *path* at *commit*; None where it is not.
+
+        Raises:
+            SettingsError: git cannot say, which is not the same.
+        """
         done = self._git("show", f"{commit}:{path}", check=False)
-        return done.stdout.decode(errors="replace") if done.returncode == 0 else None
+        if done.returncode == 0:
+            return done.stdout.decode(errors="replace")
+        if ABSENT.search(done.stderr) and self.has(commit):  # git says the same of a commit that it does not have
+            return None
+        raise SettingsError(
+            f"git cannot read {path} of {commit[:7]}", details=done.lines, remedy="git fsck, or see what git says above"
+        )
 
     def remotes(self) -> tuple[str, ...]:
         """The addresses of the remotes."""

@@ -11,8 +11,7 @@ import re
 from dataclasses import replace
 from typing import TypeVar
 
-import msgspec
-
+from deploylib import decoded
 from deploylib.clock import Deadline
 from deploylib.errors import SettingsError
 from deploylib.process import Command, ProgramFailed, Runner
@@ -65,10 +64,10 @@ def ask(command: Command, form: type[Answer], who: str, *, runner: Runner) -> An
     except ProgramFailed as error:
         raise Silence(f"{who} did not answer in time") from error
     try:
-        return msgspec.json.decode(done.stdout, type=form)
-    except msgspec.ValidationError as error:
+        return decoded.json(done.stdout, form)
+    except decoded.Misshapen as error:
         raise Silence(f"{who} answers in a form that is not known") from error
-    except msgspec.DecodeError as error:
+    except decoded.Undecodable as error:
         said = done.stderr.decode(errors="replace")
         if re.search(rf"No module named '?{module}", said):
             raise missing from error

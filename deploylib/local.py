@@ -10,11 +10,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
+from deploylib import decoded
 from deploylib.config import Config
 from deploylib.errors import SettingsError, Unreachable
-from deploylib.process import SYSTEM, Command, Completed, Runner
+from deploylib.process import SYSTEM, Command, Completed, ProgramFailed, Runner
 from deploylib.units import size
 
 __all__ = ["down", "fault", "logs", "reset", "running", "status", "up", "validate"]
@@ -50,8 +49,7 @@ def up(config: Config, *, runner: Runner = SYSTEM, extra: Sequence[str] = ()) ->
     free = f"--minimum-free-mb={_free_mb(config)}"
     scale = f"--time-scale={config.settings.local_time_scale}"
     args = ("up", str(_blueprint(config)), *_state(config), scale, free, *extra, "--json")
-    said = _ask(config, runner, *args, timeout=START_WITHIN, writes=True)
-    return _object(said)
+    return _answer(config, _ask(config, runner, *args, timeout=START_WITHIN, writes=True))
 
 
 def down(config: Config, *, runner: Runner = SYSTEM) -> str:
@@ -66,7 +64,7 @@ def reset(config: Config, *, runner: Runner = SYSTEM) -> str:
 
 def status(config: Config, *, runner: Runner = SYSTEM) -> dict[str, Any]:
     """What runs, with addresses and commits."""
-    return _object(_ask(config, runner, "status", *_state(config), "--json"))
+    return _answer(config, _ask(config, runner, "status", *_state(config), "--json"))
 
 
 def logs(config: Config, service: str = "", kind: str = "app", lines: int = 50, *, runner: Runner = SYSTEM) -> str:
@@ -111,16 +109,20 @@ def _free_mb(config: Config) -> int:
 
 def _ask(config: Config, runner: Runner, *args: str, timeout: float = 30, writes: bool = False) -> Completed:
     program = [sys.executable, "-m", "localrender", *args]
-    done = runner.run(
-        Command(program, cwd=config.root, check=False, timeout=timeout, writes=writes, drops=config.secrets)
-    )
+    command = Command(program, cwd=config.root, check=False, timeout=timeout, writes=writes, drops=config.secrets)
+    try:
+        done = runner.run(command)
+    except ProgramFailed as late:
+        told, log = f"the local Render did not answer: {late.message}", config.local_state / "server.log"
+        raise Unreachable(told, remedy=f"inv local.down, then inv local.up; see {log}", details=late.details) from late
     if done.returncode == 0:
         return done
     if b"No module named localrender" in done.stderr:
         raise SettingsError("the local Render is not installed", remedy="pip install 'deploylib[local]'")
-    error = _object(done).get("error") or _words(done)
-    message = error.get("message") or "the local Render could not do what it was asked"
-    remedy = _as_task(error.get("remedy") or f"see {config.local_state / 'server.log'}")
+    said = _object(done).get("error")
+    error: dict[str, Any] = said if isinstance(said, dict) and said else _words(done)
+    message = str(error.get("message") or "the local Render could not do what it was asked")
+    remedy = _as_task(str(error.get("remedy") or f"see {config.local_state / 'server.log'}"))
     if done.returncode == ABSENT or not error:
         raise Unreachable(message, remedy=remedy, details=() if error else done.lines)
     raise SettingsError(message, remedy=remedy)
@@ -138,9 +140,19 @@ def _as_task(remedy: str) -> str:
     return re.sub(r"python -m localrender (up|down|status|logs|reset|fault)\b", r"inv local.\1", remedy)
 
 
-def _object(done: Completed) -> dict[str, Any]:
+def _answer(config: Config, done: Completed) -> dict[str, Any]:
+    """What it says of itself; what cannot be read is not taken for nothing."""
     try:
-        found = msgspec.json.decode(done.stdout or b"{}")
-    except msgspec.DecodeError:
+        return decoded.json(done.stdout, dict[str, Any])
+    except decoded.Undecodable as error:
+        told = "the local Render gave no answer that can be read"
+        remedy = f"inv local.down, then inv local.up; see {config.local_state / 'server.log'}"
+        raise Unreachable(told, remedy=remedy, details=done.lines) from error
+
+
+def _object(done: Completed) -> dict[str, Any]:
+    """The document that it printed; empty where that is none, so that its words count."""
+    try:
+        return decoded.json(done.stdout, dict[str, Any])
+    except decoded.Undecodable:
         return {}
-    return found if isinstance(found, dict) else {}

@@ -16,7 +16,7 @@ import msgspec
 from deploylib import alembic_child, sqlstates
 from deploylib.config import Config
 from deploylib.errors import MigrationFailed
-from deploylib.migrators import UNCHECKED, alembic, listed, location, run
+from deploylib.migrators import UNCHECKED, alembic, listed, location, part, run
 from deploylib.models import Migration, Revision, Secret
 from deploylib.process import Runner
 from deploylib.units import seconds
@@ -95,8 +95,8 @@ def status(config: Config, files: Path, url: Secret, *, runner: Runner) -> Migra
     return Migration(
         current=found["current"],
         target=found["target"],
-        pending=msgspec.convert(found["pending"], tuple[Revision, ...]),
-        applied=msgspec.convert(found.get("had", ()), tuple[Revision, ...]),
+        pending=part(found, "pending", tuple[Revision, ...]),
+        applied=part(found, "had", tuple[Revision, ...]),
         ahead=found["ahead"],
         versions=found.get("versions", ""),
         sql=found.get("sql", ""),
@@ -128,7 +128,7 @@ def upgrade(
             f"after the migrations the schema is at {found['current'] or 'nothing'}, not at {target}",
             remedy="look at env.py: it may run against another database or swallow an error",
         )
-    return msgspec.convert(found["applied"], tuple[Applied, ...])
+    return part(found, "applied", tuple[Applied, ...])
 
 
 def _commanded(config: Config, files: Path, url: Secret, *, runner: Runner, timeout: float) -> tuple[Applied, ...]:

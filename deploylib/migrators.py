@@ -6,21 +6,22 @@ through libpq's start-up options: a ``SET`` inside a transaction is lost when th
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from deploylib import alembic_child, temporary
+from deploylib import alembic_child, decoded, temporary
 from deploylib.config import Config
 from deploylib.errors import MigrationFailed, SettingsError, Unreachable
 from deploylib.models import Revision, Secret
 from deploylib.process import Command, ProgramFailed, Runner
-from deploylib.units import seconds
+from deploylib.units import seconds, words
 
-__all__ = ["UNCHECKED", "alembic", "listed", "location", "run"]
+__all__ = ["UNCHECKED", "alembic", "listed", "location", "part", "run"]
+
+T = TypeVar("T")
 
 UNCHECKED = (
     "no exact target: the command applies whatever it finds",
@@ -95,13 +96,27 @@ def alembic(
         except ProgramFailed as error:
             raise _explained(error, config) from error
         try:
-            found: dict[str, Any] = msgspec.json.decode(result.read_bytes())
-        except (OSError, msgspec.DecodeError) as error:
+            found = decoded.json(result.read_bytes(), dict[str, Any])
+        except (OSError, decoded.Undecodable) as error:
             raise MigrationFailed(
                 "alembic ended without an answer",
                 remedy="see whether env.py or a migration ends the program (sys.exit)",
             ) from error
     return found
+
+
+def part(found: Mapping[str, Any], name: str, kind: type[T]) -> T:
+    """A part of what the child answers, as what it must be; the empty value of it where that part is not there.
+
+    Raises:
+        MigrationFailed: a file says something of another kind, ``tolerates = 5`` for example.
+    """
+    try:
+        return msgspec.convert(found.get(name, ()), kind)
+    except msgspec.ValidationError as error:
+        raise MigrationFailed(
+            f"a revision says something that is not understood: {error}", remedy="correct its file, and commit"
+        ) from error
 
 
 def listed(config: Config, files: Path, url: Secret, *, runner: Runner) -> tuple[Revision, ...]:
@@ -112,7 +127,7 @@ def listed(config: Config, files: Path, url: Secret, *, runner: Runner) -> tuple
     """
     chosen = config.settings.migrations
     done = run(config, files, url, chosen.pending, runner=runner, writes=False)
-    sources = sorted(path for path in files.glob(chosen.files) if path.is_file()) if chosen.files else []
+    sources = sorted(path for path in _matching(files, chosen.files) if path.is_file()) if chosen.files else []
     found = []
     for line in done.splitlines():
         if name := line.strip():
@@ -130,6 +145,14 @@ def listed(config: Config, files: Path, url: Secret, *, runner: Runner) -> tuple
     return tuple(found)
 
 
+def _matching(files: Path, pattern: str) -> list[Path]:
+    try:
+        return list(files.glob(pattern))
+    except (NotImplementedError, ValueError) as error:  # an absolute one; ``**`` beside other characters
+        told = f"migrations.files is {pattern!r}, which is no glob of files of the commit"
+        raise SettingsError(told, remedy="write it from the top of the repository: migrations/**/*.sql") from error
+
+
 def run(
     config: Config, files: Path, url: Secret, line: str, *, runner: Runner, writes: bool, timeout: float = 60
 ) -> str:
@@ -140,7 +163,7 @@ def run(
     """
     environment = _environment(config, url)
     command = Command(
-        shlex.split(line),
+        words(line, "migrations.command and migrations.pending"),
         cwd=files,
         env=environment,
         timeout=timeout,

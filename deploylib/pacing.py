@@ -160,7 +160,7 @@ def _seconds(text: str | None, at: datetime) -> float | None:
         return float(value) if value < EPOCH else max(0.0, value - at.timestamp())
     try:
         date = parsedate_to_datetime(text or "")
-    except ValueError:
+    except (ValueError, OverflowError):  # of a year, or an offset, with twenty digits
         return None
     aware = date if date.tzinfo else date.replace(tzinfo=UTC)
     return max(0.0, (aware - at).total_seconds())

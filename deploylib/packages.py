@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
-import tomllib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from deploylib import decoded
 from deploylib.examined import Finding, Gap
 
 __all__ = ["NPM_LOCKS", "OTHER_LOCKS", "Packages", "Pin", "canonical", "pinned"]
@@ -123,17 +122,21 @@ def _unread(files: Path, names: Sequence[str], *, python: bool) -> Iterator[Gap]
         folder, last = posixpath.split(name)
         if last in OTHER_LOCKS:
             yield Gap(name, "nothing here reads this kind of lock", OTHER_LOCKS[last])
-        elif last == "pyproject.toml" and python and _names(files / name, tomllib.loads, "project", "dependencies"):
+        elif last == "pyproject.toml" and python and _names(files / name, decoded.toml, "project", "dependencies"):
             yield Gap(name, loose, EXPORT)
-        elif last == "package.json" and folder not in locked and _names(files / name, json.loads, "dependencies"):
+        elif last == "package.json" and folder not in locked and _names(files / name, _document, "dependencies"):
             yield Gap(name, loose, "npm install --package-lock-only, and commit the lock")
 
 
-def _names(file: Path, read: Callable[[str], object], *keys: str) -> bool:
+def _document(body: bytes) -> object:
+    return decoded.json(body, object)
+
+
+def _names(file: Path, read: Callable[[bytes], object], *keys: str) -> bool:
     """Whether a file has anything under these keys; one that cannot be read may have."""
     try:
-        value = read(file.read_text(errors="replace"))
-    except ValueError:
+        value = read(file.read_bytes())
+    except (OSError, decoded.Undecodable):
         return True
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None

@@ -219,10 +219,12 @@ def altered(url: Secret, **parts: str) -> Secret:
 
 
 def named(url: Secret) -> tuple[str, str]:
-    """The role and the database that a URL names."""
-    from psycopg.conninfo import conninfo_to_dict
+    """The role and the database that a URL names.
 
-    known = conninfo_to_dict(_plain(url))
+    Raises:
+        SettingsError: the URL cannot be read.
+    """
+    known = _parts(url)
     return str(known.get("user") or ""), str(known.get("dbname") or "")
 
 
@@ -248,6 +250,7 @@ def connected(url: Secret, timeout: int = 5, *, statements: str = "30s") -> Iter
             _plain(url),
             autocommit=True,
             connect_timeout=timeout,
+            client_encoding="utf8",  # of a database in SQL_ASCII all text would come as bytes, and some encodings not at all
             application_name="deploylib",
             options=f"-c statement_timeout={statements}",
             keepalives_idle=30,
@@ -259,6 +262,11 @@ def connected(url: Secret, timeout: int = 5, *, statements: str = "30s") -> Iter
         raise Unreachable(f"the database cannot be reached: {code}", remedy=REMEDIES[code]) from None
     try:
         yield connection
+    except UnicodeDecodeError as error:  # SQL_ASCII holds whatever it was given
+        raise Unreachable(
+            "the database says something that is no UTF-8: a name of a table, a role or a setting",
+            remedy="rename it, or move to a database with an encoding",
+        ) from error
     except psycopg.Error as error:
         if (code := _code(str(error))) == "pooler" and connection.broken:
             raise Unreachable("the database cannot be reached: pooler", remedy=REMEDIES[code]) from None

@@ -328,6 +328,10 @@ def _started(command: Command) -> Iterator[tuple[subprocess.Popen[bytes], _Heard
             extra_groups=None if user is None else [],
             process_group=0 if command.tree else None,
         )
+    except ValueError as error:  # a NUL, or half a character, in a word or a variable
+        _dismiss(guard)
+        message = f"{command.name} cannot be started: {error}"
+        raise SettingsError(message, remedy="correct the command in the settings, or the variable") from error
     except OSError as error:  # it is not there, not ours to start, or no program
         _dismiss(guard)
         message = f"{command.args[0]} cannot be started: {error.strerror}"

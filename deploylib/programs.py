@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from deploylib.errors import SettingsError
-from deploylib.process import Command, Runner
+from deploylib.process import Command, ProgramFailed, Runner
 
 __all__ = ["Client", "client_for", "installed", "server_for", "trouble"]
 
@@ -198,11 +198,15 @@ def _package(module: str) -> Path | None:
 
 
 def _client(folder: Path, runner: Runner) -> Client | None:
-    if not (folder / "pg_dump").exists() or not (folder / "pg_restore").exists():
-        return None
     try:
+        if not (folder / "pg_dump").exists() or not (folder / "pg_restore").exists():
+            return None
         said = runner.run(Command([str(folder / "pg_dump"), "--version"], check=False)).text
-    except SettingsError:  # a file of that name, and no program
+    except (
+        OSError,
+        SettingsError,
+        ProgramFailed,
+    ):  # not ours to look at; a file of that name, and no program; it hangs
         return None
     version = re.search(r"(\d+(?:\.\d+)?)", said)
     return Client(folder, version[1]) if version else None

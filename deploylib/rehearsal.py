@@ -18,7 +18,7 @@ from deploylib.config import Config, MigrationSettings
 from deploylib.errors import MigrationFailed
 from deploylib.examined import Examined, Finding, Gap
 from deploylib.hazards import REHEARSED, allowed, finding, judged
-from deploylib.migrators import alembic, listed, run
+from deploylib.migrators import alembic, listed, part, run
 from deploylib.models import Migration, Revision, Secret
 from deploylib.process import Runner
 from deploylib.rehearsed import Held, Rehearsed, Report, Step
@@ -68,7 +68,7 @@ def rehearse(
     if "error" in found and "failed" not in found:
         raise MigrationFailed(found["error"], remedy="correct the migrations and commit")
     _require_same(found["pending"], migration)
-    revisions = msgspec.convert(found.get("revisions", ()), tuple[Rehearsed, ...])
+    revisions = part(found, "revisions", tuple[Rehearsed, ...])
     return Report(
         revisions=_explained(revisions, live),
         failed=found.get("failed", ""),

@@ -210,11 +210,9 @@ class Render:
 
     def exports(self, database_id: str) -> list[Export]:
         """The exports of a database that the platform still has, or is making; it keeps them for seven days."""
-        return [
-            Export(id=item["id"], created_at=at, url=Secret(item["url"]) if item.get("url") else None)
-            for item in self._read(f"/postgres/{database_id}/export", lambda value: answers.things(value, "", dict))
-            if item.get("id") and (at := answers.moment(item.get("createdAt")))
-        ]
+        path = f"/postgres/{database_id}/export"
+        found = self._read(path, lambda value: answers.things(value, "", answers.export))
+        return [one for one in found if one is not None]
 
     def ask_for_export(self, database_id: str) -> None:
         """Have the platform export a database; it answers 202 without a word, one at a time.

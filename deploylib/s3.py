@@ -145,6 +145,8 @@ class Bucket:
         while True:
             page = self._calls.call("list_multipart_uploads", None, Prefix=self._calls.prefix + prefix, **at)
             for upload in page.get("Uploads", []):
+                if not {"Key", "Initiated", "UploadId"} <= upload.keys():
+                    raise self._calls.unreachable("it lists uploads without a name")
                 key = upload["Key"].removeprefix(self._calls.prefix)
                 if (
                     upload["Key"].startswith(self._calls.prefix + prefix)
@@ -180,5 +182,5 @@ class Bucket:
         said = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
         try:
             return float((parsedate_to_datetime(said) - moment).total_seconds())
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise self._calls.unreachable(f"its clock says {said!r}") from error

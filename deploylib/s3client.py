@@ -207,6 +207,7 @@ def _client() -> Any:
     try:
         import boto3
         from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
     except ImportError as error:
         raise SettingsError("the S3 client is missing", remedy="pip install 'deploylib[s3]'") from error
     options = Config(
@@ -217,7 +218,15 @@ def _client() -> Any:
         request_checksum_calculation="when_required",  # other servers than Amazon's refuse the newer default
         response_checksum_validation="when_required",
     )
-    client = boto3.session.Session().client("s3", config=options)  # not the default one, which keeps old credentials
+    try:
+        client = boto3.session.Session().client(
+            "s3", config=options
+        )  # not the default one, which keeps old credentials
+    except (BotoCoreError, ValueError) as error:  # an address that is none, a profile that is not there, a broken file
+        raise SettingsError(
+            f"the S3 client cannot be set up: {type(error).__name__}",
+            remedy="see AWS_PROFILE, AWS_ENDPOINT_URL_S3 and ~/.aws/config",
+        ) from error
     client.meta.events.register("before-send.s3", _bounded(client._endpoint.http_session))  # noqa: SLF001 - it has no name
     return client
 

@@ -116,17 +116,21 @@ def server(
     if not base.is_dir():
         raise ScratchUnfit(f"{base} is no folder", remedy="make it, or name another one")
     _sweep(base, programs, runner)
-    room = shutil.disk_usage(base).free
+    with _placeable(base):
+        room = shutil.disk_usage(base).free
     if room < size + SPARE:
         raise ScratchUnfit(
             f"a restore needs {volume(size + SPARE)} in {base}, which has {volume(room)}",
             remedy="make room there, or set TMPDIR to a folder on another disk",
         )
-    own = Path(tempfile.mkdtemp(prefix=f"{NAME}-{os.getpid()}-", dir=base))
+    with _placeable(base):
+        own = Path(tempfile.mkdtemp(prefix=f"{NAME}-{os.getpid()}-", dir=base))
     try:
-        place = _placed(own, programs, runner)
+        with _placeable(base):
+            place = _placed(own, programs, runner)
         try:
-            url = _started(place, settings)
+            with _placeable(base):
+                url = _started(place, settings)
             try:
                 yield url
             except (ScratchUnfit, Interrupted):
@@ -139,6 +143,22 @@ def server(
             _stop(place)
     finally:
         shutil.rmtree(own, ignore_errors=True)
+
+
+@contextmanager
+def _placeable(base: Path) -> Iterator[None]:
+    """What the system refuses while the place is made, in an operator's words.
+
+    Raises:
+        ScratchUnfit: it cannot be made there.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ScratchUnfit(
+            f"there is no place for a scratch Postgres in {base}: {error.strerror or error}",
+            remedy="make room there and see who may write, or set TMPDIR to another folder",
+        ) from error
 
 
 def _started(place: _Place, more: Mapping[str, str]) -> Secret:
@@ -204,13 +224,22 @@ def _placed(own: Path, programs: Client, runner: Runner) -> _Place:
     """Whom root becomes, and programs that this account can reach: those that it cannot are copied."""
     if os.geteuid() != 0:
         return _Place(own, None, programs, runner)
-    entry = pwd.getpwnam("nobody")
+    try:
+        entry = pwd.getpwnam("nobody")
+    except KeyError as error:
+        remedy = "run the command as an ordinary user, or make the account nobody"
+        raise ScratchUnfit("Postgres does not run as root, and there is no account nobody", remedy=remedy) from error
     account = entry.pw_uid, entry.pw_gid
     own.chmod(0o711)
     reached = Command(
         ["/bin/sh", "-c", 'cd -- "$1"', "sh", str(programs.folder)], cwd=Path("/"), account=account, check=False
     )
-    if runner.run(reached).returncode:
+    try:
+        apart = runner.run(reached).returncode
+    except ProgramFailed as error:
+        remedy = "see whether the disk with the programs answers"
+        raise ScratchUnfit(f"{programs.folder} cannot be looked at: {error.message}", remedy=remedy) from error
+    if apart:
         package = programs.folder.parents[1]  # the wheel finds its libraries in a folder beside its own
         copy = own / "programs" / package.name / programs.folder.parent.name
         shutil.copytree(programs.folder.parent, copy, symlinks=True, ignore=shutil.ignore_patterns("include"))
@@ -227,7 +256,10 @@ def _sweep(base: Path, programs: Client, runner: Runner) -> None:
     """End and remove what a process of ours left that was killed. Only folders that we own: nobody else made them."""
     for left in base.glob(f"{NAME}-*-*"):
         pid = left.name.removeprefix(f"{NAME}-").partition("-")[0]
-        found = left.lstat()
+        try:
+            found = left.lstat()
+        except OSError:  # another command removes it at this moment
+            continue
         if pid.isdigit() and found.st_uid == os.geteuid() and left.is_dir() and not alive(int(pid)):
             if (left / "data").is_dir():
                 _stop(_placed_again(left, programs, runner))

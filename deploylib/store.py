@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from deploylib import disk
+from deploylib import decoded, disk
 from deploylib.clock import SYSTEM
 from deploylib.errors import Unreachable
 
@@ -146,11 +146,9 @@ def document(store: Store, key: str, kind: type[T], *, cure: str = "") -> T:
         if len(body) > LARGEST:
             raise Damaged(key, f"it is larger than {LARGEST >> 20} MB", cure)
     try:
-        return msgspec.json.decode(bytes(body), type=kind)
-    except RecursionError as error:
-        raise Damaged(key, "it is nested too deep", cure) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Damaged(key, str(error) if body else "it is empty", cure) from error
+        return decoded.json(bytes(body), kind)
+    except decoded.Undecodable as error:
+        raise Damaged(key, str(error), cure) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deploylib.errors import SettingsError
+
 __all__ = ["folder"]
 
 PREFIX, LOCK = "deploylib-files-", "in-use"
@@ -24,13 +26,10 @@ def folder() -> Iterator[Path]:
     """A folder of our own, in the system's one for temporary files; what killed commands left there goes first.
 
     Raises:
-        OSError: there is no such place, or it is full.
+        SettingsError: there is no such place, or it is full.
     """
-    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        _sweep(left)
     while True:
-        made = Path(tempfile.mkdtemp(prefix=PREFIX))
-        descriptor = os.open(made / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        made, descriptor = _made()
         try:
             # Else somebody took it for left behind before it was locked. Where files have no locks, nobody sweeps.
             if _is_locked(descriptor, without=True) and made.exists():
@@ -39,6 +38,20 @@ def folder() -> Iterator[Path]:
         finally:
             os.close(descriptor)
             shutil.rmtree(made, ignore_errors=True)
+
+
+def _made() -> tuple[Path, int]:
+    """A folder and its lock, which nobody holds yet."""
+    try:
+        for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+            _sweep(left)
+        made = Path(tempfile.mkdtemp(prefix=PREFIX))
+        return made, os.open(made / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise SettingsError(
+            f"there is no folder for temporary files: {error.strerror or error}",
+            remedy="make room there (df -h), or set TMPDIR to a folder that may be written",
+        ) from error
 
 
 def _sweep(left: Path) -> None:

@@ -1,12 +1,13 @@
-"""Durations and sizes: as people write them in settings, and as they read them in a report."""
+"""Durations, sizes and commands: as people write them in settings, and as they read them in a report."""
 
 from __future__ import annotations
 
 import re
+import shlex
 
 from deploylib.errors import SettingsError
 
-__all__ = ["age", "count", "seconds", "size", "volume"]
+__all__ = ["age", "count", "seconds", "size", "volume", "words"]
 
 DURATIONS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 SIZES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -30,10 +31,25 @@ def size(text: str, where: str = "size") -> int:
     Raises:
         SettingsError: it is none.
     """
-    found = re.fullmatch(r"(\d+)\s*(MB|GB|TB)", text.strip())
+    found = re.fullmatch(r"(\d{1,15})\s*(MB|GB|TB)", text.strip())
     if not found:
         raise SettingsError(f"{where}: {text!r} is not a size", remedy='write it like "200MB" or "2GB"')
     return int(found[1]) * SIZES[found[2]]
+
+
+def words(line: str, where: str = "command") -> list[str]:
+    """Read a command as a shell would take it apart; none is ever started by a shell.
+
+    Raises:
+        SettingsError: a quote that is not closed, or nothing at all.
+    """
+    try:
+        found = shlex.split(line)
+    except ValueError as error:
+        raise SettingsError(f"{where}: {line!r} is no command: {error}", remedy="close the quote") from error
+    if not found:
+        raise SettingsError(f"{where}: {line!r} is no command", remedy="name a program, or leave it out")
+    return found
 
 
 def age(elapsed: float) -> str:

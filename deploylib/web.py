@@ -20,7 +20,7 @@ import httpx
 import msgspec
 from httpcore import ConnectTimeout, NetworkBackend, NetworkStream, ReadTimeout, WriteTimeout
 
-from deploylib import threads
+from deploylib import decoded, threads
 from deploylib.clock import SYSTEM as CLOCK
 from deploylib.clock import Deadline
 
@@ -31,6 +31,7 @@ PIECE = 1 << 16
 VALUES = 1_000_000  # an object of Python is up to forty times as large as its JSON
 SLOWEST, EVERY = 1 * MIB, 60.0  # bytes, and seconds in which they must come of a download
 DOWNLOAD_WITHIN = 12 * 3600.0
+NO_ADDRESS = "its address is none"  # a part of a host's name that is too long or empty, half a character
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,8 @@ class Answer:
         if not self.whole or sum(map(self.body.count, b"[{,")) > VALUES:
             return None
         try:
-            return msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return decoded.json(self.body, Any)
+        except decoded.Undecodable:
             return None
 
 
@@ -154,6 +155,8 @@ class Session:
         try:
             with self._client.stream(method, url, params=params, content=body, headers=every) as got:
                 kept, whole = _taken(got, limit, deadline)
+        except UnicodeError as error:
+            raise NotSent(NO_ADDRESS) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
             raise NotSent(_words(error)) from error
         except (httpx.RequestError, httpx.InvalidURL) as error:
@@ -181,6 +184,8 @@ class Session:
                         minute, come = Deadline.after(EVERY, CLOCK), 0
                     yield piece
                     self._ends.deadline = deadline  # whoever took the piece may have asked for something else meanwhile
+        except UnicodeError as error:
+            raise NotSent(NO_ADDRESS) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
             raise NotSent(_words(error)) from error
         except (httpx.RequestError, httpx.InvalidURL) as error:

@@ -71,7 +71,14 @@ def load(path: Path, *, any_postgres: bool = False) -> Blueprint:
             "name it: python -m localrender up PATH/render.yaml",
         )
     repository = source.repository_of(path)
-    reader = _Reader(path.name, yaml12.load(path.read_text(encoding="utf-8"), path.name), repository)
+    try:
+        text = path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        told = "it is no UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise bad_input(
+            "blueprint_invalid", f"{path} cannot be read: {told}", f"write {path.name} as UTF-8, readable for you"
+        ) from error
+    reader = _Reader(path.name, yaml12.load(text, path.name), repository)
     return reader.blueprint(any_postgres=any_postgres)
 
 

@@ -54,11 +54,21 @@ def is_running(folder: Path) -> bool:
 
 
 def read_endpoint(folder: Path) -> dict[str, Any] | None:
-    """What `endpoint.json` says, or None while there is none."""
+    """What `endpoint.json` says, or None while there is none.
+
+    Raises:
+        LocalRenderError: It cannot be read.
+    """
     try:
         found: dict[str, Any] = json.loads((folder / "endpoint.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise bad_input(
+            "endpoint_unreadable",
+            f"{folder / 'endpoint.json'} cannot be read",
+            f"end the server that holds {folder / 'server.lock'}, remove endpoint.json, python -m localrender up",
+        ) from error
     return found
 
 

@@ -13,6 +13,10 @@ from localrender.errors import bad_input
 Path = tuple[str | int, ...]
 
 
+# What the library raises for single characters and values, beside the errors of its own that have a place.
+_UNREADABLE = (yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+
+
 class Document(msgspec.Struct, frozen=True):
     """A parsed document: its data, and for each path its line and its scalar as written."""
 
@@ -48,8 +52,8 @@ def load(text: str, name: str) -> Document:
     Raises:
         LocalRenderError: The text is not YAML, or a key stands twice in one mapping.
     """
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         lines: dict[Path, int] = {}
         written: dict[Path, str] = {}
@@ -61,8 +65,9 @@ def load(text: str, name: str) -> Document:
         raise bad_input(
             "blueprint_invalid", f"{name}:{line}: not YAML: {error.problem}", f"correct {name} at line {line}"
         ) from error
-    finally:
-        loader.dispose()
+    except _UNREADABLE as error:
+        told = "a character that is none, a value that does not fit its type, or nested too deep"
+        raise bad_input("blueprint_invalid", f"{name}: not YAML: {told}", f"correct {name}") from error
     return Document(data, lines, written)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import ClassVar
@@ -17,7 +16,7 @@ from deploylib.models import Value
 from deploylib.outcome import Ending, StageResult, StageStatus
 from deploylib.process import Command, ProgramFailed, WithholdingRunner, last_lines
 from deploylib.stages.context import Context, Stage, result, skipped
-from deploylib.units import seconds
+from deploylib.units import seconds, words
 
 __all__ = ["GATES", "Scan", "Skipped", "Tests", "examine", "judged", "waived"]
 
@@ -50,10 +49,9 @@ class Tests(Stage):
                 f"tests can only be run on what is checked out, and that is not {ctx.commit.short}",
                 remedy=f"git switch --detach {ctx.commit.short}, and the same again",
             )
-        words = shlex.split(ctx.config.settings.tests)
         beside = f"{Path(sys.executable).parent}{os.pathsep}{ctx.config.environ.get('PATH', '')}"  # nox, pytest
         command = Command(
-            words,
+            words(ctx.config.settings.tests, "tests"),
             cwd=ctx.config.root,
             env={"PATH": beside},
             drops=ctx.config.secrets,

@@ -1,0 +1,464 @@
+"""What others have written is read or told, with what to do about it: none of it is ever a bug of ours."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from deploylib import (
+    blueprint,
+    check,
+    ci,
+    config,
+    console,
+    decoded,
+    exposure,
+    local,
+    migrate,
+    pacing,
+    postgres,
+    programs,
+    scratch,
+    temporary,
+    units,
+    verify,
+)
+from deploylib.errors import DeployError, MigrationFailed, SettingsError, Unreachable
+from deploylib.inquiry import Silence, ask
+from deploylib.migrators import listed, part
+from deploylib.models import Revision, Secret
+from deploylib.outcome import Report
+from deploylib.packages import pinned
+from deploylib.process import SYSTEM, Command, Completed, ProgramFailed
+from deploylib.programs import Client
+from deploylib.scratch import ScratchUnfit
+from deploylib.web import Answer, NotSent, Session
+from localrender import blueprint as of_local_render
+from localrender import yaml12
+from localrender.endpoint import read_endpoint
+from localrender.errors import LocalRenderError
+from tests.unit.conftest import Repository
+from tests.unit.fakes import RecordingRunner, write
+
+DEEP = b"[" * 200_000
+NO_JSON = [b"", b"{", b"<html>", b"\xff\xfe", b'{"a": "\xff"}', DEEP, b"[]", b"null"]
+
+
+def late(_command: Command) -> Completed:
+    """A program that does not end."""
+    raise ProgramFailed("it did not end within 1 s", remedy="see what it said")
+
+
+@pytest.mark.parametrize("body", NO_JSON)
+def test_a_document_is_read_or_told(body: bytes) -> None:
+    """One error for all that can be wrong with it, and nothing of it is quoted."""
+    with pytest.raises(decoded.Undecodable) as raised:
+        decoded.json(body, dict[str, str])
+
+    assert len(str(raised.value)) < 100
+
+
+@pytest.mark.parametrize("body", [b"\xff", b"a =", b"a = " + b"[" * 10_000, b"a = " + b"9" * 5000, b"a = 1\na = 2"])
+def test_settings_that_cannot_be_read_are_told(tmp_path: Path, body: bytes) -> None:
+    """In a file of their own, and in that of the project; they are never taken for none."""
+    for name in ("deploylib.toml", "pyproject.toml"):
+        (tmp_path / name).write_bytes(body)
+        with pytest.raises(SettingsError, match=name):
+            config.load(tmp_path, environ={})
+        (tmp_path / name).unlink()
+
+
+def test_a_place_of_settings_that_is_no_file_is_told(tmp_path: Path) -> None:
+    """A folder of that name, a link in circles; a table of other tools that is none is not ours."""
+    (tmp_path / "deploylib.toml").mkdir()
+    with pytest.raises(SettingsError, match=r"deploylib\.toml cannot be read"):
+        config.load(tmp_path, environ={})
+
+    (tmp_path / "deploylib.toml").rmdir()
+    (tmp_path / "deploylib.toml").symlink_to("deploylib.toml")
+    with pytest.raises(SettingsError, match=r"deploylib\.toml cannot be read"):
+        config.load(tmp_path, environ={})
+
+    (tmp_path / "deploylib.toml").unlink()
+    write(tmp_path, {"pyproject.toml": "tool = 'x'\n"})
+    assert config.load(tmp_path, environ={}).settings.target == "5m"
+
+
+@pytest.mark.parametrize("body", [*NO_JSON, b'{"api_url": 1, "api_key": "k"}', b'{"api_url": null, "api_key": "k"}'])
+def test_what_the_local_render_has_written_down_is_read_or_told(tmp_path: Path, body: bytes) -> None:
+    """Whatever is in the file; a folder in its place likewise. It is not taken for a local Render that does not run."""
+    file = tmp_path / ".localrender" / "endpoint.json"
+    file.parent.mkdir()
+    file.write_bytes(body)
+    with pytest.raises(Unreachable, match="cannot be read"):
+        config.load(tmp_path, environ={}).endpoint()
+
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(Unreachable, match="cannot be read"):
+        config.load(tmp_path, environ={}).endpoint()
+
+
+@pytest.mark.parametrize("key", ["rnd_kéy", "rnd\nkey", "rnd\x00key", "“rnd_key”"])
+def test_a_key_that_is_none_is_told_without_it(tmp_path: Path, key: str) -> None:
+    """It would be a header; what was pasted with it is not quoted."""
+    write(tmp_path, {"deploylib.toml": '[environments.x]\nstore = "s"\nonly_this_machine = true\n'})
+
+    with pytest.raises(SettingsError, match="is no API key") as raised:
+        config.load(tmp_path, "x", {"RENDER_API_KEY": key}).endpoint()
+    assert key not in raised.value.diagnostics()
+
+
+@pytest.mark.parametrize("body", NO_JSON[:-2])
+def test_an_answer_of_the_local_render_is_read_or_told(tmp_path: Path, body: bytes) -> None:
+    """It is not taken for an answer that says nothing; one that does not come is no answer."""
+    product = config.load(tmp_path, environ={})
+
+    for said in (body, late):
+        runner = RecordingRunner(answers={"localrender": said})
+        with pytest.raises(Unreachable, match=r"no answer that can be read|did not answer"):
+            local.up(product, runner=runner)
+        with pytest.raises(Unreachable, match=r"no answer that can be read|did not answer"):
+            local.status(product, runner=runner)
+
+
+@pytest.mark.parametrize("body", [*NO_JSON, b'{"error": "x"}', b'{"error": {"message": 3, "remedy": [4]}}'])
+def test_an_error_of_the_local_render_may_be_anything(tmp_path: Path, body: bytes) -> None:
+    """What cannot be read of it is told by its words, or not at all."""
+    failed = RecordingRunner(answers={"localrender": lambda command: Completed(tuple(command.args), 3, body, b"")})
+
+    with pytest.raises(DeployError, match=r"could not do what it was asked|3"):
+        local.status(config.load(tmp_path, environ={}), runner=failed)
+
+
+@pytest.mark.parametrize("body", NO_JSON)
+def test_what_a_tool_prints_is_an_answer_or_silence(body: bytes) -> None:
+    """pip-audit, bandit, npm and squawk are asked so."""
+    runner = RecordingRunner(answers={"audit": body})
+
+    with pytest.raises(Silence):
+        ask(Command(["audit", "x"]), dict[str, str], "the service", runner=runner)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://a..b/", f"http://{'a' * 70}.com/", "http://127.0.0.1:1/\udcff", "ftp://a/", "http://a:99999/"]
+)
+def test_an_address_that_is_none_was_not_asked(url: str) -> None:
+    """Of the platform in the settings, of a service in an answer, of an export."""
+    with Session(timeout=2.0) as session:
+        with pytest.raises(NotSent):
+            session.request("GET", url)
+        with pytest.raises(NotSent):
+            list(session.pieces(url))
+
+
+@pytest.mark.parametrize("mark", ["<![foo[ ]]>", "<![CDATA[x]]>", "<![", "<!DOCTYPE [", "<!x"])
+def test_a_page_with_odd_marks_is_read_to_its_end(mark: str) -> None:
+    """As a browser reads it: what is no mark of HTML is a comment."""
+    page = f'{mark}><meta name="release" content="{"a" * 40}">'.encode()
+
+    assert verify.identity(Answer(200, {"content-type": "text/html"}, page)) in {"a" * 40, ""}
+    assert verify.identity(Answer(200, {"content-type": "text/html"}, b"<![foo[ ]]>" + page[-80:])) == "a" * 40
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 2024-13-45", "a: !!timestamp x", "a: !!int x", "a: !!float x", "a: !!bool x", f"a: {'9' * 5000}",
+        f"a: {'[' * 600}", "\0", "a: &a [*a]", "previews: &a [*a]", "- 1", "a: !!set [1]", "? [a]: b",
+    ],
+)  # fmt: skip
+def test_a_blueprint_that_cannot_be_read_is_told(tmp_path: Path, text: str) -> None:
+    """By both programs, whatever the library of YAML raises for it; the scan names the file and quotes nothing."""
+    with pytest.raises(SettingsError, match=r"render\.yaml"):
+        blueprint.parse(text)
+    write(tmp_path, {"render.yaml": text})
+    assert [one.rule for one in exposure.examine(tmp_path, "render.yaml").findings] == ["invalid"]
+
+    (tmp_path / "render.yaml").write_bytes(text.encode() + b"\xff")
+    with pytest.raises(LocalRenderError) as raised:
+        of_local_render.load(tmp_path / "render.yaml")
+    assert raised.value.exit_code == 2
+
+
+@pytest.mark.parametrize("text", ["a: !!timestamp x", "a: !!int x", f"a: {'9' * 5000}", f"a: {'[' * 600}", "a: \0"])
+def test_yaml_that_cannot_be_read_is_told_by_the_local_render(text: str) -> None:
+    """What its library has no place for, too."""
+    with pytest.raises(LocalRenderError, match="not YAML"):
+        yaml12.load(text, "render.yaml")
+
+
+def test_aliases_do_not_explode() -> None:
+    """Some lines of them stand for a billion values."""
+    lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+
+    with pytest.raises(SettingsError, match="as its aliases repeat them"):
+        blueprint.parse("\n".join(lines))
+
+
+@pytest.mark.parametrize(
+    "text", [f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT", f"Mon, 01 Jan 2026 00:00:00 +{'9' * 15}", "²", "9" * 30, "x", ""]
+)
+def test_a_wait_that_cannot_be_read_is_the_usual_one(text: str) -> None:
+    """A header is whatever stands between us and the platform."""
+    assert pacing.asked_to_wait({"retry-after": text}, datetime(2026, 3, 1, tzinfo=UTC)) <= pacing.LONGEST
+
+
+@pytest.mark.parametrize("words", [["ls", "a\0b"], ["ls", "\ud800"], ["a\0b"]])
+def test_a_command_that_cannot_be_one_is_a_matter_of_settings(words: list[str]) -> None:
+    """TOML may hold a NUL; a variable neither that nor an equals sign in its name."""
+    with pytest.raises(SettingsError, match="cannot be started"):
+        SYSTEM.run(Command(words))
+    with pytest.raises(SettingsError, match="cannot be started"):
+        SYSTEM.run(Command(["ls"], env={"A=": "x"}))
+
+
+@pytest.mark.parametrize("line", ["", "  ", "npm run 'migrate", 'a "'])
+def test_a_command_line_is_one_or_told(line: str) -> None:
+    """As the settings have it: ``tests``, ``migrations.command``."""
+    with pytest.raises(SettingsError, match="is no command"):
+        units.words(line, "tests")
+    assert units.words("npm run 'a b'") == ["npm", "run", "a b"]
+
+
+@pytest.mark.parametrize("pattern", ["/abs/*.sql", "a**"])
+def test_a_glob_that_is_none_is_told(tmp_path: Path, pattern: str) -> None:
+    """Of the other tool's files."""
+    write(tmp_path, {"deploylib.toml": f"[migrations]\ncommand = 'a'\npending = 'b'\nfiles = '{pattern}'\n"})
+    product = config.load(tmp_path, environ={})
+    if sys.version_info >= (3, 13) and pattern == "a**":
+        pytest.skip("this Python takes it for a*")
+
+    with pytest.raises(SettingsError, match=r"migrations\.files"):
+        listed(product, tmp_path, Secret("postgresql://h/x"), runner=RecordingRunner())
+
+
+def test_what_a_revision_says_of_itself_is_understood_or_told(tmp_path: Path) -> None:
+    """``tolerates = 5`` is no revision."""
+    with pytest.raises(MigrationFailed, match="tolerates"):
+        part({"pending": [{"id": "a", "tolerates": 5}]}, "pending", tuple[Revision, ...])
+    assert part({}, "applied", tuple[migrate.Applied, ...]) == ()
+
+
+@pytest.mark.parametrize("body", [b"", b"[", b"\xff", DEEP])
+def test_an_answer_of_the_migrations_is_read_or_told(tmp_path: Path, body: bytes) -> None:
+    """``env.py`` may end the program, or write where it should not."""
+    write(tmp_path, {"migrations/env.py": ""})
+
+    def child(command: Command) -> Completed:
+        Path(command.args[-1]).write_bytes(body)
+        return Completed(tuple(command.args), 0, b"")
+
+    with pytest.raises(MigrationFailed, match="without an answer"):
+        migrate.status(
+            config.load(tmp_path, environ={}), tmp_path, Secret("postgresql://h/x"),
+            runner=RecordingRunner(answers={"alembic_child": child}),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["package.json", "pyproject.toml"])
+@pytest.mark.parametrize("body", [b"\xff", b"{", DEEP])
+def test_a_list_of_packages_that_cannot_be_read_may_name_some(tmp_path: Path, name: str, body: bytes) -> None:
+    """It is not examined, and so no clean one; one that went away likewise."""
+    (tmp_path / name).write_bytes(body)
+    assert [gap.what for gap in pinned(tmp_path, [name]).gaps] == [name]
+
+    (tmp_path / name).unlink()
+    assert [gap.what for gap in pinned(tmp_path, [name]).gaps] == [name]
+
+
+def test_without_a_folder_for_temporary_files_nothing_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither an export of a commit nor a scratch Postgres."""
+    monkeypatch.setattr(tempfile, "tempdir", "/gone")
+
+    with pytest.raises(SettingsError, match="no folder for temporary files"), temporary.folder():
+        pass
+    with pytest.raises(ScratchUnfit, match="is no folder"):
+        begun()
+
+
+def begun(folder: Path | None = None, size: int = 0) -> None:
+    """Begin a scratch Postgres."""
+    with scratch.server(Client(Path("/nowhere"), "16.1"), runner=SYSTEM, folder=folder, size=size):
+        pass
+
+
+def test_a_scratch_folder_that_goes_meanwhile_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another command sweeps the same ones."""
+    monkeypatch.setattr(Path, "glob", lambda self, _pattern: iter([self / f"{scratch.NAME}-999999-x"]))
+
+    with pytest.raises(ScratchUnfit, match="a restore needs"):
+        begun(Path("/tmp"), size=10**18)  # noqa: S108 - nothing is written
+
+
+def test_a_place_that_the_system_refuses_is_unfit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No room for a file, no right to give it away: nothing was found out about the backup."""
+
+    def full(**_options: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    with pytest.raises(ScratchUnfit, match="No space left"):
+        begun(Path("/tmp"))  # noqa: S108 - nothing is written
+
+
+def test_without_an_account_for_postgres_root_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Postgres does not run as root."""
+
+    def nobody(name: str) -> None:
+        raise KeyError(name)
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr("pwd.getpwnam", nobody)
+    with pytest.raises(ScratchUnfit, match="no account nobody"):
+        begun(Path("/tmp"))  # noqa: S108 - removed at once
+
+
+def test_programs_that_do_not_answer_are_passed_over(tmp_path: Path) -> None:
+    """As if they were not there: what is said names those that are."""
+    write(tmp_path, {"pg_dump": "", "pg_restore": ""})
+
+    assert programs.installed(str(tmp_path), runner=RecordingRunner(answers={"pg_dump": late})) == []
+    assert programs.installed(str(tmp_path), runner=RecordingRunner(answers={"pg_dump": b"no version"})) == []
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    assert programs.installed(str(loop), runner=RecordingRunner()) == []
+
+
+def test_what_git_cannot_say_is_not_taken_for_no(repository: Repository) -> None:
+    """A file that a commit has not, and one that git cannot read; a commit that is no ancestor, and one that is not there."""
+    old = repository.commit({"a": "1"})
+    new = repository.commit({"a": "2"})
+    git = repository.git
+
+    assert git.read(new, "b") is None
+    with pytest.raises(SettingsError, match="git cannot read a of"):
+        git.read("f" * 40, "a")
+    assert not git.is_ancestor(new, old)
+    with pytest.raises(SettingsError, match="git cannot compare"):
+        git.is_ancestor("f" * 40, new)
+
+
+def test_a_folder_that_cannot_be_looked_at_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the store is to be: on a disk that does not answer any more, for example."""
+
+    def gone(path: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr(shutil, "disk_usage", gone)
+    [found] = check.disk(tmp_path, "1MB")
+    assert "cannot be looked at: Input/output error" in found.text
+
+
+def test_a_repository_that_leads_nowhere_is_another_one(repository: Repository) -> None:
+    """The platform names it; a NUL and a link in circles are in no path of ours."""
+    repository.commit()
+    loop = repository.root / "loop"
+    loop.symlink_to(loop)
+
+    for name in ("/x\0y", str(loop)):
+        assert not check._same_repository(name, repository.git)  # noqa: SLF001
+
+
+def test_what_a_job_hands_on_and_cannot_write_is_told(tmp_path: Path) -> None:
+    """The jobs after it go by it."""
+    report = Report(run="r", environment="x", outcome="succeeded", exit_code=0)
+
+    for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
+        with pytest.raises(SettingsError, match="cannot be written"):
+            ci.publish(report, {name: str(tmp_path / "gone" / "file")})
+
+
+def test_the_outcome_is_what_it_is_although_nobody_can_be_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A release that succeeded has; one that only paused is gone on with by jobs that would not know of what."""
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "gone" / "file"))
+    console.show(Report(run="r", environment="x", outcome="succeeded", exit_code=0), json=False)
+    assert "cannot be written" in capsys.readouterr().err
+
+    with pytest.raises(SettingsError, match="cannot be written"):
+        console.show(Report(run="r", environment="x", outcome="paused", exit_code=0), json=False)
+
+
+def test_a_folder_that_is_gone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that a command is typed in."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    with pytest.raises(SettingsError, match="the current folder is gone"):
+        console.settings("local")
+
+
+@pytest.mark.parametrize("address", ["foo", "http://[bad"])
+def test_an_s3_client_that_cannot_be_set_up_is_a_matter_of_settings(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    """An address that is none; a profile that nobody has written."""
+    from deploylib.s3 import Bucket
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", address)
+    with pytest.raises(SettingsError, match="cannot be set up"):
+        Bucket("s3://b")
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3")
+    monkeypatch.setenv("AWS_PROFILE", "nobody-has-written-it")
+    with pytest.raises(SettingsError, match="ProfileNotFound"):
+        Bucket("s3://b")
+
+
+@pytest.mark.parametrize("url", ["x", "http://[bad", "postgresql:///x?host=%00", "postgresql://u%ff@h/x"])
+def test_a_database_s_address_is_read_or_told(url: str) -> None:
+    """Wherever a name is taken from it."""
+    with pytest.raises(SettingsError, match="cannot be read"):
+        postgres.named(Secret(url))
+
+
+def test_a_size_has_an_end() -> None:
+    """Python gives up at some thousand digits."""
+    with pytest.raises(SettingsError, match="is not a size"):
+        units.size(f"{'9' * 5000}MB")
+
+
+@pytest.mark.parametrize("body", NO_JSON[1:-2])
+def test_what_a_local_render_has_written_down_is_read_or_told_by_itself(tmp_path: Path, body: bytes) -> None:
+    """On its own command line."""
+    (tmp_path / "endpoint.json").write_bytes(body)
+
+    with pytest.raises(LocalRenderError, match="cannot be read"):
+        read_endpoint(tmp_path)
+    (tmp_path / "endpoint.json").unlink()
+    assert read_endpoint(tmp_path) is None
+
+
+def test_exports_are_typed_at_the_edge() -> None:
+    """An address that is a number is no answer; an export without a moment is none yet."""
+    from deploylib import answers
+
+    moment = "2026-03-01T12:00:00Z"
+    with pytest.raises(answers.Unreadable):
+        answers.export({"id": "exp-1", "url": 3, "createdAt": moment})
+    assert answers.export({"id": "exp-1", "url": "https://x/", "createdAt": "x"}) is None
+    assert answers.export({"id": "exp-1", "url": None, "createdAt": moment}) is not None
+
+
+def test_uploads_that_lack_their_names_are_no_listing() -> None:
+    """Of a store that answers something else."""
+    from deploylib.s3 import Bucket
+
+    class Server:
+        def list_multipart_uploads(self, **_options: object) -> dict[str, object]:
+            """One upload without anything."""
+            return {"IsTruncated": False, "Uploads": [{}], "ResponseMetadata": {"HTTPHeaders": {}}}
+
+    with pytest.raises(Unreachable, match="uploads without a name"):
+        Bucket("s3://b", Server()).sweep("backups/", 1.0)
