@@ -258,20 +258,26 @@ def addresses(value: Any) -> Addresses:
     return thing(value, Addresses)
 
 
-def events(value: Any) -> list[dict[str, Any]]:
-    """The details of events, newest first; one that tells none is empty, because only an explanation hangs on it."""
+def events(value: Any, service_id: str, kind: str) -> list[dict[str, Any]]:
+    """The details of events of one kind, newest first; one that tells none is empty: only an explanation hangs on it."""
     if not isinstance(value, list):
         raise Unreadable("no list")
-    return [part(part(item, "event"), "details") if isinstance(item, dict) else {} for item in value]
+    every = [part(item, "event") if isinstance(item, dict) else {} for item in value]
+    for each in every:
+        if each.get("serviceId") not in {None, service_id} or each.get("type") not in {None, kind}:
+            raise Unreadable(f"an event that is not {kind} of {service_id}")
+    return [part(each, "details") for each in every]
 
 
-def log_lines(value: Any) -> list[LogLine]:
-    """Lines of a log, oldest first; whose a line is stands among its labels."""
+def log_lines(value: Any, service_id: str) -> list[LogLine]:
+    """Lines of a service's log, oldest first; whose a line is stands among its labels."""
     found = []
     for line in thing(value, _Lines).logs or ():
         if line is None:
             continue
         labels = {label.get("name"): label.get("value") for label in line.labels or () if label}
+        if labels.get("resource") not in {None, service_id}:
+            raise Unreadable(f"a line that is not of {service_id}")
         instance = str(labels.get("instance") or "")
         found.append(LogLine(at=line.timestamp or "", text=line.message or "", instance=instance))
     return sorted(found, key=lambda line: line.at)

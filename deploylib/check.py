@@ -14,13 +14,23 @@ import msgspec
 from deploylib import blueprint as blueprints
 from deploylib.blueprint import Blueprint, matches, within
 from deploylib.config import Config, ServiceSettings
-from deploylib.errors import SettingsError
+from deploylib.errors import Contradiction, SettingsError
 from deploylib.git import Git
 from deploylib.models import Commit, Kind, PathFilter, Secret, Service, Target
 from deploylib.render import Render
 from deploylib.units import size
 
-__all__ = ["Finding", "address", "disk", "read_blueprint", "release_commit", "require", "services", "targets"]
+__all__ = [
+    "Finding",
+    "address",
+    "disk",
+    "read_blueprint",
+    "release_commit",
+    "require",
+    "require_known",
+    "services",
+    "targets",
+]
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -147,7 +157,7 @@ def targets(
     """Map each of our services to exactly one of the platform's.
 
     Args:
-        known: ids of the services that an earlier run has found, by name: what was there is not told to be created.
+        known: ids of the services that an earlier run has found, by name: what was renamed is not told to be created.
 
     Returns:
         The services that could be mapped, and what is wrong with the others.
@@ -163,15 +173,41 @@ def targets(
                 if hits
                 else f"create it from {config.settings.blueprint}: Render Dashboard → New → Blueprint"
             )
-            text = f"{name}: the account {count} called {wanted!r}"
-            if not hits and name in known and not config.is_local:
-                text += f", and an earlier run has found {known[name]} there"
-                remedy = "the same command again; if it stays so: is it another key, or was the service removed?"
-            findings.append(Finding(text, remedy))
+            if not hits and (renamed := [one for one in found if one.id == known.get(name)]):
+                count += (
+                    f" any more; {renamed[0].id}, which an earlier run has found, is {renamed[0].name!r} now, and none"
+                )
+                remedy = f'name it: [environments.{config.name}.services] {name} = "{renamed[0].id}"'
+            findings.append(Finding(f"{name}: the account {count} called {wanted!r}", remedy))
             continue
         findings += _service_findings(config, name, hits[0], blueprint, git)
         mapped.append(_target(config, name, hits[0], blueprint))
     return tuple(mapped), findings + _doubles(mapped) + _unknown(config, blueprint, mapped) + _circles(mapped)
+
+
+def require_known(config: Config, names: Iterable[str], found: Sequence[Service], known: Mapping[str, str]) -> None:
+    """See that the services that an earlier run has found are there still: nobody is told to create them again.
+
+    Args:
+        known: their ids, by name.
+
+    Raises:
+        Contradiction: one of them is not; the local Render makes anew what is not there.
+    """
+    there = {each for service in found for each in (service.id, service.name)}
+    gone = [
+        f"{name}: the account has no service called {wanted!r}, and an earlier run has found {known[name]} there"
+        for name in names
+        if not there & {wanted := config.environment.services.get(name, name), known.get(name, wanted)}
+        and name in known
+    ]
+    if gone and not config.is_local:
+        raise Contradiction(
+            gone[0],
+            details=tuple(gone[1:]),
+            remedy="the same command again; if it stays so: is it another key? A service that was removed for good goes "
+            f"out of {config.settings.blueprint}, too",
+        )
 
 
 def _doubles(mapped: Sequence[Target]) -> list[Finding]:

@@ -21,6 +21,7 @@ from deploylib.errors import (
 )
 from deploylib.models import Intent, Live, Order, Target
 from deploylib.outcome import Ending, PutBack, StageResult, StageStatus, short
+from deploylib.render import Refused
 from deploylib.stages import Context
 from deploylib.units import seconds
 
@@ -130,12 +131,25 @@ def _stop(ctx: Context, deadline: Deadline) -> dict[str, str]:
     for target in ctx.checked.targets:
         if (intent := ctx.state.intents.get(target.name)) is None:
             continue
-        known = ctx.state.triggered.get(target.name)
-        deploy_id = known.deploy_id if known else acceptance.made(target, intent, render=ctx.render, clock=ctx.clock)
-        if deploy_id:
+        if deploy_id := _made(ctx, target, intent):
             deploy.settle(target, deploy_id, render=ctx.render, clock=ctx.clock, deadline=deadline)
             made[target.name] = deploy_id
     return made
+
+
+def _made(ctx: Context, target: Target, intent: Intent) -> str:
+    """The deploy that this run has made of a service; empty where it has made none.
+
+    What was recorded may be the id of something else, where the answer that named it was one to another question.
+    """
+    known = ctx.state.triggered.get(target.name)
+    if known is not None:
+        try:
+            return ctx.render.deploy(target.service_id, known.deploy_id).id
+        except Refused as error:
+            if error.status != deploy.NOT_FOUND:
+                raise
+    return acceptance.made(target, intent, render=ctx.render, clock=ctx.clock)
 
 
 def _restore(ctx: Context, back: list[Order], deadline: Deadline) -> None:

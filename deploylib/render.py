@@ -8,6 +8,7 @@ answer says how many requests its window still allows; when none is left, the ne
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -80,6 +81,8 @@ class Render:
         log_reads: likewise of reads of logs.
         writes: likewise of writes but for deploys: ten a minute for each service are more than a run sends.
         key: struck out of what the platform says.
+        owned: deploys that were asked for by their id at a service, now or in an earlier run, and so are its own:
+            ``(service, deploy)``.
     """
 
     session: Session = field(repr=False)
@@ -90,6 +93,7 @@ class Render:
     log_reads: Budget = field(default_factory=Budget, repr=False)
     writes: Budget = field(default_factory=Budget, repr=False)
     key: Secret = field(default=Secret(""), repr=False)
+    owned: set[tuple[str, str]] = field(default_factory=set, repr=False)
 
     @classmethod
     def at(cls, endpoint: Endpoint, *, read_only: bool = False, timeout: float = 30.0, clock: Clock = SYSTEM) -> Render:
@@ -110,7 +114,10 @@ class Render:
         yield from (service for service in found if service is not None)
 
     def variables(self, service_id: str) -> dict[str, str]:
-        """The service's own environment variables, by name; those of its groups are not among them."""
+        """The service's own environment variables, by name; those of its groups are not among them.
+
+        They do not say of which service they are, so nothing is decided by them: they are told, and scanned.
+        """
         return dict(self._pages(f"/services/{service_id}/env-vars", "envVar", {}, answers.variable))
 
     def turn_off_auto_deploy(self, service_id: str) -> None:
@@ -121,20 +128,47 @@ class Render:
 
     def deploys(self, service_id: str, limit: int = 20) -> list[Deploy]:
         """The newest deploys of a service, newest first."""
-        return self._read(f"/services/{service_id}/deploys", answers.deploys, {"limit": limit})
+        return self._listed(service_id, {"limit": limit})
 
     def live(self, service_id: str) -> Deploy | None:
         """The deploy that serves now: the newest with status live; None before the first."""
         query = {"limit": 1, "status": DeployStatus.LIVE.value}
-        found = self._read(
-            f"/services/{service_id}/deploys", lambda value: answers.deploys(value, DeployStatus.LIVE), query
-        )
+        found = self._listed(service_id, query, DeployStatus.LIVE)
         return found[0] if found else None
 
     def deploy(self, service_id: str, deploy_id: str) -> Deploy:
-        """One deploy."""
+        """One deploy; a service knows only its own."""
         path = f"/services/{service_id}/deploys/{deploy_id}"
-        return self._read(path, lambda value: answers.deploy(value, deploy_id))
+        found = self._read(path, lambda value: answers.deploy(value, deploy_id))
+        self.owned.add((service_id, deploy_id))
+        return found
+
+    def _listed(self, service_id: str, query: dict[str, Any], status: DeployStatus | None = None) -> list[Deploy]:
+        """The deploys of a service.
+
+        A deploy does not say of which service it is (OpenAPI, schema ``deploy``), so a list of another service's looks
+        like this one's. It is believed when it holds one that is known to be of this service; where it holds none, the
+        oldest of them is asked for by its id.
+        """
+
+        def read(value: Any) -> list[Deploy]:
+            found = answers.deploys(value, status)
+            if found and not any((service_id, each.id) in self.owned for each in found):
+                self._require_own(service_id, found[-1].id)
+            return found
+
+        return self._read(f"/services/{service_id}/deploys", read, query)
+
+    def _require_own(self, service_id: str, deploy_id: str) -> None:
+        """See that a service knows a deploy.
+
+        Raises:
+            Unreadable: it does not, so that the list which named it was an answer to another question.
+        """
+        try:
+            self.deploy(service_id, deploy_id)
+        except Refused as error:
+            raise Unreadable(f"{deploy_id}, which is no deploy of {service_id} ({error.message})") from error
 
     def trigger(self, service_id: str, commit: str) -> Deploy | None:
         """Ask for a deploy of *commit*; where it is empty, of the tip of the service's branch.
@@ -174,7 +208,8 @@ class Render:
 
     def _events(self, service_id: str, query: dict[str, Any]) -> list[dict[str, Any]]:
         """The details of a service's events, newest first."""
-        return self._read(f"/services/{service_id}/events", answers.events, query)
+        read = functools.partial(answers.events, service_id=service_id, kind=query["type"])
+        return self._read(f"/services/{service_id}/events", read, query)
 
     def logs(
         self, owner_id: str, service_id: str, kind: str, since: datetime | None = None, limit: int = 20
@@ -183,10 +218,10 @@ class Render:
         query = {"ownerId": owner_id, "resource": service_id, "type": kind, "limit": limit, "direction": "backward"}
         if since is not None:
             query["startTime"] = since.isoformat()
-        return self._read("/logs", answers.log_lines, query)
+        return self._read("/logs", functools.partial(answers.log_lines, service_id=service_id), query)
 
     def instances(self, service_id: str) -> set[str]:
-        """The ids of the instances that run now."""
+        """The ids of the instances that run now; they do not say of which service they are."""
         found = self._read(f"/services/{service_id}/instances", lambda value: answers.things(value, "", dict))
         return {str(item["id"]) for item in found if item.get("id")}
 

@@ -11,7 +11,7 @@ from deploylib import catalog, changes, check, deploy, hazards, lint, local, mig
 from deploylib.errors import ForeignDeploy, Held, MigrationFailed, SettingsError, Unreachable
 from deploylib.ledger import RunState
 from deploylib.models import Changes as Decided
-from deploylib.models import DeployStatus, Live, Migration, Target
+from deploylib.models import DeployStatus, Live, Migration, Service, Target
 from deploylib.outcome import StageResult
 from deploylib.postgres import Facts
 from deploylib.render import Refused
@@ -41,10 +41,11 @@ class Check(Stage):
             findings += check.untracked_in_services(ctx.git, described)
         check.require(findings)
         self._local(ctx)
-        targets, findings = check.targets(
-            config, described, names, list(ctx.render.services()), ctx.git, known=self._known(ctx)
-        )
-        check.require(findings + self._not_pushed(ctx))
+        there = list(ctx.render.services())
+        known = self._known(ctx)
+        check.require_known(config, names, there, known)
+        targets, findings = check.targets(config, described, names, there, ctx.git, known=known)
+        check.require(findings + self._not_pushed(ctx, there))
         alone(ctx, targets, holding=False)
         database = check.database(config, described)
         found = Checked(targets=targets, database=database)
@@ -93,11 +94,11 @@ class Check(Stage):
             versions = ", ".join(sorted({f"Postgres {d['version']}" for d in said.get("databases", {}).values()}))
             ctx.view.note(f"{versions or 'no database'} · edge on 127.0.0.1 · stop it: inv local.down")
 
-    def _not_pushed(self, ctx: Context) -> list[check.Finding]:
+    def _not_pushed(self, ctx: Context, there: list[Service]) -> list[check.Finding]:
         """The platform builds from the remote: a commit that is only here cannot be deployed, and going back builds none."""
         if ctx.config.is_local or ctx.state.opened.back:
             return []
-        branches = {service.branch for service in ctx.render.services() if service.branch}
+        branches = {service.branch for service in there if service.branch}
         if any(ctx.git.is_pushed(ctx.commit.id, branch) for branch in branches):
             return []
         text = f"{ctx.commit.short} is on none of the remote branches {', '.join(sorted(branches))}"
@@ -145,6 +146,7 @@ def alone(ctx: Context, targets: tuple[Target, ...], *, holding: bool) -> dict[s
     asked += [(state.back_triggered, state.back_intents, state.report is None) for state in history]
     left = {one.deploy_id for triggered, _, _ in asked for one in triggered.values()}
     asking = {name for triggered, intents, is_open in asked if is_open for name in set(intents) - set(triggered)}
+    ctx.render.owned.update(_known_deploys(history, targets))
     found = ctx.for_each(lambda target: ctx.render.deploys(target.service_id, limit=5), targets)
     for target, deploys in zip(targets, found, strict=True):
         serving = next((one for one in deploys if one.status is DeployStatus.LIVE), None)
@@ -162,6 +164,13 @@ def alone(ctx: Context, targets: tuple[Target, ...], *, holding: bool) -> dict[s
             if holding:
                 deploy.settle(target, one.id, render=ctx.render, clock=ctx.clock, deadline=ctx.deadline)
     return live
+
+
+def _known_deploys(history: list[RunState], targets: tuple[Target, ...]) -> set[tuple[str, str]]:
+    """The deploys that earlier runs have seen go live at a service, so that nobody asks once more whose they are."""
+    seen = {(shipped.service, shipped.deploy_id) for state in history for shipped in state.shipped.values()}
+    seen |= {(live.service, live.deploy_id) for state in history for live in state.release}
+    return {(target.service_id, deploy_id) for target in targets for name, deploy_id in seen if name == target.name}
 
 
 def _of_a_lost_run(ctx: Context) -> bool:

@@ -73,9 +73,12 @@ class Counting:
     def bring(self, expected: Mapping[str, float] | None = None) -> list[str]:
         """Deploy all services; their names, in the order in which they went live."""
         session = Session(API, transport=httpx.MockTransport(self))
+        render = Render(session, API, clock=self.clock)
+        # The stages before have seen whose these deploys are.
+        render.owned.update((key, one["id"]) for key in self.takes for one in self.platform.deploys[key])
         shipped = deploy.bring(
             [order(key.removeprefix("srv-")) for key in self.takes],
-            render=Render(session, API, clock=self.clock),
+            render=render,
             clock=self.clock,
             deadline=self.clock.deadline(1200),
             record=lambda _kind, _value: None,

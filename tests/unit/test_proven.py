@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from deploylib import status
+from deploylib.errors import SettingsError, Unreachable
 from deploylib.proven import last_shipped, unproven
 from tests.unit.conftest import Repository
 from tests.unit.fakes import FakeClock
@@ -159,15 +160,28 @@ def test_status_says_that_it_does_not_know(product: Product) -> None:
 
 
 def test_services_that_were_there_are_not_told_to_be_created(product: Product) -> None:
-    """An empty list of services is no reason to make them again."""
+    """An empty list of services contradicts the history: it is no reason to make them again, and no fault of the settings."""
     product.change("2")
     product.platform.also = lambda request: EMPTY if request.url.path.endswith("/services") else None
 
     report = product.deploy()
 
-    assert report.exit_code == 2
-    assert "an earlier run has found srv-api there" in "".join((report.error, *report.details))
+    assert report.exit_code == Unreachable.exit_code
+    assert "an earlier run has found srv-api there" in report.error
+    assert "an earlier run has found srv-web there" in report.details[0]
     assert "New → Blueprint" not in "".join((report.error, *report.details, *report.next))
+
+
+def test_a_service_that_was_renamed_is_found_by_its_id(product: Product) -> None:
+    """It is there, so that nothing contradicts: the settings are to name it."""
+    product.change("2")
+    product.platform.services["srv-api"]["name"] = "api-of-old"
+
+    report = product.deploy()
+
+    assert report.exit_code == SettingsError.exit_code
+    assert "srv-api, which an earlier run has found, is 'api-of-old' now" in report.error
+    assert report.next == ('name it: [environments.staging.services] api = "srv-api"',)
 
 
 @pytest.mark.parametrize("told", ["dep-999", "dep-1", "srv-api"])

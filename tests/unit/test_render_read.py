@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import httpx
@@ -480,3 +480,45 @@ def test_the_key_is_sent_and_shown_nowhere(platform: Platform) -> None:
     assert API in repr(own)
     own.session.close()
     render.session.close()
+
+
+@pytest.mark.parametrize("ask", [lambda r: r.live("srv-api"), lambda r: r.deploys("srv-api")], ids=["live", "deploys"])
+def test_a_list_of_another_services_deploys_is_no_answer(platform: Platform, ask: Callable[[Render], object]) -> None:
+    """A deploy does not name its service, so one of a list whose deploys nobody knows is asked for by its id."""
+    for name in ("api", "web"):
+        platform.add(name, live=NEW)
+    elsewhere = platform.services["srv-web"]["id"]
+
+    def others(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=[{"deploy": one} for one in platform.deploys[elsewhere]])
+
+    platform.faults.append(("GET", "/srv-api/deploys", others))
+    render = platform.render()
+    assert "dep-1" in repr(ask(render))
+
+    asked = len(platform.requests)
+    ask(render)
+    assert len(platform.requests) == asked + 1, "what is known once is not asked for again"
+
+    platform.faults += [("GET", "/srv-api/deploys", others)] * 6
+    with pytest.raises(Unreachable, match="dep-2, which is no deploy of srv-api"):
+        ask(render)
+
+
+def test_events_of_another_service_or_kind_are_no_answer(platform: Platform) -> None:
+    """They say of which service they are; a failure of another one is none of this one."""
+    platform.add("api")
+    for other in ({"serviceId": "srv-web"}, {"type": "deploy_ended"}):
+        event = {"type": "server_failed", "serviceId": "srv-api", "details": {}} | other
+        platform.faults.append(("GET", "/events", status(200, [{"event": event}])))
+
+    assert platform.render().server_failures("srv-api", START) == 0
+    assert len(platform.requests) == 3
+
+
+def test_lines_of_another_service_are_no_answer(platform: Platform) -> None:
+    """Whose they are stands among their labels."""
+    platform.logs = [{"message": "theirs", "labels": [{"name": "resource", "value": "srv-web"}]}]
+
+    with pytest.raises(Unreachable, match="a line that is not of srv-api"):
+        platform.render().logs("tea-1", "srv-api", "app")
