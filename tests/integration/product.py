@@ -69,6 +69,9 @@ class Product:
                 os.chown(path, account, account)
         if warm and account is None and "sample" in parts:
             runtimes.copy_environment(warm_environment(), folder / ".localrender" / "cache" / "python")
+            self.write(
+                ".localrender/.gitignore", "*\n"
+            )  # as the local Render does, which comes later than the first commit
         self.git("init", "--quiet", "--initial-branch=main")
         self.first = self.configure(local_time_scale=TIME_SCALE) if "pyproject.toml" in parts else ""
 
