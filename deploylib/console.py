@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from deploylib import ci, report, threads, view
+from deploylib import ci, report, struck, threads, view
 from deploylib.clock import SYSTEM as CLOCK
 from deploylib.config import Config, load
 from deploylib.errors import Blocked, Interrupted, NotExamined, SettingsError
@@ -26,7 +26,7 @@ from deploylib.outcome import Report
 from deploylib.process import SYSTEM as RUNNER
 from deploylib.process import kill_all, undumpable
 from deploylib.stages import Context
-from deploylib.struck import Struck, document, harmless, no_command
+from deploylib.struck import Struck, harmless, no_command
 
 STRUCK = Struck()  # what this process must not print, from the first command on
 
@@ -130,7 +130,7 @@ def tell(value: Any, lines: Sequence[str], *, json: bool, code: int = 0) -> None
     """Print a result to standard output: as lines, or as the JSON of *value*; then end the program with a *code* but 0."""
     if json:
         told = STRUCK.value(msgspec.to_builtins(value))
-        text = document(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+        text = struck.document(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
     else:
         text = "\n".join(shown(line) for given in lines for line in given.splitlines() or [""])
     if "utf" not in (sys.stdout.encoding or "").lower():

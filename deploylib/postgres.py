@@ -262,11 +262,6 @@ def connected(url: Secret, timeout: int = 5, *, statements: str = "30s") -> Iter
         raise Unreachable(f"the database cannot be reached: {code}", remedy=REMEDIES[code]) from None
     try:
         yield connection
-    except UnicodeDecodeError as error:  # SQL_ASCII holds whatever it was given
-        raise Unreachable(
-            "the database says something that is no UTF-8: a name of a table, a role or a setting",
-            remedy="rename it, or move to a database with an encoding",
-        ) from error
     except psycopg.Error as error:
         if (code := _code(str(error))) == "pooler" and connection.broken:
             raise Unreachable("the database cannot be reached: pooler", remedy=REMEDIES[code]) from None

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from deploylib import postgres, scratch, snapshot, sqlstates
+from deploylib import postgres, scratch, snapshot, sqlstates, surroundings
 from deploylib.backup import Place, Unproven
 from deploylib.errors import BackupFailed, Unreachable
 from deploylib.models import Secret
@@ -70,6 +70,26 @@ def refused(url: Secret, *statements: str) -> BackupFailed:
 def test_each_refusal_is_told_with_the_step_that_fits(servers: Servers, statements: tuple[str, ...], step: str) -> None:
     """Rights are blamed for what is a matter of rights; of what nobody knows nothing is claimed."""
     assert step == refused(servers.fresh(16).url, *statements).remedy
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "EUC_TW", "LATIN1"])
+def test_a_database_without_an_encoding_is_read(servers: Servers, encoding: str) -> None:
+    """The driver would give bytes, or know nothing of it; a name that is no text is told, and is not our fault."""
+    base = servers.fresh(16)
+    with psycopg.connect(base.server.reveal(), autocommit=True) as server:
+        name = f"encoded_{encoding.lower()}"
+        server.execute(f"create database {name} template template0 encoding '{encoding}' locale 'C'")
+    url = postgres.altered(base.server, dbname=name)
+
+    assert postgres.facts(url).major == 16
+    assert surroundings.read(url).name == name
+    with snapshot.exported(url) as moment:
+        assert moment.look().tables == ()
+    if encoding == "SQL_ASCII":
+        with psycopg.connect(url.reveal(), autocommit=True, client_encoding="SQL_ASCII") as odd:
+            odd.execute(b'create table "\xe9t\xe9" (id int)')
+        with pytest.raises(BackupFailed, match="invalid byte sequence"), snapshot.exported(url) as moment:
+            moment.look()
 
 
 def test_a_lock_that_is_not_given_is_told_as_a_lock(servers: Servers) -> None:

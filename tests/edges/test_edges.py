@@ -1,0 +1,148 @@
+"""The tables of the edges and the code say the same: no place that reads from outside is without a row, and a test."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.edges import places
+
+FOLDER = Path(__file__).parent
+TESTS = FOLDER.parent
+WHY = re.compile(r"cannot happen(?!: \S)|^(?:\?|-|–|)$")
+
+
+def rows(name: str) -> list[list[str]]:
+    """The rows of a table, cell by cell, without the marks around names."""
+    lines = [line for line in (FOLDER / name).read_text().splitlines() if line.startswith("| `")]
+    return [[cell.strip().removeprefix("`").removesuffix("`") for cell in line[1:-1].split(" | ")] for line in lines]
+
+
+OUTSIDE, ABSENCE = rows("outside.md"), rows("absence.md")
+
+
+def unlike(found: dict[str, str], table: list[list[str]]) -> list[str]:
+    """What the code has and the table has not, or the other way round."""
+    named = {row[0]: row[1] for row in table}
+    told = [f"no row: {place} ({kinds})" for place, kinds in found.items() if place not in named]
+    told += [f"no such place: {place}" for place in named if place not in found]
+    return told + [
+        f"{place} reads {kinds}, not {named[place]}"
+        for place, kinds in found.items()
+        if named.get(place, kinds) != kinds
+    ]
+
+
+def reading(modules: dict[str, str]) -> dict[str, str]:
+    """The places that read, and the kinds of what they read, as the table writes them."""
+    return {place: ", ".join(sorted(kinds)) for place, kinds in places.read(modules).items()}
+
+
+def deciding(modules: dict[str, str]) -> dict[str, str]:
+    """The places that decide on absence; what it means there the code does not say."""
+    meant = {row[0]: row[1] for row in ABSENCE}
+    return {place: meant.get(place, "?") for place in places.absent(modules)}
+
+
+def test_every_place_that_reads_from_outside_has_its_row() -> None:
+    """With what is read there: another kind of it is another question."""
+    assert unlike(reading(places.sources()), OUTSIDE) == []
+
+
+def test_every_place_that_decides_on_absence_has_its_row() -> None:
+    """Where a function gives back nothing, or passes over an error."""
+    assert unlike(deciding(places.sources()), ABSENCE) == []
+
+
+@pytest.mark.parametrize("table", [OUTSIDE, ABSENCE], ids=["outside", "absence"])
+def test_every_row_is_filled_in_once_and_names_a_test(table: list[list[str]]) -> None:
+    """What cannot happen has a reason; the test is there."""
+    files: dict[str, str] = {}
+    assert len({row[0] for row in table}) == len(table) > 100
+    for row in table:
+        assert not [cell for cell in row if WHY.search(cell)], row
+        file, _, test = row[-1].partition("::")
+        text = files.setdefault(file, (TESTS / file).read_text())
+        assert f"def {test}(" in text, row
+
+
+NEW = {
+    "http": 'session.request("GET", url)',
+    "program": "self.runner.run(command)",
+    "postgres": 'connection.execute("select 1").fetchone()',
+    "bucket": 'self._calls.call("head_bucket", None)',
+    "store": "self.store.read(key)",
+    "file": 'Path("x").read_text()',
+    "text": "json.loads(body)",
+    "machine": 'os.environ["HOME"]',
+}
+
+
+def test_each_kind_of_reading_has_an_example() -> None:
+    """Or it would not be known that it is seen."""
+    assert NEW.keys() == places.CALLS.keys()
+
+
+@pytest.mark.parametrize("kind", NEW)
+def test_a_new_place_without_a_row_is_found(kind: str) -> None:
+    """In a copy of a module, at its end; in a function that reads something else already; and on its top."""
+    modules = places.sources()
+    modules["units"] += f"\n\ndef told(*_):\n    return {NEW[kind]}\n"
+    assert unlike(reading(modules), OUTSIDE) == [f"no row: units.told ({kind})"]
+
+    modules = places.sources()
+    modules["pacing"] += f"\n\nSAID = {NEW[kind]}\n"
+    assert unlike(reading(modules), OUTSIDE) == [f"no row: pacing ({kind})"]
+
+    modules = places.sources()
+    before = reading(modules)["units.words"]
+    modules["units"] = modules["units"].replace(
+        "    try:\n        found = shlex", f"    {NEW[kind]}\n    try:\n        found = shlex"
+    )
+    expected = [] if kind == before else [f"units.words reads {', '.join(sorted({kind, before}))}, not {before}"]
+    assert unlike(reading(modules), OUTSIDE) == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return ()", "return None", "return []", "return {}", 'return ""', "return False", "return text if text else None",
+        "return next(iter(text), None)", "return text or ()",
+    ],
+)  # fmt: skip
+def test_a_new_absence_without_a_row_is_found(body: str) -> None:
+    """At an edge; a module that reads nothing from outside decides of values alone."""
+    modules = places.sources()
+    modules["pacing"] += f"\n\ndef told(text):\n    {body}\n"
+    modules["models/data"] += f"\n\ndef told(text):\n    {body}\n"
+    assert unlike(deciding(modules), ABSENCE) == ["no row: pacing.told (?)"]
+
+
+@pytest.mark.parametrize(
+    "passing", ["try:\n        work()\n    except OSError:\n        pass", "with suppress(OSError):\n        work()"]
+)
+def test_an_error_that_is_newly_passed_over_is_found(passing: str) -> None:
+    """It makes nothing of something."""
+    modules = places.sources()
+    modules["pacing"] += f"\n\ndef told():\n    {passing}\n"
+    assert unlike(deciding(modules), ABSENCE) == ["no row: pacing.told (?)"]
+
+
+def test_a_row_without_its_place_is_found() -> None:
+    """What is gone from the code goes from the table."""
+    modules = places.sources()
+    del modules["pacing"]
+
+    gone = [told for told in unlike(reading(modules), OUTSIDE) if told.startswith("no such place: pacing.")]
+    assert gone == ["no such place: pacing._seconds"]
+
+
+def test_what_a_module_reads_as_text_goes_through_one_place() -> None:
+    """JSON and TOML of others are read by `deploylib.decoded`, which has one error for all that can be wrong with them."""
+    bare = re.compile(r"\b(?:json|tomllib)\.(?:loads?|decode)\(|msgspec\.json\.decode\(")
+    programs = {"decoded", "alembic_child"}
+    own = {name: text for name, text in places.sources().items() if not name.startswith("localrender/")}
+
+    assert [name for name, text in own.items() if bare.search(text) and name not in programs] == []
