@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,16 @@ def unlike(found: dict[str, str], table: list[list[str]]) -> list[str]:
         for place, kinds in found.items()
         if named.get(place, kinds) != kinds
     ]
+
+
+def newly(finds: Callable[[dict[str, str]], dict[str, str]], table: list[list[str]], **more: str) -> list[str]:
+    """What is told of a copy of the modules, to some of which something was added, and not of themselves."""
+    modules = places.sources()
+    before = unlike(finds(modules), table)
+    changed = modules | {
+        name.replace("__", "/"): modules[name.replace("__", "/")] + text for name, text in more.items()
+    }
+    return [told for told in unlike(finds(changed), table) if told not in before]
 
 
 def reading(modules: dict[str, str]) -> dict[str, str]:
@@ -87,22 +98,18 @@ def test_each_kind_of_reading_has_an_example() -> None:
 
 @pytest.mark.parametrize("kind", NEW)
 def test_a_new_place_without_a_row_is_found(kind: str) -> None:
-    """In a copy of a module, at its end; in a function that reads something else already; and on its top."""
-    modules = places.sources()
-    modules["units"] += f"\n\ndef told(*_):\n    return {NEW[kind]}\n"
-    assert unlike(reading(modules), OUTSIDE) == [f"no row: units.told ({kind})"]
+    """In a copy of a module: in a function, and on its top."""
+    assert newly(reading, OUTSIDE, units=f"\n\ndef told(*_):\n    return {NEW[kind]}\n") == [
+        f"no row: units.told ({kind})"
+    ]
+    assert newly(reading, OUTSIDE, pacing=f"\n\nSAID = {NEW[kind]}\n") == [f"no row: pacing ({kind})"]
 
-    modules = places.sources()
-    modules["pacing"] += f"\n\nSAID = {NEW[kind]}\n"
-    assert unlike(reading(modules), OUTSIDE) == [f"no row: pacing ({kind})"]
 
-    modules = places.sources()
-    before = reading(modules)["units.words"]
-    modules["units"] = modules["units"].replace(
-        "    try:\n        found = shlex", f"    {NEW[kind]}\n    try:\n        found = shlex"
-    )
-    expected = [] if kind == before else [f"units.words reads {', '.join(sorted({kind, before}))}, not {before}"]
-    assert unlike(reading(modules), OUTSIDE) == expected
+@pytest.mark.parametrize("kind", sorted(NEW.keys() - {"text"}))
+def test_another_kind_of_reading_at_a_place_that_has_its_row_is_found(kind: str) -> None:
+    """What is unknown, unreadable and unreachable is asked of each kind anew."""
+    told = newly(reading, OUTSIDE, units=f"\n\ndef words(*_):\n    return {NEW[kind]}\n")
+    assert told == [f"units.words reads {', '.join(sorted({kind, 'text'}))}, not text"]
 
 
 @pytest.mark.parametrize(
@@ -114,10 +121,8 @@ def test_a_new_place_without_a_row_is_found(kind: str) -> None:
 )  # fmt: skip
 def test_a_new_absence_without_a_row_is_found(body: str) -> None:
     """At an edge; a module that reads nothing from outside decides of values alone."""
-    modules = places.sources()
-    modules["pacing"] += f"\n\ndef told(text):\n    {body}\n"
-    modules["models/data"] += f"\n\ndef told(text):\n    {body}\n"
-    assert unlike(deciding(modules), ABSENCE) == ["no row: pacing.told (?)"]
+    added = f"\n\ndef told(text):\n    {body}\n"
+    assert newly(deciding, ABSENCE, pacing=added, models__data=added) == ["no row: pacing.told (?)"]
 
 
 @pytest.mark.parametrize(
@@ -125,9 +130,7 @@ def test_a_new_absence_without_a_row_is_found(body: str) -> None:
 )
 def test_an_error_that_is_newly_passed_over_is_found(passing: str) -> None:
     """It makes nothing of something."""
-    modules = places.sources()
-    modules["pacing"] += f"\n\ndef told():\n    {passing}\n"
-    assert unlike(deciding(modules), ABSENCE) == ["no row: pacing.told (?)"]
+    assert newly(deciding, ABSENCE, pacing=f"\n\ndef told():\n    {passing}\n") == ["no row: pacing.told (?)"]
 
 
 def test_a_row_without_its_place_is_found() -> None:
