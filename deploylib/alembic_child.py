@@ -41,10 +41,10 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     known = {revision.revision for revision in script.walk_revisions()}
     if any(revision not in known for revision in current):
         return {**result, "ahead": True}
-    had = ancestors(script, current)
+    had, root = ancestors(script, current), request.get("root", os.curdir)
     oldest_first = list(script.walk_revisions())[::-1]
-    result["pending"] = [described(r) for r in oldest_first if r.revision not in had]
-    result["had"] = [described(r) for r in oldest_first if r.revision in had]
+    result["pending"] = [described(r, root) for r in oldest_first if r.revision not in had]
+    result["had"] = [described(r, root) for r in oldest_first if r.revision in had]
     if request["command"] != "status":
         return upgrade(config, script, result, request)
     for described_one in result["pending"]:
@@ -53,7 +53,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     return {**result, "sql": "".join(one["sql"] for one in result["pending"]) if rendered else ""}
 
 
-def described(revision: Any) -> dict[str, Any]:
+def described(revision: Any, root: str) -> dict[str, Any]:
     """A revision as a request's answer tells it; ``tolerates`` is what its file says of older code."""
     title = (revision.doc or "").partition("\n")[0].rstrip(".")
     text = Path(revision.path).read_text(encoding="utf-8", errors="replace")
@@ -62,7 +62,7 @@ def described(revision: Any) -> dict[str, Any]:
         "id": revision.revision,
         "title": title,
         "tolerates": getattr(revision.module, "tolerates", ""),
-        "path": os.path.relpath(revision.path),
+        "path": os.path.relpath(os.path.realpath(revision.path), os.path.realpath(root)),
         "needs": list(revision._all_down_revisions),  # noqa: SLF001 - those of `down_revision` and of `depends_on`
         "reversible": reversible(text),
         "remarks": [line.strip() for line in lines if "deploylib:" in line],

@@ -7,7 +7,6 @@ are not granted; who holds such a lock is named. Other tools do what their own c
 from __future__ import annotations
 
 import posixpath
-import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import msgspec
 from deploylib import alembic_child, sqlstates
 from deploylib.config import Config
 from deploylib.errors import MigrationFailed
-from deploylib.migrators import UNCHECKED, alembic, listed, location, part, run
+from deploylib.migrators import UNCHECKED, alembic, listed, location, looked, part, run, script_folder
 from deploylib.models import Migration, Revision, Secret
 from deploylib.process import Runner
 from deploylib.units import seconds
@@ -66,28 +65,29 @@ def folder(config: Config, files: Path) -> str:
     path, ini = location(config, files)
     if not ini:
         return posixpath.normpath(path) if path else ""
-    text = (files / ini).read_text(encoding="utf-8", errors="replace")
-    found = re.search(r"^\s*script_location\s*=\s*(\S+)\s*$", text, re.MULTILINE)
-    if not found or ":" in found[1] or re.search(r"^\s*version_locations\s*=", text, re.MULTILINE):
-        return ""
-    where = posixpath.normpath(found[1].replace("%(here)s", posixpath.dirname(ini) or "."))
-    return "" if where in {".", ".."} or where.startswith(("../", "/")) else where
+    return script_folder(files, ini)
 
 
-def status(config: Config, files: Path, url: Secret, *, runner: Runner) -> Migration:
+def status(config: Config, files: Path, url: Secret, *, runner: Runner, dry: bool = False) -> Migration:
     """Where the schema is and what the commit wants of it; changes nothing.
+
+    Args:
+        dry: another tool's list is asked for by a session that may only read; where it needs more, that is told.
 
     Raises:
         MigrationFailed: alembic cannot read the migrations.
     """
     if config.settings.migrations.command:
-        pending = listed(config, files, url, runner=runner)
+        pending, writes = (
+            looked(config, files, url, runner=runner) if dry else (listed(config, files, url, runner=runner), "")
+        )
         known = all(one.rendered for one in pending)
         return Migration(
             target=pending[-1].id if pending else "",
             pending=pending,
             sql="\n".join(one.sql for one in pending) if known else "",
             unchecked=UNCHECKED,
+            notes=(writes,) if writes else (),
         )
     found = alembic(config, files, url, {"command": "status"}, runner=runner, writes=False)
     if "error" in found:

@@ -6,6 +6,8 @@ through libpq's start-up options: a ``SET`` inside a transaction is lost when th
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,9 +21,21 @@ from deploylib.models import Revision, Secret
 from deploylib.process import Command, ProgramFailed, Runner
 from deploylib.units import seconds, words
 
-__all__ = ["UNCHECKED", "alembic", "listed", "location", "part", "run"]
+__all__ = [
+    "UNCHECKED",
+    "alembic",
+    "cause",
+    "listed",
+    "location",
+    "looked",
+    "part",
+    "run",
+    "script_folder",
+]
 
 T = TypeVar("T")
+READ_ONLY = "read-only transaction"  # of SQLSTATE 25006, which a tool need not tell
+LONGEST = 300
 
 UNCHECKED = (
     "no exact target: the command applies whatever it finds",
@@ -50,6 +64,29 @@ def location(config: Config, files: Path) -> tuple[str, str]:
     return "", ""
 
 
+def script_folder(files: Path, ini: str) -> str:
+    """Where an ini says that alembic's scripts are, as the commit names it; empty where files alone do not say."""
+    text = (files / ini).read_text(encoding="utf-8", errors="replace")
+    found = re.search(r"^\s*script_location\s*=\s*(\S+)\s*$", text, re.MULTILINE)
+    if not found or ":" in found[1] or re.search(r"^\s*version_locations\s*=", text, re.MULTILINE):
+        return ""
+    home = _home(files, ini).relative_to(files)
+    where = posixpath.normpath(found[1].replace("%(here)s", posixpath.dirname(ini) or "."))
+    if "%(here)s" not in found[1]:
+        where = posixpath.normpath(posixpath.join(home.as_posix(), found[1]))
+    return "" if where in {".", ".."} or where.startswith(("../", "/")) else where
+
+
+def _home(files: Path, ini: str) -> Path:
+    """The folder that alembic is run in: the ini's, which its relative paths are meant from, unless its scripts are not."""
+    if not ini:
+        return files
+    home, text = (files / ini).parent, (files / ini).read_text(encoding="utf-8", errors="replace")
+    found = re.search(r"^\s*script_location\s*=\s*([^%:\s]+)\s*$", text, re.MULTILINE)
+    of_the_top = found and not (home / found[1]).exists() and (files / found[1]).exists()
+    return files if of_the_top else home
+
+
 def alembic(
     config: Config,
     files: Path,
@@ -71,7 +108,8 @@ def alembic(
     limits = config.settings.migrations
     told = {
         "path": path and str(files / path),
-        "config": ini,
+        "config": ini and str(files / ini),
+        "root": str(files),
         "lock_timeout": seconds(limits.lock_timeout),
         "statement_timeout": seconds(limits.statement_timeout),
         "patience": seconds(limits.patience),
@@ -83,7 +121,7 @@ def alembic(
             runner.run(
                 Command(
                     [config.python, alembic_child.__file__, str(result)],
-                    cwd=files,
+                    cwd=_home(files, ini),
                     env={**_environment(config, url), "PYTHONPATH": str(files), "PYTHONDONTWRITEBYTECODE": "1"},
                     stdin=msgspec.json.encode(told),
                     timeout=timeout,
@@ -119,14 +157,32 @@ def part(found: Mapping[str, Any], name: str, kind: type[T]) -> T:
         ) from error
 
 
-def listed(config: Config, files: Path, url: Secret, *, runner: Runner) -> tuple[Revision, ...]:
+def looked(config: Config, files: Path, url: Secret, *, runner: Runner) -> tuple[tuple[Revision, ...], str]:
+    """What is pending, asked for by a session that may only read; and what its command does besides, where it does not.
+
+    Raises:
+        MigrationFailed: the command failed.
+    """
+    try:
+        return listed(config, files, url, runner=runner, reads=True), ""
+    except MigrationFailed as error:
+        if READ_ONLY not in " ".join((error.message, *error.details)):
+            raise
+    writes = f"{config.settings.migrations.pending!r} writes to the database, also in a dry run; let it only read"
+    return listed(config, files, url, runner=runner), writes
+
+
+def listed(config: Config, files: Path, url: Secret, *, runner: Runner, reads: bool = False) -> tuple[Revision, ...]:
     """What is pending of another tool's migrations, as its command prints it, each with the SQL of its file.
+
+    Args:
+        reads: its sessions may only read, where its driver reads PGOPTIONS.
 
     Raises:
         MigrationFailed: the command failed.
     """
     chosen = config.settings.migrations
-    done = run(config, files, url, chosen.pending, runner=runner, writes=False)
+    done = run(config, files, url, chosen.pending, runner=runner, writes=False, reads=reads)
     sources = sorted(path for path in _matching(files, chosen.files) if path.is_file()) if chosen.files else []
     found = []
     for line in done.splitlines():
@@ -154,29 +210,65 @@ def _matching(files: Path, pattern: str) -> list[Path]:
 
 
 def run(
-    config: Config, files: Path, url: Secret, line: str, *, runner: Runner, writes: bool, timeout: float = 60
+    config: Config,
+    files: Path,
+    url: Secret,
+    line: str,
+    *,
+    runner: Runner,
+    writes: bool,
+    timeout: float = 60,
+    reads: bool = False,
 ) -> str:
     """Run one of the other tool's commands, without a shell; gives what it printed.
 
+    Args:
+        reads: see `listed`.
+
     Raises:
-        MigrationFailed: it ended with another code than 0, or not in time.
+        MigrationFailed: it ended with another code than 0, or not in time; with the first line of the cause.
     """
     environment = _environment(config, url)
+    if reads:
+        environment["PGOPTIONS"] += " -c default_transaction_read_only=on"
     command = Command(
         words(line, "migrations.command and migrations.pending"),
         cwd=files,
         env=environment,
         timeout=timeout,
+        check=False,
         writes=writes,
         secrets=_secrets(url),
         drops=config.withheld,
         tree=True,
     )
+    remedy = "correct the migrations or the settings, then inv deploy; the old version still serves"
     try:
-        return runner.run(command).text
-    except ProgramFailed as error:
-        remedy = "correct the migrations or the settings, then inv deploy; the old version still serves"
+        done = runner.run(command)
+    except ProgramFailed as error:  # it did not end in time
         raise MigrationFailed(f"{line}: {error.message}", details=error.details[-8:], remedy=remedy) from error
+    if done.returncode:
+        why = cause(done.stderr.decode(errors="replace")) or cause(done.text)
+        message = f"{line}: {command.name} ended with code {done.returncode}{f': {why}' if why else ''}"
+        raise MigrationFailed(message, details=done.lines[-8:], remedy=remedy)
+    return done.text
+
+
+def cause(said: str) -> str:
+    """The first line of why a program failed, of all that it said: the database's own word goes before a program's.
+
+    A trace follows the cause in some languages and precedes it in others; a tool's last line is neither.
+    """
+    lines = [line.rstrip() for line in said.splitlines() if line.strip()]
+    after = lines[next((number for number, line in enumerate(lines) if line.startswith("Traceback ")), len(lines)) :]
+    raised = [line for line in after[1:] if not line[0].isspace()]
+    ways = (
+        [line for line in lines if re.search(r"\b(?:ERROR|FATAL|PANIC):\s", line)],
+        raised,
+        [line for line in lines if re.match(r"\W*(?:[\w.]*(?:[Ee]rror|[Ee]xception)|fatal|panic)\b.*:\s", line)],
+        [line for line in lines if not re.match(r"npm (?:ERR!|error|notice|warn)|\W*\w*[Ww]arning\b", line)],
+    )
+    return next((found[0].strip()[:LONGEST] for found in ways if found), "")
 
 
 def _is_of(name: str, path: Path) -> bool:
@@ -203,10 +295,12 @@ def _explained(error: ProgramFailed, config: Config) -> MigrationFailed | Settin
         )
     if "connection failed" in said or "could not connect" in said:
         return Unreachable("the migrations cannot reach the database", remedy="inv check says why")
+    why = cause(said)
     return MigrationFailed(
-        "alembic could not run the migrations of this commit",
+        f"alembic could not run the migrations of this commit{f': {why}' if why else ''}",
         details=error.details[-8:],
-        remedy="run it by hand against a copy of the database; what env.py imports must be installed",
+        remedy="run it by hand against a copy of the database; what env.py imports must be installed, for the interpreter "
+        "that migrations.python names",
     )
 
 

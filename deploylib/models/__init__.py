@@ -5,7 +5,7 @@ They are msgspec structs: typed, immutable, and the same thing as the JSON that 
 
 from __future__ import annotations
 
-from deploylib.models.data import EXPORTED, UNKNOWN, UNPROVEN, Backup, Database, Export, Migration, Revision
+from deploylib.models.data import EXPORTED, UNKNOWN, UNPROVEN, Backup, Database, Elsewhere, Export, Migration, Revision
 from deploylib.models.platform import Deploy, DeployStatus, Kind, Live, LogLine, PathFilter, Service, Target
 from deploylib.models.release import Change, Changes, Commit, Intent, Order, Proof, Shipped, Verified
 from deploylib.models.value import Id, Moment, Secret, Value
@@ -21,6 +21,7 @@ __all__ = [
     "Database",
     "Deploy",
     "DeployStatus",
+    "Elsewhere",
     "Export",
     "Id",
     "Intent",

@@ -10,7 +10,7 @@ import msgspec
 
 from deploylib.models.value import Id, Moment, Secret, Value
 
-__all__ = ["EXPORTED", "UNKNOWN", "UNPROVEN", "Backup", "Database", "Export", "Migration", "Revision"]
+__all__ = ["EXPORTED", "UNKNOWN", "UNPROVEN", "Backup", "Database", "Elsewhere", "Export", "Migration", "Revision"]
 
 UNKNOWN = "unknown"
 """The schema of code that migrations were made for which nobody here sees; neither none nor any."""
@@ -41,6 +41,22 @@ class Revision(Value, frozen=True):
     needs: tuple[str, ...] | None = None
 
 
+class Elsewhere(Value, frozen=True):
+    """What looks like a migration system that nobody has told us to run.
+
+    Attributes:
+        what: it is, for people: ``alembic, by backend/alembic.ini``.
+        files: globs of its files, as the commit names them; empty: they could not be located.
+        service: whose files they are then; empty: nobody's in particular.
+        remedy: the setting that takes it over.
+    """
+
+    what: str
+    files: tuple[str, ...] = ()
+    service: str = ""
+    remedy: str = ""
+
+
 class Migration(Value, frozen=True):
     """Where the database's schema is, and where this commit wants it.
 
@@ -54,6 +70,8 @@ class Migration(Value, frozen=True):
         sql: what would be executed, in order, where it can be said without running it.
         unchecked: what cannot be known or promised of these migrations, because it is not alembic that runs them.
         versions: the table that alembic keeps the database's revision in, as SQL names it.
+        notes: what a person should know, whether anything is pending or not.
+        elsewhere: what else looks like a migration system, and is not ours to run.
     """
 
     current: str = ""
@@ -64,11 +82,13 @@ class Migration(Value, frozen=True):
     sql: str = ""
     unchecked: tuple[str, ...] = ()
     versions: str = ""
+    notes: tuple[str, ...] = ()
+    elsewhere: tuple[Elsewhere, ...] = ()
 
     @property
     def written_for(self) -> str:
         """The schema that code of the commit is written for; empty where it has none."""
-        return self.target or (UNKNOWN if self.unchecked else "")
+        return self.target or (UNKNOWN if self.unchecked or self.elsewhere else "")
 
 
 class Database(Value, frozen=True):

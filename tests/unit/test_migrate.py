@@ -257,10 +257,12 @@ def test_a_chosen_place_that_is_not_there_is_refused(tmp_path: Path, key: str) -
         ("", {"path": "./db"}, "db"),
         ("[alembic]\nscript_location = %(here)s\n", {"config": "db/alembic.ini"}, "db"),
         ("[alembic]\nscript_location = %(here)s/../db/scripts\n", {"config": "db/alembic.ini"}, "db/scripts"),
-        ("[alembic]\nscript_location = .hidden/alembic\n", {"config": "db/alembic.ini"}, ".hidden/alembic"),
+        ("[alembic]\nscript_location = .hidden/alembic\n", {"config": "db/alembic.ini"}, "db/.hidden/alembic"),
         ("[alembic]\nscript_location = app:migrations\n", {"config": "db/alembic.ini"}, ""),
         ("[alembic]\nscript_location = db\nversion_locations = a b\n", {"config": "db/alembic.ini"}, ""),
-        ("[alembic]\nscript_location = .\n", {"config": "db/alembic.ini"}, ""),
+        ("[alembic]\nscript_location = .\n", {"config": "db/alembic.ini"}, "db"),
+        ("[alembic]\nscript_location = migrations\n", {"config": "db/alembic.ini"}, "db/migrations"),
+        ("[alembic]\nscript_location = db/migrations\n", {"config": "db/alembic.ini"}, "db/migrations"),
         ("[alembic]\n", {"config": "db/alembic.ini"}, ""),
         ("", {"command": "x", "pending": "y"}, ""),
         ("", {"command": "x", "pending": "y", "files": "*.sql"}, ""),
@@ -274,3 +276,55 @@ def test_where_migrations_are_is_told_by_files_or_not_at_all(
     write(tmp_path, {"db/alembic.ini": ini, "db/migrations/env.py": "", "db/env.py": ""})
 
     assert migrate.folder(config(tmp_path, **chosen), tmp_path) == folder
+
+
+@pytest.mark.parametrize("where", ["migrations", "%(here)s/migrations", "back/migrations"])
+def test_alembic_runs_in_the_folder_of_its_ini(files: Path, url: Secret, where: str) -> None:
+    """So that what its paths are meant from is found: scripts, and modules by a relative ``prepend_sys_path``."""
+    (files / "back").mkdir()
+    (files / "migrations").rename(files / "back/migrations")
+    models = "" if where.startswith("back") else "import models\n"
+    ini = f"[alembic]\nscript_location = {where}\nprepend_sys_path = .\n"
+    write(files, {"back/alembic.ini": ini, "back/models.py": "", "back/migrations/env.py": models + ENV})
+
+    found = migrate.status(config(files, config="back/alembic.ini"), files, url, runner=SYSTEM)
+
+    assert [one.path for one in found.pending] == ["back/migrations/versions/one.py", "back/migrations/versions/two.py"]
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        (("Traceback (most recent call last):\n  File x\n    y\npsycopg.errors.UndefinedTable: no table\nLINE 1: x\n\nThe above "
+         "exception was the direct cause\n\nTraceback (most recent call last):\n  z\nsqlalchemy.exc.ProgrammingError: (…)"),
+         "psycopg.errors.UndefinedTable: no table"),
+        (('file:///tmp/migrate.js:9\n    throw e\n    ^\n\nerror: column "x" does not exist\n    at Parser (a.js:1)\n'
+         "    at b\n  length: 1\n}\n\nNode.js v20"), 'error: column "x" does not exist'),
+        ("npm warn old\n(node:7) Warning: x\nError: P3018\n\nA migration failed\nDatabase error:\nERROR: column gone\n", "ERROR: column gone"),
+        ("psql:a.sql:3: ERROR:  relation exists", "psql:a.sql:3: ERROR:  relation exists"),
+        ("npm error code 127\nsh: prisma: not found", "sh: prisma: not found"),
+        ("warning: old\nno config", "no config"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_the_first_line_of_the_cause_is_told(tmp_path: Path, said: str, line: str) -> None:
+    """Not the last line of a trace, nor what a package manager says of it."""
+    write(tmp_path, {"said": said})
+    chosen = config(tmp_path, command="x", pending="sh -c 'cat said >&2; exit 3'")
+
+    with pytest.raises(MigrationFailed) as raised:
+        migrate.status(chosen, tmp_path, URL, runner=SYSTEM)
+
+    assert raised.value.message.partition("ended with code 3")[2] == (f": {line}" if line else "")
+
+
+def test_in_a_dry_run_a_list_only_reads_or_is_said_to_write(tmp_path: Path) -> None:
+    """It is asked by a session that may not write first, and told where it needs to."""
+    refused = 'case "$PGOPTIONS" in *read_only*) echo "cannot execute CREATE TABLE in a read-only transaction" >&2; exit 1; esac; '
+    for script, notes in ((f"{refused} echo a", 1), ("echo a", 0)):
+        write(tmp_path, {"list.sh": script})
+        found = migrate.status(
+            config(tmp_path, command="x", pending="sh list.sh"), tmp_path, URL, runner=ReadOnlyRunner(SYSTEM), dry=True
+        )
+        assert ([one.id for one in found.pending], len(found.notes)) == (["a"], notes)
+    assert migrate.status(config(tmp_path, command="x", pending="sh list.sh"), tmp_path, URL, runner=SYSTEM).notes == ()
