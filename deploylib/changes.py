@@ -13,7 +13,7 @@ from deploylib.errors import DeployError, SettingsError
 from deploylib.git import Git
 from deploylib.models import Change, Changes, Commit, Live, PathFilter, Target
 
-__all__ = ["Recorded", "detect", "promoted"]
+__all__ = ["Recorded", "detect", "promoted", "touched"]
 
 Recorded = Callable[[str], Collection[str]]
 
@@ -153,18 +153,22 @@ def _what_changed(
     shared: tuple[str, ...],
 ) -> str:
     """The files of the service that differ, or its description; empty when none does."""
-    files, folders = git.files_between(base, head.id), git.submodules_between(base, head.id)
-
-    def of(chosen: PathFilter) -> list[str]:
-        return [name for name in files if matches(name, chosen) or (name in folders and reaches(name, chosen))]
-
-    if mine := of(target.filter):
+    if mine := touched(target.filter, base, head.id, git=git):
         return _files(mine)
-    if common := of(PathFilter(paths=shared)) if shared else []:
+    if common := touched(PathFilter(paths=shared), base, head.id, git=git) if shared else ():
         return f"{_files(common)} (shared)"
-    if blueprint_path in files and _described_differently(target.name, base, git, blueprint, blueprint_path):
+    if blueprint_path in git.files_between(base, head.id) and _described_differently(
+        target.name, base, git, blueprint, blueprint_path
+    ):
         return f"its settings in {blueprint_path} changed"
     return ""
+
+
+def touched(chosen: PathFilter, base: str, head: str, *, git: Git) -> tuple[str, ...]:
+    """The files that differ and are among the chosen ones; a submodule is, where a file in it could be."""
+    folders = git.submodules_between(base, head)
+    differ = git.files_between(base, head)
+    return tuple(name for name in differ if matches(name, chosen) or (name in folders and reaches(name, chosen)))
 
 
 def _files(names: Sequence[str]) -> str:

@@ -21,17 +21,7 @@ from deploylib.models import Revision, Secret
 from deploylib.process import Command, ProgramFailed, Runner
 from deploylib.units import seconds, words
 
-__all__ = [
-    "UNCHECKED",
-    "alembic",
-    "cause",
-    "listed",
-    "location",
-    "looked",
-    "part",
-    "run",
-    "script_folder",
-]
+__all__ = ["UNCHECKED", "alembic", "cause", "listed", "location", "looked", "part", "run", "script_folder"]
 
 T = TypeVar("T")
 READ_ONLY = "read-only transaction"  # of SQLSTATE 25006, which a tool need not tell

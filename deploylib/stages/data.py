@@ -7,9 +7,21 @@ from typing import ClassVar
 
 import msgspec
 
-from deploylib import backup, export, hazards, migrate, models, postgres, programs, rehearsal, restorable, surroundings
+from deploylib import (
+    backup,
+    changes,
+    export,
+    hazards,
+    migrate,
+    models,
+    postgres,
+    programs,
+    rehearsal,
+    restorable,
+    surroundings,
+)
 from deploylib.errors import DeployError, MigrationFailed, SettingsError
-from deploylib.models import Secret
+from deploylib.models import PathFilter, Secret
 from deploylib.outcome import StageResult, StageStatus
 from deploylib.postgres import Facts
 from deploylib.proof import Copy
@@ -146,7 +158,7 @@ class Backup(Stage):
             return "asked for", False
         if pending := ctx.planned.migration.pending:
             return f"before {count(len(pending), 'migration')}", False
-        if exported and (changed := self._changed_migrations(ctx)):
+        if changed := self._changed_migrations(ctx):
             return f"{changed} differs from what serves", False
         last = backup.latest(ctx.store, ctx.config.name)
         if last is None:
@@ -163,19 +175,30 @@ class Backup(Stage):
         return not postgres.facts(ctx.database).empty
 
     def _changed_migrations(self, ctx: Context) -> str:
-        """What may migrate, as far as files tell, where nobody can ask the database; empty: nothing does."""
-        with ctx.git.exported(ctx.commit.id) as files:
-            place = migrate.folder(ctx.config, files)
-        # Of what is deployed: its pre-deploy command migrates, and what stays as it is may be older than the schema.
-        for one in (change.live for change in ctx.planned.changes.services if change.deploy):
+        """What others may migrate by, as far as files tell; empty: nothing of it changes."""
+        others = ctx.planned.migration.elsewhere
+        globs = [glob for one in others for glob in one.files]
+        if ctx.config.exported:
+            with ctx.git.exported(ctx.commit.id) as files:
+                place = migrate.folder(ctx.config, files)
+            globs += [f"{place}/**"] if place else []
+        elif not others:
+            return ""
+        deployed = {change.service: change.live for change in ctx.planned.changes.services if change.deploy}
+        if hidden := next((one for one in others if not one.files and deployed.get(one.service)), None):
+            return f"{hidden.what}, was not located: something of {hidden.service}"
+        if not globs and not ctx.config.exported:
+            return ""
+        # Of what is deployed: its command migrates, and what stays as it is may be older than the schema.
+        for one in deployed.values():
             if not one.commit:
                 continue
             if not ctx.git.has(one.commit):
                 return f"{one.service} serves {one.commit[:7]}, which is not known here: nobody can tell what"
-            changed = ctx.git.files_between(one.commit, ctx.commit.id)
-            if changed and not place:
+            chosen = PathFilter(paths=tuple(globs))
+            if (path := next(iter(changes.touched(chosen, one.commit, ctx.commit.id, git=ctx.git)), "")) and not globs:
                 return "nobody has said in which folder migrations are (migrations.path): something"
-            if path := next((path for path in changed if path.startswith(f"{place}/")), ""):
+            if path:
                 return path
         return ""
 
@@ -321,9 +344,11 @@ class Migrate(Stage):
     def _none(self, ctx: Context) -> str:
         if ctx.config.exported:
             return "the pre-deploy command's: the database is not opened from here"
-        if ctx.database is None:
-            return "the product has no database"
         migration = ctx.planned.migration
+        if not migration.target and migration.elsewhere:
+            return f"not ours to run: {migration.elsewhere[0].what}"
+        if ctx.database is None:
+            return migration.notes[0] if migration.notes else "the product has no database"
         if migration.unchecked:
             return f"nothing is pending, by {ctx.config.settings.migrations.pending!r}"
         if not migration.target:

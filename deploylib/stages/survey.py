@@ -7,11 +7,26 @@ from typing import ClassVar
 
 import msgspec
 
-from deploylib import catalog, changes, check, deploy, hazards, lint, local, migrate, postgres, programs, proven, schema
+from deploylib import (
+    catalog,
+    changes,
+    check,
+    deploy,
+    elsewhere,
+    hazards,
+    lint,
+    local,
+    migrate,
+    postgres,
+    programs,
+    proven,
+    schema,
+)
 from deploylib.errors import ForeignDeploy, Held, MigrationFailed, SettingsError, Unreachable
+from deploylib.examined import listed
 from deploylib.ledger import RunState
 from deploylib.models import Changes as Decided
-from deploylib.models import DeployStatus, Live, Migration, Service, Target
+from deploylib.models import DeployStatus, Elsewhere, Live, Migration, Service, Target
 from deploylib.outcome import StageResult
 from deploylib.postgres import Facts
 from deploylib.render import Refused
@@ -212,6 +227,10 @@ class Changes(Stage):
         elif migration.pending:
             pending = ", ".join(f"{revision.id} {revision.title}".strip() for revision in migration.pending)
             rows.append(("schema", f"{migration.current or 'empty'} → {migration.target}: {pending}"))
+        rows += [
+            ("schema", f"{one.what}: not run from here; {one.remedy} takes it over") for one in migration.elsewhere
+        ]
+        rows += [("schema", note) for note in migration.notes]
         planned = Planned(changes=decided, migration=migration, wanted=ctx.wanted, unproven=unproven)
         return result(self.name, *table(rows), *linted, data=planned)
 
@@ -291,12 +310,42 @@ class Changes(Stage):
         return last if known or ctx.commit.id in last.opened.recent else None
 
     def _migration(self, ctx: Context) -> Migration:
-        if ctx.database is None:
-            return Migration()
+        """Where the schema is and what is pending; and what others run, whether or not there is a database to ask."""
+        config = ctx.config
         with ctx.git.exported(ctx.commit.id) as files:
-            if not migrate.present(ctx.config, files):
-                return Migration()
-            found = migrate.status(ctx.config, files, ctx.database, runner=ctx.runner)
-            if not found.unchecked:
-                return found
-            return schema.continued(found, list(ctx.ledger.history(ctx.config.name, 50)), files)
+            chosen = config.settings.migrations
+            wanted = [one for one in (chosen.path, chosen.config, chosen.files) if one]
+            if ctx.checked.facts is not None or config.exported:
+                _require_fetched(elsewhere.lost(ctx.git.submodules(ctx.commit.id), files, wanted))
+            present, place = migrate.present(config, files), migrate.folder(config, files)
+            others: tuple[Elsewhere, ...] = ()
+            if not present or (place and not config.exported):
+                described = check.read_blueprint(config, ctx.git, ctx.commit)
+                others = elsewhere.systems(files, listed(files), described, ours=(place,) if place and present else ())
+            if ctx.database is None:
+                return Migration(elsewhere=others, notes=_nowhere(present=present) if not config.exported else ())
+            found = Migration()
+            if present:
+                found = migrate.status(config, files, ctx.database, runner=ctx.runner, dry=ctx.dry)
+            if found.unchecked:
+                found = schema.continued(found, list(ctx.ledger.history(config.name, 50)), files)
+            return msgspec.structs.replace(found, elsewhere=others)
+
+
+def _nowhere(*, present: bool) -> tuple[str, ...]:
+    """What is said of migrations that would be ours, where no database is known."""
+    said = "the commit has migrations, and no database is known: not run; set database or database_url_env"
+    return (said,) if present else ()
+
+
+def _require_fetched(lost: tuple[str, ...]) -> None:
+    """See that migrations are where somebody can look for them.
+
+    Raises:
+        SettingsError: they are in a submodule that is not here.
+    """
+    if lost:
+        raise SettingsError(
+            f"{lost[0]} is a submodule that this clone has not fetched: nobody can tell which migrations are in it",
+            remedy="git submodule update --init --recursive; in GitHub Actions submodules: recursive of actions/checkout",
+        )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -214,3 +217,49 @@ def test_whether_there_are_migrations(tool: World) -> None:
     assert not migrate.present(tool.config, tool.files)
     with pytest.raises(ValueError, match="need each other"):
         MigrationSettings(command="x")
+
+
+def documented() -> dict[str, str]:
+    """The programs that the page shows, by name."""
+    text = (Path(__file__).resolve().parents[2] / "docs/migrations.md").read_text()
+    return dict(re.findall(r"^```\w+ (\S+)\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+
+
+def test_the_programs_of_the_page_do_what_it_says(world: World) -> None:
+    """A list that only reads, also before there is its table; and plain SQL that is applied once."""
+    shutil.rmtree(world.files / "migrations", ignore_errors=True)
+    write(
+        world.files, {**documented(), "migrations/001_a.sql": "create table a ();", "migrations/002_b.sql": "select 1;"}
+    )
+    world.settings |= {
+        "command": f"{sys.executable} apply.py",
+        "pending": f"{sys.executable} pending.py schema_migrations name migrations",
+        "files": "migrations/*.sql",
+    }
+
+    found = migrate.status(world.config, world.files, world.url, runner=ReadOnlyRunner(SYSTEM), dry=True)
+
+    assert ([one.id for one in found.pending], found.notes) == (["001_a.sql", "002_b.sql"], ())
+    assert [one.rendered for one in found.pending] == [True, True]
+    world.upgrade("002_b.sql")
+    assert world.status().pending == ()
+
+
+def test_a_list_that_cannot_tell_is_none(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's list for Django fails where Django does, and prints only what is not applied."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    write(world.files, {**documented(), "manage.py": "print('[X]  a.0001_initial\\n[ ]  a.0002_b')\n"})
+    world.settings |= {"command": "true", "pending": "sh pending.sh"}
+
+    assert [one.id for one in world.status().pending] == ["a.0002_b"]
+    write(world.files, {"manage.py": "raise SystemExit('no database')\n"})
+    with pytest.raises(MigrationFailed, match="ended with code 1: no database"):
+        world.status()
+
+
+def test_a_list_that_writes_is_said_to(tool: World) -> None:
+    """In a dry run; it makes its table all the same, because what is pending could not be known otherwise."""
+    found = migrate.status(tool.config, tool.files, tool.url, runner=ReadOnlyRunner(SYSTEM), dry=True)
+
+    assert len(found.pending) == 2
+    assert "writes to the database, also in a dry run" in found.notes[0]

@@ -9,13 +9,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deploylib import stages
+from deploylib import elsewhere, flow, stages
 from deploylib.config import EnvironmentSettings
-from deploylib.errors import MigrationFailed
+from deploylib.errors import MigrationFailed, SettingsError
 from deploylib.ledger import Journal, Opened
-from deploylib.models import Backup, Change, Changes, Commit, Live, Migration, Revision
+from deploylib.models import Backup, Change, Changes, Commit, Elsewhere, Live, Migration, Revision
 from deploylib.outcome import StageResult, StageStatus
 from deploylib.postgres import Facts
+from deploylib.stages import survey
 from deploylib.stages.context import Checked, Made, Planned, table
 from deploylib.verify import Expected
 from tests.unit.conftest import Repository
@@ -106,6 +107,61 @@ def test_a_backup_is_made_when_the_last_one_is_too_old(
     ctx.store.put_if_absent("backups/staging/b/manifest.json", msgspec.json.encode(made(hours=hours)))
 
     assert (line,) == stages.Backup().plan(ctx).lines
+
+
+@pytest.mark.parametrize(
+    ("files", "deployed", "line"),
+    [
+        ((), "api", "'x', was not located: something of api differs from what serves"),
+        ((), "web", "skipped: no migration, and the last one is 1 h old"),
+        (
+            ("db/**",),
+            "api",
+            "api serves aaaaaaa, which is not known here: nobody can tell what differs from what serves",
+        ),
+    ],
+)
+def test_a_backup_comes_before_what_may_migrate_by_others(
+    make: Callable[..., FakeContext], files: tuple[str, ...], deployed: str, line: str
+) -> None:
+    """Where their files changed; of what could not be located, where those of its service did."""
+    others = Migration(elsewhere=(Elsewhere(what="'x'", files=files, service="api", remedy="y"),))
+    ctx = make(FACTS, others, deployed)
+    ctx.store.put_if_absent("backups/staging/b/manifest.json", msgspec.json.encode(made(hours=1)))
+
+    assert (line,) == stages.Backup().plan(ctx).lines
+    assert stages.Migrate().plan(ctx).lines == ("skipped: not ours to run: 'x'",)
+
+
+def test_only_what_changed_of_a_located_system_asks_for_a_backup(
+    repository: Repository, platform: Platform, clock: FakeClock
+) -> None:
+    """Compared with what serves, not with the commit before."""
+    product = Product(repository, platform, clock)
+    product.deploy()
+    for files, changed in (({"api/b": "1"}, ""), ({"api/migrations/001_a.sql": ""}, "api/migrations/001_a.sql")):
+        product.commit(files)
+        ctx = product.context(dry=True)
+        flow.run(ctx, until="changes")
+        [one] = ctx.planned.migration.elsewhere or [None]
+        assert (one.files if one else ()) == (("api/migrations/**",) if changed else ())
+        assert stages.Backup()._changed_migrations(ctx) == changed  # noqa: SLF001 - the rule, without a database
+
+
+def test_migrations_in_a_submodule_that_is_not_here_are_not_none(
+    repository: Repository, platform: Platform, clock: FakeClock
+) -> None:
+    """The release is refused, with the step that fetches it."""
+    product = Product(repository, platform, clock)
+    repository.run("update-index", "--add", "--cacheinfo", f"160000,{NEW},migrations")
+    repository.run("commit", "--quiet", "--message", "library")
+    lost = elsewhere.lost(repository.git.submodules("HEAD"), repository.root, [])
+
+    with pytest.raises(SettingsError, match="migrations is a submodule that this clone has not fetched") as raised:
+        survey._require_fetched(lost)  # noqa: SLF001 - the rule, without a database
+
+    assert "submodule update --init" in raised.value.remedy
+    assert product.first
 
 
 def test_a_store_that_keeps_what_should_go(make: Callable[..., FakeContext]) -> None:
