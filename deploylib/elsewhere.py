@@ -6,12 +6,14 @@ unknown.
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
+from deploylib import decoded
 from deploylib.blueprint import Blueprint, BlueprintService
 from deploylib.models import Elsewhere
 
@@ -35,6 +37,10 @@ KNOWN = (
     ("migrations", re.compile(r"(?P<folder>(?:.*/)?(?:migrations|migrate))/\d{3,}\w*[-_.][^/]*\.[cm]?[jt]s")),
 )
 NOT_RUN = {"test", "tests", "fixtures", "testdata", "docs", "examples"}
+
+
+class _Package(msgspec.Struct, frozen=True):
+    scripts: dict[str, str] = {}
 
 
 def systems(
@@ -132,10 +138,10 @@ def _script(files: Path, service: BlueprintService, line: str) -> str:
     if not named or not file.is_file():
         return ""
     try:
-        scripts = json.loads(file.read_text(encoding="utf-8", errors="replace"))["scripts"]
-        return "; ".join(str(scripts[name]) for name in named if name in scripts)
-    except (ValueError, TypeError, KeyError):
+        scripts = decoded.json(file.read_bytes(), _Package).scripts
+    except decoded.Undecodable:
         return ""
+    return "; ".join(scripts[name] for name in named if name in scripts)
 
 
 def _of(service: BlueprintService, glob: str) -> bool:

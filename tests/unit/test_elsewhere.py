@@ -89,6 +89,14 @@ def test_a_command_that_migrates_is_named(tmp_path: Path, keys: dict[str, str], 
     assert (one.files, one.service) == ((), "api")
 
 
+@pytest.mark.parametrize("text", ["{", "[]", '{"scripts": 3}', "{}"])
+def test_a_package_json_that_cannot_be_read_tells_of_no_script(tmp_path: Path, text: str) -> None:
+    """The words of the line count then."""
+    assert found(tmp_path, {"api/package.json": text}, blueprint(startCommand="npm start")) == []
+    [one] = found(tmp_path, {"api/package.json": text}, blueprint(startCommand="npm run migrate"))
+    assert one.service == "api"
+
+
 def test_a_command_is_located_by_the_files_beside_it(tmp_path: Path) -> None:
     """So that a release which changes none of them needs no backup; and they are not named twice."""
     [one] = found(
