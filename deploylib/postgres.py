@@ -22,6 +22,7 @@ from deploylib.models import Secret
 
 __all__ = [
     "MISLEADING",
+    "RESTORING",
     "Facts",
     "altered",
     "child_environment",
@@ -29,6 +30,7 @@ __all__ = [
     "exclusively",
     "facts",
     "lock_room",
+    "marked",
     "named",
     "refusals",
     "require_direct",
@@ -37,6 +39,9 @@ __all__ = [
 
 MISLEADING = ("PGSERVICE", "PGHOSTADDR")
 """Variables of libpq that would lead a child elsewhere whatever the rest of its environment says."""
+
+RESTORING = "deploylib_restoring"
+"""The schema by which a database is marked while a backup is being put into it; its comment says more. See `deploylib.mark`."""
 
 LOCK = 0x6465706C6F79  # "deploy" in ASCII: one key for migrations and backups of one database
 
@@ -49,12 +54,14 @@ class Facts(msgspec.Struct, frozen=True):
         size: bytes on the server's disk.
         empty: no table of anybody's.
         revision: of alembic's version table; empty where there is none.
+        restoring: what its mark says, where a backup is being put into it; empty: it has none.
     """
 
     version: str
     size: int
     empty: bool
     revision: str
+    restoring: str = ""
 
     @property
     def major(self) -> int:
@@ -68,6 +75,12 @@ select c.oid::regclass::text, c.oid from pg_class c
 where c.relkind = 'r' and (select array_agg(a.attname::text) from pg_attribute a
     where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) = '{version_num}'
 order by c.oid is distinct from to_regclass('alembic_version'), c.relname <> 'alembic_version', 1
+"""
+
+
+MARKED = """
+select coalesce(nullif(pg_catalog.obj_description(oid, 'pg_namespace'), ''), '{}') from pg_catalog.pg_namespace
+where nspname = %s
 """
 
 
@@ -99,7 +112,18 @@ def facts(url: Secret, *, versions: str = "", timeout: int = 5) -> Facts:
             known = [name for name in (_one(connection, "select to_regclass(%s)::text", versions),) if name]
         query = "select coalesce(string_agg(version_num, ',' order by version_num), '') from {}"
         revision = str(_one(connection, query.format(known[0]))) if known else ""
-    return Facts(version, size, tables == 0, revision)
+        restoring = str(_one(connection, MARKED, RESTORING) or "")
+    return Facts(version, size, tables == 0, revision, restoring)
+
+
+def marked(url: Secret, *, timeout: int = 5) -> str:
+    """What the mark of a database says, see `Facts`; nothing that a restore may have locked is looked at.
+
+    Raises:
+        Unreachable: it does not answer, or not to us.
+    """
+    with connected(url, timeout) as connection:
+        return str(_one(connection, MARKED, RESTORING) or "")
 
 
 def require_direct(url: Secret, *, timeout: int = 5) -> None:

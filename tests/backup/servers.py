@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -83,8 +84,9 @@ class Base:
 class Servers:
     """One server of each major version that is asked for, and fresh databases on it."""
 
-    def __init__(self, stack: ExitStack) -> None:
+    def __init__(self, stack: ExitStack, settings: Mapping[str, str] = MappingProxyType({})) -> None:
         self.stack = stack
+        self.settings = settings
         self.running: dict[int, Secret] = {}
         self.number = 0
 
@@ -92,7 +94,7 @@ class Servers:
         """An empty database that belongs to a role of its own, which has as few rights as on Render."""
         client = programs_of(major)
         if major not in self.running:
-            self.running[major] = self.stack.enter_context(scratch.server(client, runner=SYSTEM))
+            self.running[major] = self.stack.enter_context(scratch.server(client, runner=SYSTEM, settings=self.settings))
         server = self.running[major]
         self.number += 1
         name = f"base{self.number}"

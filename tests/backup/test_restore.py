@@ -11,7 +11,7 @@ import pytest
 
 from deploylib import postgres, restore
 from deploylib.clock import SYSTEM as CLOCK
-from deploylib.errors import BackupFailed, SettingsError
+from deploylib.errors import BackupFailed
 from deploylib.models import Backup
 from deploylib.process import SYSTEM, Command, Completed, Runner
 from deploylib.restore import NotBeside
@@ -143,18 +143,6 @@ def test_who_may_make_no_database_says_so_with_a_second_flag(book: Book) -> None
 
     book.restore(unproven=True)
     assert book.content()[0] == [(1, "Ann"), (2, "Bob")]
-
-
-def test_more_tables_than_one_transaction_may_lock_are_refused(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beside needs no such transaction."""
-    before = book.content()
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(restore, "LOCKS_A_TABLE", 100_000)
-        with pytest.raises(SettingsError, match="locks at once") as refused:
-            book.restore()
-
-    assert "beside" in refused.value.remedy
-    assert book.content() == before
 
 
 class Dying:
