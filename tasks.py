@@ -242,14 +242,22 @@ def verify(c: Context, environment: str = "local", json: bool = False, debug: bo
     console.show(report, json=json)
 
 
-@task(help={**COMMON, "run": "this one; default: of this CI run, or the newest that is open"})
+@task(
+    help={
+        **COMMON,
+        "run": "this one; default: of this CI run, or the newest that is open",
+        "database": "of one marked restoring: complete (default; in CI only when said), back: what was there, or a backup",
+    }
+)
 @command
-def finish(c: Context, environment: str = "local", run: str = "", json: bool = False, debug: bool = False) -> None:
-    """Complete an open run, or put back what it changed."""
-    from deploylib import console, flow
+def finish(
+    c: Context, environment: str = "local", run: str = "", database: str = "", json: bool = False, debug: bool = False
+) -> None:
+    """Complete an open run or restore, or put back what it changed."""
+    from deploylib import console, unfinished
 
     with console.session(environment) as ctx:
-        report = flow.finish(ctx, run)
+        report = unfinished.finish(ctx, run, database)
     console.show(report, json=json)
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "lease",
     "ledger",
     "local",
+    "mark",
     "migrate",
     "models",
     "notify",
@@ -48,6 +49,7 @@ __all__ = [
     "stages",
     "status",
     "store",
+    "unfinished",
     "verify",
     "view",
 ]

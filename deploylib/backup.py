@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 
 import msgspec
 
-from deploylib import archive, manifest, postgres, proof, sqlstates
+from deploylib import archive, manifest, mark, postgres, proof, sqlstates
 from deploylib.archive import Progress
 from deploylib.clock import Clock
 from deploylib.contents import Contents
@@ -56,6 +56,7 @@ __all__ = [
     "listing",
     "prove",
     "prune",
+    "read_back",
     "strongest",
     "unreadable",
 ]
@@ -99,8 +100,10 @@ def create(
         BackupFailed: the dump failed, or the store holds other bytes; what was written of it is removed.
         Unproven: the dump could not be restored, or holds something else: it is kept, and marked so.
         Unreachable: the database does not answer.
+        Held: the database is marked restoring.
         SettingsError: the store cannot be written, or the programs lack something.
     """
+    mark.require_none(mark.of(facts), f" --environment {environment}")
     began, now = clock.monotonic(), clock.now()
     name = f"{now:%Y%m%dT%H%M%SZ}-{run}"
     key = f"backups/{environment}/{name}/dump"
@@ -145,6 +148,16 @@ def create(
     if failed is not None:
         raise Unproven(kept, failed) from failed
     return kept
+
+
+def read_back(made: Backup, *, store: Store, progress: Progress = None) -> None:
+    """Read a dump to its last byte.
+
+    Raises:
+        BackupFailed: it is missing, or damaged.
+    """
+    for _ in archive.verified(made, store=store, progress=progress):
+        """Reading it is the proof."""
 
 
 def _lock_room(url: Secret) -> tuple[str, ...]:
@@ -249,8 +262,7 @@ def _proven(
             notes = (f"not restored: {error.message} ({error.remedy})",)
             made = msgspec.structs.replace(made, proof="decoded", notes=notes)
     if made.proof == "checksum":
-        for _ in archive.verified(made, store=store, progress=progress):
-            """Reading it is the proof."""
+        read_back(made, store=store, progress=progress)
         return made
     archive.decode(made, store=store, client=client, runner=runner, within=PROVE_WITHIN, progress=progress)
     there = archive.table_count(made, store=store, client=client, runner=runner)

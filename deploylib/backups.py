@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from deploylib import backup, check, flow, postgres, programs, restore
+from deploylib import backup, flow, mark, postgres, programs, restore, stages
 from deploylib.archive import Damaged
 from deploylib.errors import BackupFailed, SettingsError
+from deploylib.mark import Mark
 from deploylib.models import UNPROVEN, Backup, Secret
 from deploylib.outcome import StageResult, StageStatus
+from deploylib.postgres import Facts
 from deploylib.restore import Done
 from deploylib.scratch import ScratchDied
-from deploylib.stages import Context
+from deploylib.stages import Context, Made
 from deploylib.units import volume
 
-__all__ = ["BESIDE", "DATABASE", "SCRATCH", "listed", "prove", "restored"]
+__all__ = ["BESIDE", "DATABASE", "SCRATCH", "listed", "prove", "put", "restored"]
 
 LOCK_WITHIN = 60.0  # seconds, for a backup or a migration that is at work
 SCRATCH, DATABASE, BESIDE = "scratch", "database", "beside"
@@ -88,19 +90,69 @@ def restored(
     url = _address(ctx) if into == BESIDE else _own(ctx, confirm) if into == DATABASE else _named(ctx, into)
     ctx.struck.learn(url)
     facts = postgres.facts(url)
+    begun = None
     if into == DATABASE:
-        _saved(ctx)
+        mark.require_none(mark.of(facts), ctx.config.flag)
+        begun = _saved(ctx, chosen)
+    elif (found := mark.of(facts)) is not None:
+        ctx.view.note(f"the database is marked restoring: {found.line}")
+    if into != BESIDE:
+        return put(ctx, url, chosen, force=force, unproven=unproven, begun=begun)
     began = _began(ctx, f"{chosen.id}, {volume(chosen.size)}")
-    client = programs.client_for(facts.major, ctx.config.settings.postgres_bin, runner=ctx.runner)
-    edges: dict[str, Any] = {"store": ctx.store, "client": client, "runner": ctx.runner, "clock": ctx.clock}
     with postgres.exclusively(url, clock=ctx.clock, within=LOCK_WITHIN):
-        if into == BESIDE:
-            done = restore.beside(url, chosen, **edges, progress=ctx.view.transferred)
-        else:
-            done = restore.into(url, chosen, **edges, force=force, unproven=unproven, progress=ctx.view.transferred)
+        done = restore.beside(url, chosen, **_edges(ctx, facts))
+    return _restored(ctx, done, began)
+
+
+def put(
+    ctx: Context,
+    url: Secret,
+    chosen: Backup,
+    *,
+    force: bool = False,
+    unproven: bool = False,
+    begun: Mark | None = None,
+    again: bool = False,
+) -> Done:
+    """Put a backup into a database, while nobody else backs it up, migrates it or puts anything into it.
+
+    Args:
+        begun: of the environment's own: what its mark shall say, if it needs one.
+        again: it is marked, and started over.
+
+    Raises:
+        Held: the environment's own is marked.
+        SettingsError: with *again*, it is not marked any more: somebody else has ended it.
+        BackupFailed: the backup is damaged, or cannot be restored.
+    """
+    facts, began = postgres.facts(url), _began(ctx, f"{chosen.id}, {volume(chosen.size)}")
+    with postgres.exclusively(url, clock=ctx.clock, within=LOCK_WITHIN):
+        found = mark.read(url)
+        if again and found is None:
+            raise SettingsError("somebody else has ended the restore meanwhile", remedy=f"inv status{ctx.config.flag}")
+        if begun is not None and not again:
+            mark.require_none(found, ctx.config.flag)
+        done = restore.into(
+            url, chosen, **_edges(ctx, facts), force=force or again, unproven=unproven or again, begun=begun
+        )
+    return _restored(ctx, done, began)
+
+
+def _edges(ctx: Context, facts: Facts) -> dict[str, Any]:
+    client = programs.client_for(facts.major, ctx.config.settings.postgres_bin, runner=ctx.runner)
+    return {
+        "store": ctx.store,
+        "client": client,
+        "runner": ctx.runner,
+        "clock": ctx.clock,
+        "progress": ctx.view.transferred,
+    }
+
+
+def _restored(ctx: Context, done: Done, began: float) -> Done:
     compared = ", compared" if done.compared else ""
     where = f"the new database {done.database}" if done.database else "the database"
-    _ended(ctx, f"{chosen.id} is in {where}: {done.tables} tables{compared}", *done.notes, began=began)
+    _ended(ctx, f"{done.backup.id} is in {where}: {done.tables} tables{compared}", *done.notes, began=began)
     return done
 
 
@@ -116,8 +168,7 @@ def _own(ctx: Context, confirm: str) -> Secret:
 
 def _address(ctx: Context) -> Secret:
     """Where the environment's own database is."""
-    name = check.database(ctx.config, check.read_blueprint(ctx.config, ctx.git, ctx.git.commit("HEAD")))
-    url = check.address(ctx.config, ctx.render, name)
+    url = stages.own_database(ctx)
     if url is None:
         raise SettingsError("the product has no database", remedy="set database in the settings")
     return url
@@ -138,13 +189,22 @@ def _named(ctx: Context, variable: str) -> Secret:
     return Secret(value)
 
 
-def _saved(ctx: Context) -> None:
-    """A fresh backup of what is about to be replaced, under a run of its own."""
+def _saved(ctx: Context, chosen: Backup) -> Mark:
+    """A fresh backup of what is about to be replaced, under a run of its own; returns what tells the two."""
+    ctx.spared = (chosen.id,)
     report = flow.run(ctx, until="backup")
     if report.exit_code:
         raise SettingsError(
             f"what is there now could not be backed up: {report.error}", remedy="inv backup, and then the same again"
         )
+    made = ctx.state.data("backup", Made).backup
+    return Mark(
+        id=f"{ctx.clock.now():%Y%m%dT%H%M%S.%f}",
+        environment=ctx.config.name,
+        backup=chosen.id,
+        saved=made.id if made is not None else "",
+        author=ctx.author,
+    )
 
 
 def _began(ctx: Context, what: str) -> float:

@@ -12,7 +12,7 @@ from deploylib.models import Secret
 __all__ = ["AT_ONCE", "locks", "one_by_one", "something"]
 
 # All schemas of the database, their comments and rights as a new database has them; what lies outside of schemas, too.
-# A schema goes as a whole where nothing in it stays; in one that holds an extension's objects each object goes by itself.
+# A partitioned table depends on itself, by its key. A schema goes as a whole where nothing in it stays; in one that holds an extension's objects each object goes by itself.
 AT_ONCE = r"""
 do $deploylib$ declare one record; begin
   create temp table staying on commit drop as
@@ -34,7 +34,8 @@ do $deploylib$ declare one record; begin
         when 'S' then 'sequence' when 'f' then 'foreign table' else 'table' end, s.nspname, c.relname) as sql
       from pg_class c join staying s on s.oid = c.relnamespace
       where c.relkind in ('r', 'p', 'v', 'm', 'S', 'f') and pg_has_role(c.relowner, 'USAGE')
-        and not exists (select from pg_depend e where e.classid = 'pg_class'::regclass and e.objid = c.oid and e.deptype in ('e', 'i'))
+        and not exists (select from pg_depend e where e.classid = 'pg_class'::regclass and e.objid = c.oid
+          and e.objsubid = 0 and e.deptype in ('e', 'i'))
       order by c.relkind <> 'v', c.relkind <> 'm'
   loop execute one.sql; end loop;
   for one in
@@ -90,7 +91,7 @@ OURS = """
 pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
   and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'deploylib_restoring')
   and pg_catalog.pg_has_role(c.relowner, 'USAGE') and not exists (select from pg_catalog.pg_depend e
-    where e.classid = 'pg_catalog.pg_class'::regclass and e.objid = c.oid and e.deptype in ('e', 'i'))
+    where e.classid = 'pg_catalog.pg_class'::regclass and e.objid = c.oid and e.objsubid = 0 and e.deptype in ('e', 'i'))
 """
 ONE_BY_ONE = rf"""
 with recursive depth (oid, number) as (

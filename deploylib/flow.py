@@ -14,7 +14,7 @@ import dataclasses
 
 import msgspec
 
-from deploylib import attempt, check, ending, promotion, stages, verify
+from deploylib import attempt, check, ending, mark, promotion, stages, verify
 from deploylib.errors import DeployError, Interrupted, LeaseHeld, NotKnownYet, SettingsError
 from deploylib.examined import Scanned
 from deploylib.ledger import Journal, RunState
@@ -235,6 +235,7 @@ def prove_live(ctx: Context) -> Report:
     outcome = Ending()
     result: tuple[StageResult, ...] = ()
     try:
+        mark.require_none(stages.half_restored(ctx), ctx.config.flag)
         proven = stages.prove(ctx, {one.service: verify.Expected(one.commit) for one in last.release if one.commit})
         lines = tuple(f"{one.service}  {one.text}" for one in proven)
         result = (

@@ -12,7 +12,7 @@ failed is kept and marked; it is never the reason why a proven one goes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TypeVar
@@ -216,12 +216,15 @@ def unreadable(store: Store, environment: str) -> tuple[str, ...]:
     return tuple(key.split("/")[-2] for key in keys if _read(store, key) is None)
 
 
-def prune(store: Store, environment: str, keep: int) -> list[Backup]:
+def prune(store: Store, environment: str, keep: int, *, spare: Collection[str] = ()) -> list[Backup]:
     """Remove what is older than the newest *keep* proven backups; call it only after a new one was made.
 
     Backups whose proof is a checksum count for nothing: while there are fewer than *keep* proven ones, or when the
     newest of all is not proven, nothing goes. At least one proven one always stays. Of dumps whose proof has failed the
     newest *keep* stay, and none that is older than all proven ones that are kept.
+
+    Args:
+        spare: ids of backups that stay this time: one that is about to be restored may be the oldest.
 
     Returns:
         The backups that were removed.
@@ -235,6 +238,7 @@ def prune(store: Store, environment: str, keep: int) -> list[Backup]:
     if found and found[0].proven and len(kept) == keep:
         old += [backup for backup in found[found.index(kept[-1]) + 1 :] if backup not in old]
     kept_back: Refused | None = None
+    old = [backup for backup in old if backup.id not in spare]
     for backup in old:
         try:
             remove(store, backup.key)

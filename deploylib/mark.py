@@ -18,7 +18,7 @@ from deploylib.models import Moment, Secret, Value
 from deploylib.postgres import Facts
 from deploylib.store import Damaged, Store, document
 
-__all__ = ["Ended", "Mark", "begin", "end", "left_open", "place", "read", "remove", "require_none", "without"]
+__all__ = ["Ended", "Mark", "begin", "end", "left_open", "of", "place", "read", "remove", "require_none", "without"]
 
 
 class Mark(Value, frozen=True):
@@ -63,22 +63,26 @@ def read(url: Secret) -> Mark | None:
     return _parsed(postgres.marked(url))
 
 
-def require_none(facts: Facts, flag: str) -> None:
+def of(facts: Facts) -> Mark | None:
+    """The mark of a database that was looked at just now; None: it has none."""
+    return _parsed(facts.restoring)
+
+
+def require_none(found: Mark | None, flag: str) -> None:
     """See that a database is not marked, before anything is done with it.
 
     Args:
-        facts: what was found of it just now.
         flag: what a command needs so that it is about this environment.
 
     Raises:
         Held: it is.
     """
-    if (mark := _parsed(facts.restoring)) is None:
+    if found is None:
         return
     raise Held(
-        f"the database is marked restoring: {mark.line}",
+        f"the database is marked restoring: {found.line}",
         remedy=f"inv finish{flag}, which completes it (--database back: puts back what was there before)"
-        if mark.environment
+        if found.environment
         else "the same restore once more, with --force, which starts it over",
     )
 

@@ -71,6 +71,7 @@ def text(report: Report) -> str:
         "nothing to do": f"{report.environment} is up to date with {commit}" if commit else "no run is open",
         "superseded by a newer release": f"{commit} is part of it",
         "planned": "nothing was changed",
+        "restored": f"the database of {report.environment} is whole again",
         "paused": f"run {short(report.run)} of {commit} stays open",
     }
     word = report.outcome.partition(" by ")[0].upper() if report.exit_code == 0 else "FAILED"
@@ -162,6 +163,8 @@ def status(found: Status, now: datetime) -> list[str]:
     lines.append(
         f"backup       {found.backup or 'none'}" + (f", {_ago(found.backup_at, now)}" if found.backup_at else "")
     )
+    if found.restoring:
+        lines.append(f"restoring    {found.restoring}")
     if found.unproven:
         lines.append(f"             a newer one cannot be proven, {found.unproven}")
     return lines

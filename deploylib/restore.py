@@ -215,8 +215,18 @@ def _piece_by_piece(url: Secret, found: Manifest, edges: Edges, said: Mark, *, p
     if said.environment:
         mark.begin(edges.store, said)
     mark.place(url, said)
-    made = filling.fill(url, found, edges, first=emptying.one_by_one(url), whole=False, hold_back=True)
-    notes = (*made.notes, *_compared(url, found, made, edges, "", proven=proven), *made.lacking)
+    try:
+        made = filling.fill(url, found, edges, first=emptying.one_by_one(url), whole=False, hold_back=True)
+        notes = (*made.notes, *_compared(url, found, made, edges, "", proven=proven), *made.lacking)
+    except BackupFailed as error:
+        if not said.environment:
+            raise
+        flag = f" --environment {said.environment}"
+        raise BackupFailed(
+            f"{error.message}; the database is marked restoring",
+            details=error.details,
+            remedy=f"{error.remedy}; then inv finish{flag}, or inv finish{flag} --database back, what was there before",
+        ) from error
     _hide(url, made)
     mark.remove(url)
     return notes

@@ -32,6 +32,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         last: the last run, its outcome and commit.
         backup: the newest backup whose proof has not failed.
         unproven: a newer dump whose proof has, and why; empty: there is none.
+        restoring: what the database's mark says, where a restore was left half-way, or that nobody knows; empty: it was not.
     """
 
     environment: str
@@ -47,6 +48,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     backup: str = ""
     backup_at: datetime | None = None
     unproven: str = ""
+    restoring: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -89,7 +91,19 @@ def read(ctx: Context) -> Status:
         backup=f"{made.id} ({made.proof})" if made else "",
         backup_at=made.created_at if made else None,
         unproven=f"{newest.id}: {newest.cause}" if newest is not None and newest != made else "",
+        restoring=_restoring(ctx),
     )
+
+
+def _restoring(ctx: Context) -> str:
+    """What is to be said of a restore in place that the store knows of."""
+    try:
+        found = stages.half_restored(ctx)
+    except DeployError as error:
+        return (
+            f"a restore has begun, and nobody knows whether it has ended: {error.message} (inv finish{ctx.config.flag})"
+        )
+    return f"{found.line} (inv finish{ctx.config.flag})" if found is not None else ""
 
 
 def _back_trouble(

@@ -5,9 +5,10 @@ machine. Nothing is skipped without a reason.
 """
 
 from deploylib.stages.back import SCHEMA, Rollback, goes_with
-from deploylib.stages.context import BETWEEN_JOBS, Checked, Context, Planned, Stage, View
+from deploylib.stages.context import BETWEEN_JOBS, Checked, Context, Made, Planned, Stage, View
 from deploylib.stages.data import Backup, Migrate
 from deploylib.stages.gate import GATES, Scan, Tests, examine, judged
+from deploylib.stages.marked import half_restored, own_database
 from deploylib.stages.release import Deploy, Verify, prove
 from deploylib.stages.survey import Changes, Check, alone, not_held
 from deploylib.stages.unknown import not_known
@@ -22,6 +23,7 @@ __all__ = [
     "Checked",
     "Context",
     "Deploy",
+    "Made",
     "Migrate",
     "Planned",
     "Rollback",
@@ -33,8 +35,10 @@ __all__ = [
     "alone",
     "examine",
     "goes_with",
+    "half_restored",
     "judged",
     "not_held",
     "not_known",
+    "own_database",
     "prove",
 ]

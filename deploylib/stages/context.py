@@ -95,6 +95,7 @@ class Context:
         skip: gates to leave out, for *reason*.
         wait: how long to wait for another run; by default not at all, and in CI for as long as a run may take.
         due: make a backup only when one is due.
+        spared: ids of backups that are not to be removed for a newer one.
         decides: this command brings its run to an end, and so puts back what went wrong.
         struck: secrets, that nothing that is printed, told or recorded may show.
         seen: what the services served when the environment was taken, for the stage that comes right after.
@@ -116,6 +117,7 @@ class Context:
     reason: str = ""
     wait: str = ""
     due: bool = False
+    spared: tuple[str, ...] = ()
     decides: bool = True
     struck: Struck = field(default_factory=Struck, repr=False)
     commit: Commit = field(default_factory=lambda: Commit(id=""))

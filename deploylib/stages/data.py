@@ -12,6 +12,7 @@ from deploylib import (
     changes,
     export,
     hazards,
+    mark,
     migrate,
     models,
     postgres,
@@ -140,7 +141,7 @@ class Backup(Stage):
         """Remove the oldest; a store that refuses that does not make a good backup a bad one."""
         keep = ctx.config.settings.keep_backups
         try:
-            removed = backup.prune(ctx.store, ctx.config.name, keep)
+            removed = backup.prune(ctx.store, ctx.config.name, keep, spare=ctx.spared)
         except DeployError as error:
             return (f"older ones could not be removed: {error.message}",)
         return (f"kept the last {keep}, removed {len(removed)}",) if removed else ()
@@ -299,7 +300,9 @@ class Migrate(Stage):
         if not migration.pending or url is None:
             return skipped(self.name, self._none(ctx))
         with ctx.git.exported(ctx.commit.id) as files, postgres.exclusively(url, clock=ctx.clock, within=LOCK_WITHIN):
-            self._require_backup(ctx, postgres.facts(url, versions=migration.versions))
+            facts = postgres.facts(url, versions=migration.versions)
+            mark.require_none(mark.of(facts), ctx.config.flag)
+            self._require_backup(ctx, facts)
             within = min(120.0, ctx.deadline.left())
             applied = migrate.upgrade(ctx.config, files, url, migration.target, runner=ctx.runner, within=within)
         line = f"{migration.current or 'empty'} → {migration.target} · {count(len(applied), 'revision')}"

@@ -16,6 +16,7 @@ from deploylib import (
     hazards,
     lint,
     local,
+    mark,
     migrate,
     postgres,
     programs,
@@ -83,6 +84,7 @@ class Check(Stage):
             if url is None:
                 return None, "no database"
             facts = postgres.facts(url)
+            mark.require_none(mark.of(facts), config.flag)
             programs.client_for(facts.major, config.settings.postgres_bin, runner=ctx.runner)
         except (Refused, SettingsError, Unreachable) as error:
             if not ctx.state.opened.back:

@@ -94,7 +94,9 @@ class Servers:
         """An empty database that belongs to a role of its own, which has as few rights as on Render."""
         client = programs_of(major)
         if major not in self.running:
-            self.running[major] = self.stack.enter_context(scratch.server(client, runner=SYSTEM, settings=self.settings))
+            self.running[major] = self.stack.enter_context(
+                scratch.server(client, runner=SYSTEM, settings=self.settings)
+            )
         server = self.running[major]
         self.number += 1
         name = f"base{self.number}"

@@ -161,11 +161,14 @@ class Dying:
         """Run it."""
         return SYSTEM.stream(command)
 
+    def _counts(self, line: bytes) -> bool:
+        return line.startswith((b"-- Name: ", b"-- Data for Name: ")) and self.kind in line
+
     def _part(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         for piece in pieces:
             for line in piece.splitlines(keepends=True):
                 yield line
-                self.seen += line.startswith((b"-- Name: ", b"-- Data for Name: ")) and self.kind in line
+                self.seen += self._counts(line)
                 if self.seen >= self.after:
                     raise BackupFailed("killed", remedy="again")
 

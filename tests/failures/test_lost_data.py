@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
 
+from deploylib import mark
+from deploylib.mark import Mark
+from deploylib.models import Secret
+from deploylib.store import Folder
 from tests.integration.edges import environment
 from tests.integration.product import Product
 
@@ -23,6 +28,9 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
         yield made
     finally:
         made.clean()
+
+
+IN_PLACE = ("--into", "database", "--confirm", "local", "--force")
 
 
 def guests(product: Product, url: str = "") -> list[str]:
@@ -97,3 +105,79 @@ def test_into_another_database(product: Product) -> None:
     assert done.code == 0, done.said
     assert "Bob" in guests(product, other)
     assert other not in done.said + str(environment())
+
+
+def left_half_way(product: Product, backup: str, saved: str) -> None:
+    """A restore in place that was killed when it had emptied the database."""
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+    left = Mark(id=name, environment="local", backup=backup, saved=saved, author="Ann")
+    mark.begin(Folder(product.folder / ".deploylib"), left)
+    mark.place(Secret(product.database_url()), left)
+    product.query("drop table entries cascade")
+
+
+@pytest.fixture(scope="module")
+def two(product: Product) -> tuple[str, str]:
+    """The ids of two backups: with Ann and Bob, and with Eve alone."""
+    product.query("delete from entries")
+    product.query("insert into entries (name, message) values ('Ann', 'hello'), ('Bob', 'hello')")
+    product.ok("backup")
+    product.query("delete from entries where name = 'Bob'")
+    product.query("update entries set name = 'Eve'")
+    product.ok("backup")
+    saved, wanted = (one["id"] for one in product.ok("backup.list", "--json").json[:2])
+    return wanted, saved
+
+
+@pytest.fixture
+def half_way(product: Product, two: tuple[str, str]) -> Iterator[tuple[str, str]]:
+    """A restore of the first of the two was killed; whatever comes of the test, it is ended."""
+    left_half_way(product, *two)
+    yield two
+    if mark.read(Secret(product.database_url())) is not None:
+        product.ok("finish")
+
+
+FEW = (("check",), ("verify",), ("backup.restore", *IN_PLACE))
+ALL = (*((name,) for name in ("deploy", "migrate", "backup", "rollback", "changes")), ("deploy", "--dry-run"))
+
+
+@pytest.mark.parametrize("commands", [FEW, pytest.param(ALL, marks=pytest.mark.load)], ids=["few", "all"])
+def test_a_database_that_is_marked_restoring_is_named(
+    product: Product, half_way: tuple[str, str], commands: tuple[tuple[str, ...], ...]
+) -> None:
+    """By every command that is about the database, before anything is touched; the status says so and goes on."""
+    for words in commands:
+        refused = product.inv(*words)
+        assert refused.code == 31, refused.said
+        assert f"marked restoring: backup {half_way[0]}" in refused.said
+        assert "inv finish" in refused.said
+    assert f"restoring    backup {half_way[0]}" in product.ok("status").out
+
+
+@pytest.mark.parametrize(
+    ("how", "there"),
+    [
+        ("complete", ["Ann", "Bob"]),
+        ("damaged", ["Eve"]),
+        pytest.param("back", ["Eve"], marks=pytest.mark.load),
+        pytest.param("by its id", ["Eve"], marks=pytest.mark.load),
+    ],
+)
+def test_finish_ends_a_restore_that_was_left_half_way(
+    product: Product, half_way: tuple[str, str], how: str, there: list[str]
+) -> None:
+    """It is started over, or what was there before is put back: when asked for, or when the backup cannot be read."""
+    dump = product.folder / ".deploylib" / "backups" / "local" / half_way[0] / "dump"
+    content = dump.read_bytes()
+    if how == "damaged":
+        dump.chmod(0o644)
+        dump.write_bytes(content[:-20])
+    choice = {"back": ("--database", "back"), "by its id": ("--database", half_way[1])}.get(how, ())
+
+    done = product.ok("finish", *choice)
+    dump.write_bytes(content)
+
+    assert guests(product) == there
+    assert "the database of local is whole again" in done.out
+    assert "restoring" not in product.ok("status").out
