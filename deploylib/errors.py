@@ -14,7 +14,7 @@
     ├── VerificationFailed 14       it went live and did not prove itself; put back
     ├── PersonNeeded       20       what serves now is not what anybody asked for
     ├── LeaseHeld          30       another run holds the environment, or has taken it over
-    ├── Held               31       the environment refuses this commit, or everything for now
+    ├── Held               31       the environment refuses this commit, or everything for now; its database is half restored
     ├── ForeignDeploy      32       somebody else is deploying, or has
     ├── Unreachable        40       the platform, the store or the database, before the first deploy was asked for
     │   └── Contradiction          the platform denies what the history has recorded
@@ -169,7 +169,7 @@ class LeaseHeld(DeployError):
 
 
 class Held(DeployError):
-    """The environment refuses this commit, or every release for now; nothing was touched."""
+    """The environment refuses this commit, or every release for now, or its database is marked *restoring*; nothing was touched."""
 
     exit_code = 31
     outcome = "held"

@@ -29,6 +29,8 @@ OURS = (
     "create schema inner_room; create table inner_room.things (a mood default glad())",
     "insert into inner_room.things default values",
     "select lo_from_bytea(0, 'x')",
+    "create table parted (id int) partition by range (id)",
+    "create table part_1 partition of parted for values from (1) to (9); insert into parted values (3)",
 )
 THEIRS = (
     "create function watch() returns event_trigger language plpgsql as $$begin end$$",

@@ -52,6 +52,16 @@ def test_the_newest_are_kept_and_never_none(store: Folder, keep: int, left: int)
     assert len(list(store.list("backups/"))) == 2 * left
 
 
+def test_one_that_is_about_to_be_restored_stays(store: Folder) -> None:
+    """Although it is the oldest, and the fresh backup of what it replaces is one too many."""
+    names = fill(store, 4)
+
+    removed = manifest.prune(store, "staging", 2, spare=names[:1])
+
+    assert [one.id for one in removed] == names[1:2]
+    assert names[0] in [one.id for one in manifest.listing(store, "staging")]
+
+
 def test_the_backups_of_another_environment_are_left_alone(store: Folder) -> None:
     """Also of one whose name begins the same."""
     fill(store, 3)
