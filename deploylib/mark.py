@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from deploylib import postgres
+from deploylib import decoded, postgres
 from deploylib.clock import Clock
 from deploylib.errors import Held, SettingsError
 from deploylib.models import Moment, Secret, Value
@@ -144,8 +144,8 @@ def _parsed(comment: str) -> Mark | None:
     if not comment:
         return None
     try:
-        return msgspec.json.decode(comment, type=Mark)
-    except msgspec.DecodeError:
+        return decoded.json(comment.encode(errors="replace"), Mark)
+    except decoded.Undecodable:
         return Mark()
 
 
