@@ -139,7 +139,7 @@ WORD, AT = "p4ss", "@"
         "host='p4ss",
         "http://p4ss",
         f"postgresql://u:{WORD}%00{AT}h/d",
-        "postgresql://u:p4ss\udcff@h/d",
+        f"postgresql://u:{WORD}\udcff{AT}h/d",
         "postgresql://h/d?p4ss=1",
     ],
 )

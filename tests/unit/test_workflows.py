@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +89,30 @@ def test_every_action_of_others_is_pinned_by_its_commit(file: Path) -> None:
     used = re.findall(r"uses: ([^.\s]\S*)", file.read_text())
 
     assert [action for action in used if not re.search(r"@[0-9a-f]{40}$", action)] == []
+
+
+def test_every_session_is_run_by_some_workflow() -> None:
+    """A session that only a person starts is one that nobody starts; `lock` changes files, and is for a person."""
+    noxfile = ast.parse((ROOT / "noxfile.py").read_text())
+    sessions = {node.name for node in noxfile.body if isinstance(node, ast.FunctionDef) and node.decorator_list}
+    text = "\n".join(file.read_text() for file in FILES)
+    long = yaml.safe_load((ROOT / ".github/workflows/long.yml").read_text())["jobs"]["long"]
+    named = {name for line in re.findall(r"nox -s ([a-z _]+)", text) for name in line.split()}
+    gate = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["deploylib"]["tests"]
+
+    assert sessions - {"lock", "pythons"} == (
+        named | set(long["strategy"]["matrix"]["session"]) | {"tests"} | {gate.split()[-1]}
+    )
+
+
+def test_the_tests_run_on_every_python_of_the_range_and_the_checks_once() -> None:
+    """Each job of the matrix by its own Python: the lowest of the machine would be the same one for all."""
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    promised = [one.rpartition(" ")[2] for one in project["classifiers"] if re.search(r":: 3\.\d+$", one)]
+
+    assert promised == jobs["tests"]["strategy"]["matrix"]["python"]
+    assert [step["run"] for step in jobs["tests"]["steps"] if "run" in step] == ["PYTHON=python3 bash .ci/run -s tests"]
+    assert [step["run"].rpartition("nox ")[2] for step in jobs["checks"]["steps"] if "run" in step] == [
+        "-s lint typecheck"
+    ]
