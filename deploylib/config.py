@@ -33,6 +33,7 @@ OURS = re.compile(
     r"(AWS|ACTIONS|DEPLOYLIB|RENDER|SLACK)_\w+|(GH|GITHUB)_(ENTERPRISE_)?TOKEN"
     r"|GITHUB_(ENV|OUTPUT|PATH|STATE|STEP_SUMMARY)"
 )
+SAYS_SO = re.compile("KEY|PASSWORD|SECRET|TOKEN|WEBHOOK")  # a name of ours whose value is a secret, not a place or a word
 MINIMAL = ("HOME", "LANG", "LC_ALL", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TEMP", "TMP", "TMPDIR", "TZ")
 
 
@@ -220,10 +221,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def known_secrets(self) -> tuple[Secret, ...]:
-        """The values that must not be shown, as far as they are in the environment."""
-        chosen = self.environment
-        named = (chosen.api_key_env, chosen.database_url_env, chosen.slack_webhook_env or WEBHOOK, *S3_KEYS[1:])
-        return tuple(Secret(self.environ[name]) for name in named if self.environ.get(name, "").strip())
+        """The values that must not be shown, as far as they are in the environment: what any settings name, and tokens."""
+        chosen = (self.environment, *self.settings.environments.values())
+        named = {name for one in chosen for name in (one.api_key_env, one.database_url_env, one.slack_webhook_env)}
+        named |= {name for name in self.secrets if SAYS_SO.search(name)} - {S3_KEYS[0]}
+        return tuple(Secret(self.environ[name]) for name in sorted(named) if self.environ.get(name, "").strip())
 
     @property
     def withheld(self) -> tuple[str, ...]:

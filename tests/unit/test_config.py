@@ -163,3 +163,22 @@ def test_no_secret_is_in_the_representation(tmp_path: Path) -> None:
 
     assert not [word for word in (KEY, "p4ss", "rnd_") if word in f"{config!r} {config} {config.endpoint()!r}"]
     assert "staging" in repr(config)
+
+
+def test_what_is_not_shown_is_every_token_of_ours_and_all_that_any_settings_name(tmp_path: Path) -> None:
+    """A place or a word of ours is no secret, nor is a variable that nobody named."""
+    text = f'{STAGING}[environments.production]\nstore = "s3://b"\ndatabase_url_env = "PROD_URL"\n'
+    environ = {
+        name: f"value of {name}"
+        for name in ("PROD_URL", "GITHUB_TOKEN", "ACTIONS_RUNTIME_TOKEN", "AWS_SECRET_ACCESS_KEY")
+    }
+    others = {
+        "AWS_ACCESS_KEY_ID": "AKIA",
+        "RENDER_SERVICE_NAME": "shop",
+        "DEPLOYLIB_STORE": "s3://b",
+        "EMPTY_TOKEN": "",
+    }
+
+    known = settings(tmp_path, text, "staging", **environ, **others).known_secrets
+
+    assert sorted(environ.values()) == sorted(one.reveal() for one in known)
