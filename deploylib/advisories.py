@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from deploylib.clock import Deadline
-from deploylib.examined import INSTALL, Examined, Finding, Gap, ScanSettings, joined, listed
+from deploylib.examined import Examined, Finding, Gap, ScanSettings, joined, listed
+from deploylib.extras import install
 from deploylib.inquiry import Silence, insist
 from deploylib.packages import NPM_LOCKS, Pin, canonical, pinned
 from deploylib.process import Command, Runner
@@ -117,7 +118,7 @@ def _by_pip_audit(asked: Round, settings: ScanSettings, python: str, runner: Run
     try:
         said = insist(command, _Audit, f"the service {service}", runner=runner, deadline=deadline)
     except Silence as silence:
-        remedy = INSTALL if silence.missing else "try again, or name another: scan.service, scan.osv_url"
+        remedy = install("scan") if silence.missing else "try again, or name another: scan.service, scan.osv_url"
         return Examined(NAME, gaps=(Gap(count(len(asked), "Python package"), silence.reason, remedy),))
     known = {canonical(one.name): one.vulns for one in said.dependencies if not one.skip_reason}
     unknown = [f"{name} {places[0].version}" for name, places in asked.items() if name not in known]

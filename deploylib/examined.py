@@ -36,7 +36,6 @@ __all__ = [
 
 FOREIGN = frozenset({".git", "node_modules", "bower_components", "vendor", "site-packages", "__pycache__"})
 ADVISORY = re.compile(r"(?:PYSEC|GHSA|CVE|OSV|MAL)-")
-INSTALL = "pip install 'deploylib[scan]'"
 
 
 class Verdict(StrEnum):

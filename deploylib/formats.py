@@ -31,7 +31,7 @@ def require(store: Store) -> None:
     if newest > FORMAT:
         raise SettingsError(
             f"the store is of format {newest}, and this version of deploylib knows only {FORMAT}",
-            remedy=f"pip install 'deploylib>={needs}', the version that the others here use",
+            remedy=f"install deploylib {needs} or newer, the version that the others here use",
         )
 
 

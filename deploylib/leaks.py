@@ -14,7 +14,8 @@ from typing import Any
 from deploylib import credentials
 from deploylib.clock import Deadline
 from deploylib.credentials import Sighting
-from deploylib.examined import INSTALL, Examined, Finding, Gap, ScanSettings, listed
+from deploylib.examined import Examined, Finding, Gap, ScanSettings, listed
+from deploylib.extras import install
 from deploylib.packages import NPM_LOCKS, OTHER_LOCKS
 from deploylib.randomness import stands_in
 
@@ -41,7 +42,7 @@ def examine(files: Path, settings: ScanSettings, *, deadline: Deadline) -> Exami
     looked = 0
     engine = _engine()
     if engine is None:
-        gaps.append(Gap("secrets", "the package kingfisher-secret-scanner is not installed", INSTALL))
+        gaps.append(Gap("secrets", "the package kingfisher-secret-scanner is not installed", install("scan")))
     names = listed(files, settings.ignored)
     for name in names:
         if deadline.passed():

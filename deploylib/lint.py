@@ -15,6 +15,7 @@ import msgspec
 from deploylib import temporary
 from deploylib.catalog import Catalog
 from deploylib.examined import Examined, Finding, Gap
+from deploylib.extras import install
 from deploylib.hazards import judged, way_back
 from deploylib.inquiry import Silence, ask
 from deploylib.judgement import Judge, Statement
@@ -79,7 +80,7 @@ def examine(
         try:
             said = _asked(program, revision.sql, catalog.major, runner)
         except Silence as silence:
-            remedy = "pip install 'deploylib[postgres]'" if silence.missing else "squawk says more by hand"
+            remedy = install("postgres") if silence.missing else "squawk says more by hand"
             gaps.append(Gap(what=revision.id, reason=silence.reason, remedy=remedy))
             continue
         judge = Judge(revision, catalog, before, after, small)

@@ -13,6 +13,7 @@ from typing import Any
 from deploylib import decoded
 from deploylib.config import Config
 from deploylib.errors import SettingsError, Unreachable
+from deploylib.extras import install
 from deploylib.process import SYSTEM, Command, Completed, ProgramFailed, Runner
 from deploylib.units import size
 
@@ -118,7 +119,7 @@ def _ask(config: Config, runner: Runner, *args: str, timeout: float = 30, writes
     if done.returncode == 0:
         return done
     if b"No module named localrender" in done.stderr:
-        raise SettingsError("the local Render is not installed", remedy="pip install 'deploylib[local]'")
+        raise SettingsError("the local Render is not installed", remedy=install("local"))
     said = _object(done).get("error")
     error: dict[str, Any] = said if isinstance(said, dict) and said else _words(done)
     message = str(error.get("message") or "the local Render could not do what it was asked")

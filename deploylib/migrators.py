@@ -281,7 +281,8 @@ def _explained(error: ProgramFailed, config: Config) -> MigrationFailed | Settin
     said = "\n".join(error.details)
     if "No module named 'alembic'" in said:
         return SettingsError(
-            f"{config.python} has no alembic", remedy="pip install 'deploylib[postgres]', or set migrations.python"
+            f"{config.python} has no alembic",
+            remedy=f"{config.python} -m pip install alembic 'psycopg[binary]', or set migrations.python",
         )
     if "connection failed" in said or "could not connect" in said:
         return Unreachable("the migrations cannot reach the database", remedy="inv check says why")

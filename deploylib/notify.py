@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from deploylib.errors import PersonNeeded
+from deploylib.extras import install
 from deploylib.models import Secret, Value
 from deploylib.outcome import Report, StageStatus
 
@@ -117,7 +118,7 @@ def _post(url: str, body: dict[str, Any], within: float) -> Told:
             return Told(delivered=False, reason="the webhook is no https:// address")
         status, said = _ask(url, body, within)
     except ImportError:
-        return Told(delivered=False, reason="slack-sdk is not installed: pip install 'deploylib[notify]'")
+        return Told(delivered=False, reason=f"slack-sdk is not installed: {install('notify')}")
     except Exception as error:  # noqa: BLE001 - a message that fails is a reason, whatever failed
         return Told(delivered=False, reason=_why(error, within))
     if status == 200 and said == "ok":

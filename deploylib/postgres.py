@@ -18,6 +18,7 @@ import msgspec
 from deploylib import sqlstates
 from deploylib.clock import Clock, Deadline
 from deploylib.errors import DeployError, MigrationFailed, SettingsError, Unreachable
+from deploylib.extras import install
 from deploylib.models import Secret
 
 __all__ = [
@@ -267,7 +268,7 @@ def connected(url: Secret, timeout: int = 5, *, statements: str = "30s") -> Iter
     try:
         import psycopg
     except ImportError as error:
-        raise SettingsError("the database driver is missing", remedy="pip install 'deploylib[postgres]'") from error
+        raise SettingsError("the database driver is missing", remedy=install("postgres")) from error
     _parts(url)
     try:
         connection = psycopg.connect(

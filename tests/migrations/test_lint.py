@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploylib import catalog, lint, rehearsal
+from deploylib import catalog, extras, lint, rehearsal
 from deploylib.catalog import Catalog
 from deploylib.errors import MigrationFailed
 from deploylib.examined import Examined, Verdict
@@ -117,7 +117,7 @@ def test_what_cannot_be_read_is_a_gap_and_not_clean() -> None:
     assert examined("", rendered=False).verdict is Verdict.NOT_EXAMINED
     absent = lint.examine([Revision(id="1", sql=NOT_NULL)], PEOPLE, runner=SYSTEM, squawk="/nowhere/squawk")
     assert [(gap.reason, gap.remedy) for gap in absent.gaps] == [
-        ("squawk is not installed", "pip install 'deploylib[postgres]'")
+        ("squawk is not installed", extras.install("postgres"))
     ]
 
 

@@ -10,7 +10,8 @@ import msgspec
 from deploylib import weaknesses
 from deploylib.clock import SYSTEM as CLOCK
 from deploylib.clock import Deadline
-from deploylib.examined import INSTALL, Examined, ScanSettings, Verdict
+from deploylib.examined import Examined, ScanSettings, Verdict
+from deploylib.extras import install
 from deploylib.process import SYSTEM
 from tests.unit.fakes import FakeClock, write
 
@@ -106,4 +107,4 @@ def test_a_missing_tool_is_not_examined(tmp_path: Path) -> None:
         said = weaknesses.examine(
             tmp_path, ScanSettings(), runner=SYSTEM, deadline=deadline, python=str(tmp_path / python)
         )
-        assert [("bandit is not installed", INSTALL)] == [(gap.reason, gap.remedy) for gap in said.gaps]
+        assert [("bandit is not installed", install("scan"))] == [(gap.reason, gap.remedy) for gap in said.gaps]

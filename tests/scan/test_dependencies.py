@@ -15,7 +15,8 @@ import pytest
 from deploylib import advisories, inquiry
 from deploylib.clock import SYSTEM as CLOCK
 from deploylib.clock import Deadline
-from deploylib.examined import INSTALL, Accepted, Examined, ScanSettings, Verdict
+from deploylib.examined import Accepted, Examined, ScanSettings, Verdict
+from deploylib.extras import install
 from deploylib.process import SYSTEM
 from tests.scan.answerer import answering
 from tests.unit.fakes import FakeClock, write
@@ -142,7 +143,7 @@ def test_a_tool_that_is_not_installed_is_named_with_the_way_to_get_it(tmp_path: 
         tmp_path, ScanSettings(), runner=SYSTEM, deadline=clock.deadline(60), python=str(tmp_path / "python")
     )
 
-    assert [("pip-audit is not installed", INSTALL)] == [(gap.reason, gap.remedy) for gap in said.gaps]
+    assert [("pip-audit is not installed", install("scan"))] == [(gap.reason, gap.remedy) for gap in said.gaps]
     assert clock.slept == []
 
 

@@ -415,7 +415,7 @@ def test_without_slack_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
 
     found = notify.send(Secret(f"https://hooks.example/{WORD}"), {})
 
-    assert found == Told(delivered=False, reason="slack-sdk is not installed: pip install 'deploylib[notify]'")
+    assert found == Told(delivered=False, reason="slack-sdk is not installed: pip install 'slack-sdk>=3.36'")
 
 
 def test_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,63 @@
+"""What an extra of ours brings, read from what we were installed with, so that a remedy can be typed.
+
+``pip install 'deploylib[s3]'`` would ask an index for deploylib, which may have come from a wheel or a clone; the
+packages of an extra are on every index.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+
+__all__ = ["install", "lacking"]
+
+OURS = "deploylib"
+# https://packaging.python.org/en/latest/specifications/dependency-specifiers/, as far as hatchling writes it
+REQUIREMENT = re.compile(r"(?P<asked>(?P<name>[A-Za-z0-9][\w.-]*)[^;]*?)\s*;\s*(?P<marker>.*)")
+BEFORE = re.compile(r"python_version < '3\.(\d+)'")
+
+
+def install(extra: str) -> str:
+    """The command that installs what an extra lacks here; all of it where every package is there, and yet does not work."""
+    wanted = lacking(extra) or tuple(_brought(extra))
+    return (
+        shlex.join(["pip", "install", *wanted])
+        if wanted
+        else f"install deploylib with its extra {extra}, from where it came"
+    )
+
+
+def lacking(extra: str) -> tuple[str, ...]:
+    """The packages of an extra that are not installed here, each as pip takes it."""
+    return tuple(asked for asked, name in _brought(extra).items() if not _there(name))
+
+
+def _brought(extra: str) -> dict[str, str]:
+    """Each requirement of an extra that this Python needs, with the package's name; none where we are not installed."""
+    return {match["asked"]: match["name"] for match in _requirements() if _is_of(match["marker"], extra)}
+
+
+def _requirements() -> Iterator[re.Match[str]]:
+    try:
+        written = metadata.requires(OURS) or []
+    except metadata.PackageNotFoundError:
+        return
+    for line in written:
+        if match := REQUIREMENT.fullmatch(line):
+            yield match
+
+
+def _is_of(marker: str, extra: str) -> bool:
+    before = BEFORE.search(marker)
+    return f"extra == '{extra}'" in marker and (before is None or sys.version_info < (3, int(before[1])))
+
+
+def _there(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
