@@ -10,10 +10,11 @@ from pathlib import Path
 import msgspec
 
 from deploylib.clock import Deadline
+from deploylib.dependencies import NPM_LOCKS, canonical
 from deploylib.examined import Examined, Finding, Gap, ScanSettings, joined, listed
 from deploylib.extras import install
 from deploylib.inquiry import Silence, insist
-from deploylib.packages import NPM_LOCKS, Pin, canonical, pinned
+from deploylib.packages import Pin, pinned
 from deploylib.process import Command, Runner
 from deploylib.units import count
 
@@ -147,7 +148,7 @@ def _vulnerable(pin: Pin, advisory: _Advisory) -> Finding:
 
 
 def _by_npm(files: Path, lock: str, runner: Runner, deadline: Deadline) -> Examined:
-    args = ["npm", "audit", "--json", "--package-lock-only", "--ignore-scripts"]
+    args = ["npm", "audit", "--json", "--package-lock-only", "--ignore-scripts", "--include=dev"]
     command = Command(args, cwd=(files / lock).parent, env=NPM, check=False)
     try:
         said = insist(command, _NpmAudit, "npm", runner=runner, deadline=deadline)

@@ -14,16 +14,16 @@ from typing import Any
 from deploylib import credentials
 from deploylib.clock import Deadline
 from deploylib.credentials import Sighting
+from deploylib.dependencies import LOCKS, NPM_LOCKS
 from deploylib.examined import Examined, Finding, Gap, ScanSettings, listed
 from deploylib.extras import install
-from deploylib.packages import NPM_LOCKS, OTHER_LOCKS
 from deploylib.randomness import stands_in
 
 __all__ = ["examine"]
 
 LARGEST = 10 * 10**6
 GENERIC = ("generic", "-uri", "connection-string", "curl")
-HASHES = frozenset({*NPM_LOCKS, *OTHER_LOCKS, "flake.lock"})
+HASHES = frozenset({*NPM_LOCKS, *LOCKS, "flake.lock"})
 REMEDY = (
     "revoke it where it was issued, take it out of the tree and give it to the service as a variable; "
     "if it is no secret: [[scan.accepted]] with rule, path and reason"

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from deploylib import decoded
+from deploylib.dependencies import canonical, unaudited
 from deploylib.examined import Finding, Gap
+from deploylib.units import count
 
-__all__ = ["NPM_LOCKS", "OTHER_LOCKS", "Packages", "Pin", "canonical", "pinned"]
+__all__ = ["Packages", "Pin", "pinned"]
 
-REQUIREMENTS = re.compile(r"(?:[^./][^/]*/)*requirements[^/]*\.txt")
+HOME = r"(?:[^./][^/]*/)*"  # hidden folders are the tools', not the product's
+REQUIREMENTS = re.compile(
+    rf"{HOME}(?:(?:[^./][^/]*)?requirements[^/]*\.txt|requirements/[^./][^/]*\.txt)", re.IGNORECASE
+)
+SOURCES = re.compile(rf"{HOME}(?:(?:[^./][^/]*)?requirements[^/]*|requirements/[^./][^/]*)\.in", re.IGNORECASE)
+PYLOCK = re.compile(rf"{HOME}pylock(?:\.[^./]+)?\.toml")
 PINNED = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*===?\s*(?P<version>\w[\w.!+-]*)\s*(?:[;\s].*)?")
 INCLUDED = re.compile(r"(?:-r|--requirement)[\s=]*(?P<path>\S+)")
 EDITABLE = ("-e", "--editable")
 COMPILED = re.compile(r"--hash=|#\s+via\b")
-EXPORT = "write it as a requirements file: uv export, poetry export or pip-compile"
-ELSEWHERE = "audit it among the tests, and leave it out by scan.ignored"
-NPM_LOCKS = ("package-lock.json", "npm-shrinkwrap.json")
-OTHER_LOCKS = {
-    **dict.fromkeys(("uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock"), EXPORT),
-    **dict.fromkeys(("yarn.lock", "pnpm-lock.yaml", "bun.lock"), ELSEWHERE),
-    **dict.fromkeys(("Cargo.lock", "go.sum", "Gemfile.lock", "composer.lock", "mix.lock"), ELSEWHERE),
-}
 
 
 class Pin(NamedTuple):
@@ -45,6 +44,22 @@ class Packages:
     pins: list[Pin] = field(default_factory=list)
     notes: list[Finding] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def beside(self, name: str) -> frozenset[str] | None:
+        """The packages of the lists that speak for a file: in its folder, in one of lists there, or which name it.
+
+        None: there is no such list.
+        """
+        folder = posixpath.dirname(name)
+        near = {folder, posixpath.join(folder, "requirements")}
+        if posixpath.basename(folder) == "requirements":
+            near.add(posixpath.dirname(folder))
+        path = re.compile(rf"(?m)#.*(?<![\w./-]){re.escape(name)}(?![\w./-])")
+        lists = {one for one, text in self.texts.items() if posixpath.dirname(one) in near or path.search(text)} - {
+            name
+        }
+        return frozenset(pin.name for pin in self.pins if pin.path in lists) if lists else None
 
 
 def pinned(files: Path, names: Sequence[str], chosen: Collection[str] = ()) -> Packages:
@@ -56,24 +71,42 @@ def pinned(files: Path, names: Sequence[str], chosen: Collection[str] = ()) -> P
         chosen: the requirement files; default: those that are called so, outside hidden folders.
     """
     found = Packages()
-    waiting, read = list(chosen or filter(REQUIREMENTS.fullmatch, names)), set[str]()
-    while waiting:
-        name = waiting.pop()
-        if name in read:
-            continue
-        read.add(name)
-        if (files / name).is_file() and (files / name).resolve().is_relative_to(files.resolve()):
-            waiting += _read(name, (files / name).read_bytes().decode(errors="replace"), found)
-        else:
-            remedy = "correct scan.requirements, or who includes it"
-            found.gaps.append(Gap(name, "there is no such file in the tree", remedy))
-    found.gaps += _unread(files, names, python=not read)
+    called = [name for name in names if REQUIREMENTS.fullmatch(name) or PYLOCK.fullmatch(name)]
+    _follow(files, chosen or called, found)
+    # A source is examined by way of what was compiled from it, or else as it is.
+    sources = [name for name in names if SOURCES.fullmatch(name)]
+    _follow(files, [name for name in sources if not _compiled(files, name, found)], found)
+    passed = [name for name in called if name not in found.texts]
+    found.gaps += [
+        Gap(name, "it is not among scan.requirements", "add it there, or to scan.ignored") for name in passed
+    ]
+    found.gaps += unaudited(files, names, found.beside)
     return found
 
 
-def canonical(name: str) -> str:
-    """The one spelling of a Python package's name."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+def _compiled(files: Path, name: str, found: Packages) -> bool:
+    """Whether all that a source names is in the lists that speak for it."""
+    listed = found.beside(name)
+    lines = (line for _, line in _lines((files / name).read_bytes().decode(errors="replace")))
+    named = [canonical(match[0]) for line in lines if (match := re.match(r"[A-Za-z0-9][\w.-]*", line))]
+    return listed is not None and set(named) <= listed
+
+
+def _follow(files: Path, names: Collection[str], found: Packages) -> None:
+    """Read requirement files, and those that they include."""
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name in found.texts:
+            continue
+        found.texts[name] = ""
+        if (files / name).is_file() and (files / name).resolve().is_relative_to(files.resolve()):
+            found.texts[name] = (files / name).read_bytes().decode(errors="replace")
+            read = _read_lock if PYLOCK.fullmatch(name) else _read
+            waiting += read(name, found.texts[name], found)
+        else:
+            remedy = "correct scan.requirements, or who includes it"
+            found.gaps.append(Gap(name, "there is no such file in the tree", remedy))
 
 
 def _read(name: str, text: str, found: Packages) -> list[str]:
@@ -104,6 +137,30 @@ def _read(name: str, text: str, found: Packages) -> list[str]:
     return included
 
 
+def _read_lock(name: str, text: str, found: Packages) -> list[str]:
+    """Add what a lock by PEP 751 names; it includes no other file."""
+    try:
+        packages = decoded.toml(text.encode()).get("packages")
+    except decoded.Undecodable:
+        packages = None
+    if not isinstance(packages, list):
+        found.gaps.append(Gap(name, "this lock cannot be read", "write it anew: pip lock, uv export"))
+        return []
+    loose = 0
+    for one in packages:
+        known = one if isinstance(one, dict) else {}
+        package, version = (known.get(key) for key in ("name", "version"))
+        if isinstance(package, str) and isinstance(version, str):
+            line = next((n for n, words in enumerate(text.splitlines(), 1) if f'"{package}"' in words), 1)
+            found.pins.append(Pin(canonical(package), version, name, line))
+        else:
+            loose += 1
+    if loose:
+        reason = f"no exact version of {count(loose, 'package')}, so nothing to look up"
+        found.gaps.append(Gap(name, reason, "name a version"))
+    return []
+
+
 def _lines(text: str) -> Iterator[tuple[int, str]]:
     """Logical lines with the number of their first: joined where they end with a backslash, without comments."""
     plain = re.sub(r"(?m)(?:^|[ \t])#.*$", "", "\n".join(text.splitlines()))
@@ -112,32 +169,3 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
         if line := re.sub(r"\\(?:\n|\Z)", " ", lines).strip():
             yield number, line
         number += lines.count("\n")
-
-
-def _unread(files: Path, names: Sequence[str], *, python: bool) -> Iterator[Gap]:
-    """Files that name packages and that nobody here reads; *python*: also those of Python."""
-    locked = {posixpath.dirname(name) for name in names if posixpath.basename(name) in (*NPM_LOCKS, *OTHER_LOCKS)}
-    loose = "it names packages without exact versions"
-    for name in names:
-        folder, last = posixpath.split(name)
-        if last in OTHER_LOCKS:
-            yield Gap(name, "nothing here reads this kind of lock", OTHER_LOCKS[last])
-        elif last == "pyproject.toml" and python and _names(files / name, decoded.toml, "project", "dependencies"):
-            yield Gap(name, loose, EXPORT)
-        elif last == "package.json" and folder not in locked and _names(files / name, _document, "dependencies"):
-            yield Gap(name, loose, "npm install --package-lock-only, and commit the lock")
-
-
-def _document(body: bytes) -> object:
-    return decoded.json(body, object)
-
-
-def _names(file: Path, read: Callable[[bytes], object], *keys: str) -> bool:
-    """Whether a file has anything under these keys; one that cannot be read may have."""
-    try:
-        value = read(file.read_bytes())
-    except (OSError, decoded.Undecodable):
-        return True
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return bool(value)

@@ -903,4 +903,32 @@ GUARDS = (
         "        pass\n",
         "tests/unit/test_migrate.py::test_in_a_dry_run_a_list_only_reads_or_is_said_to_write",
     ),
+    Guard(
+        "packages without a list, taken for clean",
+        "deploylib/packages.py",
+        "    found.gaps += unaudited(files, names, found.beside)\n",
+        "",
+        "tests/unit/test_scan_requirements.py::test_packages_that_nobody_reads_are_a_gap",
+    ),
+    Guard(
+        "a list that speaks for another service",
+        "deploylib/packages.py",
+        "if posixpath.dirname(one) in near or path.search(text)}",
+        "}",
+        "tests/unit/test_scan_requirements.py::test_a_list_of_one_service_does_not_speak_for_another",
+    ),
+    Guard(
+        "a lock of npm that has not heard of a package",
+        "deploylib/dependencies.py",
+        "    elif locked is not None and (missing := sorted(named - locked)):\n",
+        "    elif locked is not None and (missing := []):\n",
+        "tests/unit/test_scan_requirements.py::test_npms_lock_speaks_for_what_it_has",
+    ),
+    Guard(
+        "a submodule that was not fetched, taken for clean",
+        "deploylib/dependencies.py",
+        '        if not any((files / path).glob("*")):\n            yield Gap(path,',
+        "        if False:\n            yield Gap(path,",
+        "tests/unit/test_scan_requirements.py::test_a_submodule_that_was_not_fetched_is_not_examined",
+    ),
 )

@@ -128,6 +128,30 @@ def test_a_list_that_is_not_a_whole_lock_gets_a_note(tmp_path: Path) -> None:
         ("pyproject.toml", "[", True),
         ("package.json", '{"dependencies": {"a": "^1"}}', True),
         ("package.json", '{"scripts": {}}', False),
+        ("package.json", '{"devDependencies": {"vite": "^4"}}', True),
+        ("package.json", "[", True),
+        ("pyproject.toml", "[project]\nname = 'x'\n[project.optional-dependencies]\ny = ['a']\n", True),
+        ("pyproject.toml", "[dependency-groups]\ny = ['a', {include-group = 'z'}]\n", True),
+        ("pyproject.toml", "[tool.poetry]\nname = 'x'\n[tool.poetry.dependencies]\npython = '^3'\n", False),
+        ("pyproject.toml", "[tool.poetry]\nname = 'x'\n[tool.poetry.dependencies]\njinja2 = '<3'\n", True),
+        ("pyproject.toml", "[tool.poetry.group.dev.dependencies]\njinja2 = '<3'\n", True),
+        ("pyproject.toml", "[tool.pdm.dev-dependencies]\ndev = ['jinja2']\n", True),
+        ("pyproject.toml", "[tool.uv]\ndev-dependencies = ['jinja2']\n", True),
+        ("pyproject.toml", "[project]\ndynamic = ['dependencies']\n", True),
+        ("setup.cfg", "[options]\ninstall_requires =\n  jinja2<3\n", True),
+        ("setup.cfg", "[options.extras_require]\nx =\n  jinja2\n", True),
+        ("setup.cfg", "[flake8]\nselect = E\n", False),
+        ("setup.py", "setup(install_requires=['jinja2'])\n", True),
+        ("setup.py", "setup()\n", False),
+        ("Pipfile", "[packages]\njinja2 = '*'\n", True),
+        ("environment.yml", "dependencies:\n- pip:\n  - jinja2==2.11.2\n", True),
+        ("environment.yml", "name: staging\n", False),
+        ("Gemfile", "source 'x'\ngem 'rails'\n", True),
+        ("go.mod", "module x\n\nrequire y v1.0.0\n", True),
+        ("go.mod", "module x\n", False),
+        ("Cargo.toml", "[dependencies]\nx = '1'\n", True),
+        ("composer.json", '{"require": {"x/y": "1"}}', True),
+        ("pom.xml", "<dependency>", True),
     ],
 )
 def test_packages_that_nobody_reads_are_a_gap(tmp_path: Path, name: str, text: str, *, gap: bool) -> None:
@@ -136,6 +160,114 @@ def test_packages_that_nobody_reads_are_a_gap(tmp_path: Path, name: str, text: s
 
     assert [name] * gap == [one.what for one in said.gaps]
     assert examined(tmp_path, {}, ignored=[name]).verdict is Verdict.CLEAN
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "requirements/base.txt",
+        "dev-requirements.txt",
+        "api/requirements_dev.txt",
+        "requirements.in",
+        "requirements/dev.in",
+    ],
+)
+def test_a_list_is_read_however_it_is_called(tmp_path: Path, name: str) -> None:
+    """Also a source of which nobody has compiled anything."""
+    assert examined(tmp_path, {name: "jinja2==2.11.2 --hash=sha256:00"}).counted == {"package": 1}
+
+
+def test_a_source_is_examined_by_way_of_what_was_compiled_from_it(tmp_path: Path) -> None:
+    """One that names more than that is not."""
+    files = {"requirements.in": "a>=1\n", "requirements.txt": "a==1 # via x\nb==2 # via a\n"}
+
+    assert examined(tmp_path, files).gaps == ()
+    files["requirements.in"] += "c\n"
+    assert [one.what for one in examined(tmp_path, files).gaps] == ["requirements.in:1 and 1 more"]
+
+
+def test_a_lock_by_the_standard_is_read(tmp_path: Path) -> None:
+    """PEP 751; a package without a version is none that can be looked up, and what is no lock is not clean."""
+    head = 'lock-version = "1.0"\ncreated-by = "hand"\n'
+    entry = '[[packages]]\nname = "jinja2"\nversion = "2.11.2"\n'
+    said = examined(tmp_path, {"pylock.toml": head + entry, "api/pylock.dev.toml": f'{head}[[packages]]\nname = "x"\n'})
+
+    assert (said.counted, [one.what for one in said.gaps]) == ({"package": 1}, ["api/pylock.dev.toml"])
+    assert [one.what for one in examined(tmp_path, {"pylock.toml": "[", "api/pylock.dev.toml": head}).gaps] == [
+        "pylock.toml",
+        "api/pylock.dev.toml",
+    ]
+
+
+def test_a_list_of_one_service_does_not_speak_for_another(tmp_path: Path) -> None:
+    """Nor for what it has not heard of; one that was compiled elsewhere says from what."""
+    project = "[project]\ndependencies = ['a>=1', 'w; platform_system == \"Windows\"']\n"
+    files = {"api/requirements.txt": "a==1 # via x\n", "api/pyproject.toml": project, "web/pyproject.toml": project}
+
+    assert [one.what for one in examined(tmp_path, files).gaps] == ["web/pyproject.toml"]
+    files["locks/web.requirements.txt"] = "a==1\n    # via web (web/pyproject.toml)\n"
+    assert examined(tmp_path, files).gaps == ()
+    files["web/pyproject.toml"] = project.replace("'a>=1'", "'a>=1', 'b'")
+    assert [(one.what, "b" in one.reason) for one in examined(tmp_path, files).gaps] == [("web/pyproject.toml", True)]
+
+
+@pytest.mark.parametrize(
+    ("lock", "text"),
+    [
+        ("uv.lock", '[[package]]\nname = "a"\nversion = "1"\n[[package]]\nname = "me"\nsource = { virtual = "." }\n'),
+        ("poetry.lock", '[[package]]\nname = "a"\nversion = "1"\n'),
+        ("Pipfile.lock", '{"_meta": {}, "default": {"a": {}}, "develop": {}}'),
+    ],
+)
+def test_a_lock_that_nobody_reads_is_examined_by_way_of_its_export(tmp_path: Path, lock: str, text: str) -> None:
+    """As its remedy says; one that has less than the lock is not enough."""
+    files = {lock: text, "pyproject.toml": "[project]\ndependencies = ['a']\n"}
+
+    assert [one.what for one in examined(tmp_path, files).gaps] == [lock]
+    assert examined(tmp_path, {"requirements.txt": "a==1 # via x\n"}).gaps == ()
+    assert [one.what for one in examined(tmp_path, {"requirements.txt": "b==1 # via x\n"}).gaps] == [lock]
+
+
+def test_a_list_that_was_not_chosen_is_not_examined(tmp_path: Path) -> None:
+    """Whoever names the lists names all of them, or leaves one out on purpose."""
+    files = {"api/requirements.txt": "a==1 # via x\n", "web/requirements.txt": "b==1 # via x\n"}
+
+    said = examined(tmp_path, files, requirements=["api/requirements.txt"])
+
+    assert [(one.what, one.reason) for one in said.gaps] == [
+        ("web/requirements.txt", "it is not among scan.requirements")
+    ]
+
+
+def test_npms_lock_speaks_for_what_it_has(tmp_path: Path) -> None:
+    """Its own package and its workspaces; not for one beside them, nor for what was added after it."""
+    answer = {"vulnerabilities": {}, "metadata": {"dependencies": {"total": 2}}}
+    packages = {"": {"dependencies": {"a": "1"}}, "node_modules/a": {}, "web": {}, "web/node_modules/@x/b": {}}
+    files = {
+        "package-lock.json": json.dumps({"lockfileVersion": 3, "packages": packages}),
+        "package.json": '{"dependencies": {"a": "1"}}',
+        "web/package.json": '{"devDependencies": {"@x/b": "1"}}',
+        "worker/package.json": '{"dependencies": {"a": "1"}}',
+    }
+
+    said = examined(tmp_path, files, npm(json.dumps(answer).encode()))
+
+    assert [one.what for one in said.gaps] == ["worker/package.json"]
+    files["package.json"] = '{"dependencies": {"a": "1"}, "devDependencies": {"c": "1"}}'
+    assert [one.reason for one in examined(tmp_path, files, npm(json.dumps(answer).encode())).gaps] == [
+        "its lock does not have c",
+        "it names packages without exact versions",
+    ]
+
+
+def test_a_submodule_that_was_not_fetched_is_not_examined(tmp_path: Path) -> None:
+    """Nothing in it was looked at."""
+    modules = '[submodule "a"]\n\tpath = libs/a\n\turl = x\n[submodule "b"]\n\tpath = libs/b\n\turl = y\n'
+
+    said = examined(tmp_path, {".gitmodules": modules, "libs/b/readme": ""})
+
+    assert [one.what for one in said.gaps] == ["libs/a"]
+    assert "submodule update --init" in said.gaps[0].remedy
 
 
 def test_a_skipped_package_is_not_examined(tmp_path: Path) -> None:
