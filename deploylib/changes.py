@@ -15,6 +15,7 @@ from deploylib.models import Change, Changes, Commit, Live, PathFilter, Target
 
 __all__ = ["Recorded", "detect", "promoted", "touched"]
 
+DEEPEN = "git fetch --unshallow; in GitHub Actions fetch-depth: 0 of actions/checkout"
 Recorded = Callable[[str], Collection[str]]
 
 
@@ -65,13 +66,14 @@ def _require_newer(service: str, serves: str, wanted: str, git: Git, recorded: R
     if git.is_ancestor(wanted, serves) if known else wanted in recorded(serves):
         raise SettingsError(
             f"{service} serves {serves[:7]}, which is newer than {whose}{wanted[:7]}",
-            remedy=f"to go back: inv rollback --to {wanted[:7]}; else check out the newer commit",
+            remedy=f"to go back: inv rollback --to {wanted[:7]}; else check out the newer commit"
+            + (f", with its history ({DEEPEN})" if git.shallow() else ""),
             service=service,
         )
     if git.shallow() and not (known and git.is_ancestor(serves, wanted)):
         raise SettingsError(
             f"{service} serves {serves[:7]}, and this clone is too shallow to tell whether that is newer than {wanted[:7]}",
-            remedy="git fetch --unshallow; in GitHub Actions fetch-depth: 0 of actions/checkout",
+            remedy=DEEPEN,
             service=service,
         )
 

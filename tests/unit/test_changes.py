@@ -191,6 +191,9 @@ def test_a_shallow_clone_does_not_take_absence_for_evidence(
         with pytest.raises(SettingsError, match="too shallow to tell") as raised:
             decide(clone, serves, wanted)
         assert "fetch-depth: 0" in raised.value.remedy
+    with pytest.raises(SettingsError, match="which is newer than") as raised:
+        decide(clone, "f" * 40, head, recorded=lambda _: (head,))
+    assert "fetch-depth: 0" in raised.value.remedy
     with pytest.raises(SettingsError, match="too shallow to tell"):
         changes.promoted(
             [target("api")], {"api": Live(service="api", commit=live)}, {"api": head}, git=clone.git, source="staging"
