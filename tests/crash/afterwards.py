@@ -5,16 +5,34 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import msgspec
 
 from tests.integration.edges import Completed
-from tests.integration.product import Product
 
 ENDED = {"live", "deactivated", "canceled", "build_failed", "update_failed", "pre_deploy_failed"}
 NOTHING, SUCCEEDED = "nothing to do", "succeeded"
 UNEXPECTED = {1: "a bug", 20: "a person is needed"}
+
+
+class Served(Protocol):
+    """A product, the platform that serves it, and its commands."""
+
+    folder: Path
+
+    def served(self) -> dict[str, str]:
+        """The commit that each service serves, by name."""
+        ...
+
+    def deploys(self, service: str, /) -> list[dict[str, Any]]:
+        """The platform's deploys of a service, newest first."""
+        ...
+
+    def ok(self, *args: str) -> Completed:
+        """Run a command, which must succeed."""
+        ...
 
 
 class Before(msgspec.Struct, frozen=True):
@@ -25,7 +43,7 @@ class Before(msgspec.Struct, frozen=True):
     deploys: set[str]
 
 
-def look(product: Product) -> Before:
+def look(product: Served) -> Before:
     """See what is so now; everything must be at rest, and serve one commit."""
     served = product.served()
     assert len(set(served.values())) == 1, f"it begins with a mix: {_short(served)}"
@@ -33,7 +51,7 @@ def look(product: Product) -> Before:
     return Before(served, set(runs(product)), deploys)
 
 
-def runs(product: Product) -> dict[str, list[dict[str, Any]]]:
+def runs(product: Served) -> dict[str, list[dict[str, Any]]]:
     """The runs that were written down, and their events in order."""
     found = {}
     for folder in sorted((product.folder / ".deploylib" / "runs").glob("*")):
@@ -43,7 +61,7 @@ def runs(product: Product) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def outcomes(product: Product, before: Before) -> dict[str, list[str]]:
+def outcomes(product: Served, before: Before) -> dict[str, list[str]]:
     """How each run that was written since then was closed: exactly once is right."""
     new = {run: events for run, events in runs(product).items() if run not in before.runs}
     return {
@@ -51,7 +69,7 @@ def outcomes(product: Product, before: Before) -> dict[str, list[str]]:
     }
 
 
-def complaints(product: Product, before: Before, settled: Completed) -> list[str]:
+def complaints(product: Served, before: Before, settled: Completed) -> list[str]:
     """Everything that is wrong whatever has become of the run; empty when all is well."""
     found = [f"`inv` said: {settled.said}"] if "Traceback" in settled.said else []
     if settled.code in UNEXPECTED:
@@ -79,7 +97,7 @@ def complaints(product: Product, before: Before, settled: Completed) -> list[str
     return found
 
 
-def decided(product: Product, before: Before, wanted: str, *, fails: bool = False) -> tuple[str, list[str]]:
+def decided(product: Served, before: Before, wanted: str, *, fails: bool = False) -> tuple[str, list[str]]:
     """How the run ended, and what is wrong where that does not agree with what is served.
 
     Args:
@@ -100,7 +118,7 @@ def decided(product: Product, before: Before, wanted: str, *, fails: bool = Fals
     return outcome, []
 
 
-def untouched(product: Product, before: Before, settled: Completed) -> list[str]:
+def untouched(product: Served, before: Before, settled: Completed) -> list[str]:
     """What is wrong after `inv finish` where the command died before anything of its run was written."""
     found = [] if settled.out and settled.json["outcome"] == NOTHING else [f"there was something to do: {settled.said}"]
     if look(product) != before:
@@ -108,7 +126,7 @@ def untouched(product: Product, before: Before, settled: Completed) -> list[str]
     return found
 
 
-def serves(product: Product, commit: str) -> list[str]:
+def serves(product: Served, commit: str) -> list[str]:
     """What is wrong where every service is to serve a commit."""
     served = product.served()
     return [] if set(served.values()) == {commit} else [f"{_short(served)} is served, and not {commit[:7]}"]

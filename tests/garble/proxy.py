@@ -1,4 +1,4 @@
-"""A proxy before the local Render: tells what it is asked, and garbles one answer, or one and those that follow it."""
+"""What stands before a platform: tells what it is asked, and garbles one answer, or one and those that follow it."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 @dataclass
-class Proxy:
-    """Its address is that of the API.
+class Garbling:
+    """It passes every request on.
 
     Attributes:
         names: of services, by their ids.
@@ -48,8 +48,6 @@ class Proxy:
         garbled: how many answers were garbled until now.
     """
 
-    upstream: SplitResult
-    address: str = ""
     names: dict[str, str] = field(default_factory=dict)
     rule: Rule | None = None
     asked: list[Request] = field(default_factory=list)
@@ -66,10 +64,10 @@ class Proxy:
         """What is said to a request, and the headers that go with it."""
         with self._lock:
             way = self._chosen(method, path)
-        status, true, given = self._forward(method, path, body, headers)
+        status, true, given = self.forward(method, path, body, headers)
         if not way:
             return told(status, true, given.pop("content-type", "")), given
-        elsewhere = self._forward("GET", self._elsewhere(method, path), b"", headers)[1] if way == "other" else b""
+        elsewhere = self.forward("GET", self._elsewhere(method, path), b"", headers)[1] if way == "other" else b""
         given.pop("content-type", None)
         return WAYS[way](status, true, elsewhere), given
 
@@ -95,17 +93,31 @@ class Proxy:
         ids = sorted(self.names)
         path = path.replace(service[0], ids[(ids.index(service[0]) + 1) % len(ids)])
         if method == "POST" or re.search(DEPLOY, path):  # one deploy, of another service
-            listed = self._forward("GET", path.partition("/deploys")[0].removesuffix("/rollback") + "/deploys?limit=1")[
-                1
-            ]
+            deploys = path.partition("/deploys")[0].removesuffix("/rollback") + "/deploys"
+            listed = self.forward("GET", f"{deploys}?limit=1")[1]
             newest = re.search(DEPLOY, listed.decode())
             assert newest is not None, listed
-            return f"{path.partition('/deploys')[0].removesuffix('/rollback')}/deploys/{newest[0]}"
+            return f"{deploys}/{newest[0]}"
         return path
 
-    def _forward(
+    def forward(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> tuple[int, bytes, dict[str, str]]:
+        """The true answer: status, body, and headers."""
+        raise NotImplementedError
+
+
+@dataclass(kw_only=True)
+class Proxy(Garbling):
+    """A server before the local Render; its address is that of the API."""
+
+    upstream: SplitResult
+    address: str = ""
+
+    def forward(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes, dict[str, str]]:
+        """Ask the local Render; without headers, with those of the request before."""
         if headers is not None:
             self._known = {name: text for name, text in headers.items() if name.lower() not in DROPPED}
         asked = http.client.HTTPConnection(self.upstream.netloc, timeout=60)
@@ -121,7 +133,7 @@ class Proxy:
 @contextmanager
 def before(upstream: str) -> Iterator[Proxy]:
     """A proxy before the API at *upstream*, on loopback."""
-    proxy = Proxy(urlsplit(upstream))
+    proxy = Proxy(upstream=urlsplit(upstream))
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

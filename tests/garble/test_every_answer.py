@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.garble.proxy import Rule
-from tests.garble.stage import STORIES, Garbled, Story, garbled, release, staged, watched
+from tests.garble.stage import Garbled, staged
+from tests.garble.stories import STORIES, Story, garbled, release, watched
 from tests.garble.ways import WAYS
 
 pytestmark = [pytest.mark.load, pytest.mark.timeout(3600)]
@@ -30,6 +31,7 @@ def test_each_answer_garbled(tmp_path: Path, story: Story, way: str) -> None:
     with staged(tmp_path) as product:
         asked = watched(product, story)
         assert asked
+        release(product)
         for number, request in enumerate(asked, 1):
             rule = Rule(request, way) if way != STAYS else Rule(request, list(WAYS)[number % len(WAYS)], stays=True)
             wrong += _played(product, story, rule, f"{story} {number}/{len(asked)}")

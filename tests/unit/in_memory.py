@@ -46,6 +46,7 @@ class Platform:
         lose: services whose next trigger is accepted and whose answer is lost.
         queue: services whose triggers answer 202 without a body.
         tips: the newest commit of a service's branch, for a trigger that names none.
+        through: what stands before it.
     """
 
     services: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -60,6 +61,7 @@ class Platform:
     tips: dict[str, str] = field(default_factory=dict)
     requests: list[httpx.Request] = field(default_factory=list)
     also: Callable[[httpx.Request], httpx.Response | None] = lambda _request: None
+    through: Callable[[httpx.Request], httpx.Response] | None = None
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -71,9 +73,8 @@ class Platform:
     def render(self, *, read_only: bool = False) -> Render:
         """A client of it, as `Render.at` makes one."""
         headers = {"Authorization": f"Bearer {KEY}"}
-        return Render(
-            Session(API, headers=headers, transport=httpx.MockTransport(self)), API, read_only, key=Secret(KEY)
-        )
+        transport = httpx.MockTransport(self.through or self)
+        return Render(Session(API, headers=headers, transport=transport), API, read_only, key=Secret(KEY))
 
     def add(self, name: str, kind: Kind = Kind.WORKER, *, live: str = "", **more: Any) -> str:
         """A service; *live* is the commit that it serves."""
