@@ -71,7 +71,7 @@ GUARDS = (
         "deploylib/recovery.py",
         "            if error.status != deploy.NOT_FOUND:\n",
         "            if error:\n",
-        "tests/unit/test_flow_recovery.py::test_an_answer_of_another_services_deploy_is_put_right_before_anything_is_put_back",
+        "tests/unit/test_flow_crash.py::test_a_deploy_whose_recorded_id_is_another_services_is_found_and_stopped",
     ),
     Guard(
         "an empty list of services that is believed",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from deploylib.ledger import Ledger
@@ -222,3 +223,23 @@ def test_a_rollback_whose_deploy_the_platform_has_canceled_goes_on(
 
     assert report.outcome == "succeeded"
     assert [product.first] * 2 == product.live()
+
+
+def test_a_deploy_whose_recorded_id_is_another_services_is_found_and_stopped(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer that named it was one to another question, and the command died before it could find that out."""
+    good, third = product.live(), product.change("3")
+
+    def others(request: httpx.Request) -> httpx.Response:
+        product.platform(request)
+        return httpx.Response(201, json={"id": "dep-999"})
+
+    product.platform.faults.append(("POST", "/srv-api/deploys", others))
+    dying(product, monkeypatch, "triggered", product.deploy)
+
+    report = product.finish()
+
+    assert ("interrupted", good) == (report.outcome, product.live())
+    ours = [one["status"] for one in product.platform.deploys["srv-api"] if one["commit"]["id"] == third]
+    assert ours == ["canceled"]

@@ -237,21 +237,3 @@ def test_without_an_earlier_release_a_rollback_is_refused(product: Product) -> N
 
     assert (2, runs, []) == (exit_code, len(product.runs()), product.asked())
     assert len(NAMES) == 2
-
-
-def test_an_answer_of_another_services_deploy_is_put_right_before_anything_is_put_back(product: Product) -> None:
-    """Its commit fits, as both were asked for at once; that this service does not know it is found out when it is stopped."""
-    second = product.change("2")
-    product.platform.plans = {"srv-web": ["build_failed"], "srv-api": ["live"]}
-
-    def others(request: httpx.Request) -> httpx.Response:
-        product.platform(request)
-        return httpx.Response(201, json={"id": "dep-4"})
-
-    product.platform.faults.append(("POST", "/srv-api/deploys", others))
-
-    report = product.deploy()
-
-    assert ("build failed", 10) == (report.outcome, report.exit_code)
-    assert [product.first] * 2 == product.live()
-    assert [one["commit"]["id"] for one in product.platform.deploys["srv-api"]].count(second) == 1
