@@ -93,8 +93,8 @@ def garbled(product: Stage, story: Story, rule: Rule, earlier: str) -> tuple[str
     found = [] if count else ["the question was never asked"]
     if "Traceback" in done.said:
         found.append(done.said)
-    # A list of something else can be well-formed; that it contradicts the history is then a refusal.
-    unknown = rule.stays or (rule.way == "other" and not rule.request.what.startswith("POST"))
+    # An empty list of something else is a well-formed list of services; that it contradicts the history is a refusal.
+    unknown = rule.stays or (rule.way == "other" and rule.request.what.startswith("GET /services?"))
     codes = {story.code} | ({NOT_KNOWN if accepted else UNTOUCHED} if unknown else set())
     if done.code not in codes:
         found.append(f"exit code {done.code} in place of {sorted(codes)}: {done.said}")
