@@ -33,7 +33,9 @@ OURS = re.compile(
     r"(AWS|ACTIONS|DEPLOYLIB|RENDER|SLACK)_\w+|(GH|GITHUB)_(ENTERPRISE_)?TOKEN"
     r"|GITHUB_(ENV|OUTPUT|PATH|STATE|STEP_SUMMARY)"
 )
-SAYS_SO = re.compile("KEY|PASSWORD|SECRET|TOKEN|WEBHOOK")  # a name of ours whose value is a secret, not a place or a word
+SAYS_SO = re.compile(
+    "KEY|PASSWORD|SECRET|TOKEN|WEBHOOK"
+)  # a name of ours whose value is a secret, not a place or a word
 MINIMAL = ("HOME", "LANG", "LC_ALL", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TEMP", "TMP", "TMPDIR", "TZ")
 
 

@@ -7,8 +7,8 @@ with the secrets struck out. However much it says, what is kept of it has a limi
 from __future__ import annotations
 
 import ctypes
-import io
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -43,7 +43,7 @@ __all__ = [
 
 LAST_LINES, LINE = 20, 500
 PR_SET_DUMPABLE = 4  # linux/prctl.h
-CHUNK = 1 << 20
+CHUNK = 1 << 20  # bytes
 MOST = 64 << 20  # bytes of an output that is an answer
 HEAD, TAIL = 16 << 10, 256 << 10  # bytes of what is only shown
 CUT = "\n[…]\n".encode()
@@ -98,6 +98,7 @@ class Command:
         env: variables on top of ours.
         stdin: bytes, or pieces that are fed as they come.
         timeout: seconds after which it is killed; does not apply to a stream.
+        quiet: seconds after which a stream of which nothing comes is at its end, and the program is killed.
         check: raise when it ends with another code than 0.
         writes: it changes something that outlives it; refused in a dry run.
         secrets: struck out of what it said.
@@ -113,6 +114,7 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     stdin: bytes | Iterator[bytes] | None = field(default=None, repr=False)
     timeout: float = 60.0
+    quiet: float = 900.0
     check: bool = True
     writes: bool = False
     secrets: Sequence[Secret] = ()
@@ -178,10 +180,11 @@ class SystemRunner:
             given = b"" if command.stdin is None else command.stdin
             pieces = iter((given,)) if isinstance(given, bytes) else given
             fed = threads.started(lambda: _feed(_pipe(child.stdin), pieces))
-            output = io.BufferedReader(_pipe(child.stdout), CHUNK)
-            while chunk := output.read(CHUNK):
-                yield chunk
-            child.wait()
+            try:
+                yield from _as_it_comes(_pipe(child.stdout), command.quiet)
+                child.wait(command.quiet)
+            except (TimeoutError, subprocess.TimeoutExpired) as error:
+                raise _failed(command, f"has said nothing for {command.quiet:.0f} s", said) from error
             fed.result(LEAVE_WITHIN)  # an error of the pieces goes before what the program made of it
             if child.returncode != 0:
                 raise _failed(command, f"ended with code {child.returncode}", said)
@@ -221,6 +224,21 @@ class WithholdingRunner:
 
 
 SYSTEM: Runner = SystemRunner()
+
+
+def _as_it_comes(output: IO[bytes], quiet: float) -> Iterator[bytes]:
+    """Its pieces of `CHUNK` bytes, the last one shorter; TimeoutError when none of it comes for *quiet* seconds."""
+    chunk, there = bytearray(), select.poll()
+    there.register(output, select.POLLIN)
+    while there.poll(quiet * 1000):
+        more = os.read(output.fileno(), CHUNK - len(chunk))
+        chunk += more
+        if chunk and (len(chunk) == CHUNK or not more):
+            yield bytes(chunk)
+            chunk.clear()
+        if not more:
+            return
+    raise TimeoutError
 
 
 def alive(pid: int) -> bool:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -178,6 +179,17 @@ def test_a_stream_raises_instead_of_ending_when_the_program_fails() -> None:
     with pytest.raises(ProgramFailed, match="ended with code 1") as raised:
         next(pieces)
     assert raised.value.details == ("disk full",)
+
+
+@pytest.mark.parametrize(
+    "says", ["", "print('x', flush=True); ", "import os; os.close(1); "], ids=["nothing", "little", "its end"]
+)
+def test_a_stream_of_which_nothing_comes_is_at_its_end(says: str) -> None:
+    """A server that has gone silent keeps a dump, and whoever waits for it, for ever."""
+    silent = replace(python(f"import time; {says}time.sleep(600)"), quiet=0.5)
+
+    with pytest.raises(ProgramFailed, match="has said nothing for"):
+        list(SYSTEM.stream(silent))
 
 
 def test_a_stream_that_succeeds_ends() -> None:
