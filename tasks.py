@@ -336,11 +336,11 @@ def status(c: Context, environment: str = "local", json: bool = False, debug: bo
 def history(
     c: Context, run: str = "", environment: str = "local", limit: int = 20, json: bool = False, debug: bool = False
 ) -> None:
-    """List the runs, or tell one of them."""
+    """List the runs and what was done beside them, or tell one of them."""
     from deploylib import console, report, status
 
     with console.session(environment) as ctx:
-        runs = [status.find(ctx, run)] if run else list(ctx.ledger.history(environment, limit))
+        runs = [status.find(ctx, run)] if run else status.history(ctx, limit)
     console.tell(runs, report.events(runs[0]) if run else report.history(runs), json=json)
 
 

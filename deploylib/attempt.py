@@ -16,7 +16,7 @@ from deploylib.ci import Build
 from deploylib.errors import Blocked, DeployError, Interrupted, LeaseHeld, SettingsError
 from deploylib.lease import Lease, Tenure
 from deploylib.ledger import Journal, Opened, RunState
-from deploylib.outcome import Ending, Report, StageResult, StageStatus
+from deploylib.outcome import Ending, Report, StageResult, StageStatus, short
 from deploylib.stages import Context, Stage
 from deploylib.units import age, seconds
 
@@ -26,8 +26,11 @@ __all__ = [
     "PLANNED",
     "SUPERSEDED",
     "abandon",
+    "deployed",
+    "gone_on_with",
     "has_held",
     "hold",
+    "is_shared",
     "opened",
     "perform",
     "shared",
@@ -41,12 +44,13 @@ RECENT = 100
 REFUSABLE = {one.name for one in (stages.Check, stages.Changes, stages.Migrate, stages.Deploy, stages.Rollback)}
 
 
-def opened(ctx: Context, *, since: str, back: bool = False) -> None:
+def opened(ctx: Context, *, since: str, back: bool = False, operation: str = "") -> None:
     """Go on with the run that this command belongs to, or begin a new one.
 
     Args:
         since: nothing is recorded before this stage has passed: a refused command leaves no trace. In CI it does.
         back: it restores an earlier release.
+        operation: it is no run where none is open that it belongs to, but asked for by itself.
 
     Raises:
         SettingsError: the run is closed, or is about another commit.
@@ -68,6 +72,7 @@ def opened(ctx: Context, *, since: str, back: bool = False) -> None:
         services=ctx.only,
         author=ctx.author,
         back=back,
+        operation=operation,
         promotes=ctx.promotes,
         url=ctx.build.url if ctx.build else "",
         recent=() if back else ctx.git.recent(ctx.commit.id, RECENT),
@@ -201,6 +206,11 @@ def unfinished(ctx: Context, run: str = "") -> RunState | None:
         state = ctx.ledger.find(ctx.config.name, run)
         if state is None:
             raise SettingsError(f"there is no run {run!r}", remedy="inv history")
+        if state.opened.operation:
+            raise SettingsError(
+                f"{run!r} is a {state.opened.operation} that was asked for alone: there is nothing to finish",
+                remedy="inv history",
+            )
     elif ctx.build is not None:
         state = _recorded(ctx)
     else:
@@ -218,9 +228,39 @@ def unfinished(ctx: Context, run: str = "") -> RunState | None:
     return ctx.state
 
 
+def deployed(ctx: Context) -> RunState | None:
+    """The run that is open, and has deployed something: what it says is live is so, and is not yet verified."""
+    last = next(iter(ctx.ledger.history(ctx.config.name, 1)), None)
+    return last if last is not None and last.report is None and last.intents else None
+
+
+def is_shared(ctx: Context, state: RunState) -> bool:
+    """Whether the jobs of a CI share it: then it is for them alone."""
+    return state.id.startswith(f"{ctx.config.name}-")
+
+
+def gone_on_with(ctx: Context, state: RunState) -> None:
+    """Go on with a run that was left when all of it was live: only its proof and its end are to come.
+
+    Raises:
+        Blocked: it was left earlier than that.
+    """
+    ctx.commit, ctx.only = state.opened.commit, state.opened.services
+    _resumed(ctx, state)
+    whole = stages.Rollback() if state.opened.back else stages.Deploy()
+    if state.recovering is not None or not whole.done(ctx):
+        where = ctx.config.flag
+        raise Blocked(
+            f"run {short(state.id)} of {state.commit.short} was left in the middle of its deploy",
+            remedy=f"inv finish{where} completes it or puts back what it changed",
+        )
+    ctx.view.opened(state.id, ctx.config.name, None if state.opened.back else ctx.commit)
+    _local_again(ctx)
+
+
 def _same(ctx: Context, last: RunState, *, back: bool) -> bool:
-    """Whether the last run is the same one, left a short while ago; what the jobs of a CI share is for them alone."""
-    if last.id.startswith(f"{ctx.config.name}-"):
+    """Whether the last run is the same one, left a short while ago."""
+    if is_shared(ctx, last):
         return False
     one = last.opened
     same = (one.commit.id, one.services, one.back, one.promotes) == (ctx.commit.id, ctx.only, back, ctx.promotes)
@@ -264,15 +304,13 @@ def left_behind(ctx: Context) -> list[RunState]:
     Only what the jobs of a CI share is written down before it holds: such a run may still be in its gates, and is left
     behind only when nothing was heard of it for longer than a gate may take.
     """
-    ours, silent = f"{ctx.config.name}-", seconds(ctx.config.settings.deadline) + stages.BETWEEN_JOBS
+    silent = seconds(ctx.config.settings.deadline) + stages.BETWEEN_JOBS
     return [
         state
         for state in ctx.ledger.history(ctx.config.name, 10)
         if state.report is None
         and state.id != ctx.state.id
-        and (
-            has_held(state) or not state.id.startswith(ours) or (ctx.clock.now() - state.last).total_seconds() > silent
-        )
+        and (has_held(state) or not is_shared(ctx, state) or (ctx.clock.now() - state.last).total_seconds() > silent)
     ]
 
 
@@ -294,6 +332,18 @@ def has_held(state: RunState) -> bool:
     return bool(state.intents) or bool(set(state.stages) - {*stages.GATES, stages.Check.name})
 
 
+def _taken(ctx: Context, stage: Stage, settle: Callable[[Context, RunState], None]) -> None:
+    """Take the environment where the stage needs it, and end what was left behind; an operation ends nobody's run."""
+    operation = ctx.state.opened.operation
+    if not stage.holds or operation == stages.Changes.name or not hold(ctx) or operation:
+        return
+    _settled_or_back(ctx)
+    for left in left_behind(ctx):
+        settle(ctx, left)
+    if not has_held(ctx.state):
+        ctx.seen = stages.alone(ctx, ctx.checked.targets, holding=True)
+
+
 def perform(ctx: Context, stage: Stage, settle: Callable[[Context, RunState], None] = abandon) -> None:
     """Do one stage, unless this run has done it.
 
@@ -308,17 +358,12 @@ def perform(ctx: Context, stage: Stage, settle: Callable[[Context, RunState], No
     if stage.done(ctx) and stage.name != ctx.asked:
         ctx.view.ended(ctx.state.stages[stage.name], ago=(ctx.clock.now() - ctx.state.last).total_seconds())
         return
-    if stage.holds and hold(ctx):
-        _settled_or_back(ctx)
-        for left in left_behind(ctx):
-            settle(ctx, left)
-        if not has_held(ctx.state):
-            ctx.seen = stages.alone(ctx, ctx.checked.targets, holding=True)
+    _taken(ctx, stage, settle)
     ctx.view.began(stage.name)
     began = ctx.clock.monotonic()
     part = () if ctx.decides else ctx.only
     try:
-        if stage.name in REFUSABLE and ctx.asked != stages.Backup.name:
+        if stage.name in REFUSABLE and ctx.asked != stages.Backup.name and not ctx.state.opened.operation:
             stages.not_held(ctx)
         result = stage.plan(ctx) if ctx.dry else stage.apply(ctx)
     except DeployError as error:

@@ -2,7 +2,8 @@
 
 GitHub Actions sets ``GITHUB_ACTIONS``, ``GITHUB_RUN_ID``, ``GITHUB_RUN_ATTEMPT``, ``GITHUB_ACTOR``, and names the files
 for outputs and summary in ``GITHUB_OUTPUT`` and ``GITHUB_STEP_SUMMARY`` (docs.github.com, "Variables reference" and
-"Workflow commands"). Another CI says ``DEPLOYLIB_RUN``: a word that all jobs of one run share.
+"Workflow commands"). Another CI says ``DEPLOYLIB_RUN``: a word that all jobs of one run share; so may a person, whose
+commands are one run then, on the local Render as well.
 """
 
 from __future__ import annotations
@@ -51,8 +52,11 @@ class Tested(Value, frozen=True):
     result: StageResult
 
 
-def build(environ: Mapping[str, str]) -> Build | None:
+def build(environ: Mapping[str, str], *, local: bool = False) -> Build | None:
     """The CI run that we are a job of; None on a person's machine.
+
+    Args:
+        local: on the local Render only what ``DEPLOYLIB_RUN`` names is shared: each job of a CI has a Render of its own.
 
     Raises:
         SettingsError: what it calls itself cannot be part of a key.
@@ -64,7 +68,7 @@ def build(environ: Mapping[str, str]) -> Build | None:
         )
     github = environ.get("GITHUB_ACTIONS") == "true" and environ.get("GITHUB_RUN_ID", "")
     author = environ.get("GITHUB_ACTOR", "")
-    if not github:
+    if not github or (local and not given):
         return Build(id=given, author=author or environ.get("USER", "")) if given else None
     where = f"{environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{environ.get('GITHUB_REPOSITORY', '')}"
     attempt = environ.get("GITHUB_RUN_ATTEMPT", "1")

@@ -45,8 +45,10 @@ def left_open(ctx: Context, error: NotKnownYet, began: float) -> Report:
 
 
 def _tell(ctx: Context, told: Report) -> None:
-    """Tell Slack; a message changes no outcome."""
+    """Tell Slack; a message changes no outcome. Of what was asked for beside the releases only a failure is told."""
     if not ctx.journal.written or (webhook := ctx.config.webhook) is None:
+        return
+    if ctx.state.opened.operation and told.exit_code in {0, Interrupted.exit_code}:
         return
     before = {one.service: one.live.commit for one in ctx.planned.changes.services}
     before |= {name: one.previous.commit for name, one in ctx.state.intents.items()}

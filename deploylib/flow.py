@@ -14,7 +14,7 @@ import dataclasses
 
 import msgspec
 
-from deploylib import attempt, check, ending, mark, promotion, stages, verify
+from deploylib import attempt, check, ending, mark, operation, promotion, stages, verify
 from deploylib.errors import DeployError, Interrupted, LeaseHeld, NotKnownYet, SettingsError
 from deploylib.examined import Scanned
 from deploylib.ledger import Journal, RunState
@@ -49,6 +49,7 @@ FLOW: tuple[Stage, ...] = (
 BACK: tuple[Stage, ...] = (stages.Check(), stages.Rollback(), stages.Verify())
 CHANGING = {"", stages.Deploy.name, stages.Migrate.name}
 CLOSING = (stages.Deploy.name, stages.Verify.name)
+ALONE = (stages.Changes.name, stages.Backup.name)  # asked for by themselves on a person's machine, these are no run
 
 
 def run(ctx: Context, *, until: str = "verify") -> Report:
@@ -65,7 +66,8 @@ def run(ctx: Context, *, until: str = "verify") -> Report:
         raise SettingsError(f"there is no stage {until!r}", remedy=f"one of: {', '.join(names)}")
     ctx.decides = ctx.build is None or until == names[-1]
     ctx.commit = check.release_commit(ctx.git, ctx.ref)
-    attempt.opened(ctx, since="check" if until == "check" else "changes")
+    alone = until if ctx.build is None and ctx.asked == until and until in ALONE else ""
+    attempt.opened(ctx, since="check" if until == "check" else "changes", operation=alone)
     return _bring_to_an_end(ctx, _wanted(ctx, until), paused_at="" if until == names[-1] else until)
 
 
@@ -216,28 +218,51 @@ def mend(ctx: Context) -> tuple[str, ...]:
 
 
 def prove_live(ctx: Context) -> Report:
-    """What this run has deployed must prove itself, or outside a run what the ledger says is live."""
+    """What the open run has deployed must prove itself, or outside a run what the ledger says is live.
+
+    On a person's machine that is the end of the run, as the last stage of ``inv deploy`` is; the jobs of a CI leave it to
+    `finish`.
+    """
     ctx.commit = ctx.git.commit("HEAD")
     if ctx.build is not None and attempt.shared(ctx) is not None:
         ctx.decides = False
         attempt.opened(ctx, since="")
         return _bring_to_an_end(ctx, (stages.Verify(),), paused_at=stages.Verify.name)
+    left = attempt.deployed(ctx)
+    if left is not None and not attempt.is_shared(ctx, left):
+        attempt.gone_on_with(ctx, left)
+        return _bring_to_an_end(ctx, (stages.Verify(),))
+    return _looked_at(ctx, left)
+
+
+def _looked_at(ctx: Context, left: RunState | None) -> Report:
+    """Ask for what the ledger says is live, and record nothing of it but that it was asked.
+
+    Args:
+        left: a run of a CI that is open: what it has deployed is live by now.
+    """
     last = ctx.ledger.newest(ctx.config.name, lambda state: state.release)
-    if last is None:
+    known = left or last
+    if known is None:
         raise SettingsError(
             f"no release of {ctx.config.name!r} was ever verified", remedy=f"inv deploy --environment {ctx.config.name}"
         )
-    ctx.commit = last.commit
-    ctx.journal = Journal(ctx.ledger, last, dry=True)
+    expected = {one.service: verify.Expected(one.commit) for one in (last.release if last else ()) if one.commit}
+    for name, one in (left.shipped if left else {}).items():
+        expected[name] = verify.Expected(one.commit, one.previous.commit)
+    ctx.commit = known.commit
+    ctx.journal = Journal(ctx.ledger, known, dry=True)
     began = ctx.clock.monotonic()
-    ctx.view.opened(last.id, ctx.config.name, ctx.commit)
+    ctx.view.opened(known.id, ctx.config.name, ctx.commit)
     ctx.view.began("verify")
     outcome = Ending()
     result: tuple[StageResult, ...] = ()
     try:
         mark.require_none(stages.half_restored(ctx), ctx.config.flag)
-        proven = stages.prove(ctx, {one.service: verify.Expected(one.commit) for one in last.release if one.commit})
-        lines = tuple(f"{one.service}  {one.text}" for one in proven)
+        with operation.recorded(ctx, stages.Verify.name, ctx.commit) as said:
+            proven = stages.prove(ctx, expected)
+            said += [f"{one.service}  {one.text}" for one in proven]
+        lines = tuple(said)
         result = (
             StageResult(stage="verify", status=StageStatus.DONE, lines=lines, seconds=ctx.clock.monotonic() - began),
         )
@@ -254,6 +279,8 @@ def _bring_to_an_end(ctx: Context, flow: tuple[Stage, ...], paused_at: str = "")
     except NotKnownYet as error:
         return ending.left_open(ctx, error, began)
     except Interrupted as error:
+        if ctx.state.opened.operation:
+            return _ended(ctx, Ending.of(error), began)
         # It stays open: what is recorded is enough for the next command to go on.
         if ctx.decides:
             ctx.tenure.end("abandon" if ctx.state.intents else "release")
@@ -288,6 +315,8 @@ def _carried_out(ctx: Context, flow: tuple[Stage, ...], paused_at: str) -> Endin
         return recovered(ctx, end) if ctx.decides else end
     if ctx.dry:
         return Ending(outcome=attempt.PLANNED, next=("the same without --dry-run does it",))
+    if ctx.state.opened.operation:
+        return Ending(outcome=operation.DONE, next=("inv deploy releases it",))
     if paused_at:
         go_on = "inv finish ends the run" if ctx.build else "inv deploy goes on"
         return Ending(outcome=attempt.PAUSED, next=(f"done up to {paused_at}; {go_on}",))

@@ -67,6 +67,13 @@ class Git:
         full, _, subject = done.text.partition("\0")
         return Commit(id=full, subject=subject)
 
+    def author(self) -> str:
+        """How the one who commits here is called; empty where git was not told, or there is no git to ask."""
+        try:
+            return self._git("config", "--get", "user.name", check=False).text.strip()
+        except (ProgramFailed, SettingsError):
+            return ""
+
     def changed(self) -> tuple[str, ...]:
         """Tracked files that differ from the commit that is checked out."""
         look = ("--untracked-files=no", "--no-renames", "--ignore-submodules=untracked")

@@ -6,6 +6,9 @@ number: neither has seen the other, so that either order is right. A run is foun
 id>``, because the ids that a CI gives do not sort by time, and once closed also by its folded state, ``states/``, so that
 a look at the history of a bucket does not read every event again.
 
+An operation is what a person asks for beside the releases: a backup alone, a restore, a look, a hold. It is recorded like a
+run, and found by ``operations/<environment>/<time>-<id>``: whoever asks for the runs of an environment never meets it.
+
 A folded state is only a cache: where it cannot be read the events are folded again. A run whose events cannot be read is
 named and passed over; where nobody can say that it has ended, nothing goes forward until somebody has looked.
 """
@@ -27,9 +30,10 @@ from deploylib.models import Commit, Id, Intent, Live, Moment, Shipped
 from deploylib.outcome import Ending, PutBack, Report, StageResult, StageStatus
 from deploylib.store import Damaged, Refused, Store, document
 
-__all__ = ["Event", "Journal", "Ledger", "Opened", "Restored", "RunState", "Triggered"]
+__all__ = ["OPERATIONS", "RUNS", "Event", "Journal", "Ledger", "Opened", "Restored", "RunState", "Triggered"]
 
 T = TypeVar("T")
+RUNS, OPERATIONS = "history", "operations"
 # Of a run in the history, and of an event; whatever else lies there is not ours.
 NAMED = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]+-(?!\.\.?$)([^/\x00-\x1f\ud800-\udfff]+)")
 EVENT = re.compile(r"([0-9]{4,})-([a-z-]+)\.json")
@@ -41,6 +45,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         services: the only services it may deploy; empty: all.
         back: it restores an earlier release.
+        operation: what was asked for beside the releases, ``backup``, ``restore``, …; empty: it is a run.
         promotes: the environment and the run whose verified release it brings here, ``staging/<run>``.
         url: of the CI run.
         recent: ids of the last commits that it brings, so that a run whose clone does not know them can tell that
@@ -53,6 +58,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     services: tuple[str, ...] = ()
     author: str = ""
     back: bool = False
+    operation: str = ""
     promotes: str = ""
     url: str = ""
     recent: tuple[str, ...] = ()
@@ -155,7 +161,7 @@ class Ledger:
     def begin(self, opened: Opened) -> None:
         """Write a run's first event, unless another job of the same run has done so."""
         at = self.clock.now()
-        known = f"history/{opened.environment}/"
+        known = f"{OPERATIONS if opened.operation else RUNS}/{opened.environment}/"
         formats.write(self.store)
         if not any(key.endswith(f"-{opened.run}") for key in self.store.list(known)):
             self.store.put_if_absent(f"{known}{at:%Y%m%dT%H%M%S.%f}-{opened.run}", b"")
@@ -259,15 +265,21 @@ class Ledger:
                     return None
         return None
 
-    def runs(self, environment: str) -> list[str]:
-        """The ids of an environment's runs, newest first."""
-        keys = list(self.store.list(f"history/{environment}/"))
-        found = (NAMED.fullmatch(key.rpartition("/")[2]) for key in reversed(keys))
+    def runs(self, environment: str, *places: str) -> list[str]:
+        """The ids of an environment's runs, newest first; with *places*, of what is found there: `RUNS`, `OPERATIONS`."""
+        keys = [
+            key.rpartition("/")[2] for place in places or (RUNS,) for key in self.store.list(f"{place}/{environment}/")
+        ]
+        found = (NAMED.fullmatch(key) for key in sorted(keys, reverse=True))
         return [name[1] for name in found if name]
 
-    def history(self, environment: str, limit: int = 20) -> Iterator[RunState]:
-        """The runs of an environment, newest first, at most *limit* of them; one that cannot be read is passed over."""
-        for run in self.runs(environment):
+    def history(self, environment: str, limit: int = 20, *places: str) -> Iterator[RunState]:
+        """The runs of an environment, newest first, at most *limit* of them; one that cannot be read is passed over.
+
+        Args:
+            places: see `runs`.
+        """
+        for run in self.runs(environment, *places):
             if limit <= 0:
                 return
             try:
@@ -285,12 +297,12 @@ class Ledger:
         return next((state for state in self.history(environment, limit) if wanted(state)), None)
 
     def find(self, environment: str, text: str) -> RunState | None:
-        """The newest run of an environment whose id is or ends with *text*.
+        """The newest run or operation of an environment whose id is or ends with *text*.
 
         Raises:
             Damaged: it cannot be read.
         """
-        for run in self.runs(environment):
+        for run in self.runs(environment, RUNS, OPERATIONS):
             with suppress(KeyError):
                 if run.endswith(text):
                     return self.state(run)

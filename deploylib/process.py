@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pwd
 import select
 import signal
 import socket
@@ -39,6 +40,7 @@ __all__ = [
     "kill_all",
     "last_lines",
     "undumpable",
+    "user",
 ]
 
 LAST_LINES, LINE = 20, 500
@@ -255,6 +257,20 @@ def alive(pid: int) -> bool:
 def here() -> tuple[str, int]:
     """This machine's name and our process id, by which another command here can see whether we still run."""
     return socket.gethostname(), os.getpid()
+
+
+def user(named: str = "") -> str:
+    """How the system calls the user that we run as; never empty.
+
+    Args:
+        named: the name that the environment gives.
+    """
+    if named.strip():
+        return named.strip()
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # an account that only a container knows
+        return f"user {os.getuid()}"
 
 
 def kill_all() -> None:

@@ -36,6 +36,7 @@ __all__ = [
 MARKS = {StageStatus.DONE: "✓", StageStatus.SKIPPED: "–", StageStatus.PLANNED: "→", StageStatus.FAILED: "✗"}
 PLAIN = str.maketrans({"✓": "+", "–": "-", "→": ">", "✗": "x", "←": "<", "·": "-", "│": "|", "…": "...", "↩": "<"})
 NAME, WIDTH = 9, 58
+UNENDED = "never came to its end"
 
 
 def ascii_only(line: str) -> str:
@@ -73,6 +74,7 @@ def text(report: Report) -> str:
         "planned": "nothing was changed",
         "restored": f"the database of {report.environment} is whole again",
         "paused": f"run {short(report.run)} of {commit} stays open",
+        "done": f"recorded as {short(report.run)}; nothing was released",
     }
     word = report.outcome.partition(" by ")[0].upper() if report.exit_code == 0 else "FAILED"
     said = words.get(report.outcome, f"{report.outcome} (exit code {report.exit_code})")
@@ -116,15 +118,17 @@ def _address(one: Live) -> str:
 
 
 def history(states: Iterable[RunState]) -> list[str]:
-    """One line a run, newest first."""
+    """One line a run or an operation, newest first."""
     lines = []
     for state in states:
-        outcome = state.report.outcome if state.report else "open"
+        operation = state.opened.operation
+        outcome = state.report.outcome if state.report else UNENDED if operation else "open"
         deployed = ", ".join(state.shipped) or "-"
-        kind = "rollback" if state.opened.back else "deploy"
+        kind = operation or ("rollback" if state.opened.back else "deploy")
+        said = next((one.lines[0] for one in reversed(state.stages.values()) if one.lines), "") if operation else ""
         lines.append(
-            f"{short(state.id):<4}  {state.at:%Y-%m-%d %H:%M}  {kind:<8}  {state.commit.short}  "
-            f"{outcome:<20}  {deployed:<20}  {state.commit.subject}".rstrip()
+            f"{short(state.id):<4}  {state.at:%Y-%m-%d %H:%M}  {kind:<8}  {state.commit.short:<7}  "
+            f"{outcome:<20}  {deployed:<20}  {said or state.commit.subject}".rstrip()
         )
     return lines
 
@@ -132,8 +136,13 @@ def history(states: Iterable[RunState]) -> list[str]:
 def events(state: RunState) -> list[str]:
     """One run as it was told, from the ledger."""
     lines = [header(state.id, state.opened.environment, state.commit), ""]
+    if state.opened.operation:
+        by = f", by {state.opened.author}" if state.opened.author else ""
+        lines = [f"{state.opened.operation} {short(state.id)}   {state.opened.environment}{by}", ""]
     for result in state.stages.values():
         lines += stage(result)
+    if state.report is None and state.opened.operation:
+        return [*lines, "", UNENDED]
     if state.report is None:
         return [*lines, "", "open: inv deploy goes on, or begins anew after a while"]
     return lines + text(state.report).splitlines()

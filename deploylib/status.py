@@ -10,13 +10,13 @@ from deploylib import backup, rollback, stages
 from deploylib.errors import DeployError, SettingsError, Unreachable
 from deploylib.hold import Hold
 from deploylib.lease import Lease
-from deploylib.ledger import Journal, RunState
+from deploylib.ledger import OPERATIONS, RUNS, Journal, RunState
 from deploylib.models import Live, LogLine
 from deploylib.outcome import short
 from deploylib.render import Refused
 from deploylib.stages import Context
 
-__all__ = ["Status", "find", "logs", "read"]
+__all__ = ["Status", "find", "history", "logs", "read"]
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,8 +58,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 def read(ctx: Context) -> Status:
     """Look at platform, ledger and store."""
-    history = list(ctx.ledger.history(ctx.config.name, 50))
-    known = next((state for state in history if state.done("check")), None)
+    runs = list(ctx.ledger.history(ctx.config.name, 50))
+    known = next((state for state in runs if state.done("check")), None)
     live: tuple[Live, ...] = ()
     asked, trouble = True, ""
     try:
@@ -72,9 +72,9 @@ def read(ctx: Context) -> Status:
         asked, trouble = False, f"{error.message} ({error.remedy})"
     held = ctx.holds.current()
     bad = {commit for hold in held for commit in hold.commits}
-    back = rollback.candidates(history, {one.service: one for one in live}, bad=bad) if live else []
+    back = rollback.candidates(runs, {one.service: one for one in live}, bad=bad) if live else []
     holder = ctx.leases.current()
-    last = history[0] if history else None
+    last = runs[0] if runs else None
     made = backup.latest(ctx.store, ctx.config.name)
     newest = next(iter(backup.listing(ctx.store, ctx.config.name)), None)
     return Status(
@@ -83,7 +83,7 @@ def read(ctx: Context) -> Status:
         known=asked,
         trouble=trouble,
         back_to=f"{back[0].commit.short} (run {short(back[0].id)})" if back else "",
-        back_trouble=_back_trouble(ctx, back[0], history, known, held) if back and known else "",
+        back_trouble=_back_trouble(ctx, back[0], runs, known, held) if back and known else "",
         held=held,
         lease=holder if holder is not None and holder.held else None,
         last=_one_line(last) if last else "",
@@ -107,14 +107,14 @@ def _restoring(ctx: Context) -> str:
 
 
 def _back_trouble(
-    ctx: Context, release: RunState, history: list[RunState], checked: RunState, held: tuple[Hold, ...]
+    ctx: Context, release: RunState, runs: list[RunState], checked: RunState, held: tuple[Hold, ...]
 ) -> str:
     """What stands in the way of going back to *release* now: a hold, the schema, or an artifact that is built again."""
     if any(one.refuses(release.commit.id, back=True) for one in held):
         return "refused while everything is held"
     ctx.journal = Journal(ctx.ledger, checked, dry=True)
     try:
-        fit = stages.goes_with(ctx, release, history)
+        fit = stages.goes_with(ctx, release, runs)
         if fit.misfits:
             return fit.misfits[0]
         doubt = fit.doubt
@@ -137,6 +137,11 @@ def _kept(ctx: Context, service_id: str, live: Live) -> bool:
 def _one_line(state: RunState) -> str:
     outcome = state.report.outcome if state.report else "open: inv deploy goes on"
     return f"{short(state.id)} {state.commit.short} {outcome}"
+
+
+def history(ctx: Context, limit: int = 20) -> list[RunState]:
+    """The runs and the operations of an environment, newest first."""
+    return list(ctx.ledger.history(ctx.config.name, limit, RUNS, OPERATIONS))
 
 
 def find(ctx: Context, run: str = "") -> RunState:

@@ -168,13 +168,19 @@ class Context:
 
     @cached_property
     def build(self) -> ci.Build | None:
-        """The CI run that this command is a job of; a deploy to the local Render is of no run but its own."""
-        return None if self.config.is_local else ci.build(self.config.environ)
+        """The CI run that this command is a job of; on the local Render only one that was named, by ``DEPLOYLIB_RUN``."""
+        return ci.build(self.config.environ, local=self.config.is_local)
 
-    @property
+    @cached_property
     def author(self) -> str:
-        """Who started it."""
-        return self.build.author if self.build else self.config.environ.get("USER", "")
+        """Who started it: as the CI says, as git calls who commits here, or as the system calls the user; never empty."""
+        environ = self.config.environ
+        known = (
+            environ.get("GITHUB_ACTOR", "") if self.build else "",
+            environ.get("GIT_AUTHOR_NAME", ""),
+            self.git.author(),
+        )
+        return next((name.strip() for name in known if name.strip()), "") or process.user(environ.get("USER", ""))
 
     @cached_property
     def leases(self) -> Leases:

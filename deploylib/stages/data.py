@@ -26,6 +26,7 @@ from deploylib.models import PathFilter, Secret
 from deploylib.outcome import StageResult, StageStatus
 from deploylib.postgres import Facts
 from deploylib.proof import Copy
+from deploylib.stages import operations
 from deploylib.stages.context import Context, Made, Stage, result, skipped
 from deploylib.units import age, count, seconds, size, volume
 
@@ -50,11 +51,15 @@ class Backup(Stage):
 
     def plan(self, ctx: Context) -> StageResult:
         """Say why there would be one, or none."""
+        if (made_before := self._asked_for_before(ctx)) is not None:
+            return made_before
         why, skip = self._why(ctx)
         return skipped(self.name, why) if skip else result(self.name, why, status=StageStatus.PLANNED)
 
     def apply(self, ctx: Context) -> StageResult:
         """Dump, prove, and only then remove the oldest."""
+        if (made_before := self._asked_for_before(ctx)) is not None:
+            return made_before
         why, skip = self._why(ctx)
         if skip:
             return skipped(self.name, why)
@@ -74,6 +79,15 @@ class Backup(Stage):
         told = [f"{made.id}  ({why})", *made.notes, *gone]
         told += _judged(ctx, rehearsed)
         return result(self.name, line, *told, data={"backup": made})
+
+    def _asked_for_before(self, ctx: Context) -> StageResult | None:
+        """The backup that somebody has asked for by itself just now, before this very release; None: there is none."""
+        made = None if ctx.asked == self.name else operations.backup_for_release(ctx)
+        if made is None:
+            return None
+        elapsed = age((ctx.clock.now() - made.created_at).total_seconds())
+        told = skipped(self.name, f"{made.id} was made {elapsed} ago (inv backup)")
+        return msgspec.structs.replace(told, data=msgspec.to_builtins(Made(backup=made)))
 
     def _exported(self, ctx: Context, why: str) -> StageResult:
         """The platform's export of a database that is not opened from here."""
