@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deploylib import backup, flow, mark, postgres, programs, restore, stages
+from deploylib import backup, flow, mark, operation, postgres, programs, restore, stages
 from deploylib.archive import Damaged
 from deploylib.errors import BackupFailed, SettingsError
 from deploylib.mark import Mark
@@ -16,7 +16,7 @@ from deploylib.scratch import ScratchDied
 from deploylib.stages import Context, Made
 from deploylib.units import volume
 
-__all__ = ["BESIDE", "DATABASE", "SCRATCH", "listed", "prove", "put", "restored"]
+__all__ = ["BESIDE", "DATABASE", "SCRATCH", "listed", "prove", "put", "restored", "restored_lines"]
 
 LOCK_WITHIN = 60.0  # seconds, for a backup or a migration that is at work
 SCRATCH, DATABASE, BESIDE = "scratch", "database", "beside"
@@ -47,6 +47,11 @@ def prove(ctx: Context, name: str = "", *, accept: bool = False) -> Backup:
             "only a dump whose proof has failed can be accepted, and with a reason",
             remedy=f'inv backup.prove{ctx.config.flag} --backup ID --accept --reason "…" (inv backup.list)',
         )
+    with operation.recorded(ctx, "prove") as said:
+        return _proven(ctx, chosen, said, accept=accept)
+
+
+def _proven(ctx: Context, chosen: Backup, said: list[str], *, accept: bool) -> Backup:
     began = _began(ctx, f"{chosen.id}, {volume(chosen.size)}")
     client = programs.client_for(chosen.major, ctx.config.settings.postgres_bin, runner=ctx.runner)
     try:
@@ -58,10 +63,12 @@ def prove(ctx: Context, name: str = "", *, accept: bool = False) -> Backup:
     except BackupFailed as error:
         if not accept:
             raise
-        word = backup.Accepted(at=ctx.clock.now(), author=ctx.author or "somebody", reason=ctx.reason.strip())
-        _ended(ctx, f"{chosen.id} is not proven: {error.message}", f"accepted: {word.reason}", began=began)
+        word = backup.Accepted(at=ctx.clock.now(), author=ctx.author, reason=ctx.reason.strip())
+        said += [f"{chosen.id} is not proven: {error.message}", f"accepted: {word.reason}"]
+        _ended(ctx, *said, began=began)
         return backup.accept(chosen, word, store=ctx.store)
-    _ended(ctx, f"{done.id} restored and compared: {done.tables} tables", *done.notes, began=began)
+    said += [f"{done.id} restored and compared: {done.tables} tables", *done.notes]
+    _ended(ctx, *said, began=began)
     return done
 
 
@@ -90,14 +97,22 @@ def restored(
     url = _address(ctx) if into == BESIDE else _own(ctx, confirm) if into == DATABASE else _named(ctx, into)
     ctx.struck.learn(url)
     facts = postgres.facts(url)
-    begun = None
+    found = mark.of(facts)
     if into == DATABASE:
-        mark.require_none(mark.of(facts), ctx.config.flag)
-        begun = _saved(ctx, chosen)
-    elif (found := mark.of(facts)) is not None:
+        mark.require_none(found, ctx.config.flag)
+    elif found is not None:
         ctx.view.note(f"the database is marked restoring: {found.line}")
-    if into != BESIDE:
-        return put(ctx, url, chosen, force=force, unproven=unproven, begun=begun)
+    with operation.recorded(ctx, "restore") as said:
+        if into == BESIDE:
+            done = _put_beside(ctx, url, chosen, facts)
+        else:
+            begun = _saved(ctx, chosen) if into == DATABASE else None
+            done = put(ctx, url, chosen, force=force, unproven=unproven, begun=begun)
+        said.extend(restored_lines(done))
+    return done
+
+
+def _put_beside(ctx: Context, url: Secret, chosen: Backup, facts: Facts) -> Done:
     began = _began(ctx, f"{chosen.id}, {volume(chosen.size)}")
     with postgres.exclusively(url, clock=ctx.clock, within=LOCK_WITHIN):
         done = restore.beside(url, chosen, **_edges(ctx, facts))
@@ -150,10 +165,15 @@ def _edges(ctx: Context, facts: Facts) -> dict[str, Any]:
 
 
 def _restored(ctx: Context, done: Done, began: float) -> Done:
+    _ended(ctx, *restored_lines(done), began=began)
+    return done
+
+
+def restored_lines(done: Done) -> tuple[str, ...]:
+    """What a restore comes to."""
     compared = ", compared" if done.compared else ""
     where = f"the new database {done.database}" if done.database else "the database"
-    _ended(ctx, f"{done.backup.id} is in {where}: {done.tables} tables{compared}", *done.notes, began=began)
-    return done
+    return (f"{done.backup.id} is in {where}: {done.tables} tables{compared}", *done.notes)
 
 
 def _own(ctx: Context, confirm: str) -> Secret:

@@ -319,6 +319,8 @@ def _carried_out(ctx: Context, flow: tuple[Stage, ...], paused_at: str) -> Endin
         return Ending(outcome=operation.DONE, next=("inv deploy releases it",))
     if paused_at:
         go_on = "inv finish ends the run" if ctx.build else "inv deploy goes on"
+        if paused_at == stages.Deploy.name:
+            go_on = "inv verify proves it" + (", inv finish ends the run" if ctx.build else " and ends the run")
         return Ending(outcome=attempt.PAUSED, next=(f"done up to {paused_at}; {go_on}",))
     return Ending()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from deploylib import attempt, backup, backups, flow, local, manifest, mark, stages
+from deploylib import attempt, backup, backups, flow, local, manifest, mark, operation, stages
 from deploylib.errors import BackupFailed, SettingsError
 from deploylib.mark import Mark
 from deploylib.models import Backup
@@ -63,7 +63,9 @@ def _database(ctx: Context, wanted: str) -> StageResult | None:
     began = ctx.clock.monotonic()
     chosen = _chosen(ctx, found, wanted)
     said = msgspec.structs.replace(found, environment=ctx.config.name, id=found.id or _last(ctx))
-    done = backups.put(ctx, url, chosen, begun=said, again=True)
+    with operation.recorded(ctx, "restore") as told:
+        done = backups.put(ctx, url, chosen, begun=said, again=True)
+        told.extend(backups.restored_lines(done))
     lines = (f"{chosen.id} is in the database: {done.tables} tables", *done.notes)
     took = round(ctx.clock.monotonic() - began, 3)
     return StageResult(stage="restore", status=StageStatus.DONE, lines=lines, seconds=took)

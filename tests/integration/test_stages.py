@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.integration.product import Product
@@ -20,24 +22,25 @@ def stage(err: str, name: str) -> str:
     return next(line for line in err.splitlines() if line[2:].startswith(name))
 
 
-def test_each_stage_in_a_process_of_its_own_is_one_run(second: Product) -> None:
-    """A later command goes on with the run and does nothing again that it has done."""
+def test_the_commands_one_by_one_are_one_release(second: Product) -> None:
+    """A later command goes on with what an earlier one has done, makes no second backup, and the proof is the end."""
     second.ok("check")
-    paused = second.ok("changes")
-    assert "PAUSED" in paused.out
-    assert "inv deploy goes on" in paused.out
-    run = second.events()[0]["data"]["run"]
-    second.ok("backup")
-    second.ok("migrate")
+    for alone in ("changes", "backup"):
+        assert "DONE" in second.ok(alone).out
+    migrated = second.ok("migrate")
+    assert re.search(r"was made .* ago \(inv backup\)", stage(migrated.err, "backup")), migrated.err
     writes = second.writes()
-    done = second.ok("deploy")
+    deployed = second.ok("deploy", "--until", "deploy")
     for name in ("check", "changes", "backup", "migrate"):
-        assert "by this run" in stage(done.err, name), done.err
-    assert second.events()[0]["data"]["run"] == run
+        assert "by this run" in stage(deployed.err, name), deployed.err
     assert len(second.writes()) == len(writes) + 2
-    assert "succeeded" in second.outcome()
+    assert "inv verify" in deployed.out
     verified = second.ok("verify")
-    assert f"backend  answers {second.head[:7]} 5/5" in verified.err, verified.said
+    assert f"backend   answers {second.head[:7]} 5/5" in verified.err, verified.said
+    assert "SUCCEEDED" in verified.out
+    assert "succeeded" in second.outcome()
+    listed = second.ok("history").out.splitlines()
+    assert [line.split()[3] for line in listed[:3]] == ["deploy", "backup", "changes"], listed
 
 
 def test_a_stage_called_cold_does_what_it_requires(second: Product) -> None:
