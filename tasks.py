@@ -397,18 +397,31 @@ def hold_place(
 
 
 @task(
-    name="lift", help={**COMMON, "reason": "why, if you like", "commit": "only the holds of this commit; default: all"}
+    name="lift",
+    help={
+        **COMMON,
+        "reason": "why, if you like",
+        "commit": "the holds of this commit; default: the only hold, or that of every release",
+        "hold": "this one, as inv status names it",
+    },
 )
 @command
 def hold_lift(
-    c: Context, environment: str = "local", reason: str = "", commit: str = "", json: bool = False, debug: bool = False
+    c: Context,
+    environment: str = "local",
+    reason: str = "",
+    commit: str = "",
+    hold: str = "",
+    json: bool = False,
+    debug: bool = False,
 ) -> None:
     """Let releases through again."""
     from deploylib import console, override, report
 
     with console.session(environment, reason=reason) as ctx:
-        found = override.lift_hold(ctx, commit)
-    console.tell(found, ["lifted", *report.held(found, ctx.clock.now())], json=json)
+        found = override.lift_hold(ctx, commit, hold)
+        left = ctx.holds.current()
+    console.tell(found, report.lifted(found, left, ctx.clock.now()), json=json)
 
 
 @task(

@@ -322,9 +322,7 @@ def abandon(ctx: Context, state: RunState) -> None:
 
 def _waiting(ctx: Context, lease: Lease) -> None:
     by = lease.holder
-    ctx.view.note(
-        f"waiting for run {by.run} of {by.author or 'somebody'}, seen {age(lease.age)} ago  {by.url}".rstrip()
-    )
+    ctx.view.note(f"waiting for run {by.run}{by.of}, seen {age(lease.age)} ago  {by.url}".rstrip())
 
 
 def has_held(state: RunState) -> bool:

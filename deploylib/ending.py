@@ -89,7 +89,8 @@ def _holds_after(ctx: Context, told: Report) -> None:
         ctx.view.note(f"the hold is over: {one.reason}")
     left = {one.previous.commit for one in state.intents.values()} - {one.commit for one in told.live} - {""}
     if state.opened.back and left:
-        reason = ctx.reason or f"run {short(state.id)} went back from it"
+        given = "" if ctx.skip else ctx.reason.strip()  # with --skip it says why a check was left out
+        reason = given or f"run {short(state.id)} went back from it"
         ctx.holds.place(sorted(left), reason, author=ctx.author, run=state.id)
         names = ", ".join(sorted(one[:7] for one in left))
         ctx.view.note(f"{names}: held from now on; a newer commit is let through")

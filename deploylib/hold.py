@@ -13,6 +13,7 @@ import msgspec
 
 from deploylib.clock import Clock
 from deploylib.models import Moment, Value
+from deploylib.outcome import short
 from deploylib.store import Damaged, Store, document
 
 __all__ = ["Hold", "Holds", "Lifted"]
@@ -39,6 +40,22 @@ class Hold(Value, frozen=True):
     def everything(self) -> bool:
         """Whether every release is refused."""
         return not self.commits
+
+    @property
+    def line(self) -> str:
+        """What it refuses, and why."""
+        every = "every release" if self.run or self.unreadable else "every release, also going back"
+        return f"{', '.join(commit[:7] for commit in self.commits) or every}: {self.reason}"
+
+    @property
+    def by(self) -> str:
+        """Who placed it: a person, or else the run that went wrong."""
+        return self.author or (f"run {short(self.run)}" if self.run else "")
+
+    @property
+    def flag(self) -> str:
+        """How it is named to ``inv hold.lift``, so that no other is lifted with it."""
+        return f"--commit {self.commits[0][:7]}" if len(self.commits) == 1 else f"--hold {self.id}"
 
     def refuses(self, commit: str, *, back: bool) -> bool:
         """Whether a release of *commit* is refused, or, with *back*, a rollback."""

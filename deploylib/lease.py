@@ -50,6 +50,11 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     pid: Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)] = 0
 
     @property
+    def of(self) -> str:
+        """Whose run it is; empty where nobody wrote that down."""
+        return f" of {self.author}" if self.author else ""
+
+    @property
     def dead(self) -> bool:
         """Whether it is known to run no more, because it ran on this machine."""
         return not self.shared and self.host == process.here()[0] and not process.alive(self.pid)
@@ -231,7 +236,7 @@ class Tenure:
         where = f"; {now.holder.url}" if now.holder.url else ""
         environment = self.leases.environment
         return LeaseHeld(
-            f"run {now.holder.run} of {now.holder.author or 'somebody'} holds {environment}; "
+            f"run {now.holder.run}{now.holder.of} holds {environment}; "
             f"its last sign of life was {age(now.age)} ago{where}",
             remedy=f"wait for it (--wait 10m); a dead holder is free {age(now.holder.ttl)} after its last sign, or "
             f"inv lease.release --environment {environment} --reason …",

@@ -24,6 +24,7 @@ __all__ = [
     "held",
     "history",
     "lease",
+    "lifted",
     "local",
     "logs",
     "restored",
@@ -163,9 +164,7 @@ def status(found: Status, now: datetime) -> list[str]:
     lines += [f"held         {line}" for line in held(found.held, now)] or ["held         nothing"]
     if found.lease is not None:
         by = found.lease.holder
-        lines.append(
-            f"lease        run {short(by.run)} of {by.author or 'somebody'}, seen {age(found.lease.age)} ago  {by.url}".rstrip()
-        )
+        lines.append(f"lease        run {short(by.run)}{by.of}, seen {age(found.lease.age)} ago  {by.url}".rstrip())
     else:
         lines.append("lease        free")
     lines.append(f"last run     {found.last or 'none'}" + (f", {_ago(found.last_at, now)}" if found.last_at else ""))
@@ -181,13 +180,17 @@ def status(found: Status, now: datetime) -> list[str]:
 
 def held(holds: Iterable[Hold], now: datetime) -> list[str]:
     """What an environment refuses, a line each."""
-    lines = []
-    for one in holds:
-        what = ", ".join(commit[:7] for commit in one.commits) or (
-            "every release" if one.run else "every release, also going back"
-        )
-        lines.append(f"{what}: {one.reason} ({one.author or 'somebody'}, {_ago(one.at, now)})")
+    lines, all_of_them = [], list(holds)
+    several = sum(one.everything for one in all_of_them) > 1
+    for one in all_of_them:
+        by = ", ".join(word for word in (one.by, _ago(one.at, now)) if word)
+        lines.append(f"{one.line} ({by})" + (f"  {one.flag}" if several and one.everything else ""))
     return lines
+
+
+def lifted(ended: Iterable[Hold], left: Iterable[Hold], now: datetime) -> list[str]:
+    """The holds that were lifted, and those that stand all the same."""
+    return ["lifted", *held(ended, now), *(f"still held: {line}" for line in held(left, now))]
 
 
 def backups(found: Iterable[Backup], now: datetime) -> list[str]:
@@ -256,7 +259,7 @@ def lease(found: Lease | None, environment: str) -> list[str]:
         last = f"; the last was run {short(found.holder.run)}, {found.state} {age(found.age)} ago" if found else ""
         return [f"nobody holds {environment}{last}", *([found.reason] if found and found.reason else [])]
     by = found.holder
-    lines = [f"{environment} is held by run {by.run} of {by.author or 'somebody'}", *([by.url] if by.url else [])]
+    lines = [f"{environment} is held by run {by.run}{by.of}", *([by.url] if by.url else [])]
     lines.append(f"last sign of life {age(found.age)} ago; without one it is free after {age(by.ttl)}")
     return lines
 

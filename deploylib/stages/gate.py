@@ -116,7 +116,7 @@ def waived(ctx: Context, gate: str) -> StageResult | None:
     """A gate that a person leaves out; it is recorded, and told with the end of the run."""
     if gate not in ctx.skip:
         return None
-    by = Skipped(skipped_by=ctx.author or "somebody", reason=ctx.reason)
+    by = Skipped(skipped_by=ctx.author, reason=ctx.reason)
     told = skipped(gate, f"by {by.skipped_by}: {by.reason}")
     return msgspec.structs.replace(told, data=msgspec.to_builtins(by))
 

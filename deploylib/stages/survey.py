@@ -25,6 +25,7 @@ from deploylib import (
 )
 from deploylib.errors import ForeignDeploy, Held, MigrationFailed, SettingsError, Unreachable
 from deploylib.examined import listed
+from deploylib.hold import Hold
 from deploylib.ledger import RunState
 from deploylib.models import Changes as Decided
 from deploylib.models import DeployStatus, Elsewhere, Live, Migration, Service, Target
@@ -128,18 +129,31 @@ def not_held(ctx: Context) -> None:
     Raises:
         Held: it refuses the commit, or everything.
     """
+    back = ctx.state.opened.back
+    wanted = (ctx.commit.id, *ctx.wanted.values())
+    holds = [one for one in ctx.holds.current() if any(one.refuses(commit, back=back) for commit in wanted)]
+    if not holds:
+        return
+    told = [_held(ctx, one) for one in sorted(holds, key=lambda one: not one.everything)]
+    (first, remedy), *others = told
+    raise Held(
+        f"{ctx.config.name} refuses {first}",
+        details=tuple(f"it also refuses {text}: {way}" for text, way in others),
+        remedy=remedy,
+    )
+
+
+def _held(ctx: Context, hold: Hold) -> tuple[str, str]:
+    """What a hold refuses, why and since when; and what is to be done about it."""
     where = ctx.config.flag
     lift = f"inv hold.lift{where}"
-    back = ctx.state.opened.back
-    for one in ctx.holds.current():
-        if not any(one.refuses(commit, back=back) for commit in (ctx.commit.id, *ctx.wanted.values())):
-            continue
-        by = f"{one.author or 'somebody'}, {age((ctx.clock.now() - one.at).total_seconds())} ago"
-        if not one.everything:
-            remedy = f"correct it in a newer commit, which is let through; or {lift}, if it was not at fault"
-            raise Held(f"{ctx.config.name} refuses {ctx.commit.short}: {one.reason} ({by})", remedy=remedy)
-        remedy = f"inv rollback{where}; or {lift}, once all is well" if one.run else f"{lift}, once its reason is gone"
-        raise Held(f"{ctx.config.name} refuses every release: {one.reason} ({by})", remedy=remedy)
+    known = (hold.by, f"{age((ctx.clock.now() - hold.at).total_seconds())} ago")
+    by = ", ".join(one for one in known if one)
+    if not hold.everything:
+        remedy = f"correct it in a newer commit, which is let through; or {lift} {hold.flag}, if it was not at fault"
+        return f"{ctx.commit.short}: {hold.reason} ({by})", remedy
+    remedy = f"inv rollback{where}; or {lift}, once all is well" if hold.run else f"{lift}, once its reason is gone"
+    return f"every release: {hold.reason} ({by})", remedy
 
 
 def alone(ctx: Context, targets: tuple[Target, ...], *, holding: bool) -> dict[str, Live]:

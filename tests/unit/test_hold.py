@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from deploylib import override
+from deploylib import override, process, report
 from deploylib.errors import SettingsError
 from deploylib.hold import Hold, Holds
+from deploylib.ledger import OPERATIONS
 from deploylib.store import Folder
 from tests.unit.conftest import Repository
 from tests.unit.fakes import NEW, OLD, START, THIRD, FakeClock
@@ -168,3 +170,81 @@ def test_a_recovery_that_fails_holds_everything_until_a_rollback(product: Produc
     assert product.roll_back().outcome == "succeeded"
     assert [product.first] * 2 == product.live()
     assert product.deploy().exit_code == 0
+
+
+def test_a_hold_is_lifted_and_not_the_others_with_it(product: Product) -> None:
+    """The database was moved: the commit that loses orders is as bad as before, and both were told when it was refused."""
+    override.place_hold(product.context(reason="it loses orders"), "HEAD")
+    override.place_hold(product.context(reason="moving the database"))
+    refused = product.deploy()
+    assert "refuses every release: moving the database (ada," in refused.error
+    assert "it loses orders" in refused.details[0]
+    assert f"inv hold.lift --environment staging --commit {product.first[:7]}" in refused.details[0]
+
+    [lifted] = override.lift_hold(product.context())
+
+    assert lifted.reason == "moving the database"
+    assert ["it loses orders"] == [one.reason for one in product.context().holds.current()]
+    assert "it loses orders" in product.deploy().error
+    assert ["it loses orders"] == [one.reason for one in override.lift_hold(product.context())]
+
+
+def test_of_several_holds_of_everything_the_one_is_lifted_that_is_named(product: Product) -> None:
+    """Two people each had a reason, and each lifts their own."""
+    for reason in ("moving the database", "the auditors are here"):
+        override.place_hold(product.context(reason=reason))
+    with pytest.raises(SettingsError, match="several holds refuse every release") as told:
+        override.lift_hold(product.context())
+    first, second = told.value.details
+    assert "moving the database: inv hold.lift --environment staging --hold " in first
+
+    override.lift_hold(product.context(), hold=second.rpartition(" ")[2])
+
+    left = product.context().holds.current()
+    assert ["moving the database"] == [one.reason for one in left]
+    [line] = report.held(left, product.clock.now())
+    assert report.lifted([], left, product.clock.now()) == ["lifted", f"still held: {line}"]
+
+
+def test_the_reason_of_a_skipped_check_is_not_that_of_a_hold(product: Product) -> None:
+    """Why the check was left out says nothing of what is wrong with the commit."""
+    product.change("2")
+    product.deploy()
+    product.roll_back(skip=("schema",), reason="only an index was added")
+
+    [hold] = product.context().holds.current()
+
+    assert re.fullmatch(r"run \w{4} went back from it", hold.reason)
+
+
+def test_holds_and_their_ends_are_in_the_history(product: Product) -> None:
+    """With who placed and who lifted them."""
+    override.place_hold(product.context(reason="moving the database"))
+    product.environ = {"USER": "grace"}
+    override.lift_hold(product.context(reason="moved"))
+
+    done = list(product.context().ledger.history("staging", 5, OPERATIONS))
+
+    assert [("lift", "grace"), ("hold", "ada")] == [(one.opened.operation, one.opened.author) for one in done]
+    assert "every release, also going back: moving the database" in report.history(done)[0]
+
+
+@pytest.mark.parametrize(
+    ("environ", "named", "author"),
+    [
+        ({"GITHUB_ACTIONS": "true", "GITHUB_RUN_ID": "1", "GITHUB_ACTOR": "octocat"}, "Ada Lovelace", "octocat"),
+        ({"DEPLOYLIB_RUN": "7", "USER": "root"}, "Ada Lovelace", "Ada Lovelace"),
+        ({"USER": "root"}, "Ada Lovelace", "Ada Lovelace"),
+        ({"USER": "root"}, "", "root"),
+        ({}, "", process.user()),
+    ],
+    ids=["a CI", "a CI that names nobody", "git", "the environment", "the system"],
+)
+def test_who_did_it_is_always_known(product: Product, environ: dict[str, str], named: str, author: str) -> None:
+    """As the CI says, as git calls its author, or as the system calls the user."""
+    product.environ = environ
+    if named:
+        product.repository.run("config", "user.name", named)
+
+    assert author
+    assert product.context().author == author
