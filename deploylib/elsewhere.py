@@ -126,7 +126,7 @@ def _commanded(files: Path, blueprint: Blueprint, placed: Collection[str], *, ou
                     what=f"{line!r}, the {key} of {service.name}",
                     files=tuple(near),
                     service=service.name,
-                    remedy=f"{TAKEN_OVER}, and no {key} that migrates",
+                    remedy=f"{TAKEN_OVER}; then that {key} need not migrate",
                 )
                 break
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -72,7 +73,8 @@ def read(ctx: Context) -> Status:
         asked, trouble = False, f"{error.message} ({error.remedy})"
     held = ctx.holds.current()
     bad = {commit for hold in held for commit in hold.commits}
-    back = rollback.candidates(runs, {one.service: one for one in live}, bad=bad) if live else []
+    serving = {one.service: one for one in live}
+    back = rollback.candidates(runs, serving, bad=bad) if live else []
     holder = ctx.leases.current()
     last = runs[0] if runs else None
     made = backup.latest(ctx.store, ctx.config.name)
@@ -83,7 +85,7 @@ def read(ctx: Context) -> Status:
         known=asked,
         trouble=trouble,
         back_to=f"{back[0].commit.short} (run {short(back[0].id)})" if back else "",
-        back_trouble=_back_trouble(ctx, back[0], runs, known, held) if back and known else "",
+        back_trouble=_back_trouble(ctx, back[0], runs, known, held, serving) if back and known else "",
         held=held,
         lease=holder if holder is not None and holder.held else None,
         last=_one_line(last) if last else "",
@@ -107,14 +109,19 @@ def _restoring(ctx: Context) -> str:
 
 
 def _back_trouble(
-    ctx: Context, release: RunState, runs: list[RunState], checked: RunState, held: tuple[Hold, ...]
+    ctx: Context,
+    release: RunState,
+    runs: list[RunState],
+    checked: RunState,
+    held: tuple[Hold, ...],
+    live: Mapping[str, Live],
 ) -> str:
     """What stands in the way of going back to *release* now: a hold, the schema, or an artifact that is built again."""
     if any(one.refuses(release.commit.id, back=True) for one in held):
         return "refused while everything is held"
     ctx.journal = Journal(ctx.ledger, checked, dry=True)
     try:
-        fit = stages.goes_with(ctx, release, runs)
+        fit = stages.goes_with(ctx, release, runs, live)
         if fit.misfits:
             return fit.misfits[0]
         doubt = fit.doubt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ import msgspec
 from deploylib import migrate, postgres, rollback, schema
 from deploylib.errors import Blocked, DeployError, Interrupted, MigrationFailed, SettingsError
 from deploylib.ledger import Restored, RunState
-from deploylib.models import UNKNOWN, Kind, Migration, Order, Secret
+from deploylib.models import UNKNOWN, Kind, Live, Migration, Order, Secret
 from deploylib.outcome import StageResult, StageStatus, short
 from deploylib.stages.context import Context, Planned, Stage, result, table
 from deploylib.stages.gate import waived
@@ -59,7 +60,7 @@ class Rollback(Stage):
         else:
             bad = {commit for hold in ctx.holds.current() for commit in hold.commits}
             release = rollback.choose(history, live, ctx.to, bad=bad)
-            doubt = self._fits(ctx, release, history)
+            doubt = self._fits(ctx, release, history, live)
         orders = rollback.orders(ctx.checked.targets, release.release, live, ctx.state.intents)
         if not orders:
             raise SettingsError("every service of it serves that already", remedy="inv status")
@@ -76,7 +77,7 @@ class Rollback(Stage):
                 found.append(f"{order.target.name}: was not there then, and goes: {', '.join(gone)}")
         return release, ready, found
 
-    def _fits(self, ctx: Context, release: RunState, history: list[RunState]) -> str:
+    def _fits(self, ctx: Context, release: RunState, history: list[RunState], live: Mapping[str, Live]) -> str:
         """What is not known of whether its code goes with the schema: that is told, and keeps nobody from going back.
 
         Raises:
@@ -86,11 +87,11 @@ class Rollback(Stage):
             ctx.journal.record("stage", given)
             return ""
         database = _schema(ctx, history)
-        found = _compared(ctx, release, history, database)
+        found = _compared(ctx, release, history, database, live)
         if found.misfits:
-            live, bad = ctx.live(strict=False), {commit for hold in ctx.holds.current() for commit in hold.commits}
+            bad = {commit for hold in ctx.holds.current() for commit in hold.commits}
             others = rollback.candidates(history, live, bad=bad)
-            safe = next((one for one in others if _compared(ctx, one, history, database).known), None)
+            safe = next((one for one in others if _compared(ctx, one, history, database, live).known), None)
             go = f"inv rollback --to {short(safe.id)} ({safe.commit.short}) goes with it; or " if safe else ""
             raise Blocked(
                 f"{release.commit.short} does not go with the schema as it is",
@@ -103,14 +104,17 @@ class Rollback(Stage):
         return found.doubt
 
 
-def goes_with(ctx: Context, release: RunState, history: list[RunState]) -> schema.Fit:
-    """Whether a release goes with the schema as it is, as far as anybody knows."""
-    return _compared(ctx, release, history, _schema(ctx, history))
+def goes_with(ctx: Context, release: RunState, history: list[RunState], live: Mapping[str, Live]) -> schema.Fit:
+    """Whether what goes back to a release goes with the schema as it is, as far as anybody knows."""
+    return _compared(ctx, release, history, _schema(ctx, history), live)
 
 
-def _compared(ctx: Context, release: RunState, history: list[RunState], database: Migration | str) -> schema.Fit:
-    static = {target.name for target in ctx.checked.targets if target.kind is Kind.STATIC}
-    needs = [one for one in release.release if one.commit and one.service not in static]
+def _compared(
+    ctx: Context, release: RunState, history: list[RunState], database: Migration | str, live: Mapping[str, Live]
+) -> schema.Fit:
+    stays = {one.service for one in release.release if one.service in live and one.commit == live[one.service].commit}
+    stays |= {target.name for target in ctx.checked.targets if target.kind is Kind.STATIC}
+    needs = [one for one in release.release if one.commit and one.service not in stays]
     if isinstance(database, str):
         return schema.Fit(unknown=(database,) if needs else ())
     if not database.current and not any(one.schema for one in needs):

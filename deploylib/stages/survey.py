@@ -244,7 +244,7 @@ class Changes(Stage):
             pending = ", ".join(f"{revision.id} {revision.title}".strip() for revision in migration.pending)
             rows.append(("schema", f"{migration.current or 'empty'} → {migration.target}: {pending}"))
         rows += [
-            ("schema", f"{one.what}: not run from here; {one.remedy} takes it over") for one in migration.elsewhere
+            ("schema", f"{one.what}: not run from here; to take it over: {one.remedy}") for one in migration.elsewhere
         ]
         rows += [("schema", note) for note in migration.notes]
         planned = Planned(changes=decided, migration=migration, wanted=ctx.wanted, unproven=unproven)

@@ -50,7 +50,7 @@ def test_migrations_of_a_command_of_the_service_are_not_none(shop: Shop) -> None
     shop.migrate("007_size.sql", "alter table products add column size text;\n")
     planned = shop.ok("deploy", "--dry-run").said
 
-    assert "'node migrate.js', the preDeployCommand of api: not run from here; [migrations] command" in named
+    assert "'node migrate.js', the preDeployCommand of api: not run from here; to take it over: [migrations]" in named
     assert "migrate   skipped: not ours to run: 'node migrate.js'" in named
     assert "no migration, and the last one is" in named
     assert "api/migrations/007_size.sql differs from what serves" in planned
