@@ -83,7 +83,11 @@ def ask(
         return Accepted(order, before, rebuilt, known)
     if before:
         progress(name, f"{before} was canceled while nobody watched, so it is asked for again")
-        order = msgspec.structs.replace(order, named_before=known.named_before if known is not None else "")
+        order = msgspec.structs.replace(
+            order,
+            named_before=known.named_before if known is not None else "",
+            answered=known.answered if known is not None else 0,
+        )
         known = None
     intent = known or _intend(order, render, record)
     try:
@@ -146,6 +150,7 @@ def _intend(order: Order, render: Render, record: Record) -> Intent:
         from_deploy=order.from_deploy,
         variables=order.variables,
         named_before=order.named_before,
+        answered=order.answered,
     )
     record("intent", intent)
     return intent

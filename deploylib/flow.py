@@ -247,9 +247,14 @@ def _looked_at(ctx: Context, left: RunState | None) -> Report:
         raise SettingsError(
             f"no release of {ctx.config.name!r} was ever verified", remedy=f"inv deploy --environment {ctx.config.name}"
         )
-    expected = {one.service: verify.Expected(one.commit) for one in (last.release if last else ()) if one.commit}
-    for name, one in (left.shipped if left else {}).items():
-        expected[name] = verify.Expected(one.commit, one.previous.commit)
+    before = stages.answered(last) if last else {}
+    expected = {
+        one.service: verify.Expected(one.commit, before=before.get(one.service, 0))
+        for one in (last.release if last else ())
+        if one.commit
+    }
+    for name, one in left.shipped.items() if left is not None else ():
+        expected[name] = verify.Expected(one.commit, one.previous.commit, before=known.intents[name].answered)
     ctx.commit = known.commit
     ctx.journal = Journal(ctx.ledger, known, dry=True)
     began = ctx.clock.monotonic()

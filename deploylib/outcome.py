@@ -26,12 +26,22 @@ class Visitors(Value, frozen=True):
     Attributes:
         requests: how many requests were sent to the public addresses.
         failed: how many got no answer or a 5xx.
-        longest_gap: seconds between two good answers, the worst.
+        longest_gap: seconds between two good answers, the worst; also of the gap that had not ended when it was over.
+        open_gap: seconds since the last good answer of an address that gave none any more at the end; 0: all did.
     """
 
     requests: int = 0
     failed: int = 0
     longest_gap: float = 0.0
+    open_gap: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """It in a line; empty where nobody was asked."""
+        if not self.requests:
+            return ""
+        ended = f"; one had not ended, after {self.open_gap:.1f} s" if self.open_gap else ""
+        return f"{self.requests} requests during the switch, {self.failed} failed; longest gap {self.longest_gap:.1f} s{ended}"
 
 
 class PutBack(Value, frozen=True):

@@ -172,7 +172,10 @@ def _restore(ctx: Context, back: list[Order], deadline: Deadline) -> None:
         ctx,
         {
             order.target.name: verify.Expected(
-                order.commit, order.previous.commit, misnamed=ctx.state.intents[order.target.name].misnamed
+                order.commit,
+                order.previous.commit,
+                misnamed=ctx.state.intents[order.target.name].misnamed,
+                before=ctx.state.intents[order.target.name].answered,
             )
             for order in back
         },

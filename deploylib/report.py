@@ -91,10 +91,7 @@ def text(report: Report) -> str:
         lines += _block("Slow", [f"it took {age(report.seconds)}; the target is {age(report.target)}"])
     waived = [f"{one.stage} {line}" for one in report.stages if "skipped_by" in one.data for line in one.lines]
     lines += _block("Waived", waived)
-    if report.visitors.requests:
-        seen = report.visitors
-        gap = f"longest gap {seen.longest_gap:.1f} s"
-        lines += _block("Visitors", [f"{seen.requests} requests during the switch, {seen.failed} failed; {gap}"])
+    lines += _block("Visitors", [report.visitors.text] if report.visitors.text else [])
     lines += ["", *_block("Next", list(report.next) or _next(report))]
     return "\n".join(lines)
 

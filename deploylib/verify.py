@@ -11,24 +11,26 @@ import re
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
-from html.parser import HTMLParser
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
+from deploylib import assets
 from deploylib.clock import Clock, Deadline
 from deploylib.errors import Contradiction, ForeignDeploy, VerificationFailed
 from deploylib.models import Deploy, Kind, Proof, Target, Verified
+from deploylib.page import Page
 from deploylib.render import Render
 from deploylib.web import ASSET, PAGE, Answer, HttpError, Limit, Session
 
-__all__ = ["Expected", "Pace", "identity", "named", "until_proven"]
+__all__ = ["Expected", "Pace", "identity", "is_public", "named", "now", "same_kind", "until_proven"]
 
 IDENTITY_KEYS = ("releaseId", "release", "commit", "sha")
 COMMIT, FULL_COMMIT = re.compile(r"[0-9a-f]{7,40}"), re.compile(r"[0-9a-f]{40}")
 UNCACHED = {"Cache-Control": "no-cache", "Pragma": "no-cache"}
 BAD_OF_LAST = (3, 5)
+GOOD, CLIENT_ERROR, TOO_OFTEN, SERVER_ERROR = 200, 400, 429, 500
 ANSWER_WITHIN = 15.0  # seconds for a whole answer: one that drips must not outlive the verification
 WEB_ADVICE = (
     "to prove which commit answers, let its health path answer JSON with it:",
@@ -70,12 +72,14 @@ class Expected(msgspec.Struct, frozen=True):
         previous: the commit before; an answer from it means "not yet".
         revision: of the schema, where the answer names one; empty: whatever it is.
         misnamed: the release before named a commit that it was not, so that a wrong name proves nothing now either.
+        before: the status that the address gave before this release; 0: none, or nobody looked.
     """
 
     commit: str
     previous: str = ""
     revision: str = ""
     misnamed: bool = False
+    before: int = 0
 
 
 def until_proven(
@@ -98,16 +102,17 @@ def until_proven(
         ForeignDeploy: the platform says that something else is live.
         Unreachable: the platform cannot be asked which of the two it is.
     """
-    if not target.url or target.kind not in {Kind.WEB, Kind.STATIC}:
+    if not is_public(target):
         return _by_platform(target, expected, render, clock, pace, progress)
     with session or Session(timeout=5.0, within=ANSWER_WITHIN) as asking:
         since = clock.now()
-        proven = _in_a_row(target, expected, asking, render, clock, pace, progress)
-        proven = proven or _reachable(target, expected, render)
+        shown = _in_a_row(target, expected, asking, render, clock, pace, progress)
+        proven = shown if isinstance(shown, Verified) else _reachable(target, expected, render, shown)
         if target.kind is Kind.STATIC:
-            return _with_assets(target, asking, proven, Deadline.after(max(pace.within, ANSWER_WITHIN), clock))
+            within = Deadline.after(max(pace.within, ANSWER_WITHIN), clock)
+            return _with_assets(target, asking, proven, clock, pace, within)
         if pace.bake > 0:
-            _bake(target, asking, clock, pace, progress)
+            _bake(target, expected, asking, clock, pace, progress)
         _require_no_failure(target, render, since, pace.bake)
         stayed = f" · well for {pace.bake:.0f} s" if pace.bake > 0 else ""
         return msgspec.structs.replace(proven, text=proven.text + stayed)
@@ -115,15 +120,62 @@ def until_proven(
 
 def named(target: Target, session: Session | None = None) -> str:
     """The commit that the public address names at this moment; empty where it names none, or does not answer well."""
-    if not target.url or target.kind not in {Kind.WEB, Kind.STATIC}:
-        return ""
+    return now(target, session)[0]
+
+
+def now(target: Target, session: Session | None = None) -> tuple[str, int]:
+    """The commit that the public address names at this moment, and the status that it gives.
+
+    Returns:
+        An empty name where it names none or does not answer well; a status of 0 where there is no answer.
+    """
+    if not is_public(target):
+        return "", 0
     with session or Session(timeout=5.0, within=ANSWER_WITHIN) as asking:
         answer, _ = _ask(asking, _address(target))
-        return identity(answer) if answer is not None and answer.ok else ""
+        return (identity(answer) if answer is not None and answer.ok else ""), answer.status if answer else 0
+
+
+def is_public(target: Target) -> bool:
+    """Whether the service has an address that anybody may ask."""
+    return bool(target.url) and target.kind in {Kind.WEB, Kind.STATIC}
 
 
 def _address(target: Target) -> str:
     return target.url + (target.identity_path or target.health_path or "/")
+
+
+def _has_path(target: Target) -> bool:
+    """Whether somebody has said where the service tells that it is well; the page of a static site says nothing of it."""
+    return target.kind is Kind.WEB and bool(target.identity_path or target.health_path)
+
+
+def _wrong(target: Target, expected: Expected, answer: Answer | None, trouble: str) -> str:
+    """Why an answer is none of a release that serves; empty where it is.
+
+    At a health path only a 2xx is well. Where nobody has named one, the root may be for nobody, or behind a password: no
+    answer and a 5xx are wrong anywhere, and a 4xx is where there was a page before. Who asks too often (429) is answered.
+    """
+    if answer is None:
+        return trouble
+    status, before = answer.status, expected.before
+    said = f"status {status}{_explain(answer)}"
+    if answer.ok or status == TOO_OFTEN:
+        return ""
+    if status >= SERVER_ERROR:
+        return said
+    if before and same_kind(status, before):
+        return ""
+    if _has_path(target):
+        return said
+    if status < CLIENT_ERROR or not GOOD <= before < CLIENT_ERROR:
+        return ""
+    return f"{said}, and it was {before} before this release"
+
+
+def same_kind(status: int, before: int) -> bool:
+    """Whether an address answers as before: refused as it was refused, or led elsewhere as it was."""
+    return status // 100 == before // 100
 
 
 def _in_a_row(
@@ -134,8 +186,8 @@ def _in_a_row(
     clock: Clock,
     pace: Pace,
     progress: Callable[[str, str], None],
-) -> Verified | None:
-    """Count good answers; None when the answers are good and name no commit, or one that proves nothing."""
+) -> Verified | Answer:
+    """Count good answers; the last one when they are good and name no commit, or one that proves nothing."""
     began, deadline = clock.monotonic(), Deadline.after(pace.within, clock)
     url = _address(target)
     window: deque[bool] = deque(maxlen=BAD_OF_LAST[1])
@@ -144,10 +196,10 @@ def _in_a_row(
     while True:
         answer, trouble = _ask(session, url)
         served = identity(answer) if answer is not None and answer.ok else ""
-        if answer is None or not answer.ok:
+        if answer is None or (wrong := _wrong(target, expected, answer, trouble)):
             window.append(clock.monotonic() - began <= pace.grace)
             good = anonymous = 0
-            said = trouble or f"status {answer.status if answer else ''}{_explain(answer)}"
+            said = trouble if answer is None else wrong
         elif not served:
             window.append(True)
             good, anonymous = 0, anonymous + 1
@@ -170,17 +222,27 @@ def _in_a_row(
         progress(target.name, said)
         if good >= pace.times:
             return _proven(target, expected, answer, pace)
-        if anonymous >= pace.times:
-            return None
+        if anonymous >= pace.times and answer is not None:
+            return answer
         elapsed = clock.monotonic() - began
         if window.count(False) >= BAD_OF_LAST[0] or deadline.passed():
             _require_ours(target, expected, render)
             raise VerificationFailed(
                 f"{target.name} did not prove itself at {urlsplit(url).path or '/'} within {elapsed:.0f} s: {said}",
-                remedy="see its log (inv logs), correct it, commit, inv deploy",
+                remedy=_remedy(target, answer),
                 service=target.name,
             )
         clock.sleep(pace.every)
+
+
+def _remedy(target: Target, answer: Answer | None) -> str:
+    if answer is None or not CLIENT_ERROR <= answer.status < SERVER_ERROR:
+        return "see its log (inv logs), correct it, commit, inv deploy"
+    if target.kind is Kind.STATIC:
+        return "see what the build puts into its publish path (staticPublishPath), correct it, commit, inv deploy"
+    if _has_path(target):
+        return "see its log (inv logs), correct it, commit, inv deploy"
+    return "correct it; or, if that is meant, name a path that answers well: healthCheckPath in the Blueprint; then inv deploy"
 
 
 def _odd_name(target: Target, expected: Expected, served: str, render: Render, seen: set[str]) -> str:
@@ -208,18 +270,20 @@ def _require_ours(target: Target, expected: Expected, render: Render) -> None:
         )
 
 
-def _bake(target: Target, session: Session, clock: Clock, pace: Pace, progress: Callable[[str, str], None]) -> None:
+def _bake(
+    target: Target, expected: Expected, session: Session, clock: Clock, pace: Pace, progress: Callable[[str, str], None]
+) -> None:
     """Go on asking; a single bad answer is forgiven, three of the last five are not."""
     url = _address(target)
     window: deque[bool] = deque(maxlen=BAD_OF_LAST[1])
     deadline = Deadline.after(pace.bake, clock)
     while not deadline.passed():
         answer, trouble = _ask(session, url)
-        window.append(answer is not None and answer.ok)
+        wrong = _wrong(target, expected, answer, trouble)
+        window.append(not wrong)
         if window.count(False) >= BAD_OF_LAST[0]:
-            said = trouble or f"status {answer.status if answer else ''}{_explain(answer)}"
             raise VerificationFailed(
-                f"{target.name} was well at first, and then: {said}",
+                f"{target.name} was well at first, and then: {wrong or 'bad answers'}",
                 remedy="see its log (inv logs), correct it, commit, inv deploy",
                 service=target.name,
             )
@@ -282,7 +346,7 @@ def _live(target: Target, render: Render) -> Deploy:
     return live
 
 
-def _reachable(target: Target, expected: Expected, render: Render) -> Verified:
+def _reachable(target: Target, expected: Expected, render: Render, answer: Answer) -> Verified:
     live = _live(target, render)
     if live.commit != expected.commit:
         raise ForeignDeploy(
@@ -291,10 +355,24 @@ def _reachable(target: Target, expected: Expected, render: Render) -> Verified:
             service=target.name,
         )
     advice = STATIC_ADVICE if target.kind is Kind.STATIC else WEB_ADVICE
-    text = f"answers well; the platform says {expected.commit[:7]} is live"
+    status = 0 if answer.ok else answer.status
+    how, notes = (str(status), _remarked(target, expected, status)) if status else ("well", ())
+    text = f"answers {how}; the platform says {expected.commit[:7]} is live"
     if expected.misnamed:
         text = f"{text}; the commit that it names was wrong before as well, and proves nothing"
-    return Verified(service=target.name, proof=Proof.REACHABLE, text=text, advice=advice)
+    return Verified(service=target.name, proof=Proof.REACHABLE, text=text, advice=advice, notes=notes, answered=status)
+
+
+def _remarked(target: Target, expected: Expected, status: int) -> tuple[str, ...]:
+    """What a person should know of an answer that is neither good nor a reason to put anything back."""
+    where = urlsplit(_address(target)).path or "/"
+    as_before = ", as before" if expected.before and same_kind(status, expected.before) else ""
+    if status == TOO_OFTEN:
+        return (f"{where} answers {status}: it is asked too often, so that nothing is known of its answers",)
+    if status < CLIENT_ERROR:
+        return (f"{where} leads elsewhere ({status}){as_before}",)
+    step = "see its publish path" if target.kind is Kind.STATIC else "a health path would tell more"
+    return (f"{where} answers {status}{as_before}: {step}",)
 
 
 def _by_platform(
@@ -329,7 +407,7 @@ def identity(answer: Answer) -> str:
         short = next((name for name in names if COMMIT.fullmatch(name)), "")
         return short or (version if FULL_COMMIT.fullmatch(version) else "")
     if answer.content_type == "text/html":
-        name = _Page.of(answer).release.lower()
+        name = Page.of(answer).release.lower()
         return name if COMMIT.fullmatch(name) else ""
     return ""
 
@@ -344,72 +422,27 @@ def _revision(answer: Answer) -> str:
     return ",".join(sorted(re.findall(r"[^,\s]+", seen)))  # several, where the migrations have branches
 
 
-def _with_assets(target: Target, session: Session, proven: Verified, deadline: Deadline) -> Verified:
-    """Every asset that the page names must be there, and be what its name says.
-
-    Of very many, as many as there is time for: those that nobody has asked for are no failure, and not counted as seen.
-    """
+def _with_assets(
+    target: Target, session: Session, proven: Verified, clock: Clock, pace: Pace, deadline: Deadline
+) -> Verified:
+    """The page with everything that it loads; where its address gives none, there is nothing to look at."""
     page, trouble = _ask(session, target.url + "/")
     if page is None:
         raise VerificationFailed(f"{target.name}: {trouble}", remedy="inv verify", service=target.name)
-    names, asked = list(_Page.of(page).assets), 0
-    for name in names:
-        if deadline.passed():
-            break
-        asked += 1
-        try:
-            url = urljoin(target.url + "/", name)
-        except ValueError:  # no address at all, so no browser asks for it either
-            continue
-        if urlsplit(url).netloc != urlsplit(target.url).netloc:
-            continue
-        answer, trouble = _ask(session, url, ASSET)
-        if answer is None or not answer.ok or not _fits(urlsplit(url).path, answer.content_type):
-            got = trouble if answer is None else f"status {answer.status}, {answer.content_type or 'no type'}"
-            raise VerificationFailed(
-                f"{target.name}: the page names {name}, which answers {got}",
-                remedy="see what the build puts into its publish path, correct it, commit, inv deploy",
-                service=target.name,
-            )
-    shown = f" · {asked} of {len(names)} assets" if names else ""
-    return msgspec.structs.replace(proven, text=proven.text + shown)
-
-
-def _fits(path: str, content_type: str) -> bool:
-    """A script must be a script and a style a style: a page in their place is the usual sign of a missing file."""
-    suffix = path.rpartition(".")[2].lower()
-    wanted = {"js": "javascript", "mjs": "javascript", "css": "css"}.get(suffix)
-    return wanted in content_type if wanted else content_type != "text/html" or suffix in {"html", "htm"}
-
-
-class _Page(HTMLParser):
-    """The release that a page names and the assets that it loads."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.release = ""
-        self.assets: dict[str, None] = {}
-
-    @classmethod
-    def of(cls, answer: Answer) -> _Page:
-        page = cls()
-        page.feed(answer.body.decode(errors="replace"))
-        return page
-
-    def parse_marked_section(self, i: int, report: bool = True) -> int:  # noqa: FBT001, FBT002 - as it is there
-        """``<![…``: a comment in HTML; the parser of XML below would raise an AssertionError."""
-        return self.parse_bogus_comment(i, report)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        named = {key: value or "" for key, value in attrs}
-        if tag == "meta" and named.get("name") in {"release", "commit", "version"}:
-            self.release = self.release or named.get("content", "")
-        rel = set(named.get("rel", "").lower().split())
-        if tag == "link" and rel & {"stylesheet", "icon", "modulepreload", "preload", "manifest"}:
-            self._add(named.get("href", ""))
-        if tag in {"script", "img"}:
-            self._add(named.get("src", ""))
-
-    def _add(self, name: str) -> None:
-        if name and not name.startswith(("data:", "blob:")):
-            self.assets[name] = None
+    if not page.ok:
+        return proven
+    seen = assets.look(
+        page,
+        target.url + "/",
+        ask=lambda url: _ask(session, url, ASSET),
+        clock=clock,
+        every=pace.every,
+        deadline=deadline,
+    )
+    if seen.missing:
+        raise VerificationFailed(
+            f"{target.name}: {seen.missing}",
+            remedy="see what the build puts into its publish path, correct it, commit, inv deploy",
+            service=target.name,
+        )
+    return msgspec.structs.replace(proven, text=proven.text + seen.text, notes=(*proven.notes, *seen.notes))

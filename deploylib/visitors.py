@@ -55,11 +55,12 @@ class Watch:
             requests=sum(seen.requests for seen in self._seen),
             failed=sum(seen.failed for seen in self._seen),
             longest_gap=round(max((seen.longest_gap for seen in self._seen), default=0.0), 3),
+            open_gap=round(max((seen.open_gap for seen in self._seen), default=0.0), 3),
         )
 
     def _visit(self, address: str) -> None:
         requests = failed = 0
-        gap, good = 0.0, self.clock.monotonic()
+        fine, gap, good = True, 0.0, self.clock.monotonic()
         with Session(timeout=self.timeout) as session:
             while not self._stop.wait(self.every):
                 requests += 1
@@ -70,4 +71,5 @@ class Watch:
                 failed += not fine
                 if fine:
                     gap, good = max(gap, self.clock.monotonic() - good), self.clock.monotonic()
-        self._seen.append(Visitors(requests=requests, failed=failed, longest_gap=gap))
+        left = 0.0 if fine else self.clock.monotonic() - good
+        self._seen.append(Visitors(requests=requests, failed=failed, longest_gap=max(gap, left), open_gap=left))

@@ -55,6 +55,7 @@ class Intent(Value, frozen=True):
         from_deploy: the deploy whose artifact is restored; empty: *commit* is built.
         variables: names of the environment variables that this deploy gets, as far as they were looked at.
         named_before: the commit that the public address named then; empty where it named none, or nobody looked.
+        answered: the status that it gave then; 0: none, or nobody looked.
     """
 
     service: str
@@ -64,6 +65,7 @@ class Intent(Value, frozen=True):
     from_deploy: Id = ""
     variables: tuple[str, ...] = ()
     named_before: str = ""
+    answered: int = 0
 
     @property
     def misnamed(self) -> bool:
@@ -80,7 +82,7 @@ class Order(Value, frozen=True):
         previous: what it serves now.
         from_deploy: restore the artifact of this deploy instead of building *commit*.
         variables: names of the environment variables that it gets; only recorded.
-        named_before: see `Intent`.
+        named_before: see `Intent`, and so of *answered*.
     """
 
     target: Target
@@ -89,6 +91,7 @@ class Order(Value, frozen=True):
     from_deploy: Id = ""
     variables: tuple[str, ...] = ()
     named_before: str = ""
+    answered: int = 0
 
 
 class Shipped(Value, frozen=True):
@@ -121,9 +124,13 @@ class Verified(Value, frozen=True):
 
     Attributes:
         advice: lines that would raise the level of proof; empty at the highest.
+        notes: what is odd, and put nothing back.
+        answered: the status that the address gave where it was no 2xx; 0: it was, or the address was not asked.
     """
 
     service: str
     proof: Proof
     text: str
     advice: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    answered: int = 0

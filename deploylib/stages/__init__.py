@@ -9,7 +9,7 @@ from deploylib.stages.context import BETWEEN_JOBS, Checked, Context, Made, Plann
 from deploylib.stages.data import Backup, Migrate
 from deploylib.stages.gate import GATES, Scan, Tests, examine, judged
 from deploylib.stages.marked import half_restored, own_database
-from deploylib.stages.release import Deploy, Verify, prove
+from deploylib.stages.release import Deploy, Verify, answered, prove
 from deploylib.stages.survey import Changes, Check, alone, not_held
 from deploylib.stages.unknown import not_known
 
@@ -33,6 +33,7 @@ __all__ = [
     "Verify",
     "View",
     "alone",
+    "answered",
     "examine",
     "goes_with",
     "half_restored",

@@ -18,12 +18,13 @@ from deploylib.errors import (
     Superseded,
     VerificationFailed,
 )
+from deploylib.ledger import RunState
 from deploylib.models import Intent, Kind, Live, Order, Proof, Shipped, Target, Verified
 from deploylib.outcome import StageResult, StageStatus
 from deploylib.stages.context import Context, Stage, result, skipped, table
 from deploylib.units import seconds
 
-__all__ = ["Deploy", "Verify", "carried_out", "prove", "variables"]
+__all__ = ["Deploy", "Verify", "answered", "carried_out", "prove", "variables"]
 
 
 class Deploy(Stage):
@@ -86,12 +87,15 @@ def carried_out(stage: str, ctx: Context, orders: list[Order]) -> StageResult:
         Superseded: a newer release took the place of this one.
         DeployError: see `deploy.bring`.
     """
-    asked = dict(zip(orders, ctx.for_each(lambda order: _named_before(ctx, order), orders), strict=True))
-    orders = [msgspec.structs.replace(order, named_before=named) for order, named in asked.items()]
+    asked = dict(zip(orders, ctx.for_each(lambda order: _before(ctx, order), orders), strict=True))
+    orders = [
+        msgspec.structs.replace(order, named_before=named, answered=answered)
+        for order, (named, answered) in asked.items()
+    ]
     ctx.visitors.start(
         order.target.url + (order.target.health_path or "/")
         for order in orders
-        if order.target.url and order.previous.commit
+        if verify.is_public(order.target) and order.previous.commit
     )
     try:
         deploy.bring(
@@ -113,10 +117,10 @@ def carried_out(stage: str, ctx: Context, orders: list[Order]) -> StageResult:
     return result(stage, *table(told))
 
 
-def _named_before(ctx: Context, order: Order) -> str:
-    """What the address names before this run changes it; nothing new of a service that was asked for already."""
+def _before(ctx: Context, order: Order) -> tuple[str, int]:
+    """What the address names and gives before this run changes it; nothing new of a service that was asked for already."""
     begun = order.target.name in ctx.state.intents or not order.previous.commit
-    return "" if begun else verify.named(order.target)
+    return ("", 0) if begun else verify.now(order.target)
 
 
 def _usual(ctx: Context) -> dict[str, float]:
@@ -140,6 +144,12 @@ def _shipped_text(one: Shipped) -> str:
     build = f"build {one.build_seconds:.1f}s · " if one.build_seconds else ""
     again = " · built again, its artifact was no longer kept" if one.rebuilt else ""
     return f"{build}start {one.start_seconds:.1f}s · live{again}"
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What the proof of a run has shown."""
+
+    verified: tuple[Verified, ...] = ()
 
 
 class Verify(Stage):
@@ -169,7 +179,11 @@ class Verify(Stage):
         revision = migration.target if known else ""
         expected = {
             name: verify.Expected(
-                one.commit, one.previous.commit, revision, misnamed=_misnamed(ctx.state.intents.get(name))
+                one.commit,
+                one.previous.commit,
+                revision,
+                misnamed=_misnamed(ctx.state.intents.get(name)),
+                before=_answered(ctx, name),
             )
             for name, one in shipped.items()
         }
@@ -188,7 +202,8 @@ class Verify(Stage):
             ) from error
         rows = [(one.service, f"{one.text}{_level(one)}") for one in proven]
         advice = _advice(proven)
-        return result(self.name, *table(rows), *advice, data={"verified": proven})
+        notes = [f"{one.service}: {note}" for one in proven for note in one.notes]
+        return result(self.name, *table(rows), *notes, *advice, data={"verified": proven})
 
 
 def prove(
@@ -214,6 +229,18 @@ def prove(
         return tuple(threads.each(one, chosen, len(chosen)))
     finally:
         stop.set()
+
+
+def _answered(ctx: Context, name: str) -> int:
+    """The status that the address gave before; what a bad release gave says nothing of the one that is gone back to."""
+    intent = ctx.state.intents.get(name)
+    return 0 if intent is None or ctx.state.opened.back else intent.answered
+
+
+def answered(state: RunState) -> dict[str, int]:
+    """The status that each public address gave when a run verified it."""
+    shown = state.data("verify", Shown).verified
+    return {one.service: one.answered or verify.GOOD for one in shown if one.proof is not Proof.PLATFORM}
 
 
 def _misnamed(intent: Intent | None) -> bool:

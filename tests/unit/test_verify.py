@@ -292,3 +292,101 @@ def test_an_odd_health_answer_is_a_bad_answer_and_no_error_of_ours(clock: FakeCl
     """Whatever shape it has."""
     with pytest.raises(VerificationFailed, match="status 503"):
         prove(Address(says(code=503, checks=checks)), clock)
+
+
+def rooted(
+    step: Step, clock: FakeClock, before: int = 0, kind: Kind = Kind.WEB, platform: Platform | None = None
+) -> Verified:
+    """Have a service of which nobody has named a health path prove the new commit, at its root."""
+    platform = platform or Platform()
+    platform.add("api", kind, live=NEW)
+    return verify.until_proven(
+        target("api", kind, url="https://api.example", identity_path="/" if kind is Kind.STATIC else ""),
+        Expected(NEW, OLD, before=before),
+        render=platform.render(),
+        clock=clock,
+        pace=PACE,
+        session=Session(transport=httpx.MockTransport(Address(step))),
+    )
+
+
+@pytest.mark.parametrize("kind", [Kind.WEB, Kind.STATIC])
+@pytest.mark.parametrize(
+    ("before", "status", "note"),
+    [
+        (404, 404, "/ answers 404, as before"),
+        (401, 403, "/ answers 403, as before"),
+        (0, 404, "/ answers 404: "),
+        (0, 401, "/ answers 401: "),
+        (502, 404, "/ answers 404: "),
+        (302, 302, "/ leads elsewhere (302), as before"),
+        (200, 307, "/ leads elsewhere (307)"),
+        (404, 200, ""),
+        (200, 429, "asked too often"),
+    ],
+)
+def test_without_a_health_path_an_answer_is_compared_with_the_one_before(
+    clock: FakeClock, kind: Kind, before: int, status: int, note: str
+) -> None:
+    """The root of an API may be for nobody, and a site behind a password: a good release stays, and that is noted."""
+    found = rooted(plain(status, location="https://api.example/app"), clock, before, kind)
+
+    assert Proof.REACHABLE is found.proof
+    assert found.notes == () if not note else note in found.notes[0]
+    assert (0 if status == 200 else status) == found.answered
+
+
+@pytest.mark.parametrize("kind", [Kind.WEB, Kind.STATIC])
+@pytest.mark.parametrize(
+    ("before", "status"), [(200, 404), (301, 401), (204, 403), (200, 500), (404, 502), (0, 503), (503, 503)]
+)
+def test_without_a_health_path_a_page_that_is_gone_decides(
+    clock: FakeClock, kind: Kind, before: int, status: int
+) -> None:
+    """Where there was a page before there must be one; and a 5xx is no answer anywhere."""
+    with pytest.raises(VerificationFailed, match=f"status {status}"):
+        rooted(plain(status), clock, before, kind)
+
+
+def test_a_page_that_is_gone_is_told_with_the_way_out(clock: FakeClock) -> None:
+    """It may be meant: then a path is named that answers well."""
+    with pytest.raises(VerificationFailed, match="status 404, and it was 200 before this release") as raised:
+        rooted(plain(404), clock, 200)
+
+    assert "healthCheckPath" in raised.value.remedy
+
+
+def test_a_page_that_goes_away_a_moment_later_decides_too(clock: FakeClock) -> None:
+    """While a service is watched the same counts."""
+    platform = Platform()
+    platform.add("api", Kind.WEB, live=NEW)
+    steps = Address([plain(404)] * 4, [plain(500)])
+
+    with pytest.raises(VerificationFailed, match="was well at first, and then: status 500"):
+        verify.until_proven(
+            target("api", Kind.WEB, url="https://api.example"),
+            Expected(NEW, OLD, before=404),
+            render=platform.render(),
+            clock=clock,
+            pace=Pace(times=3, every=1, within=60, grace=5, bake=20),
+            session=Session(transport=httpx.MockTransport(steps)),
+        )
+
+
+def test_at_a_health_path_nothing_is_forgiven(clock: FakeClock) -> None:
+    """Somebody has said that it tells whether the service is well."""
+    with pytest.raises(VerificationFailed, match="status 404"):
+        prove(Address(plain(404)), clock)
+
+
+def test_what_the_address_gives_now_is_looked_at_before_a_release() -> None:
+    """Its commit, and its status; of what nobody may ask nothing."""
+
+    def now(step: Step, kind: Kind = Kind.WEB) -> tuple[str, int]:
+        where = target("api", kind, url="https://api.example")
+        return verify.now(where, Session(transport=httpx.MockTransport(Address(step))))
+
+    assert (NEW, 200) == now(says())
+    assert ("", 404) == now(plain(404))
+    assert ("", 0) == now(lost)
+    assert ("", 0) == now(says(), Kind.PRIVATE)

@@ -59,14 +59,14 @@ def test_a_page_is_proven_by_its_commit_and_its_assets(clock: FakeClock) -> None
     assert (Proof.COMMIT, "names bbbbbbb · 4 of 4 assets") == (found.proof, found.text)
 
 
-@pytest.mark.parametrize("path", list(TYPES))
+@pytest.mark.parametrize("path", ["/assets/site.css", "/assets/site.js"])
 def test_an_asset_that_is_missing_fails(clock: FakeClock, path: str) -> None:
     """The page names it, so a visitor would miss it."""
     with pytest.raises(VerificationFailed, match=r"the page names .*, which answers status 404"):
         prove(site(missing=path), clock)
 
 
-@pytest.mark.parametrize("path", list(TYPES))
+@pytest.mark.parametrize("path", ["/assets/site.css", "/assets/site.js"])
 def test_a_page_in_place_of_an_asset_fails(clock: FakeClock, path: str) -> None:
     """A site of one page answers 200 for everything: the type tells."""
     types = {name: kind for name, kind in TYPES.items() if name != path}
@@ -85,6 +85,91 @@ def test_an_asset_must_have_the_type_of_its_name(clock: FakeClock, path: str, ki
     """A browser refuses a script or a style of another type."""
     with pytest.raises(VerificationFailed, match=kind or "no type"):
         prove(site({**TYPES, path: kind}), clock)
+
+
+def test_a_missing_picture_is_told_and_puts_nothing_back(clock: FakeClock) -> None:
+    """The page is the same without it."""
+    found = prove(site(missing="/icon.svg"), clock)
+
+    assert "names bbbbbbb · 4 of 4 assets" == found.text
+    assert "the page names icon.svg, which answers status 404" in found.notes[0]
+
+
+def page_with(inner: str) -> str:
+    """A page that names the new commit, and this."""
+    return f'<!doctype html><meta name="release" content="{NEW}">{inner}'
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        '<base href="/app/"><script src="main.js"></script>',
+        '<base target="_blank"><base href="/app/"><base href="/other/"><script src="main.js"></script>',
+        '<noscript><link rel="stylesheet" href="/missing.css"><script src="/missing.js"></script></noscript>',
+        '<template><div><template></template><script src="/missing.js"></script></div></template>',
+        '<textarea><script src="/missing.js"></script></textarea>',
+        '<title><script src="/missing.js"></title>',
+        '<script nomodule src="/missing.js"></script>',
+        '<script type="text/template" src="/missing.js"></script>',
+        '<link rel="stylesheet" href="/missing.css" disabled>',
+        '<link rel="alternate stylesheet" href="/missing.css">',
+        '<!-- <script src="/missing.js"></script> -->',
+        '<svg><title/></svg><script src="/app/main.js"></script>',
+    ],
+    ids=[
+        "base", "the first base", "noscript", "template", "textarea", "title", "nomodule", "data", "disabled",
+        "alternate", "comment", "a drawing",
+    ],
+)  # fmt: skip
+def test_what_a_browser_does_not_load_is_not_missed(clock: FakeClock, inner: str) -> None:
+    """And what it does is asked for where it asks."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        kinds = {"/": "text/html", "/app/main.js": "text/javascript"}
+        if request.url.path not in kinds:
+            return httpx.Response(404)
+        return httpx.Response(200, text=page_with(inner), headers={"Content-Type": kinds[request.url.path]})
+
+    assert Proof.COMMIT is prove(handle, clock).proof
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        '<base href="/app/"><script src="/missing.js"></script>',
+        '<noscript>no</noscript><script src="/missing.js"></script>',
+        '<template></template><script src="/missing.js"></script>',
+        '<div><template shadowrootmode="open"><link rel="stylesheet" href="/missing.css"></template></div>',
+        '<script type="module" src="/missing.js"></script>',
+        '<link rel="modulepreload" href="/missing.js">',
+        '<img src="/missing.js"><script src="/missing.js"></script>',
+    ],
+    ids=["base", "after noscript", "after a template", "a shadow root", "a module", "what it imports", "both"],
+)
+def test_what_a_browser_loads_is_missed(clock: FakeClock, inner: str) -> None:
+    """A script or a style, wherever it stands."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.path != "/":
+            return httpx.Response(404)
+        return httpx.Response(200, text=page_with(inner), headers={"Content-Type": "text/html"})
+
+    with pytest.raises(VerificationFailed, match=r"/missing\.(js|css), which answers status 404"):
+        prove(handle, clock)
+
+
+def test_one_bad_answer_of_an_asset_decides_nothing(clock: FakeClock) -> None:
+    """It is asked for again; one that leads elsewhere is followed as a browser does."""
+    bad = iter([503, 503])
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/assets/site.css":
+            return httpx.Response(302, headers={"Location": "/v2/site.css"})
+        if request.url.path == "/v2/site.css":
+            return httpx.Response(next(bad, 200), headers={"Content-Type": "text/css"})
+        return site()(request)
+
+    assert Proof.COMMIT is prove(handle, clock).proof
 
 
 def test_an_asset_that_does_not_answer_fails(clock: FakeClock) -> None:

@@ -9,9 +9,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from deploylib import flow
 from deploylib.clock import SYSTEM
 from deploylib.outcome import Visitors
 from deploylib.visitors import Watch
+from tests.unit.conftest import Repository
+from tests.unit.fakes import FakeClock
+from tests.unit.in_memory import Platform
+from tests.unit.product import BLUEPRINT, Product
 
 
 @contextmanager
@@ -90,3 +95,39 @@ def test_without_addresses_nothing_is_met() -> None:
     visitors.start([])
 
     assert [Visitors(), Visitors()] == [visitors.stop(), visitors.stop()]
+
+
+def test_a_gap_that_never_ends_is_told_as_that() -> None:
+    """An address that gives no good answer any more has no gap between two; what has ended is none."""
+    enough, codes = threading.Event(), iter([200, *[503] * 10_000])
+    with server(codes, enough) as address:
+        visitors = Watch(SYSTEM, every=0.002, timeout=2)
+        visitors.start([address])
+        assert enough.wait(5)
+        found = visitors.stop()
+
+    assert 0 < found.open_gap == found.longest_gap
+    assert "; one had not ended, after 0." in found.text
+    assert watch([500]).open_gap == 0
+
+
+def test_visitors_ask_only_what_is_public(repository: Repository, platform: Platform, clock: FakeClock) -> None:
+    """A private service has an address, which nobody outside can ask."""
+    product = Product(repository, platform, clock)
+    kinds = (("type: worker, name: api", "type: pserv, name: api"), ("type: worker, name: web", "type: web, name: web"))
+    blueprint = BLUEPRINT
+    for old, new in kinds:
+        blueprint = blueprint.replace(old, new)
+    product.commit({"render.yaml": blueprint})
+    for name, kind in (("api", "private_service"), ("web", "web_service")):
+        known = platform.services[f"srv-{name}"]
+        known |= {"type": kind, "serviceDetails": {"url": f"http://{name}.invalid:10000"}}
+    platform.begin("srv-api", product.first, "live")
+    platform.begin("srv-web", product.first, "live")
+    product.change("2")
+    ctx, asked = product.context(asked="deploy"), list[str]()
+    ctx.visitors.start = asked.extend  # type: ignore[method-assign,assignment]
+
+    flow.run(ctx, until="deploy")
+
+    assert asked == ["http://web.invalid:10000/"]
