@@ -106,7 +106,7 @@ def _tested_elsewhere(ctx: Context) -> None:
 def _local_again(ctx: Context) -> None:
     """Start the local Render, which may have ended since this run was left."""
     if ctx.config.is_local and ctx.state.done("check"):
-        local.up(ctx.config, runner=ctx.runner)
+        local.up(ctx.config, runner=ctx.runner, only=ctx.only)
 
 
 def _resumed(ctx: Context, state: RunState) -> None:

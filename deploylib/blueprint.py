@@ -1,7 +1,7 @@
 """Render's Blueprint, ``render.yaml``: what it says, checked before anything depends on it.
 
-Fields and shapes follow Render's published JSON schema of Blueprints (``render.com/schema/render.yaml.json``):
-unknown keys are errors everywhere.
+Keys, types and values are those of `deploylib.shape`, names and references those of `deploylib.documented`. A wrong type,
+value or combination is an error; a key that nobody knows, and a reference that leads out of the file, is a note.
 """
 
 from __future__ import annotations
@@ -9,23 +9,22 @@ from __future__ import annotations
 import posixpath
 import re
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
-import yaml
 
+from deploylib import documented, shape, yaml12
 from deploylib.errors import SettingsError
 from deploylib.models import Kind, PathFilter
+from deploylib.shape import Remark
 
-__all__ = ["Blueprint", "BlueprintDatabase", "BlueprintService", "matches", "parse", "reaches", "within"]
+__all__ = ["Blueprint", "BlueprintDatabase", "BlueprintService", "matches", "parse", "reaches", "read", "within"]
 
 ANY = Any
-MOST = 100_000  # values of a Blueprint
-RUNTIMES = ("docker", "elixir", "go", "image", "node", "python", "ruby", "rust", "static")
 
 
-class _Open(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Base of what is read from the file: unknown keys are errors."""
+class _Open(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Base of what is read from the file: only what we use is named."""
 
 
 class BuildFilter(_Open, frozen=True):
@@ -36,49 +35,25 @@ class BuildFilter(_Open, frozen=True):
 
 
 class BlueprintService(_Open, frozen=True):
-    """One service, of any of the shapes; what we do not use is accepted and left alone."""
+    """One service, of any of the shapes.
 
-    type: Literal["web", "worker", "pserv", "cron", "keyvalue", "redis", "workflow"]
+    Attributes:
+        environment: the environment of a project that it stands in; empty where it stands in none.
+        settings: all that the file says of it.
+    """
+
+    type: str
     name: str
     runtime: str = ""
     root_dir: str = ""
-    branch: str = ""
-    repo: str = ""
     build_command: str = ""
     start_command: str = ""
+    initial_deploy_hook: str = ""
     pre_deploy_command: str = ""
     health_check_path: str = ""
-    static_publish_path: str = ""
     build_filter: BuildFilter | None = None
-    auto_deploy: bool | None = None
-    auto_deploy_trigger: Literal["off", "commit", "checksPass"] | None = None
-    env_vars: tuple[dict[str, ANY], ...] = ()
-    schedule: str = ""
-    max_shutdown_delay_seconds: int | None = None
-    num_instances: int | None = None
-    plan: str = ""
-    region: str = ""
-    build_source: ANY = None
-    image: ANY = None
-    initial_deploy_hook: str = ""
-    docker_command: str = ""
-    dockerfile_path: str = ""
-    docker_context: str = ""
-    registry_credential: ANY = None
-    scaling: ANY = None
-    disk: ANY = None
-    domain: ANY = None
-    domains: ANY = None
-    headers: ANY = None
-    routes: ANY = None
-    previews: ANY = None
-    preview_plan: str = ""
-    pull_request_previews_enabled: ANY = None
-    maintenance_mode: ANY = None
-    ip_allow_list: ANY = None
-    render_subdomain_policy: ANY = None
-    maxmemory_policy: ANY = None
-    persistence_mode: ANY = None
+    environment: str = ""
+    settings: dict[str, ANY] = {}
 
     @property
     def kind(self) -> Kind | None:
@@ -96,57 +71,44 @@ class BlueprintService(_Open, frozen=True):
 
 
 class BlueprintDatabase(_Open, frozen=True):
-    """One Postgres database."""
+    """One Postgres database; `environment` as in `BlueprintService`."""
 
     name: str
-    database_name: str = ""
-    user: str = ""
-    plan: str = ""
-    region: str = ""
-    disk_size_gb: int | None = msgspec.field(default=None, name="diskSizeGB")
     postgres_major_version: str = ""
-    high_availability: ANY = None
-    read_replicas: ANY = None
-    ip_allow_list: ANY = None
-    connection_pool: ANY = None
-    storage_autoscaling_enabled: ANY = None
-    preview_plan: str = ""
-    preview_disk_size_gb: int | None = msgspec.field(default=None, name="previewDiskSizeGB")
+    environment: str = ""
 
 
 class Blueprint(_Open, frozen=True):
-    """The whole file."""
+    """The whole file, with what stands in projects and under ``ungrouped``; `notes` are to be told."""
 
     services: tuple[BlueprintService, ...] = ()
     databases: tuple[BlueprintDatabase, ...] = ()
-    env_var_groups: ANY = None
-    projects: ANY = None
-    ungrouped: ANY = None
-    build_sources: ANY = None
-    previews: ANY = None
-    previews_enabled: ANY = None
-    previews_expire_after_days: ANY = None
-    version: str = "1"
+    notes: tuple[str, ...] = ()
+
+    def of(self, environment: str) -> Blueprint:
+        """The part of it that an environment of ours is about.
+
+        Where a project has an environment of that name, what stands in environments of other names is not; a file that
+        names none of it is about all of them.
+        """
+        named = {one.environment.lower() for one in self.services} | {one.environment.lower() for one in self.databases}
+        if not environment or environment.lower() not in named:
+            return self
+        chosen = ("", environment.lower())
+        return msgspec.structs.replace(
+            self,
+            services=tuple(one for one in self.services if one.environment.lower() in chosen),
+            databases=tuple(one for one in self.databases if one.environment.lower() in chosen),
+        )
 
     def service(self, name: str) -> BlueprintService | None:
-        """The service called *name*, if there is one."""
-        return next((service for service in self.services if service.name == name), None)
+        """The service called *name* that is deployed from a commit, if there is one."""
+        return next((service for service in self.deployable if service.name == name), None)
 
     @property
     def deployable(self) -> tuple[BlueprintService, ...]:
         """The services that are deployed from a commit."""
         return tuple(service for service in self.services if service.kind is not None)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as Render reads it: ``off`` is a word, only ``true`` and ``false`` are booleans."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
 
 
 def parse(text: str, name: str = "render.yaml") -> Blueprint:
@@ -157,83 +119,42 @@ def parse(text: str, name: str = "render.yaml") -> Blueprint:
         name: how the file is called in messages.
 
     Raises:
-        SettingsError: not YAML, an unknown key, a wrong type, or a shape that Render would refuse.
+        SettingsError: see `read`.
     """
+    document, notes = read(text, name)
+    scopes = list(documented.scopes(document))
+    services = [
+        msgspec.convert({**one, "environment": scope.environment, "settings": one}, BlueprintService)
+        for scope in scopes
+        for one, _ in scope.each("services")
+    ]
+    databases = [
+        msgspec.convert({**one, "environment": scope.environment}, BlueprintDatabase)
+        for scope in scopes
+        for one, _ in scope.each("databases")
+    ]
+    return Blueprint(services=tuple(services), databases=tuple(databases), notes=tuple(notes))
+
+
+def read(text: str, name: str = "render.yaml") -> tuple[yaml12.Document, list[str]]:
+    """The document as it is written, and what is worth a note.
+
+    Raises:
+        SettingsError: not YAML, nothing in it, or a type, value or combination that Render would refuse: all of them.
+    """
+    document = yaml12.load(text, name)
     remedy = f"correct {name}; Render's reference: https://render.com/docs/blueprint-spec"
-    try:
-        document = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader with fewer booleans
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "cannot be read"
-        raise SettingsError(f"{name} is not valid YAML{where}: {problem}", remedy=remedy) from error
-    except (
-        AttributeError,
-        LookupError,
-        TypeError,
-        ValueError,
-        RecursionError,
-    ) as error:  # the library's own, for values
-        problem = "a value does not fit its type (a date, a number), or it is nested too deep"
-        raise SettingsError(f"{name} is not valid YAML: {problem}", remedy=remedy) from error
-    _require_bounded(document, name, remedy)
-    try:
-        blueprint = msgspec.convert(document or {}, Blueprint)
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"{name}: {_located(str(error), document)}", remedy=remedy) from error
-    problems = _problems(blueprint)
-    if problems:
-        raise SettingsError(f"{name}: {problems[0]}", details=tuple(problems[1:]), remedy=remedy)
-    return blueprint
-
-
-def _require_bounded(document: Any, name: str, remedy: str) -> None:
-    """Refuse what aliases make endless: a few lines of them stand for a billion values, or for themselves."""
-    left, seen = [document], 0
-    while left:
-        one = left.pop()
-        seen += 1
-        if seen > MOST:
-            raise SettingsError(
-                f"{name} has more than {MOST:,} values, counted as its aliases repeat them", remedy=remedy
-            )
-        left += one.values() if isinstance(one, dict) else one if isinstance(one, (list, set, tuple)) else ()
-
-
-def _located(message: str, document: Any) -> str:
-    """Name the service that a path such as ``$.services[0].plan`` points at."""
-    found = re.search(r"`\$\.services\[(\d+)\]", message)
-    if not found:
-        return message
-    try:
-        name = document["services"][int(found[1])]["name"]
-    except (KeyError, IndexError, TypeError):
-        return message
-    return f"service {name!r}: {message}"
-
-
-def _problems(blueprint: Blueprint) -> list[str]:
-    """What the schema says across keys."""
-    found = []
-    if not blueprint.services:
-        found.append("it has no services")
-    names = [service.name for service in blueprint.services]
-    found += [f"two services are called {name!r}" for name in sorted({n for n in names if names.count(n) > 1})]
-    for service in blueprint.deployable:
-        where = f"service {service.name!r}"
-        if service.runtime not in RUNTIMES and service.build_source is None:
-            choices = ", ".join(RUNTIMES)
-            found.append(f"{where}: runtime {service.runtime!r} is not one that Render knows ({choices})")
-        if service.kind is Kind.STATIC and not service.static_publish_path:
-            found.append(f"{where}: a static site needs staticPublishPath")
-        if service.kind is Kind.STATIC and service.start_command:
-            found.append(f"{where}: a static site has no startCommand")
-        native = service.runtime in RUNTIMES and service.runtime not in {"docker", "image", "static"}
-        if native and not service.start_command:
-            found.append(f"{where}: startCommand is missing")
-        if service.kind is Kind.CRON and not service.schedule:
-            found.append(f"{where}: a cron job needs a schedule")
-    return found
+    if document.data is None:
+        raise SettingsError(f"{name} is empty: it has no services", remedy=remedy)
+    older = documented.modernise(document)
+    found: list[Remark] = sorted([*older, *shape.examine(document)])
+    if all(one.is_note for one in found):
+        found = sorted([*found, *documented.examine(document)])
+    errors = [one.within(name) for one in found if not one.is_note]
+    notes = [one.within(name) for one in found if one.is_note]
+    if errors:
+        raise SettingsError(errors[0], details=(*errors[1:], *notes), remedy=remedy)
+    return document, notes
 
 
 def within(folder: str) -> PathFilter:

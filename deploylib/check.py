@@ -79,7 +79,7 @@ def read_blueprint(config: Config, git: Git, commit: Commit) -> Blueprint | None
     path = config.settings.blueprint
     text = git.read(commit.id, path)
     if text is not None:
-        return blueprints.parse(text, path)
+        return blueprints.parse(text, path).of(config.name)
     if config.environment.services:
         return None
     raise SettingsError(
@@ -120,6 +120,10 @@ def services(config: Config, blueprint: Blueprint | None, chosen: Sequence[str])
         SettingsError: a name that does not exist.
     """
     named = [service.name for service in blueprint.deployable] if blueprint else list(config.environment.services)
+    if blueprint is not None and not named:
+        path = config.settings.blueprint
+        told, remedy = "has no services that are deployed from a commit", "describe one under services, and commit it"
+        raise SettingsError(f"{path} {told}", details=blueprint.notes, remedy=remedy)
     unknown = [name for name in chosen if name not in named]
     if unknown:
         raise SettingsError(

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from deploylib import credentials
-from deploylib.blueprint import parse
+from deploylib.blueprint import read
 from deploylib.errors import SettingsError
 from deploylib.examined import Examined, Finding, Gap
 
@@ -33,7 +33,7 @@ def examine(files: Path, path: str, *, local: bool = False) -> Examined:
     if not (files / path).is_file():
         return Examined("blueprint")
     try:
-        described = parse((files / path).read_bytes().decode(errors="replace"), path)
+        document, _ = read((files / path).read_bytes().decode(errors="replace"), path)
     except OSError:
         gap = Gap(path, "it cannot be read", "see who may read it")
         return Examined("blueprint", gaps=(gap,))
@@ -41,7 +41,7 @@ def examine(files: Path, path: str, *, local: bool = False) -> Examined:
         says = f"{path} is not a Blueprint that Render would take"
         found = [_finding("invalid", "", says, "inv check says what is wrong")]
     else:
-        found = list(_found(msgspec.to_builtins(described), local=local))
+        found = list(_found(document.data, local=local))
     placed = (
         msgspec.structs.replace(one, where=f"{path}: {one.where}" if one.where else path, path=path) for one in found
     )
@@ -70,10 +70,7 @@ def _found(whole: dict[str, Any], *, local: bool) -> Iterator[Finding]:
 def _service(service: dict[str, Any], *, local: bool) -> Iterator[Finding]:
     name, kind = f"service {service.get('name')!r}", service.get("type")
     if kind in {"keyvalue", "redis"}:
-        if service.get("ipAllowList") is None:
-            text = "a Key Value instance needs an ipAllowList"
-            yield _finding("schema", name, text, "ipAllowList: [] for none from outside")
-        elif _open(service):
+        if _open(service):
             text = "the Key Value instance accepts connections from every address"
             yield _finding("open-keyvalue", name, text, ALLOWED)
     elif kind != "workflow" and service.get("runtime") != "image" and service.get("autoDeployTrigger") != "off":

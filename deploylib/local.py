@@ -10,6 +10,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from deploylib import decoded
 from deploylib.config import Config
 from deploylib.errors import SettingsError, Unreachable
@@ -17,19 +19,53 @@ from deploylib.extras import install
 from deploylib.process import SYSTEM, Command, Completed, ProgramFailed, Runner
 from deploylib.units import size
 
-__all__ = ["down", "fault", "logs", "reset", "running", "status", "up", "validate"]
+__all__ = ["Here", "down", "fault", "logs", "reset", "running", "status", "up", "validate"]
 
 START_WITHIN = 90.0
 ABSENT = 1
 
 
-def validate(config: Config, *, runner: Runner = SYSTEM) -> None:
-    """See whether the local Render could run this Blueprint; touches nothing.
+class Here(msgspec.Struct, frozen=True):
+    """What of a Blueprint runs on this machine.
+
+    Attributes:
+        services: the names of those that do.
+        left_out: why one does not, by its name.
+        unset: variables that have no value here, as ``service: NAME``.
+    """
+
+    services: tuple[str, ...] = ()
+    left_out: dict[str, str] = {}
+    unset: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Each of them in a line."""
+        lines = [f"left out here: {name}: {reason}" for name, reason in self.left_out.items()]
+        if self.unset:
+            lines.append(f"no value here: {', '.join(self.unset)}; set it: inv local.env NAME")
+        return tuple(lines)
+
+
+def validate(config: Config, only: Sequence[str] = (), *, runner: Runner = SYSTEM) -> Here:
+    """See what of this Blueprint the local Render can run; touches nothing.
+
+    Args:
+        only: the services that are wanted, whose needs must be met; without any, all of them.
 
     Raises:
-        SettingsError: no Blueprint, an error in it, or a runtime whose tools are not here.
+        SettingsError: no Blueprint, an error in it, or nothing that could run.
     """
-    _ask(config, runner, "check", str(_blueprint(config)), "--json")
+    done = _ask(config, runner, "check", str(_blueprint(config)), *_state(config), *_only(only), "--json")
+    said = _answer(config, done)
+    try:
+        left_out = {one["name"]: f"{one['reason']} ({one['remedy']})" for one in said.get("left_out", ())}
+        services = tuple(one["name"] for one in said.get("services", ()))
+        unset = tuple(said.get("unset", ()))
+    except (KeyError, TypeError) as error:
+        raise _unread(config, done) from error
+    both = {name: reason for name, reason in left_out.items() if name not in services}
+    return Here(services, both, unset)
 
 
 def running(config: Config) -> bool:
@@ -37,8 +73,14 @@ def running(config: Config) -> bool:
     return (config.local_state / "endpoint.json").exists()
 
 
-def up(config: Config, *, runner: Runner = SYSTEM, extra: Sequence[str] = ()) -> dict[str, Any]:
+def up(
+    config: Config, *, runner: Runner = SYSTEM, extra: Sequence[str] = (), only: Sequence[str] = ()
+) -> dict[str, Any]:
     """Start it, or let the running one read the Blueprint again.
+
+    Args:
+        extra: flags of its own.
+        only: as in `validate`.
 
     Returns:
         What it says of itself: ``api_url``, ``urls`` of the services, ``databases``.
@@ -49,7 +91,7 @@ def up(config: Config, *, runner: Runner = SYSTEM, extra: Sequence[str] = ()) ->
     """
     free = f"--minimum-free-mb={_free_mb(config)}"
     scale = f"--time-scale={config.settings.local_time_scale}"
-    args = ("up", str(_blueprint(config)), *_state(config), scale, free, *extra, "--json")
+    args = ("up", str(_blueprint(config)), *_state(config), scale, free, *extra, *_only(only), "--json")
     return _answer(config, _ask(config, runner, *args, timeout=START_WITHIN, writes=True))
 
 
@@ -104,6 +146,10 @@ def _state(config: Config) -> tuple[str, str]:
     return "--state", str(config.local_state)
 
 
+def _only(services: Sequence[str]) -> list[str]:
+    return [f"--only={name}" for name in services]
+
+
 def _free_mb(config: Config) -> int:
     return max(500, size(config.settings.minimum_free) // 10**6)
 
@@ -126,7 +172,8 @@ def _ask(config: Config, runner: Runner, *args: str, timeout: float = 30, writes
     remedy = _as_task(str(error.get("remedy") or f"see {config.local_state / 'server.log'}"))
     if done.returncode == ABSENT or not error:
         raise Unreachable(message, remedy=remedy, details=() if error else done.lines)
-    raise SettingsError(message, remedy=remedy)
+    others = error.get("details") or ()
+    raise SettingsError(message, remedy=remedy, details=tuple(str(one) for one in others))
 
 
 def _words(done: Completed) -> dict[str, str]:
@@ -146,9 +193,13 @@ def _answer(config: Config, done: Completed) -> dict[str, Any]:
     try:
         return decoded.json(done.stdout, dict[str, Any])
     except decoded.Undecodable as error:
-        told = "the local Render gave no answer that can be read"
-        remedy = f"inv local.down, then inv local.up; see {config.local_state / 'server.log'}"
-        raise Unreachable(told, remedy=remedy, details=done.lines) from error
+        raise _unread(config, done) from error
+
+
+def _unread(config: Config, done: Completed) -> Unreachable:
+    told = "the local Render gave no answer that can be read"
+    remedy = f"inv local.down, then inv local.up; see {config.local_state / 'server.log'}"
+    return Unreachable(told, remedy=remedy, details=done.lines)
 
 
 def _object(done: Completed) -> dict[str, Any]:

@@ -247,7 +247,10 @@ def local(said: dict[str, Any]) -> list[str]:
     rows = [("api", said.get("api_url", "not running")), *said.get("urls", {}).items()]
     rows += [(name, f"Postgres {one['version']}") for name, one in said.get("databases", {}).items()]
     width = max(len(name) for name, _ in rows)
-    return [f"{name:<{width}}  {value}" for name, value in rows]
+    lines = [f"{name:<{width}}  {value}" for name, value in rows]
+    lines += [f"left out: {one['name']}: {one['reason']} ({one['remedy']})" for one in said.get("left_out", ())]
+    lines += [f"no value: {one}; set it: inv local.env NAME" for one in said.get("unset", ())]
+    return [*lines, *said.get("notes", ())]
 
 
 def lease(found: Lease | None, environment: str) -> list[str]:

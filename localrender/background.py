@@ -129,7 +129,7 @@ def _synced(options: Options, endpoint: dict[str, Any]) -> dict[str, Any]:
             "it runs already, and without fault switches, which are turned on only at a start",
             "python -m localrender down, then up --faults",
         )
-    return dict(ask(endpoint, "POST", "/local/sync", {"blueprint": options.blueprint}))
+    return dict(ask(endpoint, "POST", "/local/sync", {"blueprint": options.blueprint, "only": options.only}))
 
 
 def _wait_for_endpoint(folder: Path, child: subprocess.Popen[bytes] | None) -> dict[str, Any]:

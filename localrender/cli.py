@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from localrender import faultcommand
-from localrender.endpoint import Options, ask, is_running, read_endpoint, running_endpoint
+from localrender.endpoint import Options, ask, has_own_postgres, is_running, read_endpoint, running_endpoint
 from localrender.errors import LocalRenderError, bad_input
 
 _SERVING = ("up", "serve")
@@ -44,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
         else:
             one.add_argument("blueprint", nargs="?", default="render.yaml", help="the Blueprint (default: render.yaml)")
         if verb in (*_SERVING, "check"):
+            one.add_argument("--only", action="append", metavar="NAME", help="this service, and what it needs")
             one.add_argument("--postgres", metavar="URL", help="make the databases on this server (a superuser's URL)")
         if verb in _SERVING:
             one.add_argument("--port", type=int, help="the port of the API (default: a free one, then the same)")
@@ -77,10 +80,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _tell(given: argparse.Namespace, error: LocalRenderError) -> int:
     if getattr(given, "json", False):
-        told = {"code": error.code, "message": error.message, "remedy": error.remedy}
+        told = {"code": error.code, "message": error.message, "remedy": error.remedy, "details": error.details}
         print(json.dumps({"error": told}))
     else:
-        print(f"error: {error.message}\nnext: {error.remedy}", file=sys.stderr)
+        lines = [f"error: {error.message}", *(f"  {line}" for line in error.details), f"next: {error.remedy}"]
+        print("\n".join(lines), file=sys.stderr)
     return error.exit_code
 
 
@@ -97,13 +101,15 @@ def _options(given: argparse.Namespace, path: Path, folder: Path) -> Options:
         minimum_free_mb=given.minimum_free_mb,
         enforce_rate_limits=given.enforce_rate_limits,
         faults=given.faults,
+        only=tuple(given.only or ()),
     )
 
 
-def _checked(given: argparse.Namespace, path: Path) -> dict[str, Any]:
+def _checked(given: argparse.Namespace, path: Path, folder: Path) -> dict[str, Any]:
     from localrender import blueprint
 
-    found = blueprint.load(path, any_postgres=given.postgres is not None)
+    external = given.postgres is not None or has_own_postgres(folder)
+    found = blueprint.load(path, any_postgres=external, only=given.only or ())
     return {
         "valid": True,
         "services": [
@@ -111,6 +117,8 @@ def _checked(given: argparse.Namespace, path: Path) -> dict[str, Any]:
             for entry in found.services
         ],
         "databases": [{"name": database.name, "version": database.major} for database in found.databases],
+        "left_out": [msgspec.to_builtins(one) for one in found.left_out],
+        "notes": found.notes,
     }
 
 
@@ -118,7 +126,7 @@ def _up(given: argparse.Namespace, path: Path, folder: Path) -> int:
     from localrender import background
 
     options = _options(given, path, folder)
-    _checked(given, path)
+    _checked(given, path, folder)
     return _show(given, background.up(options, folder), folder)
 
 
@@ -127,7 +135,7 @@ def _serve(given: argparse.Namespace, path: Path, folder: Path) -> int:
     from localrender.server import serve
 
     options = _options(given, path, folder)
-    _checked(given, path)
+    _checked(given, path, folder)
     if not is_running(folder):
         background.examine(options, folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -146,10 +154,19 @@ def _show(given: argparse.Namespace, status: dict[str, Any], folder: Path) -> in
         print(f"  {name:<16} {status['urls'].get(name, '-'):<28} {commit[:7] if commit else 'not deployed yet'}")
     for name, database in status["databases"].items():
         print(f"  {name:<16} Postgres {database['version']}")
+    _tell_apart(status)
     for variable in status["unset"]:
         print(f"  no value yet     {variable}")
     print("stop it       python -m localrender down")
     return 0
+
+
+def _tell_apart(found: dict[str, Any]) -> None:
+    """What does not run here, and what is worth a note."""
+    for one in found["left_out"]:
+        print(f"  left out         {one['name']}: {one['reason']} ({one['remedy']})")
+    for note in found["notes"]:
+        print(f"  note             {note}")
 
 
 def _status(given: argparse.Namespace, _: Path, folder: Path) -> int:
@@ -176,13 +193,14 @@ def _reset(given: argparse.Namespace, _: Path, folder: Path) -> int:
     return 0
 
 
-def _check(given: argparse.Namespace, path: Path, _: Path) -> int:
-    found = _checked(given, path)
+def _check(given: argparse.Namespace, path: Path, folder: Path) -> int:
+    found = _checked(given, path, folder)
     if given.json:
         print(json.dumps(found))
     else:
         names = [one["name"] for one in (*found["services"], *found["databases"])]
         print(f"{path.name} is valid: {', '.join(names)}")
+        _tell_apart(found)
     return 0
 
 

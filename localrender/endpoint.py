@@ -7,6 +7,8 @@ import http.client
 import json
 import os
 import secrets
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -29,16 +31,30 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     minimum_free_mb: int = 500
     enforce_rate_limits: bool = False
     faults: bool = False
+    only: tuple[str, ...] = ()
 
 
 def write_endpoint(folder: Path, content: dict[str, Any]) -> None:
     """Write `endpoint.json` at once and readable by its owner only: it holds the key."""
     fresh = folder / f"endpoint.{secrets.token_hex(4)}"
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    shown = {name: value for name, value in content.items() if name not in ("services", "unset")}
+    shown = {name: value for name, value in content.items() if name not in ("services", "unset", "left_out", "notes")}
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(shown, file, indent=2)
     fresh.replace(folder / "endpoint.json")
+
+
+def has_own_postgres(folder: Path) -> bool:
+    """Whether the databases of this state are on a server that the user has named."""
+    file = folder / "state.sqlite3"
+    if not file.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as stored:
+            row = stored.execute("select value from setting where name = 'postgres_server'").fetchone()
+    except sqlite3.Error:  # of a server that is just being started; the start itself tells what is wrong
+        return False
+    return bool(row and row[0])
 
 
 def is_running(folder: Path) -> bool:
@@ -110,5 +126,6 @@ def ask(endpoint: dict[str, Any], method: str, path: str, body: dict[str, Any] |
             remedy=told.get("remedy", "read server.log in the state folder"),
             code=told.get("code", "refused"),
             exit_code=told.get("exit_code", 1),
+            details=tuple(told.get("details", ())),
         )
     return content

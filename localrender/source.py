@@ -37,6 +37,19 @@ def _git(folder: str, *arguments: str) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
+def is_of(repository: Repository, address: str) -> bool:
+    """Whether an address is of this repository: its folder, or one of its remotes, however that is written."""
+    remotes = (_git(repository.path, "config", "--get-regexp", r"^remote\..*\.url$") or "").splitlines()
+    known = {_plain(line.partition(" ")[2]) for line in remotes} | {_plain(repository.path)}
+    return _plain(address) in known
+
+
+def _plain(address: str) -> str:
+    """`git@github.com:o/n.git` and `https://github.com/o/n` are the same."""
+    bare = re.sub(r"^(?:\w+://)?(?:[^@/]*@)?", "", address.strip()).replace(":", "/", 1)
+    return bare.removesuffix("/").removesuffix(".git").lower()
+
+
 def repository_of(path: Path) -> Repository:
     """The repository that holds a file.
 

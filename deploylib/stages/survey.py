@@ -57,7 +57,8 @@ class Check(Stage):
         if described is not None and ctx.ref is None:
             findings += check.untracked_in_services(ctx.git, described)
         check.require(findings)
-        self._local(ctx)
+        here = self._local(ctx)
+        names = tuple(name for name in names if name not in here.left_out)
         there = list(ctx.render.services())
         known = self._known(ctx)
         check.require_known(config, names, there, known)
@@ -70,7 +71,8 @@ class Check(Stage):
         source = "tree clean" if ctx.ref is None else f"commit {ctx.commit.short}"
         where = config.settings.blueprint if described else "settings"
         line = f"{where} valid · {source} · {count(len(targets), 'service')} · {text}"
-        return result(self.name, line, data=msgspec.structs.replace(found, facts=facts))
+        notes = described.notes if described is not None else ()
+        return result(self.name, line, *notes, *here.told, data=msgspec.structs.replace(found, facts=facts))
 
     def _database(self, ctx: Context, name: str) -> tuple[Facts | None, str]:
         """The database as it is found; a rollback needs none, so that it only says what it could not see."""
@@ -99,18 +101,19 @@ class Check(Stage):
         found = earlier.data(self.name, Checked).targets if earlier is not None else ()
         return {target.name: target.service_id for target in found}
 
-    def _local(self, ctx: Context) -> None:
-        """Start the local Render where the environment is one; what it cannot run is refused first."""
+    def _local(self, ctx: Context) -> local.Here:
+        """Start the local Render where the environment is one; what it cannot run is left out."""
         if not ctx.config.is_local:
-            return
+            return local.Here()
         first = not local.running(ctx.config)
-        local.validate(ctx.config, runner=ctx.runner)
+        here = local.validate(ctx.config, ctx.only, runner=ctx.runner)
         if first:
             ctx.view.note("Starting a local Render (no account needed) …")
-        said = local.up(ctx.config, runner=ctx.writer)
+        said = local.up(ctx.config, runner=ctx.writer, only=ctx.only)
         if first:
             versions = ", ".join(sorted({f"Postgres {d['version']}" for d in said.get("databases", {}).values()}))
             ctx.view.note(f"{versions or 'no database'} · edge on 127.0.0.1 · stop it: inv local.down")
+        return here
 
     def _not_pushed(self, ctx: Context, there: list[Service]) -> list[check.Finding]:
         """The platform builds from the remote: a commit that is only here cannot be deployed, and going back builds none."""

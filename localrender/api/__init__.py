@@ -44,5 +44,11 @@ async def _unrouted(request: Request, error: Exception) -> Response:
 
 async def _explained(_: Request, error: Exception) -> Response:
     known = error if isinstance(error, LocalRenderError) else LocalRenderError(str(error), remedy="")
-    told = {"code": known.code, "message": known.message, "remedy": known.remedy, "exit_code": known.exit_code}
+    told = {
+        "code": known.code,
+        "message": known.message,
+        "remedy": known.remedy,
+        "exit_code": known.exit_code,
+        "details": known.details,
+    }
     return answer({"message": known.message, "error": told}, 400)

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 class _Sync(msgspec.Struct):
     blueprint: str
+    only: tuple[str, ...] = ()
 
 
 async def _sync(request: Request) -> Response:
     wanted = await body(request, _Sync)
-    await local(request).sync(Path(wanted.blueprint))
+    await local(request).sync(Path(wanted.blueprint), only=wanted.only)
     return answer(local(request).status())
 
 

@@ -29,6 +29,7 @@ BACK, LOST = "tests/failures/test_going_back.py::", "tests/failures/test_lost_an
 DATABASE = "tests/failures/test_database.py::"
 LIMITS, SIGNALS = "tests/unit/test_web_limits.py::", "tests/hostile/test_signals.py::"
 STORED, DAMAGED = "tests/failures/test_stored.py::", "tests/unit/test_damaged_store.py::"
+READING = "tests/blueprints/test_one_reading.py::"
 
 GUARDS = (
     Guard(
@@ -1070,5 +1071,26 @@ GUARDS = (
         'one.opened.operation == "restore" and',
         "False and",
         "tests/unit/test_one_by_one.py::test_a_backup_of_something_else_is_not_used",
+    ),
+    Guard(
+        "a misspelt key of the Blueprint that says nothing of the right one",
+        "deploylib/shape.py",
+        '    near = get_close_matches(key, schema["properties"], 1)\n',
+        "    near = list[str]()\n",
+        f"{READING}test_each_case_is_told_word_for_word",
+    ),
+    Guard(
+        "services of the Blueprint that are left where they are",
+        "deploylib/documented.py",
+        '    if isinstance(top.get("ungrouped"), dict):\n',
+        "    if False:\n",
+        f"{READING}test_services_of_projects_and_ungrouped_ones_are_released",
+    ),
+    Guard(
+        "a part of the Blueprint that cannot run here and stops the rest",
+        "localrender/blueprint.py",
+        "            if problem := self.problem(raw):\n",
+        "            if problem := None:\n",
+        "tests/blueprints/test_runs_here.py::test_what_cannot_run_is_left_out_by_name_with_its_reason",
     ),
 )

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 import pytest
 from render.public_api.api.deploys import list_deploys, retrieve_deploy
 from render.public_api.api.logs import list_logs

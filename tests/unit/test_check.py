@@ -257,3 +257,11 @@ def test_a_name_to_come_after_that_is_no_service_is_found(repository: Repository
     _, [found] = check.targets(setup, BLUEPRINT, ["api"], [service()], repository.git)
 
     assert found.text == "api is to come after wbe, which is no service"
+
+
+def test_a_blueprint_of_which_nothing_is_deployed_is_told_with_its_notes(repository: Repository) -> None:
+    """A misspelt key leaves nothing to release, and is the likeliest reason."""
+    with pytest.raises(SettingsError, match="no services that are deployed from a commit") as raised:
+        check.services(config(repository.root), parse("servces: []"), ())
+
+    assert "did you mean services?" in raised.value.details[0]

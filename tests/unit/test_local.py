@@ -32,7 +32,7 @@ def test_it_is_asked_on_its_command_line(config: Config) -> None:
     runner = answering(0, {"api_url": "http://127.0.0.1:1/v1"})
 
     assert local.up(config, runner=runner, extra=["--new-ports"]) == {"api_url": "http://127.0.0.1:1/v1"}
-    local.validate(config, runner=runner)
+    local.validate(config, ["api"], runner=runner)
     local.status(config, runner=runner)
     local.logs(config, "api", "build", 5, runner=runner)
     local.down(config, runner=runner)
@@ -43,7 +43,7 @@ def test_it_is_asked_on_its_command_line(config: Config) -> None:
         " ".join(command.args).removeprefix(f"{sys.executable} -m localrender ") for command in runner.commands
     ] == [
         f"up render.yaml {state} --time-scale=60 --minimum-free-mb=500 --new-ports --json",
-        "check render.yaml --json",
+        f"check render.yaml {state} --only=api --json",
         f"status {state} --json",
         f"logs api {state} --type=build --lines=5",
         f"down {state}",
@@ -101,3 +101,27 @@ def test_a_dry_run_neither_stops_nor_resets_it(config: Config) -> None:
     for verb in (local.up, local.down, local.reset):
         with pytest.raises(RuntimeError, match="a dry run must not start"):
             verb(config, runner=runner)
+
+
+def test_what_does_not_run_here_is_named_with_its_reason(config: Config) -> None:
+    """So is what has no value; a name that a service of another kind has as well is released."""
+    left_out = [{"name": name, "reason": "it is an image", "remedy": "deploy it at Render"} for name in ("a", "b")]
+    said = {"services": [{"name": "b"}], "left_out": left_out, "unset": ["b: KEY"]}
+
+    here = local.validate(config, runner=answering(0, said))
+
+    assert here.left_out == {"a": "it is an image (deploy it at Render)"}
+    assert here.told == (
+        "left out here: a: it is an image (deploy it at Render)",
+        "no value here: b: KEY; set it: inv local.env NAME",
+    )
+
+
+def test_everything_wrong_is_told_at_once(config: Config) -> None:
+    """The first thing leads, the others are its details."""
+    error = {"message": "one", "remedy": "do a", "details": ["two", "three"]}
+
+    with pytest.raises(SettingsError, match="one") as raised:
+        local.validate(config, runner=answering(2, {"error": error}))
+
+    assert raised.value.details == ("two", "three")

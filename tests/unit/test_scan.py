@@ -18,6 +18,7 @@ SOUND = (
     "services:\n  - {type: web, name: web, runtime: static, staticPublishPath: dist, autoDeployTrigger: off}\n"
     "databases:\n  - {name: db, ipAllowList: []}\n"
 )
+FREE = "{type: worker, name: job, plan: free, runtime: go, startCommand: ./job, autoDeployTrigger: off}"
 API = (
     "services:\n  - type: worker\n    name: api\n    runtime: go\n    startCommand: ./api\n    autoDeployTrigger: off\n"
     "    envVars:\n      - "
@@ -238,8 +239,8 @@ def test_a_push_must_not_deploy(tmp_path: Path, trigger: str) -> None:
         (SOUND.replace(", ipAllowList: []", ""), "open-database", False),
         (SOUND.replace("[]", "[{source: 0.0.0.0/0}]"), "open-database", False),
         (SOUND.replace("name: db", "name: db, plan: free"), "free-plan", False),
-        (SOUND.replace("name: web", "name: web, plan: free"), "free-plan", False),
-        (SOUND.replace("databases:", "  - {type: keyvalue, name: kv}\ndatabases:"), "schema", True),
+        (SOUND.replace("databases:", f"  - {FREE}\ndatabases:"), "free-plan", False),
+        (SOUND.replace("databases:", "  - {type: keyvalue, name: kv}\ndatabases:"), "invalid", True),
         (
             SOUND.replace("databases:", "  - {type: keyvalue, name: kv, ipAllowList: [{source: '::/0'}]}\ndatabases:"),
             "open-keyvalue",
@@ -247,7 +248,7 @@ def test_a_push_must_not_deploy(tmp_path: Path, trigger: str) -> None:
         ),
         (API + "{key: A, fromDatabase: {name: other, property: host}}", "unknown-database", False),
         ("services: [", "invalid", True),
-        ("services:\n  - {type: web, name: a, runtime: go}\n", "invalid", True),
+        ("services:\n  - {type: web, name: a}\n", "invalid", True),
     ],
     ids=["default", "everyone", "free database", "free service", "no list", "open", "unknown", "no YAML", "refused"],
 )

@@ -171,7 +171,7 @@ def test_a_page_with_odd_marks_is_read_to_its_end(mark: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "a: 2024-13-45", "a: !!timestamp x", "a: !!int x", "a: !!float x", "a: !!bool x", f"a: {'9' * 5000}",
+        "a: !!timestamp x", "a: !!int x", "a: !!float x", "a: !!bool x", f"a: {'9' * 5000}",
         f"a: {'[' * 600}", "\0", "a: &a [*a]", "previews: &a [*a]", "- 1", "a: !!set [1]", "? [a]: b",
     ],
 )  # fmt: skip

@@ -1,0 +1,133 @@
+"""YAML 1.2 as Render reads it: ``off`` and ``yes`` are words, and every value knows its line.
+
+The core schema of https://yaml.org/spec/1.2.2 (chapter 10.3): booleans are ``true`` and ``false`` in three spellings, and
+neither dates nor numbers with underscores exist. A key that stands twice in one mapping is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+import yaml
+
+from deploylib.errors import SettingsError
+
+__all__ = ["Document", "Place", "load"]
+
+MOST = 100_000  # values of a document, counted as its aliases repeat them
+DEEPEST = 100  # levels of a document
+MERGE = "tag:yaml.org,2002:merge"
+
+Place = tuple[str | int, ...]
+"""Where a value is: keys and numbers, from the top."""
+
+
+class Document(msgspec.Struct, frozen=True):
+    """What a text holds.
+
+    Attributes:
+        data: its value.
+        lines: the line of each place, from 1.
+        written: each scalar as it is written: ``3.10`` where the value is 3.1.
+    """
+
+    data: Any
+    lines: dict[Place, int]
+    written: dict[Place, str]
+
+    def line(self, place: Place) -> int:
+        """The line of a place, or of the nearest one around it."""
+        around = (self.lines.get(place[:length]) for length in range(len(place), -1, -1))
+        return next((line for line in around if line), 1)
+
+
+class _Loader(yaml.SafeLoader):
+    """Knows the tags of the core schema, and of those that PyYAML adds only ``<<``."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """A node, unless it is in too many others: PyYAML takes seconds for thousands, and then gives up."""
+        self.depth += 1
+        if self.depth > DEEPEST:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem="it is nested too deep", problem_mark=mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?", list("-+0123456789.")),
+    ("merge", r"<<", ["<"]),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+
+
+def load(text: str, name: str) -> Document:
+    """Read a text.
+
+    Args:
+        text: one document.
+        name: how the file is called in messages.
+
+    Raises:
+        SettingsError: no YAML, a key that stands twice, or aliases that make it endless.
+    """
+    remedy = f"correct {name}; Render's reference: https://render.com/docs/blueprint-spec"
+    found = Document(None, {}, {})
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return found
+        _walk(node, (), found)
+        return msgspec.structs.replace(found, data=loader.construct_document(node))
+    except yaml.MarkedYAMLError as error:
+        where = f" at line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        told = error.problem or "cannot be read"
+        raise SettingsError(f"{name} is not valid YAML{where}: {told}", remedy=remedy) from error
+    except yaml.YAMLError as error:
+        told = getattr(error, "reason", None) or "cannot be read"
+        raise SettingsError(f"{name} is not valid YAML: {told}", remedy=remedy) from error
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:  # of the library, for values
+        told = "a value does not fit its type, or it is nested too deep"
+        raise SettingsError(f"{name} is not valid YAML: {told}", remedy=remedy) from error
+
+
+def _walk(node: yaml.Node, place: Place, found: Document) -> None:
+    """Note lines and scalars; what ``<<`` brings counts as written where it comes from."""
+    if len(found.lines) > MOST:
+        told = f"it has more than {MOST:,} values, counted as its aliases repeat them"
+        raise yaml.MarkedYAMLError(problem=told, problem_mark=node.start_mark)
+    found.lines[place] = node.start_mark.line + 1
+    if isinstance(node, yaml.ScalarNode):
+        found.written[place] = node.value
+    elif isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            _walk(item, (*place, number), found)
+    elif isinstance(node, yaml.MappingNode):
+        _walk_mapping(node, place, found)
+
+
+def _walk_mapping(node: yaml.MappingNode, place: Place, found: Document) -> None:
+    seen: set[str] = set()
+    for key, value in sorted(node.value, key=lambda pair: bool(pair[0].tag != MERGE)):
+        if key.tag == MERGE:
+            for brought in value.value if isinstance(value, yaml.SequenceNode) else (value,):
+                _walk(brought, place, found)
+            found.lines[place] = node.start_mark.line + 1
+            continue
+        word = str(key.value)
+        if word in seen:
+            raise yaml.MarkedYAMLError(
+                problem=f"the key {word} stands twice in one mapping", problem_mark=key.start_mark
+            )
+        seen.add(word)
+        _walk(value, (*place, word), found)
