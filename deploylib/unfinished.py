@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import msgspec
 
-from deploylib import attempt, backup, backups, flow, local, manifest, mark, operation, stages
+from deploylib import attempt, backup, backups, flow, local, manifest, mark, operation, postgres, stages
 from deploylib.errors import BackupFailed, SettingsError
 from deploylib.mark import Mark
-from deploylib.models import Backup
+from deploylib.models import Backup, Secret
 from deploylib.outcome import Report, StageResult, StageStatus
 from deploylib.stages import Context
 
@@ -42,12 +42,8 @@ def finish(ctx: Context, run: str = "", database: str = "") -> Report:
 
 
 def _database(ctx: Context, wanted: str) -> StageResult | None:
-    """Bring the environment's own database to its end, where the store says that a restore has not ended; None: it is whole."""
-    if ctx.config.exported or not mark.left_open(ctx.store, ctx.config.name):
-        if wanted:
-            raise SettingsError(
-                f"no restore of the database of {ctx.config.name!r} was left half-way", remedy="inv finish, without it"
-            )
+    """End a restore of the environment's own database, where the store or a person says that one is open; None: it is whole."""
+    if ctx.config.exported or not (wanted or mark.left_open(ctx.store, ctx.config.name)):
         return None
     if ctx.build is not None and not wanted:
         ctx.view.note("a restore of the database has begun and not ended: inv finish --database complete, or back")
@@ -55,20 +51,38 @@ def _database(ctx: Context, wanted: str) -> StageResult | None:
     if ctx.config.is_local:
         local.up(ctx.config, runner=ctx.runner)
     url = stages.own_database(ctx)
-    found = mark.read(url) if url is not None else None
+    found = _marked(ctx, url)
     if url is None or found is None:
-        mark.end(ctx.store, ctx.config.name, clock=ctx.clock)
+        if wanted:
+            raise SettingsError(
+                f"the database of {ctx.config.name!r} is not marked: no restore was left half-way",
+                remedy="inv finish, without --database; inv backup.restore puts a backup in its place",
+            )
         ctx.view.note("the database is whole: a restore that was left had not begun, or was at its end")
         return None
     began = ctx.clock.monotonic()
     chosen = _chosen(ctx, found, wanted)
-    said = msgspec.structs.replace(found, environment=ctx.config.name, id=found.id or _last(ctx))
+    said = msgspec.structs.replace(
+        found, environment=ctx.config.name, id=found.id or f"{ctx.clock.now():%Y%m%dT%H%M%S.%f}"
+    )
     with operation.recorded(ctx, "restore") as told:
         done = backups.put(ctx, url, chosen, begun=said, again=True)
         told.extend(backups.restored_lines(done))
     lines = (f"{chosen.id} is in the database: {done.tables} tables", *done.notes)
     took = round(ctx.clock.monotonic() - began, 3)
     return StageResult(stage="restore", status=StageStatus.DONE, lines=lines, seconds=took)
+
+
+def _marked(ctx: Context, url: Secret | None) -> Mark | None:
+    """The mark of a database; where it has none, and nobody is at work on it, the store learns that it is whole."""
+    if url is None:
+        return None
+    if (found := mark.read(url)) is not None:
+        return found
+    with postgres.exclusively(url, clock=ctx.clock, within=backups.LOCK_WITHIN):
+        if (found := mark.read(url)) is None:
+            mark.end(ctx.store, ctx.config.name, clock=ctx.clock)
+    return found
 
 
 def _chosen(ctx: Context, found: Mark, wanted: str) -> Backup:
@@ -99,7 +113,3 @@ def _readable(ctx: Context, name: str) -> Backup:
     manifest.manifest(chosen, store=ctx.store)
     backup.read_back(chosen, store=ctx.store)
     return chosen
-
-
-def _last(ctx: Context) -> str:
-    return mark.left_open(ctx.store, ctx.config.name)[-1].id

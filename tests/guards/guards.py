@@ -402,7 +402,7 @@ GUARDS = (
     Guard(
         "a proof by a mightier role",
         "deploylib/filling.py",
-        '            or (kind == "EXTENSION" and name in self.extensions)\n',
+        '"COMMENT - EXTENSION", ',
         "",
         "tests/backup/test_restore.py::test_an_extension_of_another_role_stays",
     ),
