@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from deploylib import diagnosis
 from deploylib.errors import (
     BuildFailed,
     Contradiction,
@@ -16,9 +17,10 @@ from deploylib.errors import (
 from deploylib.models import Deploy, DeployStatus, Order
 from deploylib.render import Render
 
-__all__ = ["between", "failure", "last_words", "replaced"]
+__all__ = ["between", "diagnosed", "failure", "last_words", "replaced", "unhealthy"]
 
 NOTHING = ("(it wrote nothing)",)
+CORRECT = "correct it, commit, inv deploy"
 LAST_LINES = 20  # a crash of Node shows its cause above a dozen lines of stack
 
 
@@ -52,37 +54,43 @@ def failure(order: Order, deploy: Deploy, render: Render) -> DeployError:
     code = cause.get("nonZeroExit")
     ended = f"exited with code {code}" if code else "ended" if cause.get("earlyExit") else ""
     if deploy.status is DeployStatus.BUILD_FAILED:
-        return BuildFailed(
-            f"{name}: the build {ended or 'failed'}",
-            details=last_words(order, deploy, render, "build"),
-            remedy="correct the build, commit, inv deploy",
-            service=name,
-        )
+        details = last_words(order, deploy, render, "build")
+        why, remedy = diagnosed(details, render, "correct the build, commit, inv deploy")
+        return BuildFailed(f"{name}: the build {ended or 'failed'}{why}", details=details, remedy=remedy, service=name)
     details = last_words(order, deploy, render, "app")
     if deploy.status is DeployStatus.PRE_DEPLOY_FAILED:
         if details == NOTHING:  # the documents do not say to which of the two logs its words belong
             details = last_words(order, deploy, render, "build")
+        why, remedy = diagnosed(details, render, CORRECT)
         return StartFailed(
-            f"{name}: the pre-deploy command {ended or 'failed'}",
-            details=details,
-            remedy="correct it, commit, inv deploy",
-            service=name,
+            f"{name}: the pre-deploy command {ended or 'failed'}{why}", details=details, remedy=remedy, service=name
         )
     if ended or "oomKilled" in cause:
         what = "ran out of memory" if "oomKilled" in cause else ended
         lasted = between(deploy.started_at, deploy.finished_at)
         took = f" after {lasted:.1f} s" if lasted is not None else ""
-        return StartFailed(
-            f"{name}: the program {what}{took}", details=details, remedy="correct it, commit, inv deploy", service=name
-        )
+        why, remedy = diagnosed(details, render, CORRECT)
+        return StartFailed(f"{name}: the program {what}{took}{why}", details=details, remedy=remedy, service=name)
+    return unhealthy(order, render, details, str(cause.get("unhealthy") or ""))
+
+
+def unhealthy(order: Order, render: Render, details: tuple[str, ...], why: str) -> Unhealthy:
+    """A program that runs and is not well: at another port, or for a reason that the platform tells."""
     path = order.target.health_path or "its port"
-    why = f": {cause['unhealthy']}" if isinstance(cause.get("unhealthy"), str) else ""
+    known, remedy = diagnosed((*details, why), render, f"make {path} answer 2xx within 5 s, commit, inv deploy")
+    said = f": {why}" if why else known
     return Unhealthy(
-        f"{name}: it runs, but {path} did not answer well{why}",
+        f"{order.target.name}: it runs, but {path} did not answer well{said}",
         details=details,
-        remedy=f"make {path} answer 2xx within 5 s, commit, inv deploy",
-        service=name,
+        remedy=remedy,
+        service=order.target.name,
     )
+
+
+def diagnosed(lines: tuple[str, ...], render: Render, otherwise: str) -> tuple[str, str]:
+    """What last words mean, as the end of a sentence, and what helps; nothing, and the usual step, where they say nothing."""
+    known = diagnosis.of(lines, local=render.is_local)
+    return (f": {known.cause}", known.remedy) if known is not None else ("", otherwise)
 
 
 def between(start: datetime | None, end: datetime | None) -> float | None:

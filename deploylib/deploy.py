@@ -183,10 +183,13 @@ def _look(
         raise causes.replaced(order, deploy, render)
     starting = clock.monotonic() - watch.phases.get(DeployStatus.UPDATING, clock.monotonic())
     if deploy.status is DeployStatus.UPDATING and starting > start_within:
+        details = causes.last_words(order, deploy, render, "app")
+        sooner = f"make {order.target.health_path or 'its port'} answer sooner, or set start_within in the settings"
+        why, remedy = causes.diagnosed(details, render, sooner)
         raise Unhealthy(
-            f"{name}: it was not healthy after {age(starting)}, and is stopped",
-            details=causes.last_words(order, deploy, render, "app"),
-            remedy=f"make {order.target.health_path or 'its port'} answer sooner, or set start_within in the settings",
+            f"{name}: it was not healthy after {age(starting)}, and is stopped{why}",
+            details=details,
+            remedy=remedy,
             service=name,
         )
     if deadline.passed():

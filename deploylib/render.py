@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import stamina
 
@@ -94,6 +95,11 @@ class Render:
     writes: Budget = field(default_factory=Budget, repr=False)
     key: Secret = field(default=Secret(""), repr=False)
     owned: set[tuple[str, str]] = field(default_factory=set, repr=False)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it runs on this machine: what it lacks is to be installed here."""
+        return urlsplit(self.address).hostname in {"127.0.0.1", "localhost", "::1"}
 
     @classmethod
     def at(cls, endpoint: Endpoint, *, read_only: bool = False, timeout: float = 30.0, clock: Clock = SYSTEM) -> Render:

@@ -109,6 +109,9 @@ class Builds:
         if command:
             self.say(deploy, f"running build command: {spec.build_command or 'none'}")
             await self._command(service, deploy, command, BUILD_TIMEOUT, "build_failed")
+        if spec.kind == "static" and self.fleet.published(service, deploy) is None:
+            problem = f"Publish directory {spec.publish_path or '.'} does not exist!"
+            raise PhaseFailed("build_failed", problem, {"evicted": False})
         if spec.kind == "static":
             await asyncio.to_thread(shutil.rmtree, folder / "src" / ".git", ignore_errors=True)
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 START_TIMEOUT, DRAIN, UNHEALTHY_AFTER = 15 * 60, 60, 60
 _log = logging.getLogger(__name__)
 _STARTING_INTERVAL, _RUNNING_INTERVAL, _WORKER_PROOF = 0.1, 1.0, 0.75
+_PORT_OPEN_BY = 1.0  # seconds: a program that listens elsewhere by then is told so
 _FAILED_CHECKS, _LONGEST_BACK_OFF = 3, 30.0
 
 
@@ -86,6 +87,13 @@ class Fleet:
         if not task.cancelled() and (error := task.exception()):
             _log.error("something that ran beside failed", exc_info=error)
 
+    def published(self, service: Service, deploy: Deploy) -> Path | None:
+        """The folder that a deploy of a static site publishes; None where its build has not made it."""
+        kept = deploy.snapshot or environment.snapshot(service)
+        source = (self.artifact(deploy) / "src").resolve()
+        folder = (source / kept.root_dir / kept.publish_path.strip("/")).resolve()
+        return folder if folder.is_dir() and folder.is_relative_to(source) else None
+
     async def launch(self, service: Service, deploy: Deploy, count: int | None = None) -> list[Instance]:
         """Start instances of a deploy and wait until all are healthy.
 
@@ -94,10 +102,8 @@ class Fleet:
         """
         kept = deploy.snapshot or environment.snapshot(service)
         if service.spec.kind == "static":
-            source = (self.artifact(deploy) / "src").resolve()
-            folder = (source / kept.root_dir / kept.publish_path.strip("/")).resolve()
-            if not (folder.is_dir() and folder.is_relative_to(source)):
-                raise StartFailed(f"the publish path {kept.publish_path or '.'} does not exist after the build", {})
+            if (folder := self.published(service, deploy)) is None:
+                raise StartFailed(f"publish directory {kept.publish_path or '.'} does not exist", {})
             self.sites.sites[deploy.id] = Site(folder, service.id)
             return []
         if service.spec.kind == "cron":
@@ -136,7 +142,7 @@ class Fleet:
 
     async def _until_healthy(self, service: Service, instance: Instance) -> None:
         patience = START_TIMEOUT / self.time_scale
-        began = time.monotonic()
+        began, elsewhere = time.monotonic(), ""
         while True:
             spent = time.monotonic() - began
             if instance.running.has_ended():
@@ -152,12 +158,24 @@ class Fleet:
                 if not instance.running.has_ended():
                     return
                 continue
+            if service.spec.kind != "worker" and spent > _PORT_OPEN_BY:
+                elsewhere = elsewhere or self._elsewhere(service, instance)
+                problem = f"{problem}; {elsewhere}" if elsewhere else problem
             if spent > patience:
                 raise StartFailed(
                     f"the new instance did not become healthy within {patience:g} s: {problem}",
                     {"unhealthy": problem, "timedOutSeconds": round(patience), "timedOutReason": "health check"},
                 )
             await asyncio.sleep(_STARTING_INTERVAL)
+
+    def _elsewhere(self, service: Service, instance: Instance) -> str:
+        """Say, also in its log, that a program listens on another port than it was given; empty where it does not."""
+        ports = instance.running.listening()
+        if not ports or instance.port in ports:
+            return ""
+        told = f"it listens on port {', '.join(map(str, sorted(ports)))}, and not on PORT, which is {instance.port}"
+        self.logs.add(service.id, "app", f"==> {told}", instance=instance.id)
+        return told
 
     async def _check(self, service: Service, instance: Instance) -> str:
         kept = instance.deploy.snapshot or environment.snapshot(service)

@@ -72,6 +72,17 @@ class Running:
         """Whether the command itself has ended."""
         return self.process.returncode is not None
 
+    def listening(self) -> set[int]:
+        """The ports on which the command or what it has started listens; those that may not be looked at are left out."""
+        found = set[int]()
+        with suppress(psutil.Error):
+            own = psutil.Process(self.pid)
+            for process in (own, *own.children(recursive=True)):
+                with suppress(psutil.Error):
+                    open_ = process.net_connections("tcp")
+                    found |= {one.laddr.port for one in open_ if one.status == psutil.CONN_LISTEN}
+        return found
+
     async def wait(self) -> int:
         """Wait for the end; its code as a shell tells it (128 + signal)."""
         code = await self.process.wait()

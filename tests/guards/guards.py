@@ -1038,6 +1038,13 @@ GUARDS = (
         "tests/unit/test_visitors.py::test_a_gap_that_never_ends_is_told_as_that",
     ),
     Guard(
+        "a cause that everybody knows, told as any other",
+        "deploylib/causes.py",
+        "    known = diagnosis.of(lines, local=render.is_local)\n",
+        "    known = None\n",
+        "tests/unit/test_deploy_failures.py::test_a_cause_that_is_known_is_in_the_message_with_what_helps",
+    ),
+    Guard(
         "our own release, taken for somebody else's",
         "deploylib/attempt.py",
         "return last if last is not None and last.report is None and last.intents else None",

@@ -54,6 +54,28 @@ def test_an_unhealthy_version_times_out(fresh: Callable[..., Local]) -> None:
     assert failure["timedOutSeconds"] == 2
 
 
+def test_a_program_at_another_port_is_told(fresh: Callable[..., Local]) -> None:
+    """With the port that it listens on, in the cause and in its own log: nobody looks for it there."""
+    local = fresh()
+    local.up("--time-scale", "300")
+    elsewhere = "import socket; other = socket.create_server(('127.0.0.1', 0)); print(other.getsockname()[1]); import time; time.sleep(60)"
+    deploy = local.deploy("inner", commitId=local.product.change(elsewhere))
+    assert local.ended("inner", deploy) == "update_failed"
+    failure = local.events("inner", "deploy_ended")[0]["reason"]["failure"]
+    assert "it listens on port " in failure["unhealthy"]
+    assert "and not on PORT" in local.run("logs", "inner", "--type", "app").out
+
+
+def test_a_build_that_makes_no_publish_directory_fails(shared: Local) -> None:
+    """As at Render it is the build that fails, in Render's words."""
+    given = {"serviceDetails": {"publishPath": "./dist"}}
+    shared.call("PATCH", "/services/{frontend}", given)
+    deploy = shared.deploy("frontend", commitId=shared.product.first)
+    assert shared.ended("frontend", deploy) == "build_failed"
+    assert "Publish directory ./dist does not exist!" in shared.run("logs", "frontend", "--type", "build").out
+    shared.call("PATCH", "/services/{frontend}", {"serviceDetails": {"publishPath": "./public"}})
+
+
 def test_a_rollback_builds_nothing_and_restores_the_environment(shared: Local) -> None:
     """A rollback serves the kept artifact with that deploy's variables; the settings of today stay as they are."""
     old = shared.live("backend", commitId=shared.product.first)

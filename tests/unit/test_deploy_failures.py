@@ -177,3 +177,30 @@ def test_a_deploy_that_cannot_be_stopped_needs_a_person(platform: Platform, cloc
 
     assert "https://dashboard.example/api" in raised.value.remedy
     assert clock.seconds >= 30
+
+
+def log(text: str) -> dict[str, Any]:
+    """A line of a log, as the platform gives it."""
+    labels = [{"name": "resource", "value": "srv-api"}]
+    return {"id": text[:8], "timestamp": "2026-03-01T12:00:01Z", "message": text, "labels": labels}
+
+
+@pytest.mark.parametrize(
+    ("state", "said", "message", "remedy"),
+    [
+        ("build_failed", "Publish directory dist does not exist!", "api: the build failed: the build has made no 'dist'", "staticPublishPath"),
+        ("build_failed", "sh: 1: pnpm: not found", "there is no pnpm", "let the build command install pnpm"),
+        ("update_failed", "it listens on port 3000, and not on PORT, which is 1", "did not answer well: it listens on port 3000", "PORT"),
+    ],
+)  # fmt: skip
+def test_a_cause_that_is_known_is_in_the_message_with_what_helps(
+    platform: Platform, clock: FakeClock, state: str, said: str, message: str, remedy: str
+) -> None:
+    """And not only among the last words."""
+    platform.logs = [log(said)]
+
+    error = fail(platform, clock, state, {})
+
+    assert message in error.message
+    assert remedy in error.remedy
+    assert said in error.details
