@@ -429,9 +429,9 @@ GUARDS = (
     ),
     Guard(
         "an open run that nobody can read",
-        "deploylib/attempt.py",
-        "    if forward and (damaged",
-        "    if False and (damaged",
+        "deploylib/ledger.py",
+        "                    return damaged\n",
+        "                    continue\n",
         "tests/unit/test_damaged_store.py::"
         "test_an_open_run_that_cannot_be_read_stops_what_goes_forward_and_not_what_goes_back",
     ),
@@ -529,8 +529,8 @@ GUARDS = (
     Guard(
         "a half-finished run under a new one",
         "deploylib/attempt.py",
-        "        for left in left_behind(ctx):\n            settle(ctx, left)\n",
-        "        for left in left_behind(ctx):\n            abandon(ctx, left)\n",
+        "    for left in left_behind(ctx):\n        settle(ctx, left)\n",
+        "    for left in left_behind(ctx):\n        abandon(ctx, left)\n",
         "tests/unit/test_flow_crash.py::test_a_newer_commit_ends_what_was_left_first",
     ),
     Guard(
