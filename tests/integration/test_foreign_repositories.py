@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,31 @@ services:
     buildCommand: python --version
     startCommand: echo done
     autoDeployTrigger: off
+"""
+SERVER = """
+import json, os
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps({"status": "pass", "releaseId": os.environ["RENDER_GIT_COMMIT"]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
+"""
+SERVER_BLUEPRINT = """
+services:
+  - type: web
+    name: api
+    runtime: python
+    buildCommand: python --version
+    startCommand: python server.py
+    healthCheckPath: /health
+    autoDeployTrigger: off
+databases:
+  - {name: shop, postgresMajorVersion: "16", ipAllowList: []}
 """
 needs_node = pytest.mark.skipif(
     not (shutil.which("node") and shutil.which("npm")), reason="node and npm are not on PATH"
@@ -138,3 +164,28 @@ def test_a_worker_is_proven_by_the_platform(worker: Product) -> None:
     assert done.code == 14, done.said
     assert "its program failed" in done.out
     assert [one["commit"]["id"] for one in worker.deploys("mailer") if one["status"] == "live"] == [before]
+
+
+@pytest.mark.load
+@pytest.mark.parametrize("shared", [False, True], ids=["on a laptop", "as jobs that share a run"])
+def test_the_commands_typed_one_by_one(fresh: Callable[..., Product], *, shared: bool) -> None:
+    """The first release and the second one: each command goes on where the one before has stopped, in a process of its own."""
+    product = fresh(parts=("tasks.py",))
+    for number in (1, 2):
+        files = {"render.yaml": SERVER_BLUEPRINT, "server.py": f"{SERVER}# {number}\n"}
+        commit = product.commit(f"Release {number}", files)
+        run: dict[str, Any] = {"DEPLOYLIB_RUN": f"release-{number}"} if shared else {}
+        outcomes = {}
+        for words in (("scan",), ("backup",), ("migrate",), ("deploy", "--until", "deploy"), ("verify",)):
+            done = product.inv(*words, **run)
+            assert done.code == 0, done.said
+            outcomes[words[0]] = done.out
+        assert f"api  answers {commit[:7]} 5/5" in done.err
+        assert "DONE" in outcomes["backup"] or shared
+        if shared:
+            assert "PAUSED" in outcomes["verify"]
+            outcomes["verify"] = product.inv("finish", **run).out
+        assert "SUCCEEDED" in outcomes["verify"]
+        assert product.get("api").json["releaseId"] == commit
+    kinds = [line.split()[3] for line in product.ok("history").out.splitlines()]
+    assert kinds == (["deploy"] * 2 if shared else ["deploy", "backup"] * 2)
