@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from localrender import processes, runtimes
+from localrender import loopback, processes, runtimes
 from localrender.model import PUBLIC, Snapshot
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def of_process(
         "RENDER_GIT_COMMIT": deploy.commit.id,
         "RENDER_GIT_REPO_SLUG": service.spec.repo.rstrip("/").removesuffix(".git").rpartition("/")[2],
         "RENDER_INSTANCE_ID": instance,
-        "HOST": "127.0.0.1",
+        "HOST": loopback.address(),
     }
     if port is None:
         return found | resolve(kept.env, state)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from localrender import environment, health, processes, sabotage
+from localrender import environment, health, loopback, processes, sabotage
 from localrender.model import now, random_word
 from localrender.staticsite import Site
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 START_TIMEOUT, DRAIN, UNHEALTHY_AFTER = 15 * 60, 60, 60
 _log = logging.getLogger(__name__)
-_STARTING_INTERVAL, _RUNNING_INTERVAL, _WORKER_PROOF = 0.1, 1.0, 0.75
 _PORT_OPEN_BY = 1.0  # seconds: a program that listens elsewhere by then is told so
+_STARTING_INTERVAL, _RUNNING_INTERVAL, _WORKER_PROOF, _ALONE_FOR = 0.1, 1.0, 0.75, 2.0
 _FAILED_CHECKS, _LONGEST_BACK_OFF = 3, 30.0
 
 
@@ -158,7 +158,9 @@ class Fleet:
                 if not instance.running.has_ended():
                     return
                 continue
-            if service.spec.kind != "worker" and spent > _PORT_OPEN_BY:
+            if problem == health.ALONE and spent > _ALONE_FOR:
+                raise StartFailed(problem, {"unhealthy": problem})
+            if service.spec.kind != "worker" and spent > _PORT_OPEN_BY and problem != health.ALONE:
                 elsewhere = elsewhere or self._elsewhere(service, instance)
                 problem = f"{problem}; {elsewhere}" if elsewhere else problem
             if spent > patience:
@@ -204,7 +206,7 @@ class Fleet:
         if service.spec.kind == "static":
             await self.edge.point(service, [f"127.0.0.1:{self.static_port}"], f"/{deploy.id}")
         else:
-            upstreams = [f"127.0.0.1:{instance.port}" for instance in self.current.get(service.id, [])]
+            upstreams = [f"{loopback.address()}:{instance.port}" for instance in self.current.get(service.id, [])]
             await self.edge.point(service, upstreams)
 
     async def _retire(self, service: Service, instance: Instance) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from http import HTTPStatus
 
 import msgspec
 
+from localrender import loopback
+
+ALONE = "the program listens on 127.0.0.1 or localhost alone, where Render does not reach it: let it listen on 0.0.0.0"
 _HEAD = 64 * 1024
 
 
@@ -17,14 +21,17 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes
 
 
-async def get(port: int, path: str, *, host: str, patience: float) -> Answer:
+async def get(port: int, path: str, *, host: str, patience: float, address: str = loopback.PLAIN) -> Answer:
     """Ask once.
+
+    Args:
+        address: Where the port is.
 
     Raises:
         OSError: No HTTP answer in time (a `TimeoutError` is one, too).
     """
     async with asyncio.timeout(patience):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=_HEAD)
+        reader, writer = await asyncio.open_connection(address, port, limit=_HEAD)
         try:
             lines = (f"GET {path} HTTP/1.1", f"Host: {host}", "User-Agent: Render/1.0", "Connection: close")
             writer.write("\r\n".join((*lines, "", "")).encode())
@@ -45,16 +52,30 @@ async def check(port: int, path: str, host: str, patience: float = 5) -> str:
     Returns:
         What is wrong; empty when healthy.
     """
+    address = loopback.address()
     try:
         if not path:
             async with asyncio.timeout(patience):
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                _, writer = await asyncio.open_connection(address, port)
             writer.close()
             return ""
-        answer = await get(port, f"/{path.lstrip('/')}", host=host, patience=patience)
+        answer = await get(port, f"/{path.lstrip('/')}", host=host, patience=patience, address=address)
     except TimeoutError:
         return f"no answer within {patience:g} s"
     except OSError as error:
+        if await _listens_alone(port, address):
+            return ALONE
         return f"nothing answers on port {port}: {error.strerror or error}"
     healthy = HTTPStatus.OK <= answer.status < HTTPStatus.BAD_REQUEST
     return "" if healthy else f"GET {path} answered {answer.status}"
+
+
+async def _listens_alone(port: int, address: str) -> bool:
+    """Whether a program that does not answer there is at the address of its own machine."""
+    for plain in (loopback.PLAIN, "::1") if address != loopback.PLAIN else ():
+        with suppress(OSError):
+            async with asyncio.timeout(1):
+                _, writer = await asyncio.open_connection(plain, port)
+            writer.close()
+            return True
+    return False

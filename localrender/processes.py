@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from localrender import loopback
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
@@ -39,13 +41,14 @@ def inherited(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_free(port: int) -> bool:
-    """Whether nothing listens on this loopback port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
+    """Whether nothing listens on this loopback port, at either address of ours."""
+    for address in {loopback.PLAIN, loopback.address()}:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address, port))
+            except OSError:
+                return False
     return True
 
 

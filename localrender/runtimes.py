@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from localrender import loopback
 from localrender.processes import inherited
 
 TOOLS: dict[str, tuple[str, ...]] = {
@@ -190,7 +191,9 @@ def variables(runtime: str, artifact: Path, path: str, *, port: int | None) -> d
         venv = artifact / "venv"
         found = {"PATH": f"{venv / 'bin'}:{path}", "VIRTUAL_ENV": str(venv), "VENV_ROOT": str(venv)}
         found |= {"PYTHONUNBUFFERED": "1", "FORWARDED_ALLOW_IPS": "*"}
-        return found | ({"CI": "true"} if port is None else {"GUNICORN_CMD_ARGS": f"--bind=127.0.0.1:{port}"})
+        return found | (
+            {"CI": "true"} if port is None else {"GUNICORN_CMD_ARGS": f"--bind={loopback.address()}:{port}"}
+        )
     if runtime == "node":
         local = {"PATH": f"{artifact / 'src' / 'node_modules' / '.bin'}:{path}"}
         return local | ({} if port is None else {"NODE_ENV": "production"})

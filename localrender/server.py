@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import msgspec
 import uvicorn
 
-from localrender import api, blueprint, processes, sync
+from localrender import api, blueprint, loopback, processes, sync
 from localrender.api.disturbed import Protocol
 from localrender.builds import Builds
 from localrender.deploys import Deploys
@@ -200,7 +200,7 @@ class LocalRender:
             },
             "unset": sync.unset(self.state),
             "left_out": [msgspec.to_builtins(one) for one in self.left_out],
-            "notes": self.notes,
+            "notes": [*self.notes, *([] if loopback.address() != loopback.PLAIN else [loopback.UNSEEN])],
         }
 
     def _owned(self) -> bool:

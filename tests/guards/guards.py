@@ -1100,4 +1100,11 @@ GUARDS = (
         "            if problem := None:\n",
         "tests/blueprints/test_runs_here.py::test_what_cannot_run_is_left_out_by_name_with_its_reason",
     ),
+    Guard(
+        "a program that Render does not reach, healthy here",
+        "localrender/loopback.py",
+        "    return OTHER\n",
+        "    return PLAIN\n",
+        "tests/localrender/test_loopback.py::test_a_program_on_its_own_address_alone_is_not_healthy",
+    ),
 )
