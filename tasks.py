@@ -428,18 +428,34 @@ def hold_lift(
     name="up",
     help={
         "new-ports": "choose free ports anew",
+        "postgres": "make the databases on this server: a superuser's URL",
         "faults": "let faults be switched on (inv local.fault)",
         "json": COMMON["json"],
     },
 )
 @command
-def local_up(c: Context, new_ports: bool = False, faults: bool = False, json: bool = False) -> None:
+def local_up(c: Context, new_ports: bool = False, postgres: str = "", faults: bool = False, json: bool = False) -> None:
     """Start the local Render, or let it read the Blueprint again."""
     from deploylib import console, local, report
 
-    extra = [flag for flag, given in (("--new-ports", new_ports), ("--faults", faults)) if given]
+    flags = {"--new-ports": new_ports, f"--postgres={postgres}": postgres, "--faults": faults}
+    extra = [flag for flag, given in flags.items() if given]
     said = local.up(console.settings("local"), extra=extra)
     console.tell(said, report.local(said), json=json)
+
+
+@task(
+    name="env",
+    positional=["name"],
+    help={"name": "of the variable; its value is asked for, or read from standard input"},
+)
+@command
+def local_env(c: Context, name: str | None = None) -> None:
+    """Give a variable that the Blueprint leaves out its value on the local Render."""
+    from deploylib import console, local
+
+    said = local.give(console.settings("local"), name or "", console.secret(name or ""))
+    console.tell(said, said.splitlines(), json=False)
 
 
 @task(name="status", help={"json": COMMON["json"]})
@@ -524,4 +540,6 @@ ns = Collection(
 ns.add_collection(Collection("backup", backup_create, backup_list, backup_prove, backup_restore))
 ns.add_collection(Collection("lease", lease_show, lease_release))
 ns.add_collection(Collection("hold", hold_place, hold_lift))
-ns.add_collection(Collection("local", local_up, local_down, local_status, local_logs, local_fault, local_reset))
+ns.add_collection(
+    Collection("local", local_up, local_down, local_status, local_logs, local_env, local_fault, local_reset)
+)

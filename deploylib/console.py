@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
 import os
 import signal
@@ -124,6 +125,13 @@ def judge(found: Scanned, *, json: bool) -> None:
     if code := codes.get(found.verdict):
         annotate("scan", found.line)
         raise SystemExit(code)
+
+
+def secret(name: str) -> str:
+    """A value that is asked for without showing it, or read from standard input: never an argument."""
+    if sys.stdin.isatty():
+        return getpass.getpass(f"{name}: ")
+    return sys.stdin.read().removesuffix("\n")
 
 
 def tell(value: Any, lines: Sequence[str], *, json: bool, code: int = 0) -> None:

@@ -19,7 +19,7 @@ from deploylib.extras import install
 from deploylib.process import SYSTEM, Command, Completed, ProgramFailed, Runner
 from deploylib.units import size
 
-__all__ = ["Here", "down", "fault", "logs", "reset", "running", "status", "up", "validate"]
+__all__ = ["Here", "down", "fault", "give", "logs", "reset", "running", "status", "up", "validate"]
 
 START_WITHIN = 90.0
 ABSENT = 1
@@ -61,11 +61,10 @@ def validate(config: Config, only: Sequence[str] = (), *, runner: Runner = SYSTE
     try:
         left_out = {one["name"]: f"{one['reason']} ({one['remedy']})" for one in said.get("left_out", ())}
         services = tuple(one["name"] for one in said.get("services", ()))
-        unset = tuple(said.get("unset", ()))
     except (KeyError, TypeError) as error:
         raise _unread(config, done) from error
     both = {name: reason for name, reason in left_out.items() if name not in services}
-    return Here(services, both, unset)
+    return Here(services, both)
 
 
 def running(config: Config) -> bool:
@@ -108,6 +107,16 @@ def reset(config: Config, *, runner: Runner = SYSTEM) -> str:
 def status(config: Config, *, runner: Runner = SYSTEM) -> dict[str, Any]:
     """What runs, with addresses and commits."""
     return _answer(config, _ask(config, runner, "status", *_state(config), "--json"))
+
+
+def give(config: Config, name: str, value: str, *, runner: Runner = SYSTEM) -> str:
+    """Give a variable that the Blueprint leaves out its value, which goes to standard input and into no list of processes.
+
+    Raises:
+        SettingsError: the Blueprint does not leave it out.
+    """
+    args = ("env", name, *_state(config), "--blueprint", _blueprint(config))
+    return _ask(config, runner, *args, writes=True, secret=value).text
 
 
 def logs(config: Config, service: str = "", kind: str = "app", lines: int = 50, *, runner: Runner = SYSTEM) -> str:
@@ -154,9 +163,14 @@ def _free_mb(config: Config) -> int:
     return max(500, size(config.settings.minimum_free) // 10**6)
 
 
-def _ask(config: Config, runner: Runner, *args: str, timeout: float = 30, writes: bool = False) -> Completed:
+def _ask(
+    config: Config, runner: Runner, *args: str, timeout: float = 30, writes: bool = False, secret: str | None = None
+) -> Completed:
     program = [sys.executable, "-m", "localrender", *args]
-    command = Command(program, cwd=config.root, check=False, timeout=timeout, writes=writes, drops=config.secrets)
+    fed = None if secret is None else secret.encode()
+    command = Command(
+        program, cwd=config.root, check=False, timeout=timeout, writes=writes, drops=config.secrets, stdin=fed
+    )
     try:
         done = runner.run(command)
     except ProgramFailed as late:
@@ -185,7 +199,7 @@ def _words(done: Completed) -> dict[str, str]:
 
 def _as_task(remedy: str) -> str:
     """Its own commands as our tasks, which know where its state is."""
-    return re.sub(r"python -m localrender (up|down|status|logs|reset|fault)\b", r"inv local.\1", remedy)
+    return re.sub(r"python -m localrender (up|down|status|logs|reset|fault|env)\b", r"inv local.\1", remedy)
 
 
 def _answer(config: Config, done: Completed) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import msgspec
 import psutil
 
-from localrender import edge, processes
+from localrender import edge, processes, values
 from localrender.endpoint import Options, ask, is_running, read_endpoint
 from localrender.errors import NO_SPACE, PORT_IN_USE, LocalRenderError, bad_input
 from localrender.state import State
@@ -115,6 +115,19 @@ def up(options: Options, folder: Path) -> dict[str, Any]:
                 child.stdin.write(msgspec.json.encode(options))
         endpoint = _wait_for_endpoint(folder, child)
         return dict(ask(endpoint, "GET", "/local/status"))
+
+
+def give(folder: Path, name: str, value: str) -> None:
+    """Keep a value for a variable, and let the running server use it."""
+    if is_running(folder):
+        ask(_wait_for_endpoint(folder, None), "POST", "/local/env", {"name": name, "value": value})
+        return
+    with _starting(folder):
+        state = State(folder)
+        try:
+            values.give(state, name, value)
+        finally:
+            state.close()
 
 
 def _synced(options: Options, endpoint: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
         "down": "stop everything",
         "status": "what runs",
         "logs": "the log of a service",
+        "env": "give a variable that the Blueprint leaves out its value, which is asked for or read from standard input",
         "fault": "arm a fault, list those that are armed, or clear all",
         "check": "validate the Blueprint, change nothing",
         "reset": "stop everything and delete the state",
@@ -37,11 +39,13 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument("--json", action="store_true", help="print JSON")
         if verb == "fault":
             faultcommand.add_arguments(one)
+        elif verb == "env":
+            one.add_argument("name", help="of the variable; an empty value takes it away")
         elif verb == "logs":
             one.add_argument("service", nargs="?", help="its name; all without it")
             one.add_argument("--type", choices=("app", "build"))
             one.add_argument("--lines", type=int, default=50, help="how many of the last lines (at most 100)")
-        if verb in ("fault", "logs"):
+        if verb in ("fault", "logs", "env"):
             one.add_argument("--blueprint", default="render.yaml")
         else:
             one.add_argument("blueprint", nargs="?", default="render.yaml", help="the Blueprint (default: render.yaml)")
@@ -106,8 +110,9 @@ def _options(given: argparse.Namespace, path: Path, folder: Path) -> Options:
 
 
 def _checked(given: argparse.Namespace, path: Path, folder: Path) -> dict[str, Any]:
-    from localrender import blueprint
+    from localrender import blueprint, values
 
+    values.of_file(path)
     external = given.postgres is not None or has_own_postgres(folder)
     found = blueprint.load(path, any_postgres=external, only=given.only or ())
     return {
@@ -118,7 +123,7 @@ def _checked(given: argparse.Namespace, path: Path, folder: Path) -> dict[str, A
         ],
         "databases": [{"name": database.name, "version": database.major} for database in found.databases],
         "left_out": [msgspec.to_builtins(one) for one in found.left_out],
-        "notes": found.notes,
+        "notes": [*found.notes, *values.remarks(path)],
     }
 
 
@@ -217,12 +222,29 @@ def _logs(given: argparse.Namespace, _: Path, folder: Path) -> int:
     return 0
 
 
+def _env(given: argparse.Namespace, path: Path, folder: Path) -> int:
+    from localrender import background, blueprint
+
+    found = blueprint.load(path, any_postgres=True)
+    asked = {one.key for entry in found.services for one in entry.env if one.value is None and not one.generate}
+    if given.name not in asked:
+        left = f"; it leaves out {', '.join(sorted(asked))}" if asked else ""
+        told = f"{path.name} does not leave out {given.name or 'a variable without a name'}{left}"
+        raise bad_input("unknown_variable", told, "python -m localrender env NAME, with one that it leaves out")
+    value = getpass.getpass(f"{given.name}: ") if sys.stdin.isatty() else sys.stdin.read().removesuffix("\n")
+    background.give(folder, given.name, value)
+    told = "has a value now" if value else "has no value now"
+    print(json.dumps({"name": given.name, "given": bool(value)}) if given.json else f"{given.name} {told}")
+    return 0
+
+
 _VERBS = {
     "up": _up,
     "serve": _serve,
     "down": _down,
     "status": _status,
     "logs": _logs,
+    "env": _env,
     "fault": lambda given, _, folder: faultcommand.run(given, folder),
     "check": _check,
     "reset": _reset,

@@ -11,7 +11,7 @@ import logging
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from localrender import sabotage
+from localrender import sabotage, values
 from localrender.builds import CODES, PhaseFailed
 from localrender.errors import ApiError
 from localrender.fleet import StartFailed
@@ -109,9 +109,11 @@ class Deploys:
                 self._end(deploy, "canceled", {"newDeploy": {"id": newer}} if newer else {})
         except PhaseFailed as failure:
             self.builds.say(deploy, str(failure))
+            self._lacks(service, deploy, "build")
             self._end(deploy, failure.status, failure.reason)
         except StartFailed as failure:
             self.builds.say(deploy, str(failure))
+            self._lacks(service, deploy, "app")
             self._end(deploy, "update_failed", {"failure": failure.reason})
         except Exception as error:  # noqa: BLE001 - told to the user as the end of the deploy
             _log.exception("deploy %s", deploy.id)
@@ -119,6 +121,12 @@ class Deploys:
             self._end(deploy, "build_failed" if deploy.status == "build_in_progress" else "update_failed", {})
         finally:
             self._next(deploy)
+
+    def _lacks(self, service: Service, deploy: Deploy, log: str) -> None:
+        """Say which values a service that has failed did not have: most likely it is that."""
+        kept = deploy.snapshot.env if deploy.snapshot else service.env
+        if names := values.missing(kept, self.state):
+            self.fleet.logs.add(service.id, log, f"==> {values.told(names)}")
 
     def _status(self, deploy: Deploy, status: str) -> None:
         deploy.status = status

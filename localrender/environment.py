@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,13 @@ def external_url(service: Service) -> str:
 
 
 def resolve(variables: Iterable[EnvVar], state: State) -> dict[str, str]:
-    """The values of variables; references are followed now, so that they are right after ports have changed."""
+    """The values of variables; references are followed now, so that they are right after ports have changed.
+
+    What the Blueprint leaves out, and what leads to something that is not here, has the value that was given for its name.
+    """
+    given: dict[str, str] = {}
+    for kept in ("values_of_file", "values"):
+        given |= json.loads(state.setting(kept) or "{}")
     databases = {database.spec.name: database for database in state.databases()}
     services = {service.key: service for service in state.services()}
     found = {}
@@ -51,6 +58,8 @@ def resolve(variables: Iterable[EnvVar], state: State) -> dict[str, str]:
             value = _of_service(services[name], how, wanted)
             if value is not None:
                 found[variable.key] = value
+        if variable.key not in found and variable.key in given:
+            found[variable.key] = given[variable.key]
     return found
 
 

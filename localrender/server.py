@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import msgspec
 import uvicorn
 
-from localrender import api, blueprint, loopback, processes, sync
+from localrender import api, blueprint, loopback, processes, sync, values
 from localrender.api.disturbed import Protocol
 from localrender.builds import Builds
 from localrender.deploys import Deploys
@@ -154,8 +154,9 @@ class LocalRender:
         async with self.syncing:
             external = self.postgres.server is not None
             found = await asyncio.to_thread(blueprint.load, path, any_postgres=external, only=only)
+            values.take_file(self.state, await asyncio.to_thread(values.of_file, path))
             self.builds.repository = found.repository
-            self.left_out, self.notes = found.left_out, found.notes
+            self.left_out, self.notes = found.left_out, [*found.notes, *values.remarks(path)]
             sync.apply(self.state, found.services, new_ports=new_ports)
             services = self.state.services()
             await asyncio.gather(self.postgres.provide(found.databases), self.edge.start(services))
@@ -164,6 +165,14 @@ class LocalRender:
                     await self.edge.point(service, [])
             if self.ready:
                 write_endpoint(self.folder, self.status() | {"api_key": self.api_key})
+
+    def give(self, name: str, value: str) -> None:
+        """Take a value for a variable; the programs that see it are started anew."""
+        values.give(self.state, name, value)
+        for service in self.state.services():
+            live = self.state.live(service.id)
+            if live and not service.suspended and name in {variable.key for variable in service.env}:
+                self.fleet.spawn(self.fleet.restart(service, live))
 
     async def set_postgres(self, *, running: bool) -> None:
         """Stop the clusters of ours, or start those that stand."""

@@ -44,6 +44,16 @@ def is_of(repository: Repository, address: str) -> bool:
     return _plain(address) in known
 
 
+def is_tracked(path: Path) -> bool:
+    """Whether git tracks a file."""
+    return _git(str(path.resolve().parent), "ls-files", "--error-unmatch", "--", path.name) is not None
+
+
+def is_ignored(path: Path) -> bool:
+    """Whether git is told to leave a file alone."""
+    return _git(str(path.resolve().parent), "check-ignore", "--quiet", "--", path.name) is not None
+
+
 def _plain(address: str) -> str:
     """`git@github.com:o/n.git` and `https://github.com/o/n` are the same."""
     bare = re.sub(r"^(?:\w+://)?(?:[^@/]*@)?", "", address.strip()).replace(":", "/", 1)

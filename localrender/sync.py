@@ -6,12 +6,13 @@ So a setting changed through the API stays until the Blueprint itself says somet
 from __future__ import annotations
 
 import base64
+import re
 import secrets
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from localrender import processes
+from localrender import processes, values
 from localrender.model import EnvVar, Service, ServiceSpec, new_id, now
 
 if TYPE_CHECKING:
@@ -39,18 +40,13 @@ def apply(state: State, entries: list[Entry], *, new_ports: bool = False) -> Non
 
 
 def unset(state: State) -> list[str]:
-    """The variables that are `sync: false` and have no value yet, as `service: KEY`."""
-    return [
-        f"{service.key}: {variable.key}"
-        for service in state.services()
-        for variable in service.env
-        if variable.unset and variable.value is None
-    ]
+    """The variables that have no value here, as `service: KEY`."""
+    return [f"{service.key}: {key}" for service in state.services() for key in values.missing(service.env, state)]
 
 
 def _new(entry: Entry) -> Service:
     spec, moment = entry.spec, now()
-    slug = spec.name.lower().replace(" ", "-").replace("_", "-")
+    slug = re.sub(r"[^a-z0-9-]+", "-", spec.name.lower())
     return Service(
         id=new_id("crn" if spec.kind == "cron" else "srv"),
         key=spec.name,

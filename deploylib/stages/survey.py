@@ -113,7 +113,7 @@ class Check(Stage):
         if first:
             versions = ", ".join(sorted({f"Postgres {d['version']}" for d in said.get("databases", {}).values()}))
             ctx.view.note(f"{versions or 'no database'} · edge on 127.0.0.1 · stop it: inv local.down")
-        return here
+        return msgspec.structs.replace(here, unset=tuple(str(one) for one in said.get("unset", ())))
 
     def _not_pushed(self, ctx: Context, there: list[Service]) -> list[check.Finding]:
         """The platform builds from the remote: a commit that is only here cannot be deployed, and going back builds none."""

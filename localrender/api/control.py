@@ -20,9 +20,20 @@ class _Sync(msgspec.Struct):
     only: tuple[str, ...] = ()
 
 
+class _Value(msgspec.Struct):
+    name: str
+    value: str
+
+
 async def _sync(request: Request) -> Response:
     wanted = await body(request, _Sync)
     await local(request).sync(Path(wanted.blueprint), only=wanted.only)
+    return answer(local(request).status())
+
+
+async def _env(request: Request) -> Response:
+    given = await body(request, _Value)
+    local(request).give(given.name, given.value)
     return answer(local(request).status())
 
 
@@ -37,6 +48,7 @@ async def _shutdown(request: Request) -> Response:
 
 ROUTES = [
     Route("/local/sync", _sync, methods=["POST"]),
+    Route("/local/env", _env, methods=["POST"]),
     Route("/local/status", _status),
     Route("/local/shutdown", _shutdown, methods=["POST"]),
 ]

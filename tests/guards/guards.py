@@ -1107,4 +1107,18 @@ GUARDS = (
         "    return PLAIN\n",
         "tests/localrender/test_loopback.py::test_a_program_on_its_own_address_alone_is_not_healthy",
     ),
+    Guard(
+        "a value that nobody gave, and nobody names",
+        "localrender/values.py",
+        "    return [variable.key for variable in variables if variable.key not in found]\n",
+        "    return []\n",
+        "tests/localrender/test_values.py::test_what_has_no_value_is_named",
+    ),
+    Guard(
+        "values that are in every clone",
+        "localrender/values.py",
+        "    if source.is_tracked(path):\n",
+        "    if False:\n",
+        "tests/localrender/test_values.py::test_a_file_that_git_tracks_is_refused",
+    ),
 )

@@ -106,12 +106,12 @@ def test_a_dry_run_neither_stops_nor_resets_it(config: Config) -> None:
 def test_what_does_not_run_here_is_named_with_its_reason(config: Config) -> None:
     """So is what has no value; a name that a service of another kind has as well is released."""
     left_out = [{"name": name, "reason": "it is an image", "remedy": "deploy it at Render"} for name in ("a", "b")]
-    said = {"services": [{"name": "b"}], "left_out": left_out, "unset": ["b: KEY"]}
+    said = {"services": [{"name": "b"}], "left_out": left_out}
 
     here = local.validate(config, runner=answering(0, said))
 
     assert here.left_out == {"a": "it is an image (deploy it at Render)"}
-    assert here.told == (
+    assert local.Here(here.services, here.left_out, ("b: KEY",)).told == (
         "left out here: a: it is an image (deploy it at Render)",
         "no value here: b: KEY; set it: inv local.env NAME",
     )
@@ -125,3 +125,15 @@ def test_everything_wrong_is_told_at_once(config: Config) -> None:
         local.validate(config, runner=answering(2, {"error": error}))
 
     assert raised.value.details == ("two", "three")
+
+
+def test_a_value_is_no_argument(config: Config) -> None:
+    """It goes to standard input: a list of processes is read by everybody on the machine."""
+    runner = answering(0)
+
+    local.give(config, "KEY", "s3cr3t", runner=runner)
+
+    [command] = runner.commands
+    assert command.stdin == b"s3cr3t"
+    assert "s3cr3t" not in repr(command)
+    assert list(command.args[3:]) == ["env", "KEY", "--state", str(config.local_state), "--blueprint", "render.yaml"]
