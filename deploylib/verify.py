@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,7 +24,18 @@ from deploylib.page import Page
 from deploylib.render import Render
 from deploylib.web import ASSET, PAGE, Answer, HttpError, Limit, Session
 
-__all__ = ["Expected", "Pace", "identity", "is_public", "named", "now", "same_kind", "until_proven"]
+__all__ = [
+    "Expected",
+    "Pace",
+    "comparable",
+    "identity",
+    "is_public",
+    "named",
+    "now",
+    "path",
+    "same_kind",
+    "until_proven",
+]
 
 IDENTITY_KEYS = ("releaseId", "release", "commit", "sha")
 COMMIT, FULL_COMMIT = re.compile(r"[0-9a-f]{7,40}"), re.compile(r"[0-9a-f]{40}")
@@ -141,8 +152,24 @@ def is_public(target: Target) -> bool:
     return bool(target.url) and target.kind in {Kind.WEB, Kind.STATIC}
 
 
+def path(target: Target) -> str:
+    """Where a service is asked: at the path that somebody has named, or at its root."""
+    return target.identity_path or target.health_path or "/"
+
+
+def comparable(target: Target, answered: int, asked: Mapping[str, str]) -> int:
+    """The status that the address gave before, where it is that of the release before; else 0.
+
+    Who takes a health path away has promised nothing of the root, whatever the release before answered there.
+
+    Args:
+        asked: the path at which each service of the release before was asked, by name.
+    """
+    return answered if asked.get(target.name, path(target)) == path(target) else 0
+
+
 def _address(target: Target) -> str:
-    return target.url + (target.identity_path or target.health_path or "/")
+    return target.url + path(target)
 
 
 def _has_path(target: Target) -> bool:

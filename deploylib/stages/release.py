@@ -21,7 +21,7 @@ from deploylib.errors import (
 from deploylib.ledger import RunState
 from deploylib.models import Intent, Kind, Live, Order, Proof, Shipped, Target, Verified
 from deploylib.outcome import StageResult, StageStatus
-from deploylib.stages.context import Context, Stage, result, skipped, table
+from deploylib.stages.context import Checked, Context, Stage, result, skipped, table
 from deploylib.units import seconds
 
 __all__ = ["Deploy", "Verify", "answered", "carried_out", "prove", "variables"]
@@ -87,10 +87,11 @@ def carried_out(stage: str, ctx: Context, orders: list[Order]) -> StageResult:
         Superseded: a newer release took the place of this one.
         DeployError: see `deploy.bring`.
     """
+    paths = _asked_at(ctx)
     asked = dict(zip(orders, ctx.for_each(lambda order: _before(ctx, order), orders), strict=True))
     orders = [
-        msgspec.structs.replace(order, named_before=named, answered=answered)
-        for order, (named, answered) in asked.items()
+        msgspec.structs.replace(order, named_before=named, answered=verify.comparable(order.target, status, paths))
+        for order, (named, status) in asked.items()
     ]
     ctx.visitors.start(
         order.target.url + (order.target.health_path or "/")
@@ -115,6 +116,12 @@ def carried_out(stage: str, ctx: Context, orders: list[Order]) -> StageResult:
         raise (_superseded(ctx, error) or error) from error
     told = [(name, _shipped_text(one)) for name, one in ctx.state.shipped.items() if not ctx.only or name in ctx.only]
     return result(stage, *table(told))
+
+
+def _asked_at(ctx: Context) -> dict[str, str]:
+    """The path at which each service of the release that serves was asked to prove itself, by name."""
+    last = ctx.ledger.newest(ctx.config.name, lambda state: state.release, 30)
+    return {target.name: verify.path(target) for target in last.data("check", Checked).targets} if last else {}
 
 
 def _before(ctx: Context, order: Order) -> tuple[str, int]:

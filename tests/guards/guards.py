@@ -996,6 +996,13 @@ GUARDS = (
         "tests/unit/test_verify.py::test_without_a_health_path_an_answer_is_compared_with_the_one_before",
     ),
     Guard(
+        "an answer compared with one of another address",
+        "deploylib/verify.py",
+        "return answered if asked.get(target.name, path(target)) == path(target) else 0",
+        "return answered",
+        "tests/unit/test_verify.py::test_an_answer_is_compared_only_where_the_release_before_was_asked",
+    ),
+    Guard(
         "a page that is gone, taken for a good answer",
         "deploylib/verify.py",
         "    if status < CLIENT_ERROR or not GOOD <= before < CLIENT_ERROR:\n",

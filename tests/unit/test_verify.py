@@ -390,3 +390,10 @@ def test_what_the_address_gives_now_is_looked_at_before_a_release() -> None:
     assert ("", 404) == now(plain(404))
     assert ("", 0) == now(lost)
     assert ("", 0) == now(says(), Kind.PRIVATE)
+
+
+def test_an_answer_is_compared_only_where_the_release_before_was_asked() -> None:
+    """A health path that was taken away says nothing of the root; where nobody knows, the address of now counts."""
+    api = target("api", Kind.WEB, url="https://api.example")
+
+    assert [200, 0, 200] == [verify.comparable(api, 200, asked) for asked in ({"api": "/"}, {"api": "/health"}, {})]
