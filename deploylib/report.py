@@ -246,6 +246,7 @@ def local(said: dict[str, Any]) -> list[str]:
     """The local Render, as it describes itself."""
     rows = [("api", said.get("api_url", "not running")), *said.get("urls", {}).items()]
     rows += [(name, f"Postgres {one['version']}") for name, one in said.get("databases", {}).items()]
+    rows += [(name, "Key Value") for name in said.get("stores", ())]
     width = max(len(name) for name, _ in rows)
     lines = [f"{name:<{width}}  {value}" for name, value in rows]
     lines += [f"left out: {one['name']}: {one['reason']} ({one['remedy']})" for one in said.get("left_out", ())]

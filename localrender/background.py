@@ -8,19 +8,19 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 import psutil
 
 from localrender import edge, processes, values
-from localrender.endpoint import Options, ask, is_running, read_endpoint
+from localrender.endpoint import Options, ask, has_own_postgres, is_running, read_endpoint
 from localrender.errors import NO_SPACE, PORT_IN_USE, LocalRenderError, bad_input
 from localrender.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _READY_WITHIN, _STOPPED_WITHIN = 60.0, 360.0
 
@@ -142,6 +142,12 @@ def _synced(options: Options, endpoint: dict[str, Any]) -> dict[str, Any]:
             "it runs already, and without fault switches, which are turned on only at a start",
             "python -m localrender down, then up --faults",
         )
+    if options.postgres and not has_own_postgres(Path(options.state)):
+        raise bad_input(
+            "already_running",
+            "it runs already, with a Postgres of its own, and takes another one only at a start",
+            "python -m localrender down, then up --postgres URL",
+        )
     return dict(ask(endpoint, "POST", "/local/sync", {"blueprint": options.blueprint, "only": options.only}))
 
 
@@ -196,7 +202,7 @@ def _sweep(folder: Path) -> bool:
     try:
         left = state.processes()
         services = [service.id for service in state.services()]
-        processes.end_leftovers(state, ("app", "edge", "export"), services)
+        processes.end_leftovers(state, ("app", "edge", "export", "keyvalue"), services)
         databases = [process for process, kind in left if kind == "postgres"]
         if databases:
             from localrender.cluster import end

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from localrender import documented, runtimes, shape, source, yaml12
+from localrender import documented, keyvalue, runtimes, shape, source, yaml12
 from localrender.errors import bad_input
-from localrender.model import BuildFilter, DatabaseSpec, EnvVar, ServiceSpec
+from localrender.model import BuildFilter, DatabaseSpec, EnvVar, KeyValueSpec, ServiceSpec
 from localrender.runtimes import Problem
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from localrender.yaml12 import Path as Place
 
 MOST_INSTANCES = 10
-_KINDS = {"keyvalue": "a Key Value instance", "redis": "a Key Value instance", "workflow": "a workflow"}
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -49,6 +48,7 @@ class Blueprint(msgspec.Struct, frozen=True):
     services: list[Entry]
     databases: list[DatabaseSpec]
     repository: str
+    stores: list[KeyValueSpec] = []
     left_out: list[LeftOut] = []
     notes: list[str] = []
 
@@ -118,12 +118,15 @@ class _Reader:
     def blueprint(self, notes: list[str], only: set[str]) -> Blueprint:
         services: list[Entry] = []
         left_out: list[LeftOut] = []
+        stores: list[KeyValueSpec] = []
         for raw, at in self.each("services"):
             if problem := self.problem(raw):
                 left_out.append(LeftOut(raw["name"], problem.message, problem.remedy))
+            elif raw["type"] in documented.KEY_VALUE:
+                stores.append(self.store(raw))
             else:
                 services.append(self.service(raw, at))
-        self.require(services, left_out, only, notes)
+        self.require(bool(services or stores), left_out, only, notes)
         wanted = {
             variable.database[0]
             for entry in services
@@ -142,11 +145,11 @@ class _Reader:
         if problems:
             (first, remedy), *others = problems
             raise bad_input("unsupported_postgres", first, remedy, details=tuple(text for text, _ in others))
-        return Blueprint(services, databases, self.repository.path, left_out, notes)
+        return Blueprint(services, databases, self.repository.path, stores, left_out, notes)
 
-    def require(self, services: list[Entry], left_out: list[LeftOut], only: set[str], notes: list[str]) -> None:
+    def require(self, runs: bool, left_out: list[LeftOut], only: set[str], notes: list[str]) -> None:  # noqa: FBT001
         """See that there is something to run, and that what is wanted is among it."""
-        empty = not services and not any(self.each("databases"))
+        empty = not runs and not any(self.each("databases"))
         refused = [one for one in left_out if one.name in only or empty]
         if refused:
             details = tuple(f"{one.name}: {one.reason}" for one in refused[1:])
@@ -158,8 +161,10 @@ class _Reader:
     def problem(self, raw: dict[str, Any]) -> Problem | None:
         """Why a service cannot run here, or None."""
         name, kind, runtime = raw["name"], raw["type"], raw.get("runtime", "")
-        if kind in _KINDS:
-            return Problem(f"it is {_KINDS[kind]}", "deploy it at Render")
+        if kind in documented.KEY_VALUE:
+            return keyvalue.problem()
+        if kind == "workflow":
+            return Problem("it is a workflow", "deploy it at Render")
         if "buildSource" in raw:
             return Problem("it is made from a build source", "deploy it at Render")
         if "repo" in raw and not source.is_of(self.repository, raw["repo"]):
@@ -216,11 +221,20 @@ class _Reader:
             return EnvVar(key=key, database=(raw["fromDatabase"]["name"], raw["fromDatabase"]["property"]))
         if "fromService" in raw:
             reference = raw["fromService"]
+            if reference["type"] in documented.KEY_VALUE and "property" in reference:
+                return EnvVar(key=key, keyvalue=(reference["name"], reference["property"]))
             how = "envVarKey" if "envVarKey" in reference else "property"
             return EnvVar(key=key, service=(reference["name"], how, reference[how]))
         if "value" in raw:
             return EnvVar(key=key, value=self.document.written[*at, "value"])
         return EnvVar(key=key, generate=bool(raw.get("generateValue")), unset=not raw.get("generateValue"))
+
+    def store(self, raw: dict[str, Any]) -> KeyValueSpec:
+        return KeyValueSpec(
+            name=raw["name"],
+            policy=raw.get("maxmemoryPolicy", "allkeys-lru"),
+            persistence=raw.get("persistenceMode", "snapshot"),
+        )
 
     def major(self, raw: dict[str, Any]) -> str:
         return str(raw.get("postgresMajorVersion", runtimes.NEWEST_POSTGRES))

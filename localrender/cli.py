@@ -159,6 +159,8 @@ def _show(given: argparse.Namespace, status: dict[str, Any], folder: Path) -> in
         print(f"  {name:<16} {status['urls'].get(name, '-'):<28} {commit[:7] if commit else 'not deployed yet'}")
     for name, database in status["databases"].items():
         print(f"  {name:<16} Postgres {database['version']}")
+    for name in status["stores"]:
+        print(f"  {name:<16} Key Value")
     _tell_apart(status)
     for variable in status["unset"]:
         print(f"  no value yet     {variable}")

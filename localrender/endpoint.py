@@ -38,7 +38,11 @@ def write_endpoint(folder: Path, content: dict[str, Any]) -> None:
     """Write `endpoint.json` at once and readable by its owner only: it holds the key."""
     fresh = folder / f"endpoint.{secrets.token_hex(4)}"
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    shown = {name: value for name, value in content.items() if name not in ("services", "unset", "left_out", "notes")}
+    shown = {
+        name: value
+        for name, value in content.items()
+        if name not in ("services", "stores", "unset", "left_out", "notes")
+    }
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(shown, file, indent=2)
     fresh.replace(folder / "endpoint.json")

@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from localrender import loopback, processes, runtimes
+from localrender import keyvalue, loopback, processes, runtimes
 from localrender.model import PUBLIC, Snapshot
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def resolve(variables: Iterable[EnvVar], state: State) -> dict[str, str]:
             value = _of_service(services[name], how, wanted)
             if value is not None:
                 found[variable.key] = value
+        elif variable.keyvalue and (there := keyvalue.value(state, *variable.keyvalue)) is not None:
+            found[variable.key] = there
         if variable.key not in found and variable.key in given:
             found[variable.key] = given[variable.key]
     return found

@@ -53,6 +53,8 @@ class EnvVar(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     database: tuple[str, str] | None = None
     service: tuple[str, str, str] | None = None
     """Name, `property` or `envVarKey`, and which of its values."""
+    keyvalue: tuple[str, str] | None = None
+    """Name of a Key Value instance, and which of its properties."""
 
 
 class BuildFilter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -142,6 +144,14 @@ class Deploy(msgspec.Struct, kw_only=True):
     artifact: str | None = None
     snapshot: Snapshot | None = None
     succeeded: bool = False
+
+
+class KeyValueSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A Key Value instance of the Blueprint."""
+
+    name: str
+    policy: str = "allkeys-lru"
+    persistence: str = "snapshot"
 
 
 class DatabaseSpec(msgspec.Struct, frozen=True, kw_only=True):

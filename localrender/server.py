@@ -26,6 +26,7 @@ from localrender.errors import PORT_IN_USE, LocalRenderError, bad_input
 from localrender.exports import Exports
 from localrender.faults import Faults
 from localrender.fleet import Fleet
+from localrender.keyvalue import KeyValues
 from localrender.logs import Logs
 from localrender.model import PUBLIC, now
 from localrender.postgres import Postgres
@@ -71,6 +72,7 @@ class LocalRender:
         self.faults = Faults() if options.faults else None
         self.fleet.faults = self.builds.faults = self.deploys.faults = self.faults
         self.postgres = Postgres(self.state, options.postgres or self.state.setting("postgres_server") or None)
+        self.stores = KeyValues(self.state)
         self.exports = Exports(self.state, self.logs, self.fleet, self.postgres)
         self.syncing = asyncio.Lock()
         self.left_out: list[blueprint.LeftOut] = []
@@ -105,6 +107,8 @@ class LocalRender:
                     break
                 self.logs.flush()
                 await self.edge.watch()
+                if not self.syncing.locked():
+                    await self.stores.revive()
                 if self.postgres.has_died() and not self.syncing.locked():
                     self.fleet.spawn(self._revive())  # beside: a server that recovers takes its time
         finally:
@@ -113,7 +117,7 @@ class LocalRender:
     async def _start(self) -> None:
         (self.folder / "endpoint.json").unlink(missing_ok=True)
         services = [service.id for service in self.state.services()]
-        await asyncio.to_thread(processes.end_leftovers, self.state, ("app", "edge", "export"), services)
+        await asyncio.to_thread(processes.end_leftovers, self.state, ("app", "edge", "export", "keyvalue"), services)
         self.deploys.abandon()
         self.exports.abandon()
         if self.options.new_ports:
@@ -159,7 +163,9 @@ class LocalRender:
             self.left_out, self.notes = found.left_out, [*found.notes, *values.remarks(path)]
             sync.apply(self.state, found.services, new_ports=new_ports)
             services = self.state.services()
-            await asyncio.gather(self.postgres.provide(found.databases), self.edge.start(services))
+            await asyncio.gather(
+                self.postgres.provide(found.databases), self.stores.provide(found.stores), self.edge.start(services)
+            )
             for service in services:
                 if service.id not in self.edge.routes:
                     await self.edge.point(service, [])
@@ -200,6 +206,7 @@ class LocalRender:
                 if service.spec.kind in PUBLIC
             },
             "databases": {database.spec.name: {"version": database.spec.major} for database in self.state.databases()},
+            "stores": list(self.stores.specs),
             "services": {
                 service.spec.name: {
                     "id": service.id,
@@ -230,6 +237,7 @@ class LocalRender:
         await self.edge.stop()
         await self.fleet.close()
         await self.postgres.stop()
+        await self.stores.stop()
         self.logs.flush()
         moved = self.state.setting("postgres_folder")
         if moved and not self.folder.exists():

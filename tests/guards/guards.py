@@ -1128,4 +1128,11 @@ GUARDS = (
         "    if False:\n",
         "tests/localrender/test_values.py::test_a_file_that_git_tracks_is_refused",
     ),
+    Guard(
+        "a Key Value instance that has died and stays so",
+        "localrender/keyvalue.py",
+        "            if running is None or running.has_ended():\n",
+        "            if running is None:\n",
+        "tests/localrender/test_keyvalue.py::test_what_it_holds_is_kept_over_a_restart_and_a_death",
+    ),
 )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 EIGHTEEN = """
 databases:
-  - {name: plain}
+  - {name: plain, postgresMajorVersion: "16"}
   - {name: newer, postgresMajorVersion: "18", databaseName: letters, user: writer}
 """
 
@@ -68,7 +68,7 @@ def test_two_majors_run_side_by_side_and_keep_their_data(fresh: Callable[..., Lo
 
 def test_a_postgres_that_dies_comes_back(fresh: Callable[..., Local]) -> None:
     """Killed amid a query it is started again at its port, with what was committed; never empty where its data is gone."""
-    local = fresh("databases: [{name: plain}]")
+    local = fresh("databases: [{name: plain, postgresMajorVersion: '16'}]")
     local.up()
     address = url(local, "plain")
     with psycopg.connect(address, autocommit=True) as connection:
