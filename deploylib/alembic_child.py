@@ -162,7 +162,8 @@ def upgrade(config: Any, script: Any, result: dict[str, Any], request: dict[str,
     recorder = None
     if rehearsing:
         allowed = frozenset(request.get("allowed", ()))
-        recorder = beside("alembic_rehearsal").Recorder(listeners, watch, result["versions"], allowed)
+        pictures = beside("alembic_picture")
+        recorder = beside("alembic_rehearsal").Recorder(listeners, watch, pictures, result["versions"], allowed)
     with sessions.listening(), recorder.listening() if recorder else contextlib.nullcontext():
         failed = apply(config, result, sessions, recorder, time.monotonic() + request["within"])
     return {**result, **failed, "current": ",".join(current_heads(config, script)[0])}

@@ -49,18 +49,6 @@ HELD = "select relation::bigint, mode from pg_locks where pid = pg_backend_pid()
 USED = """
 select relid::bigint, seq_scan, n_tup_upd, n_tup_del from pg_stat_xact_all_tables where seq_scan + n_tup_upd + n_tup_del > 0
 """
-# What code may name: columns, labels of enumerations, and that a table shows all its rows.
-SHAPE = f"""
-select n.nspname || '.' || c.relname || '.' || a.attname from pg_attribute a join pg_class c on c.oid = a.attrelid
-join pg_namespace n on n.oid = c.relnamespace
-where {HERE} and c.relkind in ('r', 'p', 'v', 'm') and a.attnum > 0 and not a.attisdropped
-union all
-select n.nspname || '.' || t.typname || ' ''' || e.enumlabel || '''' from pg_enum e join pg_type t on t.oid = e.enumtypid
-join pg_namespace n on n.oid = t.typnamespace where {HERE}
-union all
-select n.nspname || '.' || c.relname || ' without row security' from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where {HERE} and c.relkind in ('r', 'p') and not c.relrowsecurity
-"""  # noqa: S608 - fixed text
 UNKNOWN = f"""
 select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where {HERE} and c.relkind in ('r', 'm') and c.reltuples < 0 and pg_relation_size(c.oid) > 0 limit 1
@@ -84,11 +72,9 @@ def empty(ask: Any, relation: int) -> bool:
     return False
 
 
-def lost(before: set[str], after: set[str]) -> list[str]:
-    """What code could name and cannot any more; a table that is gone has lost its columns, and no openness to rows."""
-    secured = " without row security"
-    there = {name.rpartition(".")[0] for name in after}
-    return sorted(x for x in before - after if not x.endswith(secured) or x.removesuffix(secured) in there)
+def asking(connection: Any) -> Any:
+    """Gives the rows of a query, by a session of our own."""
+    return lambda query: connection.exec_driver_sql(query).fetchall()
 
 
 class Recorder:
@@ -97,16 +83,18 @@ class Recorder:
     Args:
         sessions: the module `deploylib.alembic_sessions`, which knows how to ask a session.
         watch: a `deploylib.alembic_watch.Watch`, which has another way into the same database.
+        pictures: the module `deploylib.alembic_picture`, which knows what code relies on.
         versions: alembic's own table, as SQL names it: what happens to it is nobody's concern.
         allowed: revisions that may fail, as their files say: what of them fails is passed over.
     """
 
-    def __init__(self, sessions: Any, watch: Any, versions: str, allowed: frozenset[str]) -> None:
-        self.sessions, self.watch = sessions, watch
+    def __init__(self, sessions: Any, watch: Any, pictures: Any, versions: str, allowed: frozenset[str]) -> None:
+        self.sessions, self.watch, self.pictures = sessions, watch, pictures
         self.versions = f"select coalesce(to_regclass({sessions.literal(versions)})::oid::bigint, 0)"
         self.allowed = allowed
         self.lost = 0.0  # time that was ours, not the migration's
-        self.shape: set[str] | None = None
+        self.picture: Any = None  # of what the serving code was written for: before all of them
+        self.told_of: set[str] = set()
         self.begin("")
 
     def begin(self, revision: str) -> None:
@@ -171,11 +159,11 @@ class Recorder:
 
     def start(self, conn: Any) -> None:
         """A transaction begins."""
-        if self.shape is None:
-            if self.sessions.rows(conn, UNKNOWN):  # a copy that was just restored
-                with self.watch.engine.connect() as connection:
+        if self.picture is None:
+            with self.watch.engine.connect() as connection:
+                if self.sessions.rows(conn, UNKNOWN):  # a copy that was just restored
                     connection.exec_driver_sql("analyze")
-            self.shape = {name for (name,) in self.sessions.rows(conn, SHAPE)}
+                self.picture = self.pictures.picture(asking(connection))
         self.known = self.relations(conn)
         self.first = self.first or self.known
         self.used = self.uses(conn)
@@ -278,16 +266,17 @@ class Recorder:
         self.since, self.known = {}, {}
 
     def told(self) -> dict[str, Any]:
-        """What the revision did, with what code cannot name any more."""
+        """What the revision did, with what code cannot rely on any more."""
         gone: list[str] = []
-        if self.shape is not None:
+        if self.picture is not None:
             with self.watch.engine.connect() as connection:
+                ask = asking(connection)
                 for relation, number in self.losing.items():
-                    if empty(lambda query: connection.exec_driver_sql(query).fetchall(), relation):
+                    if empty(ask, relation):
                         self.statements[number]["emptied"].append(self.name(relation))
-                shape = {name for (name,) in connection.exec_driver_sql(SHAPE).fetchall()}
-            gone = lost(self.shape, shape)
-            self.shape = shape
+                lost = self.pictures.lost(self.picture, self.pictures.picture(ask), ask)
+            gone = [one for one in lost if one not in self.told_of]
+            self.told_of.update(gone)
         return {"id": self.revision, "statements": self.statements, "held": self.held, "gone": gone}
 
     def listening(self) -> Any:

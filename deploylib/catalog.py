@@ -20,7 +20,7 @@ with one as (
 select n.nspname, c.relname, pg_table_is_visible(c.oid),
     case when c.relkind = 'p' then (
         select coalesce(sum(one.rows), 0) from pg_partition_tree(c.oid) t join one on one.oid = t.relid where t.isleaf
-    ) else coalesce((select rows from one where one.oid = c.oid), 0) end::bigint
+    ) else coalesce((select rows from one where one.oid = c.oid), 0) end::bigint, c.relkind = 'p'
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'm', 'p', 'v') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
 """
@@ -56,6 +56,7 @@ class Catalog(Value, frozen=True):
     Attributes:
         major: the server's major version.
         rows: of each table, about; a partitioned one has those of its partitions.
+        partitioned: tables that have no rows but those of their partitions.
         types: ``table.column`` → its type, as ``format_type`` says it.
         indexes: table → the columns of each of its indexes; the names of indexes → their table.
         steady: functions that are never volatile, whatever their arguments.
@@ -65,6 +66,7 @@ class Catalog(Value, frozen=True):
 
     major: int = 16
     rows: dict[str, int] = {}  # noqa: RUF012 - msgspec copies an empty default
+    partitioned: frozenset[str] = frozenset()
     types: dict[str, str] = {}  # noqa: RUF012
     indexes: dict[str, tuple[tuple[str, ...], ...]] = {}  # noqa: RUF012
     index_tables: dict[str, str] = {}  # noqa: RUF012
@@ -95,10 +97,12 @@ def read(url: Secret, *, timeout: int = 5) -> Catalog:
             return list(connection.execute(query).fetchall())
 
         rows, types = {}, {}
+        parents: set[str] = set()
         indexes: dict[str, list[tuple[str, ...]]] = {}
         index_tables: dict[str, str] = {}
-        for schema, name, visible, number in every(TABLES):
+        for schema, name, visible, number, parent in every(TABLES):
             rows.update(dict.fromkeys(_names(schema, name, visible=visible), int(number)))
+            parents.update(_names(schema, name, visible=visible) if parent else ())
         for schema, name, visible, column, kind in every(COLUMNS):
             types.update({f"{table}.{column}": kind for table in _names(schema, name, visible=visible)})
         for schema, name, visible, index, columns in every(INDEXES):
@@ -117,6 +121,7 @@ def read(url: Secret, *, timeout: int = 5) -> Catalog:
     return Catalog(
         major=version // 10000,
         rows=rows,
+        partitioned=frozenset(parents),
         types=types,
         indexes={table: tuple(found) for table, found in indexes.items()},
         index_tables=index_tables,

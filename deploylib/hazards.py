@@ -112,6 +112,20 @@ LINTED: dict[str, Hazard] = {
     "foreign-key-without-index": Hazard(
         when="warn", lock="row locks", blocks="deleters of the parent", text="each DELETE of a parent reads the whole child", safe="build an index on the columns first, concurrently",
     ),
+    **dict.fromkeys(
+        ("ban-drop-function", "ban-drop-type", "ban-drop-domain", "ban-drop-sequence", "ban-drop-schema", "ban-drop-extension"),
+        Hazard(when="warn", lock="none", blocks="nobody", text="code that uses it fails; which may, a rehearsal shows", safe=CONTRACT),
+    ),
+    **dict.fromkeys(
+        ("ban-drop-default", "ban-drop-generated-expression", "ban-alter-identity"),
+        Hazard(
+            when="warn", lock=EXCLUSIVE, blocks=BOTH, text="is short; an INSERT that leaves the column out, or gives it, may fail",
+            safe=CONTRACT,
+        ),
+    ),
+    "identifier-too-long": Hazard(
+        when="warn", lock="none", blocks="nobody", text="is cut to 63 bytes", safe="a shorter name",
+    ),
     "json-column": Hazard(
         when="warn", lock="none", blocks="nobody", text="SELECT DISTINCT and GROUP BY of all columns fail: json knows no equality",
         safe="jsonb",
@@ -148,7 +162,7 @@ REHEARSED: dict[str, Hazard] = {
         when="always", lock="ROW EXCLUSIVE, and each row", blocks="writers of these rows",
         text="changes many rows in one transaction", safe="batches of some thousand rows, each in a transaction of its own",
     ),
-    "contract-step": Hazard(when="contract", lock=EXCLUSIVE, blocks=BOTH, text="code that names it fails", safe=CONTRACT),
+    "contract-step": Hazard(when="contract", lock=EXCLUSIVE, blocks=BOTH, text="code that relies on it fails", safe=CONTRACT),
     "limit-lifted": Hazard(
         when="warn", lock="none", blocks="nobody", text="takes away the limit for locks; it was set again",
         safe="leave it to migrations.lock_timeout, or set a shorter one",

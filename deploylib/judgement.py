@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 import msgspec
 
@@ -33,6 +34,7 @@ INDEXED = (
     rf"\bCREATE\s+(?:UNIQUE\s+)?INDEX\s[^;]*?\bON\s+(?:ONLY\s+)?{TABLE}\s*(?:USING\s+\w+\s*)?\((?P<columns>[^)]*)\)"
     r"(?!\s*WHERE)"
 )
+ALONE = r"\bON\s+ONLY\b|\bALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?ONLY\b"
 KEYS = r"\b(?:PRIMARY\s+KEY|UNIQUE)\s*\((?P<columns>[^)]*)\)"
 REFERS = rf"\bFOREIGN\s+KEY\s*\((?P<columns>[^)]*)\)\s*REFERENCES|\bADD\s+COLUMN\s+(?P<column>{IDENTIFIER})\s[^,;]*\bREFERENCES"
 CHECKED = rf"CONSTRAINT\s+(?P<name>{IDENTIFIER})\s+CHECK\s*\(+\s*(?P<column>{IDENTIFIER})\s+IS\s+NOT\s+NULL"
@@ -42,6 +44,11 @@ LIFTS = re.compile(
     r"|\bset_config\s*\(\s*'(?:lock_timeout|statement_timeout)'\s*,\s*(?!\s*'[^']*[1-9])[^)]*"
     r"|\bRESET\s+(?:ALL|lock_timeout|statement_timeout)\b|\bDISCARD\s+ALL\b",
     FLAGS,
+)
+CHANGED = re.compile(r"\bTYPE\s+(?P<kind>.*?)(?:\s+USING\b(?P<using>.*))?$", FLAGS)
+CASTS = (
+    re.compile(rf"\(?\s*(?P<column>{IDENTIFIER})\s*\)?(?:\s*::\s*(?P<kind>[\w\s.(),\[\]]+))?", FLAGS),
+    re.compile(rf"CAST\s*\(\s*(?P<column>{IDENTIFIER})\s+AS\s+(?P<kind>[\w\s.(),\[\]]+)\)", FLAGS),
 )
 # What looks like a call and is none of a function.
 SYNTAX = {"array", "cast", "coalesce", "extract", "greatest", "least", "nullif", "numeric", "row", "varchar", "char"}
@@ -97,7 +104,7 @@ class Judge(msgspec.Struct, frozen=True):
         hazard = LINTED.get(rule)
         if hazard is None:
             other = Hazard(
-                when="warn", lock="a lock", blocks="others", text=message, safe="https://squawkhq.com/docs/rules"
+                when="warn", lock="none", blocks="nobody", text=message, safe="https://squawkhq.com/docs/rules"
             )
             yield finding("squawk", rule, other, self.revision, statement.short, level="warn")
             return
@@ -128,7 +135,7 @@ class Judge(msgspec.Struct, frozen=True):
                 return "note"
             return "refuse"
         if hazard.when == "rows":
-            return "note" if rows == 0 else "refuse"
+            return "note" if rows == 0 and self.revision.tolerates else "refuse"
         quick = rows is not None and rows <= self.small
         return "note" if quick or self.catalog_only(rule, statement, table) else "refuse"
 
@@ -157,24 +164,33 @@ class Judge(msgspec.Struct, frozen=True):
         """Whether it is short whatever the size, as only the catalog can tell."""
         piece = statement.piece
         if rule == "changing-column-type":
-            column = re.search(rf"({IDENTIFIER})\s+(?:SET\s+DATA\s+)?$", statement.before)
-            kind = re.search(r"\bTYPE\s+(.*)", piece, FLAGS)
-            if not column or not kind or re.search(r"\b(?:USING|COLLATE)\b", statement.text, FLAGS):
-                return False
-            old = self.catalog.types.get(f"{named(table)}.{named(column[1])}", "")
-            return widens(old, kind[1], utc=self.catalog.utc)
+            return self.type_stays(table, statement)
         if rule == "adding-field-with-default":
             calls = {name.lower() for name in re.findall(r"([\w$]+)\s*\(", piece)}
             return not piece.upper().startswith("GENERATED") and calls <= self.catalog.steady | SYNTAX
         if rule == "adding-foreign-key-constraint":
             inline = re.search(r"\bADD\s+COLUMN\b(?P<rest>.*)$", statement.before, FLAGS)
             return bool(inline) and "DEFAULT" not in statement.text.upper()
+        if rule in {"require-concurrent-index-creation", "disallowed-unique-constraint"}:
+            # Of a parent of partitions: its index is an empty shell, to which those of the partitions are attached.
+            return named(table) in self.catalog.partitioned and bool(re.search(ALONE, statement.text, FLAGS))
         if rule == "adding-not-nullable-field":
             column = re.search(rf"({IDENTIFIER})\s+$", statement.before)
             return column is not None and self.proven(table, named(column[1]))
         if rule == "constraint-missing-not-valid":  # from Postgres 18 on: nothing is read, whatever it says
             return bool(re.search(r"\bNOT\s+ENFORCED\b", piece, FLAGS))
         return rule == "ban-alter-domain-with-add-constraint" and "NOT VALID" in statement.text.upper()
+
+    def type_stays(self, table: str, statement: Statement) -> bool:
+        """Whether every value is one of the new type as it lies there, also where the column is cast to it in so many words."""
+        column = re.search(rf"({IDENTIFIER})\s+(?:SET\s+DATA\s+)?$", statement.before)
+        kind = CHANGED.search(statement.piece)
+        if not column or not kind or re.search(r"\bCOLLATE\b", statement.text, FLAGS):
+            return False
+        through = _cast(kind["using"] or column[1], named(column[1]))
+        old = self.catalog.types.get(f"{named(table)}.{named(column[1])}", "")
+        types = [old, *([through] if through else []), kind["kind"]]
+        return through is not None and all(widens(one, new, utc=self.catalog.utc) for one, new in pairwise(types))
 
     def proven(self, table: str, column: str) -> bool:
         """Whether a CHECK that is validated before says that the column is never NULL."""
@@ -232,6 +248,18 @@ def widens(old: str, new: str, *, utc: bool) -> bool:
     if kind == "varbit" == wanted:
         return not limit or (bool(size) and limit >= size)
     return (kind, size) == (wanted, limit) or (kind, wanted) == ("cidr", "inet")
+
+
+def _cast(text: str, column: str) -> str | None:
+    """The type that an expression casts a column to; empty: it is the column itself; None: it is something else."""
+    plain = text.strip()
+    while plain.startswith("(") and plain.endswith(")"):
+        plain = plain[1:-1].strip()
+    for pattern in CASTS:
+        found = pattern.fullmatch(plain)
+        if found and named(found["column"]) == column:
+            return found["kind"] or ""
+    return None
 
 
 def _type(text: str) -> tuple[str, tuple[int, ...]]:

@@ -30,7 +30,7 @@ LEFT_OUT = frozenset(
     (
         "ban-char-field", "ban-create-domain-with-constraint", "ban-uncommitted-transaction", "prefer-bigint-over-int",
         "prefer-bigint-over-smallint", "prefer-identity", "prefer-repack", "prefer-robust-stmts", "prefer-text-field",
-        "prefer-timestamptz", "require-enum-value-ordering", "require-lock-timeout", "require-statement-timeout",
+        "prefer-timestamp-tz", "require-enum-value-ordering", "require-lock-timeout", "require-statement-timeout",
         "require-timeout-settings", "transaction-nesting", "unused-ignore",
     )
 )  # fmt: skip

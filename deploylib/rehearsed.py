@@ -59,7 +59,7 @@ class Rehearsed(Value, frozen=True):
         id: of several at once, which only another tool does: their names with commas.
         statements: what each did; of another tool, one for all.
         heard: each statement by itself, so that what was changed was changed in one transaction.
-        gone: what code can name no more: columns, tables, labels.
+        gone: what code can do no more: name a column, leave one out of an INSERT, take a new number, read what was granted.
         lifted: statements after which the limits for locks were off, or longer; they were set again.
     """
 

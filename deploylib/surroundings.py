@@ -1,6 +1,7 @@
-"""What surrounds a database on its server and is in no dump of it: roles, memberships, settings; brought to a copy.
+"""What surrounds a database on its server and is in no dump of it: roles, memberships, rights, settings; brought to a copy.
 
-A revision names roles, finds its tables by the search_path of its role, and is run by a role of a certain name. What a copy
+A revision names roles, finds its tables by the search_path of its role, takes rights away from roles that had them, and is run
+by a role of a certain name. What a copy
 lacks of that would be blamed on the revision. It goes to a throw-away server of our own and nowhere else, and is never
 written down: a setting may be a secret.
 """
@@ -12,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from deploylib import postgres
+from deploylib import postgres, rights
+from deploylib.contents import Grant
 from deploylib.errors import SettingsError
 from deploylib.models import Secret
 from deploylib.proof import Copy
@@ -69,6 +71,7 @@ class Surroundings:
         roles: name → its rights: to inherit, to make databases, to make roles, to see all rows.
         members: granted role, member, and the options of that.
         settings: of the database itself or of the whole server, the role or all of them, ``name=value``.
+        grants: where the rights of something differ from those that it has from the start.
         options: of the URL, which each session begins with.
     """
 
@@ -77,6 +80,7 @@ class Surroundings:
     version: int
     roles: dict[str, tuple[bool, bool, bool, bool]]
     members: tuple[tuple[str, str, dict[str, Any]], ...]
+    grants: tuple[Grant, ...]
     settings: tuple[tuple[bool, str, tuple[str, ...]], ...] = field(repr=False)
     options: str = field(repr=False)
 
@@ -101,6 +105,7 @@ def read(url: Secret) -> Surroundings:
             members=tuple(connection.execute(MEMBERS, [list(HARMLESS)]).fetchall()),
             settings=tuple((own, role, tuple(some)) for own, role, some in connection.execute(CONFIGURED).fetchall()),
             options=postgres.child_environment(url).get("PGOPTIONS", ""),
+            grants=_grants(connection),
         )
 
 
@@ -125,7 +130,25 @@ def brought(copy: Copy, around: Surroundings) -> tuple[Copy, tuple[str, ...]]:
         bringing.settings()
     more = {"options": around.options} if around.options else {}
     url = postgres.altered(copy, user=bringing.user, dbname=bringing.name, **more)
-    return Copy(url, copy.server, own=True), tuple(bringing.lacking)
+    lacking = [*bringing.lacking, *_given(url, around)]
+    return Copy(url, copy.server, own=True), tuple(lacking)
+
+
+def _grants(connection: Any) -> tuple[Grant, ...]:
+    """What differs from the rights of a new object; a search_path of its own would shorten the names."""
+    with connection.transaction():
+        connection.execute("set local search_path = ''")
+        return rights.read(connection)
+
+
+def _given(url: Secret, around: Surroundings) -> Iterator[str]:
+    """Give and take until the copy's rights are those of the original; tells where that cannot be had."""
+    try:
+        with postgres.connected(url) as connection, connection.transaction(), postgres.refusals(_Refused, "rights"):
+            connection.execute("set local search_path = ''")
+            connection.execute(rights.alike(around.grants))
+    except SettingsError as error:
+        yield f"rights of its roles: {error.message}"
 
 
 class _Bringing:
@@ -157,14 +180,14 @@ class _Bringing:
 
     def roles(self) -> None:
         """Without login and without password."""
-        for role, rights in self.around.roles.items():
+        for role, may in self.around.roles.items():
             if role not in self.mighty:
                 with self.told(f"role {role}"):
                     self.run(f"create role {_name(role)} nologin")
                     self.mighty[role] = False
             if not self.mighty.get(role, True):
                 with self.told(f"rights of role {role}"):
-                    self.run(f"alter role {_name(role)} {_rights(rights, self.around.version)}")
+                    self.run(f"alter role {_name(role)} {_rights(may, self.around.version)}")
 
     def memberships(self) -> None:
         """None in a superuser of the copy's server."""

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from deploylib import postgres
-from deploylib.alembic_rehearsal import MODES, RELATIONS, SHAPE, empty, lost
+from deploylib.alembic_picture import lost, picture
+from deploylib.alembic_rehearsal import MODES, RELATIONS, empty
 from deploylib.clock import SYSTEM as CLOCK
 from deploylib.clock import Deadline
 from deploylib.errors import MigrationFailed
@@ -65,7 +66,11 @@ def watched(copy: Secret, work: Callable[[], object], *, name: str, text: str) -
     with postgres.connected(copy, statements="0") as connection:
         connection.execute("analyze")  # a copy that was just restored says of no table how large it is
         before = _relations(connection)
-        shape, used, sessions = _shape(connection), _changed(connection), _sessions(connection)
+
+        def ask(query: str) -> list[Any]:
+            return list(connection.execute(query).fetchall())
+
+        serving, used, sessions = picture(ask), _changed(connection), _sessions(connection)
         began = CLOCK.monotonic()
         with _looking(copy) as seen:
             work()
@@ -77,10 +82,10 @@ def watched(copy: Secret, work: Callable[[], object], *, name: str, text: str) -
             )
         after = _relations(connection)
         changed = {one: now for one, now in _changed(connection).items() if one in before and now != used.get(one)}
-        gone = tuple(lost(shape, _shape(connection)))
+        gone = tuple(lost(serving, picture(ask), ask))
         rewritten = {one for one, row in before.items() if one in after and row[2] in "rm" and after[one][3] != row[3]}
         losing = rewritten | {one for one, (_rows, deleted) in changed.items() if deleted > used.get(one, (0, 0))[1]}
-        emptied = {one for one in losing if empty(lambda query: connection.execute(query).fetchall(), one)}
+        emptied = {one for one in losing if empty(ask, one)}
 
     def counted(one: int, which: int) -> int:
         return changed[one][which] - used.get(one, (0, 0))[which]
@@ -135,10 +140,6 @@ def _looking(copy: Secret) -> Iterator[dict[tuple[int, str], float]]:
 
 def _relations(connection: Any) -> dict[int, tuple[Any, ...]]:
     return {row[0]: row for row in connection.execute(RELATIONS).fetchall()}
-
-
-def _shape(connection: Any) -> set[str]:
-    return {name for (name,) in connection.execute(SHAPE).fetchall()}
 
 
 def _changed(connection: Any) -> dict[int, tuple[int, int]]:

@@ -42,6 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             if int(major) >= 16:
                 connection.execute("set scram_iterations = 1")
                 connection.execute(f"alter role postgres password '{cluster.password}'")
+            connection.execute("create role serving")
             connection.execute("create database template_people")
         url = cluster.superuser_url.rpartition("/")[0]
         with psycopg.connect(f"{url}/template_people", autocommit=True) as connection:

@@ -15,6 +15,7 @@ from alembic.operations import Operations
 from sqlalchemy.dialects import postgresql
 
 from tests.migrations.operation import Operation
+from tests.migrations.serving import numbers, set_back, statements, suffers, tried
 
 SMALL = 10_000
 FILES = "select oid, relfilenode from pg_class where relkind in ('r', 'm', 'i') and relnamespace <> 11"
@@ -41,20 +42,30 @@ union all select oid || 'visible' from pg_class where not relrowsecurity and rel
 def observed(url: str, operation: Operation) -> set[str]:
     """Which hazards the operation has; nothing of it stays, unless it cannot run in a transaction.
 
-    ``fails``, ``contract`` (code cannot name something any more), ``destroys`` (a table is empty that was not),
+    ``fails``, ``contract`` (code cannot name something any more, or a statement of serving code fails or gives less), ``destroys`` (a table is empty that was not),
     ``work`` (a table that is not small is read or written whole under a lock that others notice), ``bulk``.
     """
     engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"), poolclass=sa.pool.NullPool)
     alone = any("autocommit_block" in body for body in operation.bodies)
     found: set[str] = set()
-    with engine.connect() as first:
+    with engine.connect() as first, engine.connect() as second:
         connection = first.execution_options(isolation_level="AUTOCOMMIT") if alone else first
+        serving = second if alone else first
+        does = statements(serving)
+        before, were = tried(serving, does), numbers(serving)
+        serving.rollback()
         for body in operation.bodies:
             found |= _body(connection, body, alone=alone)
+            if "fails" not in found and suffers(before, tried(serving, does)):
+                found.add("contract")
+            if alone:
+                serving.rollback()
             if found or len(operation.bodies) == 1:
                 break
             connection.commit()
         connection.rollback()
+        set_back(serving, were)
+        serving.commit()
     engine.dispose()
     return found
 
