@@ -90,8 +90,8 @@ def _inserts(table: str, columns: list[Any]) -> Iterator[str]:
             yield f"insert into {table} ({several}) select {several} from {table}{where} limit 1 on conflict do nothing"
     needed = [(name, VALUES.get(category, "null")) for name, required, _d, _t, category in given if required]
     if needed:
-        values = ", ".join(value for _name, value in needed)
-        yield f"insert into {table} ({', '.join(name for name, _ in needed)}) values ({values}) on conflict do nothing"
+        several, values = ", ".join(name for name, _ in needed), ", ".join(value for _name, value in needed)
+        yield f"insert into {table} ({several}) select {values} where not exists (select from {table}) on conflict do nothing"
 
 
 def _granted(table: str, columns: list[Any]) -> Iterator[str]:
