@@ -95,11 +95,12 @@ class Blueprint(_Open, frozen=True):
         if not environment or environment.lower() not in named:
             return self
         chosen = ("", environment.lower())
-        return msgspec.structs.replace(
-            self,
-            services=tuple(one for one in self.services if one.environment.lower() in chosen),
-            databases=tuple(one for one in self.databases if one.environment.lower() in chosen),
-        )
+        services = tuple(one for one in self.services if one.environment.lower() in chosen)
+        databases = tuple(one for one in self.databases if one.environment.lower() in chosen)
+        others = [f"{one.name} ({one.environment})" for one in self.services if one not in services]
+        note = f"of other environments, so not of this release: {', '.join(others)}"
+        notes = (*self.notes, note) if others else self.notes
+        return Blueprint(services=services, databases=databases, notes=notes)
 
     def service(self, name: str) -> BlueprintService | None:
         """The service called *name* that is deployed from a commit, if there is one."""

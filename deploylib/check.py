@@ -24,6 +24,7 @@ __all__ = [
     "Finding",
     "address",
     "disk",
+    "elsewhere",
     "read_blueprint",
     "release_commit",
     "require",
@@ -131,6 +132,18 @@ def services(config: Config, blueprint: Blueprint | None, chosen: Sequence[str])
             remedy="inv deploy --service NAME, with one of these",
         )
     return tuple(named)
+
+
+def elsewhere(blueprint: Blueprint | None, git: Git) -> dict[str, str]:
+    """The services that are not made from a commit of this repository, as the Blueprint says, and why: none of ours to release."""
+    found = {}
+    for service in blueprint.deployable if blueprint else ():
+        repo = service.settings.get("repo", "")
+        if service.runtime == "image":
+            found[service.name] = "it is made from an image, not from a commit (deploy it in the Dashboard)"
+        elif repo and not _same_repository(repo, git):
+            found[service.name] = f"it is built from {repo}, not from this repository (release it from there)"
+    return found
 
 
 def database(config: Config, blueprint: Blueprint | None) -> str:

@@ -57,8 +57,8 @@ class Check(Stage):
         if described is not None and ctx.ref is None:
             findings += check.untracked_in_services(ctx.git, described)
         check.require(findings)
-        here = self._local(ctx)
-        names = tuple(name for name in names if name not in here.left_out)
+        here = self._local(ctx) if config.is_local else local.Here(left_out=check.elsewhere(described, ctx.git))
+        names = self._ours(ctx, names, here)
         there = list(ctx.render.services())
         known = self._known(ctx)
         check.require_known(config, names, there, known)
@@ -101,10 +101,21 @@ class Check(Stage):
         found = earlier.data(self.name, Checked).targets if earlier is not None else ()
         return {target.name: target.service_id for target in found}
 
+    def _ours(self, ctx: Context, names: tuple[str, ...], here: local.Here) -> tuple[str, ...]:
+        """The services that can be released.
+
+        Raises:
+            SettingsError: one that was asked for cannot, or none can.
+        """
+        ours = tuple(name for name in names if name not in here.left_out)
+        for name, reason in here.left_out.items():
+            if name in ctx.only or (name in names and not ours):
+                where = f"leave {name} out: inv deploy --service NAME, with another one"
+                raise SettingsError(f"{name} cannot be released here: {reason}", details=here.told, remedy=where)
+        return ours
+
     def _local(self, ctx: Context) -> local.Here:
-        """Start the local Render where the environment is one; what it cannot run is left out."""
-        if not ctx.config.is_local:
-            return local.Here()
+        """Start the local Render; what it cannot run is left out."""
         first = not local.running(ctx.config)
         here = local.validate(ctx.config, ctx.only, runner=ctx.runner)
         if first:

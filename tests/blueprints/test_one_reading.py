@@ -224,4 +224,6 @@ def test_services_of_projects_and_ungrouped_ones_are_released() -> None:
     assert [each.name for each in found.of("local").deployable] == ["a", "u", "b", "c"]
     assert [each.name for each in found.of("production").deployable] == ["a", "u", "b"]
     assert found.of("production").databases == ()
+    assert found.of("production").notes == ("of other environments, so not of this release: c (staging)",)
+    assert found.of("local").notes == ()
     assert [each.name for each in found.of("staging").databases] == ["d"]

@@ -265,3 +265,21 @@ def test_a_blueprint_of_which_nothing_is_deployed_is_told_with_its_notes(reposit
         check.services(config(repository.root), parse("servces: []"), ())
 
     assert "did you mean services?" in raised.value.details[0]
+
+
+def test_what_is_made_elsewhere_is_named_with_its_reason(repository: Repository) -> None:
+    """As the Blueprint says it: an image, another repository; the rest is ours, whatever address it is written with."""
+    repository.commit()
+    one = "{{type: worker, name: {0}, {1}}}".format
+    rows = [
+        one("a", "runtime: image, image: {url: docker.io/a/b}"),
+        one("b", "runtime: docker, repo: https://github.com/x/y"),
+    ]
+    rows.append(one("c", f"runtime: go, startCommand: x, repo: {REPO}"))
+
+    found = check.elsewhere(parse(f"services: [{', '.join(rows)}]"), repository.git)
+
+    assert list(found) == ["a", "b"]
+    assert "made from an image" in found["a"]
+    assert "https://github.com/x/y, not from this repository" in found["b"]
+    assert check.elsewhere(None, repository.git) == {}
