@@ -991,8 +991,8 @@ GUARDS = (
     Guard(
         "a good release put back for a root that is for nobody",
         "deploylib/verify.py",
-        "    if before and same_kind(status, before):\n",
-        "    if False:\n",
+        "    if _has_path(target):\n        return said\n",
+        "    return said\n",
         "tests/unit/test_verify.py::test_without_a_health_path_an_answer_is_compared_with_the_one_before",
     ),
     Guard(
