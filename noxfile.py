@@ -125,6 +125,13 @@ def security(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def installing(session: nox.Session) -> None:
+    """Every line of the documents and workflows that installs something, typed in a clone and in repositories of others."""
+    prepare(session)
+    session.run("pytest", "tests/docs", "tests/unit/test_binaries.py", "-m", "load", *session.posargs)
+
+
+@nox.session(default=False)
 def workflow(session: nox.Session) -> None:
     """The deploy workflow, run for real on this machine: pushes, dispatches, lost runners, two and twenty at once."""
     prepare(session)
@@ -171,9 +178,9 @@ def lock(session: nox.Session) -> None:
     every = ["--group=dev", "--extra=local", "--extra=notify", "--extra=s3"]
     session.run(*command, *every, f"--output-file={LOCK}", *session.posargs, silent=True)
     # What stands beside keys holds nothing that is only for tests, and a scan only what it needs.
-    deploy = ["--group=build", "--extra=notify", "--extra=postgres", "--extra=s3", "--extra=tasks"]
+    deploy = ["--group=build", "--group=client", "--extra=notify", "--extra=postgres", "--extra=s3", "--extra=tasks"]
     scan = ["--group=build", "--extra=s3", "--extra=scan", "--extra=tasks"]
-    gate = ["--group=build", "--group=gate", "--extra=tasks"]
+    gate = ["--group=build", "--extra=gate", "--extra=tasks"]
     for lock, parts in ((DEPLOY_LOCK, deploy), (SCAN_LOCK, scan), (TESTS_LOCK, gate), (LOAD_LOCK, ["--extra=load"])):
         bound = f"--constraint={LOCK}"
         session.run(*command, *parts, bound, f"--output-file={lock}", *session.posargs, silent=True)

