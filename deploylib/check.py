@@ -9,14 +9,13 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from types import MappingProxyType
 
-import msgspec
-
 from deploylib import blueprint as blueprints
 from deploylib.blueprint import Blueprint, matches, within
 from deploylib.config import Config, ServiceSettings
-from deploylib.errors import Contradiction, SettingsError
+from deploylib.errors import Contradiction, SettingsError, Unreachable
 from deploylib.git import Git
 from deploylib.models import Commit, Kind, PathFilter, Secret, Service, Target
+from deploylib.needs import Finding
 from deploylib.render import Render
 from deploylib.units import size
 
@@ -31,26 +30,22 @@ __all__ = [
     "require_known",
     "services",
     "targets",
+    "uncommitted",
 ]
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """Something that must be put right first, and how."""
-
-    text: str
-    remedy: str
 
 
 def require(findings: Sequence[Finding]) -> None:
     """Refuse when anything was found: the first finding leads, the others follow with their remedies.
 
     Raises:
-        SettingsError: there are findings.
+        Unreachable: one of them is that somebody did not answer, which leads.
+        SettingsError: there are others.
     """
     if findings:
-        first, *others = findings
+        first, *others = sorted(findings, key=lambda one: not one.unreachable)
         details = tuple(f"{other.text} → {other.remedy}" for other in others)
-        raise SettingsError(first.text, remedy=first.remedy, details=details)
+        kind = Unreachable if first.unreachable else SettingsError
+        raise kind(first.text, remedy=first.remedy, details=details)
 
 
 def release_commit(git: Git, ref: str | None) -> Commit:
@@ -61,24 +56,36 @@ def release_commit(git: Git, ref: str | None) -> Commit:
     """
     git.top()
     commit = git.commit(ref or "HEAD")
-    changed = git.changed() if ref is None else ()
-    if changed:
-        raise SettingsError(
-            f"{len(changed)} changed file{'s are' if len(changed) > 1 else ' is'} not committed; a release is a commit",
-            details=changed[:10],
-            remedy="git commit, or git stash; or release what is committed: inv deploy --commit HEAD",
-        )
+    if ref is None and (changed := git.changed()):
+        raise _uncommitted(changed)
     return commit
 
 
-def read_blueprint(config: Config, git: Git, commit: Commit) -> Blueprint | None:
+def uncommitted(git: Git) -> list[Finding]:
+    """What differs from the commit that is checked out, as one thing among others to be done before a release."""
+    changed = git.changed()
+    return [Finding.of(_uncommitted(changed))] if changed else []
+
+
+def _uncommitted(changed: Sequence[str]) -> SettingsError:
+    return SettingsError(
+        f"{len(changed)} changed file{'s are' if len(changed) > 1 else ' is'} not committed; a release is a commit",
+        details=tuple(changed[:10]),
+        remedy="git commit, or git stash; or release what is committed: inv deploy --commit HEAD",
+    )
+
+
+def read_blueprint(config: Config, git: Git, commit: Commit, *, lying: bool = False) -> Blueprint | None:
     """The Blueprint as *commit* has it; None where there is none and the settings name the services instead.
+
+    Args:
+        lying: as it lies in the folder, for somebody who is still writing it.
 
     Raises:
         SettingsError: none and no services named, or an error in it.
     """
     path = config.settings.blueprint
-    text = git.read(commit.id, path)
+    text = _lying(git.top() / path) if lying else git.read(commit.id, path)
     if text is not None:
         return blueprints.parse(text, path).of(config.name)
     if config.environment.services:
@@ -88,6 +95,16 @@ def read_blueprint(config: Config, git: Git, commit: Commit) -> Blueprint | None
         remedy=f"write {path} (https://render.com/docs/blueprint-spec) and commit it, "
         f"or name the services in [environments.{config.name}.services] of the settings",
     )
+
+
+def _lying(file: Path) -> str | None:
+    try:
+        return file.read_bytes().decode(errors="replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        told = f"{file.name} cannot be read: {error.strerror}"
+        raise SettingsError(told, remedy=f"see what {file} is, and who may read it") from error
 
 
 def untracked_in_services(git: Git, blueprint: Blueprint) -> list[Finding]:

@@ -276,6 +276,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the database is not opened from here, and the platform's exports are its backups."""
         return self.environment.backups == "export"
 
+    def require_shared_store(self) -> None:
+        """See that ledger and backups are where every machine that deploys sees them.
+
+        Raises:
+            SettingsError: they are in a folder, and nobody has said that only this machine deploys.
+        """
+        chosen = self.environment
+        if self.name == "local" or self.store.startswith("s3://") or (chosen.store and chosen.only_this_machine):
+            return
+        raise SettingsError(
+            f"environment {self.name!r}: ledger and backups must be where every machine that deploys sees them",
+            remedy=f'set store = "s3://bucket/prefix" in [environments.{self.name}], or {STORE}; '
+            "or a folder and only_this_machine = true, if nobody else deploys",
+        )
+
     def database_url(self) -> Secret | None:
         """The database's URL where the settings name a variable for it.
 
@@ -290,13 +305,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return Secret(self.environ[name].strip())
 
 
-def load(root: Path, name: str = "local", environ: Mapping[str, str] = os.environ) -> Config:
+def load(root: Path, name: str = "local", environ: Mapping[str, str] = os.environ, *, looking: bool = False) -> Config:
     """Read the settings for the environment *name*.
 
     Args:
         root: folder of the product; the settings file lies there.
         name: the environment.
         environ: environment variables.
+        looking: only to find out what a release would lack; a store is then not required.
 
     Raises:
         SettingsError: no such environment, or the file is wrong; every problem of a value names its place.
@@ -333,12 +349,8 @@ def load(root: Path, name: str = "local", environ: Mapping[str, str] = os.enviro
     if environment.store_kms_key and not environment.store_encryption.startswith("aws:kms"):
         found = f'environments.{name}.store_kms_key: needs store_encryption = "aws:kms"'
         raise SettingsError(found, remedy=remedy)
-    if name != "local" and not shared and not (environment.store and environment.only_this_machine):
-        raise SettingsError(
-            f"environment {name!r}: ledger and backups must be where every machine that deploys sees them",
-            remedy=f'set store = "s3://bucket/prefix" in [environments.{name}], or {STORE}; '
-            "or a folder and only_this_machine = true, if nobody else deploys",
-        )
+    if not looking:
+        config.require_shared_store()
     return config
 
 

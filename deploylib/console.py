@@ -37,8 +37,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 HEEDED_WITHIN = 8.0  # seconds: a runner of CI kills after ten, and says so to nobody
 
 
-def settings(environment: str) -> Config:
-    """The settings of the product that the current folder is in, from the top of its working copy."""
+def settings(environment: str, *, looking: bool = False) -> Config:
+    """The settings of the product that the current folder is in, from the top of its working copy.
+
+    Args:
+        looking: see `deploylib.config.load`.
+    """
     try:
         here = Path.cwd()
     except FileNotFoundError as error:
@@ -46,7 +50,7 @@ def settings(environment: str) -> Config:
             "the current folder is gone", remedy="cd to the product's folder, and the same again"
         ) from error
     top = next((folder for folder in (here, *here.parents) if _is_top(folder)), here)
-    return load(top, environment, os.environ)
+    return load(top, environment, os.environ, looking=looking)
 
 
 def _is_top(folder: Path) -> bool:
@@ -59,7 +63,7 @@ def _is_top(folder: Path) -> bool:
 @contextmanager
 def session(environment: str, **options: Any) -> Iterator[Context]:
     """Everything a command of the library works with; Ctrl-C and SIGTERM end it in order."""
-    config = settings(environment)
+    config = settings(environment, looking=options.get("asked") == "check")
     options["ref"] = options.get("ref") or None
     for name in ("skip", "only"):  # --skip tests,scan is the same as --skip tests --skip scan
         options[name] = tuple(word for given in options.get(name) or () for word in given.replace(",", " ").split())

@@ -14,13 +14,14 @@ import dataclasses
 
 import msgspec
 
-from deploylib import attempt, check, ending, mark, operation, promotion, stages, verify
-from deploylib.errors import DeployError, Interrupted, LeaseHeld, NotKnownYet, SettingsError
+from deploylib import attempt, check, ending, mark, operation, promotion, stages, temporary, verify
+from deploylib.errors import DeployError, Interrupted, LeaseHeld, NotKnownYet, SettingsError, Unreachable
 from deploylib.examined import Scanned
 from deploylib.ledger import Journal, RunState
 from deploylib.outcome import Ending, Report, StageResult, StageStatus, short
 from deploylib.recovery import recovered
 from deploylib.stages import Context, Stage
+from deploylib.store import Folder
 
 __all__ = [
     "BACK",
@@ -64,11 +65,32 @@ def run(ctx: Context, *, until: str = "verify") -> Report:
     names = [stage.name for stage in FLOW]
     if until not in names:
         raise SettingsError(f"there is no stage {until!r}", remedy=f"one of: {', '.join(names)}")
+    if ctx.asked == stages.Check.name and ctx.dry:
+        return _looked(ctx)
     ctx.decides = ctx.build is None or until == names[-1]
     ctx.commit = check.release_commit(ctx.git, ctx.ref)
     alone = until if ctx.build is None and ctx.asked == until and until in ALONE else ""
+    wanted = _wanted(ctx, until)
+    ctx.coming = tuple(stage.name for stage in wanted)
     attempt.opened(ctx, since="check" if until == "check" else "changes", operation=alone)
-    return _bring_to_an_end(ctx, _wanted(ctx, until), paused_at="" if until == names[-1] else until)
+    return _bring_to_an_end(ctx, wanted, paused_at="" if until == names[-1] else until)
+
+
+def _looked(ctx: Context) -> Report:
+    """Everything that a release would need, at once: also of what is not committed yet, and where there is no store."""
+    ctx.git.top()
+    ctx.commit, ctx.coming, ctx.lying = ctx.git.commit(ctx.ref or "HEAD"), tuple(one.name for one in FLOW), not ctx.ref
+    ctx.noticed = () if ctx.ref else tuple(check.uncommitted(ctx.git))
+    try:
+        attempt.opened(ctx, since=stages.Check.name)
+    except (SettingsError, Unreachable) as error:
+        noticed = (*ctx.noticed, check.Finding.of(error))
+        with temporary.folder() as nothing:
+            blind = dataclasses.replace(ctx, noticed=noticed)
+            blind.store = Folder(nothing)
+            attempt.opened(blind, since=stages.Check.name)
+            return _bring_to_an_end(blind, (stages.Check(),))
+    return _bring_to_an_end(ctx, (stages.Check(),))
 
 
 def promote(ctx: Context, source: Context) -> Report:

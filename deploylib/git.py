@@ -125,6 +125,16 @@ class Git:
             before, after, *_ = about.removeprefix(":").split()
             yield path, (before, after)
 
+    def files(self, commit: str) -> tuple[str, ...]:
+        """The paths of every file of *commit*; of a submodule the folder."""
+        done = self._git("ls-tree", "-r", "--name-only", "-z", commit, "--")
+        return tuple(name for name in done.text.split("\0") if name)
+
+    def lying(self) -> tuple[str, ...]:
+        """The paths of every file that lies here and is not ignored."""
+        done = self._git("ls-files", "--cached", "--others", "--exclude-standard", "-z")
+        return tuple(name for name in done.text.split("\0") if name)
+
     def submodules(self, commit: str) -> dict[str, str]:
         """The submodules of *commit*: folder → the commit of it that is wanted."""
         done = self._git("ls-tree", "-r", "-z", commit, "--")

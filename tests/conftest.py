@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.needed import require
+
+require()  # before the other files of this kind are read, each of which would be an error of its own
 ODD = pytest.StashKey[dict[str, str]]()
 
 

@@ -9,8 +9,9 @@ from deploylib.stages.context import BETWEEN_JOBS, Checked, Context, Made, Plann
 from deploylib.stages.data import Backup, Migrate
 from deploylib.stages.gate import GATES, Scan, Tests, examine, judged
 from deploylib.stages.marked import half_restored, own_database
+from deploylib.stages.ready import Check
 from deploylib.stages.release import Deploy, Verify, answered, prove
-from deploylib.stages.survey import Changes, Check, alone, not_held
+from deploylib.stages.survey import Changes, alone, not_held
 from deploylib.stages.unknown import not_known
 
 __all__ = [

@@ -20,6 +20,7 @@ from deploylib.hold import Holds
 from deploylib.lease import Holder, Leases, Tenure
 from deploylib.ledger import Journal, Ledger, RunState
 from deploylib.models import Backup, Changes, Commit, Deploy, DeployStatus, Live, Migration, Secret, Target
+from deploylib.needs import Finding
 from deploylib.outcome import StageResult, StageStatus
 from deploylib.postgres import Facts
 from deploylib.process import ReadOnlyRunner, Runner
@@ -98,6 +99,9 @@ class Context:
         spared: ids of backups that are not to be removed for a newer one.
         decides: this command brings its run to an end, and so puts back what went wrong.
         struck: secrets, that nothing that is printed, told or recorded may show.
+        coming: the stages that this command is to do, by name.
+        lying: what lies in the folder is looked at, committed or not.
+        noticed: what must be put right, and was seen before the first stage.
         seen: what the services served when the environment was taken, for the stage that comes right after.
     """
 
@@ -119,6 +123,9 @@ class Context:
     due: bool = False
     spared: tuple[str, ...] = ()
     decides: bool = True
+    coming: tuple[str, ...] = ()
+    lying: bool = False
+    noticed: tuple[Finding, ...] = ()
     struck: Struck = field(default_factory=Struck, repr=False)
     commit: Commit = field(default_factory=lambda: Commit(id=""))
     seen: dict[str, Live] = field(default_factory=dict)

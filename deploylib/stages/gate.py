@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
 from typing import ClassVar
 
 import msgspec
 
-from deploylib import check, scan
+from deploylib import check, needs, scan
 from deploylib.errors import Blocked, DeployError, NotExamined
 from deploylib.examined import Scanned, Verdict
 from deploylib.models import Value
@@ -49,11 +46,10 @@ class Tests(Stage):
                 f"tests can only be run on what is checked out, and that is not {ctx.commit.short}",
                 remedy=f"git switch --detach {ctx.commit.short}, and the same again",
             )
-        beside = f"{Path(sys.executable).parent}{os.pathsep}{ctx.config.environ.get('PATH', '')}"  # nox, pytest
         command = Command(
             words(ctx.config.settings.tests, "tests"),
             cwd=ctx.config.root,
-            env={"PATH": beside},
+            env={"PATH": needs.path(ctx.config)},
             drops=ctx.config.secrets,
             timeout=seconds(ctx.config.settings.deadline),
             check=False,

@@ -1,140 +1,23 @@
-"""Looking before anything is touched: is it in order, and what is there to do."""
+"""Looking before anything is touched: what is there to do, and may it be done."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import ClassVar
 
 import msgspec
 
-from deploylib import (
-    catalog,
-    changes,
-    check,
-    deploy,
-    elsewhere,
-    hazards,
-    lint,
-    local,
-    mark,
-    migrate,
-    postgres,
-    programs,
-    proven,
-    schema,
-)
-from deploylib.errors import ForeignDeploy, Held, MigrationFailed, SettingsError, Unreachable
+from deploylib import catalog, changes, check, deploy, elsewhere, hazards, lint, migrate, proven, schema
+from deploylib.errors import ForeignDeploy, Held, MigrationFailed, SettingsError
 from deploylib.examined import listed
 from deploylib.hold import Hold
 from deploylib.ledger import RunState
 from deploylib.models import Changes as Decided
-from deploylib.models import DeployStatus, Elsewhere, Live, Migration, Service, Target
+from deploylib.models import DeployStatus, Elsewhere, Live, Migration, Target
 from deploylib.outcome import StageResult
-from deploylib.postgres import Facts
-from deploylib.render import Refused
-from deploylib.stages.context import Checked, Context, Planned, Stage, result, served, skipped, table
-from deploylib.units import age, count
+from deploylib.stages.context import Context, Planned, Stage, result, served, skipped, table
+from deploylib.units import age
 
-__all__ = ["Changes", "Check", "alone", "not_held"]
-
-
-class Check(Stage):
-    """Working copy, Blueprint, platform, database: everything that can be known before anything is touched."""
-
-    name: ClassVar[str] = "check"
-    holds: ClassVar[bool] = False
-
-    def plan(self, ctx: Context) -> StageResult:
-        """The check itself reads only."""
-        return self.apply(ctx)
-
-    def apply(self, ctx: Context) -> StageResult:
-        """Look, and refuse with every finding at once."""
-        config = ctx.config
-        described = check.read_blueprint(config, ctx.git, ctx.commit)
-        names = check.services(config, described, ctx.only)
-        findings = [] if "://" in config.store else check.disk(Path(config.store), config.settings.minimum_free)
-        if described is not None and ctx.ref is None:
-            findings += check.untracked_in_services(ctx.git, described)
-        check.require(findings)
-        here = self._local(ctx) if config.is_local else local.Here(left_out=check.elsewhere(described, ctx.git))
-        names = self._ours(ctx, names, here)
-        there = list(ctx.render.services())
-        known = self._known(ctx)
-        check.require_known(config, names, there, known)
-        targets, findings = check.targets(config, described, names, there, ctx.git, known=known)
-        check.require(findings + self._not_pushed(ctx, there))
-        alone(ctx, targets, holding=False)
-        database = check.database(config, described)
-        found = Checked(targets=targets, database=database)
-        facts, text = self._database(ctx, database)
-        source = "tree clean" if ctx.ref is None else f"commit {ctx.commit.short}"
-        where = config.settings.blueprint if described else "settings"
-        line = f"{where} valid · {source} · {count(len(targets), 'service')} · {text}"
-        notes = described.notes if described is not None else ()
-        return result(self.name, line, *notes, *here.told, data=msgspec.structs.replace(found, facts=facts))
-
-    def _database(self, ctx: Context, name: str) -> tuple[Facts | None, str]:
-        """The database as it is found; a rollback needs none, so that it only says what it could not see."""
-        config = ctx.config
-        try:
-            if config.exported:
-                version = ctx.render.database(name).version
-                if version.isdigit():
-                    programs.client_for(int(version), config.settings.postgres_bin, runner=ctx.runner)
-                return None, f"Postgres {version}, which is not opened from here"
-            url = check.address(config, ctx.render, name)
-            if url is None:
-                return None, "no database"
-            facts = postgres.facts(url)
-            mark.require_none(mark.of(facts), config.flag)
-            programs.client_for(facts.major, config.settings.postgres_bin, runner=ctx.runner)
-        except (Refused, SettingsError, Unreachable) as error:
-            if not ctx.state.opened.back:
-                raise
-            return None, f"the database was not looked at: {error.message}"
-        return facts, f"Postgres {facts.major}"
-
-    def _known(self, ctx: Context) -> dict[str, str]:
-        """The services that an earlier run has found, by name: their ids."""
-        earlier = ctx.ledger.newest(ctx.config.name, lambda state: state.done(self.name), 20)
-        found = earlier.data(self.name, Checked).targets if earlier is not None else ()
-        return {target.name: target.service_id for target in found}
-
-    def _ours(self, ctx: Context, names: tuple[str, ...], here: local.Here) -> tuple[str, ...]:
-        """The services that can be released.
-
-        Raises:
-            SettingsError: one that was asked for cannot, or none can.
-        """
-        ours = tuple(name for name in names if name not in here.left_out)
-        for name, reason in here.left_out.items():
-            if name in ctx.only or (name in names and not ours):
-                where = f"leave {name} out: inv deploy --service NAME, with another one"
-                raise SettingsError(f"{name} cannot be released here: {reason}", details=here.told, remedy=where)
-        return ours
-
-    def _local(self, ctx: Context) -> local.Here:
-        """Start the local Render; what it cannot run is left out."""
-        first = not local.running(ctx.config)
-        here = local.validate(ctx.config, ctx.only, runner=ctx.runner)
-        if first:
-            ctx.view.note("Starting a local Render (no account needed) …")
-        said = local.up(ctx.config, runner=ctx.writer, only=ctx.only)
-        if first:
-            versions = ", ".join(sorted({f"Postgres {d['version']}" for d in said.get("databases", {}).values()}))
-            ctx.view.note(f"{versions or 'no database'} · edge on 127.0.0.1 · stop it: inv local.down")
-        return msgspec.structs.replace(here, unset=tuple(str(one) for one in said.get("unset", ())))
-
-    def _not_pushed(self, ctx: Context, there: list[Service]) -> list[check.Finding]:
-        """The platform builds from the remote: a commit that is only here cannot be deployed, and going back builds none."""
-        if ctx.config.is_local or ctx.state.opened.back:
-            return []
-        branches = {service.branch for service in there if service.branch}
-        if any(ctx.git.is_pushed(ctx.commit.id, branch) for branch in branches):
-            return []
-        text = f"{ctx.commit.short} is on none of the remote branches {', '.join(sorted(branches))}"
-        return [check.Finding(text, "git push, then git fetch")]
+__all__ = ["Changes", "alone", "not_held"]
 
 
 def not_held(ctx: Context) -> None:

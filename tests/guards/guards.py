@@ -76,8 +76,8 @@ GUARDS = (
     ),
     Guard(
         "an empty list of services that is believed",
-        "deploylib/stages/survey.py",
-        "        check.require_known(config, names, there, known)\n",
+        "deploylib/stages/ready.py",
+        "        check.require_known(ctx.config, names, there, known)\n",
         "",
         "tests/unit/test_proven.py::test_services_that_were_there_are_not_told_to_be_created",
     ),
@@ -465,8 +465,8 @@ GUARDS = (
     ),
     Guard(
         "a release, a look or a backup of half a database",
-        "deploylib/stages/survey.py",
-        "            mark.require_none(mark.of(facts), config.flag)\n",
+        "deploylib/stages/ready.py",
+        "        mark.require_none(mark.of(facts), config.flag)\n",
         "",
         "tests/failures/test_lost_data.py::test_a_database_that_is_marked_restoring_is_named",
     ),
@@ -1218,5 +1218,19 @@ GUARDS = (
         '"prefer-timestamp-tz"',
         '"prefer-timestamptz"',
         "tests/migrations/test_lint.py::test_the_names_of_rules_are_those_that_squawk_says",
+    ),
+    Guard(
+        "a release that stops half-way for want of a package or a program",
+        "deploylib/stages/ready.py",
+        "        findings += self._missing(ctx, described)\n",
+        "",
+        "tests/unit/test_needs.py::test_a_release_stops_for_what_it_lacks_before_anything_is_asked_for",
+    ),
+    Guard(
+        "a check that tells of the store alone",
+        "deploylib/flow.py",
+        "    except (SettingsError, Unreachable) as error:\n        noticed",
+        "    except ZeroDivisionError as error:\n        noticed",
+        "tests/unit/test_needs.py::test_a_store_that_cannot_be_opened_hides_nothing_else",
     ),
 )

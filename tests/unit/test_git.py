@@ -167,3 +167,14 @@ def test_a_git_that_fails_is_told_in_its_own_words(repository: Repository) -> No
         repository.git.files_between("f" * 40, "e" * 40)
 
     assert "bad object" in "\n".join(raised.value.details)
+
+
+def test_the_files_of_a_commit_and_those_that_lie_there(repository: Repository) -> None:
+    """Ignored ones are nobody's; a commit that is not there has none that could be told."""
+    commit = repository.commit({"a": "1", "b/c": "1", ".gitignore": "*.log\n"})
+    write(repository.root, {"d": "", "x.log": ""})
+
+    assert repository.git.files(commit) == (".gitignore", "a", "b/c")
+    assert sorted(repository.git.lying()) == [".gitignore", "a", "b/c", "d"]
+    with pytest.raises(SettingsError):
+        repository.git.files("0" * 40)
