@@ -111,9 +111,15 @@ def _misplaced(document: Document, place: Place, schema: dict[str, Any]) -> Rema
     key = str(place[-1])
     if key in _relatives(schema.get("family", "")):
         return told(document, place, f"{key} does not go with {schema['title']}")
-    near = get_close_matches(key, schema["properties"], 1)
-    meant = f"; did you mean {near[0]}?" if near else ""
+    near = {_plain(one): one for one in (*_relatives(schema.get("family", "")), *schema["properties"])}
+    found = get_close_matches(_plain(key), near, 1)
+    meant = f"; did you mean {near[found[0]]}?" if found else ""
     return told(document, place, f"unknown key {key}, and Render's schema has none of that name{meant}", is_note=True)
+
+
+def _plain(key: str) -> str:
+    """A key without what only tells one way of writing from another: ``publish_path`` is as near as ``publishPath``."""
+    return key.lower().replace("_", "").replace("-", "")
 
 
 def _text(rule: str, value: Any, error: Any) -> str:

@@ -89,6 +89,7 @@ CASES = (
     Case("an unknown key of the file", f"{WEB}servces: []\n", notes=("3: servces: unknown key servces, and Render's schema has none of that name; did you mean services?",)),
     Case("an extension", f"x-env: &e [{{key: A, value: b}}]\n{WEB[:-2]}, envVars: *e}}\n", notes=("1: x-env: unknown key x-env, and Render's schema has none of that name",)),
     Case("an unknown key of a service", web("healtCheckPath: /"), notes=("3: services[0].healtCheckPath (a): unknown key healtCheckPath, and Render's schema has none of that name; did you mean healthCheckPath?",)),
+    Case("a key that is written in another way", "services: [{type: web, name: s, runtime: static, publish_path: dist}]", notes=("1: services[0] (s): staticPublishPath is missing, which Render documents as required", "1: services[0].publish_path (s): unknown key publish_path, and Render's schema has none of that name; did you mean staticPublishPath?")),
     Case("an unknown key in a project", f"projects: [{{name: p, environments: [{{name: e, services: [{{type: web, name: a, {NODE}, bogus: 1}}]}}]}}]", notes=("1: projects[0].environments[0].services[0].bogus (p, e, a): unknown key bogus, and Render's schema has none of that name",)),
     Case("an unknown key of a variable", variable("{key: A, value: b, scope: build}"), notes=(f"3: {PLACE}.scope (a, A): unknown key scope, and Render's schema has none of that name",)),
     Case("an unknown key of a database", database("type: postgres"), notes=("4: databases[0].type (d): unknown key type, and Render's schema has none of that name",)),

@@ -1089,8 +1089,8 @@ GUARDS = (
     Guard(
         "a misspelt key of the Blueprint that says nothing of the right one",
         "deploylib/shape.py",
-        '    near = get_close_matches(key, schema["properties"], 1)\n',
-        "    near = list[str]()\n",
+        "    found = get_close_matches(_plain(key), near, 1)\n",
+        "    found = list[str]()\n",
         f"{READING}test_each_case_is_told_word_for_word",
     ),
     Guard(
