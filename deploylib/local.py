@@ -32,11 +32,13 @@ class Here(msgspec.Struct, frozen=True):
         services: the names of those that do.
         left_out: why one does not, by its name.
         unset: variables that have no value here, as ``service: NAME``.
+        databases: the names of those that are made here; None where nobody was asked.
     """
 
     services: tuple[str, ...] = ()
     left_out: dict[str, str] = {}
     unset: tuple[str, ...] = ()
+    databases: tuple[str, ...] | None = None
 
     @property
     def told(self) -> tuple[str, ...]:
@@ -61,10 +63,11 @@ def validate(config: Config, only: Sequence[str] = (), *, runner: Runner = SYSTE
     try:
         left_out = {one["name"]: f"{one['reason']} ({one['remedy']})" for one in said.get("left_out", ())}
         services = tuple(one["name"] for one in said.get("services", ()))
+        databases = tuple(one["name"] for one in said["databases"]) if "databases" in said else None
     except (KeyError, TypeError) as error:
         raise _unread(config, done) from error
     both = {name: reason for name, reason in left_out.items() if name not in services}
-    return Here(services, both)
+    return Here(services, both, databases=databases)
 
 
 def running(config: Config) -> bool:

@@ -141,7 +141,9 @@ class _Reader:
             if problem is None:
                 databases.append(self.database(raw, databases))
             elif raw["name"] in wanted or not only:
-                problems.append((f"{raw['name']} ({self.document.line(at)}): {problem.message}", problem.remedy))
+                problems.append(
+                    (f"the database {raw['name']} (line {self.document.line(at)}): {problem.message}", problem.remedy)
+                )
         if problems:
             (first, remedy), *others = problems
             raise bad_input("unsupported_postgres", first, remedy, details=tuple(text for text, _ in others))

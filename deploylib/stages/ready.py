@@ -49,14 +49,15 @@ class Check(Stage):
         here = self._local(ctx) if config.is_local else local.Here(left_out=check.elsewhere(described, ctx.git))
         names = self._ours(ctx, names, here)
         targets = self._targets(ctx, described, names, findings)
-        found, text = self._database(ctx, described, findings)
+        near, apart = _near(described, here)
+        found, text = self._database(ctx, near, findings)
         check.require(findings)
         alone(ctx, targets, holding=False)
         source = "tree clean" if ctx.ref is None else f"commit {ctx.commit.short}"
         where = config.settings.blueprint if described else "settings"
         line = f"{where} valid · {source} · {count(len(targets), 'service')} · {text}"
         notes = described.notes if described is not None else ()
-        return result(self.name, line, *notes, *here.told, data=msgspec.structs.replace(found, targets=targets))
+        return result(self.name, line, *notes, *here.told, *apart, data=msgspec.structs.replace(found, targets=targets))
 
     def _described(self, ctx: Context, findings: list[Finding]) -> tuple[Blueprint | None, tuple[str, ...]]:
         """The Blueprint, and the names of the services."""
@@ -170,6 +171,16 @@ class Check(Stage):
             return []
         text = f"{ctx.commit.short} is on none of the remote branches {', '.join(sorted(branches))}"
         return [Finding(text, "git push, then git fetch")]
+
+
+def _near(described: Blueprint | None, here: local.Here) -> tuple[Blueprint | None, tuple[str, ...]]:
+    """The Blueprint with the databases that are made here, and what is said of the others: nothing asked for needs them."""
+    if described is None or here.databases is None:
+        return described, ()
+    near = tuple(one for one in described.databases if one.name in here.databases)
+    apart = [one.name for one in described.databases if one not in near]
+    told = tuple(f"left out here: the database {name}, which nothing that was asked for needs" for name in apart)
+    return msgspec.structs.replace(described, databases=near), told
 
 
 def _told(look: Callable[[], T], findings: list[Finding]) -> T | None:

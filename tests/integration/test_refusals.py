@@ -67,12 +67,12 @@ def test_no_blueprint(deployed: Product, refused: Callable[..., Completed]) -> N
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
-        ("    plan: starter", "    plan: starter\n    mascot: owl", "mascot"),
+        ("    plan: starter", "    plan: owl", "'owl' is none of"),
         ("  - type: web\n    name: backend", "  - type: web\n   name: backend", "render.yaml"),
-        ("runtime: python", "runtime: docker", "docker"),
+        ("runtime: python", "runtime: phyton", "did you mean python?"),
         ("name: frontend", "name: backend", "backend"),
     ],
-    ids=["unknown key", "bad YAML", "a runtime that cannot run here", "two services of one name"],
+    ids=["a value that nobody knows", "bad YAML", "an unknown runtime", "two services of one name"],
 )
 def test_a_blueprint_with_an_error(
     deployed: Product, refused: Callable[..., Completed], old: str, new: str, named: str

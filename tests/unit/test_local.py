@@ -106,10 +106,11 @@ def test_a_dry_run_neither_stops_nor_resets_it(config: Config) -> None:
 def test_what_does_not_run_here_is_named_with_its_reason(config: Config) -> None:
     """So is what has no value; a name that a service of another kind has as well is released."""
     left_out = [{"name": name, "reason": "it is an image", "remedy": "deploy it at Render"} for name in ("a", "b")]
-    said = {"services": [{"name": "b"}], "left_out": left_out}
+    said = {"services": [{"name": "b"}], "databases": [{"name": "d", "version": "18"}], "left_out": left_out}
 
     here = local.validate(config, runner=answering(0, said))
 
+    assert here.databases == ("d",)
     assert here.left_out == {"a": "it is an image (deploy it at Render)"}
     assert local.Here(here.services, here.left_out, ("b: KEY",)).told == (
         "left out here: a: it is an image (deploy it at Render)",
