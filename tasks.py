@@ -151,7 +151,7 @@ def backup_list(c: Context, environment: str = "local", json: bool = False, debu
 
     with console.session(environment) as ctx:
         found = backups.listed(ctx)
-    console.tell(found, report.backups(found, ctx.clock.now()), json=json)
+    console.tell(found, report.backups(found, ctx.clock.now(), environment), json=json)
 
 
 @task(
@@ -209,7 +209,7 @@ def backup_restore(
 
     with console.session(environment, asked="backup") as ctx:
         done = backups.restored(ctx, backup, into, force=force, unproven=unproven, confirm=confirm)
-    console.tell(done, report.restored(done), json=json)
+    console.tell(done, report.restored(done, environment), json=json)
 
 
 @task(

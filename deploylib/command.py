@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from deploylib import remedies
 from deploylib.errors import DeployError, SettingsError
 
 __all__ = ["command"]
@@ -27,14 +28,16 @@ def command(body: Callable[..., None]) -> Callable[..., None]:
         except DeployError as error:
             if options.get("debug"):
                 raise
-            _fail(error, json=bool(options.get("json")))
+            about = options.get("environment") or options.get("to") or "local"
+            _fail(error, about, json=bool(options.get("json")))
 
     return wrapped
 
 
-def _fail(error: DeployError, *, json: bool) -> NoReturn:
+def _fail(error: DeployError, environment: str, *, json: bool) -> NoReturn:
     from deploylib import console, report
 
+    error.remedy = remedies.about(environment, error.remedy)
     if json:
         said = {"outcome": error.outcome, "exit_code": error.exit_code, "error": error.message}
         console.tell({**said, "details": error.details, "next": [error.remedy]}, (), json=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from deploylib import ci, report, struck, threads, view
+from deploylib import ci, remedies, report, struck, threads, view
 from deploylib.clock import SYSTEM as CLOCK
 from deploylib.config import Config, load
 from deploylib.errors import Blocked, Interrupted, NotExamined, SettingsError
@@ -34,6 +34,7 @@ STRUCK = Struck()  # what this process must not print, from the first command on
 __all__ = ["annotate", "beside", "crashed", "judge", "session", "settings", "show", "shown", "tell"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+GO_ON = "inv deploy goes on where this stopped"
 HEEDED_WITHIN = 8.0  # seconds: a runner of CI kills after ten, and says so to nobody
 
 
@@ -73,7 +74,7 @@ def session(environment: str, **options: Any) -> Iterator[Context]:
     sys.excepthook = crashed
     logging.getLogger("stamina").setLevel(logging.ERROR)  # another try is no news; giving up is told by the error
     threads.reserve_little()
-    with _signals(), view.choose(sys.stderr, os.environ, CLOCK, shown) as chosen:
+    with _signals(environment), view.choose(sys.stderr, os.environ, CLOCK, shown) as chosen:
         yield Context(config=config, runner=RUNNER, clock=CLOCK, view=chosen, struck=STRUCK, **options)
 
 
@@ -154,7 +155,7 @@ def tell(value: Any, lines: Sequence[str], *, json: bool, code: int = 0) -> None
 
 
 @contextmanager
-def _signals() -> Iterator[None]:
+def _signals(environment: str) -> Iterator[None]:
     """Turn the first SIGINT or SIGTERM into `Interrupted`; a second one ends the program at once.
 
     Python runs a handler only between two steps of the main thread, and what it raises may be taken for something else.
@@ -165,13 +166,13 @@ def _signals() -> Iterator[None]:
         for each in before:
             signal.signal(each, signal.SIG_DFL)
         name = signal.Signals(number).name
-        raise Interrupted(f"stopped by {name}", remedy="inv deploy goes on where this stopped")
+        raise Interrupted(f"stopped by {name}", remedy=remedies.about(environment, GO_ON))
 
     ours, theirs = socket.socketpair()
     ours.settimeout(0)
     woken = signal.set_wakeup_fd(ours.fileno(), warn_on_full_buffer=False)
     before = {each: signal.signal(each, handle) for each in SIGNALS}
-    threading.Thread(target=_insist, args=(theirs,), name="signals", daemon=True).start()
+    threading.Thread(target=_insist, args=(theirs, environment), name="signals", daemon=True).start()
     try:
         yield
     finally:
@@ -181,7 +182,7 @@ def _signals() -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def _insist(woken: socket.socket) -> None:
+def _insist(woken: socket.socket, environment: str) -> None:
     """End the program some seconds after a signal, or at the second one; what is recorded by then is enough to go on."""
     number = 0
     with woken:
@@ -197,6 +198,6 @@ def _insist(woken: socket.socket) -> None:
             """The end takes too long."""
     kill_all()
     name = signal.Signals(number).name
-    error = Interrupted(f"stopped by {name}, in the middle", remedy="inv deploy goes on where this stopped")
+    error = Interrupted(f"stopped by {name}, in the middle", remedy=remedies.about(environment, GO_ON))
     os.write(2, f"{error.diagnostics()}\n".encode(errors="replace"))
     os._exit(Interrupted.exit_code)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from deploylib import remedies
 from deploylib.errors import DeployError
 from deploylib.models import Commit, Live, Value
 
@@ -123,7 +124,7 @@ class Report(Value, frozen=True):
         error: the first error, and then what was put back.
         deploying: the services that this run is about, once that is decided.
         live: what every service serves at the end.
-        next: what a person may do now, most useful first.
+        next: what a person may do now, most useful first; its commands name the environment.
         seconds: that it took; *target* is how long it should take at most.
     """
 
@@ -142,3 +143,7 @@ class Report(Value, frozen=True):
     next: tuple[str, ...] = ()
     seconds: float = 0.0
     target: float = 0.0
+
+    def __post_init__(self) -> None:
+        told = tuple(remedies.about(self.environment, line) for line in self.next)
+        msgspec.structs.force_setattr(self, "next", told)

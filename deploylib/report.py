@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from deploylib import remedies
 from deploylib.examined import Scanned, Verdict
 from deploylib.hold import Hold
 from deploylib.lease import Lease
@@ -83,7 +84,13 @@ def text(report: Report) -> str:
     if report.exit_code:
         lines += _block("Why", [report.error])
         lines += _block("Put back", [f"{one.service} {one.text}" for one in report.put_back])
-        lines += _block("Live", [" · ".join(_live(one) for one in report.live) or "unknown: inv status"])
+        lines += _block(
+            "Live",
+            [
+                " · ".join(_live(one) for one in report.live)
+                or remedies.about(report.environment, "unknown: inv status")
+            ],
+        )
     else:
         width = max((len(one.service) for one in report.live), default=0)
         lines += [f"  {one.service:<{width}}  {_address(one)}" for one in report.live]
@@ -99,7 +106,7 @@ def text(report: Report) -> str:
 def _next(report: Report) -> list[str]:
     if report.environment == "local":
         return ["change something, commit, inv deploy", "your account:    inv check --environment production"]
-    return ["inv status shows what is live; inv rollback goes back"]
+    return [remedies.about(report.environment, "inv status shows what is live; inv rollback goes back")]
 
 
 def _block(title: str, lines: Iterable[str]) -> list[str]:
@@ -142,7 +149,8 @@ def events(state: RunState) -> list[str]:
     if state.report is None and state.opened.operation:
         return [*lines, "", UNENDED]
     if state.report is None:
-        return [*lines, "", "open: inv deploy goes on, or begins anew after a while"]
+        left = "open: inv deploy goes on, or begins anew after a while"
+        return [*lines, "", remedies.about(state.opened.environment, left)]
     return lines + text(state.report).splitlines()
 
 
@@ -190,8 +198,8 @@ def lifted(ended: Iterable[Hold], left: Iterable[Hold], now: datetime) -> list[s
     return ["lifted", *held(ended, now), *(f"still held: {line}" for line in held(left, now))]
 
 
-def backups(found: Iterable[Backup], now: datetime) -> list[str]:
-    """One line a backup, newest first."""
+def backups(found: Iterable[Backup], now: datetime, environment: str = "local") -> list[str]:
+    """One line a backup of an environment, newest first."""
     lines = []
     for one in found:
         proven = f", {_ago(one.proven_at, now)}" if one.proven_at else ""
@@ -199,18 +207,18 @@ def backups(found: Iterable[Backup], now: datetime) -> list[str]:
         lines += [f"{head}  ({_ago(one.created_at, now)})", *(f"  {note}" for note in one.notes)]
         lines += [f"  cannot be proven, and is not counted: {one.cause}"] if one.cause else []
         lines += [f"  accepted by {one.accepted}"] if one.accepted else []
-    return lines or ["there is no backup: inv backup"]
+    return lines or [remedies.about(environment, "there is no backup: inv backup")]
 
 
-def restored(done: Done) -> list[str]:
-    """A restore."""
+def restored(done: Done, environment: str = "local") -> list[str]:
+    """A restore of what an environment has backed up."""
     compared = " and compared" if done.compared else ""
     lines = [f"{done.backup.id}: {done.tables} tables restored{compared}, {done.seconds:.1f} s", *done.notes]
     if done.database:
         lines += [
             f"in the new database {done.database}; what is in use was not touched",
             f"to use it: {done.address}  (the same password), as the database URL of every service that has the old one",
-            "then inv verify; and once all is well, drop the old one",
+            remedies.about(environment, "then inv verify; and once all is well, drop the old one"),
         ]
     return lines
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from deploylib import backup, rollback, stages
+from deploylib import backup, remedies, rollback, stages
 from deploylib.errors import DeployError, SettingsError, Unreachable
 from deploylib.hold import Hold
 from deploylib.lease import Lease
@@ -142,7 +142,9 @@ def _kept(ctx: Context, service_id: str, live: Live) -> bool:
 
 
 def _one_line(state: RunState) -> str:
-    outcome = state.report.outcome if state.report else "open: inv deploy goes on"
+    outcome = (
+        state.report.outcome if state.report else remedies.about(state.opened.environment, "open: inv deploy goes on")
+    )
     return f"{short(state.id)} {state.commit.short} {outcome}"
 
 

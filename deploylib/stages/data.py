@@ -86,7 +86,7 @@ class Backup(Stage):
         if made is None:
             return None
         elapsed = age((ctx.clock.now() - made.created_at).total_seconds())
-        told = skipped(self.name, f"{made.id} was made {elapsed} ago (inv backup)")
+        told = skipped(self.name, f"{made.id} was made {elapsed} ago (inv backup{ctx.config.flag})")
         return msgspec.structs.replace(told, data=msgspec.to_builtins(Made(backup=made)))
 
     def _exported(self, ctx: Context, why: str) -> StageResult:
@@ -337,12 +337,16 @@ class Migrate(Stage):
         there = backup.listing(ctx.store, ctx.config.name)
         found = next((one for one in there if one.proven and one.revision == current), None)
         if found is None:
-            return [f"not rehearsed: there is no backup at {current or 'this schema'} (inv backup makes one)"]
+            return [
+                f"not rehearsed: there is no backup at {current or 'this schema'} (inv backup{ctx.config.flag} makes one)"
+            ]
         rehearsed = Rehearsal()
         try:
             self._copied(ctx, found, rehearsed)
         except rehearsal.OtherRevision:
-            return [f"not rehearsed: backup {found.id} is at another revision than the database (inv backup)"]
+            return [
+                f"not rehearsed: backup {found.id} is at another revision than the database (inv backup{ctx.config.flag})"
+            ]
         except SettingsError as error:
             return [f"not rehearsed: {error.message} ({error.remedy})"]
         elapsed = age((ctx.clock.now() - found.created_at).total_seconds())

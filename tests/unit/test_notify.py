@@ -94,8 +94,8 @@ def test_a_run_that_failed_and_was_put_back() -> None:
         "backend  unchanged (aaaaaaa)",
         "↩ put back: backend → aaaaaaa, verified: 12 answers",
         "Why: backend answers with another commit",
-        "Next: inv logs",
-        "Next: fix, commit, inv deploy",
+        "Next: inv logs --environment staging",
+        "Next: fix, commit, inv deploy --environment staging",
         "<https://ci.example/runs/1?a=b&amp;c=d|the run in CI>",
     ]
 

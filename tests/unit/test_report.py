@@ -71,7 +71,7 @@ def test_a_failure_is_told_with_what_is_live_now() -> None:
         "Put back    frontend → aaaaaaa, verified: answers aaaaaaa 5/5",
         "Live        backend aaaaaaa · frontend aaaaaaa · new nothing",
         "",
-        "Next        correct it, commit, inv deploy",
+        "Next        correct it, commit, inv deploy --environment production",
     ]
 
 
@@ -90,14 +90,15 @@ def test_an_ending_that_is_no_failure_is_told_in_words(outcome: str, line: str) 
     lines = report.text(told).splitlines()
 
     assert lines[1].startswith(line)
-    assert lines[-1] == "Next        inv status shows what is live; inv rollback goes back"
+    where = "--environment production"
+    assert lines[-1] == f"Next        inv status {where} shows what is live; inv rollback {where} goes back"
 
 
 def test_what_is_not_known_to_be_live_is_not_claimed() -> None:
     """The platform could not be asked."""
     told = Report(run="x", environment="production", outcome="platform unreachable", exit_code=40, error="e")
 
-    assert "Live        unknown: inv status" in report.text(told).splitlines()
+    assert "Live        unknown: inv status --environment production" in report.text(told).splitlines()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,14 @@
+"""What a person is told to type is about the environment that it is told of: without a flag a command is about ``local``."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["about"]
+
+COMMAND = re.compile(r"\binv (?!local\b|promote\b)((?>[a-z]+(?:\.[a-z]+)?))\b(?! --environment\b)")
+
+
+def about(environment: str, text: str) -> str:
+    """The same text, in which each command of ours names that environment; one that names any is left as it is."""
+    return text if environment == "local" else COMMAND.sub(rf"inv \1 --environment {environment}", text)

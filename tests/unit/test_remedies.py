@@ -1,0 +1,80 @@
+"""What a person is told to type is about the environment that it is told of."""
+
+from __future__ import annotations
+
+import inspect
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import tasks
+from deploylib import notify, remedies, report
+from deploylib.command import command
+from deploylib.errors import SettingsError
+from deploylib.models import Commit
+from deploylib.outcome import Report
+from tests.unit.fakes import NEW
+
+WORDS = "correct it, commit, inv deploy; or inv rollback --to 7f3a (inv hold.lift, inv backup.list)"
+NAMED = (
+    "correct it, commit, inv deploy --environment production; or inv rollback --environment production --to 7f3a "
+    "(inv hold.lift --environment production, inv backup.list --environment production)"
+)
+
+
+def told(outcome: str, *following: str, code: int = 0) -> Report:
+    """The end of a run to production."""
+    commit = Commit(id=NEW, subject="Mend inv deploy")
+    return Report(run="r", environment="production", outcome=outcome, exit_code=code, commit=commit, next=following)
+
+
+def test_each_command_names_the_environment() -> None:
+    """Without it the command would be about local, whatever it was that has failed."""
+    assert remedies.about("production", WORDS) == NAMED
+    assert remedies.about("production", NAMED) == NAMED
+    assert remedies.about("local", WORDS) == WORDS
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "inv local.up, then the same again",
+        "inv promote --from staging --to production",
+        "inv check --environment staging",
+        "the invoice, inventory and inv",
+    ],
+)
+def test_what_is_about_another_or_none_is_left_as_it_is(words: str) -> None:
+    """The local Render has no environment, and a promotion names two."""
+    assert remedies.about("production", words) == words
+
+
+def test_a_report_names_it_wherever_it_is_shown() -> None:
+    """On the screen, as JSON and in a message; what others wrote stays as they wrote it."""
+    failed = told("build failed", WORDS, code=10)
+    assert failed.next == (NAMED,)
+    assert NAMED in report.text(failed)
+    assert "unknown: inv status --environment production" in report.text(failed)
+    assert "inv deploy --environment production" in str(notify.message(failed, {}))
+    assert 'Mend inv deploy"' in report.header("r", "production", failed.commit)
+    assert "inv rollback --environment production goes back" in report.text(told("succeeded"))
+
+
+def test_an_error_of_a_command_names_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also one that no run has come to."""
+
+    @command
+    def task(_c: Any, environment: str = "local", *, json: bool = False) -> None:
+        raise SettingsError("there is no run", remedy="inv history")
+
+    with pytest.raises(SystemExit):
+        task(SimpleNamespace(config=SimpleNamespace(run=SimpleNamespace(dry=False))), environment="staging")
+    assert "next: inv history --environment staging" in capsys.readouterr().err
+
+
+def test_whatever_is_told_takes_the_flag() -> None:
+    """Each command that would get it has it, and each that would not has none."""
+    for name in tasks.ns.task_names:
+        takes = "environment" in inspect.signature(tasks.ns[name].body).parameters
+        assert ("--environment" in remedies.about("x", f"inv {name}")) == takes, name
