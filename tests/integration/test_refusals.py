@@ -69,7 +69,7 @@ def test_no_blueprint(deployed: Product, refused: Callable[..., Completed]) -> N
     [
         ("    plan: starter", "    plan: owl", "'owl' is none of"),
         ("  - type: web\n    name: backend", "  - type: web\n   name: backend", "render.yaml"),
-        ("runtime: python", "runtime: phyton", "did you mean python?"),
+        ("runtime: python", "runtime: perl", "'perl' is none of"),
         ("name: frontend", "name: backend", "backend"),
     ],
     ids=["a value that nobody knows", "bad YAML", "an unknown runtime", "two services of one name"],
