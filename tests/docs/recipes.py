@@ -7,7 +7,11 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +79,26 @@ def clone(folder: Path) -> Path:
     committed(folder)
     git(folder, "tag", TAG)
     return folder
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a clone, on loopback; pip takes none of a folder before its version 24."""
+    git(folder, "update-server-info")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/.git"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def committed(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.recipes import ROOT, TAG, automated, block, clone, committed, documented, git, scripts, typed
+from tests.docs.recipes import ROOT, TAG, automated, block, clone, committed, documented, git, scripts, served, typed
 from tests.needed import REMEDY
 
 ACTION = ".github/actions/setup/action.yml"
@@ -130,7 +130,8 @@ def test_a_package_that_is_named_is_on_an_index(line: str, tmp_path: Path) -> No
 def test_from_the_address_of_a_clone_at_a_tag(source: Path, tmp_path: Path) -> None:
     """And what is there then releases a page of a repository that is not ours."""
     folder = page(tmp_path / "shop")
-    typed(folder, block("README.md", "foreign"), ADDRESS=f"file://{source}", TAG=TAG)
+    with served(source) as address:
+        typed(folder, block("README.md", "foreign"), ADDRESS=address, TAG=TAG)
     released(folder)
 
 
