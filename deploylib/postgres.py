@@ -230,8 +230,9 @@ def child_environment(url: Secret) -> dict[str, str]:
 def altered(url: Secret, **parts: str) -> Secret:
     """The same connection with some parameters of libpq replaced, for example ``dbname``; a URL that others read too.
 
-    Host and port are in its query, where libpq, SQLAlchemy and the drivers of Node take the path of a socket; Prisma wants
-    a host before the path all the same, and its documentation says ``localhost``.
+    Host and port are before the path, as people and platforms write them. What cannot be there (the path of a socket, several
+    hosts) is in its query, where libpq, SQLAlchemy and the drivers of Node take it; Prisma wants a host before the path all the
+    same, and its documentation says ``localhost``.
 
     Raises:
         SettingsError: the URL cannot be read.
@@ -239,8 +240,9 @@ def altered(url: Secret, **parts: str) -> Secret:
     known = {name: str(value) for name, value in _parts(url, **parts).items() if value is not None}
     user, password, name = (quote(known.pop(key, ""), safe="") for key in ("user", "password", "dbname"))
     who = f"{user}:{password}@" if password else f"{user}@" if user else ""
-    where = f"{who}localhost" if known.get("host", "").startswith("/") else who
-    return Secret(f"postgresql://{where}/{name}" + (f"?{urlencode(known, quote_via=quote)}" if known else ""))
+    return Secret(
+        f"postgresql://{who}{_authority(known)}/{name}" + (f"?{urlencode(known, quote_via=quote)}" if known else "")
+    )
 
 
 def named(url: Secret) -> tuple[str, str]:
@@ -397,6 +399,16 @@ def _parts(url: Secret, **others: str) -> dict[str, Any]:
             "the database's URL cannot be read",
             remedy="write it as postgresql://user:password@host:port/name, with %-escapes in the password",
         ) from None
+
+
+def _authority(known: dict[str, str]) -> str:
+    """What stands before the path, taken out of the parameters where it says all of them."""
+    if known.get("host", "").startswith("/"):
+        return "localhost"
+    if not known.get("host") or "," in known["host"] + known.get("port", ""):
+        return ""
+    host, port = known.pop("host"), known.pop("port", "")
+    return (f"[{host}]" if ":" in host else quote(host, safe="")) + (f":{port}" if port else "")
 
 
 def _plain(url: Secret) -> str:

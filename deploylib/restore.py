@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 import msgspec
 
@@ -25,6 +25,7 @@ from deploylib.process import Runner
 from deploylib.programs import Client
 from deploylib.snapshot import Exporter, exported
 from deploylib.store import Store
+from deploylib.struck import MARK
 
 __all__ = ["Done", "NotBeside", "beside", "into"]
 
@@ -277,7 +278,6 @@ def _made(url: Secret, name: str, clock: Clock, *, keep: bool = False) -> Iterat
 
 
 def _shown(url: Secret) -> str:
-    """An address as a person may read it."""
-    parts = urlsplit(url.reveal())
-    host = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
-    return f"{parts.scheme}://{parts.username or ''}:•••@{host}{parts.path}"
+    """An address as a person may read and copy it, with a mark in place of each password."""
+    more = {"sslpassword": MARK} if "sslpassword=" in url.reveal() else {}
+    return postgres.altered(url, password=MARK, **more).reveal().replace(quote(MARK), MARK)

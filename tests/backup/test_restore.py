@@ -86,9 +86,8 @@ def test_beside_is_a_new_database_by_the_same_role(book: Book) -> None:
 
     assert book.content() == before
     assert done.compared
-    assert done.address.endswith(f"/{done.database}")
-    assert "p4ss" not in done.address
     new = replace(book.base, url=postgres.altered(book.base.url, dbname=done.database))
+    assert done.address == postgres.altered(new.url, password="MARK").reveal().replace("MARK", "•••")
     assert new.one("select string_agg(name, ',' order by id) from guests") == "Ann,Bob"
     assert new.one("select pg_get_userbyid(datdba) = current_user from pg_database where datname = current_database()")
     assert any("EVENT TRIGGER" in note for note in done.notes)

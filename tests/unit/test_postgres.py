@@ -122,6 +122,21 @@ def test_another_database_of_the_same_server_is_reached_in_the_same_way() -> Non
     }
 
 
+@pytest.mark.parametrize(
+    ("url", "other"),
+    [
+        ("postgres://book:p%2Fw@db.example:5433/books?sslmode=require", "postgresql://book:p%2Fw@db.example:5433/other?sslmode=require"),
+        ("postgresql://book@[::1]:5433/books", "postgresql://book@[::1]:5433/other"),
+        ("postgresql://db.example/books", "postgresql://db.example/other"),
+        ("postgresql:///books?host=/run&port=5433", "postgresql://localhost/other?host=%2Frun&port=5433"),
+        ("postgresql://a:1,b:2/books", "postgresql:///other?host=a%2Cb&port=1%2C2"),
+    ],
+)  # fmt: skip
+def test_the_address_of_another_database_is_written_as_people_write_it(url: str, other: str) -> None:
+    """Host and port before the path; only what cannot be there is in the query."""
+    assert altered(Secret(url), dbname="other").reveal() == other
+
+
 def test_what_the_url_does_not_say_is_not_set() -> None:
     """So that it stays what the machine's own settings say."""
     assert child_environment(Secret("postgresql://db.example/books")) == {"PGHOST": "db.example", "PGDATABASE": "books"}
