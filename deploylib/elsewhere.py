@@ -55,7 +55,7 @@ def systems(
     """
     mine = [name for name in names if not set(name.split("/")) & NOT_RUN]
     placed = {one.files[0]: one for one in _placed(files, mine) if not _within(one.files[0], ours)}
-    commanded = [] if blueprint is None else list(_commanded(files, blueprint, tuple(placed), ours=bool(ours)))
+    commanded = [] if blueprint is None else list(_commanded(files, blueprint, placed, ours=bool(ours)))
     located = {glob for one in commanded for glob in one.files}
     return (*commanded, *(one for glob, one in placed.items() if glob not in located))
 
@@ -109,8 +109,14 @@ def _alembic(files: Path, ini: str) -> Elsewhere:
     return Elsewhere(what=f"alembic, by {ini}", files=globs, remedy=f'[migrations] config = "{ini}"')
 
 
-def _commanded(files: Path, blueprint: Blueprint, placed: Collection[str], *, ours: bool) -> Iterator[Elsewhere]:
-    """Those that a service's own command runs: before a deploy whatever it is, else where a word of it tells."""
+def _commanded(
+    files: Path, blueprint: Blueprint, placed: Mapping[str, Elsewhere], *, ours: bool
+) -> Iterator[Elsewhere]:
+    """Those that a service's own command runs: before a deploy whatever it is, else where a word of it tells.
+
+    Args:
+        placed: those that are known by their files, by their globs.
+    """
     for service in blueprint.deployable:
         commands = (
             ("preDeployCommand", service.pre_deploy_command, True),
@@ -122,11 +128,12 @@ def _commanded(files: Path, blueprint: Blueprint, placed: Collection[str], *, ou
             told = MIGRATES.search(line) or MIGRATES.search(_script(files, service, line))
             if line and (told or (always and not ours)) and not (ours and re.search(r"\balembic\b", line)):
                 near = [glob for glob in placed if _of(service, glob)] or (list(placed) if len(placed) == 1 else [])
+                taken = {placed[glob].remedy for glob in near} if re.search(r"\balembic\b", line) else set()
                 yield Elsewhere(
                     what=f"{line!r}, the {key} of {service.name}",
                     files=tuple(near),
                     service=service.name,
-                    remedy=f"{TAKEN_OVER}; then that {key} need not migrate",
+                    remedy=f"{taken.pop() if len(taken) == 1 else TAKEN_OVER}; then that {key} need not migrate",
                 )
                 break
 

@@ -106,6 +106,17 @@ def test_a_command_is_located_by_the_files_beside_it(tmp_path: Path) -> None:
     assert one.files == ("api/migrations/**",)
 
 
+def test_a_command_of_alembic_is_taken_over_as_alembic(tmp_path: Path) -> None:
+    """By the setting that names its ini, not by commands of another tool; with two of them nobody knows which."""
+    ini = {"api/alembic.ini": "[alembic]\nscript_location = %(here)s/scripts\n", "api/scripts/env.py": ENV}
+    described = blueprint(preDeployCommand="alembic upgrade head")
+
+    [one] = found(tmp_path, ini, described)
+    assert one.remedy == '[migrations] config = "api/alembic.ini"; then that preDeployCommand need not migrate'
+    [one] = found(tmp_path, {"api/old/alembic.ini": ini["api/alembic.ini"], "api/old/scripts/env.py": ENV}, described)
+    assert "[migrations] command" in one.remedy
+
+
 def test_what_we_run_is_nobody_elses(tmp_path: Path) -> None:
     """Nor is the command that does the same by the same tool; another one is."""
     files = {"alembic.ini": "[alembic]\nscript_location = migrations\n", "migrations/env.py": ENV}
