@@ -26,6 +26,12 @@ __all__ = ["UNCHECKED", "alembic", "cause", "listed", "location", "looked", "par
 T = TypeVar("T")
 READ_ONLY = "read-only transaction"  # of SQLSTATE 25006, which a tool need not tell
 LONGEST = 300
+CORRECT = "correct the migrations or the settings, then inv deploy; the old version still serves"
+LACKING = re.compile(r"ERR_MODULE_NOT_FOUND|Cannot find (?:module|package) '|No module named '")
+INSTALL = (
+    "it runs in a fresh checkout, where nothing is installed: let the command install first what it needs, for example "
+    "sh -c 'cd api && npm ci --silent >&2 && …' (docs/migrations.md)"
+)
 
 UNCHECKED = (
     "no exact target: the command applies whatever it finds",
@@ -122,7 +128,7 @@ def alembic(
                 )
             )
         except ProgramFailed as error:
-            raise _explained(error, config) from error
+            raise _explained(error, config, _home(files, ini)) from error
         try:
             found = decoded.json(result.read_bytes(), dict[str, Any])
         except (OSError, decoded.Undecodable) as error:
@@ -232,15 +238,15 @@ def run(
         drops=config.withheld,
         tree=True,
     )
-    remedy = "correct the migrations or the settings, then inv deploy; the old version still serves"
     try:
         done = runner.run(command)
     except ProgramFailed as error:  # it did not end in time
-        raise MigrationFailed(f"{line}: {error.message}", details=error.details[-8:], remedy=remedy) from error
+        raise MigrationFailed(f"{line}: {error.message}", details=error.details[-8:], remedy=CORRECT) from error
     if done.returncode:
         why = cause(done.stderr.decode(errors="replace")) or cause(done.text)
         message = f"{line}: {command.name} ended with code {done.returncode}{f': {why}' if why else ''}"
-        raise MigrationFailed(message, details=done.lines[-8:], remedy=remedy)
+        lacking = LACKING.search(f"{why}\n" + "\n".join(done.lines))
+        raise MigrationFailed(message, details=done.lines[-8:], remedy=INSTALL if lacking else CORRECT)
     return done.text
 
 
@@ -277,7 +283,7 @@ def _environment(config: Config, url: Secret) -> dict[str, str]:
     }
 
 
-def _explained(error: ProgramFailed, config: Config) -> MigrationFailed | SettingsError | Unreachable:
+def _explained(error: ProgramFailed, config: Config, home: Path) -> MigrationFailed | SettingsError | Unreachable:
     said = "\n".join(error.details)
     if "No module named 'alembic'" in said:
         return SettingsError(
@@ -290,9 +296,17 @@ def _explained(error: ProgramFailed, config: Config) -> MigrationFailed | Settin
     return MigrationFailed(
         f"alembic could not run the migrations of this commit{f': {why}' if why else ''}",
         details=error.details[-8:],
-        remedy="run it by hand against a copy of the database; what env.py imports must be installed, for the interpreter "
-        "that migrations.python names",
+        remedy=_path(said, home)
+        or "run it by hand against a copy of the database; what env.py imports must be installed, "
+        "for the interpreter that migrations.python names",
     )
+
+
+def _path(said: str, home: Path) -> str:
+    """What helps where a module is not found that is a file of the commit: alembic's own setting, not an installation."""
+    lacking = re.search(r"No module named '(\w+)'", said)
+    there = lacking and ((home / lacking[1]).is_dir() or (home / f"{lacking[1]}.py").is_file())
+    return "prepend_sys_path = . in alembic.ini: alembic looks for modules beside it only then" if there else ""
 
 
 def _secrets(url: Secret) -> tuple[Secret, ...]:

@@ -86,6 +86,11 @@ class Migration(Value, frozen=True):
     elsewhere: tuple[Elsewhere, ...] = ()
 
     @property
+    def before(self) -> str:
+        """How the schema is named that the pending ones are applied to; another tool's is only known once we applied some."""
+        return self.current or ("not recorded" if self.unchecked else "empty")
+
+    @property
     def written_for(self) -> str:
         """The schema that code of the commit is written for; empty where it has none."""
         return self.target or (UNKNOWN if self.unchecked or self.elsewhere else "")

@@ -304,7 +304,7 @@ class Migrate(Stage):
         if not migration.pending:
             return skipped(self.name, self._none(ctx))
         sql = migration.sql.strip().splitlines() or ["(its SQL depends on the data)"]
-        line = f"{migration.current or 'empty'} → {migration.target}"
+        line = f"{migration.before} → {migration.target}"
         told = self._on_a_backup(ctx) if ctx.rehearse else []
         return result(self.name, line, *sql, *told, status=StageStatus.PLANNED)
 
@@ -319,7 +319,7 @@ class Migrate(Stage):
             self._require_backup(ctx, facts)
             within = min(120.0, ctx.deadline.left())
             applied = migrate.upgrade(ctx.config, files, url, migration.target, runner=ctx.runner, within=within)
-        line = f"{migration.current or 'empty'} → {migration.target} · {count(len(applied), 'revision')}"
+        line = f"{migration.before} → {migration.target} · {count(len(applied), 'revision')}"
         waited = tuple(
             f"{one.id} waited for a lock, {one.tries} tries: {'; '.join(one.waited_for) or 'nobody knows whose'}"
             for one in applied

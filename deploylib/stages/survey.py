@@ -139,7 +139,7 @@ class Changes(Stage):
             rows.append(("schema", f"{migration.current} is newer than this commit's {migration.target}: left alone"))
         elif migration.pending:
             pending = ", ".join(f"{revision.id} {revision.title}".strip() for revision in migration.pending)
-            rows.append(("schema", f"{migration.current or 'empty'} → {migration.target}: {pending}"))
+            rows.append(("schema", f"{migration.before} → {migration.target}: {pending}"))
         rows += [
             ("schema", f"{one.what}: not run from here; to take it over: {one.remedy}") for one in migration.elsewhere
         ]

@@ -222,6 +222,19 @@ def test_a_child_that_dies_is_told_by_its_last_words(files: Path, said: bytes, k
         migrate.status(config(files), files, URL, runner=runner)
 
 
+@pytest.mark.parametrize(("lacks", "helps"), [("app", "prepend_sys_path = ."), ("flask", "must be installed")])
+def test_a_module_that_is_a_file_of_the_commit_needs_no_installation(tmp_path: Path, lacks: str, helps: str) -> None:
+    """Alembic looks beside its ini only where that says so."""
+    write(tmp_path, {"back/alembic.ini": "[alembic]\nscript_location = %(here)s/scripts\n", "back/app.py": ""})
+    said = f"ModuleNotFoundError: No module named '{lacks}'".encode()
+    runner = RecordingRunner(answers={"alembic_child": lambda command: Completed(tuple(command.args), 1, b"", said)})
+
+    with pytest.raises(MigrationFailed) as raised:
+        migrate.status(config(tmp_path, config="back/alembic.ini"), tmp_path, URL, runner=runner)
+
+    assert helps in raised.value.remedy
+
+
 @pytest.mark.parametrize(
     ("there", "chosen", "expected"),
     [
@@ -316,6 +329,25 @@ def test_the_first_line_of_the_cause_is_told(tmp_path: Path, said: str, line: st
         migrate.status(chosen, tmp_path, URL, runner=SYSTEM)
 
     assert raised.value.message.partition("ended with code 3")[2] == (f": {line}" if line else "")
+
+
+@pytest.mark.parametrize(
+    ("said", "helps"),
+    [
+        ("Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'pg' imported from /tmp/x/api/migrate.js", "npm ci"),
+        ("Error: Cannot find module 'pg'", "npm ci"),
+        ("ERROR: column gone", "correct the migrations"),
+    ],
+)
+def test_a_tool_that_lacks_a_package_is_told_to_install_it(tmp_path: Path, said: str, helps: str) -> None:
+    """A checkout has none; that is not the migrations' fault."""
+    write(tmp_path, {"said": said})
+    chosen = config(tmp_path, command="x", pending="sh -c 'cat said >&2; exit 1'")
+
+    with pytest.raises(MigrationFailed) as raised:
+        migrate.status(chosen, tmp_path, URL, runner=SYSTEM)
+
+    assert helps in raised.value.remedy
 
 
 def test_in_a_dry_run_a_list_only_reads_or_is_said_to_write(tmp_path: Path) -> None:

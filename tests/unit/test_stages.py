@@ -191,8 +191,9 @@ def test_a_store_that_keeps_what_should_go(make: Callable[..., FakeContext]) -> 
     [
         (PENDING, ("0001 → 0002", "ALTER TABLE e", "  ADD m;")),
         (msgspec.structs.replace(PENDING, current="", sql=""), ("empty → 0002", "(its SQL depends on the data)")),
+        (msgspec.structs.replace(PENDING, current="", sql="x", unchecked=("y",)), ("not recorded → 0002", "x")),
     ],
-    ids=["said", "not known"],
+    ids=["said", "not known", "another tool's"],
 )
 def test_a_migration_is_planned_with_its_sql(
     make: Callable[..., FakeContext], migration: Migration, lines: tuple[str, ...]
