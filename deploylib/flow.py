@@ -15,7 +15,7 @@ import dataclasses
 import msgspec
 
 from deploylib import attempt, check, ending, mark, operation, promotion, stages, temporary, verify
-from deploylib.errors import DeployError, Interrupted, LeaseHeld, NotKnownYet, SettingsError, Unreachable
+from deploylib.errors import DeployError, Held, Interrupted, LeaseHeld, NotKnownYet, SettingsError, Unreachable
 from deploylib.examined import Scanned
 from deploylib.ledger import Journal, RunState
 from deploylib.outcome import Ending, Report, StageResult, StageStatus, short
@@ -343,13 +343,24 @@ def _carried_out(ctx: Context, flow: tuple[Stage, ...], paused_at: str) -> Endin
     if ctx.dry:
         return Ending(outcome=attempt.PLANNED, next=("the same without --dry-run does it",))
     if ctx.state.opened.operation:
-        return Ending(outcome=operation.DONE, next=("inv deploy releases it",))
+        return Ending(outcome=operation.DONE, next=_after(ctx))
     if paused_at:
         go_on = "inv finish ends the run" if ctx.build else "inv deploy goes on"
         if paused_at == stages.Deploy.name:
             go_on = "inv verify proves it" + (", inv finish ends the run" if ctx.build else " and ends the run")
         return Ending(outcome=attempt.PAUSED, next=(f"done up to {paused_at}; {go_on}",))
     return Ending()
+
+
+def _after(ctx: Context) -> tuple[str, ...]:
+    """What comes after something asked for by itself: a release, where there is something to release and nothing refuses it."""
+    if ctx.planned.nothing:
+        return ()
+    try:
+        stages.not_held(ctx)
+    except Held as error:
+        return (error.remedy,)
+    return ("inv deploy releases it",)
 
 
 def _settled(ctx: Context, left: RunState) -> None:

@@ -266,3 +266,14 @@ def test_a_backup_of_something_else_is_not_used(
     said = asked_for(lambda: what(product)) if what else asked_for(planned=other)
 
     assert " was made " not in said
+
+
+def test_what_is_asked_for_by_itself_leads_to_a_release_that_is_not_refused(product: Product) -> None:
+    """What comes next is a release, the end of a hold, or a change, as it is."""
+    assert product.deploy("changes", asked="changes").next == ()
+    commit = product.change("2")
+    assert [line.partition(" --")[0] for line in product.deploy("changes", asked="changes").next] == ["inv deploy"]
+    product.context().holds.place([commit], "run 1 went back from it", run="run-1")
+
+    (held,) = product.deploy("changes", asked="changes").next
+    assert "inv hold.lift" in held
