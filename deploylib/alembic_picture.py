@@ -149,14 +149,6 @@ select {TABLE}, 'rows of ' || {TABLE} || ', by its policy ' || y.polname
 from pg_policy y join pg_class c on c.oid = y.polrelid join pg_namespace n on n.oid = c.relnamespace
 where {HERE} and c.relrowsecurity and not y.polpermissive
 """
-SPENT = f"""
-select {TABLE}, 'new numbers of ' || {TABLE} || ', of which there are no more'
-from {CLASS} join pg_sequence s on s.seqrelid = c.oid
-where {HERE} and not s.seqcycle and case when not {READABLE.format("c.oid")} then false
-  when s.seqincrement > 0 then pg_sequence_last_value(c.oid) > s.seqmax - s.seqincrement
-  else pg_sequence_last_value(c.oid) < s.seqmin - s.seqincrement end
-"""
-ASKS = (HIDDEN, SPENT)
 PARTS = f"""
 with recursive part (top, oid) as (
   select inhparent, inhrelid from pg_inherits union select p.top, i.inhrelid from part p join pg_inherits i on i.inhparent = p.oid
@@ -182,10 +174,35 @@ where a.atttypid in (20, 21, 23, 1700) and {READABLE.format("s.seqrelid")} and e
 NEXT = "(case when q.is_called then q.last_value + ({step}) else q.last_value end)"
 TAKEN = "select {number} from {sequence} q where exists (select from {table} where {column} {beyond} " + NEXT + ")"
 SEQUENCES = f"""
-select {TABLE}, c.oid::regclass::text, s.seqincrement, case when {READABLE.format("c.oid")} then pg_sequence_last_value(c.oid) end
+select {TABLE}, c.oid::bigint, c.oid::regclass::text, s.seqincrement, case when s.seqcycle then null
+  when s.seqincrement > 0 then s.seqmax - s.seqincrement else s.seqmin - s.seqincrement end
 from {CLASS} join pg_sequence s on s.seqrelid = c.oid where {HERE} and {READABLE.format("c.oid")}
 """
-AT_ONCE = 100  # tables that one query looks at: each takes a lock
+LAST = "select seqrelid::bigint, pg_sequence_last_value(seqrelid) from pg_sequence where seqrelid in ({})"
+AT_ONCE = 100  # tables or sequences that one query looks at: each takes a lock
+
+
+@dataclass
+class Sequence:
+    """A sequence.
+
+    Attributes:
+        quoted: its name, as SQL has it.
+        final: beyond it there is no other number; None: it begins anew.
+        last: the number that was given last; None: none was.
+    """
+
+    quoted: str
+    step: int
+    final: int | None
+    last: int | None
+
+    @property
+    def spent(self) -> bool:
+        """Whether it has given its last number."""
+        if self.last is None or self.final is None:
+            return False
+        return self.last > self.final if self.step > 0 else self.last < self.final
 
 
 @dataclass
@@ -198,7 +215,7 @@ class Picture:
         asked: the same of what code must give or do without.
         given: the same, and columns that code gives although the database does not ask for them.
         parts: table, and what it is seen in besides → the table's number.
-        sequences: name → as SQL names it, step, the last number that was given.
+        sequences: by name.
         fed: sequences whose numbers are compared with what is in the table.
     """
 
@@ -207,7 +224,7 @@ class Picture:
     asked: dict[str, str]
     given: dict[str, str]
     parts: dict[tuple[str, str], int]
-    sequences: dict[str, tuple[str, int, int | None]]
+    sequences: dict[str, Sequence]
     fed: set[str]
 
 
@@ -217,8 +234,11 @@ def picture(ask: Any) -> Picture:
     Args:
         ask: gives the rows of a query.
     """
-    asked = {text: owner for query in ASKS for owner, text in ask(query)}
-    fed = ask(FED)
+    asked = {text: owner for owner, text in ask(HIDDEN)}
+    fed, sequences = ask(FED), every_sequence(ask)
+    asked |= {
+        f"new numbers of {name}, of which there are no more": name for name, one in sequences.items() if one.spent
+    }
     asked |= again(ask, fed)
     given = [row for query in (GIVEN, MADE) for row in ask(query)]
     return Picture(
@@ -227,9 +247,19 @@ def picture(ask: Any) -> Picture:
         asked=asked | {text: owner for owner, text, must in given if must},
         given=asked | {text: owner for owner, text, _must in given},
         parts={(leaf, top): oid for oid, leaf, top in ask(PARTS)},
-        sequences={name: (quoted, step, last) for name, quoted, step, last in ask(SEQUENCES)},
+        sequences=sequences,
         fed={sequence for sequence, *_rest in fed},
     )
+
+
+def every_sequence(ask: Any) -> dict[str, Sequence]:
+    """All that may be read, by name."""
+    rows = ask(SEQUENCES)
+    last: dict[int, int | None] = {}
+    for start in range(0, len(rows), AT_ONCE):
+        numbers = ", ".join(str(oid) for _name, oid, *_ in rows[start : start + AT_ONCE])
+        last.update(map(tuple, ask(LAST.format(numbers))))
+    return {name: Sequence(quoted, step, final, last.get(oid)) for name, oid, quoted, step, final in rows}
 
 
 def again(ask: Any, fed: Any) -> dict[str, str]:
@@ -290,12 +320,12 @@ def holds_rows(ask: Any, oid: int) -> bool:
 
 def back(name: str, before: Picture, after: Picture, ask: Any) -> list[str]:
     """What a sequence does not do any more: go on from where it was, in steps that leave as much room."""
-    _quoted, was, last = before.sequences[name]
-    quoted, step, now = after.sequences[name]
-    found = [f"steps of {was} of {name}"] if abs(was) > 1 and abs(step) < abs(was) else []
-    if last is None or (step == was and now is not None and (now - last) * was >= 0):
+    was, now = before.sequences[name], after.sequences[name]
+    found = [f"steps of {was.step} of {name}"] if abs(was.step) > 1 and abs(now.step) < abs(was.step) else []
+    goes_on = (
+        now.step == was.step and now.last is not None and was.last is not None and (now.last - was.last) * was.step >= 0
+    )
+    if was.last is None or goes_on or now.quoted in after.fed:  # of what it feeds, what is in the table tells it better
         return found
-    if quoted in after.fed:  # what is in the table tells it better
-        return found
-    [(comes,)] = ask(f"select {NEXT.format(step=step)} from {quoted} q")
-    return [*found, f"new numbers of {name}"] if (comes - last) * was <= 0 else found
+    [(comes,)] = ask(f"select {NEXT.format(step=now.step)} from {now.quoted} q")
+    return [*found, f"new numbers of {name}"] if (comes - was.last) * was.step <= 0 else found

@@ -51,7 +51,8 @@ select relid::bigint, seq_scan, n_tup_upd, n_tup_del from pg_stat_xact_all_table
 """
 UNKNOWN = f"""
 select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where {HERE} and c.relkind in ('r', 'm') and c.reltuples < 0 and pg_relation_size(c.oid) > 0 limit 1
+where {HERE} and c.relkind in ('r', 'm') and pg_relation_size(c.oid) > 0 and (c.reltuples < 0
+  or not exists (select from pg_stats s where s.schemaname = n.nspname and s.tablename = c.relname)) limit 1
 """  # noqa: S608 - fixed text
 
 

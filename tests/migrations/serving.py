@@ -21,7 +21,7 @@ where a.attrelid = {oid} and a.attnum > 0 and not a.attisdropped order by a.attn
 """
 UNIQUE = """
 select (select string_agg(pg_get_indexdef(indexrelid, k, true), ', ') from generate_series(1, indnkeyatts) k),
-  pg_get_expr(indpred, indrelid) from pg_index where indisunique and indrelid = {oid}
+  pg_get_expr(indpred, indrelid), indisunique from pg_index where (indisunique or indisexclusion) and indrelid = {oid}
 """
 CONSTRAINTS = "select quote_ident(conname) from pg_constraint where contype in ('p', 'u', 'x') and conrelid = {oid}"
 CASCADES = """
@@ -60,11 +60,12 @@ def statements(connection: sa.Connection) -> list[str]:
         if kind == "v":
             found += [f"explain insert into {table} default values", f"explain delete from {table}"]
         else:
-            found += _inserts(table, columns)
-            found += [f"explain insert into {table} default values on conflict ({keys}){f' where {where}' if where else ''} do nothing"
-                      for keys, where in rows(UNIQUE.format(oid=oid))]  # fmt: skip
-            found += [f"explain insert into {table} default values on conflict on constraint {name} do nothing"
-                      for (name,) in rows(CONSTRAINTS.format(oid=oid))]  # fmt: skip
+            unique = rows(UNIQUE.format(oid=oid))
+            targets = [f"({keys}){f' where {where}' if where else ''}" for keys, where, equal in unique if equal]
+            targets += [f"on constraint {name}" for (name,) in rows(CONSTRAINTS.format(oid=oid))]
+            found += [f"explain insert into {table} default values on conflict {one} do nothing" for one in targets]
+            named = {name for keys, *_ in unique for name in keys.split(", ")}
+            found += _inserts(rows, table, columns, named, targets)
         if parent:
             found.append(f"select count(*) from {table}")
         found += [f"{ROLE}: {one}" for one in _granted(table, columns)]
@@ -77,21 +78,38 @@ def statements(connection: sa.Connection) -> list[str]:
     return [*found, *called, *(f"{ROLE}: {one}" for one in called)]
 
 
-def _inserts(table: str, columns: list[Any]) -> Iterator[str]:
-    """Code gives what has no default, as it is in a row; and what is never NULL it may leave to a trigger."""
-    given = [column for column in columns if not column[2]]
-    names = [name for name, *_ in given]
-    sources = [("", names)]
-    sources += [(f" where {name} is null", names) for name, required, *_ in given if not required]
-    sources += [("", [one for one in names if one != name]) for name, required, *_ in given if required]
-    for where, some in sources:
-        if some:
-            several = ", ".join(some)
-            yield f"insert into {table} ({several}) select {several} from {table}{where} limit 1 on conflict do nothing"
-    needed = [(name, VALUES.get(category, "null")) for name, required, _d, _t, category in given if required]
-    if needed:
-        several, values = ", ".join(name for name, _ in needed), ", ".join(value for _name, value in needed)
-        yield f"insert into {table} ({several}) select {values} where not exists (select from {table}) on conflict do nothing"
+def _inserts(rows: Any, table: str, columns: list[Any], unique: set[str], targets: list[str]) -> Iterator[str]:
+    """Code gives what has no default, as it is in a row now; and what is never NULL it may leave to a trigger.
+
+    What the table does not number by itself, it would give a value that is not there yet: so it is no matter whether the
+    row is refused for that.
+    """
+    given = {name: required for name, required, default, *_ in columns if not default}
+    numbers = len(given) < len(columns)
+    plain = [name for name in given if given[name] or name not in unique] if numbers else list(given)
+    for where in ("", *(f" where {name} is null" for name, required in given.items() if not required)):
+        values = ", ".join(f"quote_nullable({name}::text)" for name in given)
+        for row in rows(f"select {values} from only {table}{where} limit 1") if given else ():
+            has = dict(zip(given, row, strict=True))
+            choices = [list(given), plain, *([one for one in given if one != name] for name in given if given[name])]
+            yield from (_insert(table, has, some, numbers=numbers) for some in choices if some)
+            whole = f"insert into {table} ({', '.join(has)}) values ({', '.join(row)})"
+            yield from (f"with done as ({whole} on conflict {one} do nothing returning 1) select 0" for one in targets)
+    if not rows(f"select 1 from {table} limit 1"):
+        made = {
+            name: VALUES.get(category, "null")
+            for name, required, default, _t, category in columns
+            if required and not default
+        }
+        if made:
+            yield _insert(table, made, list(made), numbers=False)
+
+
+def _insert(table: str, has: dict[str, str], some: list[str], *, numbers: bool) -> str:
+    """A row, of which nothing comes where it is there already."""
+    values = ", ".join(has[name] for name in some)
+    done = f"insert into {table} ({', '.join(some)}) values ({values}) on conflict do nothing"
+    return done if numbers else f"with done as ({done} returning 1) select 0"
 
 
 def _granted(table: str, columns: list[Any]) -> Iterator[str]:
