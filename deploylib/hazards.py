@@ -14,7 +14,7 @@ from deploylib.errors import MigrationFailed
 from deploylib.examined import Examined, Finding
 from deploylib.models import Revision, Value
 
-__all__ = ["LINTED", "REHEARSED", "Hazard", "allowed", "finding", "judged", "remarked", "require", "way_back"]
+__all__ = ["ALSO", "LINTED", "REHEARSED", "Hazard", "allowed", "finding", "judged", "remarked", "require", "way_back"]
 
 # A comment of the language that the file is written in; one that has an end may end after the reason.
 COMMENTS = {

@@ -2,7 +2,8 @@
 
 A revision says how old the code may be that goes on working once it is applied, with ``tolerates = "<revision>"`` in its
 file: the revision that such code was written for. Where it does not say so, the code that served while it was applied is
-known to go with it, because that is the rule of a release without downtime; else the code of the revision before it.
+known to go with it, because that is the rule of a release without downtime; else the code of the revision before it. Where
+its file allows it to take something away all the same, that rule was broken on purpose, and nobody knows.
 
 What is not known is neither of the two: no misfit, which alone keeps code from going back, and no fit, which alone is advised.
 """
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from deploylib.hazards import ALSO, allowed
 from deploylib.ledger import RunState
 from deploylib.models import UNKNOWN, Live, Migration, Revision, Value
 
@@ -121,6 +123,8 @@ def fit(release: Iterable[Live], schema: Migration, ran: Mapping[str, str], *, n
                 misfits.append(f"{who} is written for schema {one.schema}; the database is at {where}")
         elif why := _too_old(schema, had, ran):
             misfits.append(f"{who} is written for schema {one.schema}, and {why}")
+        elif taken := _taken(schema, had):
+            unknown.append(f"{who} is written for schema {one.schema}, and {taken}")
     return Fit(tuple(misfits), tuple(unknown))
 
 
@@ -133,6 +137,16 @@ def _too_old(schema: Migration, had: Collection[str], ran: Mapping[str, str]) ->
         oldest = revision.tolerates or ran.get(revision.id) or ",".join(_needs(revision, before))
         if not set(oldest.split(",")) <= set(had):
             return f"{revision.id} goes only with code for {oldest} or newer"
+    return ""
+
+
+def _taken(schema: Migration, had: Collection[str]) -> str:
+    """The first revision beyond those that code *had* whose file allows it to take something away, without saying from whom."""
+    steps = {"contract-step", *ALSO["contract-step"]}
+    for revision in schema.applied:
+        reasons = [reason for rule, reason in allowed(revision).items() if rule in steps]
+        if revision.id not in had and not revision.tolerates and reasons:
+            return f"{revision.id} took something away ({reasons[0]})"
     return ""
 
 

@@ -71,6 +71,28 @@ def test_the_reason_names_service_revision_and_what_it_goes_with() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("remark", "tolerates", "doubted"),
+    [
+        ("-- deploylib: allow renaming-column: it is small", "", True),
+        ("# deploylib: allow contract-step: nobody reads it", "", True),
+        ("# deploylib: allow contract-step: nobody reads it", "1", False),
+        ("# deploylib: allow long-lock: at night", "", False),
+        ("-- deploylib: allow renaming-column", "", False),
+    ],
+)
+def test_what_was_allowed_to_take_something_away_may_have_taken_it_from_older_code(
+    remark: str, tolerates: str, *, doubted: bool
+) -> None:
+    """It served meanwhile, and may have failed since: no misfit that is known, and no fit either."""
+    two = Revision(id="2", remarks=(remark,), tolerates=tolerates)
+    found = schema.fit(code("1")[:1], Migration(current="2", applied=(Revision(id="1"), two)), {"2": "1"})
+
+    assert (found.misfits, bool(found.unknown)) == ((), doubted)
+    assert not doubted or "2 took something away" in found.doubt
+    assert schema.fit(code("2")[:1], Migration(current="2", applied=(Revision(id="1"), two)), {}).known
+
+
 def named(*ids: str) -> tuple[Revision, ...]:
     """Revisions of another tool, each with its file."""
     return tuple(Revision(id=one, path=f"db/{one}") for one in ids)
