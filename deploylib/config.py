@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +36,7 @@ OURS = re.compile(
 SAYS_SO = re.compile(
     "KEY|PASSWORD|SECRET|TOKEN|WEBHOOK"
 )  # a name of ours whose value is a secret, not a place or a word
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")  # of an environment: part of keys, and of what a person types
 MINIMAL = ("HOME", "LANG", "LC_ALL", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TEMP", "TMP", "TMPDIR", "TZ")
 
 
@@ -319,21 +320,13 @@ def load(root: Path, name: str = "local", environ: Mapping[str, str] = os.enviro
     """
     file, table = _read(root)
     remedy = f"correct {file}; every setting: {REFERENCE}"
+    for place in _with_nul(table):
+        raise SettingsError(f"{file}: {place}: holds a NUL character, which no path or command can have", remedy=remedy)
     try:
         settings = msgspec.convert(table, Settings)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{file}: {error}", remedy=remedy) from error
-    for key in ("target", "start_within", "deadline", "backup_every"):
-        seconds(getattr(settings, key), f"{file}: {key}")
-    if settings.bake:
-        seconds(settings.bake, f"{file}: bake")
-    for key in ("lock_timeout", "statement_timeout", "patience", "longest_lock"):
-        seconds(getattr(settings.migrations, key), f"{file}: migrations.{key}")
-    seconds(settings.scan.within, f"{file}: scan.within")
-    size(settings.minimum_free, f"{file}: minimum_free")
-    size(settings.migrations.restored_whole, f"{file}: migrations.restored_whole")
-    if settings.keep_backups < 1:
-        raise SettingsError(f"{file}: keep_backups is {settings.keep_backups}; the least is 1", remedy=remedy)
+    _require_sound(file, settings, remedy)
     known = {"local": EnvironmentSettings(), **settings.environments}
     if name not in known:
         raise SettingsError(
@@ -352,6 +345,43 @@ def load(root: Path, name: str = "local", environ: Mapping[str, str] = os.enviro
     if not looking:
         config.require_shared_store()
     return config
+
+
+def _require_sound(file: str, settings: Settings, remedy: str) -> None:
+    """See that durations, sizes and names are some.
+
+    Raises:
+        SettingsError: one is not.
+    """
+    for key in ("target", "start_within", "deadline", "backup_every"):
+        seconds(getattr(settings, key), f"{file}: {key}")
+    if settings.bake:
+        seconds(settings.bake, f"{file}: bake")
+    for key in ("lock_timeout", "statement_timeout", "patience", "longest_lock"):
+        seconds(getattr(settings.migrations, key), f"{file}: migrations.{key}")
+    seconds(settings.scan.within, f"{file}: scan.within")
+    size(settings.minimum_free, f"{file}: minimum_free")
+    size(settings.migrations.restored_whole, f"{file}: migrations.restored_whole")
+    if settings.keep_backups < 1:
+        raise SettingsError(f"{file}: keep_backups is {settings.keep_backups}; the least is 1", remedy=remedy)
+    if odd := sorted(one for one in settings.environments if not NAME.fullmatch(one)):
+        raise SettingsError(
+            f"{file}: environments: {odd[0]!r} cannot be the name of an environment, which is part of places in the store",
+            remedy=f"rename it in {file}: letters, digits, dot, dash and underscore, at most 80",
+        )
+
+
+def _with_nul(value: Any, place: str = "") -> Iterator[str]:
+    """Where in a table of settings a NUL character is."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from _with_nul(name, place or "a name")
+            yield from _with_nul(each, f"{place}.{name}".lstrip("."))
+    elif isinstance(value, list):
+        for each in value:
+            yield from _with_nul(each, place)
+    elif isinstance(value, str) and "\0" in value:
+        yield place
 
 
 def _read(root: Path) -> tuple[str, dict[str, Any]]:

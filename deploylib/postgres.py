@@ -317,7 +317,9 @@ def refusals(kind: type[DeployError], what: str, rights: str = "") -> Iterator[N
     except psycopg.Error as error:
         if not error.sqlstate or sqlstates.is_gone(error.sqlstate):
             raise
-        step = rights if rights and sqlstates.is_right(error.sqlstate) else _next(error)
+        step = _next(error)
+        if rights and sqlstates.is_right(error.sqlstate) and step != sqlstates.HIDDEN:
+            step = rights
         raise kind(f"{what}: {error.diag.message_primary}", remedy=step) from None
 
 

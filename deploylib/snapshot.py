@@ -291,7 +291,11 @@ def exported(url: Secret) -> Iterator[Snapshot]:
         Unreachable: the database does not answer, or not to us.
         BackupFailed: it does not show us everything.
     """
-    refusals = postgres.refusals(BackupFailed, "the database cannot be read whole", "let the URL's user read all of it")
+    refusals = postgres.refusals(
+        BackupFailed,
+        "the database cannot be read whole",
+        "grant pg_read_all_data to the URL's role, or use the URL of the role that owns all of it",
+    )
     with (
         postgres.connected(url, 10, statements="0") as keeper,
         postgres.connected(url, 10, statements="0") as reader,

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 __all__ = [
     "DEFAULT",
     "ENGLISH",
+    "HIDDEN",
     "REMEDIES",
     "is_gone",
     "is_of_the_server",
@@ -34,6 +35,10 @@ LOCKS = (
     "tables and partitions that nobody needs"
 )
 AGAIN = "run the same command again"
+HIDDEN = (
+    "its policies hide rows from this role. As the owner of the table that is named: alter table … no force row level "
+    "security; or as a superuser: alter role … bypassrls; then run the same command again"
+)
 REMEDIES = {
     # what the connection came to
     "08": "look at the database's status, then run the same command again",
@@ -136,6 +141,8 @@ def remedy(state: str | None, words: str = "") -> str:
         return DEFAULT
     if state == "53200" and re.search(SENTENCES[0][0], words):
         return LOCKS
+    if state == "42501" and "row-level security" in words:
+        return HIDDEN
     return REMEDIES.get(state) or REMEDIES.get(state[:2]) or DEFAULT
 
 

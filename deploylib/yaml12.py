@@ -57,6 +57,8 @@ class _Loader(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(problem="it is nested too deep", problem_mark=mark)
         node = super().compose_node(parent, index)
         self.depth -= 1
+        if isinstance(node, yaml.ScalarNode) and "\0" in node.value:  # which no path and no command can have
+            raise yaml.MarkedYAMLError(problem="it holds a NUL character", problem_mark=node.start_mark)
         return node
 
 

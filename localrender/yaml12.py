@@ -45,9 +45,12 @@ class _Loader(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(problem="nested too deep", problem_mark=mark)
         self.level += 1
         try:
-            return super().compose_node(parent, index)
+            node = super().compose_node(parent, index)
         finally:
             self.level -= 1
+        if isinstance(node, yaml.ScalarNode) and "\0" in node.value:
+            raise yaml.MarkedYAMLError(problem="a NUL character", problem_mark=node.start_mark)
+        return node
 
 
 _CORE = (

@@ -159,6 +159,7 @@ NO_YAML = {
     "a key that stands twice": web("plan: free, plan: starter"),
     "two documents": f"{WEB}---\nfoo: 1\n",
     "a character that is none": f"{WEB}# \x00\n",
+    "a character that no command can have": web('name: "a\\0b"'),
     "lists in each other without an end": "a: " + "[" * 3000 + "]" * 3000,
     "an alias of itself": "a: &a [*a]",
     "aliases that explode": "a: &a [x, x, x, x, x, x, x, x, x, x]\n"

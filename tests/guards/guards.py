@@ -61,6 +61,20 @@ GUARDS = (
         "tests/unit/test_remedies.py::test_a_report_names_it_wherever_it_is_shown",
     ),
     Guard(
+        "an environment whose name leads out of its place in the store",
+        "deploylib/config.py",
+        "if not NAME.fullmatch(one)",
+        "if False",
+        "tests/unit/test_config.py::test_a_name_that_cannot_be_part_of_a_place_is_none",
+    ),
+    Guard(
+        "a NUL in the settings",
+        "deploylib/config.py",
+        'elif isinstance(value, str) and "\\0" in value:',
+        "elif False:",
+        "tests/unit/test_config.py::test_a_nul_is_told_with_its_place",
+    ),
+    Guard(
         "an answer that never came, told as a bug",
         "deploylib/render.py",
         "except (_Again, HttpError) as error:",

@@ -182,3 +182,27 @@ def test_what_is_not_shown_is_every_token_of_ours_and_all_that_any_settings_name
     known = settings(tmp_path, text, "staging", **environ, **others).known_secrets
 
     assert sorted(environ.values()) == sorted(one.reveal() for one in known)
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "a/b", "staging/", "a b", "a\\nb", "\\u202e", "$(id)", "-x"])
+def test_a_name_that_cannot_be_part_of_a_place_is_none(tmp_path: Path, name: str) -> None:
+    """It is part of keys in the store and of what a person types: ``staging/`` would be held by the holds of ``staging``."""
+    with pytest.raises(SettingsError, match="cannot be the name of an environment") as refused:
+        settings(tmp_path, f'[environments."{name}"]\n', "local")
+    assert "rename it in deploylib.toml" in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('blueprint = "a\\u0000b"', "blueprint"),
+        ('[environments.local]\nstore = "\\u0000"', "environments.local.store"),
+        ('shared = ["a", "\\u0000"]', "shared"),
+        ('[services."a\\u0000"]\n', "services"),
+        ('"\\u0000" = 1', "a name"),
+    ],
+)
+def test_a_nul_is_told_with_its_place(tmp_path: Path, text: str, place: str) -> None:
+    """No path and no command can have one, so that it would be an error of whatever is asked first."""
+    with pytest.raises(SettingsError, match=f"deploylib.toml: {place}: holds a NUL"):
+        settings(tmp_path, text)

@@ -34,6 +34,7 @@ def test_each_command_names_the_environment() -> None:
     assert remedies.about("production", WORDS) == NAMED
     assert remedies.about("production", NAMED) == NAMED
     assert remedies.about("local", WORDS) == WORDS
+    assert remedies.about(r"\g", "inv status") == r"inv status --environment \g"
 
 
 @pytest.mark.parametrize(

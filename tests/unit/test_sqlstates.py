@@ -39,6 +39,10 @@ def test_a_class_serves_its_codes_and_a_code_has_its_own() -> None:
     assert REMEDIES["08P01"] == sqlstates.remedy("08P01")
     assert LOCKS == sqlstates.remedy("53200", "out of shared memory")
     assert REMEDIES["53200"] == sqlstates.remedy("53200", "out of memory")
+    assert sqlstates.HIDDEN == sqlstates.remedy(
+        "42501", 'query would be affected by row-level security policy for table "a"'
+    )
+    assert REMEDIES["42501"] == sqlstates.remedy("42501", "permission denied for table a")
 
 
 @pytest.mark.parametrize(
