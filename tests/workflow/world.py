@@ -13,13 +13,14 @@ from typing import Any
 
 import boto3
 
+from tests.docs.recipes import block, clone, typed
 from tests.integration.edges import environment, postgres_program, until
-from tests.integration.product import PARTS, Product
+from tests.integration.product import TIME_SCALE, Product
 from tests.scan.answerer import answering
 from tests.stores.seaweed import s3_server
 from tests.workflow.actions import Actions, Ended, Run
 
-MORE = (".ci", ".github", "LICENSE", "README.md", "deploylib", "localrender", "noxfile.py")
+PARTS = ("render.yaml", "sample", "migrations", ".gitignore")  # of a repository that is not ours: the rest is brought
 INDEXES = ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_FIND_LINKS")  # and not which environment the tests are run in
 SETTINGS = """
 tests = "python3 -m compileall -q sample"
@@ -32,7 +33,7 @@ health = "/api/health"
 [scan]
 service = "osv"
 osv_url = "{osv}"
-ignored = ["deploylib/**", "localrender/**", "noxfile.py", "tasks.py"]
+ignored = ["tasks.py"]
 
 [environments.production]
 api_url = "{api}"
@@ -79,7 +80,9 @@ def world(folder: Path) -> Iterator[World]:
     """Everything, on loopback; all of it ends with the block."""
     for name in ("runs", "s3"):
         (folder / name).mkdir()
-    product = Product(folder / "product", (*PARTS, *MORE))
+    product = Product(folder / "product", PARTS)
+    typed(clone(folder / "deploylib"), block("docs/ci.md", "bring"), PRODUCT=str(product.folder))
+    product.commit("deploylib", {"deploylib.toml": f"local_time_scale = {TIME_SCALE}\n"})
     try:
         with s3_server(folder / "s3") as server, answering() as advisories, slack() as (webhook, messages):
             product.ok("local.up")
