@@ -143,7 +143,7 @@ FIRST = (
     contract("43", "drop view", sql("drop view names")),
     # Destroys data.
     destroys("34", "truncate", sql("truncate orders")),
-    destroys("34", "truncate cascade", sql("truncate people cascade")),
+    both("34", "truncate cascade", sql("truncate people cascade")),
     destroys("34", "truncate a small table", sql("truncate table small")),
     # Short, or noticed by nobody.
     short("1", "nullable column", column("'x', sa.Text()")),

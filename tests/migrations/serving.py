@@ -94,7 +94,11 @@ def _inserts(rows: Any, table: str, columns: list[Any], unique: set[str], target
             choices = [list(given), plain, *([one for one in given if one != name] for name in given if given[name])]
             yield from (_insert(table, has, some, numbers=numbers) for some in choices if some)
             whole = f"insert into {table} ({', '.join(has)}) values ({', '.join(row)})"
-            yield from (f"with done as ({whole} on conflict {one} do nothing returning 1) select 0" for one in targets)
+            yield from (
+                f"with done as ({whole} on conflict {one} do nothing returning 1) select 0"
+                for one in targets
+                if " where " not in one
+            )
     if not rows(f"select 1 from {table} limit 1"):
         made = {
             name: VALUES.get(category, "null")

@@ -30,6 +30,7 @@ LOCKS = """
 select relation from pg_locks l join pg_class c on c.oid = l.relation where l.pid = {pid} and (mode = 'AccessExclusiveLock'
 or (mode in ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock') and c.relkind <> 'm'))
 """
+WAITS = "select count(*) from pg_locks where pid = {pid} and not granted"
 USED = "select relid, seq_scan, n_tup_upd + n_tup_del from pg_stat_xact_user_tables"
 NAMES = """
 select table_schema || table_name || column_name from information_schema.columns
@@ -72,22 +73,25 @@ def observed(url: str, operation: Operation) -> set[str]:
 
 @contextmanager
 def seen_from_outside(engine: sa.Engine, pid: int) -> Iterator[set[int]]:
-    """The tables on which a session wants locks that others notice, seen while a writer holds it up for a moment."""
+    """The tables on which a session wants locks that others notice, seen once a writer holds it up."""
     locked: set[int] = set()
 
     def look() -> None:
         with engine.connect() as writer, engine.connect() as other:
             writer.exec_driver_sql("lock table people, orders in row exclusive mode")
             ready.set()
-            for _ in range(20):
-                locked.update(oid for (oid,) in other.exec_driver_sql(LOCKS.format(pid=pid)).fetchall())
+            while not over.is_set() and not other.exec_driver_sql(WAITS.format(pid=pid)).scalar():
                 sleep(0.02)
+            locked.update(oid for (oid,) in other.exec_driver_sql(LOCKS.format(pid=pid)).fetchall())
 
-    ready = Event()
+    ready, over = Event(), Event()
     with ThreadPoolExecutor(1) as pool:
         looking = pool.submit(look)
-        ready.wait(5)
-        yield locked
+        ready.wait()
+        try:
+            yield locked
+        finally:
+            over.set()
         looking.result()
 
 
