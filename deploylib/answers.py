@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from deploylib.models import Deploy, DeployStatus, Export, Kind, LogLine, Moment, PathFilter, Secret, Service
+from deploylib.units import is_address
 from deploylib.web import Answer
 
 __all__ = [
@@ -181,10 +182,13 @@ def service(item: Any) -> Service | None:
     program = details.env_specific_details or _Program()
     chosen = told.build_filter or _Filter()
     paths, ignored = tuple(chosen.paths or ()), tuple(chosen.ignored_paths or ())
+    kind = Kind(told.type)
+    if details.url and kind in {Kind.WEB, Kind.STATIC} and not is_address(details.url):
+        raise Unreadable(f"an address of {told.id} that is none")
     return Service(
         id=told.id,
         name=told.name or "",
-        kind=Kind(told.type),
+        kind=kind,
         repo=told.repo or "",
         branch=told.branch or "",
         auto_deploy=told.auto_deploy == "yes" and told.auto_deploy_trigger != "off",

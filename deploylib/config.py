@@ -19,7 +19,7 @@ from deploylib import decoded
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.examined import ScanSettings, Table, Variable
 from deploylib.models import Secret
-from deploylib.units import seconds, size
+from deploylib.units import is_address, seconds, size
 
 __all__ = ["Config", "Endpoint", "EnvironmentSettings", "MigrationSettings", "ServiceSettings", "Settings", "load"]
 
@@ -270,6 +270,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 remedy=f"export {self.environment.api_key_env}=…, as the Dashboard shows it (Account settings → API keys)",
             )
         url = self.environment.api_url or self.environ.get("RENDER_HOST", "") or RENDER_API
+        if not is_address(url):
+            where = f"environments.{self.name}.api_url" if self.environment.api_url else "RENDER_HOST"
+            told = f"{where}: it is no address, so that nobody could be asked there"
+            raise SettingsError(told, remedy=f'write it like "{RENDER_API}", or leave it out')
         return Endpoint(url.rstrip("/"), Secret(key))
 
     @property

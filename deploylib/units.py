@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
+from urllib.parse import urlsplit
 
 from deploylib.errors import SettingsError
 
-__all__ = ["age", "count", "seconds", "size", "volume", "words"]
+__all__ = ["age", "count", "is_address", "seconds", "size", "volume", "words"]
 
 DURATIONS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 SIZES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -72,3 +73,12 @@ def volume(amount: float) -> str:
 def count(number: int, thing: str) -> str:
     """``1 service``, ``2 services``."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def is_address(text: str) -> bool:
+    """Whether anybody could be asked there: who is asked at what is none answers nothing, and is not at fault."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and text.isprintable() and parts.port != 0
+    except ValueError:  # of a port or a host
+        return False

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -153,8 +152,16 @@ def is_public(target: Target) -> bool:
 
 
 def path(target: Target) -> str:
-    """Where a service is asked: at the path that somebody has named, or at its root."""
-    return target.identity_path or target.health_path or "/"
+    """Where a service is asked: at the path that somebody has named, or at its root.
+
+    A path without its slash would be taken for a part of the host's name, and asked of another host.
+    """
+    return "/" + (target.identity_path or target.health_path).removeprefix("/")
+
+
+def _where(target: Target) -> str:
+    """The same as it is told: what is asked for may be a secret."""
+    return path(target).partition("?")[0]
 
 
 def comparable(target: Target, answered: int, asked: Mapping[str, str]) -> int:
@@ -255,7 +262,7 @@ def _in_a_row(
         if window.count(False) >= BAD_OF_LAST[0] or deadline.passed():
             _require_ours(target, expected, render)
             raise VerificationFailed(
-                f"{target.name} did not prove itself at {urlsplit(url).path or '/'} within {elapsed:.0f} s: {said}",
+                f"{target.name} did not prove itself at {_where(target)} within {elapsed:.0f} s: {said}",
                 remedy=_remedy(target, answer),
                 service=target.name,
             )
@@ -392,7 +399,7 @@ def _reachable(target: Target, expected: Expected, render: Render, answer: Answe
 
 def _remarked(target: Target, expected: Expected, status: int) -> tuple[str, ...]:
     """What a person should know of an answer that is neither good nor a reason to put anything back."""
-    where = urlsplit(_address(target)).path or "/"
+    where = _where(target)
     as_before = ", as before" if expected.before and same_kind(status, expected.before) else ""
     if status == TOO_OFTEN:
         return (f"{where} answers {status}: it is asked too often, so that nothing is known of its answers",)

@@ -75,6 +75,27 @@ GUARDS = (
         "tests/unit/test_config.py::test_a_nul_is_told_with_its_place",
     ),
     Guard(
+        "an address that is none, held against a release",
+        "deploylib/answers.py",
+        "and not is_address(details.url)",
+        "and False",
+        "tests/unit/test_unreadable.py::test_an_address_of_a_service_that_is_none_is_no_answer",
+    ),
+    Guard(
+        "another host, asked for its health",
+        "deploylib/verify.py",
+        'return "/" + (target.identity_path or target.health_path).removeprefix("/")',
+        'return target.identity_path or target.health_path or "/"',
+        "tests/unit/test_verify.py::test_a_path_without_its_slash_is_asked_of_the_same_host",
+    ),
+    Guard(
+        "an address of the platform that is none, asked all the same",
+        "deploylib/config.py",
+        "        if not is_address(url):",
+        "        if False:",
+        "tests/unit/test_config.py::test_an_address_of_the_platform_that_is_none_is_told",
+    ),
+    Guard(
         "an answer that never came, told as a bug",
         "deploylib/render.py",
         "except (_Again, HttpError) as error:",

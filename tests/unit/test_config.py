@@ -206,3 +206,13 @@ def test_a_nul_is_told_with_its_place(tmp_path: Path, text: str, place: str) -> 
     """No path and no command can have one, so that it would be an error of whatever is asked first."""
     with pytest.raises(SettingsError, match=f"deploylib.toml: {place}: holds a NUL"):
         settings(tmp_path, text)
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://a:99999/v1", "ftp://a", "api.render.com/v1", "file:///v1"])
+def test_an_address_of_the_platform_that_is_none_is_told(tmp_path: Path, url: str) -> None:
+    """Where it was written, and before it is asked."""
+    set_there = settings(tmp_path, f'{STAGING}api_url = "{url}"\n', "staging", RENDER_API_KEY="rnd_1")
+    with pytest.raises(SettingsError, match=r"environments\.staging\.api_url: it is no address"):
+        set_there.endpoint()
+    with pytest.raises(SettingsError, match="RENDER_HOST: it is no address"):
+        settings(tmp_path, STAGING, "staging", RENDER_API_KEY="rnd_1", RENDER_HOST=url).endpoint()

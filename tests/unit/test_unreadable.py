@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from deploylib import (
+    answers,
     blueprint,
     check,
     ci,
@@ -442,8 +443,6 @@ def test_what_a_local_render_has_written_down_is_read_or_told_by_itself(tmp_path
 
 def test_exports_are_typed_at_the_edge() -> None:
     """An address that is a number is no answer; an export without a moment is none yet."""
-    from deploylib import answers
-
     moment = "2026-03-01T12:00:00Z"
     with pytest.raises(answers.Unreadable):
         answers.export({"id": "exp-1", "url": 3, "createdAt": moment})
@@ -462,3 +461,31 @@ def test_uploads_that_lack_their_names_are_no_listing() -> None:
 
     with pytest.raises(Unreachable, match="uploads without a name"):
         Bucket("s3://b", Server()).sweep("backups/", 1.0)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::1",
+        "http://a:99999",
+        "https://",
+        "file:///etc/passwd",
+        "//a.example",
+        "https://a\0b",
+        "api.example",
+        " ",
+    ],
+)
+def test_an_address_of_a_service_that_is_none_is_no_answer(url: str) -> None:
+    """Nobody could be asked there, so that a good release would not prove itself."""
+    said = {"id": "srv-a", "type": "web_service", "name": "a", "serviceDetails": {"url": url}}
+    with pytest.raises(answers.Unreadable, match="an address of srv-a that is none"):
+        answers.service(said)
+
+
+def test_who_is_not_asked_may_be_anywhere() -> None:
+    """A private service has a name in its network, and one that is being made no address yet."""
+    for kind, url in (("private_service", "a:10000"), ("web_service", ""), ("web_service", "https://a.example")):
+        found = answers.service({"id": "srv-a", "type": kind, "serviceDetails": {"url": url}})
+        assert found is not None
+        assert found.url == url

@@ -397,3 +397,36 @@ def test_an_answer_is_compared_only_where_the_release_before_was_asked() -> None
     api = target("api", Kind.WEB, url="https://api.example")
 
     assert [200, 0, 200] == [verify.comparable(api, 200, asked) for asked in ({"api": "/"}, {"api": "/health"}, {})]
+
+
+@pytest.mark.parametrize(
+    "path", ["live?key=s3cr3t", "@other.example/live?key=s3cr3t", ".other.example/live?key=s3cr3t"]
+)
+def test_a_path_without_its_slash_is_asked_of_the_same_host(path: str, clock: FakeClock, platform: Platform) -> None:
+    """It would become a part of the host's name; and what is told of it has no query."""
+    address = Address(plain(code=503))
+    platform.add("api", Kind.WEB, live=NEW)
+    with pytest.raises(VerificationFailed) as failed:
+        verify.until_proven(
+            target("api", Kind.WEB, url="https://api.example", identity_path=path),
+            Expected(NEW, OLD),
+            render=platform.render(),
+            clock=clock,
+            pace=PACE,
+            session=Session(transport=httpx.MockTransport(address)),
+        )
+    assert {one.url.host for one in address.requests} == {"api.example"}
+    assert "s3cr3t" not in str(failed.value)
+
+
+def test_an_address_that_is_none_is_no_bug(clock: FakeClock, platform: Platform) -> None:
+    """An older version may have recorded it."""
+    platform.add("api", Kind.WEB, live=NEW)
+    with pytest.raises(VerificationFailed, match="did not prove itself at /health"):
+        verify.until_proven(
+            target("api", Kind.WEB, url="http://[::1", identity_path="/health"),
+            Expected(NEW, OLD),
+            render=platform.render(),
+            clock=clock,
+            pace=PACE,
+        )
