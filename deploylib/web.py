@@ -155,11 +155,11 @@ class Session:
         try:
             with self._client.stream(method, url, params=params, content=body, headers=every) as got:
                 kept, whole = _taken(got, limit, deadline)
-        except UnicodeError as error:
+        except (UnicodeError, httpx.InvalidURL) as error:
             raise NotSent(NO_ADDRESS) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
             raise NotSent(_words(error)) from error
-        except (httpx.RequestError, httpx.InvalidURL) as error:
+        except httpx.RequestError as error:
             raise NoAnswer(_words(error)) from error
         return Answer(got.status_code, got.headers, kept, str(got.url), whole)
 
@@ -184,11 +184,11 @@ class Session:
                         minute, come = Deadline.after(EVERY, CLOCK), 0
                     yield piece
                     self._ends.deadline = deadline  # whoever took the piece may have asked for something else meanwhile
-        except UnicodeError as error:
+        except (UnicodeError, httpx.InvalidURL) as error:
             raise NotSent(NO_ADDRESS) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
             raise NotSent(_words(error)) from error
-        except (httpx.RequestError, httpx.InvalidURL) as error:
+        except httpx.RequestError as error:
             raise NoAnswer(_words(error)) from error
 
     def close(self) -> None:

@@ -149,7 +149,15 @@ def test_what_a_tool_prints_is_an_answer_or_silence(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://a..b/", f"http://{'a' * 70}.com/", "http://127.0.0.1:1/\udcff", "ftp://a/", "http://a:99999/"]
+    "url",
+    [
+        "http://a..b/",
+        f"http://{'a' * 70}.com/",
+        "http://127.0.0.1:1/\udcff",
+        "ftp://a/",
+        "http://a:99999/",
+        "http://[::1",
+    ],
 )
 def test_an_address_that_is_none_was_not_asked(url: str) -> None:
     """Of the platform in the settings, of a service in an answer, of an export."""
