@@ -48,7 +48,9 @@ def tests(session: nox.Session) -> None:
     prepare(session)
     # Most of the time the stories wait for programs, so four at a time suit two cores.
     # Files with few tests are the slow ones; by default they would come last.
-    session.run("pytest", "--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder", *session.posargs)
+    options = ["--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder"]
+    # Where nothing that was compiled is kept, each of some thousand programs compiles the library anew.
+    session.run("pytest", *options, *session.posargs, env={"PYTHONDONTWRITEBYTECODE": None})
 
 
 @nox.session(default=False)
