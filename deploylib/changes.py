@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from deploylib.blueprint import Blueprint, matches, parse, reaches
 from deploylib.errors import DeployError, SettingsError
 from deploylib.git import Git
-from deploylib.models import Change, Changes, Commit, Live, PathFilter, Target
+from deploylib.models import Change, Changes, Commit, Kind, Live, PathFilter, Target
 
-__all__ = ["Recorded", "detect", "promoted", "touched"]
+__all__ = ["Recorded", "as_good", "detect", "promoted", "touched"]
 
 DEEPEN = "git fetch --unshallow; in GitHub Actions fetch-depth: 0 of actions/checkout"
 Recorded = Callable[[str], Collection[str]]
@@ -86,6 +86,7 @@ def promoted(
     git: Git,
     source: str,
     recorded: Recorded = lambda _: (),
+    shared: tuple[str, ...] = (),
 ) -> Changes:
     """Decide for each service whether it serves its commit of a release that another environment has verified.
 
@@ -105,16 +106,33 @@ def promoted(
     found = []
     for target in targets:
         now, commit = live[target.name], wanted.get(target.name, "")
-        if commit and now.commit and commit != now.commit:
+        tip = target.kind is Kind.CRON and commit != now.commit and _same(target, commit, now.commit, git, shared)
+        if commit and now.commit and commit != now.commit and not tip:
             _require_newer(target.name, now.commit, commit, git, recorded, whose=f"{source}'s ")
         if not commit:
             reason = f"not part of {source}'s release"
         elif commit == now.commit:
             reason = f"serves {commit[:7]} already"
+        elif tip:
+            reason = f"serves {now.commit[:7]}, the tip of its branch, with the files of {commit[:7]}"
         else:
             reason = f"{now.commit[:7] or 'nothing'} → {commit[:7]}, as verified on {source}"
-        found.append(Change(service=target.name, deploy=commit not in {"", now.commit}, reason=reason, live=now))
+        found.append(
+            Change(service=target.name, deploy=not tip and commit not in {"", now.commit}, reason=reason, live=now)
+        )
     return Changes(services=tuple(found))
+
+
+def as_good(target: Target, commit: str, *, git: Git, shared: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The tips of branches that a service may be built from as well as from *commit*: they have it, and the same files of it."""
+    return tuple(tip for tip in git.tips() if tip != commit and _same(target, commit, tip, git, shared))
+
+
+def _same(target: Target, older: str, newer: str, git: Git, shared: tuple[str, ...]) -> bool:
+    if not git.has(older) or not git.has(newer) or not git.is_ancestor(older, newer):
+        return False
+    chosen = (target.filter, *([PathFilter(paths=shared)] if shared else []))
+    return not any(touched(one, older, newer, git=git) for one in chosen)
 
 
 def _decide(

@@ -158,10 +158,10 @@ def _look(
         watch.phases.setdefault(deploy.status, clock.monotonic())
         progress(name, WORDS.get(deploy.status, deploy.status.value.replace("_", " ")))
     if deploy.status is DeployStatus.LIVE:
-        if order.target.kind is Kind.CRON and deploy.commit not in {"", order.commit}:
+        if order.target.kind is Kind.CRON and deploy.commit not in {"", order.commit, *order.as_good}:
             raise ForeignDeploy(
                 f"{name}: {deploy.commit[:7]} went live, the tip of its branch, and not {order.commit[:7]}",
-                remedy="release the newest commit of the branch: a cron job is always built from that",
+                remedy="release the newest commit of the branch: a cron job is always built from that (git fetch, if it is not here)",
                 service=name,
             )
         ended = clock.monotonic()

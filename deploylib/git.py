@@ -166,6 +166,11 @@ class Git:
         done = self._git("for-each-ref", "--contains", commit, "--format=%(refname)", "refs/remotes", check=False)
         return any(name.split("/", 3)[-1] == branch for name in done.text.splitlines())
 
+    def tips(self) -> tuple[str, ...]:
+        """The newest commit of each branch, as this clone knows it."""
+        done = self._git("for-each-ref", "--format=%(objectname)", "refs/heads", "refs/remotes", check=False)
+        return tuple(dict.fromkeys(done.text.splitlines()))
+
     @contextmanager
     def exported(self, commit: str) -> Iterator[Path]:
         """The files of *commit* in a temporary folder.

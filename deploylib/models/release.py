@@ -83,6 +83,7 @@ class Order(Value, frozen=True):
         from_deploy: restore the artifact of this deploy instead of building *commit*.
         variables: names of the environment variables that it gets; only recorded.
         named_before: see `Intent`, and so of *answered*.
+        as_good: commits that may go live in its place: a cron job is always built from the tip of its branch.
     """
 
     target: Target
@@ -92,6 +93,7 @@ class Order(Value, frozen=True):
     variables: tuple[str, ...] = ()
     named_before: str = ""
     answered: int = 0
+    as_good: tuple[str, ...] = ()
 
 
 class Shipped(Value, frozen=True):

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import msgspec
 
-from deploylib import deploy, threads, verify
+from deploylib import changes, deploy, threads, verify
 from deploylib.errors import (
     DeployError,
     DeployStopped,
@@ -50,17 +50,19 @@ class Deploy(Stage):
         if not chosen.deploying:
             return skipped(self.name, "no service changed")
         left = self._left(ctx)
-        orders = [
-            Order(
-                target=target,
-                commit=ctx.planned.wanted.get(target.name, ctx.commit.id),
-                previous=chosen.of(target.name).live,
-                variables=variables(ctx, target),
-            )
-            for target in ctx.checked.targets
-            if target.name in left
-        ]
+        orders = [self._order(ctx, target) for target in ctx.checked.targets if target.name in left]
         return carried_out(self.name, ctx, orders)
+
+    def _order(self, ctx: Context, target: Target) -> Order:
+        commit = ctx.planned.wanted.get(target.name, ctx.commit.id)
+        cron, shared = target.kind is Kind.CRON, ctx.config.settings.shared
+        return Order(
+            target=target,
+            commit=commit,
+            previous=ctx.planned.changes.of(target.name).live,
+            variables=variables(ctx, target),
+            as_good=changes.as_good(target, commit, git=ctx.git, shared=shared) if cron else (),
+        )
 
     def _left(self, ctx: Context) -> tuple[str, ...]:
         names = [name for name in ctx.planned.changes.deploying if not ctx.only or name in ctx.only]

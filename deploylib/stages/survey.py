@@ -162,7 +162,13 @@ class Changes(Stage):
         if ctx.wanted:
             source = ctx.promotes.partition("/")[0]
             return changes.promoted(
-                ctx.checked.targets, live, ctx.wanted, git=ctx.git, source=source, recorded=recorded
+                ctx.checked.targets,
+                live,
+                ctx.wanted,
+                git=ctx.git,
+                source=source,
+                recorded=recorded,
+                shared=ctx.config.settings.shared,
             )
         return changes.detect(
             ctx.checked.targets,

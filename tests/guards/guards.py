@@ -891,6 +891,13 @@ GUARDS = (
         "tests/unit/test_schema.py::test_what_was_allowed_to_take_something_away_may_have_taken_it_from_older_code",
     ),
     Guard(
+        "a cron job's tip taken for as good whatever changed in it",
+        "deploylib/changes.py",
+        "    return not any(touched(one, older, newer, git=git) for one in chosen)\n",
+        "    return True\n",
+        "tests/unit/test_changes.py::test_the_tip_of_a_branch_is_as_good_for_a_cron_job_whose_files_it_has",
+    ),
+    Guard(
         "an older commit over a newer one, from a shallow clone",
         "deploylib/changes.py",
         "    if git.shallow() and not",

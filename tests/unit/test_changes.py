@@ -9,7 +9,7 @@ import pytest
 from deploylib import changes
 from deploylib.blueprint import parse
 from deploylib.errors import SettingsError
-from deploylib.models import Change, Commit, Live, PathFilter
+from deploylib.models import Change, Commit, Kind, Live, PathFilter
 from tests.unit.conftest import Repository
 from tests.unit.fakes import target
 
@@ -259,3 +259,24 @@ def test_a_failed_run_leaves_a_service_to_be_deployed(repository: Repository) ->
     head = repository.commit({"web/index.html": "2"})
 
     assert [True, True] == [one.deploy for one in decide(repository, base, head).values()]
+
+
+def test_the_tip_of_a_branch_is_as_good_for_a_cron_job_whose_files_it_has(repository: Repository) -> None:
+    """It is never built from anything else; what it serves by then is no newer release, and is not asked for again."""
+    first = repository.commit(FILES)
+    tip = repository.commit({"api/main.go": "2"})
+    cron, api = (
+        target(name, kind, filter=PathFilter(paths=(f"{folder}/**",)))
+        for name, kind, folder in (("nightly", Kind.CRON, "web"), ("api", Kind.WEB, "api"))
+    )
+    assert changes.as_good(cron, first, git=repository.git) == (tip,)
+    assert changes.as_good(cron, first, git=repository.git, shared=("api/*",)) == ()
+    assert changes.as_good(api, first, git=repository.git) == ()
+
+    live = {"nightly": Live(service="nightly", commit=tip)}
+    (found,) = changes.promoted([cron], live, {"nightly": first}, git=repository.git, source="staging").services
+    assert (found.deploy, "the tip of its branch" in found.reason) == (False, True)
+    with pytest.raises(SettingsError, match="newer"):
+        changes.promoted(
+            [cron], live, {"nightly": first}, git=repository.git, source="staging", shared=("api/main.go",)
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from deploylib.errors import DeployStopped, ForeignDeploy
@@ -118,15 +119,18 @@ def test_an_unknown_state_may_still_end_well(run: Run) -> None:
     assert len(run.bring(order())) == 1
 
 
-@pytest.mark.parametrize("tip", [NEW, THIRD], ids=["ours", "another"])
-def test_a_cron_job_is_built_from_the_tip_of_its_branch(run: Run, tip: str) -> None:
-    """The platform refuses a commit for it, so none is named; when the tip is not ours, that is told and not released."""
+@pytest.mark.parametrize(
+    ("tip", "same"), [(NEW, False), (THIRD, False), (THIRD, True)], ids=["ours", "another", "the same files"]
+)
+def test_a_cron_job_is_built_from_the_tip_of_its_branch(run: Run, tip: str, *, same: bool) -> None:
+    """The platform refuses a commit for it, so none is named; a tip with other files of it is told and not released."""
     key = run.platform.add("nightly", Kind.CRON, live=OLD)
     run.platform.tips[key] = tip
     nightly = Order(target=target("nightly", Kind.CRON), commit=NEW, previous=Live(service="nightly", commit=OLD))
+    nightly = msgspec.structs.replace(nightly, as_good=(tip,) if same else ())
 
-    if tip == NEW:
-        assert [NEW] == [one.commit for one in run.bring(nightly)]
+    if tip == NEW or same:
+        assert [tip] == [one.commit for one in run.bring(nightly)]
     else:
         with pytest.raises(ForeignDeploy, match="ccccccc went live, the tip of its branch, and not bbbbbbb"):
             run.bring(nightly)
