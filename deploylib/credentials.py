@@ -83,6 +83,13 @@ RULES = (
     ),
     Rule("pgpass", "a password for libpq", r"^[^#\s:]+:[\d*]+:[^\s:]+:[^\s:]+:(?P<value>\S+)$", 6, file="pgpass"),
     Rule(
+        "npmrc",
+        "a login to a registry of packages",
+        r"^\s*(?://\S+?:)?_(?:authToken|auth|password)\s*=\s*[\"']?(?P<value>[^\s\"'${}]+)[\"']?\s*$",
+        12,
+        file="npmrc",
+    ),
+    Rule(
         "sql-password",
         "a password in SQL",
         r"(?i)\b(?:PASSWORD|IDENTIFIED\s+(?:WITH\s+\S+\s+)?BY)\s+(?:E|N)?'(?P<value>[^'\n]+)'",

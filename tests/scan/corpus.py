@@ -143,6 +143,8 @@ KINDS: dict[str, Callable[[Maker], Planted]] = {
         '{"Storage": "DefaultEndpointsProtocol=https;AccountName=shopfiles;AccountKey=' + f'{r.of(BASE64, 86)}=="}}\n',
     ),
     "npm": lambda r: (".npmrc", "//npm.example.com/:_authToken=np" + f"m_{r.of(ALNUM, 36)}\n"),
+    "npm-registry": lambda r: (".npmrc", f"//npm.shop.internal/:_authToken={r.of(ALNUM, 40)}\n"),
+    "npm-registry-password": lambda r: ("web/.npmrc", f"//npm.shop.internal/:_password={r.of(BASE64, 24)}\n"),
     "pypi": lambda r: (
         ".pypirc",
         "[pypi]\nusername = __token__\npassword = py" + f"pi-AgEIcHlwaS5vcmc{r.of(ALNUM + '-_', 140)}\n",

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deploylib import exposure, scan, variables
+from deploylib import credentials, exposure, scan, variables
 from deploylib.examined import Accepted, Examined, Finding, Gap, Scanned, ScanSettings, Variable, Verdict, listed
 from tests.unit.fakes import FakeClock, RecordingRunner, write
 
@@ -283,3 +283,21 @@ def test_an_accepted_finding_of_the_blueprint_is_told(tmp_path: Path) -> None:
     assert by_name["blueprint"].verdict is Verdict.CLEAN
     assert "it is public" in by_name["blueprint"].accepted[0]
     assert ["missing"] == [one.rule for one in said.blocking]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("//npm.shop.internal/:_authToken=VALUE", True),
+        ("//npm.shop.internal/team/:_auth = VALUE", True),
+        ("//npm.shop.internal/:_password=VALUE", True),
+        ("_authToken=VALUE", True),
+        ("//npm.shop.internal/:_authToken=${NPM_TOKEN}", False),
+        ("//npm.shop.internal/:always-auth=true", False),
+    ],
+)
+def test_a_login_to_any_registry_of_packages_is_a_secret(line: str, *, found: bool) -> None:
+    """Also to a registry whose tokens have no form of their own; what stands for a variable is none."""
+    text = line.replace("VALUE", "q7Zt" + "0Vb3Xk9Lr2Wm8Ns5")
+    assert [one.rule for one in credentials.marked("web/.npmrc", text)] == ["npmrc"] * found
+    assert not list(credentials.marked("web/notes.txt", text))
