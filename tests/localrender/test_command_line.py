@@ -27,10 +27,7 @@ SITE = "services:\n- {type: web, name: s, runtime: static, staticPublishPath: .}
         ("services: [", "render.yaml:1"),
         ("servces: []", "did you mean services?"),
         ("services:\n  - type: web\n    name: a\n", "render.yaml:2: services[0] (a): runtime is missing"),
-        (
-            "services:\n  - {type: web, name: a, runtime: docker}\n  - {type: redis, name: r, ipAllowList: []}\n",
-            "a cannot run here: it needs the runtime docker",
-        ),
+        ("services:\n  - {type: web, name: a, runtime: docker}\n", "a cannot run here: it needs the runtime docker"),
         ("services:\n  - type: web\n    name: a\n    runtime: python\n", "a cannot run here: it has no startCommand"),
         (f"{SITE[:-1]}, plan: free}}", "plan does not go with a static site"),
         (

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-STORES = "databases: [{name: guestbook, databaseName: book}, {name: small, plan: free}]"
+SIXTEEN = "postgresMajorVersion: '16'"  # whose programs are used here
+STORES = f"databases: [{{name: guestbook, databaseName: book, {SIXTEEN}}}, {{name: small, plan: free, {SIXTEEN}}}]"
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +219,7 @@ def test_an_export_is_kept_for_seven_days(exporting: Local) -> None:
 
 def test_a_named_server_is_exported_too(exporting: Local, fresh: Callable[..., Local], tmp_path: Path) -> None:
     """With --postgres the dump is of the database on that server."""
-    own = fresh("databases: [{name: elsewhere}]", "--postgres", superuser(exporting))
+    own = fresh(f"databases: [{{name: elsewhere, {SIXTEEN}}}]", "--postgres", superuser(exporting))
     own.up()
     with psycopg.connect(url(own, "elsewhere"), autocommit=True) as connection:
         connection.execute("create table there ()")
