@@ -92,6 +92,7 @@ def test_a_backend_that_ends_at_its_start(good: tuple[Product, dict[str, str]]) 
     check_the_rest(product, done, before, "start failed")
 
 
+@pytest.mark.load  # test_release.py shows it on programs that are built at once
 def test_a_backend_whose_health_check_fails(good: tuple[Product, dict[str, str]]) -> None:
     """Exit code 12; the path and its answer are named."""
     product, before = good
@@ -106,6 +107,7 @@ def test_a_backend_whose_health_check_fails(good: tuple[Product, dict[str, str]]
     check_the_rest(product, done, before, "health check failed")
 
 
+@pytest.mark.load  # test_release.py shows it on programs that are built at once
 def test_a_build_that_fails(good: tuple[Product, dict[str, str]]) -> None:
     """Exit code 10; the build's last words are shown, and the sibling on its way is stopped."""
     product, before = good
