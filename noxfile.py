@@ -17,9 +17,10 @@ TESTS_LOCK = ".ci/requirements-tests.txt"
 LOAD_LOCK = ".ci/requirements-load.txt"  # installed by who measures; here so that a scan sees it
 
 
-def prepare(session: nox.Session) -> None:
+def prepare(session: nox.Session, *locks: str) -> None:
     """The locked environment, and the project as it lies here."""
-    session.install("--require-hashes", "--requirement", LOCK)
+    for lock in (LOCK, *locks):
+        session.install("--require-hashes", "--requirement", lock)
     session.install("--no-deps", "--editable", ".")
 
 
@@ -103,7 +104,7 @@ def zero_downtime(session: nox.Session) -> None:
 @nox.session(default=False)
 def load(session: nox.Session) -> None:
     """The long stories: fifty services within the platform's limits, a platform that dies, a store that fails at any call."""
-    prepare(session)
+    prepare(session, SCAN_LOCK)
     long = ["tests/load/test_fifty_services.py", "tests/load/test_platform_crash.py"]
     long += ["tests/stores/test_memory.py", "tests/unit/test_damaged_store.py"]
     long += ["tests/backup", "tests/failures", "tests/integration"]
@@ -120,8 +121,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(default=False)
 def security(session: nox.Session) -> None:
     """Examine the commit that is checked out, and test the examiners; they must be able to look."""
-    prepare(session)
-    session.install("--require-hashes", "--requirement", SCAN_LOCK)
+    prepare(session, SCAN_LOCK)
     session.run("pytest", "tests/scan", *session.posargs)
     session.run("inv", "scan")
 
@@ -165,7 +165,7 @@ def guards(session: nox.Session) -> None:
 @nox.session(default=False)
 def hostile(session: nox.Session) -> None:
     """Endless, dripping and exploding answers to every command in 400 MB, and a signal wherever one waits: half an hour."""
-    prepare(session)
+    prepare(session, SCAN_LOCK)
     session.run("pytest", "tests/hostile", "-m", "load", "-s", *session.posargs)
 
 
