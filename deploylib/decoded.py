@@ -1,19 +1,34 @@
 """Text that others have written, as values: read here, or told as what cannot be read.
 
-A file, an answer or a program's output may be cut, of another type, no UTF-8, or nested until Python gives up. Each
-library has errors of its own for that, and two of them are no errors of that library; here it is one.
+A file, an answer or a program's output may be cut, of another type, no UTF-8, or larger and deeper than anything that is
+meant for us: TOML of 40 kB can take Python's reader six seconds. Each library has errors of its own for that, and two of
+them are no errors of that library; here it is one.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from typing import Any, TypeVar
 
 import msgspec
 
-__all__ = ["Misshapen", "Undecodable", "json", "toml"]
+__all__ = ["DEEPEST", "LARGEST", "LOCK", "Misshapen", "Undecodable", "json", "toml"]
+
+LARGEST = 1_000_000  # bytes of a document that somebody has written
+LOCK = 32_000_000  # of one that a program has written: the lock of a large workspace has several MB
+DEEPEST = 64  # levels of any of them
 
 T = TypeVar("T")
+# Strings and remarks are passed over, also one that does not end: each byte is looked at once.
+JSON = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+TOML = re.compile(
+    rb'"""(?:[^"\\]|\\.|"(?!""))*+"{0,5}+|"(?:[^"\\\n]|\\.)*+"?'
+    rb"|'''(?:[^']|'(?!''))*+'{0,5}+|'[^'\n]*+'?|#[^\n]*+|[\[\]{}]",
+    re.DOTALL,
+)
+PART = rb'(?:[\w-]++|"[^"\n]*+"|\'[^\'\n]*+\')[ \t]*+\.[ \t]*+'
+DOTTED = re.compile(rb"(?<![\w-])(?:%b){%d}" % (PART, DEEPEST))
 
 
 class Undecodable(ValueError):
@@ -24,13 +39,17 @@ class Misshapen(Undecodable):
     """It can be read, and is something else than what was asked for."""
 
 
-def json(body: bytes, kind: type[T]) -> T:
+def json(body: bytes, kind: type[T], *, most: int = LARGEST) -> T:
     """A document of JSON.
+
+    Args:
+        most: bytes of it; more for what was bounded where it came from.
 
     Raises:
         Misshapen: it is of another kind.
-        Undecodable: it is no whole document, no UTF-8, or nested too deep.
+        Undecodable: it is no whole document, no UTF-8, too large, or nested too deep.
     """
+    _bounded(body, most, JSON)
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
@@ -40,15 +59,21 @@ def json(body: bytes, kind: type[T]) -> T:
     except UnicodeDecodeError as error:
         raise Undecodable("it is no UTF-8") from error
     except RecursionError as error:
-        raise Undecodable("it is nested too deep") from error
+        raise _deep() from error
 
 
-def toml(body: bytes) -> dict[str, Any]:
+def toml(body: bytes, *, most: int = LARGEST) -> dict[str, Any]:
     """A document of TOML.
 
+    Args:
+        most: bytes of it.
+
     Raises:
-        Undecodable: it is none, no UTF-8, or nested too deep.
+        Undecodable: it is none, no UTF-8, too large, or nested too deep.
     """
+    _bounded(body, most, TOML)
+    if DOTTED.search(body):
+        raise _deep()
     try:
         return tomllib.loads(body.decode())
     except tomllib.TOMLDecodeError as error:
@@ -56,4 +81,25 @@ def toml(body: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise Undecodable("it is no UTF-8") from error
     except (RecursionError, ValueError) as error:  # a number of thousands of digits is none of TOML's errors
-        raise Undecodable("it is nested too deep, or has a number that is too long") from error
+        raise Undecodable("it has a number that is too long") from error
+
+
+def _bounded(body: bytes, most: int, tokens: re.Pattern[bytes]) -> None:
+    """See that a document is small and flat enough, before anything takes it to pieces.
+
+    Raises:
+        Undecodable: it is not; the bound is named.
+    """
+    if len(body) > most:
+        raise Undecodable(f"it is larger than {most // 10**6} MB")
+    if body.count(b"[") + body.count(b"{") <= DEEPEST:
+        return
+    depth = 0
+    for token in tokens.finditer(body):
+        depth += (token[0] in b"[{") - (token[0] in b"]}")
+        if depth > DEEPEST:
+            raise _deep()
+
+
+def _deep() -> Undecodable:
+    return Undecodable(f"it is nested deeper than {DEEPEST} levels")

@@ -102,9 +102,9 @@ def _locked(file: Path) -> Names:
     """The packages of a lock of Python, but for those that are the product itself."""
     try:
         if file.name == "Pipfile.lock":
-            told = decoded.json(file.read_bytes(), dict[str, dict[str, Any]])
+            told = decoded.json(file.read_bytes(), dict[str, dict[str, Any]], most=decoded.LOCK)
             return frozenset(canonical(name) for part in ("default", "develop") for name in told.get(part, {}))
-        packages = _tables(decoded.toml(file.read_bytes()).get("package"))
+        packages = _tables(decoded.toml(file.read_bytes(), most=decoded.LOCK).get("package"))
     except (OSError, decoded.Undecodable):
         return None
     own = ("editable", "virtual", "directory")
@@ -206,7 +206,7 @@ def _of_node(files: Path, name: str, there: Collection[str]) -> Iterator[Gap]:
 def _npm(lock: Path, home: str, folder: str) -> frozenset[str] | None:
     """The packages that a lock of npm has, if it speaks for *folder*: its own, or one of its workspaces."""
     try:
-        whole = decoded.json(lock.read_bytes(), dict[str, Any])
+        whole = decoded.json(lock.read_bytes(), dict[str, Any], most=decoded.LOCK)
     except (OSError, decoded.Undecodable):
         return None if home != folder else frozenset()  # npm audit says of it that it cannot be read
     packages = _table(whole.get("packages"))

@@ -14,7 +14,7 @@ from typing import TypeVar
 from deploylib import decoded
 from deploylib.clock import Deadline
 from deploylib.errors import SettingsError
-from deploylib.process import Command, ProgramFailed, Runner
+from deploylib.process import MOST, Command, ProgramFailed, Runner
 
 __all__ = ["TRIES", "Silence", "ask", "insist"]
 
@@ -64,7 +64,7 @@ def ask(command: Command, form: type[Answer], who: str, *, runner: Runner) -> An
     except ProgramFailed as error:
         raise Silence(f"{who} did not answer in time") from error
     try:
-        return decoded.json(done.stdout, form)
+        return decoded.json(done.stdout, form, most=MOST)
     except decoded.Misshapen as error:
         raise Silence(f"{who} answers in a form that is not known") from error
     except decoded.Undecodable as error:

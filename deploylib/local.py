@@ -16,7 +16,7 @@ from deploylib import decoded
 from deploylib.config import Config
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.extras import install
-from deploylib.process import SYSTEM, Command, Completed, ProgramFailed, Runner
+from deploylib.process import MOST, SYSTEM, Command, Completed, ProgramFailed, Runner
 from deploylib.units import size
 
 __all__ = ["Here", "down", "fault", "give", "logs", "reset", "running", "status", "up", "validate"]
@@ -208,7 +208,7 @@ def _as_task(remedy: str) -> str:
 def _answer(config: Config, done: Completed) -> dict[str, Any]:
     """What it says of itself; what cannot be read is not taken for nothing."""
     try:
-        return decoded.json(done.stdout, dict[str, Any])
+        return decoded.json(done.stdout, dict[str, Any], most=MOST)
     except decoded.Undecodable as error:
         raise _unread(config, done) from error
 
@@ -222,6 +222,6 @@ def _unread(config: Config, done: Completed) -> Unreachable:
 def _object(done: Completed) -> dict[str, Any]:
     """The document that it printed; empty where that is none, so that its words count."""
     try:
-        return decoded.json(done.stdout, dict[str, Any])
+        return decoded.json(done.stdout, dict[str, Any], most=MOST)
     except decoded.Undecodable:
         return {}

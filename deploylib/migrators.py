@@ -18,7 +18,7 @@ from deploylib import alembic_child, decoded, temporary
 from deploylib.config import Config
 from deploylib.errors import MigrationFailed, SettingsError, Unreachable
 from deploylib.models import Revision, Secret
-from deploylib.process import Command, ProgramFailed, Runner
+from deploylib.process import MOST, Command, ProgramFailed, Runner
 from deploylib.units import seconds, words
 
 __all__ = ["UNCHECKED", "alembic", "cause", "listed", "location", "looked", "part", "run", "script_folder"]
@@ -130,7 +130,7 @@ def alembic(
         except ProgramFailed as error:
             raise _explained(error, config, _home(files, ini)) from error
         try:
-            found = decoded.json(result.read_bytes(), dict[str, Any])
+            found = decoded.json(result.read_bytes(), dict[str, Any], most=MOST)
         except (OSError, decoded.Undecodable) as error:
             raise MigrationFailed(
                 "alembic ended without an answer",

@@ -140,7 +140,7 @@ def _read(name: str, text: str, found: Packages) -> list[str]:
 def _read_lock(name: str, text: str, found: Packages) -> list[str]:
     """Add what a lock by PEP 751 names; it includes no other file."""
     try:
-        packages = decoded.toml(text.encode()).get("packages")
+        packages = decoded.toml(text.encode(), most=decoded.LOCK).get("packages")
     except decoded.Undecodable:
         packages = None
     if not isinstance(packages, list):

@@ -27,6 +27,7 @@ from deploylib.errors import DeployError, SettingsError
 from deploylib.models import Secret
 
 __all__ = [
+    "MOST",
     "SYSTEM",
     "Command",
     "Completed",

@@ -146,7 +146,7 @@ def document(store: Store, key: str, kind: type[T], *, cure: str = "") -> T:
         if len(body) > LARGEST:
             raise Damaged(key, f"it is larger than {LARGEST >> 20} MB", cure)
     try:
-        return decoded.json(bytes(body), kind)
+        return decoded.json(bytes(body), kind, most=LARGEST)
     except decoded.Undecodable as error:
         raise Damaged(key, str(error), cure) from error
 

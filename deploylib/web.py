@@ -93,7 +93,7 @@ class Answer:
         if not self.whole or sum(map(self.body.count, b"[{,")) > VALUES:
             return None
         try:
-            return decoded.json(self.body, Any)
+            return decoded.json(self.body, Any, most=API.kept)
         except decoded.Undecodable:
             return None
 

@@ -16,8 +16,10 @@ from deploylib.errors import SettingsError
 
 __all__ = ["Document", "Place", "load"]
 
+LARGEST = 1_000_000  # characters of a document: twice as many take PyYAML ten seconds
 MOST = 100_000  # values of a document, counted as its aliases repeat them
-DEEPEST = 100  # levels of a document
+DEEPEST = 64  # levels of a document
+DEEP = f"it is nested deeper than {DEEPEST} levels"
 MERGE = "tag:yaml.org,2002:merge"
 
 Place = tuple[str | int, ...]
@@ -54,7 +56,7 @@ class _Loader(yaml.SafeLoader):
         self.depth += 1
         if self.depth > DEEPEST:
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem="it is nested too deep", problem_mark=mark)
+            raise yaml.MarkedYAMLError(problem=DEEP, problem_mark=mark)
         node = super().compose_node(parent, index)
         self.depth -= 1
         if isinstance(node, yaml.ScalarNode) and "\0" in node.value:  # which no path and no command can have
@@ -80,10 +82,11 @@ def load(text: str, name: str) -> Document:
         name: how the file is called in messages.
 
     Raises:
-        SettingsError: no YAML, a key that stands twice, or aliases that make it endless.
+        SettingsError: no YAML, a key that stands twice, or too large or too deep, also by its aliases.
     """
-    remedy = f"correct {name}; Render's reference: https://render.com/docs/blueprint-spec"
     found = Document(None, {}, {})
+    if len(text) > LARGEST:
+        raise _wrong(name, f"it is larger than {LARGEST // 10**6} MB")
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
@@ -92,15 +95,18 @@ def load(text: str, name: str) -> Document:
         _walk(node, (), found)
         return msgspec.structs.replace(found, data=loader.construct_document(node))
     except yaml.MarkedYAMLError as error:
-        where = f" at line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        told = error.problem or "cannot be read"
-        raise SettingsError(f"{name} is not valid YAML{where}: {told}", remedy=remedy) from error
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        raise _wrong(name, error.problem or "cannot be read", line) from error
     except yaml.YAMLError as error:
-        told = getattr(error, "reason", None) or "cannot be read"
-        raise SettingsError(f"{name} is not valid YAML: {told}", remedy=remedy) from error
+        raise _wrong(name, getattr(error, "reason", None) or "cannot be read") from error
     except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:  # of the library, for values
-        told = "a value does not fit its type, or it is nested too deep"
-        raise SettingsError(f"{name} is not valid YAML: {told}", remedy=remedy) from error
+        raise _wrong(name, "a value does not fit its type") from error
+
+
+def _wrong(name: str, told: str, line: int = 0) -> SettingsError:
+    remedy = f"correct {name}; Render's reference: https://render.com/docs/blueprint-spec"
+    where = f" at line {line}" if line else ""
+    return SettingsError(f"{name} is not valid YAML{where}: {told}", remedy=remedy)
 
 
 def _walk(node: yaml.Node, place: Place, found: Document) -> None:
@@ -108,6 +114,8 @@ def _walk(node: yaml.Node, place: Place, found: Document) -> None:
     if len(found.lines) > MOST:
         told = f"it has more than {MOST:,} values, counted as its aliases repeat them"
         raise yaml.MarkedYAMLError(problem=told, problem_mark=node.start_mark)
+    if len(place) >= DEEPEST:  # by way of aliases
+        raise yaml.MarkedYAMLError(problem=DEEP, problem_mark=node.start_mark)
     found.lines[place] = node.start_mark.line + 1
     if isinstance(node, yaml.ScalarNode):
         found.written[place] = node.value
@@ -119,17 +127,16 @@ def _walk(node: yaml.Node, place: Place, found: Document) -> None:
 
 
 def _walk_mapping(node: yaml.MappingNode, place: Place, found: Document) -> None:
+    """What ``<<`` brings, of which the first of several wins, and then the mapping's own keys, which win over all."""
+    for value in (value for key, value in node.value if key.tag == MERGE):
+        for brought in reversed(value.value) if isinstance(value, yaml.SequenceNode) else (value,):
+            _walk(brought, place, found)
+    found.lines[place] = node.start_mark.line + 1
     seen: set[str] = set()
-    for key, value in sorted(node.value, key=lambda pair: bool(pair[0].tag != MERGE)):
-        if key.tag == MERGE:
-            for brought in value.value if isinstance(value, yaml.SequenceNode) else (value,):
-                _walk(brought, place, found)
-            found.lines[place] = node.start_mark.line + 1
-            continue
+    for key, value in ((key, value) for key, value in node.value if key.tag != MERGE):
         word = str(key.value)
         if word in seen:
-            raise yaml.MarkedYAMLError(
-                problem=f"the key {word} stands twice in one mapping", problem_mark=key.start_mark
-            )
+            told = f"the key {word} stands twice in one mapping"
+            raise yaml.MarkedYAMLError(problem=told, problem_mark=key.start_mark)
         seen.add(word)
         _walk(value, (*place, word), found)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from localrender.source import Repository
-    from localrender.yaml12 import Path as Place
+    from localrender.yaml12 import Place
 
 MOST_INSTANCES = 10
 

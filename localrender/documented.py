@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 
 from localrender.shape import Remark, told
-from localrender.yaml12 import Document
-from localrender.yaml12 import Path as Place
+from localrender.yaml12 import Document, Place
+
+__all__ = ["Scope", "examine", "modernise", "scopes"]
 
 KEY_VALUE = ("keyvalue", "redis")
 OTHERS_BUILD = ("docker", "image", "static")  # runtimes that know how they are started

@@ -15,8 +15,9 @@ from typing import Any
 
 import msgspec
 
-from localrender.yaml12 import Document
-from localrender.yaml12 import Path as Place
+from localrender.yaml12 import Document, Place
+
+__all__ = ["Remark", "examine", "told"]
 
 KINDS = {
     "string": "text",
@@ -29,7 +30,14 @@ KINDS = {
 
 
 class Remark(msgspec.Struct, frozen=True, order=True):
-    """Something to say about a place of a document."""
+    """Something to say about a place of a document.
+
+    Attributes:
+        line: where it is.
+        place: the path to it, with the name of whose it is.
+        text: what is wrong, and what would be right.
+        is_note: nobody has to be stopped by it.
+    """
 
     line: int
     place: str

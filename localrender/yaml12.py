@@ -1,4 +1,8 @@
-"""YAML as Render reads it: the 1.2 core schema, so `off` is a word, with the line of every value."""
+"""YAML 1.2 as Render reads it: ``off`` and ``yes`` are words, and every value knows its line.
+
+The core schema of https://yaml.org/spec/1.2.2 (chapter 10.3): booleans are ``true`` and ``false`` in three spellings, and
+neither dates nor numbers with underscores exist. A key that stands twice in one mapping is an error.
+"""
 
 from __future__ import annotations
 
@@ -10,131 +14,128 @@ import yaml
 
 from localrender.errors import LocalRenderError, bad_input
 
-Path = tuple[str | int, ...]
+__all__ = ["Document", "Place", "load"]
 
+LARGEST = 1_000_000  # characters of a document: twice as many take PyYAML ten seconds
+MOST = 100_000  # values of a document, counted as its aliases repeat them
+DEEPEST = 64  # levels of a document
+DEEP = f"it is nested deeper than {DEEPEST} levels"
+MERGE = "tag:yaml.org,2002:merge"
 
-# What the library raises for single characters and values, beside the errors of its own that have a place.
-_UNREADABLE = (yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
-_MOST = 100_000
-_DEEPEST = 100
-_MERGE = "tag:yaml.org,2002:merge"
+Place = tuple[str | int, ...]
+"""Where a value is: keys and numbers, from the top."""
 
 
 class Document(msgspec.Struct, frozen=True):
-    """A parsed document: its data, and for each path its line and its scalar as written."""
+    """What a text holds.
+
+    Attributes:
+        data: its value.
+        lines: the line of each place, from 1.
+        written: each scalar as it is written: ``3.10`` where the value is 3.1.
+    """
 
     data: Any
-    lines: dict[Path, int]
-    written: dict[Path, str]
+    lines: dict[Place, int]
+    written: dict[Place, str]
 
-    def line(self, path: Path) -> int:
-        """The line of a path, or of what is around it."""
-        return next((self.lines[path[:n]] for n in range(len(path), -1, -1) if path[:n] in self.lines), 1)
+    def line(self, place: Place) -> int:
+        """The line of a place, or of the nearest one around it."""
+        around = (self.lines.get(place[:length]) for length in range(len(place), -1, -1))
+        return next((line for line in around if line), 1)
 
 
 class _Loader(yaml.SafeLoader):
-    """A safe loader without the resolvers of YAML 1.1 (`off`, `10:30`, dates)."""
+    """Knows the tags of the core schema, and of those that PyYAML adds only ``<<``."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
-    level = 0
+    depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """A node; one too far inside others is refused before the parser's time grows with the square of it."""
-        if self.level >= _DEEPEST:
+        """A node, unless it is in too many others: PyYAML takes seconds for thousands, and then gives up."""
+        self.depth += 1
+        if self.depth > DEEPEST:
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem="nested too deep", problem_mark=mark)
-        self.level += 1
-        try:
-            node = super().compose_node(parent, index)
-        finally:
-            self.level -= 1
-        if isinstance(node, yaml.ScalarNode) and "\0" in node.value:
-            raise yaml.MarkedYAMLError(problem="a NUL character", problem_mark=node.start_mark)
+            raise yaml.MarkedYAMLError(problem=DEEP, problem_mark=mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        if isinstance(node, yaml.ScalarNode) and "\0" in node.value:  # which no path and no command can have
+            raise yaml.MarkedYAMLError(problem="it holds a NUL character", problem_mark=node.start_mark)
         return node
 
 
-_CORE = (
-    ("tag:yaml.org,2002:null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
-    ("tag:yaml.org,2002:bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
-    ("tag:yaml.org,2002:int", r"^(?:[-+]?(?:0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+)$", list("-+0123456789")),
-    (
-        "tag:yaml.org,2002:float",
-        r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$",
-        list("-+0123456789."),
-    ),
-    (_MERGE, r"^(?:<<)$", ["<"]),
-)
-for _tag, _pattern, _first in _CORE:
-    _Loader.add_implicit_resolver(_tag, re.compile(_pattern), _first)
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?", list("-+0123456789.")),
+    ("merge", r"<<", ["<"]),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
 
 
 def load(text: str, name: str) -> Document:
-    """Parse a document.
+    """Read a text.
 
     Args:
-        text: The YAML.
-        name: The file's name, for messages.
+        text: one document.
+        name: how the file is called in messages.
 
     Raises:
-        LocalRenderError: The text is not YAML, a key stands twice in one mapping, or aliases make it endless.
+        LocalRenderError: no YAML, a key that stands twice, or too large or too deep, also by its aliases.
     """
+    found = Document(None, {}, {})
+    if len(text) > LARGEST:
+        raise _wrong(name, f"it is larger than {LARGEST // 10**6} MB")
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
-        walk = _Walk(name)
-        if node is not None:
-            walk.into(node, ())
-        data = None if node is None else loader.construct_document(node)
+        if node is None:
+            return found
+        _walk(node, (), found)
+        return msgspec.structs.replace(found, data=loader.construct_document(node))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise _wrong(name, line, f"not YAML: {error.problem}") from error
-    except _UNREADABLE as error:
-        told = "a character that is none, a value that does not fit its type, or nested too deep"
-        raise bad_input("blueprint_invalid", f"{name}: not YAML: {told}", f"correct {name}") from error
-    return Document(data, walk.lines, walk.written)
+        raise _wrong(name, error.problem or "cannot be read", line) from error
+    except yaml.YAMLError as error:
+        raise _wrong(name, getattr(error, "reason", None) or "cannot be read") from error
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:  # of the library, for values
+        raise _wrong(name, "a value does not fit its type") from error
 
 
-def _wrong(name: str, line: int, problem: str) -> LocalRenderError:
-    return bad_input("blueprint_invalid", f"{name}:{line}: {problem}", f"correct {name} at line {line}")
+def _wrong(name: str, told: str, line: int = 0) -> LocalRenderError:
+    where = f"{name}:{line}" if line else name
+    return bad_input("blueprint_invalid", f"{where}: not valid YAML: {told}", f"correct {name}")
 
 
-class _Walk:
-    """Through all nodes, as often as aliases repeat them."""
+def _walk(node: yaml.Node, place: Place, found: Document) -> None:
+    """Note lines and scalars; what ``<<`` brings counts as written where it comes from."""
+    if len(found.lines) > MOST:
+        told = f"it has more than {MOST:,} values, counted as its aliases repeat them"
+        raise yaml.MarkedYAMLError(problem=told, problem_mark=node.start_mark)
+    if len(place) >= DEEPEST:  # by way of aliases
+        raise yaml.MarkedYAMLError(problem=DEEP, problem_mark=node.start_mark)
+    found.lines[place] = node.start_mark.line + 1
+    if isinstance(node, yaml.ScalarNode):
+        found.written[place] = node.value
+    elif isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            _walk(item, (*place, number), found)
+    elif isinstance(node, yaml.MappingNode):
+        _walk_mapping(node, place, found)
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.lines: dict[Path, int] = {}
-        self.written: dict[Path, str] = {}
 
-    def into(self, node: yaml.Node, path: Path) -> None:
-        line = node.start_mark.line + 1
-        if len(self.lines) >= _MOST:
-            raise _wrong(self.name, line, f"more than {_MOST:,} values, counted as aliases repeat them")
-        self.lines[path] = line
-        if isinstance(node, yaml.ScalarNode):
-            self.written[path] = node.value
-        elif isinstance(node, yaml.SequenceNode):
-            for index, item in enumerate(node.value):
-                self.into(item, (*path, index))
-        elif isinstance(node, yaml.MappingNode):
-            self.merged(node, path)
-            self.lines[path] = line
-            self.own(node, path)
-
-    def merged(self, node: yaml.MappingNode, path: Path) -> None:
-        """What `<<` brings; the first of several wins, and the mapping's own keys win over all."""
-        for _, value in (pair for pair in node.value if pair[0].tag == _MERGE):
-            several = value.value if isinstance(value, yaml.SequenceNode) else [value]
-            for brought in reversed(several):
-                self.into(brought, path)
-
-    def own(self, node: yaml.MappingNode, path: Path) -> None:
-        seen: set[str] = set()
-        for key, value in node.value:
-            word = str(key.value)
-            if key.tag == _MERGE:
-                continue
-            if word in seen:
-                raise _wrong(self.name, key.start_mark.line + 1, f"the key {word} stands twice in one mapping")
-            seen.add(word)
-            self.into(value, (*path, word))
+def _walk_mapping(node: yaml.MappingNode, place: Place, found: Document) -> None:
+    """What ``<<`` brings, of which the first of several wins, and then the mapping's own keys, which win over all."""
+    for value in (value for key, value in node.value if key.tag == MERGE):
+        for brought in reversed(value.value) if isinstance(value, yaml.SequenceNode) else (value,):
+            _walk(brought, place, found)
+    found.lines[place] = node.start_mark.line + 1
+    seen: set[str] = set()
+    for key, value in ((key, value) for key, value in node.value if key.tag != MERGE):
+        word = str(key.value)
+        if word in seen:
+            told = f"the key {word} stands twice in one mapping"
+            raise yaml.MarkedYAMLError(problem=told, problem_mark=key.start_mark)
+        seen.add(word)
+        _walk(value, (*place, word), found)

@@ -161,6 +161,10 @@ NO_YAML = {
     "a character that is none": f"{WEB}# \x00\n",
     "a character that no command can have": web('name: "a\\0b"'),
     "lists in each other without an end": "a: " + "[" * 3000 + "]" * 3000,
+    "lists that do not end": "a: " + "[" * 5000,
+    "mappings in each other without an end": "{a: " * 5000,
+    "aliases in each other": "a0: &a0 [x]\n" + "".join(f"a{new}: &a{new} [*a{new - 1}]\n" for new in range(1, 70)),
+    "more than 1 MB": f"{WEB}# {'x' * 1_000_000}\n",
     "an alias of itself": "a: &a [*a]",
     "aliases that explode": "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
     + "".join(f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n" for old, new in zip("abcdef", "bcdefg", strict=True)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from deploylib.errors import SettingsError
 from deploylib.yaml12 import Document, load
 from localrender.blueprint import read as read_by_local_render
 from localrender.errors import LocalRenderError
+from localrender.yaml12 import load as load_by_local_render
 from tests.blueprints.cases import CASES, NO_YAML, Case
 
 Read = Callable[[str, str], tuple[Any, list[str]]]
@@ -61,6 +63,42 @@ def test_what_is_no_document_is_refused(read: Read, text: str) -> None:
     [told], _ = said(read, text)
 
     assert "YAML" in told or "empty" in told or "stands twice" in told or "100,000 values" in told
+
+
+@READERS
+@pytest.mark.parametrize(
+    ("what", "bound"),
+    [
+        ("lists in each other without an end", "64 levels"),
+        ("lists that do not end", "64 levels"),
+        ("mappings in each other without an end", "64 levels"),
+        ("aliases in each other", "64 levels"),
+        ("more than 1 MB", "larger than 1 MB"),
+    ],
+)
+def test_what_is_too_large_or_too_deep_is_told_with_the_bound(read: Read, what: str, bound: str) -> None:
+    """Before the parser takes its time: this is ten times what it needs for it."""
+    began = time.process_time()
+    [told], _ = said(read, NO_YAML[what])
+
+    assert bound in told
+    assert time.process_time() - began < 4
+
+
+@READERS
+def test_what_is_as_deep_as_the_bound_is_read(read: Read) -> None:
+    """The bound is beyond whatever a Blueprint means: its shape refuses it, and not the parser."""
+    [told], _ = said(read, f"services: {'[' * 61}{']' * 61}")
+
+    assert "levels" not in told
+
+
+@pytest.mark.parametrize("load", [load, load_by_local_render], ids=["library", "local Render"])
+def test_of_several_merged_mappings_the_first_wins(load: Callable[[str, str], Any]) -> None:
+    """In its value as in how it is written."""
+    document = load("a: &a {key: 3.10}\nb: &b {key: 3.20}\nc: {<<: [*a, *b]}\n", "f")
+
+    assert (document.data["c"]["key"], document.written["c", "key"]) == (3.1, "3.10")
 
 
 @READERS

@@ -7,6 +7,8 @@ import os
 import shutil
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -64,6 +66,38 @@ def test_a_document_is_read_or_told(body: bytes) -> None:
         decoded.json(body, dict[str, str])
 
     assert len(str(raised.value)) < 100
+
+
+@pytest.mark.parametrize(
+    ("read", "body", "bound"),
+    [
+        (decoded.toml, b"a = " + b"[" * 65 + b"]" * 65, "64 levels"),
+        (decoded.toml, b"a" + b".a" * 20_000 + b" = 1", "64 levels"),
+        (decoded.toml, b"[a" + b' . "a"' * 65 + b"]\nb = 1", "64 levels"),
+        (decoded.toml, b"a = " + b"{a=" * 65 + b"1" + b"}" * 65, "64 levels"),
+        (decoded.toml, b"a = '" + b"x" * 1_000_000 + b"'", "1 MB"),
+        (lambda body: decoded.json(body, list[object]), b"[" * 65 + b"]" * 65, "64 levels"),
+        (lambda body: decoded.json(body, list[object]), b'[{"a": ' * 500_000, "1 MB"),
+        (lambda body: decoded.json(body, list[object]), b'[{"a": ' * 33, "64 levels"),
+        (lambda body: decoded.json(body, list[object], most=decoded.LOCK), b"[" + b"1," * decoded.LOCK, "32 MB"),
+    ],
+)
+def test_a_document_has_a_size_and_a_depth(read: Callable[[bytes], object], body: bytes, bound: str) -> None:
+    """Both are told by their bounds, and found before a reader takes its time."""
+    began = time.process_time()
+    with pytest.raises(decoded.Undecodable, match=bound):
+        read(body)
+
+    assert time.process_time() - began < 2
+
+
+def test_what_only_looks_deep_is_read() -> None:
+    """Brackets and dots of texts and remarks, and as many lists beside each other as there are."""
+    text = b"[[a]]\n" * 100 + b"# [[[[\n" * 30 + b"b = ''' [[[[ ''''\n" + b'c = """ \\" [[[[ """"\n' + b'd = "[[[["\n'
+
+    assert decoded.toml(text + b"e = '" + b"[" * 99 + b"'\n")["a"][-1]["b"] == " [[[[ '"
+    assert decoded.json(b'["\\"' + b"[" * 99 + b'"]', list[str]) == ['"' + "[" * 99]
+    assert decoded.json(b"[" * 64 + b"]" * 64, list[object])
 
 
 @pytest.mark.parametrize("body", [b"\xff", b"a =", b"a = " + b"[" * 10_000, b"a = " + b"9" * 5000, b"a = 1\na = 2"])
@@ -200,7 +234,7 @@ def test_a_blueprint_that_cannot_be_read_is_told(tmp_path: Path, text: str) -> N
 @pytest.mark.parametrize("text", ["a: !!timestamp x", "a: !!int x", f"a: {'9' * 5000}", f"a: {'[' * 600}", "a: \0"])
 def test_yaml_that_cannot_be_read_is_told_by_the_local_render(text: str) -> None:
     """What its library has no place for, too."""
-    with pytest.raises(LocalRenderError, match="not YAML"):
+    with pytest.raises(LocalRenderError, match="not valid YAML"):
         yaml12.load(text, "render.yaml")
 
 
