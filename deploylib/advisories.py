@@ -78,7 +78,13 @@ class _NpmAudit(msgspec.Struct, frozen=True):
 
 
 def examine(
-    files: Path, settings: ScanSettings, *, runner: Runner, deadline: Deadline, python: str = sys.executable
+    files: Path,
+    settings: ScanSettings,
+    *,
+    runner: Runner,
+    deadline: Deadline,
+    python: str = sys.executable,
+    blueprint_path: str = "render.yaml",
 ) -> Examined:
     """Ask for advisories about every pinned package of the tree.
 
@@ -86,9 +92,10 @@ def examine(
         files: the tree.
         deadline: when it must have ended.
         python: the interpreter that has pip-audit.
+        blueprint_path: where the Blueprint is in the tree, whose commands may bring packages.
     """
     names = listed(files, settings.ignored)
-    packages = pinned(files, names, settings.requirements)
+    packages = pinned(files, names, settings.requirements, blueprint_path=blueprint_path)
     locks = [name for name in names if posixpath.basename(name) in NPM_LOCKS]
     return joined(
         Examined(NAME, counted={"package": 0}, findings=tuple(packages.notes), gaps=tuple(packages.gaps)),

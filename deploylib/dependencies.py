@@ -17,7 +17,7 @@ from deploylib import decoded
 from deploylib.examined import Gap
 from deploylib.units import count
 
-__all__ = ["LOCKS", "NPM_LOCKS", "canonical", "unaudited"]
+__all__ = ["LOCKS", "NPM_LOCKS", "canonical", "of_node", "scripts", "unaudited"]
 
 EXPORT = (
     "write it as a requirements file beside it, with all groups and extras: uv export, poetry export or pip-compile"
@@ -49,6 +49,7 @@ OTHERS = (
         (),
         r"<(?:PackageReference|PackageVersion|package)\b",
     ),
+    (r"pnpm-workspace\.ya?ml", ("pnpm-lock.yaml",), r"^catalogs?\s*:"),
     (r"Package\.swift", (), r"\.package\("),
     (r"deno\.jsonc?", (), r'"imports"\s*:\s*\{\s*"'),
     (r"(?:environment|conda)[\w.-]*\.ya?ml", (), r"^dependencies\s*:"),
@@ -174,20 +175,24 @@ def _required(lines: Iterable[Any]) -> frozenset[str]:
 
 
 def _of_node(files: Path, name: str, there: Collection[str]) -> Iterator[Gap]:
-    """A package.json is examined by way of npm's lock that has it; another lock is itself not examined."""
+    """A package.json is examined by way of npm's lock that has it; by way of another lock it is not."""
     folder = posixpath.dirname(name)
-    above = [folder, *(str(parent) for parent in Path(folder).parents)] if folder else [""]
-    places = list(dict.fromkeys("" if one == "." else one for one in above))
-    if any(posixpath.join(place, lock) in there for place in places for lock in NODE_LOCKS):
-        return
+    places = _upwards(folder)
+    unread = [lock for place in places for one in NODE_LOCKS if (lock := posixpath.join(place, one)) in there]
+    if any(posixpath.dirname(lock) == folder for lock in unread):
+        return  # that lock is named
     try:
         whole = decoded.json((files / name).read_bytes(), dict[str, Any])
     except (OSError, decoded.Undecodable):
         yield Gap(name, "it may name packages, and cannot be read", NPM)
         return
-    named = {
-        one for key in ("dependencies", "devDependencies", "optionalDependencies") for one in _table(whole.get(key))
-    }
+    named = _named(whole)
+    if unread:
+        if named:
+            yield Gap(
+                name, f"if anything has its exact versions, it is {unread[0]}, which nothing here reads", ELSEWHERE
+            )
+        return
     locks = [posixpath.join(place, lock) for place in places for lock in NPM_LOCKS]
     locked = next(
         (
@@ -201,6 +206,44 @@ def _of_node(files: Path, name: str, there: Collection[str]) -> Iterator[Gap]:
         yield Gap(name, "it names packages without exact versions", NPM)
     elif locked is not None and (missing := sorted(named - locked)):
         yield Gap(name, f"its lock does not have {', '.join(missing[:NAMED])}", NPM)
+
+
+def of_node(files: Path, there: Collection[str], folder: str) -> frozenset[str]:
+    """The packages of Node, and their programs, that a folder has by what is examined, or told, by itself."""
+    found: set[str] = set()
+    for place in _upwards(folder):
+        file = posixpath.join(place, "package.json")
+        found |= _named(_package(files / file)) if file in there else set()
+        for lock in (one for name in NPM_LOCKS if (one := posixpath.join(place, name)) in there):
+            packages = _table(_package(files / lock).get("packages"))
+            found |= _npm(files / lock, place, folder) or set()
+            found |= {program for one in packages.values() for program in _table(_table(one).get("bin"))}
+    return frozenset(found)
+
+
+def scripts(files: Path, folder: str) -> dict[str, str]:
+    """The scripts of a folder's package.json, each with what runs before and after it."""
+    told = _table(_package(files / folder / "package.json").get("scripts"))
+    return {name: "\n".join(str(told.get(f"{when}{name}", "")) for when in ("pre", "", "post")) for name in told}
+
+
+def _package(file: Path) -> dict[str, Any]:
+    try:
+        return decoded.json(file.read_bytes(), dict[str, Any], most=decoded.LOCK)
+    except (OSError, decoded.Undecodable):
+        return {}  # whoever looks for what it names says so
+
+
+def _named(package: Mapping[str, Any]) -> set[str]:
+    return {
+        one for key in ("dependencies", "devDependencies", "optionalDependencies") for one in _table(package.get(key))
+    }
+
+
+def _upwards(folder: str) -> list[str]:
+    """A folder and those around it, up to the top."""
+    above = [folder, *(str(parent) for parent in Path(folder).parents)] if folder else [""]
+    return list(dict.fromkeys("" if one == "." else one for one in above))
 
 
 def _npm(lock: Path, home: str, folder: str) -> frozenset[str] | None:

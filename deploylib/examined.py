@@ -76,11 +76,18 @@ class Finding(Value, frozen=True):
 
 
 class Gap(Value, frozen=True):
-    """Something that could not be examined, why, and how it could be."""
+    """Something that could not be examined, why, and how it could be.
+
+    Attributes:
+        rule: what the settings answer for it by; empty where they cannot.
+        path: the file that it is in, for the settings.
+    """
 
     what: str
     reason: str
     remedy: str
+    rule: str = ""
+    path: str = ""
 
 
 class Examined(Value, frozen=True):
@@ -112,7 +119,7 @@ class Examined(Value, frozen=True):
         return Verdict.NOT_EXAMINED if self.gaps else Verdict.CLEAN
 
     def judged(self, accepted: Collection[Accepted], today: date) -> Examined:
-        """The same with only the findings that the settings do not accept.
+        """The same with only the findings and gaps that the settings do not accept.
 
         An acceptance that has run out is none any more, and the finding says so.
         """
@@ -126,7 +133,16 @@ class Examined(Value, frozen=True):
                 stand.append(msgspec.structs.replace(finding, text=f"{finding.text} (accepted until {fits[0].until})"))
             else:
                 stand.append(finding)
-        return msgspec.structs.replace(self, findings=tuple(stand), accepted=tuple(told))
+        left = []
+        for gap in self.gaps:
+            good = next(
+                (one for one in accepted if one.covers(gap) and (one.until is None or today <= one.until)), None
+            )
+            if good is None:
+                left.append(gap)
+            else:
+                told.append(f"{gap.what}: not examined, and accepted: {good.reason}")
+        return msgspec.structs.replace(self, findings=tuple(stand), gaps=tuple(left), accepted=tuple(told))
 
 
 class Scanned(Value, frozen=True):
@@ -178,10 +194,10 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Accepted(Table, frozen=True):
-    """``[[scan.accepted]]``: a finding that somebody has looked at and answers for.
+    """``[[scan.accepted]]``: a finding, or a gap, that somebody has looked at and answers for.
 
     Attributes:
-        rule: its id, or another name of the same advisory.
+        rule: its id, or another name of the same advisory; ``brings:NAME`` of a package that a command brings.
         path: glob of the files; default: wherever it is found.
         until: the last day; an advisory needs one, because what is known of it changes.
     """
@@ -197,9 +213,10 @@ class Accepted(Table, frozen=True):
         if self.until is None and ADVISORY.match(self.rule):
             raise ValueError(f"{self.rule} is accepted without an end: until = 2027-01-31")
 
-    def covers(self, finding: Finding) -> bool:
-        """Whether it is about this finding, on whatever day."""
-        return self.rule in {finding.rule, *finding.also} and matches(finding.path, PathFilter(paths=(self.path,)))
+    def covers(self, found: Finding | Gap) -> bool:
+        """Whether it is about this finding or gap, on whatever day."""
+        rules = {found.rule} | set(found.also if isinstance(found, Finding) else ())
+        return self.rule in rules and matches(found.path, PathFilter(paths=(self.path,)))
 
 
 class Variable(Table, frozen=True):
@@ -229,7 +246,7 @@ class ScanSettings(Table, frozen=True):
     """``[scan]``: what is examined, by what measure, and what is accepted.
 
     Attributes:
-        requirements: the Python requirement files; default: every ``requirements*.txt`` of the tree.
+        requirements: the Python requirement files; default: every ``requirements*.txt`` of the tree, and what commands name.
         service: where pip-audit asks for advisories.
         osv_url: another address of the service ``osv``.
         severity: bandit's, from which a release waits for a finding.

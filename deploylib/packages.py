@@ -9,14 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from deploylib import decoded
-from deploylib.dependencies import canonical, unaudited
+from deploylib import decoded, documented, installs
+from deploylib.blueprint import read
+from deploylib.dependencies import canonical, of_node, scripts, unaudited
+from deploylib.errors import SettingsError
 from deploylib.examined import Finding, Gap
+from deploylib.installs import Brought
 from deploylib.units import count
 
 __all__ = ["Packages", "Pin", "pinned"]
 
-HOME = r"(?:[^./][^/]*/)*"  # hidden folders are the tools', not the product's
+HOME = r"(?:[^/]+/)*"
 REQUIREMENTS = re.compile(
     rf"{HOME}(?:(?:[^./][^/]*)?requirements[^/]*\.txt|requirements/[^./][^/]*\.txt)", re.IGNORECASE
 )
@@ -25,6 +28,9 @@ PYLOCK = re.compile(rf"{HOME}pylock(?:\.[^./]+)?\.toml")
 PINNED = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*===?\s*(?P<version>\w[\w.!+-]*)\s*(?:[;\s].*)?")
 INCLUDED = re.compile(r"(?:-r|--requirement)[\s=]*(?P<path>\S+)")
 EDITABLE = ("-e", "--editable")
+COMMANDS = ("buildCommand", "initialDeployHook", "preDeployCommand", "startCommand", "dockerCommand")
+DOCKERFILE = re.compile(r"(?:.*/)?(?:[\w.-]+\.)?(?:Docker|Container)file(?:\.[\w.-]+)?")
+WRITTEN = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)")  # of a requirement
 COMPILED = re.compile(r"--hash=|#\s+via\b")
 
 
@@ -62,13 +68,16 @@ class Packages:
         return frozenset(pin.name for pin in self.pins if pin.path in lists) if lists else None
 
 
-def pinned(files: Path, names: Sequence[str], chosen: Collection[str] = ()) -> Packages:
-    """Read the requirement files of a tree, and those that they include.
+def pinned(
+    files: Path, names: Sequence[str], chosen: Collection[str] = (), *, blueprint_path: str = "render.yaml"
+) -> Packages:
+    """Read the requirement files of a tree, and those that they include; and what commands bring beside them.
 
     Args:
         files: the tree.
         names: its files.
-        chosen: the requirement files; default: those that are called so, outside hidden folders.
+        chosen: the requirement files; default: those that are called so, and those that a command names.
+        blueprint_path: the Blueprint, whose services have commands.
     """
     found = Packages()
     called = [name for name in names if REQUIREMENTS.fullmatch(name) or PYLOCK.fullmatch(name)]
@@ -80,8 +89,119 @@ def pinned(files: Path, names: Sequence[str], chosen: Collection[str] = ()) -> P
     found.gaps += [
         Gap(name, "it is not among scan.requirements", "add it there, or to scan.ignored") for name in passed
     ]
+    _bring(files, names, blueprint_path, found)
     found.gaps += unaudited(files, names, found.beside)
+    found.notes = list(dict.fromkeys(found.notes))
     return found
+
+
+def _bring(files: Path, names: Sequence[str], blueprint_path: str, found: Packages) -> None:
+    """Add what commands bring: lists that they name are read, exact versions count, and the rest is not examined."""
+    there = set(names)
+    seen: set[tuple[str, Brought]] = set()
+    waiting = [*_commanded(files, there, blueprint_path)]
+    for name in names:
+        if DOCKERFILE.fullmatch(name):
+            text = (files / name).read_text(encoding="utf-8", errors="replace")
+            waiting += [(f"{name}:{line}", one) for line, one in installs.by_dockerfile(text)]
+        elif name.endswith(".py"):
+            waiting += _headed(name, (files / name).read_text(encoding="utf-8", errors="replace"))
+    while waiting:
+        if (brought := waiting.pop(0)) in seen:
+            continue
+        seen.add(brought)
+        where, one = brought
+        if one.kind in {"script", "run"}:
+            waiting += _run(files, there, one)
+        elif one.kind == "list":
+            _listed(files, names, where, one, found)
+        elif not _known(files, there, where, one, found):
+            found.gaps.append(_brought(where, one))
+
+
+def _run(files: Path, there: Collection[str], one: Brought) -> Iterator[tuple[str, Brought]]:
+    """What a script brings that a command runs."""
+    if one.kind == "run":
+        path, text = posixpath.join(one.folder, "package.json"), scripts(files, one.folder).get(one.name, "")
+    else:
+        path = posixpath.normpath(posixpath.join(one.folder, one.name))
+        text = (files / path).read_text(encoding="utf-8", errors="replace") if path in there else ""
+    yield from ((path, each) for each in installs.by_command(text, one.folder))
+
+
+def _commanded(files: Path, there: Collection[str], path: str) -> Iterator[tuple[str, Brought]]:
+    """What the commands of a Blueprint's services bring; one that Render would not take is told elsewhere."""
+    if path not in there:
+        return
+    try:
+        document, _ = read((files / path).read_text(encoding="utf-8", errors="replace"), path)
+    except SettingsError:
+        return
+    for scope in documented.scopes(document):
+        for service, place in scope.each("services"):
+            for key in COMMANDS:
+                for one in installs.by_command(str(service.get(key) or ""), str(service.get("rootDir") or "")):
+                    yield f"{path}:{document.line((*place, key))}", one
+
+
+def _headed(name: str, text: str) -> Iterator[tuple[str, Brought]]:
+    """What the head of a script needs, by PEP 723."""
+    head = installs.by_script(text)
+    try:
+        needs = decoded.toml(head.encode()).get("dependencies", ())
+    except decoded.Undecodable:
+        yield name, Brought("other", "its head, which cannot be read")
+        return
+    yield from ((name, Brought("python", str(one), apart=True)) for one in needs)
+
+
+def _listed(files: Path, names: Sequence[str], where: str, one: Brought, found: Packages) -> None:
+    """Read a list that a command names; in an image it may stand elsewhere, so that its name alone tells."""
+    path = posixpath.normpath(posixpath.join(one.folder, one.name))
+    alike = [name for name in names if posixpath.basename(name) == posixpath.basename(path)]
+    chosen = [path] if path in names else alike
+    if chosen:
+        _follow(files, [name for name in chosen if not any(gap.what == name for gap in found.gaps)], found)
+    else:
+        reason = f"it is a list of packages that {where} installs, and not in the tree"
+        found.gaps.append(Gap(one.name, reason, "commit it, or correct the command"))
+
+
+def _known(files: Path, there: Collection[str], where: str, one: Brought, found: Packages) -> bool:
+    """Whether a package is one that is looked up: in its exact version, or in that of a list or lock beside it."""
+    if one.kind == "node":
+        return _written(one) in of_node(files, there, one.folder)
+    if one.kind != "python":
+        return False
+    path, _, line = where.partition(":")
+    if match := PINNED.fullmatch(one.name):
+        found.pins.append(Pin(canonical(match["name"]), match["version"], path, int(line or 1)))
+        found.notes.append(_incomplete(path))
+        return True
+    listed = None if one.apart else found.beside(posixpath.join(one.folder, "command"))
+    return listed is not None and _written(one) in listed
+
+
+def _written(one: Brought) -> str:
+    """The name of a package, without its version."""
+    if "://" in one.name:
+        return re.sub(r"//[^/@]*@", "//", one.name)  # that may be a password
+    if one.kind == "python":
+        match = WRITTEN.match(one.name)
+        return canonical(match["name"]) if match else one.name
+    return one.name[:1] + one.name[1:].partition("@" if one.kind == "node" else "=")[0]
+
+
+def _brought(where: str, one: Brought) -> Gap:
+    name = _written(one)
+    pin = {"python": f"pin it there ({name}==…), or in a list that is installed", "node": "name it in package.json"}
+    return Gap(
+        what=f"{name} ({where})",
+        reason="a command or script brings it, and nothing here looks up what that is",
+        remedy=f'{pin.get(one.kind, "audit it elsewhere")}; or [[scan.accepted]] with rule = "brings:{name}" and reason',
+        rule=f"brings:{name}",
+        path=where.partition(":")[0],
+    )
 
 
 def _compiled(files: Path, name: str, found: Packages) -> bool:
@@ -123,18 +243,21 @@ def _read(name: str, text: str, found: Packages) -> list[str]:
         where = f"{name}:{loose[0]}" + (f" and {len(loose) - 1} more" if len(loose) > 1 else "")
         found.gaps.append(Gap(where, "no exact version, so nothing to look up", "pin it with ==, best by pip-compile"))
     if pins and not COMPILED.search(text):
-        note = Finding(
-            tool="deploylib",
-            rule="incomplete-lock",
-            where=name,
-            text=f"{name} names packages but not what those bring along, which is not examined",
-            remedy="compile it: pip-compile --generate-hashes",
-            blocks=False,
-            path=name,
-        )
-        found.notes.append(note)
+        found.notes.append(_incomplete(name))
     found.pins += pins
     return included
+
+
+def _incomplete(name: str) -> Finding:
+    return Finding(
+        tool="deploylib",
+        rule="incomplete-lock",
+        where=name,
+        text=f"{name} names packages but not what those bring along, which is not examined",
+        remedy="compile it: pip-compile --generate-hashes",
+        blocks=False,
+        path=name,
+    )
 
 
 def _read_lock(name: str, text: str, found: Packages) -> list[str]:

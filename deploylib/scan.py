@@ -51,7 +51,7 @@ def scan(
         return msgspec.structs.replace(said, seconds=clock.monotonic() - start)
 
     asking = (
-        partial(advisories.examine, files, settings, runner=runner, deadline=deadline),
+        partial(advisories.examine, files, settings, runner=runner, deadline=deadline, blueprint_path=blueprint_path),
         partial(weaknesses.examine, files, settings, runner=runner, deadline=deadline),
     )
     reading = (

@@ -88,7 +88,7 @@ def test_a_package_without_an_exact_version_is_a_gap(tmp_path: Path, line: str) 
 
 
 def test_files_are_found_included_and_chosen(tmp_path: Path) -> None:
-    """Those of hidden and foreign folders only when they are named."""
+    """Those of hidden folders, too; of foreign ones only when they are named."""
     files = {
         "requirements.txt": "-r deps/base.txt\na==1 # via x",
         "deps/base.txt": "b==1 # via x",
@@ -96,7 +96,7 @@ def test_files_are_found_included_and_chosen(tmp_path: Path) -> None:
         ".ci/requirements.txt": "d==1 # via x",
         "node_modules/x/requirements.txt": "e==1",
     }
-    assert {"package": 3} == examined(tmp_path, files).counted
+    assert {"package": 4} == examined(tmp_path, files).counted
     assert {"package": 1} == examined(tmp_path, {}, requirements=[".ci/requirements.txt"]).counted
 
 
