@@ -7,6 +7,7 @@ input, the database's address in ``DATABASE_URL``, the result goes as JSON into 
 import ast
 import contextlib
 import importlib.util
+import inspect
 import io
 import json
 import os
@@ -25,7 +26,13 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-    config = Config(request["config"] or None)
+    knows_toml = "toml_file" in inspect.signature(Config).parameters
+    if request.get("toml") and not request["config"] and not knows_toml:
+        return {
+            "error": "this alembic does not read pyproject.toml, which 1.16 and later do: raise it for migrations.python"
+        }
+    beside: dict[str, Any] = {"toml_file": request.get("toml") or None} if knows_toml else {}
+    config = Config(request["config"] or None, **beside)
     if request["path"]:
         config.set_main_option("script_location", request["path"].replace("%", "%%"))
     config.set_main_option("sqlalchemy.url", os.environ["DATABASE_URL"].replace("%", "%%"))

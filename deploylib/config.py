@@ -60,7 +60,7 @@ class MigrationSettings(Table, frozen=True):
 
     Attributes:
         path: alembic's script location; default ``migrations`` where that folder has an ``env.py``.
-        config: an ``alembic.ini``, in place of *path*.
+        config: an ``alembic.ini``, or a ``pyproject.toml`` with ``[tool.alembic]``, in place of *path*.
         python: the interpreter that has what ``env.py`` imports; default: the one that runs deploylib.
         lock_timeout: longest wait for one lock, also the longest stall that a reader may see.
         statement_timeout: longest run of one statement.

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from deploylib import decoded
+from deploylib.alembic_settings import INI, TOML, configures, scripts
 from deploylib.blueprint import Blueprint, BlueprintService
 from deploylib.models import Elsewhere
 
@@ -80,7 +81,7 @@ def _within(glob: str, ours: Collection[str]) -> bool:
 
 def _placed(files: Path, names: Sequence[str]) -> Iterator[Elsewhere]:
     """Those that are known by their files."""
-    inis = [name for name in names if posixpath.basename(name) == "alembic.ini"]
+    inis = [name for name in names if posixpath.basename(name) in {INI, TOML} and configures(files / name)]
     yield from (_alembic(files, ini) for ini in inis)
     homes = [f"{folder}/" if (folder := posixpath.dirname(ini)) else "" for ini in inis]
     for folder in (posixpath.dirname(name) for name in names if posixpath.basename(name) == "env.py"):
@@ -99,13 +100,12 @@ def _known(name: str) -> Iterator[tuple[str, str]]:
 
 
 def _alembic(files: Path, ini: str) -> Elsewhere:
-    """An alembic whose ini is not at the top."""
+    """An alembic whose ini, or ``pyproject.toml``, is not at the top."""
     folder = posixpath.dirname(ini)
     globs = (f"{folder}/**",) if folder else ("**",)
-    text = (files / ini).read_text(encoding="utf-8", errors="replace")
-    found = re.search(r"^\s*script_location\s*=\s*(?:%\(here\)s/)?([\w./-]+)\s*$", text, re.MULTILINE)
-    if found and (files / folder / found[1]).is_dir():
-        globs = (f"{posixpath.normpath(posixpath.join(folder, found[1]))}/**",)
+    found = scripts(files, ini)[0].removeprefix("%(here)s/")
+    if re.fullmatch(r"[\w./-]+", found) and (files / folder / found).is_dir():
+        globs = (f"{posixpath.normpath(posixpath.join(folder, found))}/**",)
     return Elsewhere(what=f"alembic, by {ini}", files=globs, remedy=f'[migrations] config = "{ini}"')
 
 

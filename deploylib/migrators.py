@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from deploylib import alembic_child, decoded, temporary
+from deploylib.alembic_settings import INI, TOML, configures, scripts, together
 from deploylib.config import Config
 from deploylib.errors import MigrationFailed, SettingsError, Unreachable
 from deploylib.models import Revision, Secret
@@ -42,7 +43,7 @@ UNCHECKED = (
 
 
 def location(config: Config, files: Path) -> tuple[str, str]:
-    """Where alembic's scripts are in *files*: ``(script folder, ini file)``, one of them empty; both: no migrations.
+    """Where alembic's scripts are in *files*: ``(script folder, ini or pyproject.toml)``, one of them empty; both: no migrations.
 
     Raises:
         SettingsError: the settings name a place that the commit does not have.
@@ -53,23 +54,23 @@ def location(config: Config, files: Path) -> tuple[str, str]:
             raise SettingsError(
                 f"migrations.{name} is {value!r}, which the commit does not have", remedy="correct it in the settings"
             )
-    if chosen.config or (not chosen.path and (files / "alembic.ini").exists()):
-        return "", chosen.config or "alembic.ini"
-    if chosen.path or (files / "migrations" / "env.py").exists():
-        return chosen.path or "migrations", ""
-    return "", ""
+    if chosen.config:
+        return "", chosen.config
+    found = next((name for name in (INI, TOML) if not chosen.path and configures(files / name)), "")
+    if found or not (chosen.path or (files / "migrations" / "env.py").exists()):
+        return "", found
+    return chosen.path or "migrations", ""
 
 
 def script_folder(files: Path, ini: str) -> str:
     """Where an ini says that alembic's scripts are, as the commit names it; empty where files alone do not say."""
-    text = (files / ini).read_text(encoding="utf-8", errors="replace")
-    found = re.search(r"^\s*script_location\s*=\s*(\S+)\s*$", text, re.MULTILINE)
-    if not found or ":" in found[1] or re.search(r"^\s*version_locations\s*=", text, re.MULTILINE):
+    found, elsewhere = scripts(files, ini)
+    if not found or ":" in found or " " in found or elsewhere:
         return ""
     home = _home(files, ini).relative_to(files)
-    where = posixpath.normpath(found[1].replace("%(here)s", posixpath.dirname(ini) or "."))
-    if "%(here)s" not in found[1]:
-        where = posixpath.normpath(posixpath.join(home.as_posix(), found[1]))
+    where = posixpath.normpath(found.replace("%(here)s", posixpath.dirname(ini) or "."))
+    if "%(here)s" not in found:
+        where = posixpath.normpath(posixpath.join(home.as_posix(), found))
     return "" if where in {".", ".."} or where.startswith(("../", "/")) else where
 
 
@@ -77,10 +78,9 @@ def _home(files: Path, ini: str) -> Path:
     """The folder that alembic is run in: the ini's, which its relative paths are meant from, unless its scripts are not."""
     if not ini:
         return files
-    home, text = (files / ini).parent, (files / ini).read_text(encoding="utf-8", errors="replace")
-    found = re.search(r"^\s*script_location\s*=\s*([^%:\s]+)\s*$", text, re.MULTILINE)
-    of_the_top = found and not (home / found[1]).exists() and (files / found[1]).exists()
-    return files if of_the_top else home
+    home, (found, _) = (files / ini).parent, scripts(files, ini)
+    relative = found and not re.search(r"[%:\s]", found)
+    return files if relative and not (home / found).exists() and (files / found).exists() else home
 
 
 def alembic(
@@ -100,11 +100,13 @@ def alembic(
         SettingsError: the interpreter has no alembic.
         Unreachable: the database does not answer.
     """
-    path, ini = location(config, files)
+    path, chosen = location(config, files)
+    ini, toml = together(files, chosen) if chosen else ("", "")
     limits = config.settings.migrations
     told = {
         "path": path and str(files / path),
         "config": ini and str(files / ini),
+        "toml": toml and str(files / toml),
         "root": str(files),
         "lock_timeout": seconds(limits.lock_timeout),
         "statement_timeout": seconds(limits.statement_timeout),
@@ -117,7 +119,7 @@ def alembic(
             runner.run(
                 Command(
                     [config.python, alembic_child.__file__, str(result)],
-                    cwd=_home(files, ini),
+                    cwd=_home(files, chosen),
                     env={**_environment(config, url), "PYTHONPATH": str(files), "PYTHONDONTWRITEBYTECODE": "1"},
                     stdin=msgspec.json.encode(told),
                     timeout=timeout,
@@ -128,7 +130,7 @@ def alembic(
                 )
             )
         except ProgramFailed as error:
-            raise _explained(error, config, _home(files, ini)) from error
+            raise _explained(error, config, _home(files, chosen)) from error
         try:
             found = decoded.json(result.read_bytes(), dict[str, Any], most=MOST)
         except (OSError, decoded.Undecodable) as error:
@@ -306,7 +308,8 @@ def _path(said: str, home: Path) -> str:
     """What helps where a module is not found that is a file of the commit: alembic's own setting, not an installation."""
     lacking = re.search(r"No module named '(\w+)'", said)
     there = lacking and ((home / lacking[1]).is_dir() or (home / f"{lacking[1]}.py").is_file())
-    return "prepend_sys_path = . in alembic.ini: alembic looks for modules beside it only then" if there else ""
+    told = 'prepend_sys_path = . in alembic.ini (in pyproject.toml a list: ["."])'
+    return f"{told}: alembic looks for modules beside it only then" if there else ""
 
 
 def _secrets(url: Secret) -> tuple[Secret, ...]:

@@ -976,7 +976,7 @@ GUARDS = (
     Guard(
         "alembic run where its relative paths lead nowhere",
         "deploylib/migrators.py",
-        "    return files if of_the_top else home\n",
+        "    return files if relative and not (home / found).exists() and (files / found).exists() else home\n",
         "    return files\n",
         "tests/unit/test_migrate.py::test_alembic_runs_in_the_folder_of_its_ini",
     ),

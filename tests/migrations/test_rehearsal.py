@@ -13,6 +13,7 @@ from deploylib.models import Revision, Secret
 from deploylib.process import SYSTEM
 from deploylib.rehearsal import Held, Rehearsed, Report
 from tests.migrations.world import World
+from tests.unit.fakes import write
 
 
 def rehearsed(world: World, copy: str) -> Report:
@@ -41,6 +42,18 @@ def test_the_report_tells_of_each_statement_what_it_did(world: World, fresh: Cal
     assert second.gone == ("public.orders.amount",)
     assert (report.failed, world.status().current) == ("", "")
     assert world.query("select 1 from information_schema.columns where column_name = 'x'") == []
+
+
+def test_alembic_of_a_pyproject_is_rehearsed(world: World, fresh: Callable[[], str]) -> None:
+    """By its table alone, as by an ini."""
+    world.write("op.add_column('people', sa.Column('x', sa.Text()))")
+    (world.files / "migrations").rename(world.files / "scripts")
+    write(world.files, {"pyproject.toml": '[tool.alembic]\nscript_location = "%(here)s/scripts"\n'})
+
+    report = rehearsed(world, fresh())
+
+    assert (report.failed, [one.id for one in report.revisions]) == ("", ["0001"])
+    assert [one.id for one in world.upgrade("0001")] == ["0001"]
 
 
 def test_a_copy_that_was_never_analyzed_is_measured_first(world: World, fresh: Callable[[], str]) -> None:

@@ -33,6 +33,8 @@ def found(root: Path, files: dict[str, str], described: Blueprint | None = None,
     [
         ({"back/alembic.ini": "[alembic]\nscript_location = %(here)s/alembic\n", "back/alembic/env.py": ENV},
          "alembic, by back/alembic.ini", "back/alembic/**", 'config = "back/alembic.ini"'),
+        ({"back/pyproject.toml": '[tool.alembic]\nscript_location = "%(here)s/db"\n', "back/db/env.py": ENV},
+         "alembic, by back/pyproject.toml", "back/db/**", 'config = "back/pyproject.toml"'),
         ({"back/alembic.ini": "[alembic]\nscript_location = app:scripts\n"}, "alembic, by back/alembic.ini", "back/**", "config"),
         ({"db/scripts/env.py": ENV}, "alembic in db/scripts", "db/scripts/**", 'path = "db/scripts"'),
         ({"api/prisma/migrations/2026_a/migration.sql": ""}, "Prisma in api/prisma/migrations", "api/prisma/migrations/**", "command"),

@@ -291,6 +291,59 @@ def test_where_migrations_are_is_told_by_files_or_not_at_all(
     assert migrate.folder(config(tmp_path, **chosen), tmp_path) == folder
 
 
+HERE = '[tool.alembic]\nscript_location = "%(here)s/db/scripts"\n'
+
+
+@pytest.mark.parametrize(
+    ("there", "chosen", "place", "folder"),
+    [
+        ({"pyproject.toml": HERE}, {}, "pyproject.toml", "db/scripts"),
+        ({"pyproject.toml": HERE, "alembic.ini": "[alembic]\n"}, {}, "pyproject.toml", "db/scripts"),
+        ({"pyproject.toml": HERE, "alembic.ini": "[alembic]\nscript_location = a\n"}, {}, "alembic.ini", "a"),
+        ({"pyproject.toml": HERE, "migrations/env.py": ""}, {}, "pyproject.toml", "db/scripts"),
+        ({"pyproject.toml": "[tool.alembic]\nfile_template = 'x'\n"}, {}, "", ""),
+        ({"pyproject.toml": "[tool.other]\nscript_location = 'x'\n"}, {}, "", ""),
+        ({"back/pyproject.toml": HERE}, {"config": "back/pyproject.toml"}, "back/pyproject.toml", "back/db/scripts"),
+        ({"pyproject.toml": f"{HERE}version_locations = ['a', 'b']\n"}, {}, "pyproject.toml", ""),
+    ],
+)
+def test_alembic_is_found_by_its_table_in_pyproject(
+    tmp_path: Path, there: dict[str, str], chosen: dict[str, str], place: str, folder: str
+) -> None:
+    """As alembic does since 1.16: beside an ini, which goes before it."""
+    write(tmp_path, there)
+    settings = config(tmp_path, **chosen)
+
+    assert (migrate.location(settings, tmp_path), migrate.folder(settings, tmp_path)) == (("", place), folder)
+
+
+def test_a_pyproject_that_cannot_be_read_has_no_table_of_alembic(tmp_path: Path) -> None:
+    """Of a table that is chosen, alembic itself says what is wrong with it."""
+    for text in ("[tool.alembic", "tool = 3\n", "[tool]\nalembic = 3\n"):
+        write(tmp_path, {"pyproject.toml": text})
+        assert migrate.location(config(tmp_path), tmp_path) == ("", "")
+
+
+@pytest.mark.parametrize("ini", ["", "[alembic]\nfile_template = x\n"], ids=["alone", "beside an ini"])
+def test_alembic_runs_by_its_table_in_pyproject(files: Path, url: Secret, ini: str) -> None:
+    """With its paths, from its folder; what is pending is read and applied."""
+    (files / "back").mkdir()
+    (files / "migrations").rename(files / "back/migrations")
+    table = '[tool.alembic]\nscript_location = "%(here)s/migrations"\nprepend_sys_path = ["."]\n'
+    write(
+        files, {"back/pyproject.toml": table, "back/models.py": "", "back/migrations/env.py": f"import models\n{ENV}"}
+    )
+    if ini:
+        write(files, {"back/alembic.ini": ini})
+    chosen = config(files, config="back/pyproject.toml")
+
+    found = migrate.status(chosen, files, url, runner=SYSTEM)
+    applied = migrate.upgrade(chosen, files, url, found.target, runner=SYSTEM, within=30)
+
+    assert [one.path for one in found.pending] == ["back/migrations/versions/one.py", "back/migrations/versions/two.py"]
+    assert [one.id for one in applied] == [one.id for one in found.pending]
+
+
 @pytest.mark.parametrize("where", ["migrations", "%(here)s/migrations", "back/migrations"])
 def test_alembic_runs_in_the_folder_of_its_ini(files: Path, url: Secret, where: str) -> None:
     """So that what its paths are meant from is found: scripts, and modules by a relative ``prepend_sys_path``."""
