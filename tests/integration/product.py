@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
 import functools
 import hashlib
 import json
@@ -16,12 +17,13 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 import psycopg
 
-from localrender import runtimes
+from localrender import background, runtimes
+from tests.integration import warm
 from tests.integration.edges import Answer, Completed, environment, fetch, processes_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,14 +34,28 @@ GUEST_BOOK = "sample/backend/guestbook"
 
 @functools.cache
 def warm_environment() -> Path:
-    """A virtual environment that has what the backend needs, for the build caches of products; made once by each worker."""
-    folder = Path(tempfile.mkdtemp(prefix="warm-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, timeout=120)
-    needed = ROOT / "sample" / "backend" / "requirements.txt"
-    command = [str(folder / "venv/bin/python"), "-m", "pip", "install", "-q", "-r", str(needed)]
-    subprocess.run(command, env=environment(), check=True, timeout=300)
+    """A virtual environment that has what the backend needs, for the build caches of products; made once for all workers."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    folder = Path(tempfile.gettempdir(), f"warm-{run}")
+    folder.mkdir(exist_ok=True)
+    lock = (folder / "lock").open("w")
+    atexit.register(_forget, folder, lock)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    if not (folder / "made").exists():
+        subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, timeout=120)
+        needed = ROOT / "sample" / "backend" / "requirements.txt"
+        command = [str(folder / "venv/bin/python"), "-m", "pip", "install", "-q", "-r", str(needed)]
+        subprocess.run(command, env=environment(), check=True, timeout=300)
+        (folder / "made").touch()
+    fcntl.flock(lock, fcntl.LOCK_SH)
     return folder
+
+
+def _forget(folder: Path, lock: IO[str]) -> None:
+    """The last worker that used it takes it away."""
+    with lock, suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Product:
@@ -68,12 +84,15 @@ class Product:
             for path in (folder, *folder.rglob("*")):
                 os.chown(path, account, account)
         if warm and account is None and "sample" in parts:
-            runtimes.copy_environment(warm_environment(), folder / ".localrender" / "cache" / "python")
-            self.write(
-                ".localrender/.gitignore", "*\n"
-            )  # as the local Render does, which comes later than the first commit
+            runtimes.copy_environment(warm_environment(), self.kept())
         self.git("init", "--quiet", "--initial-branch=main")
         self.first = self.configure(local_time_scale=TIME_SCALE) if "pyproject.toml" in parts else ""
+
+    def kept(self) -> Path:
+        """Where the local Render keeps the virtual environment that the first build gets."""
+        # It says so itself, which is later than the first commit.
+        self.write(".localrender/.gitignore", "*\n")
+        return self.folder / ".localrender" / "cache" / "python"
 
     # What its developers do
 
@@ -142,6 +161,13 @@ class Product:
 
     def inv(self, *args: str, timeout: float = 120, **env: str) -> Completed:
         """Run the command to its end."""
+        if self.account is None and (prepared := warm.commands()).serves(given := environment(**env)):
+            done = prepared.run(args, self.folder, given, timeout)
+            return Completed(done.returncode, done.stdout, done.stderr)
+        return self.new(*args, timeout=timeout, **env)
+
+    def new(self, *args: str, timeout: float = 120, **env: str) -> Completed:
+        """Run the command to its end in a Python that has to start, as an operator does."""
         return self._run([sys.executable, "-m", "invoke", *args], environment(**env), timeout)
 
     def ok(self, *args: str) -> Completed:
@@ -287,13 +313,12 @@ class Product:
 
     def clean(self) -> None:
         """End it, and see that nothing of it is left."""
-        command = [sys.executable, "-m", "localrender"]
-        down = self._run([*command, "down"], environment(), 120)
+        down = self._run([sys.executable, "-m", "localrender", "down"], environment(), 120)
         left = self.processes()
         names = [f"{process.pid} {' '.join(process.cmdline())}" for process in left]
         for process in left:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        self._run([*command, "reset"], environment(), 120)
+        background.reset(self.folder / ".localrender")
         assert down.code == 0, down.said
         assert not names, names

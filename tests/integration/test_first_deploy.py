@@ -40,7 +40,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Product, C
     """A fresh clone and its first `inv deploy`."""
     product = Product(tmp_path_factory.mktemp("first") / "product", warm=False)
     try:
-        yield product, product.inv("deploy")
+        yield product, product.new("deploy")
     finally:
         product.clean()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
+from venv import EnvBuilder
 
 from tests.integration.product import TIME_SCALE, Product
 
@@ -61,6 +62,8 @@ class Trivial(Product):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, ("tasks.py",))
+        # Nothing is ever installed in it, and an empty one with pip costs more than the rest of a build.
+        EnvBuilder(symlinks=True).create(self.kept() / "venv")
         blueprint = "services:" + "".join(SITE.format(name=name).rstrip() for name in SERVICES[:2]) + API.rstrip()
         builds = {f"{name}/build.sh": BUILD for name in SERVICES[:2]}
         files = {"render.yaml": blueprint + "\n", "pyproject.toml": SETTINGS, "api/server.py": SERVER, **builds}
