@@ -8,6 +8,7 @@ The modules are imported when they are first used: ``import deploylib`` is light
 from __future__ import annotations
 
 import importlib
+import sys
 from types import ModuleType
 
 __version__ = "0.1.0"
@@ -57,7 +58,12 @@ __all__ = [
 
 def __getattr__(name: str) -> ModuleType:
     if name in __all__:
-        return importlib.import_module(f"deploylib.{name}")
+        # invoke keeps nothing compiled, for the sake of the file of tasks; we and what we use would be compiled each time.
+        asked, sys.dont_write_bytecode = sys.dont_write_bytecode, bool(sys.flags.dont_write_bytecode)
+        try:
+            return importlib.import_module(f"deploylib.{name}")
+        finally:
+            sys.dont_write_bytecode = asked
     raise AttributeError(f"module 'deploylib' has no attribute {name!r}")
 
 

@@ -12,6 +12,9 @@ from deploylib.errors import DeployError, SettingsError
 
 __all__ = ["command"]
 
+# The command line of httpx, with all that it draws by, is a fifth of what a command of ours has to read.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type] # how Python is told: not here
+
 
 def command(body: Callable[..., None]) -> Callable[..., None]:
     """Turn an error of the library into message, evidence, next step, and the outcome's exit code.

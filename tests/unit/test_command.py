@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -189,3 +192,23 @@ def test_a_command_works_from_any_folder_of_the_product(tmp_path: Path, monkeypa
     config = console.settings("local")
 
     assert (tmp_path, "7m") == (config.root, config.settings.deadline)
+
+
+def test_what_a_command_has_read_is_kept_compiled(tmp_path: Path) -> None:
+    """The library and what it uses, however they were installed; nothing comes to lie beside the file of tasks."""
+    shutil.copy(Path(__file__).parents[2] / "tasks.py", tmp_path)
+    compiled = tmp_path / "compiled"
+    env = {"PATH": os.environ["PATH"], "PYTHONPYCACHEPREFIX": str(compiled)}
+    subprocess.run([sys.executable, "-m", "invoke", "status"], cwd=tmp_path, env=env, check=False, capture_output=True)
+
+    kept = {file.relative_to(compiled).parent.name for file in compiled.rglob("*.pyc")}
+    assert {"deploylib", "httpx"} <= kept
+    assert not list((compiled / tmp_path.relative_to("/")).rglob("*.pyc"))
+
+
+def test_a_command_does_not_read_the_command_line_of_its_http_library() -> None:
+    """It would bring what draws on a terminal, wherever that is installed."""
+    told = "import sys, deploylib.command, httpx; print(httpx.Client, *{'click', 'pygments', 'rich'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", told], check=True, capture_output=True, text=True)
+
+    assert done.stdout == "<class 'httpx.Client'>\n"
