@@ -21,6 +21,15 @@ from deploylib.shape import Remark
 __all__ = ["Blueprint", "BlueprintDatabase", "BlueprintService", "matches", "parse", "reaches", "read", "within"]
 
 ANY = Any
+# Keys of a service that neither its build nor its program depends on (https://render.com/docs/blueprint-spec): when and for
+# whom Render deploys, and where its own proxy lets requests through. Whatever is not here changes the service.
+APART = frozenset(
+    {
+        *("autoDeploy", "autoDeployTrigger", "buildFilter", "initialDeployHook"),
+        *("previews", "pullRequestPreviewsEnabled", "previewPlan"),
+        *("domain", "domains", "renderSubdomainPolicy", "ipAllowList", "maintenanceMode"),
+    }
+)
 
 
 class _Open(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -61,6 +70,11 @@ class BlueprintService(_Open, frozen=True):
         if self.type == "web":
             return Kind.STATIC if self.runtime == "static" else Kind.WEB
         return {"pserv": Kind.PRIVATE, "worker": Kind.WORKER, "cron": Kind.CRON}.get(self.type)
+
+    @property
+    def effective(self) -> dict[str, ANY]:
+        """What the file says of its build and its program; a change of nothing else deploys it."""
+        return {key: value for key, value in self.settings.items() if key not in APART} | {"in": self.environment}
 
     @property
     def filter(self) -> PathFilter:

@@ -201,4 +201,5 @@ def _described_differently(name: str, base: str, git: Git, blueprint: Blueprint 
         before = parse(git.read(base, path) or "", path).service(name)
     except DeployError:
         return True
-    return blueprint is None or before != blueprint.service(name)
+    now = blueprint.service(name) if blueprint is not None else None
+    return before is None or now is None or before.effective != now.effective

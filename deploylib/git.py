@@ -171,6 +171,21 @@ class Git:
         done = self._git("for-each-ref", "--format=%(objectname)", "refs/heads", "refs/remotes", check=False)
         return tuple(dict.fromkeys(done.text.splitlines()))
 
+    def tips_of(self, branch: str, *, here: bool) -> tuple[str, ...]:
+        """The newest commits of a branch at the remotes, as last fetched.
+
+        Args:
+            here: for a platform that builds from this folder: the branch of this clone, where it has it.
+        """
+        form = "--format=%(objectname) %(refname)"
+        done = self._git("for-each-ref", form, *(("refs/heads",) if here else ()), "refs/remotes", check=False)
+        named = [line.split(" ", 1) for line in done.text.splitlines()]
+        mine = [commit for commit, name in named if name == f"refs/heads/{branch}"]
+        others = [
+            commit for commit, name in named if name.startswith("refs/remotes/") and name.split("/", 3)[-1] == branch
+        ]
+        return tuple(dict.fromkeys(mine or others))
+
     @contextmanager
     def exported(self, commit: str) -> Iterator[Path]:
         """The files of *commit* in a temporary folder.

@@ -8,14 +8,15 @@ from typing import ClassVar, TypeVar
 
 import msgspec
 
-from deploylib import check, local, mark, needs, postgres, programs
+from deploylib import changes, check, local, mark, needs, postgres, programs
 from deploylib.blueprint import Blueprint
 from deploylib.errors import SettingsError, Unreachable
-from deploylib.models import Service, Target
+from deploylib.models import Kind, Service, Target
 from deploylib.needs import Finding
 from deploylib.outcome import StageResult
 from deploylib.postgres import Facts
 from deploylib.render import Refused
+from deploylib.stages import survey
 from deploylib.stages.context import Checked, Context, Stage, result
 from deploylib.stages.survey import alone
 from deploylib.units import count
@@ -88,7 +89,7 @@ class Check(Stage):
         known = self._known(ctx)
         check.require_known(ctx.config, names, there, known)
         targets, found = check.targets(ctx.config, described, names, there, ctx.git, known=known)
-        findings += found + self._not_pushed(ctx, there)
+        findings += found + (self._not_pushed(ctx, there) or self._built_from_tips(ctx, targets, there))
         return targets
 
     def _database(self, ctx: Context, described: Blueprint | None, findings: list[Finding]) -> tuple[Checked, str]:
@@ -171,6 +172,35 @@ class Check(Stage):
             return []
         text = f"{ctx.commit.short} is on none of the remote branches {', '.join(sorted(branches))}"
         return [Finding(text, "git push, then git fetch")]
+
+    def _built_from_tips(self, ctx: Context, targets: tuple[Target, ...], there: list[Service]) -> list[Finding]:
+        """Cron jobs that Render would build from another commit: it takes none for them but the tip of their branch."""
+        branches = {service.id: service.branch for service in there}
+        found = []
+        for target in targets if not ctx.state.opened.back else ():
+            branch = branches.get(target.service_id, "")
+            commit = ctx.wanted.get(target.name, "" if ctx.wanted else ctx.commit.id)
+            if target.kind is not Kind.CRON or not branch or not commit:
+                continue
+            tips = ctx.git.tips_of(branch, here=ctx.config.is_local)
+            good = changes.as_good(target, commit, git=ctx.git, shared=ctx.config.settings.shared)
+            if tips and not {commit, *good} & set(tips) and self._deploys(ctx, target, commit):
+                text = (
+                    f"{target.name}: a cron job is built from the tip of its branch, and {branch} is at {tips[0][:7]}, which "
+                    f"has other files of it than {commit[:7]}"
+                )
+                remedy = f"git fetch, then release that commit: inv deploy --commit {tips[0][:7]}"
+                found.append(Finding(text, f"{remedy}; or let {branch} be at {commit[:7]} (git push)"))
+        return found
+
+    def _deploys(self, ctx: Context, target: Target, commit: str) -> bool:
+        """Whether this run would deploy a service; one that cannot be compared is told of by the stage that decides."""
+        wanted = {target.name: commit} if ctx.wanted else {}
+        try:
+            live = {target.name: ctx.live_of(target, strict=False)}
+            return survey.decide(ctx, (target,), live, wanted).of(target.name).deploy
+        except (Refused, SettingsError, Unreachable):
+            return False
 
 
 def _near(described: Blueprint | None, here: local.Here) -> tuple[Blueprint | None, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import msgspec
@@ -17,7 +18,7 @@ from deploylib.outcome import StageResult
 from deploylib.stages.context import Context, Planned, Stage, result, served, skipped, table
 from deploylib.units import age
 
-__all__ = ["Changes", "alone", "not_held"]
+__all__ = ["Changes", "alone", "decide", "not_held"]
 
 
 def not_held(ctx: Context) -> None:
@@ -113,6 +114,35 @@ def _of_a_lost_run(ctx: Context) -> bool:
     return damaged is not None
 
 
+def decide(ctx: Context, targets: Sequence[Target], live: Mapping[str, Live], wanted: Mapping[str, str]) -> Decided:
+    """Which of the services this run deploys.
+
+    Args:
+        live: what each of them serves.
+        wanted: their commits, where a release of another environment is taken over.
+    """
+
+    def recorded(commit: str) -> tuple[str, ...]:
+        runs = ctx.ledger.history(ctx.config.name, 50)
+        return next((one.opened.recent[1:] for one in runs if commit == next(iter(one.opened.recent), "")), ())
+
+    git, shared = ctx.git, ctx.config.settings.shared
+    if wanted:
+        source = ctx.promotes.partition("/")[0]
+        return changes.promoted(targets, live, wanted, git=git, source=source, recorded=recorded, shared=shared)
+    return changes.detect(
+        targets,
+        live,
+        ctx.commit,
+        git=git,
+        blueprint=check.read_blueprint(ctx.config, git, ctx.commit),
+        blueprint_path=ctx.config.settings.blueprint,
+        shared=shared,
+        only=ctx.only,
+        recorded=recorded,
+    )
+
+
 class Changes(Stage):
     """Which services and which migrations this run is about."""
 
@@ -128,7 +158,7 @@ class Changes(Stage):
             text = f"{newer.commit.short} was released (run {newer.id}), and it has this commit in it"
             superseded = Planned(superseded=newer.id)
             return msgspec.structs.replace(skipped(self.name, text), data=msgspec.to_builtins(superseded))
-        decided = self._decided(ctx)
+        decided = decide(ctx, ctx.checked.targets, ctx.live(ctx.seen), ctx.wanted)
         migration = self._migration(ctx)
         self._goes_with(ctx, migration)
         linted = self._linted(ctx, migration)
@@ -151,36 +181,6 @@ class Changes(Stage):
         """The services that are left as they are, and have never proven it."""
         left = {change.service: change.live for change in decided.services if not change.deploy}
         return proven.unproven(ctx.ledger.history(ctx.config.name, 50), left)
-
-    def _decided(self, ctx: Context) -> Decided:
-        live = ctx.live(ctx.seen)
-
-        def recorded(commit: str) -> tuple[str, ...]:
-            runs = ctx.ledger.history(ctx.config.name, 50)
-            return next((one.opened.recent[1:] for one in runs if commit == next(iter(one.opened.recent), "")), ())
-
-        if ctx.wanted:
-            source = ctx.promotes.partition("/")[0]
-            return changes.promoted(
-                ctx.checked.targets,
-                live,
-                ctx.wanted,
-                git=ctx.git,
-                source=source,
-                recorded=recorded,
-                shared=ctx.config.settings.shared,
-            )
-        return changes.detect(
-            ctx.checked.targets,
-            live,
-            ctx.commit,
-            git=ctx.git,
-            blueprint=check.read_blueprint(ctx.config, ctx.git, ctx.commit),
-            blueprint_path=ctx.config.settings.blueprint,
-            shared=ctx.config.settings.shared,
-            only=ctx.only,
-            recorded=recorded,
-        )
 
     def _linted(self, ctx: Context, migration: Migration) -> tuple[str, ...]:
         """What the SQL of the pending migrations is warned of; nothing has run yet.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+import deploylib
 from deploylib import changes
-from deploylib.blueprint import parse
+from deploylib.blueprint import APART, parse
 from deploylib.errors import SettingsError
 from deploylib.models import Change, Commit, Kind, Live, PathFilter
 from tests.unit.conftest import Repository
@@ -114,6 +116,66 @@ def test_a_service_that_is_described_differently_is_deployed(repository: Reposit
 
     assert (True, "its settings in render.yaml changed") == (found["api"].deploy, found["api"].reason)
     assert not found["web"].deploy
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "autoDeploy: false",
+        "autoDeployTrigger: off",
+        "previews: {generation: automatic}",
+        "domains: [api.example.com]",
+        "buildFilter: {paths: [api/**]}",
+        "ipAllowList: [{source: 10.0.0.0/8}]",
+        "maintenanceMode: {enabled: true}",
+        "renderSubdomainPolicy: disabled",
+        "initialDeployHook: ./seed",
+    ],
+)
+def test_a_setting_that_the_program_does_not_depend_on_deploys_nothing(repository: Repository, more: str) -> None:
+    """It is Render's own matter when it deploys and whom it lets in; each way, set and taken away."""
+    text = FILES["render.yaml"]
+    base = repository.commit(FILES)
+    head = repository.commit({"render.yaml": text.replace("rootDir: api", f"rootDir: api, {more}")})
+    assert more in (repository.root / "render.yaml").read_text()
+
+    assert [False, False] == [one.deploy for one in decide(repository, base, head).values()]
+    back = repository.commit({"render.yaml": text})
+    assert [False, False] == [one.deploy for one in decide(repository, head, back).values()]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "plan: pro",
+        "region: ohio",
+        "branch: next",
+        "buildCommand: make",
+        "preDeployCommand: ./migrate",
+        "healthCheckPath: /health",
+        "envVars: [{key: A, value: b}]",
+        "numInstances: 2",
+        "maxShutdownDelaySeconds: 60",
+        "disk: {name: d, mountPath: /d}",
+    ],
+)
+def test_every_other_setting_deploys(repository: Repository, more: str) -> None:
+    """What may reach the build or the program is a change of the service."""
+    base = repository.commit(FILES)
+    head = repository.commit({"render.yaml": FILES["render.yaml"].replace("rootDir: api", f"rootDir: api, {more}")})
+
+    found = decide(repository, base, head)
+
+    assert (found["api"].deploy, found["web"].deploy) == (True, False)
+
+
+def test_settings_that_deploy_nothing_are_keys_of_the_schema() -> None:
+    """One that is misspelt would deploy."""
+    schema = Path(str(deploylib.__file__)).with_name("blueprint.schema.json").read_text(encoding="utf-8")
+    shapes = json.loads(schema)["$defs"]
+    known = {key for name in ("server", "static", "cron") for key in shapes[name]["properties"]}
+
+    assert known >= APART
 
 
 def test_a_comment_in_the_blueprint_changes_nothing(repository: Repository) -> None:

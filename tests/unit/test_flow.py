@@ -8,11 +8,12 @@ import pytest
 
 from deploylib import flow
 from deploylib.errors import Interrupted, SettingsError
+from deploylib.models import Kind
 from deploylib.outcome import StageStatus
 from tests.unit.conftest import Repository
 from tests.unit.fakes import NEW, FakeClock
 from tests.unit.in_memory import Platform
-from tests.unit.product import Product
+from tests.unit.product import BLUEPRINT, REPO, Product
 
 
 @pytest.fixture
@@ -118,6 +119,42 @@ def test_an_older_commit_than_what_is_live_is_refused(product: Product) -> None:
 
     assert (2, True) == (report.exit_code, "inv rollback" in report.next[0])
     assert (asked, runs) == (product.asked(), product.runs())
+
+
+NIGHTLY = "  - {type: cron, name: nightly, runtime: go, startCommand: ./n, schedule: '1 * * * *', rootDir: nightly}\n"
+
+
+def test_a_check_finds_a_cron_job_that_would_be_built_from_another_commit(product: Product) -> None:
+    """Render takes the tip of its branch, so nothing is deployed first; with the same files of it any commit will do."""
+    product.platform.add("nightly", Kind.CRON, repo=REPO)
+    old = product.commit({"render.yaml": BLUEPRINT + NIGHTLY, "nightly/a": "1"})
+    tip = product.commit({"nightly/a": "2"})
+
+    refused = product.deploy(ref=old, until="check")
+
+    assert refused.exit_code == 2
+    assert f"nightly: a cron job is built from the tip of its branch, and main is at {tip[:7]}" in refused.error
+    assert f"inv deploy --commit {tip[:7]}" in refused.next[0]
+    assert product.asked() == []
+    alike = product.platform.tips["srv-nightly"] = product.change("2")
+    assert product.deploy(ref=tip).exit_code == 0
+    assert product.platform.live("srv-nightly") == alike
+
+
+def test_a_cron_job_that_is_not_deployed_keeps_no_release_from_going(product: Product) -> None:
+    """What it serves is of that commit already, or it was not asked for."""
+    product.platform.add("nightly", Kind.CRON, repo=REPO)
+    served = product.commit({"render.yaml": BLUEPRINT + NIGHTLY, "nightly/a": "1"})
+    product.platform.tips["srv-nightly"] = served
+    assert product.deploy().exit_code == 0
+    older = product.change("2")
+    product.commit({"nightly/a": "2"})
+
+    assert product.deploy(ref=older).exit_code == 0
+    product.commit({"nightly/a": "3", "api/a": "3"})
+    last = product.commit({"nightly/a": "4"})
+    assert product.deploy(ref=f"{last}~1", only=("api",)).exit_code == 0
+    assert product.platform.live("srv-nightly") == served
 
 
 def test_a_run_may_stop_after_a_stage_and_go_on_later(product: Product) -> None:

@@ -124,6 +124,18 @@ def test_a_commit_is_pushed_when_that_remote_branch_has_it(repository: Repositor
     assert (True, False) == (git.is_pushed(second, "feature/main"), git.is_pushed("f" * 40, "main"))
 
 
+def test_the_tip_of_a_branch_is_that_of_the_remote_or_of_this_clone(repository: Repository) -> None:
+    """A platform that builds from this folder takes its own branch first; a name that only ends like it is another."""
+    first = repository.commit()
+    repository.push()
+    second = repository.commit()
+    repository.run("update-ref", "refs/remotes/origin/feature/main", second)
+    git = repository.git
+
+    assert (git.tips_of("main", here=False), git.tips_of("main", here=True)) == ((first,), (second,))
+    assert (git.tips_of("feature/main", here=True), git.tips_of("other", here=True)) == ((second,), ())
+
+
 def test_a_commit_is_exported_whole_and_the_repository_stays_as_it_is(repository: Repository) -> None:
     """Also what ``export-ignore`` would leave out; the index is not touched; the folder is gone afterwards."""
     commit = repository.commit({"a/b": "1", ".gitattributes": "a export-ignore\n"})
