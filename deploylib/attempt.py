@@ -13,7 +13,16 @@ import msgspec
 
 from deploylib import ci, formats, local, stages
 from deploylib.ci import Build
-from deploylib.errors import Blocked, DeployError, Interrupted, LeaseHeld, SettingsError
+from deploylib.errors import (
+    BackupFailed,
+    Blocked,
+    DeployError,
+    Interrupted,
+    LeaseHeld,
+    MigrationFailed,
+    NotExamined,
+    SettingsError,
+)
 from deploylib.lease import Lease, Tenure
 from deploylib.ledger import Journal, Opened, RunState
 from deploylib.outcome import Ending, Report, StageResult, StageStatus, short
@@ -41,6 +50,8 @@ __all__ = [
 NOTHING, PLANNED, PAUSED = "nothing to do", "planned", "paused"
 SUPERSEDED = "superseded by a newer release"
 RECENT = 100
+# What a commit has failed by, and not what somebody has typed, who holds the environment, or whom nobody could ask.
+FAILURES = (Blocked, NotExamined, BackupFailed, MigrationFailed)
 REFUSABLE = {one.name for one in (stages.Check, stages.Changes, stages.Migrate, stages.Deploy, stages.Rollback)}
 
 
@@ -48,7 +59,8 @@ def opened(ctx: Context, *, since: str, back: bool = False, operation: str = "")
     """Go on with the run that this command belongs to, or begin a new one.
 
     Args:
-        since: nothing is recorded before this stage has passed: a refused command leaves no trace. In CI it does.
+        since: nothing is recorded before this stage has passed: a refused command leaves no trace; one that fails does,
+            and in CI each.
         back: it restores an earlier release.
         operation: it is no run where none is open that it belongs to, but asked for by itself.
 
@@ -342,6 +354,14 @@ def _taken(ctx: Context, stage: Stage, settle: Callable[[Context, RunState], Non
         ctx.seen = stages.alone(ctx, ctx.checked.targets, holding=True)
 
 
+def _kept(ctx: Context) -> None:
+    """Have the history know of a run that has failed before anything of it was written; what has failed is told either way."""
+    try:
+        ctx.journal.keep()
+    except DeployError as error:
+        ctx.view.note(f"the history does not know of this: {error.message}")
+
+
 def perform(ctx: Context, stage: Stage, settle: Callable[[Context, RunState], None] = abandon) -> None:
     """Do one stage, unless this run has done it.
 
@@ -370,6 +390,8 @@ def perform(ctx: Context, stage: Stage, settle: Callable[[Context, RunState], No
         if not isinstance(error, (Interrupted, LeaseHeld)):  # the run stays open, or is somebody else's by now
             failed = StageResult.of(stage.name, error, ctx.clock.monotonic() - began, part)
             ctx.journal.record("stage", failed)
+            if isinstance(error, FAILURES) and not ctx.state.opened.back:
+                _kept(ctx)
             ctx.view.ended(failed)
         raise
     ctx.seen = {}

@@ -313,7 +313,8 @@ class Ledger:
 class Journal:
     """One run while it is being worked on: what is recorded is in the ledger first and in *state* then.
 
-    Nothing is written until the stage *since* has passed: a run that was refused has touched nothing.
+    Nothing is written until the stage *since* has passed: a run that was refused has touched nothing. One that was examined
+    and has failed is written all the same, see `keep`.
 
     Attributes:
         dry: record nothing anywhere but in *state*, for a dry run.
@@ -355,6 +356,11 @@ class Journal:
         elif not self.dry:
             self.ledger.append(self.state.id, kind, value)
         self.state = after
+
+    def keep(self) -> None:
+        """Write what was held back after all: it has failed, which is not the same as that it was refused."""
+        if self.held is not None and not self.dry:
+            self.write()
 
     def close(self, report: Report) -> None:
         """Write the end of the run, unless nothing of it was written before."""

@@ -6,7 +6,7 @@ import httpx
 import msgspec
 import pytest
 
-from deploylib import flow
+from deploylib import flow, status
 from deploylib.errors import Interrupted, SettingsError
 from deploylib.models import Kind
 from deploylib.outcome import StageStatus
@@ -107,6 +107,21 @@ def test_a_run_that_is_refused_has_touched_nothing(product: Product, spoil: obje
     assert exit_code in {2, 32}
     assert product.platform.writes() == []
     assert not (product.repository.root / ".deploylib").exists()
+
+
+def test_a_run_that_failed_before_it_changed_anything_is_the_last_run(product: Product) -> None:
+    """It is in the history, and what `inv status` names; the commit is what was wrong, and not how it was asked for."""
+    product.deploy()
+    product.settings = {"tests": "/bin/sh -c 'echo one test is red; exit 1'"}
+    second = product.change("2")
+
+    report = product.deploy()
+
+    assert (3, ["srv-api/deploys", "srv-web/deploys"]) == (report.exit_code, product.asked())
+    newest = product.runs()[0]
+    assert newest.report is not None
+    assert (report.run, "blocked by a gate", "failed") == (newest.id, newest.report.outcome, newest.stages["tests"].status)
+    assert f"{report.run[-4:]} {second[:7]} blocked by a gate" == status.read(product.context()).last
 
 
 def test_an_older_commit_than_what_is_live_is_refused(product: Product) -> None:
