@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploylib import temporary
+from deploylib import ids, temporary
 from deploylib.errors import SettingsError
 from deploylib.models import Commit
 from deploylib.process import Command, Completed, ProgramFailed, Runner
@@ -56,16 +56,25 @@ class Git:
         """The commit that *ref* names.
 
         Raises:
-            SettingsError: there is none.
+            SettingsError: there is none, or a short id is that of several.
         """
         if ref.startswith("-"):
             raise SettingsError(f"{ref!r} is not a commit", remedy="name a commit, a branch or a tag")
         done = self._git("log", "-1", "--format=%H%x00%s", f"{ref}^{{commit}}", "--", check=False)
         if done.returncode != 0:
+            if len(several := self._abbreviated(ref)) > 1:
+                raise ids.ambiguous(ref, several, kind="commit")
             remedy = "git commit first" if ref == "HEAD" else "git fetch, or name another commit"
             raise SettingsError(f"there is no commit {ref!r} here", remedy=remedy)
         full, _, subject = done.text.partition("\0")
         return Commit(id=full, subject=subject)
+
+    def _abbreviated(self, text: str) -> list[str]:
+        """The commits whose ids begin so; none, where it is nothing that begins one."""
+        if not re.fullmatch(r"[0-9a-f]{4,39}", text):
+            return []
+        found = self._git("rev-parse", f"--disambiguate={text}", check=False).text.split()
+        return [one for one in found if self._git("cat-file", "-t", one, check=False).text == "commit"]
 
     def author(self) -> str:
         """How the one who commits here is called; empty where git was not told, or there is no git to ask."""

@@ -23,11 +23,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from deploylib import formats
+from deploylib import formats, ids
 from deploylib.clock import Clock
 from deploylib.errors import DeployError
 from deploylib.models import Commit, Id, Intent, Live, Moment, Shipped
-from deploylib.outcome import Ending, PutBack, Report, StageResult, StageStatus
+from deploylib.outcome import Ending, PutBack, Report, StageResult, StageStatus, short
 from deploylib.store import Damaged, Refused, Store, document
 
 __all__ = ["OPERATIONS", "RUNS", "Event", "Journal", "Ledger", "Opened", "Restored", "RunState", "Triggered"]
@@ -297,16 +297,20 @@ class Ledger:
         return next((state for state in self.history(environment, limit) if wanted(state)), None)
 
     def find(self, environment: str, text: str) -> RunState | None:
-        """The newest run or operation of an environment whose id is or ends with *text*.
+        """The run or operation of an environment whose id is, or alone ends with, *text*; None: there is none.
 
         Raises:
+            SettingsError: several end so.
             Damaged: it cannot be read.
         """
-        for run in self.runs(environment, RUNS, OPERATIONS):
-            with suppress(KeyError):
-                if run.endswith(text):
-                    return self.state(run)
-        return None
+        runs = (run for run in self.runs(environment, RUNS, OPERATIONS) if run.endswith(text) and self._keys(run))
+        run = ids.named(text, runs, kind="run", short=short)
+        if run is None:
+            return None
+        try:
+            return self.state(run)
+        except KeyError:  # it was removed in this moment
+            return None
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from deploylib import ids
 from deploylib.errors import SettingsError
 from deploylib.ledger import RunState
 from deploylib.models import Intent, Live, Order, Target
@@ -40,14 +41,14 @@ def candidates(
 def choose(
     history: Iterable[RunState], live: Mapping[str, Live], to: str = "", *, bad: Collection[str] = ()
 ) -> RunState:
-    """The release to go back to: the newest candidate, or the newest one that *to* names.
+    """The release to go back to: the newest candidate, or the one that *to* names, of several of a commit the newest.
 
     Args:
         to: a run or the end of its id, a commit, or a deploy (``dep-…``) that was live in the release.
         bad: see `candidates`.
 
     Raises:
-        SettingsError: there is none.
+        SettingsError: there is none; or *to* may be several runs or commits.
     """
     found = candidates(history, live, bad=bad, named=bool(to))
     if not found:
@@ -57,12 +58,30 @@ def choose(
         )
     if not to:
         return found[0]
-    for state in found:
-        deploys = {one.deploy_id for one in state.release}
-        if state.id.endswith(to) or to in deploys or (len(to) >= 7 and state.commit.id.startswith(to)):
-            return state
+    if (chosen := _named(found, to)) is not None:
+        return chosen
     known = ", ".join(f"{short(state.id)} ({state.commit.short})" for state in found[:5])
     raise SettingsError(f"no verified release {to!r}; there are: {known}", remedy="inv rollback --to RUN")
+
+
+def _named(found: Sequence[RunState], to: str) -> RunState | None:
+    """The release that somebody has named: by all of a run's, a deploy's or a commit's id, or else by a part of one.
+
+    Raises:
+        SettingsError: the part is of several.
+    """
+    releases: dict[str, RunState] = {}
+    for state in reversed(found):  # the newest one of a commit or a deploy stands for it
+        releases |= dict.fromkeys((state.commit.id, *(one.deploy_id for one in state.release)), state)
+    runs = {state.id: state for state in found}
+    if (whole := {**releases, **runs}.get(to)) is not None:
+        return whole
+    run = ids.named(to, runs, kind="run", short=short)
+    commits = {state.commit.id for state in found if len(to) >= 7 and state.commit.id.startswith(to)}
+    parts = {one: {**releases, **runs}[one] for one in (*((run,) if run else ()), *sorted(commits))}
+    if len({state.id for state in parts.values()}) > 1:
+        raise ids.ambiguous(to, parts, kind="release")
+    return next(iter(parts.values()), None)
 
 
 def orders(

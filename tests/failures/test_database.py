@@ -97,7 +97,9 @@ def test_a_migration_that_the_serving_code_does_not_survive(product: Product) ->
     assert "what serves would not survive the migrations" in done.out
     assert "0009 goes only with code for 0009 or newer" in done.said
     assert (product.writes(), product.revision()) == (writes, revision)
-    assert "migration failed" in product.ok("history").out.splitlines()[0], "the history knows of it, though nothing was done"
+    assert "migration failed" in product.ok("history").out.splitlines()[0], (
+        "the history knows of it, though nothing was done"
+    )
     assert "migration failed" in product.ok("status", "--json").json["last"]
     product.git("reset", "--quiet", "--hard", head)
 

@@ -120,7 +120,11 @@ def test_a_run_that_failed_before_it_changed_anything_is_the_last_run(product: P
     assert (3, ["srv-api/deploys", "srv-web/deploys"]) == (report.exit_code, product.asked())
     newest = product.runs()[0]
     assert newest.report is not None
-    assert (report.run, "blocked by a gate", "failed") == (newest.id, newest.report.outcome, newest.stages["tests"].status)
+    assert (report.run, "blocked by a gate", "failed") == (
+        newest.id,
+        newest.report.outcome,
+        newest.stages["tests"].status,
+    )
     assert f"{report.run[-4:]} {second[:7]} blocked by a gate" == status.read(product.context()).last
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,31 @@ def test_a_name_of_no_commit_is_refused(repository: Repository, ref: str) -> Non
     """Also one that git would take for an option."""
     with pytest.raises(SettingsError, match="commit"):
         repository.git.commit(ref)
+
+
+def test_a_short_id_of_several_commits_is_refused_with_all_of_them(repository: Repository) -> None:
+    """That there is no such commit would be untrue, and the newest of them a guess."""
+    head = repository.commit({"a": "1"})
+    tree = repository.run("rev-parse", f"{head}^{{tree}}").strip()
+    seen: dict[str, bytes] = {}
+    for number in range(100_000):
+        body = (
+            f"tree {tree}\nauthor A <a@example.com> {number} +0000\ncommitter A <a@example.com> 0 +0000\n\nx\n".encode()
+        )
+        full = hashlib.sha1(b"commit %d\0%s" % (len(body), body), usedforsecurity=False).hexdigest()
+        if full[:5] in seen:
+            break
+        seen[full[:5]] = body
+    for one in (seen[full[:5]], body):
+        made = subprocess.run(
+            ["git", "hash-object", "-t", "commit", "-w", "--stdin"],
+            cwd=repository.root, input=one, capture_output=True, check=True,
+        )  # fmt: skip
+        assert made.stdout.startswith(full[:5].encode())
+
+    with pytest.raises(SettingsError, match=rf"'{full[:5]}' may be any of 2 commits: .*{full}"):
+        repository.git.commit(full[:5])
+    assert repository.git.commit(full).id == full
 
 
 def test_changed_files_are_tracked_files_that_differ(repository: Repository) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from deploylib.errors import SettingsError
 from deploylib.ledger import Event, Journal, Ledger, Opened, RunState, Triggered
 from deploylib.models import Commit, Intent, Live, PathFilter, Shipped
 from deploylib.outcome import PutBack, Report, StageResult, StageStatus
@@ -139,12 +140,24 @@ def test_a_history_is_of_one_environment_newest_first(ledger: Ledger) -> None:
 
 
 def test_a_run_is_found_by_the_end_of_its_id(ledger: Ledger) -> None:
-    """As people read it; the newest one without a name, none where nothing fits."""
+    """As people read it; none where nothing fits, and without a name."""
     for run in ("20260301T120000-aaaa", "20260301T130000-bbbb"):
         write(ledger, run)
 
     found = [ledger.find("staging", text) for text in ("aaaa", "", "cccc")]
-    assert ["20260301T120000-aaaa", "20260301T130000-bbbb", None] == [state.id if state else None for state in found]
+    assert ["20260301T120000-aaaa", None, None] == [state.id if state else None for state in found]
+
+
+def test_an_end_that_several_runs_have_is_refused_with_all_of_them(ledger: Ledger) -> None:
+    """The newest would be a guess; a whole id, and the short one that we print, are meant as they stand."""
+    for run in ("20260301T120000-aaaa", "20260301T130000-aaaa", "staging-1-1", "staging-21-1"):
+        write(ledger, run)
+
+    with pytest.raises(SettingsError, match="'aaaa' may be any of 2 runs: 20260301T130000-aaaa, 20260301T120000-aaaa"):
+        ledger.find("staging", "aaaa")
+    whole = ("20260301T120000-aaaa", "1-1", "staging-21-1")
+    found = [ledger.find("staging", text) for text in whole]
+    assert ["20260301T120000-aaaa", "staging-1-1", "staging-21-1"] == [state.id if state else None for state in found]
 
 
 @pytest.mark.parametrize(("outcome", "commits"), [("succeeded", [NEW]), ("nothing to do", []), ("build failed", [])])

@@ -57,6 +57,18 @@ def test_what_is_no_candidate_is_refused_with_those_that_are(to: str) -> None:
         rollback.choose(HISTORY, LIVE, to)
 
 
+def test_a_part_of_several_ids_is_refused_with_all_of_them() -> None:
+    """Of runs and of commits; what is whole, or is the short id that we print, is meant as it stands."""
+    both = [release("staging-123-1", api=THIRD), release("staging-23-1", api=OLD), release("x-3-1", api=OLD)]
+    assert [rollback.choose(both, LIVE, to).id for to in ("123-1", "23-1", "x-3-1")] == [one.id for one in both]
+    with pytest.raises(SettingsError, match="'-1' may be any of 3 runs: staging-123-1, staging-23-1, x-3-1"):
+        rollback.choose(both, LIVE, "-1")
+    near = [release("run-1111", api=f"{OLD[:-1]}0"), release("run-2222", api=OLD), release("run-3333", api=OLD)]
+    with pytest.raises(SettingsError, match="may be any of 2 releases"):
+        rollback.choose(near, LIVE, OLD[:9])
+    assert rollback.choose(near, LIVE, OLD).id == "run-2222", "of the same commit the newest"
+
+
 def test_without_an_earlier_release_there_is_nothing_to_go_back_to() -> None:
     """Said before anything is touched."""
     with pytest.raises(SettingsError, match="nothing to go back to"):

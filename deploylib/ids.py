@@ -1,0 +1,47 @@
+"""What a person names by a part of its id: the one that is meant, or a refusal that names all that could be.
+
+The newest of several would be a guess, and a guess is what a rollback or a restore must not begin with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from deploylib.errors import SettingsError
+
+__all__ = ["ambiguous", "named"]
+
+SHOWN = 10
+
+
+def named(text: str, ids: Iterable[str], *, kind: str, short: Callable[[str], str]) -> str | None:
+    """The id that *text* is, or else is the short form of, or else ends; None: there is none.
+
+    Args:
+        kind: of thing, in words.
+        short: the form in which we print an id.
+
+    Raises:
+        SettingsError: by the same measure there are several.
+    """
+    every = list(dict.fromkeys(ids))
+    for found in (
+        [one for one in every if one == text],
+        [one for one in every if short(one) == text],
+        [one for one in every if text and one.endswith(text)],
+    ):
+        if len(found) > 1:
+            raise ambiguous(text, found, kind=kind)
+        if found:
+            return found[0]
+    return None
+
+
+def ambiguous(text: str, found: Iterable[str], *, kind: str) -> SettingsError:
+    """That a short name could be any of several."""
+    names = list(found)
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return SettingsError(
+        f"{text!r} may be any of {len(names)} {kind}s: {', '.join(names[:SHOWN])}{more}",
+        remedy=f"the same with more of the id: {names[0]}",
+    )
