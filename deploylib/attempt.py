@@ -11,7 +11,7 @@ from itertools import count
 
 import msgspec
 
-from deploylib import ci, formats, local, stages
+from deploylib import ci, formats, local, mark, stages
 from deploylib.ci import Build
 from deploylib.errors import (
     BackupFailed,
@@ -334,7 +334,7 @@ def abandon(ctx: Context, state: RunState) -> None:
 
 def _waiting(ctx: Context, lease: Lease) -> None:
     by = lease.holder
-    ctx.view.note(f"waiting for run {by.run}{by.of}, seen {age(lease.age)} ago  {by.url}".rstrip())
+    ctx.view.note(f"waiting for {by.name}{by.of}, seen {age(lease.age)} ago  {by.url}".rstrip())
 
 
 def has_held(state: RunState) -> bool:
@@ -345,7 +345,10 @@ def has_held(state: RunState) -> bool:
 def _taken(ctx: Context, stage: Stage, settle: Callable[[Context, RunState], None]) -> None:
     """Take the environment where the stage needs it, and end what was left behind; an operation ends nobody's run."""
     operation = ctx.state.opened.operation
-    if not stage.holds or operation == stages.Changes.name or not hold(ctx) or operation:
+    if not stage.holds or operation == stages.Changes.name or not hold(ctx):
+        return
+    mark.require_none(stages.half_restored(ctx), ctx.config.flag)  # whoever was waited for may have left it so
+    if operation:
         return
     _settled_or_back(ctx)
     for left in left_behind(ctx):
@@ -358,6 +361,8 @@ def _kept(ctx: Context) -> None:
     """Have the history know of a run that has failed before anything of it was written; what has failed is told either way."""
     try:
         ctx.journal.keep()
+    except Interrupted:
+        raise
     except DeployError as error:
         ctx.view.note(f"the history does not know of this: {error.message}")
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from deploylib import backup, flow, mark, operation, postgres, programs, restore, stages
 from deploylib.archive import Damaged
-from deploylib.errors import BackupFailed, SettingsError
+from deploylib.errors import BackupFailed, Interrupted, SettingsError
 from deploylib.mark import Mark
 from deploylib.models import UNPROVEN, Backup, Secret
 from deploylib.outcome import StageResult, StageStatus
 from deploylib.postgres import Facts
-from deploylib.restore import Done
+from deploylib.restore import Done, NotBeside
 from deploylib.scratch import ScratchDied
 from deploylib.stages import Context, Made
 from deploylib.units import volume
@@ -88,13 +90,14 @@ def restored(
 
     Raises:
         SettingsError: no such backup or variable; it was not confirmed; the database is not empty.
+        LeaseHeld: a run or another restore is at work there.
         BackupFailed: the backup is damaged, or cannot be restored.
     """
     chosen = backup.find(ctx.store, ctx.config.name, name)
     if into == SCRATCH:
         proven = prove(ctx, chosen.id)
         return Done(proven, proven.proof_seconds, proven.tables, proven.notes)
-    url = _address(ctx) if into == BESIDE else _own(ctx, confirm) if into == DATABASE else _named(ctx, into)
+    url = _address(ctx) if into == BESIDE else _own(ctx, chosen, confirm) if into == DATABASE else _named(ctx, into)
     ctx.struck.learn(url)
     facts = postgres.facts(url)
     found = mark.of(facts)
@@ -102,14 +105,36 @@ def restored(
         mark.require_none(found, ctx.config.flag)
     elif found is not None:
         ctx.view.note(f"the database is marked restoring: {found.line}")
-    with operation.recorded(ctx, "restore") as said:
-        if into == BESIDE:
-            done = _put_beside(ctx, url, chosen, facts)
-        else:
-            begun = _saved(ctx, chosen) if into == DATABASE else None
-            done = put(ctx, url, chosen, force=force, unproven=unproven, begun=begun)
+    # Only its own database is what a release stands on. Beside, the store is read and a new database made, which no service
+    # names: neither a release nor another restore is in its way, and it is in nobody's. Another one's URL is not ours to hold.
+    with operation.recorded(ctx, "restore", holding=into == DATABASE) as said:
+        with _typed(ctx, chosen, into):
+            if into == BESIDE:
+                done = _put_beside(ctx, url, chosen, facts)
+            elif into == DATABASE:
+                flow.settle(ctx)
+                done = put(ctx, url, chosen, force=force, unproven=unproven, begun=_saved(ctx, chosen))
+            else:
+                done = put(ctx, url, chosen, force=force, unproven=unproven)
         said.extend(restored_lines(done))
     return done
+
+
+@contextmanager
+def _typed(ctx: Context, chosen: Backup, into: str) -> Iterator[None]:
+    """What helps where nothing can be restored beside, in the words that are typed here."""
+    try:
+        yield
+    except NotBeside as error:
+        own = f"{_in_place(ctx, chosen)} --force --unproven --confirm {ctx.config.name}"
+        words = own if into in {BESIDE, DATABASE} else "the same with --force --unproven"
+        raise NotBeside(
+            error.message, details=error.details, remedy=error.remedy.replace(restore.IN_PLACE, words)
+        ) from error
+
+
+def _in_place(ctx: Context, chosen: Backup) -> str:
+    return f"inv backup.restore{ctx.config.flag} --backup {chosen.id} --into {DATABASE}"
 
 
 def _put_beside(ctx: Context, url: Secret, chosen: Backup, facts: Facts) -> Done:
@@ -132,7 +157,7 @@ def put(
     """Put a backup into a database, while nobody else backs it up, migrates it or puts anything into it.
 
     Args:
-        begun: of the environment's own: what its mark shall say, if it needs one.
+        begun: of the environment's own, which is held then: what its mark shall say, if it needs one.
         again: it is marked, and started over.
 
     Raises:
@@ -148,7 +173,13 @@ def put(
         if begun is not None and not again:
             mark.require_none(found, ctx.config.flag)
         done = restore.into(
-            url, chosen, **_edges(ctx, facts), force=force or again, unproven=unproven or again, begun=begun
+            url,
+            chosen,
+            **_edges(ctx, facts),
+            force=force or again,
+            unproven=unproven or again,
+            begun=begun,
+            fence=ctx.tenure.fence if begun is not None else lambda: None,
         )
     return _restored(ctx, done, began)
 
@@ -176,12 +207,12 @@ def restored_lines(done: Done) -> tuple[str, ...]:
     return (f"{done.backup.id} is in {where}: {done.tables} tables{compared}", *done.notes)
 
 
-def _own(ctx: Context, confirm: str) -> Secret:
+def _own(ctx: Context, chosen: Backup, confirm: str) -> Secret:
     """The environment's own database, for somebody who has typed its name."""
     if confirm != ctx.config.name:
         raise SettingsError(
             f"this puts a backup in the place of what {ctx.config.name!r} holds now",
-            remedy=f"stop what writes to it, then the same with --confirm {ctx.config.name}",
+            remedy=f"stop what writes to it, then {_in_place(ctx, chosen)} --force --confirm {ctx.config.name}",
         )
     return _address(ctx)
 
@@ -198,7 +229,7 @@ def _named(ctx: Context, variable: str) -> Secret:
     if "://" in variable:
         raise SettingsError(
             "a URL in an argument is seen by everybody on this machine",
-            remedy="export RESTORE_URL=…, and --into RESTORE_URL",
+            remedy=f"export RESTORE_URL=…, and inv backup.restore{ctx.config.flag} --into RESTORE_URL",
         )
     value = ctx.config.environ.get(variable, "").strip()
     if not value:
@@ -213,6 +244,8 @@ def _saved(ctx: Context, chosen: Backup) -> Mark:
     """A fresh backup of what is about to be replaced, under a run of its own; returns what tells the two."""
     ctx.spared = (chosen.id,)
     report = flow.run(ctx, until="backup")
+    if report.exit_code == Interrupted.exit_code:
+        raise Interrupted(report.error, remedy=f"the same again; until then nothing was restored ({report.run})")
     if report.exit_code:
         raise SettingsError(
             f"what is there now could not be backed up: {report.error}", remedy="inv backup, and then the same again"

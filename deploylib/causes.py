@@ -11,6 +11,7 @@ from deploylib.errors import (
     DeployError,
     DeployStopped,
     ForeignDeploy,
+    Interrupted,
     StartFailed,
     Unhealthy,
 )
@@ -107,6 +108,8 @@ def last_words(order: Order, deploy: Deploy, render: Render, kind: str) -> tuple
     try:
         lines = render.logs(target.owner_id, target.service_id, kind, deploy.created_at, limit=100)
         serving = render.instances(target.service_id) if kind == "app" else set()
+    except Interrupted:
+        raise
     except DeployError as error:
         return (f"(its log cannot be read: {error.message})",)
     said = [line.text.rstrip() for line in lines if line.text.strip() and line.instance not in serving]

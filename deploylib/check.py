@@ -24,6 +24,7 @@ __all__ = [
     "address",
     "disk",
     "elsewhere",
+    "push",
     "read_blueprint",
     "release_commit",
     "require",
@@ -338,6 +339,23 @@ def _same_repository(repo: str, git: Git) -> bool:
         remotes = (Path(remote.removeprefix("file://")) for remote in git.remotes())
         return _real(Path(repo)) in {_real(git.top()), *(_real(one) for one in remotes if one.is_absolute())}
     return _address(repo) in {_address(remote) for remote in git.remotes()}
+
+
+def push(git: Git, there: Iterable[Service]) -> str:
+    """What brings a commit to where the platform builds from, whether or not a branch here has an upstream.
+
+    Args:
+        there: the services of the platform.
+    """
+    branched = [service for service in there if service.branch]
+    ours = [service for service in branched if service.repo and _same_repository(service.repo, git)] or branched
+    here = git.branch()
+    chosen = next((service for service in ours if service.branch == here), next(iter(ours), None))
+    repo, branch = (chosen.repo, chosen.branch) if chosen is not None else ("", here)
+    remote = next((name for address, name in git.remotes().items() if _address(address) == _address(repo)), "origin")
+    step = f"git push -u {remote} {branch}".rstrip()
+    step = step if here in {"", branch} else f"git switch {branch} && git merge {here} && {step}"
+    return f"{step}; or git fetch {remote}, if it is there already"
 
 
 def _real(path: Path) -> Path:

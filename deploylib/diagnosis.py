@@ -22,6 +22,7 @@ TOOL = re.compile(
     rf"|env: [\u2018'`]?{NAME.format('env')}[\u2019'`]?: No such file or directory"
 )
 ELSEWHERE = re.compile(r"it listens on port (?P<what>\d+(?:, \d+)*), and not on")
+UNSET = re.compile(r"no value here for (?P<what>\w+(?:, \w+)*), which the Blueprint leaves out")
 NO_PORT = re.compile(r"no open (?:HTTP )?ports", re.IGNORECASE)
 HOW = {
     "pnpm": "corepack enable, or npm install --global pnpm",
@@ -62,9 +63,19 @@ def _known(line: str, *, local: bool) -> Diagnosis | None:
         )
     if found := TOOL.search(line):
         return _tool(next(name for name in found.groups() if name).rpartition("/")[2], local=local)
+    if found := UNSET.search(line):
+        return _unset(found["what"].split(", "))
     if found := ELSEWHERE.search(line):
         return Diagnosis(f"it listens on port {found['what']}", PORT)
     return Diagnosis("it has opened no port", PORT) if NO_PORT.search(line) else None
+
+
+def _unset(names: list[str]) -> Diagnosis:
+    """Variables that the local Render has no value of: nothing is wrong with the commit."""
+    first, *others = names
+    more = f" (and so for {', '.join(others)})" if others else ""
+    have = "have" if others else "has"
+    return Diagnosis(f"{', '.join(names)} {have} no value here", f"inv local.env {first}{more}, then inv deploy")
 
 
 def _tool(name: str, *, local: bool) -> Diagnosis:

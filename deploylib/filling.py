@@ -22,7 +22,7 @@ from deploylib.programs import Client
 from deploylib.snapshot import CONFIGURED, Exporter
 from deploylib.store import Store
 
-__all__ = ["Edges", "Filled", "NotBeside", "compared", "fill", "locks"]
+__all__ = ["IN_PLACE", "Edges", "Filled", "NotBeside", "compared", "fill", "locks"]
 
 THERE = r"""
 select (select coalesce(array_agg(extname::text), '{}') from pg_extension),
@@ -58,6 +58,10 @@ COPYING = re.compile(rb"COPY [^;]+ FROM stdin;\r?\n")
 LOCKS_A_TABLE, LOCKS_A_DEFINITION = 3, 2
 # A commit need not wait for the disk, as one that does comes last of all.
 ONE_BY_ONE = b"set client_min_messages = warning; set synchronous_commit = off;\n"
+
+
+# What a remedy says of doing it all the same; who knows the environment says it as it is typed.
+IN_PLACE = "--into database --force --unproven --confirm ENVIRONMENT"
 
 
 class NotBeside(SettingsError):
@@ -294,5 +298,5 @@ def _require_trusted(connection: Any, extensions: list[str]) -> None:
         raise NotBeside(
             f"in a new database the role may not create the extension {refused[0]}, which the backup needs",
             remedy="have a superuser create it in a new database, and restore into that (--into VARIABLE); or, where it "
-            "is already, --into database --unproven",
+            f"is already, {IN_PLACE}",
         )

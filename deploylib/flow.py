@@ -35,6 +35,7 @@ __all__ = [
     "prove_live",
     "roll_back",
     "run",
+    "settle",
 ]
 
 FLOW: tuple[Stage, ...] = (
@@ -361,6 +362,12 @@ def _after(ctx: Context) -> tuple[str, ...]:
     except Held as error:
         return (error.remedy,)
     return ("inv deploy releases it",)
+
+
+def settle(ctx: Context) -> None:
+    """End what was left half-way, before somebody who holds the environment changes what it stands on."""
+    for left in attempt.left_behind(ctx):
+        _settled(ctx, left)
 
 
 def _settled(ctx: Context, left: RunState) -> None:

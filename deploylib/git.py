@@ -165,10 +165,15 @@ class Git:
             f"git cannot read {path} of {commit[:7]}", details=done.lines, remedy="git fsck, or see what git says above"
         )
 
-    def remotes(self) -> tuple[str, ...]:
-        """The addresses of the remotes."""
+    def remotes(self) -> dict[str, str]:
+        """The addresses of the remotes, each with the name of one that has it."""
         done = self._git("remote", "--verbose", check=False)
-        return tuple(dict.fromkeys(line.split()[1] for line in done.text.splitlines() if len(line.split()) > 1))
+        named = [line.split()[:2] for line in done.text.splitlines() if len(line.split()) > 1]
+        return {address: name for name, address in reversed(named)}
+
+    def branch(self) -> str:
+        """The branch that is checked out; empty where none is."""
+        return self._git("branch", "--show-current", check=False).text
 
     def is_pushed(self, commit: str, branch: str) -> bool:
         """Whether the remote branch, as last fetched, holds the commit."""

@@ -38,6 +38,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
         url: of the CI run.
         ttl: seconds without a sign of life after which it counts as dead.
         shared: other jobs of the same run hold it too.
+        operation: what was asked for beside the releases, where that holds it, and no run does: ``restore``, ``backup``.
         host: the machine's name; with *pid* a command on the same machine sees at once that the holder is dead.
     """
 
@@ -46,6 +47,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     url: str = ""
     ttl: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 60.0
     shared: bool = False
+    operation: str = ""
     host: str = ""
     pid: Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)] = 0
 
@@ -53,6 +55,16 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     def of(self) -> str:
         """Whose run it is; empty where nobody wrote that down."""
         return f" of {self.author}" if self.author else ""
+
+    @property
+    def what(self) -> str:
+        """A run, or what else somebody asked for."""
+        return self.operation or "run"
+
+    @property
+    def name(self) -> str:
+        """How it is told."""
+        return f"{self.what} {self.run}"
 
     @property
     def dead(self) -> bool:
@@ -163,12 +175,14 @@ class Tenure:
 
     Attributes:
         number: of the lease; 0 while none is held.
+        lent: a part of the command is done under it, whose end does not give it back.
     """
 
     leases: Leases
     holder: Holder
     clock: Clock
     number: int = 0
+    lent: bool = False
     _done: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -177,7 +191,8 @@ class Tenure:
 
         Args:
             within: seconds to wait for another holder; 0: do not wait.
-            known: the run has held the environment before, so that another run's lease since means that it was lost.
+            known: the run has held the environment before, so that another run's lease since means that it was lost. An
+                operation's does not: it either changes nothing, or ends first what was left behind.
             waiting: is told of the lease that is waited for, once.
 
         Raises:
@@ -187,7 +202,7 @@ class Tenure:
         while not self.number:
             now = self.leases.current()
             ours = now is not None and now.holder.run == self.holder.run
-            if known and now is not None and not ours:
+            if known and now is not None and not ours and not now.holder.operation:
                 raise self._lost(now)
             if now is not None and now.held and ours and now.holder.shared and self.holder.shared:
                 self.leases.beat(now.number)
@@ -215,6 +230,8 @@ class Tenure:
 
     def end(self, how: str = "") -> None:
         """Stop the signs of life, and give the lease back (``release``) or leave it to the next one (``abandon``)."""
+        if self.lent:
+            return
         self._done.set()
         if self._thread is not None:
             self._thread.join(2)  # it may wait for a store that does not answer
@@ -236,16 +253,16 @@ class Tenure:
         where = f"; {now.holder.url}" if now.holder.url else ""
         environment = self.leases.environment
         return LeaseHeld(
-            f"run {now.holder.run}{now.holder.of} holds {environment}; "
+            f"{now.holder.name}{now.holder.of} holds {environment}; "
             f"its last sign of life was {age(now.age)} ago{where}",
-            remedy=f"wait for it (--wait 10m); a dead holder is free {age(now.holder.ttl)} after its last sign, or "
+            remedy=f"wait for it (deploy, rollback and promote do, with --wait 10m); a dead holder is free {age(now.holder.ttl)} after its last sign, or "
             f"inv lease.release --environment {environment} --reason …",
         )
 
     def _lost(self, now: Lease | None) -> LeaseHeld:
-        by = f"run {now.holder.run} has" if now is not None and now.holder.run != self.holder.run else "somebody has"
+        by = f"{now.holder.name} has" if now is not None and now.holder.run != self.holder.run else "somebody has"
         return LeaseHeld(
-            f"{by} taken {self.leases.environment} over from run {self.holder.run}",
+            f"{by} taken {self.leases.environment} over from {self.holder.name}",
             details=(now.reason,) if now is not None and now.reason else (),
             remedy="inv status shows what is live; inv history what happened; then a new run",
         )

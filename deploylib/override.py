@@ -26,7 +26,7 @@ def release_lease(ctx: Context) -> Lease:
         raise SettingsError(f"nobody holds {ctx.config.name!r}", remedy="inv lease")
     with operation.recorded(ctx, "lease") as said:
         ctx.leases.release(now.number, f"by {ctx.author}: {ctx.reason}")
-        said.append(f"that of run {short(now.holder.run)} given back: {ctx.reason.strip()}")
+        said.append(f"that of {now.holder.what} {short(now.holder.run)} given back: {ctx.reason.strip()}")
     return msgspec.structs.replace(now, state="released", reason=ctx.reason)
 
 

@@ -169,7 +169,9 @@ def status(found: Status, now: datetime) -> list[str]:
     lines += [f"held         {line}" for line in held(found.held, now)] or ["held         nothing"]
     if found.lease is not None:
         by = found.lease.holder
-        lines.append(f"lease        run {short(by.run)}{by.of}, seen {age(found.lease.age)} ago  {by.url}".rstrip())
+        lines.append(
+            f"lease        {by.what} {short(by.run)}{by.of}, seen {age(found.lease.age)} ago  {by.url}".rstrip()
+        )
     else:
         lines.append("lease        free")
     lines.append(f"last run     {found.last or 'none'}" + (f", {_ago(found.last_at, now)}" if found.last_at else ""))
@@ -265,10 +267,11 @@ def local(said: dict[str, Any]) -> list[str]:
 def lease(found: Lease | None, environment: str) -> list[str]:
     """Who holds an environment."""
     if found is None or not found.held:
-        last = f"; the last was run {short(found.holder.run)}, {found.state} {age(found.age)} ago" if found else ""
+        before = f"{found.holder.what} {short(found.holder.run)}" if found else ""
+        last = f"; the last was {before}, {found.state} {age(found.age)} ago" if found else ""
         return [f"nobody holds {environment}{last}", *([found.reason] if found and found.reason else [])]
     by = found.holder
-    lines = [f"{environment} is held by run {by.run}{by.of}", *([by.url] if by.url else [])]
+    lines = [f"{environment} is held by {by.name}{by.of}", *([by.url] if by.url else [])]
     lines.append(f"last sign of life {age(found.age)} ago; without one it is free after {age(by.ttl)}")
     return lines
 

@@ -7,7 +7,7 @@ and the database is marked *restoring* as long as that takes (`deploylib.mark`):
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import quote
 
@@ -17,7 +17,7 @@ from deploylib import archive, emptying, filling, manifest, mark, postgres, sqls
 from deploylib.archive import Progress
 from deploylib.clock import Clock
 from deploylib.errors import BackupFailed, SettingsError
-from deploylib.filling import Edges, Filled, NotBeside
+from deploylib.filling import IN_PLACE, Edges, Filled, NotBeside
 from deploylib.manifest import Manifest
 from deploylib.mark import Mark
 from deploylib.models import Backup, Secret
@@ -27,10 +27,10 @@ from deploylib.snapshot import Exporter, exported
 from deploylib.store import Store
 from deploylib.struck import MARK
 
-__all__ = ["Done", "NotBeside", "beside", "into"]
+__all__ = ["IN_PLACE", "Done", "NotBeside", "beside", "into"]
 
 WITHIN = 6 * 3600.0
-BESIDE = "a role that may make databases (on Render the database's own may); or --into database --unproven"
+BESIDE = f"a role that may make databases (on Render the database's own may); or {IN_PLACE}"
 LIKE_IT = r"""
 select format('create database %%I template template0 encoding %%L lc_collate %%L lc_ctype %%L%%s', %s::text,
   pg_encoding_to_char(encoding), datcollate, datctype,
@@ -73,6 +73,7 @@ def into(
     force: bool = False,
     unproven: bool = False,
     begun: Mark | None = None,
+    fence: Callable[[], None] = lambda: None,
     within: float = WITHIN,
     progress: Progress = None,
     exporter: Exporter = exported,
@@ -95,12 +96,14 @@ def into(
         force: empty the database first, of what the role owns, where it is not empty.
         unproven: leave out the proof beside, where the role may not make a database.
         begun: what the mark shall say, and the store where it names an environment.
+        fence: is asked right before anything is removed: whether the environment is still held.
         within: seconds after which the restore is given up.
         progress: told the bytes of the dump that have been read (twice as many with *force*).
 
     Raises:
         SettingsError: the database is not empty, and nobody insisted; or the programs cannot read the dump.
         NotBeside: the proof beside cannot be made.
+        LeaseHeld: by the *fence*.
         BackupFailed: the backup is damaged, cannot be restored, or the database holds something else than it should,
             which is named. A database that was not empty is as it was then, or marked.
         Unreachable: the database does not answer.
@@ -109,9 +112,12 @@ def into(
     found = manifest.manifest(backup, store=store)
     something, marked = emptying.something(url), mark.read(url)
     if something is not None and not force:
+        own = begun.environment if begun is not None else ""
+        insist = f"inv backup.restore --backup {backup.id} --into database --force --confirm {own}"
         raise SettingsError(
             f"the database is not empty: it has {something}",
-            remedy="inv backup.restore (beside it, in a new database); or insist, which removes everything of yours first",
+            remedy=f"inv backup.restore --backup {backup.id} (beside it, in a new database); or "
+            f"{insist if own else 'the same with --force'}, which removes everything of yours first",
         )
     edges = Edges(store, client, runner, exporter, within, progress)
     whole = marked is None and _fits(url, found)
@@ -119,10 +125,12 @@ def into(
     if proven:
         with _made(url, f"proof_{backup.id}"[:50], clock) as proof:
             _filled_new(proof, found, edges, whole=whole)
+    fence()
     notes = _at_once(url, found, edges, empty=something is not None, proven=proven) if whole else None
     if notes is None:
         if not proven:  # a damaged dump must not be found out when the old content is gone
             archive.decode(found, store=store, client=client, runner=runner, within=within, progress=None)
+        fence()
         said = msgspec.structs.replace(begun or marked or Mark(), at=clock.now(), backup=backup.id)
         notes = _piece_by_piece(url, found, edges, said, proven=proven)
     if begun is not None and begun.environment:
@@ -148,7 +156,7 @@ def beside(
 ) -> Done:
     """Restore a backup into a new database on the same server, by the same role, and compare it.
 
-    What is there now is not touched. The new database stays; nobody uses it until the product's URL names it.
+    What is there now is not touched, and neither is the environment: so nobody holds it for that. The new database stays; nobody uses it until the product's URL names it.
 
     Raises:
         NotBeside: the role may not make a database.

@@ -31,6 +31,7 @@ def finish(ctx: Context, run: str = "", database: str = "") -> Report:
 
     Raises:
         SettingsError: nothing was left of what *database* asks for.
+        LeaseHeld: somebody else is at work there.
         BackupFailed: neither backup can be restored; the database stays marked.
     """
     done = _database(ctx, database)
@@ -65,7 +66,7 @@ def _database(ctx: Context, wanted: str) -> StageResult | None:
     said = msgspec.structs.replace(
         found, environment=ctx.config.name, id=found.id or f"{ctx.clock.now():%Y%m%dT%H%M%S.%f}"
     )
-    with operation.recorded(ctx, "restore") as told:
+    with operation.recorded(ctx, "restore", holding=True) as told:
         done = backups.put(ctx, url, chosen, begun=said, again=True)
         told.extend(backups.restored_lines(done))
     lines = (f"{chosen.id} is in the database: {done.tables} tables", *done.notes)

@@ -205,6 +205,7 @@ class Context:
             url=self.build.url if self.build else "",
             ttl=BETWEEN_JOBS if shared else A_COMMAND,
             shared=shared,
+            operation=self.state.opened.operation,
             host=host,
             pid=pid,
         )

@@ -21,7 +21,7 @@ from deploylib import (
     restorable,
     surroundings,
 )
-from deploylib.errors import DeployError, MigrationFailed, SettingsError
+from deploylib.errors import DeployError, Interrupted, MigrationFailed, SettingsError
 from deploylib.models import PathFilter, Secret
 from deploylib.outcome import StageResult, StageStatus
 from deploylib.postgres import Facts
@@ -156,6 +156,8 @@ class Backup(Stage):
         keep = ctx.config.settings.keep_backups
         try:
             removed = backup.prune(ctx.store, ctx.config.name, keep, spare=ctx.spared)
+        except Interrupted:
+            raise
         except DeployError as error:
             return (f"older ones could not be removed: {error.message}",)
         return (f"kept the last {keep}, removed {len(removed)}",) if removed else ()

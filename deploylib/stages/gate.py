@@ -7,7 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from deploylib import check, needs, scan
-from deploylib.errors import Blocked, DeployError, NotExamined
+from deploylib.errors import Blocked, DeployError, Interrupted, NotExamined
 from deploylib.examined import Scanned, Verdict
 from deploylib.models import Value
 from deploylib.outcome import Ending, StageResult, StageStatus
@@ -167,5 +167,7 @@ def _variables(ctx: Context) -> dict[str, dict[str, str]]:
         names = check.services(ctx.config, described, ())
         found, _ = check.targets(ctx.config, described, names, list(ctx.render.services()), ctx.git)
         return {target.name: ctx.render.variables(target.service_id) for target in found}
+    except Interrupted:
+        raise
     except DeployError:
         return {}

@@ -171,7 +171,7 @@ class Check(Stage):
         if any(ctx.git.is_pushed(ctx.commit.id, branch) for branch in branches):
             return []
         text = f"{ctx.commit.short} is on none of the remote branches {', '.join(sorted(branches))}"
-        return [Finding(text, "git push, then git fetch")]
+        return [Finding(text, check.push(ctx.git, there))]
 
     def _built_from_tips(self, ctx: Context, targets: tuple[Target, ...], there: list[Service]) -> list[Finding]:
         """Cron jobs that Render would build from another commit: it takes none for them but the tip of their branch."""

@@ -78,6 +78,8 @@ def variables(ctx: Context, target: Target) -> tuple[str, ...]:
         return ()  # they were built in, and the artifact is what comes back
     try:
         return tuple(sorted(ctx.render.variables(target.service_id)))
+    except Interrupted:
+        raise
     except DeployError:
         return ()  # only told before a rollback: a release does not fail for it
 

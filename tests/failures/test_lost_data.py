@@ -61,6 +61,8 @@ def test_into_the_database_itself(product: Product) -> None:
     full = product.inv("backup.restore", "--into", "database", "--confirm", "local", "--backup", before[0]["id"])
     assert full.code == 2, full.said
     assert "the database is not empty" in full.said
+    again = f"inv backup.restore --backup {before[0]['id']} --into database --force --confirm local, which removes"
+    assert again in full.said, "as it is typed"
     assert guests(product) == ["Bob"]
 
     chosen = ("--backup", before[0]["id"], "--into", "database", "--confirm", "local", "--force")

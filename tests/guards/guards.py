@@ -493,9 +493,16 @@ GUARDS = (
     Guard(
         "a restore in the place of what was never backed up",
         "deploylib/backups.py",
-        "            begun = _saved(ctx, chosen) if into == DATABASE else None\n",
-        "            begun = None\n",
+        "begun=_saved(ctx, chosen))",
+        "begun=None)",
         "tests/failures/test_lost_data.py::test_into_the_database_itself",
+    ),
+    Guard(
+        "a release onto a database that a restore replaces meanwhile",
+        "deploylib/backups.py",
+        "holding=into == DATABASE",
+        "holding=False",
+        "tests/failures/test_restore_holds.py::test_a_restore_in_place_keeps_releases_and_restores_out",
     ),
     Guard(
         "a database that holds half of a backup, and does not say so",
@@ -1130,7 +1137,7 @@ GUARDS = (
     Guard(
         "a look that takes the environment",
         "deploylib/attempt.py",
-        "    if not stage.holds or operation == stages.Changes.name or not hold(ctx) or operation:\n",
+        "    if not stage.holds or operation == stages.Changes.name or not hold(ctx):\n",
         "    if not stage.holds or not hold(ctx):\n",
         "tests/unit/test_one_by_one.py::test_a_look_needs_no_lease_and_ends_nobodys_run",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -283,3 +284,27 @@ def test_what_is_made_elsewhere_is_named_with_its_reason(repository: Repository)
     assert "made from an image" in found["a"]
     assert "https://github.com/x/y, not from this repository" in found["b"]
     assert check.elsewhere(None, repository.git) == {}
+
+
+@pytest.mark.parametrize("branch", ["main", "feature"])
+def test_a_commit_that_is_not_pushed_is_pushed_by_what_can_be_typed(
+    repository: Repository, tmp_path: Path, branch: str
+) -> None:
+    """Also where no branch here has an upstream, or the commit is on another one than the service is built from."""
+    remote = tmp_path / "remote.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", str(remote)], check=True)
+    repository.run("remote", "set-url", "origin", str(remote))
+    repository.run("config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")
+    repository.commit({"a": "1"})
+    if branch != "main":
+        repository.run("switch", "--quiet", "--create", branch)
+    head = repository.commit({"a": "2"})
+    there = [service("other", branch="trunk"), service(repo=str(remote), branch="main")]
+
+    step, _, fetch = check.push(repository.git, there).partition("; or ")
+    assert not repository.git.is_pushed(head, "main")
+    subprocess.run(["sh", "-c", step], check=True, cwd=repository.root, capture_output=True)
+
+    assert repository.git.is_pushed(head, "main")
+    assert step.endswith("git push -u origin main")
+    assert fetch == "git fetch origin, if it is there already"

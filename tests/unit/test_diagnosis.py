@@ -24,6 +24,16 @@ from deploylib import diagnosis
         ("/usr/bin/env: \u2018node\u2019: No such file or directory", "node is not on this machine", "install Node"),
         ("sh: 1: vite: not found", "vite was not found", "build command installs"),
         ("==> it listens on port 3000, and not on PORT, which is 12345", "it listens on port 3000", "process.env.PORT"),
+        (
+            "==> no value here for TOKEN, which the Blueprint leaves out: inv local.env TOKEN (python -m localrender env TOKEN)",
+            "TOKEN has no value here",
+            "inv local.env TOKEN, then inv deploy",
+        ),
+        (
+            "==> no value here for A_KEY, B_KEY, which the Blueprint leaves out: inv local.env A_KEY, or .env.local",
+            "A_KEY, B_KEY have no value here",
+            "inv local.env A_KEY (and so for B_KEY), then inv deploy",
+        ),
         ("==> No open ports detected, continuing to scan...", "it has opened no port", "listen at"),
     ],
 )

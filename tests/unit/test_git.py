@@ -136,7 +136,7 @@ def test_a_file_is_read_as_a_commit_has_it(repository: Repository) -> None:
 
 def test_remotes_are_named_once(repository: Repository) -> None:
     """Fetch and push are the same address."""
-    assert repository.git.remotes() == ("git@github.com:Example/product.git",)
+    assert repository.git.remotes() == {"git@github.com:Example/product.git": "origin"}
 
 
 def test_a_commit_is_pushed_when_that_remote_branch_has_it(repository: Repository) -> None:
