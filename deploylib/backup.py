@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 
 import msgspec
 
-from deploylib import archive, manifest, mark, postgres, proof, sqlstates
+from deploylib import archive, manifest, mark, postgres, proof, remedies, sqlstates
 from deploylib.archive import Progress
 from deploylib.clock import Clock
 from deploylib.contents import Contents
@@ -259,7 +259,7 @@ def _proven(
             )
             return msgspec.structs.replace(made, notes=notes)
         except SettingsError as error:
-            notes = (f"not restored: {error.message} ({error.remedy})",)
+            notes = (f"not restored: {error.message} ({remedies.about(made.environment, error.remedy)})",)
             made = msgspec.structs.replace(made, proof="decoded", notes=notes)
     if made.proof == "checksum":
         read_back(made, store=store, progress=progress)

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from deploylib import blueprint as blueprints
+from deploylib import remedies
 from deploylib.blueprint import Blueprint, matches, within
 from deploylib.config import Config, ServiceSettings
 from deploylib.errors import Contradiction, SettingsError, Unreachable
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 
-def require(findings: Sequence[Finding]) -> None:
+def require(findings: Sequence[Finding], environment: str) -> None:
     """Refuse when anything was found: the first finding leads, the others follow with their remedies.
 
     Raises:
@@ -44,7 +45,7 @@ def require(findings: Sequence[Finding]) -> None:
     """
     if findings:
         first, *others = sorted(findings, key=lambda one: not one.unreachable)
-        details = tuple(f"{other.text} → {other.remedy}" for other in others)
+        details = tuple(f"{other.text} → {remedies.about(environment, other.remedy)}" for other in others)
         kind = Unreachable if first.unreachable else SettingsError
         raise kind(first.text, remedy=first.remedy, details=details)
 

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 
 import msgspec
 
-from deploylib import archive, drill, manifest, programs
+from deploylib import archive, drill, manifest, programs, remedies
 from deploylib.archive import Progress
 from deploylib.clock import Clock, Deadline
 from deploylib.errors import BackupFailed, DeployError, SettingsError
@@ -169,7 +169,8 @@ def _proven(made: Manifest, store: Store, client: Client, place: Place, runner: 
             contents=found.contents, notes=found.notes,
         )  # fmt: skip
     except SettingsError as error:
-        notes = (f"the platform's export, not restored: {error.message} ({error.remedy})",)
+        step = remedies.about(made.environment, error.remedy)
+        notes = (f"the platform's export, not restored: {error.message} ({step})",)
     try:
         archive.decode(made, store=store, client=client, runner=runner, within=PROVE_WITHIN, progress=progress)
         tables = archive.table_count(made, store=store, client=client, runner=runner)

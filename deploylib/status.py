@@ -70,7 +70,7 @@ def read(ctx: Context) -> Status:
         else:
             trouble = "nothing was ever deployed from here"
     except DeployError as error:
-        asked, trouble = False, f"{error.message} ({error.remedy})"
+        asked, trouble = False, f"{error.message} ({remedies.about(ctx.config.name, error.remedy)})"
     held = ctx.holds.current()
     bad = {commit for hold in held for commit in hold.commits}
     serving = {one.service: one for one in live}

@@ -47,7 +47,8 @@ def _database(ctx: Context, wanted: str) -> StageResult | None:
     if ctx.config.exported or not (wanted or mark.left_open(ctx.store, ctx.config.name)):
         return None
     if ctx.build is not None and not wanted:
-        ctx.view.note("a restore of the database has begun and not ended: inv finish --database complete, or back")
+        step = f"inv finish{ctx.config.flag} --database complete, or back"
+        ctx.view.note(f"a restore of the database has begun and not ended: {step}")
         return None
     if ctx.config.is_local:
         local.up(ctx.config, runner=ctx.runner)

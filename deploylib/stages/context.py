@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
-from deploylib import acceptance, check, ci, formats, process, proven, threads, verify
+from deploylib import acceptance, check, ci, formats, process, proven, remedies, threads, verify
 from deploylib.clock import Clock, Deadline
 from deploylib.config import Config
 from deploylib.errors import Contradiction, SettingsError
@@ -167,7 +167,8 @@ class Context:
 
         def tell(damaged: Damaged) -> None:
             if damaged.key not in told:
-                self.view.note(f"passed over: {damaged.message}", f"  {damaged.remedy}")
+                step = remedies.about(self.config.name, damaged.remedy)
+                self.view.note(f"passed over: {damaged.message}", f"  {step}")
             told.add(damaged.key)
 
         shapes = {"check": Checked, "changes": Planned, "backup": Made}

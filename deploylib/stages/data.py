@@ -18,6 +18,7 @@ from deploylib import (
     postgres,
     programs,
     rehearsal,
+    remedies,
     restorable,
     surroundings,
 )
@@ -350,7 +351,7 @@ class Migrate(Stage):
                 f"not rehearsed: backup {found.id} is at another revision than the database (inv backup{ctx.config.flag})"
             ]
         except SettingsError as error:
-            return [f"not rehearsed: {error.message} ({error.remedy})"]
+            return [f"not rehearsed: {error.message} ({remedies.about(ctx.config.name, error.remedy)})"]
         elapsed = age((ctx.clock.now() - found.created_at).total_seconds())
         return [f"on backup {found.id}, {elapsed} old", *_judged(ctx, rehearsed)]
 

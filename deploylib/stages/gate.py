@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import msgspec
 
-from deploylib import check, needs, scan
+from deploylib import check, needs, remedies, scan
 from deploylib.errors import Blocked, DeployError, Interrupted, NotExamined
-from deploylib.examined import Scanned, Verdict
+from deploylib.examined import Finding, Gap, Scanned, Verdict
 from deploylib.models import Value
 from deploylib.outcome import Ending, StageResult, StageStatus
 from deploylib.process import Command, ProgramFailed, WithholdingRunner, last_lines
@@ -16,6 +16,8 @@ from deploylib.stages.context import Context, Stage, result, skipped
 from deploylib.units import seconds, words
 
 __all__ = ["GATES", "Scan", "Skipped", "Tests", "examine", "judged", "waived"]
+
+Stepping = TypeVar("Stepping", Finding, Gap)
 
 
 class Skipped(Value, frozen=True):
@@ -136,7 +138,7 @@ def examine(ctx: Context) -> Scanned:
     ctx.commit = ctx.git.commit(ctx.ref or "HEAD")
     settings = ctx.config.settings
     with ctx.git.exported(ctx.commit.id) as files:
-        return scan.scan(
+        found = scan.scan(
             files,
             settings.scan,
             declared=settings.environment_variables,
@@ -146,6 +148,20 @@ def examine(ctx: Context) -> Scanned:
             runner=WithholdingRunner(ctx.runner, ctx.config.secrets),
             clock=ctx.clock,
         )
+    return _named(found, ctx.config.name)
+
+
+def _named(found: Scanned, environment: str) -> Scanned:
+    """The same, in which each next step is about the environment that was examined for."""
+
+    def step(one: Stepping) -> Stepping:
+        return msgspec.structs.replace(one, remedy=remedies.about(environment, one.remedy))
+
+    parts = (
+        msgspec.structs.replace(part, findings=tuple(map(step, part.findings)), gaps=tuple(map(step, part.gaps)))
+        for part in found.examined
+    )
+    return msgspec.structs.replace(found, examined=tuple(parts))
 
 
 def _refusal(found: Scanned) -> DeployError:

@@ -46,13 +46,13 @@ class Check(Stage):
             findings += check.untracked_in_services(ctx.git, described)
         findings += self._missing(ctx, described)
         if config.is_local:
-            check.require(findings)
+            check.require(findings, config.name)
         here = self._local(ctx) if config.is_local else local.Here(left_out=check.elsewhere(described, ctx.git))
         names = self._ours(ctx, names, here)
         targets = self._targets(ctx, described, names, findings)
         near, apart = _near(described, here)
         found, text = self._database(ctx, near, findings)
-        check.require(findings)
+        check.require(findings, config.name)
         alone(ctx, targets, holding=False)
         source = "tree clean" if ctx.ref is None else f"commit {ctx.commit.short}"
         where = config.settings.blueprint if described else "settings"

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
-from deploylib import catalog, changes, check, deploy, elsewhere, hazards, lint, migrate, proven, schema
+from deploylib import catalog, changes, check, deploy, elsewhere, hazards, lint, migrate, proven, remedies, schema
 from deploylib.errors import ForeignDeploy, Held, MigrationFailed, SettingsError
 from deploylib.examined import listed
 from deploylib.hold import Hold
@@ -170,9 +170,9 @@ class Changes(Stage):
         elif migration.pending:
             pending = ", ".join(f"{revision.id} {revision.title}".strip() for revision in migration.pending)
             rows.append(("schema", f"{migration.before} → {migration.target}: {pending}"))
-        rows += [
-            ("schema", f"{one.what}: not run from here; to take it over: {one.remedy}") for one in migration.elsewhere
-        ]
+        for one in migration.elsewhere:
+            step = remedies.about(ctx.config.name, one.remedy)
+            rows.append(("schema", f"{one.what}: not run from here; to take it over: {step}"))
         rows += [("schema", note) for note in migration.notes]
         planned = Planned(changes=decided, migration=migration, wanted=ctx.wanted, unproven=unproven)
         return result(self.name, *table(rows), *linted, data=planned)

@@ -505,6 +505,20 @@ GUARDS = (
         "tests/failures/test_restore_holds.py::test_a_restore_in_place_keeps_releases_and_restores_out",
     ),
     Guard(
+        "a lease that a stopped restore keeps",
+        "deploylib/operation.py",
+        "            tenure.end(how)\n",
+        "            how = tenure.end.__name__\n",
+        "tests/failures/test_restore_holds.py::test_a_restore_that_is_stopped_keeps_nobody_out",
+    ),
+    Guard(
+        "a run that goes on by itself over a restored database",
+        "deploylib/backups.py",
+        "                flow.settle(ctx)\n",
+        "",
+        "tests/failures/test_restore_holds.py::test_a_release_that_was_left_half_way_is_ended_before_a_restore",
+    ),
+    Guard(
         "a database that holds half of a backup, and does not say so",
         "deploylib/restore.py",
         "    mark.place(url, said)\n    try:\n",

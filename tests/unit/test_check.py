@@ -52,15 +52,15 @@ def findings(
 
 def test_no_findings_are_no_refusal() -> None:
     """Nothing found, nothing said."""
-    check.require([])
+    check.require([], "staging")
 
 
 def test_every_finding_is_told_with_its_remedy() -> None:
     """The first leads; the others follow, so that one round is enough."""
     with pytest.raises(SettingsError, match="first") as raised:
-        check.require([Finding("first", "do a"), Finding("second", "do b")])
+        check.require([Finding("first", "do a"), Finding("second", "inv check --fix")], "staging")
 
-    assert ("do a", ("second → do b",)) == (raised.value.remedy, raised.value.details)
+    assert ("do a", ("second → inv check --environment staging --fix",)) == (raised.value.remedy, raised.value.details)
 
 
 def test_what_is_checked_out_is_released_when_nothing_differs_from_it(repository: Repository) -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import tasks
-from deploylib import notify, remedies, report
+from deploylib import notify, remedies, report, stages
 from deploylib.command import command
 from deploylib.errors import SettingsError
 from deploylib.models import Commit
 from deploylib.outcome import Report
-from tests.unit.fakes import NEW
+from tests.unit.conftest import Repository
+from tests.unit.fakes import NEW, FakeClock
+from tests.unit.in_memory import Platform
+from tests.unit.product import Product
 
+ROOT = Path(__file__).resolve().parents[2]
 WORDS = "correct it, commit, inv deploy; or inv rollback --to 7f3a (inv hold.lift, inv backup.list)"
 NAMED = (
     "correct it, commit, inv deploy --environment production; or inv rollback --environment production --to 7f3a "
@@ -79,3 +85,44 @@ def test_whatever_is_told_takes_the_flag() -> None:
     for name in tasks.ns.task_names:
         takes = "environment" in inspect.signature(tasks.ns[name].body).parameters
         assert ("--environment" in remedies.about("x", f"inv {name}")) == takes, name
+
+
+# Where a step is quoted by what knows the environment already, or is an error's own remedy.
+QUOTED = {
+    "migrate._failed": "it is an error's own remedy",
+    "errors.diagnostics": "the command has named it",
+    "report.scanned": "the stage has named it",
+    "hazards.remarked": "a rule's safe way, which is no command",
+    "hazards.require": "a rule's safe way, which is no command",
+}
+
+
+def test_a_step_that_is_quoted_elsewhere_names_it() -> None:
+    """In findings, notes, rows and details: wherever a text quotes a remedy, it is about the environment."""
+    bare = []
+    for path in sorted((ROOT / "deploylib").rglob("*.py")):
+        for function in (one for one in ast.walk(ast.parse(path.read_text())) if isinstance(one, ast.FunctionDef)):
+            named = {
+                id(inner)
+                for one in ast.walk(function)
+                if (isinstance(one, ast.keyword) and one.arg == "remedy")
+                or (isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute) and one.func.attr == "about")
+                for inner in ast.walk(one)
+            }
+            bare += [
+                f"{path.stem}.{function.name}"
+                for text in ast.walk(function)
+                if isinstance(text, ast.JoinedStr) and id(text) not in named
+                for one in ast.walk(text)
+                if isinstance(one, ast.Attribute) and one.attr == "remedy" and id(one) not in named
+            ]
+    assert {*bare} - {*QUOTED} == set()
+    assert {*QUOTED} - {*bare} == set()
+
+
+def test_a_finding_of_a_scan_names_it(repository: Repository, platform: Platform, clock: FakeClock) -> None:
+    """As the error of a release does."""
+    product = Product(repository, platform, clock)
+    product.commit({"render.yaml": "services: 1\n"})
+    found = stages.examine(product.context(ref="HEAD"))
+    assert "inv check --environment staging says what is wrong" in {one.remedy for one in found.blocking}
