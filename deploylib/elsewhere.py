@@ -37,6 +37,8 @@ KNOWN = (
     ("migrations", re.compile(r"(?P<folder>(?:.*/)?(?:migrations?|migrate|changelogs?))/(?:[^/]+/)?[^/]+\.sql")),
     ("migrations", re.compile(r"(?P<folder>(?:.*/)?(?:migrations|migrate))/\d{3,}\w*[-_.][^/]*\.[cm]?[jt]s")),
 )
+SHELL = {".sh", ".bash", ""}
+LARGEST = 100_000
 NOT_RUN = {"test", "tests", "fixtures", "testdata", "docs", "examples"}
 
 
@@ -125,10 +127,11 @@ def _commanded(
             ("startCommand", service.start_command, False),
         )
         for key, line, always in commands:
-            told = MIGRATES.search(line) or MIGRATES.search(_script(files, service, line))
-            if line and (told or (always and not ours)) and not (ours and re.search(r"\balembic\b", line)):
+            meant = "\n".join((line, _script(files, service, line), *_shells(files, service, line)))
+            by_alembic = re.search(r"\balembic\b", meant)
+            if line and (MIGRATES.search(meant) or (always and not ours)) and not (ours and by_alembic):
                 near = [glob for glob in placed if _of(service, glob)] or (list(placed) if len(placed) == 1 else [])
-                taken = {placed[glob].remedy for glob in near} if re.search(r"\balembic\b", line) else set()
+                taken = {placed[glob].remedy for glob in near} if by_alembic else set()
                 yield Elsewhere(
                     what=f"{line!r}, the {key} of {service.name}",
                     files=tuple(near),
@@ -149,6 +152,21 @@ def _script(files: Path, service: BlueprintService, line: str) -> str:
     except decoded.Undecodable:
         return ""
     return "; ".join(scripts[name] for name in named if name in scripts)
+
+
+def _shells(files: Path, service: BlueprintService, line: str) -> Iterator[str]:
+    """What shell scripts of the repository do that a command runs, as ``./build.sh`` does, without their remarks."""
+    words = re.findall(r"[^\s;&|()'\"]+", line)
+    homes = [
+        service.root_dir,
+        *(posixpath.join(service.root_dir, one) for one in re.findall(r"\bcd\s+([^\s;&|]+)", line)),
+    ]
+    for place in dict.fromkeys(posixpath.normpath(posixpath.join(home, word)) for word in words for home in homes):
+        file = files / place
+        if not place.startswith(("/", "../")) and file.suffix in SHELL and file.is_file() and not file.is_symlink():
+            text = file.read_bytes()[:LARGEST].decode(errors="replace")
+            if file.suffix or re.match(r"#!.*sh\b", text):
+                yield re.sub(r"(?m)^\s*#.*$", "", text)
 
 
 def _of(service: BlueprintService, glob: str) -> bool:

@@ -27,6 +27,7 @@ KINDS = {
     "array": "a list",
     "object": "a mapping",
 }
+MANY = 16
 
 
 class Remark(msgspec.Struct, frozen=True, order=True):
@@ -155,4 +156,7 @@ def _choice(value: Any, choices: Iterable[str], hints: dict[str, str]) -> str:
     words = list(choices)
     near = get_close_matches(str(value).lower(), words, 1)
     meant = f": {hints[value]}" if str(value) in hints else f"; did you mean {near[0]}?" if near else ""
-    return f"{value!r} is none of {', '.join(words)}{meant}"
+    known = ", ".join(words)
+    if len(words) > MANY:  # The plans are some fifty: a person looks for the near one, not for a wall of text.
+        known = f"the {len(words)} values that Render takes ({', '.join(words[:3])}, …)"
+    return f"{value!r} is none of {known}{meant}"

@@ -116,6 +116,8 @@ CASES = (
     # Wrong values.
     Case("an unknown type", WEB.replace("type: web", "type: webb"), ("2: services[0].type (a): 'webb' is none of web, worker, pserv, cron, keyvalue, redis, workflow; did you mean web?",)),
     Case("static as a type", WEB.replace("type: web", "type: static"), ("2: services[0].type (a): 'static' is none of web, worker, pserv, cron, keyvalue, redis, workflow: a static site is of type web, with runtime: static",)),
+    Case("a plan in capitals", database("plan: Basic-1gb"), ("4: databases[0].plan (d): 'Basic-1gb' is none of the 50 values that Render takes (free, starter, standard, …); did you mean basic-1gb?",)),
+    Case("a plan that nothing is like", web("plan: owl"), ("3: services[0].plan (a): 'owl' is none of the 21 values that Render takes (free, starter, standard, …)",)),
     Case("an unknown region", web("region: mars"), ("3: services[0].region (a): 'mars' is none of oregon, ohio, frankfurt, singapore, virginia",)),
     Case("an unknown trigger", web("autoDeployTrigger: Off"), ("3: services[0].autoDeployTrigger (a): 'Off' is none of off, commit, checksPass; did you mean off?",)),
     Case("an unknown runtime", WEB.replace("node,", "perl,"), ("2: services[0].runtime (a): 'perl' is none of docker, elixir, go, image, node, python, ruby, rust, static",)),

@@ -99,6 +99,45 @@ def test_a_package_json_that_cannot_be_read_tells_of_no_script(tmp_path: Path, t
     assert one.service == "api"
 
 
+@pytest.mark.parametrize(
+    ("name", "command", "text"),
+    [
+        ("api/build.sh", "./build.sh", "set -e\npip install .\npython manage.py migrate\n"),
+        ("api/bin/release", "npm ci && bash bin/release prod", "#!/usr/bin/env bash\nnpx prisma db push\n"),
+        ("api/ops/build.bash", "cd ops && . ./build.bash", "cd .. && npm run db:update\n"),
+    ],
+)
+def test_a_shell_script_that_a_command_runs_is_read(tmp_path: Path, name: str, command: str, text: str) -> None:
+    """Many a build is a script of the repository, and what migrates stands there."""
+    [one] = found(tmp_path, {name: text}, blueprint(buildCommand=command))
+
+    assert one.what == f"{command!r}, the buildCommand of api"
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "text"),
+    [
+        ("api/build.sh", "./build.sh", "# python manage.py migrate is for another day\npip install .\n"),
+        ("api/other.sh", "./build.sh", "python manage.py migrate\n"),
+        ("api/notes", "cat notes", "how we migrate\n"),
+        ("api/build.js", "node build.js", "migrate()\n"),
+        ("out.sh", "sh ../../out.sh", "python manage.py migrate\n"),
+        ("api/build.sh", "./build.sh", "\0\xff"),
+    ],
+)
+def test_a_script_that_does_not_migrate_is_none(tmp_path: Path, name: str, command: str, text: str) -> None:
+    """Nor one that nothing runs, a remark, a note, a program, or what lies outside."""
+    assert found(tmp_path, {name: text}, blueprint(buildCommand=command)) == []
+
+
+def test_a_script_that_runs_our_alembic_is_ours(tmp_path: Path) -> None:
+    """As a command is that does so itself."""
+    files = {"alembic.ini": "[alembic]\nscript_location = migrations\n", "migrations/env.py": ENV}
+    files["api/start.sh"] = "alembic upgrade head\nexec node server.js\n"
+
+    assert found(tmp_path, files, blueprint(startCommand="sh start.sh"), "migrations") == []
+
+
 def test_a_command_is_located_by_the_files_beside_it(tmp_path: Path) -> None:
     """So that a release which changes none of them needs no backup; and they are not named twice."""
     [one] = found(
