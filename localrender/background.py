@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import subprocess
 import sys
@@ -148,7 +149,8 @@ def _synced(options: Options, endpoint: dict[str, Any]) -> dict[str, Any]:
             "it runs already, with a Postgres of its own, and takes another one only at a start",
             "python -m localrender down, then up --postgres URL",
         )
-    return dict(ask(endpoint, "POST", "/local/sync", {"blueprint": options.blueprint, "only": options.only}))
+    wanted = {"blueprint": options.blueprint, "only": options.only, "path": os.environ.get("PATH", "")}
+    return dict(ask(endpoint, "POST", "/local/sync", wanted))
 
 
 def _wait_for_endpoint(folder: Path, child: subprocess.Popen[bytes] | None) -> dict[str, Any]:

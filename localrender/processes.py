@@ -40,6 +40,12 @@ def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def look_in(path: str) -> None:
+    """Look for programs where the newest caller does, then where we did: a tool may have come since the start."""
+    places = [*path.split(os.pathsep), *os.environ.get("PATH", os.defpath).split(os.pathsep)]
+    os.environ["PATH"] = os.pathsep.join(dict.fromkeys(filter(None, places)))
+
+
 def is_free(port: int) -> bool:
     """Whether nothing listens on this loopback port, at either address of ours."""
     for address in {loopback.PLAIN, loopback.address()}:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.routing import Route
 
+from localrender import processes
 from localrender.api.answers import accepted, answer, body, local
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 class _Sync(msgspec.Struct):
     blueprint: str
     only: tuple[str, ...] = ()
+    path: str = ""
 
 
 class _Value(msgspec.Struct):
@@ -27,6 +29,7 @@ class _Value(msgspec.Struct):
 
 async def _sync(request: Request) -> Response:
     wanted = await body(request, _Sync)
+    processes.look_in(wanted.path)
     await local(request).sync(Path(wanted.blueprint), only=wanted.only)
     return answer(local(request).status())
 

@@ -186,6 +186,11 @@ class Local:
         return self.folder / ".localrender"
 
     @property
+    def tools(self) -> Path:
+        """A folder that is on the caller's PATH from when it is there."""
+        return self.folder.parent / "tools"
+
+    @property
     def endpoint(self) -> dict[str, Any]:
         """What `endpoint.json` says."""
         found: dict[str, Any] = json.loads((self.state / "endpoint.json").read_text(encoding="utf-8"))
@@ -194,6 +199,8 @@ class Local:
     def run(self, *arguments: str) -> Done:
         """Run the command line beside the Blueprint."""
         caller = os.environ | {"AWS_SECRET_ACCESS_KEY": "of the caller"}
+        if self.tools.is_dir():
+            caller["PATH"] = f"{self.tools}{os.pathsep}{caller['PATH']}"
         return localrender(*arguments, cwd=self.folder, env=caller)
 
     def up(self, *options: str) -> dict[str, Any]:

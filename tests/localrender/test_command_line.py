@@ -118,6 +118,18 @@ def test_up_again_is_quick_and_takes_what_is_new(fresh: Callable[..., Local]) ->
     until(lambda: local.page("site", "/render.yaml").status_code == 200)
 
 
+def test_a_tool_that_comes_later_is_found(fresh: Callable[..., Local]) -> None:
+    """What a failed build asks for is installed where only the caller's PATH leads: the next `up` is enough."""
+    local = fresh("services: [{type: web, name: site, runtime: static, buildCommand: hammer, staticPublishPath: .}]")
+    local.up()
+    assert local.ended("site", local.deploy("site")) == "build_failed"
+    local.tools.mkdir()
+    (local.tools / "hammer").write_text("#!/bin/sh\n", encoding="utf-8")
+    (local.tools / "hammer").chmod(0o755)
+    local.up()
+    local.live("site")
+
+
 def test_status_shows_no_secret(fresh: Callable[..., Local]) -> None:
     """Neither `up` nor `status` prints the key; both name the live commit of each service."""
     local = fresh(CRON)
