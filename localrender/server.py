@@ -34,7 +34,7 @@ from localrender.state import State
 from localrender.staticsite import StaticSites
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from starlette.types import ASGIApp
 
@@ -158,6 +158,7 @@ class LocalRender:
         async with self.syncing:
             external = self.postgres.server is not None
             found = await asyncio.to_thread(blueprint.load, path, any_postgres=external, only=only)
+            before = self._seen() if self.ready else {}
             values.take_file(self.state, await asyncio.to_thread(values.of_file, path))
             self.builds.repository = found.repository
             self.left_out, self.notes = found.left_out, [*found.notes, *values.remarks(path)]
@@ -171,14 +172,27 @@ class LocalRender:
                     await self.edge.point(service, [])
             if self.ready:
                 write_endpoint(self.folder, self.status() | {"api_key": self.api_key})
+            after = self._seen()
+            self._renew(key for key, seen in before.items() if after.get(key, seen) != seen)
+
+    def _seen(self) -> dict[str, dict[str, str]]:
+        """What the programs that serve would be told from outside the Blueprint, were they started now; by service."""
+        live = {service.id: self.state.live(service.id) for service in self.state.services()}
+        kept = {service: deploy.snapshot for service, deploy in live.items() if deploy}
+        return {service: values.outside(found.env, self.state) for service, found in kept.items() if found}
+
+    def _renew(self, keys: Iterable[str]) -> None:
+        """Start the programs of these services anew, where they serve."""
+        wanted = set(keys)
+        for service in self.state.services():
+            live = self.state.live(service.id)
+            if service.id in wanted and live and not service.suspended:
+                self.fleet.spawn(self.fleet.restart(service, live))
 
     def give(self, name: str, value: str) -> None:
         """Take a value for a variable; the programs that see it are started anew."""
         values.give(self.state, name, value)
-        for service in self.state.services():
-            live = self.state.live(service.id)
-            if live and not service.suspended and name in {variable.key for variable in service.env}:
-                self.fleet.spawn(self.fleet.restart(service, live))
+        self._renew(one.id for one in self.state.services() if name in {variable.key for variable in one.env})
 
     async def set_postgres(self, *, running: bool) -> None:
         """Stop the clusters of ours, or start those that stand."""

@@ -14,6 +14,7 @@ from localrender import environment, source
 from localrender.errors import bad_input
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from localrender.model import EnvVar
@@ -82,6 +83,13 @@ def missing(variables: list[EnvVar], state: State) -> list[str]:
     """The variables that have no value here."""
     found = environment.resolve(variables, state)
     return [variable.key for variable in variables if variable.key not in found]
+
+
+def outside(variables: Iterable[EnvVar], state: State) -> dict[str, str]:
+    """The values of those that neither the Blueprint nor a part of it settles: given by a person, or of a Key Value."""
+    parts = {service.key for service in state.services()} | {database.spec.name for database in state.databases()}
+    lead = ((one, one.service or one.database) for one in variables if one.value is None)
+    return environment.resolve([one for one, to in lead if to is None or to[0] not in parts], state)
 
 
 def told(names: list[str]) -> str:

@@ -22,6 +22,7 @@ from deploylib.stages.survey import alone
 from deploylib.units import count
 
 T = TypeVar("T")
+NOWHERE = "nothing of the Blueprint runs here: release it to an account, inv check --environment production"
 
 __all__ = ["Check"]
 
@@ -147,7 +148,7 @@ class Check(Stage):
         ours = tuple(name for name in names if name not in here.left_out)
         for name, reason in here.left_out.items():
             if name in ctx.only or (name in names and not ours):
-                where = f"leave {name} out: inv deploy --service NAME, with another one"
+                where = f"leave {name} out: inv deploy --service {ours[0]}" if ours else NOWHERE
                 raise SettingsError(f"{name} cannot be released here: {reason}", details=here.told, remedy=where)
         return ours
 

@@ -63,6 +63,19 @@ def test_a_runtime_whose_tool_is_missing_is_left_out(file: Path, monkeypatch: py
     assert [(one.name, one.remedy) for one in found.left_out] == [("x", "install go-that-is-nowhere")]
 
 
+def test_only_the_tools_of_renders_python_are_lent(tmp_path: Path) -> None:
+    """What was installed beside the interpreter and comes later is found; its other programs would hide what lacks."""
+    home, place = tmp_path / "bin", tmp_path / "tools"
+    home.mkdir()
+    (home / "uvicorn").touch()
+    assert list(Path(runtimes.beside(home, place)).iterdir()) == []
+    (home / "uv").touch()
+    for _ in range(2):
+        assert [file.name for file in Path(runtimes.beside(home, place)).iterdir()] == ["uv"]
+    (home / "uv").rename(tmp_path / "uv")
+    assert not (place / "uv").exists()
+
+
 def test_a_repository_is_known_by_any_of_its_addresses(file: Path) -> None:
     """As it is cloned, as a browser shows it, and as a folder."""
     address = ", repo: https://github.com/example/product}"
@@ -75,7 +88,9 @@ def test_a_repository_is_known_by_any_of_its_addresses(file: Path) -> None:
 def test_what_is_wanted_and_cannot_run_is_refused(file: Path) -> None:
     """Also where nothing else is left; each with its reason."""
     docker, image = OTHERS["runtime docker"], OTHERS["runtime image"].replace("name: x", "name: y")
-    with pytest.raises(LocalRenderError, match="x cannot run here: it needs the runtime docker"):
+    with pytest.raises(
+        LocalRenderError, match="x cannot run here: it needs the runtime docker, which the local Render does not run"
+    ):
         load(file, [SITE, docker], only=("x",))
     with pytest.raises(LocalRenderError, match="x cannot run here") as raised:
         load(file, [docker, image])

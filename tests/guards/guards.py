@@ -976,9 +976,16 @@ GUARDS = (
     Guard(
         "migrations of a service's own command, taken for none",
         "deploylib/elsewhere.py",
-        "if line and (told or (always and not ours)) and",
+        "if line and (MIGRATES.search(meant) or (always and not ours)) and",
         "if False and",
         "tests/unit/test_elsewhere.py::test_a_command_that_migrates_is_named",
+    ),
+    Guard(
+        "migrations in a script that the build runs, taken for none",
+        "deploylib/elsewhere.py",
+        ", *_shells(files, service, line)))",
+        "))",
+        "tests/unit/test_elsewhere.py::test_a_shell_script_that_a_command_runs_is_read",
     ),
     Guard(
         "no backup before migrations that others run",

@@ -130,6 +130,24 @@ def test_a_tool_that_comes_later_is_found(fresh: Callable[..., Local]) -> None:
     local.live("site")
 
 
+def test_a_value_that_the_file_gives_later_reaches_what_runs(fresh: Callable[..., Local]) -> None:
+    """As one does that is given by the command; a second `up` without a change starts nothing anew."""
+    start = "python -c \"import os, time; print('key', os.environ.get('KEY'), flush=True); time.sleep(99)\""
+    job = {"type": "worker", "name": "job", "runtime": "python", "startCommand": start, "maxShutdownDelaySeconds": 1}
+    local = fresh(json.dumps({"services": [{**job, "envVars": [{"key": "KEY", "sync": False}]}]}))
+    local.up()
+    local.live("job")
+    until(lambda: "key None" in local.run("logs", "job").out)
+    local.product.write(".env.local", "KEY=given")
+    local.up()
+    until(lambda: "key given" in local.run("logs", "job").out)
+    local.up()
+    local.product.write(".env.local", "KEY=again")
+    local.up()
+    until(lambda: "key again" in local.run("logs", "job").out and len(local.events("job", "server_restarted")) > 1)
+    assert len(local.events("job", "server_restarted")) == 2
+
+
 def test_status_shows_no_secret(fresh: Callable[..., Local]) -> None:
     """Neither `up` nor `status` prints the key; both name the live commit of each service."""
     local = fresh(CRON)

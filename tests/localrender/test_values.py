@@ -76,6 +76,14 @@ def test_what_a_person_gives_is_seen_by_the_program(state: State) -> None:
     assert given(state) == {"PLAIN": "p"}
 
 
+def test_what_the_blueprint_settles_is_not_from_outside(state: State) -> None:
+    """So that a change of the file starts nothing anew, which a release has to do."""
+    [service] = state.services()
+    values.take_file(state, {"KEY": "k", "PLAIN": "other"})
+
+    assert values.outside(service.env, state) == {"KEY": "k"}
+
+
 def test_the_file_is_read_as_such_files_are_written(blueprint: Path) -> None:
     """Names and values, with or without `export` and quotes; a line that is none is named by its number alone."""
     file = blueprint.with_name(".env.local")

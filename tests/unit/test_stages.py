@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deploylib import elsewhere, flow, stages
+from deploylib import elsewhere, flow, local, stages
 from deploylib.config import EnvironmentSettings
 from deploylib.errors import MigrationFailed, SettingsError
 from deploylib.ledger import Journal, Opened
@@ -69,6 +69,20 @@ def made(revision: str = "0001", hours: float = 0) -> Backup:
         created_at=START - timedelta(hours=hours), revision=revision, server_version="16", client_version="16",
         format="custom", size=1, sha256="", proof="decoded", tables=1, seconds=1,
     )  # fmt: skip
+
+
+def test_what_cannot_run_here_is_refused_with_what_could_be_done(make: Callable[..., FakeContext]) -> None:
+    """Another service of the Blueprint, or an account where none runs here; what was not asked for is let be."""
+    here = local.Here(left_out={"a": "it is an image"})
+    ready, ctx = stages.Check()._ours, make()  # noqa: SLF001 - the rule, without a local Render
+
+    assert ready(ctx, ("a", "b"), here) == ("b",)
+    with pytest.raises(SettingsError) as none:
+        ready(ctx, ("a",), here)
+    ctx.only = ("a",)
+    with pytest.raises(SettingsError, match="a cannot be released here: it is an image") as one:
+        ready(ctx, ("a", "b"), here)
+    assert (one.value.remedy, "to an account" in none.value.remedy) == ("leave a out: inv deploy --service b", True)
 
 
 @pytest.mark.parametrize(

@@ -253,4 +253,6 @@ def test_a_cron_job_may_have_failed_before(platform: Platform, clock: FakeClock)
     key = platform.add("jobs", Kind.CRON, live=NEW)
     platform.events = [{"type": "server_failed", "serviceId": key}]
 
-    assert Proof.PLATFORM is by_platform(platform, clock, Kind.CRON).proof
+    found = by_platform(platform, clock, Kind.CRON)
+
+    assert (found.proof, found.text) == (Proof.PLATFORM, f"live at {NEW[:7]}; runs at its times")
