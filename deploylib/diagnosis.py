@@ -23,6 +23,7 @@ TOOL = re.compile(
 )
 ELSEWHERE = re.compile(r"it listens on port (?P<what>\d+(?:, \d+)*), and not on")
 UNSET = re.compile(r"no value here for (?P<what>\w+(?:, \w+)*), which the Blueprint leaves out")
+GROUP = re.compile(r"nothing here of a group of variables that the account holds")
 NO_PORT = re.compile(r"no open (?:HTTP )?ports", re.IGNORECASE)
 HOW = {
     "pnpm": "corepack enable, or npm install --global pnpm",
@@ -65,6 +66,9 @@ def _known(line: str, *, local: bool) -> Diagnosis | None:
         return _tool(next(name for name in found.groups() if name).rpartition("/")[2], local=local)
     if found := UNSET.search(line):
         return _unset(found["what"].split(", "))
+    if GROUP.search(line):
+        step = "inv local.env NAME for each variable of it that is needed, then inv deploy"
+        return Diagnosis("nothing is here of a group of variables that the account holds", step)
     if found := ELSEWHERE.search(line):
         return Diagnosis(f"it listens on port {found['what']}", PORT)
     return Diagnosis("it has opened no port", PORT) if NO_PORT.search(line) else None

@@ -14,7 +14,7 @@ import msgspec
 
 from localrender import documented, keyvalue, runtimes, shape, source, yaml12
 from localrender.errors import bad_input
-from localrender.model import BuildFilter, DatabaseSpec, EnvVar, KeyValueSpec, ServiceSpec
+from localrender.model import ANY, BuildFilter, DatabaseSpec, EnvVar, KeyValueSpec, ServiceSpec
 from localrender.runtimes import Problem
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ class _Reader:
         found: list[EnvVar] = []
         for index, one in enumerate(raw.get("envVars", ())):
             if "fromGroup" in one:
-                found += self.groups.get(one["fromGroup"], [])
+                found += self.groups.get(one["fromGroup"], [EnvVar(key=ANY, unset=True)])
             else:
                 found.append(self.variable(one, (*at, "envVars", index)))
         return found

@@ -226,11 +226,12 @@ def _logs(given: argparse.Namespace, _: Path, folder: Path) -> int:
 
 def _env(given: argparse.Namespace, path: Path, folder: Path) -> int:
     from localrender import background, blueprint
+    from localrender.model import ANY
 
     found = blueprint.load(path, any_postgres=True)
     asked = {one.key for entry in found.services for one in entry.env if one.value is None and not one.generate}
-    if given.name not in asked:
-        left = f"; it leaves out {', '.join(sorted(asked))}" if asked else ""
+    if given.name in {ANY, ""} or not {given.name, ANY} & asked:
+        left = f"; it leaves out {', '.join(sorted(asked - {ANY}))}" if asked - {ANY} else ""
         told = f"{path.name} does not leave out {given.name or 'a variable without a name'}{left}"
         raise bad_input("unknown_variable", told, "python -m localrender env NAME, with one that it leaves out")
     value = getpass.getpass(f"{given.name}: ") if sys.stdin.isatty() else sys.stdin.read().removesuffix("\n")

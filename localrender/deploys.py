@@ -125,8 +125,8 @@ class Deploys:
     def _lacks(self, service: Service, deploy: Deploy, log: str) -> None:
         """Say which values a service that has failed did not have: most likely it is that."""
         kept = deploy.snapshot.env if deploy.snapshot else service.env
-        if names := values.missing(kept, self.state):
-            self.fleet.logs.add(service.id, log, f"==> {values.told(names)}")
+        if said := values.lacking(kept, self.state):
+            self.fleet.logs.add(service.id, log, f"==> {said}")
 
     def _status(self, deploy: Deploy, status: str) -> None:
         deploy.status = status

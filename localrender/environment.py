@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localrender import keyvalue, loopback, processes, runtimes
-from localrender.model import PUBLIC, Snapshot
+from localrender.model import ANY, PUBLIC, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,9 +47,11 @@ def resolve(variables: Iterable[EnvVar], state: State) -> dict[str, str]:
         given |= json.loads(state.setting(kept) or "{}")
     databases = {database.spec.name: database for database in state.databases()}
     services = {service.key: service for service in state.services()}
-    found = {}
+    found: dict[str, str] = {}
     for variable in variables:
-        if variable.value is not None:
+        if variable.key == ANY:
+            found = given | found
+        elif variable.value is not None:
             found[variable.key] = variable.value
         elif variable.database and variable.database[0] in databases:
             name, wanted = variable.database

@@ -42,6 +42,10 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+ANY = "*"
+"""The key that stands for whatever a group of the account holds, which nobody here knows."""
+
+
 class EnvVar(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One variable: a value, or a reference that is resolved when a process starts."""
 

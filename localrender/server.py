@@ -28,7 +28,7 @@ from localrender.faults import Faults
 from localrender.fleet import Fleet
 from localrender.keyvalue import KeyValues
 from localrender.logs import Logs
-from localrender.model import PUBLIC, now
+from localrender.model import ANY, PUBLIC, now
 from localrender.postgres import Postgres
 from localrender.state import State
 from localrender.staticsite import StaticSites
@@ -192,7 +192,7 @@ class LocalRender:
     def give(self, name: str, value: str) -> None:
         """Take a value for a variable; the programs that see it are started anew."""
         values.give(self.state, name, value)
-        self._renew(one.id for one in self.state.services() if name in {variable.key for variable in one.env})
+        self._renew(one.id for one in self.state.services() if {name, ANY} & {variable.key for variable in one.env})
 
     async def set_postgres(self, *, running: bool) -> None:
         """Stop the clusters of ours, or start those that stand."""

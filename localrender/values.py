@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from localrender import environment, source
 from localrender.errors import bad_input
+from localrender.model import ANY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from localrender.state import State
 
 FILE = ".env.local"
+GROUP = f"nothing here of a group of variables that the account holds: inv local.env NAME for each it needs, or {FILE}"
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*(.*?)\s*")
 
 
@@ -82,7 +84,7 @@ def take_file(state: State, found: dict[str, str]) -> None:
 def missing(variables: list[EnvVar], state: State) -> list[str]:
     """The variables that have no value here."""
     found = environment.resolve(variables, state)
-    return [variable.key for variable in variables if variable.key not in found]
+    return [variable.key for variable in variables if variable.key not in {*found, ANY}]
 
 
 def outside(variables: Iterable[EnvVar], state: State) -> dict[str, str]:
@@ -90,6 +92,14 @@ def outside(variables: Iterable[EnvVar], state: State) -> dict[str, str]:
     parts = {service.key for service in state.services()} | {database.spec.name for database in state.databases()}
     lead = ((one, one.service or one.database) for one in variables if one.value is None)
     return environment.resolve([one for one, to in lead if to is None or to[0] not in parts], state)
+
+
+def lacking(variables: list[EnvVar], state: State) -> str:
+    """What is said where a program has failed that had not all of its values; empty where it had them."""
+    if names := missing(variables, state):
+        return told(names)
+    kept = (json.loads(state.setting(name) or "{}") for name in ("values", "values_of_file"))
+    return GROUP if ANY in {variable.key for variable in variables} and not any(kept) else ""
 
 
 def told(names: list[str]) -> str:

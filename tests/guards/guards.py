@@ -1200,7 +1200,7 @@ GUARDS = (
     Guard(
         "a value that nobody gave, and nobody names",
         "localrender/values.py",
-        "    return [variable.key for variable in variables if variable.key not in found]\n",
+        "    return [variable.key for variable in variables if variable.key not in {*found, ANY}]\n",
         "    return []\n",
         "tests/localrender/test_values.py::test_what_has_no_value_is_named",
     ),

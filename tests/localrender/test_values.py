@@ -76,6 +76,36 @@ def test_what_a_person_gives_is_seen_by_the_program(state: State) -> None:
     assert given(state) == {"PLAIN": "p"}
 
 
+def test_a_group_of_the_account_may_hold_whatever_is_given(blueprint: Path) -> None:
+    """Nobody here knows its names; what the Blueprint says itself wins, and a service without such a group sees none."""
+    group = BLUEPRINT.replace("  - {key: KEY, sync: false}", "  - {fromGroup: elsewhere}")
+    blueprint.write_text(
+        f"{group}- {{type: worker, name: other, runtime: python, startCommand: x}}\n", encoding="utf-8"
+    )
+    command = [sys.executable, "-m", "localrender", "env"]
+    for name, code in (("TOKEN", 0), ("PLAIN", 0), ("*", 2)):
+        done = subprocess.run(
+            [*command, name], cwd=blueprint.parent, check=False, input=b"t0k3n\n", capture_output=True
+        )
+        assert done.returncode == code, done.stderr
+    made = State(blueprint.parent / ".localrender")
+    sync.apply(made, load(blueprint).services)
+
+    job, other = made.services()
+    assert "inv local.env CACHE" in values.lacking(job.env, made)
+    held = [one for one in job.env if one.key != "CACHE"]
+    assert values.lacking(held, made) == values.lacking(other.env, made) == ""
+    values.give(made, "TOKEN", "")
+    values.give(made, "PLAIN", "")
+    assert "of a group of variables" in values.lacking(held, made)
+    values.give(made, "TOKEN", "t0k3n")
+    seen = environment.resolve(job.env, made)
+    assert (seen["TOKEN"], seen["PLAIN"], sorted(seen)) == ("t0k3n", "p", ["MADE", "PLAIN", "TOKEN"])
+    assert environment.resolve(other.env, made) == {}
+    assert sync.unset(made) == ["job: CACHE"]
+    made.close()
+
+
 def test_what_the_blueprint_settles_is_not_from_outside(state: State) -> None:
     """So that a change of the file starts nothing anew, which a release has to do."""
     [service] = state.services()

@@ -34,6 +34,11 @@ from deploylib import diagnosis
             "A_KEY, B_KEY have no value here",
             "inv local.env A_KEY (and so for B_KEY), then inv deploy",
         ),
+        (
+            "==> nothing here of a group of variables that the account holds: inv local.env NAME for each it needs",
+            "nothing is here of a group of variables that the account holds",
+            "inv local.env NAME for each",
+        ),
         ("==> No open ports detected, continuing to scan...", "it has opened no port", "listen at"),
     ],
 )
