@@ -19,7 +19,7 @@ from deploylib.extras import install
 from deploylib.process import MOST, SYSTEM, Command, Completed, ProgramFailed, Runner
 from deploylib.units import size
 
-__all__ = ["Here", "down", "fault", "give", "logs", "reset", "running", "status", "up", "validate"]
+__all__ = ["Here", "down", "fault", "give", "here", "logs", "reset", "running", "status", "up"]
 
 START_WITHIN = 90.0
 ABSENT = 1
@@ -49,25 +49,22 @@ class Here(msgspec.Struct, frozen=True):
         return tuple(lines)
 
 
-def validate(config: Config, only: Sequence[str] = (), *, runner: Runner = SYSTEM) -> Here:
-    """See what of this Blueprint the local Render can run; touches nothing.
-
-    Args:
-        only: the services that are wanted, whose needs must be met; without any, all of them.
+def here(config: Config, said: Mapping[str, Any]) -> Here:
+    """What of the Blueprint it can run, by what it says of itself when it is `up`.
 
     Raises:
-        SettingsError: no Blueprint, an error in it, or nothing that could run.
+        Unreachable: it does not say so.
     """
-    done = _ask(config, runner, "check", str(_blueprint(config)), *_state(config), *_only(only), "--json")
-    said = _answer(config, done)
     try:
-        left_out = {one["name"]: f"{one['reason']} ({one['remedy']})" for one in said.get("left_out", ())}
-        services = tuple(one["name"] for one in said.get("services", ()))
-        databases = tuple(one["name"] for one in said["databases"]) if "databases" in said else None
-    except (KeyError, TypeError) as error:
-        raise _unread(config, done) from error
+        found = said["blueprint"]
+        left_out = {one["name"]: f"{one['reason']} ({one['remedy']})" for one in found.get("left_out", ())}
+        services = tuple(one["name"] for one in found.get("services", ()))
+        databases = tuple(one["name"] for one in found["databases"]) if "databases" in found else None
+        unset = tuple(str(one) for one in said.get("unset", ()))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise _unread(config) from error
     both = {name: reason for name, reason in left_out.items() if name not in services}
-    return Here(services, both, databases=databases)
+    return Here(services, both, unset, databases)
 
 
 def running(config: Config) -> bool:
@@ -82,13 +79,13 @@ def up(
 
     Args:
         extra: flags of its own.
-        only: as in `validate`.
+        only: the services that are wanted, whose needs must be met; without any, all of them.
 
     Returns:
         What it says of itself: ``api_url``, ``urls`` of the services, ``databases``.
 
     Raises:
-        SettingsError: see `validate`; a port is taken; the disk is full.
+        SettingsError: no Blueprint, an error in it, or nothing that could run; a port is taken; the disk is full.
         Unreachable: it did not come up.
     """
     free = f"--minimum-free-mb={_free_mb(config)}"
@@ -210,13 +207,13 @@ def _answer(config: Config, done: Completed) -> dict[str, Any]:
     try:
         return decoded.json(done.stdout, dict[str, Any], most=MOST)
     except decoded.Undecodable as error:
-        raise _unread(config, done) from error
+        raise _unread(config, done.lines) from error
 
 
-def _unread(config: Config, done: Completed) -> Unreachable:
+def _unread(config: Config, lines: Sequence[str] = ()) -> Unreachable:
     told = "the local Render gave no answer that can be read"
     remedy = f"inv local.down, then inv local.up; see {config.local_state / 'server.log'}"
-    return Unreachable(told, remedy=remedy, details=done.lines)
+    return Unreachable(told, remedy=remedy, details=tuple(lines))
 
 
 def _object(done: Completed) -> dict[str, Any]:

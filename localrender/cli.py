@@ -131,8 +131,8 @@ def _up(given: argparse.Namespace, path: Path, folder: Path) -> int:
     from localrender import background
 
     options = _options(given, path, folder)
-    _checked(given, path, folder)
-    return _show(given, background.up(options, folder), folder)
+    blueprint = _checked(given, path, folder)
+    return _show(given, background.up(options, folder) | {"blueprint": blueprint}, folder)
 
 
 def _serve(given: argparse.Namespace, path: Path, folder: Path) -> int:

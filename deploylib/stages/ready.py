@@ -155,14 +155,13 @@ class Check(Stage):
     def _local(self, ctx: Context) -> local.Here:
         """Start the local Render; what it cannot run is left out."""
         first = not local.running(ctx.config)
-        here = local.validate(ctx.config, ctx.only, runner=ctx.runner)
         if first:
             ctx.view.note("Starting a local Render (no account needed) …")
         said = local.up(ctx.config, runner=ctx.writer, only=ctx.only)
         if first:
             versions = ", ".join(sorted({f"Postgres {d['version']}" for d in said.get("databases", {}).values()}))
             ctx.view.note(f"{versions or 'no database'} · edge on 127.0.0.1 · stop it: inv local.down")
-        return msgspec.structs.replace(here, unset=tuple(str(one) for one in said.get("unset", ())))
+        return local.here(ctx.config, said)
 
     def _not_pushed(self, ctx: Context, there: list[Service]) -> list[Finding]:
         """The platform builds from the remote: a commit that is only here cannot be deployed, and going back builds none."""

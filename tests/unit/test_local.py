@@ -32,7 +32,7 @@ def test_it_is_asked_on_its_command_line(config: Config) -> None:
     runner = answering(0, {"api_url": "http://127.0.0.1:1/v1"})
 
     assert local.up(config, runner=runner, extra=["--new-ports"]) == {"api_url": "http://127.0.0.1:1/v1"}
-    local.validate(config, ["api"], runner=runner)
+    local.up(config, runner=runner, only=["api"])
     local.status(config, runner=runner)
     local.logs(config, "api", "build", 5, runner=runner)
     local.down(config, runner=runner)
@@ -43,13 +43,13 @@ def test_it_is_asked_on_its_command_line(config: Config) -> None:
         " ".join(command.args).removeprefix(f"{sys.executable} -m localrender ") for command in runner.commands
     ] == [
         f"up render.yaml {state} --time-scale=60 --minimum-free-mb=500 --new-ports --json",
-        f"check render.yaml {state} --only=api --json",
+        f"up render.yaml {state} --time-scale=60 --minimum-free-mb=500 --only=api --json",
         f"status {state} --json",
         f"logs api {state} --type=build --lines=5",
         f"down {state}",
         f"reset {state}",
     ]
-    assert [True, False, False, False, True, True] == [command.writes for command in runner.commands]
+    assert [True, True, False, False, True, True] == [command.writes for command in runner.commands]
     assert {config.root} == {command.cwd for command in runner.commands}
 
 
@@ -58,7 +58,7 @@ def test_what_it_refuses_is_a_matter_of_settings(config: Config) -> None:
     error = {"message": "port 80 is taken", "remedy": "python -m localrender down, then up again"}
 
     with pytest.raises(SettingsError, match="port 80 is taken") as raised:
-        local.validate(config, runner=answering(2, {"error": error}))
+        local.up(config, runner=answering(2, {"error": error}))
 
     assert raised.value.remedy == "inv local.down, then up again"
 
@@ -108,7 +108,7 @@ def test_what_does_not_run_here_is_named_with_its_reason(config: Config) -> None
     left_out = [{"name": name, "reason": "it is an image", "remedy": "deploy it at Render"} for name in ("a", "b")]
     said = {"services": [{"name": "b"}], "databases": [{"name": "d", "version": "18"}], "left_out": left_out}
 
-    here = local.validate(config, runner=answering(0, said))
+    here = local.here(config, {"blueprint": said})
 
     assert here.databases == ("d",)
     assert here.left_out == {"a": "it is an image (deploy it at Render)"}
@@ -123,7 +123,7 @@ def test_everything_wrong_is_told_at_once(config: Config) -> None:
     error = {"message": "one", "remedy": "do a", "details": ["two", "three"]}
 
     with pytest.raises(SettingsError, match="one") as raised:
-        local.validate(config, runner=answering(2, {"error": error}))
+        local.up(config, runner=answering(2, {"error": error}))
 
     assert raised.value.details == ("two", "three")
 
