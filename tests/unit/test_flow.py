@@ -153,7 +153,7 @@ def test_a_check_finds_a_cron_job_that_would_be_built_from_another_commit(produc
 
     assert refused.exit_code == 2
     assert f"nightly: a cron job is built from the tip of its branch, and main is at {tip[:7]}" in refused.error
-    assert f"inv deploy --commit {tip[:7]}" in refused.next[0]
+    assert f"inv deploy --environment staging --commit {tip[:7]}" in refused.next[0]
     assert product.asked() == []
     alike = product.platform.tips["srv-nightly"] = product.change("2")
     assert product.deploy(ref=tip).exit_code == 0
