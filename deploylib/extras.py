@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 
-__all__ = ["install", "lacking"]
+__all__ = ["install", "is_there", "lacking"]
 
 OURS = "deploylib"
 # https://packaging.python.org/en/latest/specifications/dependency-specifiers/, as far as hatchling writes it
@@ -32,7 +32,7 @@ def install(extra: str) -> str:
 
 def lacking(extra: str) -> tuple[str, ...]:
     """The packages of an extra that are not installed here, each as pip takes it."""
-    return tuple(asked for asked, name in _brought(extra).items() if not _there(name))
+    return tuple(asked for asked, name in _brought(extra).items() if not is_there(name))
 
 
 def _brought(extra: str) -> dict[str, str]:
@@ -55,7 +55,8 @@ def _is_of(marker: str, extra: str) -> bool:
     return f"extra == '{extra}'" in marker and (before is None or sys.version_info < (3, int(before[1])))
 
 
-def _there(name: str) -> bool:
+def is_there(name: str) -> bool:
+    """Whether a package is installed here."""
     try:
         metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -6,10 +6,8 @@ Whoever cannot look says so: that is not the same as clean.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from threading import Thread
 
 import msgspec
 
@@ -17,6 +15,7 @@ from deploylib import advisories, exposure, leaks, variables, weaknesses
 from deploylib.clock import Clock, Deadline
 from deploylib.examined import Examined, Scanned, ScanSettings, Variable
 from deploylib.process import Runner
+from deploylib.threads import started
 from deploylib.units import seconds
 
 __all__ = ["scan"]
@@ -59,21 +58,8 @@ def scan(
         partial(variables.examine, declared, values or {}),
         partial(exposure.examine, files, blueprint_path, local=local),
     )
-    aside = [_aside(partial(judged, look)) for look in asking]
+    # A thread that ends with the program: an interrupted scan does not wait for a program that it started.
+    aside = [started(partial(judged, look)) for look in asking]
     here = [judged(look) for look in reading]
     examined = (*(one.result() for one in aside), *here)
     return Scanned(examined=examined, seconds=clock.monotonic() - began)
-
-
-def _aside(work: Callable[[], Examined]) -> Future[Examined]:
-    """Start *work* beside us; a daemon, so that an interrupted scan does not wait for a program that it started."""
-    future: Future[Examined] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it is raised again where the result is asked for
-            future.set_exception(error)
-
-    Thread(target=run, daemon=True).start()
-    return future

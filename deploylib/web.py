@@ -12,6 +12,7 @@ import ssl
 import threading
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -152,15 +153,8 @@ class Session:
         body = msgspec.json.encode(json) if json is not None else None
         every = {**({"Content-Type": "application/json"} if body is not None else {}), **(headers or {})}
         self._ends.deadline = deadline = Deadline.after(within or self._within, CLOCK)
-        try:
-            with self._client.stream(method, url, params=params, content=body, headers=every) as got:
-                kept, whole = _taken(got, limit, deadline)
-        except (UnicodeError, httpx.InvalidURL) as error:
-            raise NotSent(NO_ADDRESS) from error
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
-            raise NotSent(_words(error)) from error
-        except httpx.RequestError as error:
-            raise NoAnswer(_words(error)) from error
+        with _told(), self._client.stream(method, url, params=params, content=body, headers=every) as got:
+            kept, whole = _taken(got, limit, deadline)
         return Answer(got.status_code, got.headers, kept, str(got.url), whole)
 
     def pieces(self, url: str) -> Iterator[bytes]:
@@ -172,24 +166,18 @@ class Session:
         """
         self._ends.deadline = deadline = Deadline.after(DOWNLOAD_WITHIN, CLOCK)
         minute, come = Deadline.after(EVERY, CLOCK), 0
-        try:
-            with self._client.stream("GET", url, headers={"Accept-Encoding": "identity"}, follow_redirects=True) as got:
-                if not got.is_success:
-                    raise NoAnswer(f"status {got.status_code}")
-                for piece in got.iter_raw():
-                    come += len(piece)
-                    if minute.passed():
-                        if come < SLOWEST or deadline.passed():
-                            raise NoAnswer(f"it comes too slowly: {come} bytes in a minute")
-                        minute, come = Deadline.after(EVERY, CLOCK), 0
-                    yield piece
-                    self._ends.deadline = deadline  # whoever took the piece may have asked for something else meanwhile
-        except (UnicodeError, httpx.InvalidURL) as error:
-            raise NotSent(NO_ADDRESS) from error
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
-            raise NotSent(_words(error)) from error
-        except httpx.RequestError as error:
-            raise NoAnswer(_words(error)) from error
+        asked = {"Accept-Encoding": "identity"}
+        with _told(), self._client.stream("GET", url, headers=asked, follow_redirects=True) as got:
+            if not got.is_success:
+                raise NoAnswer(f"status {got.status_code}")
+            for piece in got.iter_raw():
+                come += len(piece)
+                if minute.passed():
+                    if come < SLOWEST or deadline.passed():
+                        raise NoAnswer(f"it comes too slowly: {come} bytes in a minute")
+                    minute, come = Deadline.after(EVERY, CLOCK), 0
+                yield piece
+                self._ends.deadline = deadline  # whoever took the piece may have asked for something else meanwhile
 
     def close(self) -> None:
         """Close the connections."""
@@ -321,6 +309,19 @@ def _bounded(client: httpx.Client) -> _Ends:
             pool: Any = transport._pool  # noqa: SLF001
             pool._network_backend = _Backend(pool._network_backend, ends)  # noqa: SLF001
     return ends
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell the library's errors by whether the request arrived."""
+    try:
+        yield
+    except (UnicodeError, httpx.InvalidURL) as error:
+        raise NotSent(NO_ADDRESS) from error
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
+        raise NotSent(_words(error)) from error
+    except httpx.RequestError as error:
+        raise NoAnswer(_words(error)) from error
 
 
 def _words(error: Exception) -> str:

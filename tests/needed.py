@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from importlib import metadata
 from pathlib import Path
+
+from deploylib.extras import is_there
 
 ROOT = Path(__file__).resolve().parents[1]
 EXTRAS = ("local", "notify", "s3")  # as the session `lock` of noxfile.py has them
@@ -32,12 +33,4 @@ def absent() -> list[str]:
     for extra in (*EXTRAS, "postgres", "tasks"):
         wanted += project["optional-dependencies"][extra]
     names = {re.match(r"[\w.-]+", line)[0] for line in wanted if isinstance(line, str)}  # type: ignore[index]
-    return sorted(name for name in names - {"deploylib", "zstandard"} if not _there(name))
-
-
-def _there(name: str) -> bool:
-    try:
-        metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+    return sorted(name for name in names - {"deploylib", "zstandard"} if not is_there(name))

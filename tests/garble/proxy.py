@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import http.client
 import re
 import threading
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
 from tests.garble.ways import WAYS, Told, told
+from tests.standing import Quiet, asked, serving
 
-DROPPED = {"host", "connection", "accept-encoding", "content-length", "transfer-encoding", "date", "server"}
 SERVICE, DEPLOY, OWNER, MOMENT = r"srv-\w+", r"dep-\w+", r"tea-\w+", r"\d{4}-\d\d-\d\dT[^&]+"
 
 
@@ -39,7 +38,7 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 @dataclass
-class Garbling:
+class Garbling(ABC):
     """It passes every request on.
 
     Attributes:
@@ -100,11 +99,11 @@ class Garbling:
             return f"{deploys}/{newest[0]}"
         return path
 
+    @abstractmethod
     def forward(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> tuple[int, bytes, dict[str, str]]:
         """The true answer: status, body, and headers."""
-        raise NotImplementedError
 
 
 @dataclass(kw_only=True)
@@ -119,15 +118,9 @@ class Proxy(Garbling):
     ) -> tuple[int, bytes, dict[str, str]]:
         """Ask the local Render; without headers, with those of the request before."""
         if headers is not None:
-            self._known = {name: text for name, text in headers.items() if name.lower() not in DROPPED}
-        asked = http.client.HTTPConnection(self.upstream.netloc, timeout=60)
-        try:
-            asked.request(method, path, body or None, self._known)
-            answer = asked.getresponse()
-            given = {name.lower(): text for name, text in answer.getheaders() if name.lower() not in DROPPED}
-            return answer.status, answer.read(), given
-        finally:
-            asked.close()
+            self._known = headers
+        status, said, given = asked(self.upstream.netloc, method, path, body, self._known)
+        return status, said, {name.lower(): text for name, text in given.items()}
 
 
 @contextmanager
@@ -135,15 +128,9 @@ def before(upstream: str) -> Iterator[Proxy]:
     """A proxy before the API at *upstream*, on loopback."""
     proxy = Proxy(upstream=urlsplit(upstream))
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_args: object) -> None:
-            """Nothing."""
-
+    class Handler(Quiet):
         def _any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            said, more = proxy.answer(self.command, self.path, body, dict(self.headers.items()))
+            said, more = proxy.answer(self.command, self.path, self.body(), dict(self.headers.items()))
             with suppress(BrokenPipeError, ConnectionResetError):
                 self.send_response_only(said.status)
                 for name, value in more.items():
@@ -157,12 +144,6 @@ def before(upstream: str) -> Iterator[Proxy]:
 
         do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _any  # noqa: N815 - the names that http.server asks for
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    proxy.address = f"http://127.0.0.1:{server.server_port}{proxy.upstream.path}"
-    try:
+    with serving(Handler) as port:
+        proxy.address = f"http://127.0.0.1:{port}{proxy.upstream.path}"
         yield proxy
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -1130,7 +1130,7 @@ GUARDS = (
     Guard(
         "a cause that everybody knows, told as any other",
         "deploylib/causes.py",
-        "    known = diagnosis.of(lines, local=render.is_local)\n",
+        "    known = meaning(lines, local=render.is_local)\n",
         "    known = None\n",
         "tests/unit/test_deploy_failures.py::test_a_cause_that_is_known_is_in_the_message_with_what_helps",
     ),

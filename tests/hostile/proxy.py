@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 from tests.hostile.ends import WAYS
-
-DROPPED = {"host", "connection", "accept-encoding", "content-length", "transfer-encoding", "date", "server"}
+from tests.standing import Quiet, asked, serving
 
 
 class Proxy:
@@ -38,14 +34,9 @@ def before(upstream: str) -> Iterator[Proxy]:
     """A proxy before the API at *upstream*."""
     proxy = Proxy(upstream)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_args: object) -> None:
-            """Nothing."""
-
+    class Handler(Quiet):
         def _any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            body = self.body()
             if proxy.is_hostile_to(self.command, self.path):
                 self.close_connection = True
                 try:
@@ -53,30 +44,19 @@ def before(upstream: str) -> Iterator[Proxy]:
                 except OSError:
                     return
                 return
-            asked = http.client.HTTPConnection(proxy.upstream.netloc, timeout=60)
-            kept = {name: text for name, text in self.headers.items() if name.lower() not in DROPPED}
-            asked.request(self.command, self.path, body or None, kept)
-            answer = asked.getresponse()
-            text = answer.read()
+            headers = dict(self.headers.items())
+            status, text, given = asked(proxy.upstream.netloc, self.command, self.path, body, headers)
             for old, new in proxy.replaced.items():
                 text = text.replace(old.encode(), new.encode())
-            self.send_response(answer.status)
-            for name, value in answer.getheaders():
-                if name.lower() not in DROPPED:
-                    self.send_header(name, value)
+            self.send_response(status)
+            for name, value in given.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text)
-            asked.close()
 
         do_GET = do_POST = do_PATCH = do_DELETE = _any  # noqa: N815 - the names that http.server asks for
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    proxy.address = f"http://127.0.0.1:{server.server_port}{proxy.upstream.path}"
-    try:
+    with serving(Handler) as port:
+        proxy.address = f"http://127.0.0.1:{port}{proxy.upstream.path}"
         yield proxy
-    finally:
-        server.shutdown()
-        server.server_close()

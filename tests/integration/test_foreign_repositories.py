@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.integration.product import Product
+from tests.integration.trivial import SERVER
 
 NODE = """
 const http = require("node:http")
@@ -60,19 +61,6 @@ services:
     buildCommand: python --version
     startCommand: echo done
     autoDeployTrigger: off
-"""
-SERVER = """
-import json, os
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = json.dumps({"status": "pass", "releaseId": os.environ["RENDER_GIT_COMMIT"]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
 """
 SERVER_BLUEPRINT = """
 services:

@@ -110,3 +110,11 @@ class Product:
     def asked(self) -> list[str]:
         """What was asked of the platform other than reading: the end of each path."""
         return [path.removeprefix("/services/") for _, path, _ in self.platform.writes()]
+
+
+def released(repository: Repository, platform: Platform, clock: FakeClock) -> Product:
+    """A product whose first version is live."""
+    made = Product(repository, platform, clock)
+    assert made.deploy().outcome == "succeeded"
+    platform.requests.clear()
+    return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploylib import diagnosis
+from deploylib import causes
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ from deploylib import diagnosis
 )
 def test_the_cause_is_known_by_what_was_said(line: str, cause: str, remedy: str) -> None:
     """Whatever else was said before and after it."""
-    found = diagnosis.of(["> build", line, "error: exit 127"], local=True)
+    found = causes.meaning(["> build", line, "error: exit 127"], local=True)
 
     assert found is not None
     assert (cause, True) == (found.cause, remedy in found.remedy)
@@ -52,7 +52,7 @@ def test_the_cause_is_known_by_what_was_said(line: str, cause: str, remedy: str)
 
 def test_a_tool_is_installed_where_the_build_runs() -> None:
     """On this machine by whoever sits at it, at Render by the build command."""
-    found = diagnosis.of(["bash: line 1: uv: command not found"], local=False)
+    found = causes.meaning(["bash: line 1: uv: command not found"], local=False)
 
     assert found is not None
     assert found.remedy == "let the build command install uv first (pip install uv), commit, inv deploy"
@@ -61,4 +61,4 @@ def test_a_tool_is_installed_where_the_build_runs() -> None:
 @pytest.mark.parametrize("line", ["", "404: page not found", "TypeError: x is not a function", "module 'a' not found"])
 def test_what_is_not_known_is_not_guessed(line: str) -> None:
     """The last words themselves are shown then."""
-    assert diagnosis.of([line], local=True) is None
+    assert causes.meaning([line], local=True) is None

@@ -9,16 +9,13 @@ from deploylib.errors import SettingsError
 from tests.unit.conftest import Repository
 from tests.unit.fakes import THIRD, FakeClock
 from tests.unit.in_memory import Platform, status
-from tests.unit.product import NAMES, Product
+from tests.unit.product import NAMES, Product, released
 
 
 @pytest.fixture
 def product(repository: Repository, platform: Platform, clock: FakeClock) -> Product:
     """A product whose first version is live."""
-    made = Product(repository, platform, clock)
-    assert made.deploy().outcome == "succeeded"
-    platform.requests.clear()
-    return made
+    return released(repository, platform, clock)
 
 
 def test_a_partial_failure_is_put_back(product: Product) -> None:

@@ -15,7 +15,7 @@ from deploylib.store import Folder
 from tests.unit.conftest import Repository
 from tests.unit.fakes import NEW, OLD, START, THIRD, FakeClock
 from tests.unit.in_memory import Platform
-from tests.unit.product import Product
+from tests.unit.product import Product, released
 
 
 @pytest.fixture
@@ -27,10 +27,7 @@ def holds(tmp_path: Path, clock: FakeClock) -> Holds:
 @pytest.fixture
 def product(repository: Repository, platform: Platform, clock: FakeClock) -> Product:
     """A product whose first version is live."""
-    made = Product(repository, platform, clock)
-    assert made.deploy().outcome == "succeeded"
-    platform.requests.clear()
-    return made
+    return released(repository, platform, clock)
 
 
 @pytest.mark.parametrize(
