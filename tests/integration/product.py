@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -322,3 +323,23 @@ class Product:
         background.reset(self.folder / ".localrender")
         assert down.code == 0, down.said
         assert not names, names
+
+
+def migration(title: str, body: str, more: str = "") -> str:
+    """The third revision of the sample: a title, the lines of its upgrade, and what it imports besides."""
+    return f'''
+"""{title}
+
+Revision ID: 0003
+Revises: 0002
+"""
+
+{more}from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+{textwrap.indent(body, "    ")}
+'''

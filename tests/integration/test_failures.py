@@ -7,28 +7,16 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.edges import Completed
-from tests.integration.product import GUEST_BOOK, Product
+from tests.integration.product import GUEST_BOOK, Product, migration
 from tests.integration.visitors import Seen, visiting
 
 FIRST_OF_MAIN = '    """Serve until SIGTERM; the result is the exit code."""\n'
-BROKEN_MIGRATION = '''
-"""A mistake.
-
-Revision ID: 0003
-Revises: 0002
-"""
-
-from alembic import op
-
-revision = "0003"
-down_revision = "0002"
-
-
-def upgrade() -> None:
-    op.execute("alter table entries add column place text")
-    # The copy that it is rehearsed on listens on no address.
-    op.execute("do $$ begin if current_setting('listen_addresses') <> '' then raise 'only in earnest'; end if; end $$")
-'''
+BROKEN_MIGRATION = migration(
+    "A mistake.",
+    """op.execute("alter table entries add column place text")
+# The copy that it is rehearsed on listens on no address.
+op.execute("do $$ begin if current_setting('listen_addresses') <> '' then raise 'only in earnest'; end if; end $$")""",
+)
 
 
 @pytest.fixture

@@ -12,27 +12,15 @@ import pytest
 import zstandard
 
 from tests.integration.edges import Completed, environment, postgres_program
-from tests.integration.product import Product
+from tests.integration.product import Product, migration
 
 ZSTD = bytes.fromhex("28b52ffd")  # how such a file begins
 STAGES = ("check", "tests", "scan", "changes", "backup", "migrate", "deploy", "verify")
-MIGRATION = '''
-"""A place, for those who want to give one.
-
-Revision ID: 0003
-Revises: 0002
-"""
-
-import sqlalchemy as sa
-from alembic import op
-
-revision = "0003"
-down_revision = "0002"
-
-
-def upgrade() -> None:
-    op.add_column("entries", sa.Column("place", sa.Text, nullable=True))
-'''
+MIGRATION = migration(
+    "A place, for those who want to give one.",
+    'op.add_column("entries", sa.Column("place", sa.Text, nullable=True))',
+    more="import sqlalchemy as sa\n",
+)
 
 
 @pytest.fixture(scope="module")

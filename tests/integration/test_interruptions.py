@@ -11,25 +11,10 @@ import psutil
 import pytest
 
 from tests.integration.edges import until
-from tests.integration.product import GUEST_BOOK, Product
+from tests.integration.product import GUEST_BOOK, Product, migration
 from tests.integration.visitors import visiting
 
-MIGRATION = '''
-"""A place.
-
-Revision ID: 0003
-Revises: 0002
-"""
-
-from alembic import op
-
-revision = "0003"
-down_revision = "0002"
-
-
-def upgrade() -> None:
-    op.execute("alter table entries add column place text")
-'''
+MIGRATION = migration("A place.", 'op.execute("alter table entries add column place text")')
 
 
 @pytest.fixture
