@@ -8,6 +8,7 @@ there must be no more. Each has an owner: where that is gone, its loss is told a
 https://www.postgresql.org/docs/16/catalogs.html.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,26 @@ cross join lateral generate_series((p.pronargs - p.pronargdefaults)::int, p.pron
 where {HERE} and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype) and {NOT_OF_EXTENSION.format("proc", "p")}"""
 # Asked of what is a sequence only: the server takes conditions in the order that it likes.
 READABLE = "(select has_sequence_privilege(z.seqrelid, 'SELECT') from pg_sequence z where z.seqrelid = {0})"
+NAMED = f"""
+select n.nspname, c.relname from {CLASS} where {HERE} and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+union all select n.nspname, p.proname || '()' from pg_proc p join pg_namespace n on n.oid = p.pronamespace where {HERE}
+union all select n.nspname, t.typname from pg_type t join pg_namespace n on n.oid = t.typnamespace
+where {HERE} and t.typtype in ('d', 'e', 'r') or (t.typtype = 'b' and t.typelem = 0 and {HERE})
+"""
+# The server's own: what this very session has from its role, its database or its address is no default of others.
+SERVERS = """
+select name, coalesce(case when source in ('default', 'configuration file', 'command line', 'environment variable', 'override')
+  then reset_val else boot_val end, '') from pg_settings where name in
+  ('search_path', 'default_transaction_read_only', 'row_security', 'session_replication_role')
+union all select 'role', 'none'
+"""
+BEGINS = """
+select s.setdatabase <> 0, coalesce(r.rolname, ''), unnest(s.setconfig) from pg_db_role_setting s
+left join pg_roles r on r.oid = s.setrole left join pg_database d on d.oid = s.setdatabase
+where (s.setdatabase = 0 or d.datname = current_database()) and (s.setrole = 0 or r.rolname is not null)
+"""
+PARTS_OF_A_PATH = re.compile(r'"((?:[^"]|"")+)"|([^\s,"]+)')
+FEW = 5
 # Owners and what they are; a column is what its table is.
 THERE = f"""
 select {TABLE}, c.relkind::text from {CLASS} where {HERE} and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
@@ -217,6 +238,8 @@ class Picture:
         parts: table, and what it is seen in besides → the table's number.
         sequences: by name.
         fed: sequences whose numbers are compared with what is in the table.
+        named: schema → the names in it, as code writes them without it.
+        begins: role → settings that its next connection begins with; that of no name is of all the others.
     """
 
     there: dict[str, str]
@@ -226,6 +249,8 @@ class Picture:
     parts: dict[tuple[str, str], int]
     sequences: dict[str, Sequence]
     fed: set[str]
+    named: dict[str, set[str]]
+    begins: dict[str, dict[str, str]]
 
 
 def picture(ask: Any) -> Picture:
@@ -249,7 +274,28 @@ def picture(ask: Any) -> Picture:
         parts={(leaf, top): oid for oid, leaf, top in ask(PARTS)},
         sequences=sequences,
         fed={sequence for sequence, *_rest in fed},
+        named=names_of(ask),
+        begins=beginnings(ask),
     )
+
+
+def names_of(ask: Any) -> dict[str, set[str]]:
+    """The names of each schema."""
+    found: dict[str, set[str]] = {}
+    for schema, name in ask(NAMED):
+        found.setdefault(schema, set()).add(name)
+    return found
+
+
+def beginnings(ask: Any) -> dict[str, dict[str, str]]:
+    """What the next connections begin with: a role's in this database go before its own, and those before the database's."""
+    server = dict(map(tuple, ask(SERVERS)))
+    rows = [(bool(own), role, entry.partition("=")[::2]) for own, role, entry in ask(BEGINS)]
+    found = {}
+    for role in {"", *(role for _own, role, _entry in rows)}:
+        first = sorted((bool(by), own, entry) for own, by, entry in rows if by in {"", role})
+        found[role] = server | {name: value for _by, _own, (name, value) in first if name in server}
+    return found
 
 
 def every_sequence(ask: Any) -> dict[str, Sequence]:
@@ -297,7 +343,55 @@ def lost(before: Picture, after: Picture, ask: Any) -> list[str]:
     found += [
         text for name in before.sequences.keys() & after.sequences.keys() for text in back(name, before, after, ask)
     ]
-    return sorted(found)
+    return sorted(found + at_the_next_connection(before, after))
+
+
+def at_the_next_connection(before: Picture, after: Picture) -> list[str]:
+    """What a role's or a database's settings take from code that connects again: what plain names mean, writes, triggers, rows."""
+    found = []
+    for role in sorted({*before.begins, *after.begins}):
+        was, now = before.begins.get(role, before.begins[""]), after.begins.get(role, after.begins[""])
+        if role and (was, now) == (before.begins[""], after.begins[""]):
+            continue
+        who = f"the next connections of {role}" if role else "the next connections"
+        if was["search_path"] != now["search_path"]:
+            meant, means = (
+                resolved(one.named, path["search_path"], role) for one, path in ((before, was), (after, now))
+            )
+            other = sorted(
+                name
+                for name, schema in meant.items()
+                if means.get(name) != schema and name in after.named.get(schema, ())
+            )
+            more = f" and {len(other) - FEW} more" if len(other) > FEW else ""
+            found += [f"plain names for {who}: {', '.join(other[:FEW])}{more}"] if other else []
+        worse = {
+            f"writes by {who}": ("default_transaction_read_only", "on"),
+            f"triggers and foreign keys for {who}": ("session_replication_role", "replica"),
+            f"tables with row security for {who}": ("row_security", "off"),
+        }
+        found += [text for text, (name, bad) in worse.items() if told(now[name]) == bad != told(was[name])]
+        if now["role"] not in {was["role"], "none"}:
+            found.append(f"the rights of {who}, which act as {now['role']}")
+    return found
+
+
+def told(value: str) -> str:
+    """A setting, in one of the words for yes and no."""
+    word = value.strip().lower()
+    return {"true": "on", "yes": "on", "1": "on", "t": "on", "y": "on", "false": "off", "no": "off", "0": "off"}.get(
+        word, word
+    )
+
+
+def resolved(named: dict[str, set[str]], path: str, role: str) -> dict[str, str]:
+    """Name → the schema that it is found in, where nobody says which."""
+    found: dict[str, str] = {}
+    for quoted, plain in PARTS_OF_A_PATH.findall(path):
+        schema = quoted.replace('""', '"') if quoted else plain.lower()
+        for name in named.get(role if schema == "$user" else schema, ()):
+            found.setdefault(name, role if schema == "$user" else schema)
+    return found
 
 
 def stands(text: str, before: Picture, after: Picture) -> bool:

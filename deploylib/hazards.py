@@ -130,6 +130,15 @@ LINTED: dict[str, Hazard] = {
         when="warn", lock="none", blocks="nobody", text="SELECT DISTINCT and GROUP BY of all columns fail: json knows no equality",
         safe="jsonb",
     ),
+    "setting-of-connections": Hazard(
+        when="contract", lock="none", blocks="nobody", text="code that relies on what was fails at its next connection",
+        safe="let the code set it on its own connections, or a role of its own; else the contract step: " + CONTRACT,
+    ),
+    "search-path": Hazard(
+        when="warn", lock="none", blocks="nobody",
+        text="plain names may mean other things, or nothing, at the next connection; which, a rehearsal shows",
+        safe="let the code name the schema first; then say in the revision which code it goes with",
+    ),
     "limit-lifted": Hazard(
         when="warn", lock="none", blocks="nobody",
         text="takes away the limit for locks; it is set again, for another tool only as far as its driver lets us",

@@ -45,6 +45,18 @@ LIFTS = re.compile(
     r"|\bRESET\s+(?:ALL|lock_timeout|statement_timeout)\b|\bDISCARD\s+ALL\b",
     FLAGS,
 )
+# What a role's or a database's connections begin with, where running code would not bear another value.
+BEGINS = re.compile(
+    r"\bALTER\s+(?:ROLE|USER|DATABASE)\s+(?:\"[^\"]+\"|%?[\w$]+)\s+(?:IN\s+DATABASE\s+(?:\"[^\"]+\"|%?[\w$]+)\s+)?"
+    r"(?:SET\s+(?P<name>\w+)\s*(?:=|\bTO\b|\bFROM\s+CURRENT\b)\s*(?P<value>[^;]*)|RESET\s+(?P<reset>\w+))",
+    FLAGS,
+)
+OPEN = {"search_path", "role"}
+HARMFUL = {
+    "default_transaction_read_only": {"on", "true", "yes", "1", "t", "y"},
+    "row_security": {"off", "false", "no", "0", "f", "n"},
+    "session_replication_role": {"replica"},
+}
 CHANGED = re.compile(r"\bTYPE\s+(?P<kind>.*?)(?:\s+USING\b(?P<using>.*))?$", FLAGS)
 CASTS = (
     re.compile(rf"\(?\s*(?P<column>{IDENTIFIER})\s*\)?(?:\s*::\s*(?P<kind>[\w\s.(),\[\]]+))?", FLAGS),
@@ -113,7 +125,7 @@ class Judge(msgspec.Struct, frozen=True):
         table = self.table(statement)
         rows = self.rows(statement, table)
         level = self.level(rule, hazard, statement, table, rows)
-        about = "" if rows is None else f"{table} ({count(rows, 'row')})"
+        about = "" if rows is None else f"{table} (about {count(rows, 'row')})"
         if level:
             yield finding("squawk", rule, hazard, self.revision, statement.short, about=about or table, level=level)
 
@@ -206,6 +218,7 @@ class Judge(msgspec.Struct, frozen=True):
 
     def ours(self) -> Iterator[Finding]:
         """What squawk does not see: columns of json, foreign keys without an index on the child, limits that are lifted."""
+        yield from self._begun_with()
         for one in LIFTS.finditer(self.revision.sql):
             where = Statement(text=one[0]).short
             yield finding("deploylib", "limit-lifted", LINTED["limit-lifted"], self.revision, where, level="warn")
@@ -229,6 +242,23 @@ class Judge(msgspec.Struct, frozen=True):
                     where = Statement(text=text.strip()).short
                     about = f"{table} ({', '.join(wanted)})"
                     yield finding("deploylib", rule, LINTED[rule], self.revision, where, about=about, level="warn")
+
+    def _begun_with(self) -> Iterator[Finding]:
+        """Settings that the next connections begin with: refused where no code bears them, else a rehearsal tells."""
+        for one in BEGINS.finditer(self.revision.sql):
+            where = Statement(text=one[0].strip()).short
+            if _harmful(one):
+                level = "note" if self.revision.tolerates else "refuse"
+                rule = "setting-of-connections"
+                yield finding("deploylib", rule, LINTED[rule], self.revision, where, level=level)
+            elif (one["name"] or "").lower() in OPEN or (one["reset"] or "").lower() in {"all", *OPEN, *HARMFUL}:
+                rule = "search-path"
+                yield finding("deploylib", rule, LINTED[rule], self.revision, where, level="warn")
+
+
+def _harmful(found: re.Match[str]) -> bool:
+    value = (found["value"] or "").strip().strip("'").lower()
+    return value in HARMFUL.get(found["name"].lower(), ()) if found["name"] else False
 
 
 def widens(old: str, new: str, *, utc: bool) -> bool:

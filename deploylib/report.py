@@ -205,7 +205,7 @@ def backups(found: Iterable[Backup], now: datetime, environment: str = "local") 
     lines = []
     for one in found:
         proven = f", {_ago(one.proven_at, now)}" if one.proven_at else ""
-        head = f"{one.id}  {volume(one.size):>8}  schema {one.revision or 'none'}  {one.proof}{proven}{' export' if one.exported else ''}"
+        head = f"{one.id}  {volume(one.size):>8}  schema {one.schema}  {one.proof}{proven}{' export' if one.exported else ''}"
         lines += [f"{head}  ({_ago(one.created_at, now)})", *(f"  {note}" for note in one.notes)]
         lines += [f"  cannot be proven, and is not counted: {one.cause}"] if one.cause else []
         lines += [f"  accepted by {one.accepted}"] if one.accepted else []

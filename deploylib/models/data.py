@@ -170,6 +170,11 @@ class Backup(Value, frozen=True):
     accepted_at: Moment | None = None
 
     @property
+    def schema(self) -> str:
+        """The revision, in words where alembic's table has none: another tool's is not known to us."""
+        return self.revision or ("unknown" if self.tables else "none")
+
+    @property
     def major(self) -> int:
         """The major version of the server that it was made of."""
         return int(re.split(r"\D", self.server_version)[0])

@@ -76,7 +76,7 @@ class Backup(Stage):
             except backup.Unproven as error:
                 made = self._accepted(ctx, error)
         gone = self._pruned(ctx)
-        line = f"{volume(made.size)} · {made.tables} tables · schema {made.revision or 'none'} · {PROVEN[made.proof]}"
+        line = f"{volume(made.size)} · {made.tables} tables · schema {made.schema} · {PROVEN[made.proof]}"
         told = [f"{made.id}  ({why})", *made.notes, *gone]
         told += _judged(ctx, rehearsed)
         return result(self.name, line, *told, data={"backup": made})
@@ -110,9 +110,7 @@ class Backup(Stage):
             )
         except backup.Unproven as error:
             made = self._accepted(ctx, error)
-        line = (
-            f"{volume(made.size)} · {made.tables} tables · schema {made.revision or 'unknown'} · the platform's export"
-        )
+        line = f"{volume(made.size)} · {made.tables} tables · schema {made.schema} · the platform's export"
         return result(self.name, line, f"{made.id}  ({why})", *made.notes, *self._pruned(ctx), data={"backup": made})
 
     def _made(self, ctx: Context, url: Secret, also: Callable[[Copy], None]) -> models.Backup:

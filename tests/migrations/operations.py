@@ -50,6 +50,15 @@ grant select, insert, update, delete, references, trigger on people, orders, not
 grant select, update (name) on small to serving; grant select on priced to reading; grant reading to serving
 """
 
+# A table of the same name in another schema.
+TWICE = "create table other.small (id integer primary key)"
+
+
+def begins(setting: str, of: str = "database") -> str:
+    """What the next connections of this database begin with, which is called otherwise each time."""
+    return sql(f"do $$ begin execute format('alter {of} %I set {setting}', current_database()); end $$")
+
+
 FIRST = (
     # Work under a lock that others notice.
     work("3", "volatile default", column("'x', sa.DateTime(), server_default=sa.text('clock_timestamp()')")),
@@ -347,9 +356,28 @@ RELIED = (
     short("58", "time without a zone", column("'x', sa.DateTime()")),
 )  # fmt: skip
 
-OPERATIONS: tuple[Operation, ...] = (*FIRST, *LATER, *RELIED)
+# What the next connections of code that runs begin with: nothing of it is locked or rewritten, and all of it may fail.
+BEGUN = (
+    contract("59", "search_path of the database", begins("search_path = other, public"), before=TWICE),
+    contract("59", "search_path of the database without public", begins("search_path = other")),
+    contract("59", "search_path that is empty", begins("search_path = ''''")),
+    contract("59", "search_path of a role", begins("search_path = other", "role serving in database"), before=GRANTED),
+    contract("59", "search_path that goes back", begins("search_path = public"), before=f"{TWICE}; alter table small rename to smaller; alter table other.small rename to apart; alter database {{database}} set search_path = other, public"),
+    contract("59", "nothing is written any more", begins("default_transaction_read_only = on")),
+    contract("59", "triggers are left out", begins("session_replication_role = replica"), before=FILLED),
+    contract("59", "row security is refused", begins("row_security = off", "role serving in database"), before=GRANTED + "; create policy p on small using (true); alter table small enable row level security"),
+    contract("59", "search_path that says so", begins("search_path = other"), more="tolerates = '0000'"),
+    short("59", "search_path as it is", begins("search_path = public")),
+    short("59", "search_path with one more at its end", begins("search_path = public, other"), before=TWICE),
+    short("59", "memory of a role", begins("work_mem = ''8MB''", "role serving in database"), before=GRANTED),
+    short("59", "memory of the database", begins("work_mem = ''8MB''")),
+    short("59", "writes as they are", begins("default_transaction_read_only = off")),
+    short("59", "triggers as they are", begins("session_replication_role = origin")),
+)  # fmt: skip
+
+OPERATIONS: tuple[Operation, ...] = (*FIRST, *LATER, *RELIED, *BEGUN)
 
 NAMES = [operation.name for operation in OPERATIONS]
 THIRD = random.Random(20260301).sample(sorted(one.name for one in FIRST), len(FIRST) // 3)  # noqa: S311 - a fixed choice
 HELD_OUT = frozenset(THIRD) | {one.name for one in LATER}
-SHORT = frozenset(one.name for one in RELIED[::9])  # the ordinary suite judges these as well
+SHORT = frozenset(one.name for one in (*RELIED[::9], *BEGUN[::3]))  # the ordinary suite judges these as well

@@ -44,6 +44,14 @@ union all select 'select (null::' || c.oid::regclass || ').' || quote_ident(a.at
 join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
 where {HERE} and c.relkind = 'c'
 """
+# What a connection would begin with that is made now: by its role in this database, its role, the database.
+BEGINS = """
+select set_config(case split_part(entry, '=', 1) when 'default_transaction_read_only' then 'transaction_read_only'
+  else split_part(entry, '=', 1) end, substr(entry, strpos(entry, '=') + 1), true)
+from (select s.setrole <> 0 as by, s.setdatabase <> 0 as own, unnest(s.setconfig) as entry from pg_db_role_setting s
+  where s.setdatabase in (0, (select oid from pg_database where datname = current_database()))
+    and s.setrole in (0, (select oid from pg_roles where rolname = '{role}')) order by 1, 2) x
+"""
 VALUES = {"N": "7", "S": "'x'", "B": "true", "D": "now()"}
 
 
@@ -132,6 +140,7 @@ def tried(connection: sa.Connection, some: list[str]) -> dict[str, int | None]:
         role, _, statement = text.rpartition(": ")
         connection.exec_driver_sql("savepoint tried")
         try:
+            connection.exec_driver_sql(BEGINS.format(role=role or "postgres"))
             if role:
                 connection.exec_driver_sql(f"set local role {role}")
             done = connection.exec_driver_sql(statement.replace("%", "%%"))

@@ -47,7 +47,7 @@ def test_a_finding_tells_rule_revision_statement_lock_whom_it_blocks_and_the_saf
     assert (finding.tool, finding.rule, finding.level) == ("squawk", "adding-not-nullable-field", "refuse")
     assert finding.where == "0007: ALTER TABLE people ALTER COLUMN name SET NOT NULL"
     assert finding.text == (
-        "reads the whole table; ACCESS EXCLUSIVE on people (2000000 rows) blocks readers and writers"
+        "reads the whole table; ACCESS EXCLUSIVE on people (about 2000000 rows) blocks readers and writers"
     )
     assert "NOT VALID" in finding.remedy
     assert finding.path == "migrations/x.py"
@@ -233,6 +233,26 @@ def test_a_revision_says_how_it_is_undone_or_repaired(
     assert told(examined("SELECT 1;\n", reversible=reversible, remarks=remarks)) == told_of
 
 
+@pytest.mark.parametrize(
+    ("statement", "told_of"),
+    [
+        ("ALTER ROLE shop SET search_path = app, public", [("search-path", "warn")]),
+        ('ALTER DATABASE "My shop" RESET search_path', [("search-path", "warn")]),
+        (
+            "ALTER USER shop IN DATABASE shop SET default_transaction_read_only TO 'on'",
+            [("setting-of-connections", "refuse")],
+        ),
+        ("ALTER DATABASE shop SET session_replication_role = replica", [("setting-of-connections", "refuse")]),
+        ("ALTER ROLE ALL SET row_security = off", [("setting-of-connections", "refuse")]),
+        ("ALTER DATABASE shop SET default_transaction_read_only = off", []),
+        ("ALTER ROLE shop SET work_mem = '8MB'", []),
+    ],
+)
+def test_what_the_next_connections_begin_with_is_judged(statement: str, told_of: list[tuple[str, str]]) -> None:
+    """Refused where no running code bears it; which plain names mean another thing, only a rehearsal knows."""
+    assert told(examined(f"{statement};\n")) == told_of
+
+
 PROVOKING = """
 ALTER TABLE people ADD COLUMN a int NOT NULL, ADD COLUMN b timestamp DEFAULT clock_timestamp(), ADD COLUMN c serial PRIMARY KEY;
 ALTER TABLE people ALTER COLUMN name SET NOT NULL, ALTER COLUMN name TYPE text, ALTER COLUMN name DROP NOT NULL;
@@ -273,7 +293,9 @@ BEGIN;
 """
 # What squawk accepts as a name and never says under it, or only of its own comments.
 SILENT = {"unused-ignore", "require-timeout-settings"}
-OURS = {"foreign-key-without-index", "json-column", "limit-lifted", "no-way-back"}
+OURS = {
+    "foreign-key-without-index", "json-column", "limit-lifted", "no-way-back", "search-path", "setting-of-connections",
+}  # fmt: skip
 
 
 def test_the_names_of_rules_are_those_that_squawk_says(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from deploylib.alembic_picture import lost, picture
 from deploylib.config import MigrationSettings
 from deploylib.models import Secret
 from deploylib.process import SYSTEM
-from tests.migrations.operations import FILLED, GRANTED
+from tests.migrations.operations import FILLED, GRANTED, TWICE
 from tests.migrations.world import World
 
 
@@ -130,3 +130,36 @@ def test_what_is_pending_is_compared_with_what_serves(world: World, fresh: Calla
     assert gone == [(), (), (), ("INSERT into public.small without x",), ()]
     [finding] = rehearsal.verdict(report, pending.pending, MigrationSettings()).blocking
     assert (finding.rule, finding.where) == ("contract-step", "0004: takes away INSERT into public.small without x")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("alter database {database} set search_path = other, public", ["plain names for the next connections: small"]),
+        ("alter role serving in database {database} set search_path = other, public",
+         ["plain names for the next connections of serving: small"]),
+        ("alter database {database} set search_path = public, other", []),
+        ("alter database {database} set default_transaction_read_only = yes", ["writes by the next connections"]),
+        ("alter role serving in database {database} set session_replication_role = replica",
+         ["triggers and foreign keys for the next connections of serving"]),
+        ("alter database {database} set row_security = off", ["tables with row security for the next connections"]),
+        ("alter role serving in database {database} set role = postgres",
+         ["the rights of the next connections of serving, which act as postgres"]),
+        ("alter role serving in database {database} set work_mem = '8MB'", []),
+    ],
+)  # fmt: skip
+def test_what_the_next_connections_begin_with(world: World, change: str, expected: list[str]) -> None:
+    """The statement itself changes nothing for anybody who is connected: code fails when it connects again."""
+    name = world.url.reveal().rpartition("/")[2]
+    assert taken(world, TWICE, change.replace("{database}", name)) == expected
+
+
+def test_whoever_has_a_setting_of_its_own_keeps_it(world: World) -> None:
+    """The database's is that of all the others."""
+    name = world.url.reveal().rpartition("/")[2]
+    before = f"{TWICE}; alter role serving in database {name} set search_path = public"
+    change = f"alter database {name} set search_path = other, public"
+    assert taken(world, before, change) == ["plain names for the next connections: small"]
+    assert taken(world, "", f"alter database {name} reset search_path") == [
+        "plain names for the next connections: small"
+    ]

@@ -47,3 +47,15 @@ def test_a_dump_that_cannot_be_proven_is_listed_with_its_cause_and_counts_for_no
     assert "a newer one cannot be proven" in "\n".join(report.status(found, ctx.clock.now()))
     listed = "\n".join(report.backups(backups.listed(ctx), ctx.clock.now()))
     assert 'cannot be proven, and is not counted: relation "kinds" does not exist' in listed
+
+
+def test_the_schema_of_another_tool_is_unknown_and_not_none(ctx: FakeContext) -> None:
+    """Nobody here has looked for it; a database without a table has none."""
+    one = backups.listed(ctx)[0]
+    said = [
+        report.backups([msgspec.structs.replace(one, revision=revision, tables=tables)], ctx.clock.now())[0].split(
+            "schema "
+        )[1]
+        for revision, tables in (("0002", 3), ("", 3), ("", 0))
+    ]
+    assert [text.split()[0] for text in said] == ["0002", "unknown", "none"]
