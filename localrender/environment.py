@@ -111,7 +111,9 @@ def of_process(
     path = base.get("PATH", os.defpath)
     if kept.runtime == "python":
         path = f"{path}:{runtimes.beside(Path(sys.executable).parent, state.folder / 'tools')}"
-    found = base | identity(service) | runtimes.variables(kept.runtime, artifact, path, port=port)
+    # As at Render, where the cache is the service's: a build that prunes it must not prune the person's own.
+    own = {"UV_CACHE_DIR": str(state.folder / "cache" / "uv")}
+    found = own | base | identity(service) | runtimes.variables(kept.runtime, artifact, path, port=port)
     found |= {
         "RENDER_GIT_BRANCH": service.spec.branch,
         "RENDER_GIT_COMMIT": deploy.commit.id,

@@ -142,6 +142,7 @@ def test_a_process_sees_its_variables_and_none_of_the_callers(shared: Local) -> 
     seen = local.page("backend", "/env").json()["env"]
     assert "AWS_SECRET_ACCESS_KEY" not in seen
     assert "ASKED" not in seen
+    assert seen["UV_CACHE_DIR"] == os.environ.get("UV_CACHE_DIR", str(local.state / "cache" / "uv"))
     assert (seen["RENDER"], seen["PLAIN"], seen["SHARED"]) == ("true", "1.10", "both")
     assert seen["RENDER_EXTERNAL_URL"] + "/" == local.endpoint["urls"]["backend"]
     assert seen["FRONT"] + "/" == local.endpoint["urls"]["frontend"]
