@@ -40,6 +40,10 @@ TOOL = re.compile(
 ELSEWHERE = re.compile(r"it listens on port (?P<what>\d+(?:, \d+)*), and not on")
 UNSET = re.compile(r"no value here for (?P<what>\w+(?:, \w+)*), which the Blueprint leaves out")
 GROUP = re.compile(r"nothing here of a group of variables that the account holds")
+PACKAGE = re.compile(
+    r"npm (?:error|ERR!) 404\s+(?:The requested resource )?'(?P<npm>@?[\w./-]+@[\w.^~*-]+)"
+    r"|ERROR: No matching distribution found for (?P<pip>[\w.=<>!~-]+)"
+)
 NO_PORT = re.compile(r"no open (?:HTTP )?ports", re.IGNORECASE)
 HOW = {
     "pnpm": "corepack enable, or npm install --global pnpm",
@@ -107,7 +111,7 @@ def failure(order: Order, deploy: Deploy, render: Render) -> DeployError:
     if ended or "oomKilled" in cause:
         what = "ran out of memory" if "oomKilled" in cause else ended
         lasted = between(deploy.started_at, deploy.finished_at)
-        took = f" after {lasted:.1f} s" if lasted is not None else ""
+        took = f", {lasted:.1f} s after the deploy began" if lasted is not None else ""
         why, remedy = diagnosed(details, render, CORRECT)
         return StartFailed(f"{name}: the program {what}{took}{why}", details=details, remedy=remedy, service=name)
     return unhealthy(order, render, details, str(cause.get("unhealthy") or ""))
@@ -157,10 +161,14 @@ def last_words(order: Order, deploy: Deploy, render: Render, kind: str) -> tuple
 def meaning(lines: Iterable[str], *, local: bool) -> Diagnosis | None:
     """What the last of these lines that is known means; None where none is.
 
+    That a value is lacking is the cause only where no line tells another one: it is said after every failure.
+
     Args:
         local: it was said on this machine, by the local Render.
     """
-    return next((known for line in reversed(list(lines)) if (known := _known(line, local=local)) is not None), None)
+    said = list(reversed(list(lines)))
+    certain = (_known(line, local=local) for line in said)
+    return next((one for one in (*certain, *map(_lacking, said)) if one is not None), None)
 
 
 def _known(line: str, *, local: bool) -> Diagnosis | None:
@@ -171,14 +179,22 @@ def _known(line: str, *, local: bool) -> Diagnosis | None:
         )
     if found := TOOL.search(line):
         return _tool(next(name for name in found.groups() if name).rpartition("/")[2], local=local)
+    if found := PACKAGE.search(line):
+        package = next(name for name in found.groups() if name)
+        step = f"name a {package.partition('=')[0]} that is there, or the registry that has it, commit, inv deploy"
+        return Diagnosis(f"the registry has no {package}", step)
+    if found := ELSEWHERE.search(line):
+        return Diagnosis(f"it listens on port {found['what']}", PORT)
+    return Diagnosis("it has opened no port", PORT) if NO_PORT.search(line) else None
+
+
+def _lacking(line: str) -> Diagnosis | None:
     if found := UNSET.search(line):
         return _unset(found["what"].split(", "))
     if GROUP.search(line):
         step = "inv local.env NAME for each variable of it that is needed, then inv deploy"
         return Diagnosis("nothing is here of a group of variables that the account holds", step)
-    if found := ELSEWHERE.search(line):
-        return Diagnosis(f"it listens on port {found['what']}", PORT)
-    return Diagnosis("it has opened no port", PORT) if NO_PORT.search(line) else None
+    return None
 
 
 def _unset(names: list[str]) -> Diagnosis:

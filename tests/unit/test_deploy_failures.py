@@ -69,7 +69,9 @@ def test_the_time_until_the_program_ended_is_told(platform: Platform, clock: Fak
 
     platform.begin = timed  # type: ignore[method-assign, assignment]
 
-    assert fail(platform, clock, "update_failed", {"nonZeroExit": 1}).message.endswith("exited with code 1 after 1.9 s")
+    assert fail(platform, clock, "update_failed", {"nonZeroExit": 1}).message.endswith(
+        "exited with code 1, 1.9 s after the deploy began"
+    )
 
 
 @pytest.mark.parametrize(

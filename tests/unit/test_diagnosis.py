@@ -39,6 +39,13 @@ from deploylib import causes
             "nothing is here of a group of variables that the account holds",
             "inv local.env NAME for each",
         ),
+        (
+            "npm error 404  The requested resource '@acme/kit@0.2.1' could not be found or you do not have permission",
+            "the registry has no @acme/kit@0.2.1",
+            "that is there",
+        ),
+        ("npm ERR! 404  'kit@^2.0.0' is not in this registry.", "the registry has no kit@^2.0.0", "that is there"),
+        ("ERROR: No matching distribution found for kit==9.9", "the registry has no kit==9.9", "name a kit that is"),
         ("==> No open ports detected, continuing to scan...", "it has opened no port", "listen at"),
     ],
 )
@@ -48,6 +55,16 @@ def test_the_cause_is_known_by_what_was_said(line: str, cause: str, remedy: str)
 
     assert found is not None
     assert (cause, True) == (found.cause, remedy in found.remedy)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_value_that_lacks_is_not_the_cause_where_another_is_told(*, before: bool) -> None:
+    """It is said after every failure of a program that lacks one."""
+    lines = ["==> no value here for TOKEN, which the Blueprint leaves out: x", "bash: line 1: pnpm: command not found"]
+    found = causes.meaning(lines if before else lines[::-1], local=True)
+
+    assert found is not None
+    assert found.cause == "pnpm is not on this machine"
 
 
 def test_a_tool_is_installed_where_the_build_runs() -> None:
