@@ -106,7 +106,7 @@ def load(session: nox.Session) -> None:
     """The long stories: fifty services within the platform's limits, a platform that dies, a store that fails at any call."""
     prepare(session, SCAN_LOCK)
     long = ["tests/load/test_fifty_services.py", "tests/load/test_platform_crash.py"]
-    long += ["tests/stores/test_memory.py", "tests/unit/test_damaged_store.py"]
+    long += ["tests/stores/test_memory.py", "tests/unit/state/test_damaged_store.py"]
     long += ["tests/backup", "tests/failures", "tests/integration"]
     session.run("pytest", "-m", "load", *long, "-s", *session.posargs)
 
@@ -151,7 +151,7 @@ def crash(session: nox.Session) -> None:
 def garble(session: nox.Session) -> None:
     """Garble each answer to a release, a rollback and a recovery in eight ways, once and for good: an hour or so."""
     prepare(session)
-    every = ["tests/garble", "tests/unit/test_garbled.py"]  # on the local Render; and on the platform in memory
+    every = ["tests/garble", "tests/unit/render/test_garbled.py"]  # on the local Render; and on the platform in memory
     session.run("pytest", *every, "-m", "load", "-s", "--numprocesses=3", *session.posargs)
 
 

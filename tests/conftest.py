@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.needed import require
+from tests.support.needed import require
 
 require()  # before the other files of this kind are read, each of which would be an error of its own
 ODD = pytest.StashKey[dict[str, str]]()

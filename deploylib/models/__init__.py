@@ -5,24 +5,39 @@ They are msgspec structs: typed, immutable, and the same thing as the JSON that 
 
 from __future__ import annotations
 
-from deploylib.models.data import EXPORTED, UNKNOWN, UNPROVEN, Backup, Database, Elsewhere, Export, Migration, Revision
-from deploylib.models.platform import Deploy, DeployStatus, Kind, Live, LogLine, PathFilter, Service, Target
+from deploylib.models.database import (
+    EXPORTED,
+    UNKNOWN,
+    UNPROVEN,
+    Backup,
+    Database,
+    Elsewhere,
+    Export,
+    Facts,
+    Migration,
+    Revision,
+)
 from deploylib.models.release import Change, Changes, Commit, Intent, Order, Proof, Shipped, Verified
+from deploylib.models.services import Deploy, DeployStatus, Kind, Live, LogLine, PathFilter, Service, Target
+from deploylib.models.stages import BackedUp, Checked, Planned, Proven, StageName, Waived
 from deploylib.models.value import Id, Moment, Secret, Value
 
 __all__ = [
     "EXPORTED",
     "UNKNOWN",
     "UNPROVEN",
+    "BackedUp",
     "Backup",
     "Change",
     "Changes",
+    "Checked",
     "Commit",
     "Database",
     "Deploy",
     "DeployStatus",
     "Elsewhere",
     "Export",
+    "Facts",
     "Id",
     "Intent",
     "Kind",
@@ -32,12 +47,16 @@ __all__ = [
     "Moment",
     "Order",
     "PathFilter",
+    "Planned",
     "Proof",
+    "Proven",
     "Revision",
     "Secret",
     "Service",
     "Shipped",
+    "StageName",
     "Target",
     "Value",
     "Verified",
+    "Waived",
 ]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from deploylib.models.platform import Live, Target
+import msgspec
+
+from deploylib.models.services import Live, Target
 from deploylib.models.value import Id, Value
 
-__all__ = ["Change", "Changes", "Commit", "Intent", "Order", "Proof", "Shipped", "Verified"]
+__all__ = ["Change", "Changes", "Commit", "Intent", "Order", "Proof", "Shipped", "Triggered", "Verified"]
 
 
 class Commit(Value, frozen=True):
@@ -136,3 +138,11 @@ class Verified(Value, frozen=True):
     advice: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     answered: int = 0
+
+
+class Triggered(msgspec.Struct, frozen=True, kw_only=True):
+    """A deploy that the platform has accepted; *adopted* when its answer was lost and it was found again."""
+
+    service: str
+    deploy_id: Id
+    adopted: bool = False

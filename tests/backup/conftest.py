@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deploylib.store import Folder
-from tests.backup.servers import Servers
+from deploylib.store.folder import Folder
+from tests.support.servers import Servers
 
 
 @pytest.fixture(scope="session")

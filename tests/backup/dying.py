@@ -11,13 +11,16 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from deploylib import backup, multipart, postgres, programs
-from deploylib.backup import Place
-from deploylib.clock import SYSTEM as CLOCK
+from deploylib.backups import create
+from deploylib.backups.restore_test import Place
 from deploylib.models import Secret
-from deploylib.process import SYSTEM
-from deploylib.s3 import Bucket
-from deploylib.store import Folder, Store, Stored
+from deploylib.postgres import binaries, connection
+from deploylib.store import s3_upload
+from deploylib.store.folder import Folder
+from deploylib.store.interface import Store, Stored
+from deploylib.store.s3 import Bucket
+from deploylib.system.clock import SYSTEM as CLOCK
+from deploylib.system.process import SYSTEM
 
 MOMENTS = ("first piece", "last piece", "dumped", "read back", "manifest", "written")
 
@@ -57,7 +60,7 @@ class Fatal:
             yield piece
             die("first piece")
             passed += len(piece)
-            if passed > 2 * multipart.FIRST:
+            if passed > 2 * s3_upload.FIRST:
                 die("second part")
         die("last piece")
 
@@ -72,15 +75,15 @@ class FatalBucket(Fatal, Bucket):
 
 def opened(address: str) -> Store:
     """The store of that address."""
-    multipart.FIRST = 5 << 20  # as short as the protocol allows
+    s3_upload.FIRST = 5 << 20  # as short as the protocol allows
     return FatalBucket(address) if "://" in address else FatalFolder(Path(address))
 
 
 if __name__ == "__main__":
     _, _, url, server, store = sys.argv
-    facts = postgres.facts(Secret(url))
-    backup.create(
-        Secret(url), facts=facts, client=programs.client_for(facts.major, "", runner=SYSTEM), store=opened(store),
+    facts = connection.facts(Secret(url))
+    create.create(
+        Secret(url), facts=facts, client=binaries.client_for(facts.major, "", runner=SYSTEM), store=opened(store),
         environment="test", run="dying", commit="c" * 40, runner=SYSTEM, clock=CLOCK, wanted="restored",
         place=Place(server=Secret(server) if server else None),
     )  # fmt: skip

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from deploylib.contents import ALIKE, Contents, Table, remarks
-from deploylib.snapshot import exported
-from tests.backup.servers import Servers
+from deploylib.backups.fingerprint import ALIKE, Contents, Table, remarks
+from deploylib.backups.snapshot import exported
+from tests.support.servers import Servers
 
 # Type, and two values of it that Postgres holds for equal, or whose hashes are.
 PAIRS = (

@@ -15,17 +15,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deploylib import archive, bundle, drill, manifest, postgres, scratch
-from deploylib.backup import Place
+from deploylib.backups import archive, export_archive, repository, restore_test, scratch_server
+from deploylib.backups.repository import Manifest
+from deploylib.backups.restore_test import Place
+from deploylib.backups.scratch_server import ScratchUnfit
 from deploylib.errors import BackupFailed
-from deploylib.manifest import Manifest
 from deploylib.models import EXPORTED
-from deploylib.process import SYSTEM
-from deploylib.scratch import ScratchUnfit
-from deploylib.store import Folder
-from tests.backup.servers import Base, Servers
-from tests.backup.test_round_trip import filled
-from tests.unit.fakes import OLD, FakeClock
+from deploylib.postgres import connection
+from deploylib.store.folder import Folder
+from deploylib.system.process import SYSTEM
+from tests.support.fakes import OLD, FakeClock
+from tests.support.filled import filled
+from tests.support.servers import Base, Servers
 
 
 def export(base: Base, folder: Path) -> bytes:
@@ -33,7 +34,7 @@ def export(base: Base, folder: Path) -> bytes:
     there = folder / "2026-11-24T10:07Z" / "book"
     words = [base.client.program("pg_dump"), "--format=directory", f"--file={there}"]
     there.parent.mkdir(parents=True)
-    subprocess.run(words, env={**os.environ, **postgres.child_environment(base.as_root().url)}, check=True)
+    subprocess.run(words, env={**os.environ, **connection.child_environment(base.as_root().url)}, check=True)
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         tar.add(there.parent, there.parent.name)
@@ -86,7 +87,7 @@ def test_it_is_restored_and_holds_what_the_database_holds(servers: Servers, stor
 def test_nothing_is_written_outside_of_the_folder(store: Folder, tmp_path: Path) -> None:
     """Whatever the members are called; links are no files."""
     made = stored(store, body := packed({"../../up": b"1", "/etc/absolute": b"2", "x/y/toc.dat": b"PGDMP"}))
-    bundle.unpack(made, pieces(body), tmp_path)
+    export_archive.unpack(made, pieces(body), tmp_path)
     assert {one.name: one.read_bytes() for one in tmp_path.iterdir() if one.is_file()} == {
         "up": b"1", "absolute": b"2", "toc.dat": b"PGDMP",
     }  # fmt: skip
@@ -94,7 +95,7 @@ def test_nothing_is_written_outside_of_the_folder(store: Folder, tmp_path: Path)
     linked = stored(store, body := packed({"a/toc.dat": b""}, tarfile.SYMTYPE))
     (tmp_path / "linked").mkdir()
     with pytest.raises(BackupFailed, match=r"no toc\.dat"):
-        bundle.unpack(linked, pieces(body), tmp_path / "linked")
+        export_archive.unpack(linked, pieces(body), tmp_path / "linked")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_nothing_is_written_outside_of_the_folder(store: Folder, tmp_path: Path)
 def test_what_is_no_export_is_said(store: Folder, tmp_path: Path, body: bytes, said: str) -> None:
     """Before anything is made of it."""
     with pytest.raises(BackupFailed, match=said):
-        bundle.unpack(stored(store, body), pieces(body), tmp_path)
+        export_archive.unpack(stored(store, body), pieces(body), tmp_path)
 
 
 def test_other_bytes_than_were_stored_are_found_out(store: Folder, tmp_path: Path) -> None:
@@ -121,20 +122,20 @@ def test_other_bytes_than_were_stored_are_found_out(store: Folder, tmp_path: Pat
     (store.root / made.key).write_bytes(packed({"a/toc.dat": b"y"}))
 
     with pytest.raises(BackupFailed, match=r"checksum|bytes"):
-        bundle.unpack(made, archive.verified(made, store=store), tmp_path)
+        export_archive.unpack(made, archive.verified(made, store=store), tmp_path)
 
 
 def test_no_room_is_said_before_anything_is_written(
     store: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says nothing of the export."""
-    monkeypatch.setattr(bundle, "SPARE", 1 << 60)
+    monkeypatch.setattr(export_archive, "SPARE", 1 << 60)
     body = packed({"a/toc.dat": b"x"})
     made = stored(store, body)
     (tmp_path / "out").mkdir()
 
     with pytest.raises(ScratchUnfit, match="is unpacked"):
-        bundle.unpack(made, pieces(body), tmp_path / "out")
+        export_archive.unpack(made, pieces(body), tmp_path / "out")
 
     assert [*(tmp_path / "out").iterdir()] == []
 
@@ -155,9 +156,9 @@ def made(servers: Servers, store: Folder, tmp_path: Path) -> tuple[Base, Manifes
     return base, stored(store, export(base, tmp_path), base)
 
 
-def explored(base: Base, export: Manifest, store: Folder) -> drill.Explored:
+def explored(base: Base, export: Manifest, store: Folder) -> restore_test.Explored:
     """What it turns out to hold, on a server of our own."""
-    return drill.explored(export, store=store, client=base.client, place=Place(), runner=SYSTEM)
+    return restore_test.explored(export, store=store, client=base.client, place=Place(), runner=SYSTEM)
 
 
 def test_what_it_holds_is_found_out_by_restoring_it(made: tuple[Base, Manifest], store: Folder) -> None:
@@ -176,7 +177,7 @@ def test_a_later_drill_compares_with_what_was_found_out(made: tuple[Base, Manife
     base, export = made
     found = explored(base, export, store)
     known = msgspec.structs.replace(export, proof="restored", contents=found.contents)
-    listed = manifest.write(known, store=store)
+    listed = repository.write(known, store=store)
     assert (listed.exported, listed.proven) == (True, True)
     assert base.prove(listed, store).proof == "restored"
 
@@ -185,7 +186,7 @@ def test_a_later_drill_compares_with_what_was_found_out(made: tuple[Base, Manife
     file = store.root / "backups/test/one/manifest.json"
     file.write_bytes(msgspec.json.encode(msgspec.structs.replace(known, contents=wrong)))
     with pytest.raises(BackupFailed, match="does not restore what was backed up"):
-        drill.copied(listed, store=store, client=base.client, runner=SYSTEM)
+        restore_test.copied(listed, store=store, client=base.client, runner=SYSTEM)
 
 
 def test_one_that_was_only_decoded_is_restored_later(
@@ -193,7 +194,7 @@ def test_one_that_was_only_decoded_is_restored_later(
 ) -> None:
     """It is no fault of it that there was no place for it; and a restore of it claims no comparison."""
     base, export = made
-    listed = manifest.write(export, store=store)
+    listed = repository.write(export, store=store)
 
     proven = base.prove(listed, store)
     done = servers.fresh(16).as_root().restore(listed, store)
@@ -212,14 +213,14 @@ def test_a_full_disk_says_nothing_of_it(store: Folder, tmp_path: Path, monkeypat
     body = packed({"a/toc.dat": b"x"})
 
     with pytest.raises(ScratchUnfit, match="has no room"):
-        bundle.unpack(stored(store, body), pieces(body), tmp_path)
+        export_archive.unpack(stored(store, body), pieces(body), tmp_path)
 
 
 def test_what_a_killed_run_has_unpacked_goes_with_its_scratch(servers: Servers) -> None:
     """It is all the data, in the folder for temporary files."""
-    left = Path(tempfile.mkdtemp(prefix=f"{scratch.NAME}-999999999-"))
+    left = Path(tempfile.mkdtemp(prefix=f"{scratch_server.NAME}-999999999-"))
     (left / "toc.dat").write_text("data")
     client = servers.fresh(16).client
 
-    with scratch.server(client, runner=SYSTEM):
+    with scratch_server.server(client, runner=SYSTEM):
         assert not left.exists()

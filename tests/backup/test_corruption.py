@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from deploylib import backup, manifest
+from deploylib.backups import repository
 from deploylib.errors import BackupFailed
 from deploylib.models import Backup
-from deploylib.store import Folder
-from tests.backup.servers import Base, Servers, copied
+from deploylib.store.folder import Folder
+from tests.support.servers import Base, Servers, copied
 
 BOOK = """
 create table entries (id serial primary key, text text not null);
@@ -276,7 +276,7 @@ def test_a_database_that_is_not_empty_is_refused(servers: Servers, bad: tuple[Fo
         assert name in str(raised.value)
 
     assert target.restore(made, store, force=True).notes == ()
-    assert manifest.manifest(made, store=store).contents.objects.number == target.one(
+    assert repository.manifest(made, store=store).contents.objects.number == target.one(
         "select count(*) from pg_largeobject_metadata"
     )
-    assert backup.latest(store, "test") == made
+    assert repository.latest(store, "test") == made

@@ -16,12 +16,12 @@ import psutil
 import psycopg
 import pytest
 
-from deploylib import archive, backup, scratch
+from deploylib.backups import archive, repository, restore_test, scratch_server
 from deploylib.errors import BackupFailed, DeployError
-from deploylib.process import SYSTEM
-from deploylib.store import Folder
+from deploylib.store.folder import Folder
+from deploylib.system.process import SYSTEM
 from tests.backup.dying import MOMENTS
-from tests.backup.servers import Base, Servers
+from tests.support.servers import Base, Servers
 
 PROGRAM = Path(__file__).with_name("dying.py")
 
@@ -51,11 +51,11 @@ def test_a_kill_at_any_moment_leaves_the_last_good_backup(base: Base, store: Fol
 
     assert run(base, store, moment, base.server.reveal()) == -signal.SIGKILL
 
-    left = backup.listing(store, "test")
+    left = repository.listing(store, "test")
     assert ["dying"] * (moment == "written") + ["run"] == [one.run for one in left]
     assert [base.prove(one, store).proof for one in left] == ["restored"] * len(left)
-    assert good == backup.latest(store, "test") or moment == "written" or left[-1].id == good.id
-    assert base.back_up(store, run="next", wanted="decoded").run == backup.listing(store, "test")[0].run
+    assert good == repository.latest(store, "test") or moment == "written" or left[-1].id == good.id
+    assert base.back_up(store, run="next", wanted="decoded").run == repository.listing(store, "test")[0].run
 
 
 def test_a_server_that_a_killed_run_left_is_ended_by_the_next(
@@ -71,7 +71,7 @@ def test_a_server_that_a_killed_run_left_is_ended_by_the_next(
         [left] = folder.glob("deploylib-scratch-*")
         process = psutil.Process(int((left / "data/postmaster.pid").read_text().split()[0]))
 
-        with scratch.server(base.client, runner=SYSTEM):
+        with scratch_server.server(base.client, runner=SYSTEM):
             assert not left.exists()
             assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
         assert [*folder.iterdir()] == []
@@ -127,7 +127,7 @@ def test_an_interruption_removes_what_was_written(base: Base, store: Folder) -> 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        base.back_up(store, place=backup.Place(), progress=interrupt)
+        base.back_up(store, place=restore_test.Place(), progress=interrupt)
 
     assert seen
     assert list(store.list("")) == []
@@ -158,7 +158,7 @@ def test_a_full_disk_leaves_a_weaker_proof_and_says_so(base: Base, store: Folder
             with (small_disk / "ballast").open("wb") as ballast:
                 os.posix_fallocate(ballast.fileno(), 0, room.f_bavail * room.f_frsize - 200_000)
 
-    made = base.back_up(store, place=backup.Place(folder=small_disk), progress=fill)
+    made = base.back_up(store, place=restore_test.Place(folder=small_disk), progress=fill)
 
     assert (small_disk / "ballast").exists()
     assert made.proof == "decoded"
@@ -172,8 +172,8 @@ def test_no_restore_begins_without_room(base: Base, store: Folder, small_disk: P
     with (small_disk / "ballast").open("wb") as ballast:
         os.posix_fallocate(ballast.fileno(), 0, 300_000_000)
 
-    with pytest.raises(scratch.ScratchUnfit, match="a restore needs"):
-        base.prove(made, store, place=backup.Place(folder=small_disk))
+    with pytest.raises(scratch_server.ScratchUnfit, match="a restore needs"):
+        base.prove(made, store, place=restore_test.Place(folder=small_disk))
 
 
 @pytest.mark.load

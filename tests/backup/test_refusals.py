@@ -13,15 +13,19 @@ from typing import Any
 import psycopg
 import pytest
 
-from deploylib import postgres, scratch, snapshot, sqlstates, surroundings
-from deploylib.backup import Place, Unproven
+from deploylib.backups import scratch_server, snapshot
+from deploylib.backups.repository import Unproven
+from deploylib.backups.restore_test import Place
+from deploylib.backups.snapshot import Snapshot
 from deploylib.errors import BackupFailed, Unreachable
+from deploylib.migrations import server_roles
 from deploylib.models import Secret
-from deploylib.process import SYSTEM
-from deploylib.snapshot import Snapshot
-from deploylib.store import Folder
-from tests.backup.servers import Base, Servers, programs_of
-from tests.backup.test_scratch import left
+from deploylib.postgres import sqlstates
+from deploylib.postgres.connection import REMEDIES, altered, connected, facts, refusals
+from deploylib.store.folder import Folder
+from deploylib.system.process import SYSTEM
+from tests.support.scratch import left
+from tests.support.servers import Base, Servers, programs_of
 
 ALL_LOCKS = "select pg_advisory_lock(n) from generate_series(1, 200000) n"
 
@@ -40,8 +44,8 @@ def refused(url: Secret, *statements: str) -> BackupFailed:
     """What the library makes of it."""
 
     def asking() -> None:
-        rights = postgres.refusals(BackupFailed, "it was refused", "read it as its owner")
-        with postgres.connected(url) as connection, rights:
+        rights = refusals(BackupFailed, "it was refused", "read it as its owner")
+        with connected(url) as connection, rights:
             for statement in statements:
                 connection.execute(statement)
 
@@ -79,10 +83,10 @@ def test_a_database_without_an_encoding_is_read(servers: Servers, encoding: str)
     with psycopg.connect(base.server.reveal(), autocommit=True) as server:
         name = f"encoded_{encoding.lower()}"
         server.execute(f"create database {name} template template0 encoding '{encoding}' locale 'C'")
-    url = postgres.altered(base.server, dbname=name)
+    url = altered(base.server, dbname=name)
 
-    assert postgres.facts(url).major == 16
-    assert surroundings.read(url).name == name
+    assert facts(url).major == 16
+    assert server_roles.read(url).name == name
     with snapshot.exported(url) as moment:
         assert moment.look().tables == ()
     if encoding == "SQL_ASCII":
@@ -138,12 +142,12 @@ def unseen(url: Secret) -> Iterator[Snapshot]:
 @pytest.mark.parametrize(
     ("spoil", "step"),
     [
-        ("alter role {role} connection limit 0", postgres.REMEDIES["full"]),
-        ("alter role {role} nologin", postgres.REMEDIES["auth"]),
-        ("alter role {role} password 'other'", postgres.REMEDIES["auth"]),
-        ("revoke connect on database {name} from public, {role}", postgres.REMEDIES["rights"]),
-        ("alter database {name} allow_connections false", postgres.REMEDIES["rights"]),
-        ("alter database {name} rename to another", postgres.REMEDIES["no such database"]),
+        ("alter role {role} connection limit 0", REMEDIES["full"]),
+        ("alter role {role} nologin", REMEDIES["auth"]),
+        ("alter role {role} password 'other'", REMEDIES["auth"]),
+        ("revoke connect on database {name} from public, {role}", REMEDIES["rights"]),
+        ("alter database {name} allow_connections false", REMEDIES["rights"]),
+        ("alter database {name} rename to another", REMEDIES["no such database"]),
     ],
 )
 def test_a_connection_that_is_refused_is_told_with_the_step_that_fits(servers: Servers, spoil: str, step: str) -> None:
@@ -154,7 +158,7 @@ def test_a_connection_that_is_refused_is_told_with_the_step_that_fits(servers: S
     root.run(spoil.format(role=name, name=name))
     try:
         with pytest.raises(Unreachable) as raised:
-            postgres.facts(base.url)
+            facts(base.url)
     finally:
         with suppress(psycopg.Error):
             root.run(f"alter database another rename to {name}")
@@ -167,7 +171,7 @@ def test_a_session_that_is_ended_is_no_refusal(servers: Servers) -> None:
     base = servers.fresh(16)
 
     def asking() -> None:
-        with postgres.connected(base.url) as connection, postgres.refusals(BackupFailed, "refused", "x"):
+        with connected(base.url) as connection, refusals(BackupFailed, "refused", "x"):
             base.as_root().run(f"select pg_terminate_backend({connection.info.backend_pid})")
             connection.execute("select 1")
 
@@ -183,7 +187,7 @@ def test_what_is_refused_outside_of_any_block_is_no_bug(servers: Servers) -> Non
     base.as_root().run("create table alembic_version (version_num text)")
 
     with pytest.raises(Unreachable, match="permission denied for table alembic_version") as raised:
-        postgres.facts(base.url)
+        facts(base.url)
 
     assert sqlstates.REMEDIES["42501"] == raised.value.remedy
 
@@ -253,7 +257,7 @@ def test_a_scratch_server_that_dies_is_no_fault_of_the_backup(
 def test_a_database_of_many_tables_is_read_within_its_locks() -> None:
     """Tables, indexes and sequences are more than there is room for, and each look is of the same moment."""
     room = {"max_locks_per_transaction": "10", "max_connections": "10"}
-    with scratch.server(programs_of(16), runner=SYSTEM, settings=room) as server:
+    with scratch_server.server(programs_of(16), runner=SYSTEM, settings=room) as server:
         with psycopg.connect(server.reveal(), autocommit=True) as connection:
             columns = "id int primary key, name text unique, more int unique generated always as identity"
             for number in range(300):

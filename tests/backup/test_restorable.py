@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from deploylib import restorable, sqlstates
-from deploylib.process import SYSTEM
-from deploylib.proof import Copy
-from deploylib.restorable import Restorable
-from tests.backup.servers import Base, Servers
+from deploylib.backups import restorability
+from deploylib.backups.restorability import Restorable
+from deploylib.models.database import Copy
+from deploylib.postgres import sqlstates
+from deploylib.system.process import SYSTEM
+from tests.support.servers import Base, Servers
 
 KINDS = ("create table kinds (name text primary key)", "insert into kinds values ('a')")
 KNOWN = "create function known(k text) returns boolean language sql stable as 'select exists (select 1 from kinds where name = k)'"
@@ -59,7 +60,7 @@ GOOD = {
 def tried(base: Base, **more: int) -> Restorable:
     """Of a database as it is."""
     whole_below = more.get("whole_below", 10**9)
-    return restorable.tried(
+    return restorability.tried(
         Copy(base.url, base.server, own=True), client=base.client, runner=SYSTEM, whole_below=whole_below
     )
 

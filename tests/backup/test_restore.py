@@ -2,79 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import psycopg
 import pytest
 
-from deploylib import postgres, restore
-from deploylib.clock import SYSTEM as CLOCK
+from deploylib.backups import restore
+from deploylib.backups.fill_database import NotBeside
 from deploylib.errors import BackupFailed
-from deploylib.models import Backup
-from deploylib.process import SYSTEM, Command, Completed, Runner
-from deploylib.restore import NotBeside
-from deploylib.store import Folder
-from tests.backup.servers import Base, Servers
-
-OURS = (
-    "create table guests (id int primary key, name text not null)",
-    "insert into guests values (1, 'Ann'), (2, 'Bob')",
-    "create table visits (id serial primary key, guest int references guests)",
-    "insert into visits (guest) values (1), (1), (2)",
-    "create type mood as enum ('glad', 'sad')",
-    "create function glad() returns mood language sql as $$select 'glad'::mood$$",
-    "create view seen as select g.name, count(*) from guests g join visits v on v.guest = g.id group by 1",
-    "create schema inner_room; create table inner_room.things (a mood default glad())",
-    "insert into inner_room.things default values",
-    "select lo_from_bytea(0, 'x')",
-    "create table parted (id int) partition by range (id)",
-    "create table part_1 partition of parted for values from (1) to (9); insert into parted values (3)",
-)
-THEIRS = (
-    "create function watch() returns event_trigger language plpgsql as $$begin end$$",
-    "create event trigger watching on ddl_command_end execute function watch()",
-    "create publication everything for all tables",
-    "create schema theirs; create table theirs.kept as select 7 as id",
-)
-
-
-@dataclass
-class Book:
-    """A database with a backup, that has changed since."""
-
-    base: Base
-    store: Folder
-    made: Backup
-
-    def content(self) -> list[object]:
-        """What tells the old content from the new."""
-        with psycopg.connect(self.base.as_root().url.reveal(), autocommit=True) as connection:
-            rows = connection.execute("select id, name from public.guests order by id").fetchall()
-            more = connection.execute("select count(*) from public.visits").fetchone()
-            large = connection.execute("select count(*) from pg_largeobject_metadata").fetchone()
-        return [rows, more, large]
-
-    def restore(self, runner: Runner = SYSTEM, **more: object) -> restore.Done:
-        """Put the backup back, into the database itself."""
-        edges = {"store": self.store, "client": self.base.client, "runner": runner, "clock": CLOCK}
-        return restore.into(self.base.url, self.made, **edges, force=True, **more)  # type: ignore[arg-type]
+from deploylib.postgres import connection
+from deploylib.store.folder import Folder
+from deploylib.system.clock import SYSTEM as CLOCK
+from deploylib.system.process import SYSTEM
+from tests.support.restores import Book, Dying, changed
+from tests.support.servers import Servers
 
 
 @pytest.fixture
 def book(servers: Servers, store: Folder) -> Book:
     """An event trigger, a publication and a table of others are in it; Bob has gone since the backup."""
     return changed(servers.fresh(16), store)
-
-
-def changed(base: Base, store: Folder) -> Book:
-    """A database of which a backup was made, and that has changed."""
-    base.run(*OURS)
-    base.as_root().run(*THEIRS)
-    made = base.as_root().back_up(store)
-    base.run("delete from visits where guest = 2", "delete from guests where id = 2", "create table newer (id int)")
-    return Book(base, store, made)
 
 
 def test_beside_is_a_new_database_by_the_same_role(book: Book) -> None:
@@ -86,8 +33,8 @@ def test_beside_is_a_new_database_by_the_same_role(book: Book) -> None:
 
     assert book.content() == before
     assert done.compared
-    new = replace(book.base, url=postgres.altered(book.base.url, dbname=done.database))
-    assert done.address == postgres.altered(new.url, password="MARK").reveal().replace("MARK", "•••")
+    new = replace(book.base, url=connection.altered(book.base.url, dbname=done.database))
+    assert done.address == connection.altered(new.url, password="MARK").reveal().replace("MARK", "•••")
     assert new.one("select string_agg(name, ',' order by id) from guests") == "Ann,Bob"
     assert new.one("select pg_get_userbyid(datdba) = current_user from pg_database where datname = current_database()")
     assert any("EVENT TRIGGER" in note for note in done.notes)
@@ -146,34 +93,6 @@ def test_who_may_make_no_database_says_so_with_a_second_flag(book: Book) -> None
     assert book.content()[0] == [(1, "Ann"), (2, "Bob")]
 
 
-class Dying:
-    """A runner whose psql loses its connection after so many statements of the archive."""
-
-    def __init__(self, after: int, kind: bytes = b"") -> None:
-        self.after, self.kind, self.seen = after, b"; Type: " + kind, 0
-
-    def run(self, command: Command, /) -> Completed:
-        """Run it; of psql only a part arrives."""
-        if command.name != "psql" or not isinstance(command.stdin, Iterator):
-            return SYSTEM.run(command)
-        return SYSTEM.run(replace(command, stdin=self._part(command.stdin)))
-
-    def stream(self, command: Command, /) -> Iterator[bytes]:
-        """Run it."""
-        return SYSTEM.stream(command)
-
-    def _counts(self, line: bytes) -> bool:
-        return line.startswith((b"-- Name: ", b"-- Data for Name: ")) and self.kind in line
-
-    def _part(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        for piece in pieces:
-            for line in piece.splitlines(keepends=True):
-                yield line
-                self.seen += self._counts(line)
-                if self.seen >= self.after:
-                    raise BackupFailed("killed", remedy="again")
-
-
 @pytest.mark.parametrize("after", [1, 17, pytest.param(0, marks=pytest.mark.load, id="every entry")])
 def test_killed_at_an_entry_it_holds_the_old_content(book: Book, after: int) -> None:
     """Never neither: the transaction that empties it fills it again, or has never been."""
@@ -220,7 +139,7 @@ def test_rows_that_their_owner_may_not_see_come_back(servers: Servers, store: Fo
     edges = {"store": store, "client": base.client, "runner": SYSTEM, "clock": CLOCK}
 
     done = restore.beside(base.url, made, **edges)  # type: ignore[arg-type]
-    new = replace(base, url=postgres.altered(base.url, dbname=done.database))
+    new = replace(base, url=connection.altered(base.url, dbname=done.database))
     assert (new.one("select count(*) from secrets"), new.as_root().one("select count(*) from secrets")) == (1, 2)
     assert new.one("select relforcerowsecurity from pg_class where relname = 'secrets'")
     base.as_root().run(f"drop database {done.database}")

@@ -10,14 +10,15 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from deploylib import archive, backup, emptying, filling, manifest, mark, postgres, restore
-from deploylib.clock import SYSTEM as CLOCK
+from deploylib.backups import archive, empty_database, fill_database, repository, restore, restore_mark
+from deploylib.backups.restore_mark import Mark
 from deploylib.errors import BackupFailed, Held
-from deploylib.mark import Mark
-from deploylib.process import SYSTEM, Runner
-from deploylib.store import Folder
-from tests.backup.servers import Base, Servers
-from tests.backup.test_restore import Book, Dying, changed
+from deploylib.postgres import connection
+from deploylib.store.folder import Folder
+from deploylib.system.clock import SYSTEM as CLOCK
+from deploylib.system.process import SYSTEM, Runner
+from tests.support.restores import Book, Dying, changed
+from tests.support.servers import Base, Servers
 
 TIGHT = {"max_locks_per_transaction": "20", "max_connections": "12", "max_worker_processes": "0"}
 BEGUN = Mark(environment="test", saved="before", author="Ann")
@@ -40,8 +41,8 @@ def book(tight: Servers, store: Folder) -> Book:
     base.run("create table guests (id int primary key, name text not null)")
     base.run(MANY.format(18, "public"), "drop table guests cascade")
     book = changed(base, store)
-    holds = filling.locks(manifest.manifest(book.made, store=store))
-    assert emptying.locks(base.url) + holds > postgres.lock_room(base.url)[1]
+    holds = fill_database.locks(repository.manifest(book.made, store=store))
+    assert empty_database.locks(base.url) + holds > connection.lock_room(base.url)[1]
     return book
 
 
@@ -51,7 +52,7 @@ OTHERS_GONE = ("drop event trigger watching", "drop function watch()", "drop sch
 
 def marked(book: Book) -> Mark | None:
     """The mark, read as anybody may."""
-    return mark.read(book.base.url)
+    return restore_mark.read(book.base.url)
 
 
 def restored(book: Book, runner: Runner = SYSTEM, **more: object) -> restore.Done:
@@ -76,13 +77,13 @@ def test_more_tables_than_one_transaction_may_lock_are_restored(tight: Servers, 
 
     assert done.compared
     assert base.one("select text from many_7") == "seven"
-    assert mark.read(base.url) is None
+    assert restore_mark.read(base.url) is None
 
 
 def at_once(base: Base, store: Folder, name: str) -> None:
     """What a restore in one transaction does first."""
-    found = backup.find(store, "test", name)
-    pieces = (piece for piece in [b"begin;\n", emptying.AT_ONCE.encode(), b"rollback;\n"])
+    found = repository.find(store, "test", name)
+    pieces = (piece for piece in [b"begin;\n", empty_database.AT_ONCE.encode(), b"rollback;\n"])
     edges = {"store": store, "client": base.client, "runner": SYSTEM, "within": 60.0}
     archive.perform(base.url, pieces, found, **edges)  # type: ignore[arg-type]
 
@@ -110,10 +111,10 @@ def test_beside_goes_piece_by_piece_too(book: Book) -> None:
 
     done = restore.beside(book.base.url, book.made, **edges)  # type: ignore[arg-type]
 
-    new = replace(book.base, url=postgres.altered(book.base.url, dbname=done.database))
+    new = replace(book.base, url=connection.altered(book.base.url, dbname=done.database))
     assert done.compared
     assert new.one("select string_agg(name, ',' order by id) from guests") == "Ann,Bob"
-    assert mark.read(new.url) is None
+    assert restore_mark.read(new.url) is None
     book.base.as_root().run(f"drop database {done.database}")
 
 
@@ -160,14 +161,14 @@ def test_killed_anywhere_it_is_marked_and_is_ended_by_starting_over(book: Book, 
         found = marked(book)
         assert found is not None
         assert (found.backup, found.saved, found.environment) == (book.made.id, "before", "test")
-        assert mark.left_open(book.store, "test")
+        assert restore_mark.left_open(book.store, "test")
         with pytest.raises(Held, match="marked restoring") as refused:
             book.base.back_up(book.store, run="half")
         assert "inv finish --environment test" in refused.value.remedy
         if after or number % 25 == 0:
             restored(book, unproven=True)
             assert (marked(book), book.content()[0]) == (None, NEW)
-            assert mark.left_open(book.store, "test") == ()
+            assert restore_mark.left_open(book.store, "test") == ()
         if after:
             return
         number += 1
@@ -193,7 +194,7 @@ def test_a_damaged_dump_is_found_out_before_anything_is_emptied(book: Book) -> N
 def test_what_differs_at_the_end_stays_marked(book: Book) -> None:
     """It is compared before the mark is taken away; the error names the way on, and the way back."""
     path = book.store.root / book.made.key.replace("/dump", "/manifest.json")
-    found = manifest.manifest(book.made, store=book.store)
+    found = repository.manifest(book.made, store=book.store)
     tables = tuple(msgspec.structs.replace(one, rows=one.rows + 1) for one in found.contents.tables)
     contents = msgspec.structs.replace(found.contents, tables=tables)
     path.write_bytes(msgspec.json.encode(msgspec.structs.replace(found, contents=contents)))
@@ -226,4 +227,4 @@ def test_two_thousand_five_hundred_tables(servers: Servers, store: Folder) -> No
 
     print(f"2,500 tables: beside {beside:.0f} s, in place with its proof {time.monotonic() - began:.0f} s")
     assert into.compared
-    assert (base.one("select text from many_7"), mark.read(base.url)) == ("seven", None)
+    assert (base.one("select text from many_7"), restore_mark.read(base.url)) == ("seven", None)

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 import psycopg
 import pytest
 
-from deploylib import manifest, postgres, restore, rights
-from deploylib.clock import SYSTEM as CLOCK
+from deploylib.backups import repository, restore
 from deploylib.models import Backup
-from deploylib.process import SYSTEM
-from deploylib.store import Folder
-from tests.backup.servers import Base, Servers
+from deploylib.postgres import connection, grants
+from deploylib.store.folder import Folder
+from deploylib.system.clock import SYSTEM as CLOCK
+from deploylib.system.process import SYSTEM
+from tests.support.servers import Base, Servers
 
 
 @dataclass
@@ -28,7 +29,7 @@ class Shop:
         """Each right as a statement."""
         with psycopg.connect((base or self.base).url.reveal(), autocommit=True) as connection:
             connection.execute("set search_path = ''")
-            return {one.statement for one in rights.read(connection)}
+            return {one.statement for one in grants.read(connection)}
 
     def settings(self, base: Base | None = None) -> list[str]:
         """Of the database, and of roles in it."""
@@ -119,7 +120,7 @@ def test_a_restore_beside_brings_rights_and_settings_along(shop: Shop) -> None:
 
     done = restore.beside(shop.base.url, shop.made, **edges(shop))  # type: ignore[arg-type]
 
-    new = replace(shop.base, url=postgres.altered(shop.base.url, dbname=done.database))
+    new = replace(shop.base, url=connection.altered(shop.base.url, dbname=done.database))
     assert had == shop.rights(new)
     assert [one for one in was if "work_mem" not in one and "app.key" not in one] == shop.settings(new)
     assert len(done.notes) == 2
@@ -146,7 +147,7 @@ def test_a_backup_that_says_nothing_of_rights_is_restored_and_that_is_told(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One of an older version."""
-    old = manifest.manifest(shop.made, store=shop.store)
+    old = repository.manifest(shop.made, store=shop.store)
     old = type(old)(
         **{
             **{name: getattr(old, name) for name in old.__struct_fields__},
@@ -159,7 +160,7 @@ def test_a_backup_that_says_nothing_of_rights_is_restored_and_that_is_told(
             ),
         }
     )
-    monkeypatch.setattr(manifest, "manifest", lambda *_, **__: old)
+    monkeypatch.setattr(repository, "manifest", lambda *_, **__: old)
 
     done = restore.into(shop.base.url, shop.made, **edges(shop), force=True)  # type: ignore[arg-type]
 

@@ -8,22 +8,12 @@ import importlib.util
 import psycopg
 import pytest
 
-from deploylib import archive, backup, manifest
-from deploylib.backup import Place
+from deploylib.backups import archive, repository
+from deploylib.backups.restore_test import Place
 from deploylib.errors import BackupFailed
-from deploylib.store import Folder
-from tests.backup.everything import EVERYTHING, VIRTUAL, XML
-from tests.backup.servers import MAJORS, Base, Servers, Writer
-
-
-def filled(base: Base) -> Base:
-    """With everything in it that this server knows."""
-    base.run(EVERYTHING)
-    with contextlib.suppress(psycopg.errors.FeatureNotSupported):  # built without libxml
-        base.run(XML)
-    if base.client.major >= 18:
-        base.run(VIRTUAL)
-    return base
+from deploylib.store.folder import Folder
+from tests.support.filled import filled
+from tests.support.servers import MAJORS, Servers, Writer
 
 
 @pytest.mark.parametrize("major", MAJORS)
@@ -40,8 +30,8 @@ def test_everything_is_restored_exactly_while_somebody_writes(servers: Servers, 
     assert writer.wrote > 10
     assert ("restored", ()) == (made.proof, made.notes)
     assert ("restored", ()) == (again.proof, again.notes)
-    assert [again] == backup.listing(store, "test")
-    contents = manifest.manifest(made, store=store).contents
+    assert [again] == repository.listing(store, "test")
+    contents = repository.manifest(made, store=store).contents
     rows = {table.name: table.rows for table in contents.tables}
     ways = {table.name.rpartition(".")[2]: table.how for table in contents.tables}
     assert ("record", "text", "text") == (ways["entries"], ways["measured_2024"], ways["kinds"])
@@ -76,7 +66,7 @@ def test_a_database_that_is_too_large_to_hash_is_counted(servers: Servers, store
 
     made = base.back_up(store, hashes_below=0)
 
-    contents = manifest.manifest(made, store=store).contents
+    contents = repository.manifest(made, store=store).contents
     assert ("restored", ("rows were counted, not hashed",)) == (made.proof, made.notes)
     assert [(10, "", "")] == [(table.rows, table.how, table.hash) for table in contents.tables]
 

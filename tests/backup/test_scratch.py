@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 import psutil
 import psycopg
 import pytest
 
-from deploylib import postgres, scratch, vessel
-from deploylib.contents import Contents
+from deploylib.backups import scratch_database, scratch_server
+from deploylib.backups.fingerprint import Contents
+from deploylib.backups.scratch_server import ScratchUnfit
 from deploylib.models import Secret
-from deploylib.process import SYSTEM, Command, Completed, SystemRunner
-from deploylib.scratch import ScratchUnfit
-from tests.backup.servers import MAJORS, Base, Servers, programs_of
+from deploylib.postgres import connection
+from deploylib.system.process import SYSTEM, Command, Completed, SystemRunner
+from tests.support.scratch import left
+from tests.support.servers import MAJORS, Base, Servers, programs_of
 
 
 def one(url: Secret, query: str) -> object:
@@ -27,16 +28,11 @@ def one(url: Secret, query: str) -> object:
     return row[0]
 
 
-def left() -> list[Path]:
-    """The folders of this process."""
-    return [*Path(tempfile.gettempdir()).glob(f"deploylib-scratch-{os.getpid()}-*")]
-
-
 @pytest.mark.parametrize("major", MAJORS)
 def test_it_is_private_and_gone_afterwards(major: int) -> None:
     """No port, a socket that only its account reaches, a password; and no process, no folder after an exception."""
     before = left()
-    with pytest.raises(ZeroDivisionError), scratch.server(programs_of(major), runner=SYSTEM) as url:  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), scratch_server.server(programs_of(major), runner=SYSTEM) as url:  # noqa: PT012
         assert str(one(url, "show server_version")).startswith(str(major))
         assert one(url, "show listen_addresses") == ""
         assert one(url, "show fsync") == "off"
@@ -46,7 +42,7 @@ def test_it_is_private_and_gone_afterwards(major: int) -> None:
         assert process.uids().real != 0
         assert not (sockets.parent / "password").exists()
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-            psycopg.connect(postgres.altered(url, password="guessed").reveal())
+            psycopg.connect(connection.altered(url, password="guessed").reveal())
         raise ZeroDivisionError
 
     assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
@@ -63,7 +59,7 @@ def test_no_secret_is_in_an_argument_or_in_the_environment(monkeypatch: pytest.M
             seen.append(command)
             return super().run(command)
 
-    with scratch.server(programs_of(16), runner=Noting()) as url:
+    with scratch_server.server(programs_of(16), runner=Noting()) as url:
         password = psycopg.conninfo.conninfo_to_dict(url.reveal())["password"]
         data = next(word for command in seen for word in command.args if "--pgdata=" in word).partition("=")[2]
         process = psutil.Process(int(Path(data, "postmaster.pid").read_text().split()[0]))
@@ -91,7 +87,7 @@ def test_programs_that_another_account_cannot_reach_are_copied(tmp_path: Path) -
     hidden.chmod(0o700)
     moved = type(found)(hidden / package.name / found.folder.parent.name / "bin", found.version)
 
-    with scratch.server(moved, runner=SYSTEM) as url:
+    with scratch_server.server(moved, runner=SYSTEM) as url:
         assert str(one(url, "show server_version")).startswith("16")
 
     assert stat.S_IMODE(hidden.stat().st_mode) == 0o700
@@ -110,7 +106,7 @@ def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
 
     with (
         pytest.raises(ScratchUnfit, match="does not start") as raised,
-        scratch.server(type(found)(folder, "16.1"), runner=SYSTEM),
+        scratch_server.server(type(found)(folder, "16.1"), runner=SYSTEM),
     ):
         pytest.fail("it started")
 
@@ -122,7 +118,7 @@ def test_what_is_restored_runs_without_rights(servers: Servers) -> None:
     """A function in an index was written by whoever may write to the database: it must not reach this machine."""
     base = servers.fresh(16)
 
-    with vessel.database(base.server, Contents()) as (url, _), psycopg.connect(url.reveal()) as connection:
+    with scratch_database.database(base.server, Contents()) as (url, _), psycopg.connect(url.reveal()) as connection:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("copy (select 1) to program 'touch /tmp/never'")
         connection.rollback()
@@ -139,12 +135,12 @@ def test_a_vessel_has_the_locale_and_leaves_nothing(servers: Servers) -> None:
     known = {"encoding": "8", "datcollate": "C", "datctype": "C", "datlocprovider": "c"}
     unknown = {"encoding": "6", "datcollate": "tlh_QO.UTF-8", "datctype": "tlh_QO.UTF-8", "datlocprovider": "c"}
 
-    with vessel.database(base.server, Contents(locale=known, roles=("night reader",))) as (url, remarks):
+    with scratch_database.database(base.server, Contents(locale=known, roles=("night reader",))) as (url, remarks):
         assert (one(url, "show server_encoding"), remarks) == ("LATIN1", ())
-    with vessel.database(base.server, Contents(locale=unknown)) as (url, remarks):
+    with scratch_database.database(base.server, Contents(locale=unknown)) as (url, remarks):
         assert one(url, "show server_encoding") == "UTF8"
         assert "locale is not known here" in remarks[0]
-    with pytest.raises(ZeroDivisionError), vessel.database(base.server, Contents()):
+    with pytest.raises(ZeroDivisionError), scratch_database.database(base.server, Contents()):
         raise ZeroDivisionError
 
     assert before == root.one(count)
@@ -156,6 +152,6 @@ def test_a_role_that_may_only_make_databases_is_enough(servers: Servers) -> None
     role = base.one("select current_user")
     Base(base.server, base.server, base.client).run(f"alter role {role} createdb")
 
-    with vessel.database(base.url, Contents(extensions={"plpgsql": "1.0"})) as (url, _):
+    with scratch_database.database(base.url, Contents(extensions={"plpgsql": "1.0"})) as (url, _):
         assert one(url, "select current_user") == role
         assert one(url, "select current_database()") != base.one("select current_database()")

@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
-from deploylib import backup, multipart, postgres
-from deploylib.clock import SYSTEM as CLOCK
+from deploylib.backups import repository
 from deploylib.errors import BackupFailed, Unreachable
-from deploylib.s3 import Bucket
-from tests.backup.servers import Base, Servers
+from deploylib.postgres import connection
+from deploylib.store import s3_upload
+from deploylib.store.s3 import Bucket
+from deploylib.system.clock import SYSTEM as CLOCK
 from tests.stores.conftest import impatient, proxy, s3, server
-from tests.stores.faults import GOOD, LOST, Fault, Plan, Proxy, Request, Reset, Status
+from tests.support.servers import Base, Servers
+from tests.support.store_faults import GOOD, LOST, Fault, Plan, Proxy, Request, Reset, Status
 
 __all__ = ["impatient", "proxy", "s3", "server"]
 
@@ -43,7 +45,7 @@ def base(servers: Servers) -> Base:
 @pytest.fixture
 def bucket(proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     """An empty one, reached through the proxy."""
-    monkeypatch.setattr(multipart, "FIRST", 5 << 20)
+    monkeypatch.setattr(s3_upload, "FIRST", 5 << 20)
     return Bucket(f"s3://deploys/{tmp_path.name}")
 
 
@@ -57,8 +59,8 @@ def there(s3: Any, bucket: Bucket) -> tuple[list[str], list[str]]:
 
 def made(base: Base, bucket: Bucket, run: str = "run") -> str:
     """Make a backup as the stage does; gives its id."""
-    with postgres.exclusively(base.url, clock=CLOCK, within=10):
-        backup.clear(bucket, "test", older_than=0)
+    with connection.exclusively(base.url, clock=CLOCK, within=10):
+        repository.clear(bucket, "test", older_than=0)
         return base.back_up(bucket, run=run, wanted="decoded").id
 
 
@@ -107,9 +109,9 @@ def test_what_passes_costs_nothing(base: Base, bucket: Bucket, proxy: Proxy, s3:
     objects, uploads = there(s3, bucket)
     assert objects == ["dump", "manifest.json"]
     assert len(uploads) == (CALLS[call] == "begin" and fault is LOST), "of which nobody has heard"
-    backup.clear(bucket, "test", older_than=0)
+    repository.clear(bucket, "test", older_than=0)
     assert there(s3, bucket) == (objects, [])
-    [only] = backup.listing(bucket, "test")
+    [only] = repository.listing(bucket, "test")
     assert base.prove(only, bucket).proof == "restored"
 
 
@@ -127,13 +129,13 @@ def test_a_store_that_goes_away_leaves_the_last_good_one(
 
     assert raised.value.exit_code in {5, 40}
     proxy.plan = lambda _: GOOD
-    whole = [one.id for one in backup.listing(bucket, "test") if one.run == "failing"]
-    assert [one.id for one in backup.listing(bucket, "test")] == [*whole, good]
+    whole = [one.id for one in repository.listing(bucket, "test") if one.run == "failing"]
+    assert [one.id for one in repository.listing(bucket, "test")] == [*whole, good]
     assert len(whole) == (call == len(CALLS) - 1), "all of it was there, but for the last look at it"
     newest = made(base, bucket, "next")
     kept = [newest, *whole, good]
     assert there(s3, bucket) == (["dump"] * len(kept) + ["manifest.json"] * len(kept), [])
-    assert [one.id for one in backup.listing(bucket, "test")] == kept
+    assert [one.id for one in repository.listing(bucket, "test")] == kept
 
 
 @pytest.mark.parametrize(
@@ -159,4 +161,4 @@ def test_a_kill_leaves_nothing_after_the_next_run(base: Base, bucket: Bucket, s3
 
     kept = 2 if moment == "written" else 1
     assert there(s3, bucket) == (["dump"] * kept + ["manifest.json"] * kept, [])
-    assert len(backup.listing(bucket, "test")) == kept
+    assert len(repository.listing(bucket, "test")) == kept

@@ -20,12 +20,14 @@ from typing import Any
 import boto3
 import psycopg
 
-from deploylib import backup, postgres, programs, restore, scratch, snapshot
-from deploylib.clock import SYSTEM as CLOCK
+from deploylib.backups import create, restore, scratch_server, snapshot
 from deploylib.models import Secret
-from deploylib.process import SYSTEM
-from deploylib.s3 import Bucket
-from tests.stores.seaweed import s3_server
+from deploylib.postgres import binaries
+from deploylib.postgres import connection as postgres_connection
+from deploylib.store.s3 import Bucket
+from deploylib.system.clock import SYSTEM as CLOCK
+from deploylib.system.process import SYSTEM
+from tests.support.seaweed import s3_server
 
 MAJOR, LEAST = 16, 1_500_000_000
 WORDS = "array['paging','backend','mood','guest','lorem','ipsum','dolor','order','ledger','release','commit','lease']"
@@ -66,9 +68,9 @@ def high_water() -> float:
 
 def main() -> int:
     """Measure, and tell."""
-    client = programs.client_for(MAJOR, "", runner=SYSTEM)
-    served = programs.server_for(MAJOR, client, runner=SYSTEM)
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, scratch.server(served, runner=SYSTEM) as server:
+    client = binaries.client_for(MAJOR, "", runner=SYSTEM)
+    served = binaries.server_for(MAJOR, client, runner=SYSTEM)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, scratch_server.server(served, runner=SYSTEM) as server:
         url = _filled(server)
         with s3_server(Path(folder)) as variables:
             os.environ |= variables
@@ -79,24 +81,24 @@ def main() -> int:
 def _filled(server: Secret) -> Secret:
     with psycopg.connect(server.reveal(), autocommit=True) as connection:
         connection.execute("create database big")
-    url = postgres.altered(server, dbname="big")
+    url = postgres_connection.altered(server, dbname="big")
     with psycopg.connect(url.reveal(), autocommit=True) as connection:
         for statement in DATA:
             connection.execute(statement.encode())
         connection.execute("analyze")
-    assert postgres.facts(url).size >= LEAST
+    assert postgres_connection.facts(url).size >= LEAST
     return url
 
 
-def _measured(url: Secret, server: Secret, client: programs.Client, folder: Path) -> None:
-    facts, hidden = postgres.facts(url), postgres.child_environment(url)
+def _measured(url: Secret, server: Secret, client: binaries.Client, folder: Path) -> None:
+    facts, hidden = postgres_connection.facts(url), postgres_connection.child_environment(url)
     _tell("database", f"{facts.size / 1e9:.2f} GB, Postgres {facts.version}, pg_dump {client.version}")
     floor, _ = timed(lambda: _copied(url))
     _tell("COPY of every table, thrown away", f"{floor:.1f} s")
     s3 = _client()
 
     def ours() -> Any:
-        return backup.create(
+        return create.create(
             url, facts=facts, client=client, store=Bucket("s3://deploys/ours"), environment="bench", run="r",
             commit="c" * 40, runner=SYSTEM, clock=CLOCK, wanted="checksum", hashes_below=0,
         )  # fmt: skip
@@ -136,7 +138,7 @@ def _copied(url: Secret) -> None:
                     """Thrown away."""
 
 
-def _as_one_would(s3: Any, client: programs.Client, hidden: dict[str, str]) -> int:
+def _as_one_would(s3: Any, client: binaries.Client, hidden: dict[str, str]) -> int:
     words = [client.program("pg_dump"), "--format=custom", "--no-password"]
     with subprocess.Popen(words, env={**os.environ, **hidden}, stdout=subprocess.PIPE) as running:
         s3.upload_fileobj(running.stdout, "deploys", "plain/dump")
@@ -144,15 +146,15 @@ def _as_one_would(s3: Any, client: programs.Client, hidden: dict[str, str]) -> i
     return int(s3.head_object(Bucket="deploys", Key="plain/dump")["ContentLength"])
 
 
-def _proven(url: Secret, client: programs.Client) -> Any:
-    return backup.create(
-        url, facts=postgres.facts(url), client=client, store=Bucket("s3://deploys/proven"), environment="bench",
+def _proven(url: Secret, client: binaries.Client) -> Any:
+    return create.create(
+        url, facts=postgres_connection.facts(url), client=client, store=Bucket("s3://deploys/proven"), environment="bench",
         run="r", commit="c" * 40, runner=SYSTEM, clock=CLOCK, wanted="restored",
     )  # fmt: skip
 
 
-def _restored_by_hand(client: programs.Client, into: Secret, dump: Path) -> None:
-    there = postgres.child_environment(into)
+def _restored_by_hand(client: binaries.Client, into: Secret, dump: Path) -> None:
+    there = postgres_connection.child_environment(into)
     words = [
         client.program("pg_restore"),
         "--no-owner",
@@ -166,7 +168,7 @@ def _restored_by_hand(client: programs.Client, into: Secret, dump: Path) -> None
 def _fresh(server: Secret, name: str) -> Secret:
     with psycopg.connect(server.reveal(), autocommit=True) as connection:
         connection.execute(f"create database {name}".encode())
-    return postgres.altered(server, dbname=name)
+    return postgres_connection.altered(server, dbname=name)
 
 
 def _client() -> Any:

@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 
 from tests.bench import dump
-from tests.integration.product import Product
-from tests.load import fifty
+from tests.support import fifty
+from tests.support.product import Product
 
 
 class Measured(msgspec.Struct, frozen=True):

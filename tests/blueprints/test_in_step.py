@@ -11,7 +11,7 @@ import deploylib
 import localrender
 
 LIBRARY, LOCAL = (Path(str(one.__file__)).parent for one in (deploylib, localrender))
-TWICE = ("documented", "shape", "yaml12")
+TWICE = {"documented": "render/blueprint_references", "shape": "render/blueprint_schema", "yaml12": "render/yaml12"}
 # What stands in both and differs, by module and name of a definition, and why.
 DIFFERENT = {
     ("yaml12", "_wrong"): "each program has an error of its own, with its own remedy",
@@ -21,11 +21,11 @@ ERRORS = {"SettingsError": "LocalRenderError"}
 
 
 def definitions(file: Path, package: str) -> dict[str, str]:
-    """What a module defines, by name, as its tree says it; imports, remarks and the names of the package are not in it."""
+    """What a module defines, by name, as its tree says it; its words, imports, remarks and the names of the package are not in it."""
     text = file.read_text(encoding="utf-8").replace(f"{package}.", "PACKAGE.")
     for ours, theirs in ERRORS.items():
         text = text.replace(f"{ours}:", "ERROR:").replace(f"{theirs}:", "ERROR:")
-    tree = [one for one in ast.parse(text).body if not isinstance(one, ast.Import | ast.ImportFrom)]
+    tree = [one for one in ast.parse(text).body[1:] if not isinstance(one, ast.Import | ast.ImportFrom)]
     return {_name(node, number): ast.dump(node) for number, node in enumerate(tree)}
 
 
@@ -38,7 +38,8 @@ def _name(node: ast.stmt, number: int) -> str:
 
 def apart(module: str) -> set[tuple[str, str]]:
     """The definitions that the two programs do not have alike."""
-    mine, other = (definitions(where / f"{module}.py", where.name) for where in (LIBRARY, LOCAL))
+    mine = definitions(LIBRARY / f"{TWICE[module]}.py", LIBRARY.name)
+    other = definitions(LOCAL / f"{module}.py", LOCAL.name)
     return {(module, name) for name in mine.keys() | other.keys() if mine.get(name) != other.get(name)}
 
 

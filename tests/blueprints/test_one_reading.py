@@ -13,15 +13,15 @@ import pytest
 
 import deploylib
 import localrender
-from deploylib import shape
-from deploylib.blueprint import parse
-from deploylib.blueprint import read as read_by_library
 from deploylib.errors import SettingsError
-from deploylib.yaml12 import Document, load
+from deploylib.render import blueprint_schema
+from deploylib.render.blueprint import parse
+from deploylib.render.blueprint import read as read_by_library
+from deploylib.render.yaml12 import Document, load
 from localrender.blueprint import read as read_by_local_render
 from localrender.errors import LocalRenderError
 from localrender.yaml12 import load as load_by_local_render
-from tests.blueprints.cases import CASES, NO_YAML, Case
+from tests.support.blueprint_cases import CASES, NO_YAML, Case
 
 Read = Callable[[str, str], tuple[Any, list[str]]]
 READERS = pytest.mark.parametrize("read", [read_by_library, read_by_local_render], ids=["library", "local Render"])
@@ -111,7 +111,10 @@ def test_a_value_is_never_quoted(read: Read) -> None:
 
 def test_both_programs_carry_the_same_schema() -> None:
     """Byte for byte: they meet in no code, so each has its own file."""
-    mine, other = (Path(str(one.__file__)).with_name("blueprint.schema.json") for one in (deploylib, localrender))
+    mine, other = (
+        Path(str(deploylib.__file__)).with_name("render") / "blueprint.schema.json",
+        Path(str(localrender.__file__)).with_name("blueprint.schema.json"),
+    )
 
     assert mine.read_bytes() == other.read_bytes()
 
@@ -172,7 +175,7 @@ NAMES |= {"servicePreviews": "servicePreviews", "staticPreviews": "staticService
 def test_our_schema_has_the_keys_and_values_of_renders(ours: str, theirs: str) -> None:
     """Shape by shape: keys, which of them are required, types, limits, and the words that a value may be."""
     ours_whole = json.loads(
-        Path(str(deploylib.__file__)).with_name("blueprint.schema.json").read_text(encoding="utf-8")
+        (Path(str(deploylib.__file__)).with_name("render") / "blueprint.schema.json").read_text(encoding="utf-8")
     )
     theirs_whole = json.loads(SCHEMA.read_text(encoding="utf-8"))
     mine, other = ours_whole["$defs"][ours], theirs_whole["definitions"][theirs]
@@ -240,9 +243,9 @@ def test_both_schemas_refuse_the_same(sample: str) -> None:
     """Each sample is taken, and of everything that is nearly one of them both say the same."""
     theirs = published()
     assert theirs.is_valid(load(sample, "f").data)
-    assert shape.examine(load(sample, "f")) == []
+    assert blueprint_schema.examine(load(sample, "f")) == []
     for wrong in changed(load(sample, "f").data):
-        found = shape.examine(Document(copy.deepcopy(wrong), {}, {}))
+        found = blueprint_schema.examine(Document(copy.deepcopy(wrong), {}, {}))
         found = [one for one in found if not any(text in one.text for text in BEYOND)]
         found = [one for one in found if not (one.is_note and any(key in one.place for key in OPEN))]
         ours_takes = not found or all(

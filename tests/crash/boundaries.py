@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from tests.integration.edges import Completed, environment
-from tests.integration.product import Product
+from tests.support.edges import Completed, environment
+from tests.support.product import Product
 
 DYING = Path(__file__).with_name("dying.py")
 WITHIN = 120.0

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploylib.store import Folder
-from deploylib.web import Session
+from deploylib.store.folder import Folder
+from deploylib.system.http import Session
 
 ORDERS = ("/deploys", "/rollback")
 

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import afterwards
 from tests.crash.boundaries import Boundary, died, watched
-from tests.crash.trivial import Trivial
+from tests.support import afterwards
+from tests.support.crash_trivial import Trivial
 
 pytestmark = [pytest.mark.load, pytest.mark.timeout(2700)]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import afterwards
 from tests.crash.boundaries import Boundary, died, watched
-from tests.integration.product import Product
+from tests.support import afterwards
+from tests.support.product import Product
 
 SEED = 16
 KILLS = 3

@@ -13,7 +13,7 @@ import pytest
 from invoke.collection import Collection
 from invoke.parser import Parser
 
-from deploylib import config, errors, examined
+from deploylib import errors, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -82,11 +82,11 @@ def test_every_setting_is_in_the_reference() -> None:
     """A setting that can be set is told of, by its name in the table where it belongs."""
     reference = (ROOT / "docs" / "settings.md").read_text()
     tables = (
-        config.Settings,
-        config.ServiceSettings,
-        config.MigrationSettings,
-        config.EnvironmentSettings,
-        examined.ScanSettings,
+        settings.Settings,
+        settings.ServiceSettings,
+        settings.MigrationSettings,
+        settings.EnvironmentSettings,
+        settings.ScanSettings,
     )
     names = {field.name for table in tables for field in msgspec.structs.fields(table)}
     tables_of_their_own = {"services", "environments", "migrations", "scan"}
@@ -103,7 +103,7 @@ def test_the_example_settings_can_be_loaded(tmp_path: Path) -> None:
         scan.partition("[scan]")[0] + main + "[scan]" + scan.partition("[scan]")[2]
     )
 
-    loaded = config.load(tmp_path, "production", {})
+    loaded = settings.load(tmp_path, "production", {})
 
     assert loaded.store == "s3://deploys/shop"
 

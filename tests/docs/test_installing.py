@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.recipes import ROOT, TAG, automated, block, clone, committed, documented, git, scripts, served, typed
-from tests.needed import REMEDY
+from tests.support.needed import REMEDY
+from tests.support.recipes import ROOT, TAG, automated, block, clone, committed, documented, git, scripts, served, typed
 
 ACTION = ".github/actions/setup/action.yml"
 GATE = "python3 -m venv .venv && .venv/bin/pip install -q 'nox[uv]' && "
@@ -113,7 +113,9 @@ def test_pytest_without_what_the_tests_need_says_so_in_one_line(source: Path, tm
     assert said[-1].startswith("the tests need ")
     assert not re.search("Traceback|Error", str(told.value).partition("assert ")[0])
     typed(folder, f"PATH=$PWD/.venv/bin:$PATH; {REMEDY.partition(' (')[0]}")
-    assert "tests/unit/test_extras.py" in typed(folder, ".venv/bin/python -m pytest --collect-only -q tests/unit")
+    assert "tests/unit/system/test_extras.py" in typed(
+        folder, ".venv/bin/python -m pytest --collect-only -q tests/unit"
+    )
 
 
 @pytest.mark.load

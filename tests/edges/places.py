@@ -20,10 +20,10 @@ CALLS = {
     "program": r"\b(runner|real|place)\.(run|stream)|subprocess\.\w+|\b_git",
     "postgres": r"\b(connected|connect|execute|exec_driver_sql|fetchone|fetchall)",
     "bucket": r"\b_?calls\.(call|attempt|head|wrote)|\b(client|body|raw)\.read|http\.send|scan_input",
-    "store": r"\bstore\.(read|list|age|probe|sweep)|(?<!answers\.)(?<!struck\.)\bdocument",
+    "store": r"\bstore\.(read|list|age|probe|sweep)|(?<!decode\.)(?<!redaction\.)\bdocument",
     "file": r"\.(read_text|read_bytes|iterdir|r?glob|l?stat|exists|is_file|is_dir|walk|disk_usage|which|statvfs)"
     r"|(?<!Journal)\.open|Path\.cwd|metadata\.files|find_spec",
-    "text": r"\b(json|tomllib)\.loads?|yaml\.(safe_)?load|decoded\.(json|toml)|json\.decode|msgspec\.convert|ast\.parse"
+    "text": r"\b(json|tomllib)\.loads?|yaml\.(safe_)?load|decoding\.(json|toml)|json\.decode|msgspec\.convert|ast\.parse"
     r"|answer\.json|body=body\)\.json|parsedate_to_datetime|shlex\.split|\.feed|\.get_single_node|\.decompress",
     "machine": r"environ\.get|os\.getenv|os\.kill|getpwnam|gethostname|gettempdir|ctypes\.CDLL\S*",
 }

@@ -99,17 +99,19 @@ def test_each_kind_of_reading_has_an_example() -> None:
 @pytest.mark.parametrize("kind", NEW)
 def test_a_new_place_without_a_row_is_found(kind: str) -> None:
     """In a copy of a module: in a function, and on its top."""
-    assert newly(reading, OUTSIDE, units=f"\n\ndef told(*_):\n    return {NEW[kind]}\n") == [
-        f"no row: units.told ({kind})"
+    assert newly(reading, OUTSIDE, models__units=f"\n\ndef told(*_):\n    return {NEW[kind]}\n") == [
+        f"no row: models/units.told ({kind})"
     ]
-    assert newly(reading, OUTSIDE, pacing=f"\n\nSAID = {NEW[kind]}\n") == [f"no row: pacing ({kind})"]
+    assert newly(reading, OUTSIDE, render__rate_limit=f"\n\nSAID = {NEW[kind]}\n") == [
+        f"no row: render/rate_limit ({kind})"
+    ]
 
 
 @pytest.mark.parametrize("kind", sorted(NEW.keys() - {"text"}))
 def test_another_kind_of_reading_at_a_place_that_has_its_row_is_found(kind: str) -> None:
     """What is unknown, unreadable and unreachable is asked of each kind anew."""
-    told = newly(reading, OUTSIDE, units=f"\n\ndef words(*_):\n    return {NEW[kind]}\n")
-    assert told == [f"units.words reads {', '.join(sorted({kind, 'text'}))}, not text"]
+    told = newly(reading, OUTSIDE, models__units=f"\n\ndef words(*_):\n    return {NEW[kind]}\n")
+    assert told == [f"models/units.words reads {', '.join(sorted({kind, 'text'}))}, not text"]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,9 @@ def test_another_kind_of_reading_at_a_place_that_has_its_row_is_found(kind: str)
 def test_a_new_absence_without_a_row_is_found(body: str) -> None:
     """At an edge; a module that reads nothing from outside decides of values alone."""
     added = f"\n\ndef told(text):\n    {body}\n"
-    assert newly(deciding, ABSENCE, pacing=added, models__data=added) == ["no row: pacing.told (?)"]
+    assert newly(deciding, ABSENCE, render__rate_limit=added, models__database=added) == [
+        "no row: render/rate_limit.told (?)"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -130,22 +134,24 @@ def test_a_new_absence_without_a_row_is_found(body: str) -> None:
 )
 def test_an_error_that_is_newly_passed_over_is_found(passing: str) -> None:
     """It makes nothing of something."""
-    assert newly(deciding, ABSENCE, pacing=f"\n\ndef told():\n    {passing}\n") == ["no row: pacing.told (?)"]
+    assert newly(deciding, ABSENCE, render__rate_limit=f"\n\ndef told():\n    {passing}\n") == [
+        "no row: render/rate_limit.told (?)"
+    ]
 
 
 def test_a_row_without_its_place_is_found() -> None:
     """What is gone from the code goes from the table."""
     modules = places.sources()
-    del modules["pacing"]
+    del modules["render/rate_limit"]
 
-    gone = [told for told in unlike(reading(modules), OUTSIDE) if told.startswith("no such place: pacing.")]
-    assert gone == ["no such place: pacing._seconds"]
+    gone = [told for told in unlike(reading(modules), OUTSIDE) if told.startswith("no such place: render/rate_limit.")]
+    assert gone == ["no such place: render/rate_limit._seconds"]
 
 
 def test_what_a_module_reads_as_text_goes_through_one_place() -> None:
-    """JSON and TOML of others are read by `deploylib.decoded`, which has one error for all that can be wrong with them."""
+    """JSON and TOML of others are read by `deploylib.models.decoding`, which has one error for all that can be wrong with them."""
     bare = re.compile(r"\b(?:json|tomllib)\.(?:loads?|decode)\(|msgspec\.json\.decode\(")
-    programs = {"decoded", "alembic_child"}
+    programs = {"models/decoding", "migrations/alembic_child/__main__"}
     own = {name: text for name, text in places.sources().items() if not name.startswith("localrender/")}
 
     assert [name for name, text in own.items() if bare.search(text) and name not in programs] == []

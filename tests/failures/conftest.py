@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.trivial import Trivial
+from tests.support.trivial import Trivial
 
 
 @pytest.fixture(scope="module")

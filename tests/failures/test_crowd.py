@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.edges import until
-from tests.integration.trivial import SERVICES, UNFIT, Trivial
+from tests.support.edges import until
+from tests.support.trivial import SERVICES, UNFIT, Trivial
 
 
 def call(product: Trivial, service: str, path: str, body: object = None) -> None:

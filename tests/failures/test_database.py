@@ -9,26 +9,10 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from deploylib.postgres import LOCK
-from tests.integration.edges import until
-from tests.integration.product import Product
-
-REVISION = '''
-"""{title}.
-
-Revision ID: {revision}
-Revises: {before}
-"""
-
-from alembic import op
-
-revision = "{revision}"
-down_revision = "{before}"
-{more}
-
-def upgrade() -> None:
-    op.execute("{sql}")
-'''
+from deploylib.postgres.connection import LOCK
+from tests.support.edges import until
+from tests.support.product import Product
+from tests.support.revisions import REVISION
 
 
 @pytest.fixture(scope="module")

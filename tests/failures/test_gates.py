@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.edges import Completed
-from tests.integration.trivial import Trivial
+from tests.support.edges import Completed
+from tests.support.trivial import Trivial
 
 SETTINGS = """
 tests = "{tests}"

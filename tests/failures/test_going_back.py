@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.trivial import ENDS_AT_ITS_START, SERVICES, UNFIT, Trivial
+from tests.support.trivial import ENDS_AT_ITS_START, SERVICES, UNFIT, Trivial
 
 
 def test_the_commit_that_was_left_is_held_and_a_newer_one_clears_it(product: Trivial) -> None:

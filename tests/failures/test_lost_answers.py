@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.trivial import SERVICES, Trivial
+from tests.support.trivial import SERVICES, Trivial
 
 DEPLOYS = "/deploys$"
 

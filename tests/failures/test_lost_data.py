@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from deploylib import mark
-from deploylib.mark import Mark
+from deploylib.backups import restore_mark
+from deploylib.backups.restore_mark import Mark
 from deploylib.models import Secret
-from deploylib.store import Folder
-from tests.integration.edges import environment
-from tests.integration.product import Product
+from deploylib.store.folder import Folder
+from tests.support.edges import environment
+from tests.support.product import Product
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +113,8 @@ def left_half_way(product: Product, backup: str, saved: str) -> None:
     """A restore in place that was killed when it had emptied the database."""
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
     left = Mark(id=name, environment="local", backup=backup, saved=saved, author="Ann")
-    mark.begin(Folder(product.folder / ".deploylib"), left)
-    mark.place(Secret(product.database_url()), left)
+    restore_mark.begin(Folder(product.folder / ".deploylib"), left)
+    restore_mark.place(Secret(product.database_url()), left)
     product.query("drop table entries cascade")
 
 
@@ -136,7 +136,7 @@ def half_way(product: Product, two: tuple[str, str]) -> Iterator[tuple[str, str]
     """A restore of the first of the two was killed; whatever comes of the test, it is ended."""
     left_half_way(product, *two)
     yield two
-    if mark.read(Secret(product.database_url())) is not None:
+    if restore_mark.read(Secret(product.database_url())) is not None:
         product.ok("finish")
 
 

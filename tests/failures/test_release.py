@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.edges import until
-from tests.integration.trivial import ENDS_AT_ITS_START, SERVER, SERVICES, Trivial
+from tests.support.edges import until
+from tests.support.trivial import ENDS_AT_ITS_START, SERVER, SERVICES, Trivial
 
 OLD = 'os.environ["RENDER_GIT_COMMIT"]'
 UNWELL = SERVER.replace("self.send_response(200)", "self.send_response({status})")

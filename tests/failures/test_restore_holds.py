@@ -10,11 +10,11 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from deploylib.lease import Holder, Leases
-from deploylib.postgres import LOCK
-from deploylib.store import Folder
-from tests.integration.edges import until
-from tests.integration.product import Product
+from deploylib.postgres.connection import LOCK
+from deploylib.state.lease import Holder, Leases
+from deploylib.store.folder import Folder
+from tests.support.edges import until
+from tests.support.product import Product
 
 IN_PLACE = ("backup.restore", "--into", "database", "--confirm", "local", "--force")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.trivial import Trivial
+from tests.support.trivial import Trivial
 
 HELD = '{"run": "r", "author": "ada", "ttl": 60.0}'
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.edges import Completed
-from tests.integration.trivial import ENDS_AT_ITS_START, Trivial
+from tests.support.edges import Completed
+from tests.support.trivial import ENDS_AT_ITS_START, Trivial
 
 NOBODY = "http://127.0.0.1:9/services/T/B/s3cr3t"  # discard: nobody listens there
 TOLD = '\n[tool.deploylib.environments.local]\nslack_webhook_env = "SLACK_WEBHOOK_URL"\n'

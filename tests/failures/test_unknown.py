@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.shop import FIRST, Shop
+from tests.support.shop import FIRST, Shop
 
 pytestmark = pytest.mark.load  # each rule has a test by itself, too
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.garble.proxy import Rule
-from tests.garble.stage import Garbled, staged
-from tests.garble.stories import STORIES, Story, garbled, release, watched
-from tests.garble.ways import WAYS
+from tests.support.garble.proxy import Rule
+from tests.support.garble.stage import Garbled, staged
+from tests.support.garble.stories import STORIES, Story, garbled, release, watched
+from tests.support.garble.ways import WAYS
 
 pytestmark = [pytest.mark.load, pytest.mark.timeout(3600)]
 

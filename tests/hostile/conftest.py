@@ -17,8 +17,8 @@ import msgspec
 import pytest
 
 from tests.hostile.proxy import Proxy, before
-from tests.integration.edges import environment
-from tests.integration.trivial import Trivial
+from tests.support.edges import environment
+from tests.support.trivial import Trivial
 
 MEMORY = 400 << 20  # bytes: of address space, and so of memory
 SETTINGS = """

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import pytest
 
 from tests.hostile.conftest import MEMORY, Ended, Evil
-from tests.hostile.ends import WAYS, listening
-from tests.integration.trivial import SERVER
+from tests.support.ends import WAYS, listening
+from tests.support.trivial import SERVER
 
 WITHIN = 200.0  # seconds on a busy machine: a read of the platform is given up after a minute and a half
 GATE = ("--skip=scan", "--reason=tested elsewhere")

@@ -17,8 +17,8 @@ import pytest
 
 from localrender.cluster import Cluster
 from localrender.state import State
-from tests.hostile.ends import WAYS, listening
-from tests.integration.edges import environment
+from tests.support.edges import environment
+from tests.support.ends import WAYS, listening
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}

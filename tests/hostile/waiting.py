@@ -4,82 +4,84 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from types import SimpleNamespace
 
-from deploylib import console, postgres, threads
-from deploylib.command import command
+from invoke.context import Context
+
+from deploylib.cli.task import command
+from deploylib.environment import Environment
 from deploylib.errors import DeployError
 from deploylib.models import Secret
-from deploylib.process import SYSTEM, Command
-from deploylib.s3 import Bucket
-from deploylib.stages import Context
-from deploylib.web import Session
+from deploylib.postgres.connection import connected
+from deploylib.store.s3 import Bucket
+from deploylib.system import threads
+from deploylib.system.http import Session
+from deploylib.system.process import SYSTEM, Command
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
 
 
-def sleeping(ctx: Context, _address: str) -> None:
+def sleeping(env: Environment, _address: str) -> None:
     """In the pause between two looks."""
-    ctx.clock.sleep(600)
+    env.clock.sleep(600)
 
 
-def reading(_ctx: Context, address: str) -> None:
+def reading(_env: Environment, address: str) -> None:
     """In a body that drips."""
     Session(timeout=600).request("GET", address)
 
 
-def reading_beside(_ctx: Context, address: str) -> None:
+def reading_beside(_env: Environment, address: str) -> None:
     """In several of them at once, beside the main thread."""
     threads.each(lambda _: Session(timeout=600).request("GET", address), range(3), 3)
 
 
-def running(_ctx: Context, _address: str) -> None:
+def running(_env: Environment, _address: str) -> None:
     """In a program that does not want to end."""
     SYSTEM.run(Command([sys.executable, "-c", STUBBORN], timeout=600))
 
 
-def streaming(_ctx: Context, _address: str) -> None:
+def streaming(_env: Environment, _address: str) -> None:
     """In the output of one."""
     list(SYSTEM.stream(Command([sys.executable, "-c", STUBBORN])))
 
 
-def feeding(_ctx: Context, address: str) -> None:
+def feeding(_env: Environment, address: str) -> None:
     """In the input of one, which comes from a server that drips."""
     SYSTEM.run(Command(["cat"], stdin=Session(timeout=600).pieces(address), timeout=600))
 
 
-def storing(_ctx: Context, _address: str) -> None:
+def storing(_env: Environment, _address: str) -> None:
     """In the answer of a bucket; botocore takes what is raised in it for the server's fault, which may be tried again."""
     list(Bucket("s3://bucket/prefix").list("runs/"))
 
 
-def uploading(_ctx: Context, _address: str) -> None:
+def uploading(_env: Environment, _address: str) -> None:
     """In a part of an upload, which is sent beside us."""
     Bucket("s3://bucket/prefix").put("dump", (bytes(1 << 20) for _ in range(40)))
 
 
-def connecting(_ctx: Context, address: str) -> None:
+def connecting(_env: Environment, address: str) -> None:
     """In a database that takes the connection and says nothing."""
-    with postgres.connected(Secret(address.replace("http", "postgresql") + "/x"), timeout=60):
+    with connected(Secret(address.replace("http", "postgresql") + "/x"), timeout=60):
         """Never."""
 
 
-def asking(_ctx: Context, address: str) -> None:
+def asking(_env: Environment, address: str) -> None:
     """In a statement."""
-    with postgres.connected(Secret(address), statements="0") as connection:
+    with connected(Secret(address), statements="0") as connection:
         connection.execute("select pg_sleep(600)")
 
 
-def swallowing(ctx: Context, _address: str) -> None:
+def swallowing(env: Environment, _address: str) -> None:
     """Where whatever ends the wait is taken for an error that may pass."""
     while True:
         try:
-            ctx.clock.sleep(600)
+            env.clock.sleep(600)
         except DeployError:
             continue
 
 
-PLACES: dict[str, Callable[[Context, str], None]] = {
+PLACES: dict[str, Callable[[Environment, str], None]] = {
     place.__name__: place
     for place in (
         sleeping, reading, reading_beside, running, streaming, feeding, storing, uploading, connecting, asking, swallowing,
@@ -87,14 +89,13 @@ PLACES: dict[str, Callable[[Context, str], None]] = {
 }  # fmt: skip
 
 
-@command
-def waits(_c: object) -> None:
+@command()
+def waits(env: Environment) -> None:
     """Wait there."""
-    with console.session("local") as ctx:
-        sys.stdout.write("waiting\n")
-        sys.stdout.flush()
-        PLACES[sys.argv[1]](ctx, sys.argv[2])
+    sys.stdout.write("waiting\n")
+    sys.stdout.flush()
+    PLACES[sys.argv[1]](env, sys.argv[2])
 
 
 if __name__ == "__main__":
-    waits(SimpleNamespace(config=SimpleNamespace(run=SimpleNamespace(dry=False))))
+    waits(Context())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.product import Product
+from tests.support.product import Product
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.integration.product import PARTS, Product
+from tests.support.product import PARTS, Product
 
 WITHOUT_SCAN = ("--skip", "scan", "--reason", "its tools are not part of these tests")
 SETTINGS = """

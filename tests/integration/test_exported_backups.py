@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.failures.test_database import REVISION
-from tests.integration.product import Product
+from tests.support.product import Product
+from tests.support.revisions import REVISION
 
 PRE_DEPLOY = f"{sys.executable} -m alembic -c migrations/alembic.ini upgrade head"
 SETTINGS = """

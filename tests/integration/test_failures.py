@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.edges import Completed
-from tests.integration.product import GUEST_BOOK, Product, migration
-from tests.integration.visitors import Seen, visiting
+from tests.support.edges import Completed
+from tests.support.product import GUEST_BOOK, Product, migration
+from tests.support.visitors import Seen, visiting
 
 FIRST_OF_MAIN = '    """Serve until SIGTERM; the result is the exit code."""\n'
 BROKEN_MIGRATION = migration(

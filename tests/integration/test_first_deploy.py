@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from tests.integration.edges import Completed, environment, postgres_program
-from tests.integration.product import Product, migration
+from tests.support.edges import Completed, environment, postgres_program
+from tests.support.product import Product, migration
 
 ZSTD = bytes.fromhex("28b52ffd")  # how such a file begins
 STAGES = ("check", "tests", "scan", "changes", "backup", "migrate", "deploy", "verify")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.edges import environment
-from tests.integration.product import ROOT, TIME_SCALE, Product
+from tests.support.edges import environment
+from tests.support.product import ROOT, TIME_SCALE, Product
 
 PRODUCTS = ROOT.parent / "shared" / "cases" / "products"
 WITHOUT_SCAN = ("--skip", "scan", "--reason", "its tools are not part of these tests")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.product import Product
-from tests.integration.trivial import SERVER
+from tests.support.product import Product
+from tests.support.trivial import SERVER
 
 NODE = """
 const http = require("node:http")

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from tests.integration.edges import until
-from tests.integration.product import GUEST_BOOK, Product, migration
-from tests.integration.visitors import visiting
+from tests.support.edges import until
+from tests.support.product import GUEST_BOOK, Product, migration
+from tests.support.visitors import visiting
 
 MIGRATION = migration("A place.", 'op.execute("alter table entries add column place text")')
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.product import Product
+from tests.support.product import Product
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 

@@ -9,8 +9,8 @@ from contextlib import closing
 
 import pytest
 
-from tests.integration.edges import Completed
-from tests.integration.product import Product
+from tests.support.edges import Completed
+from tests.support.product import Product
 
 USAGE = 2
 

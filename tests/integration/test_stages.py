@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.integration.product import Product
+from tests.support.product import Product
 
 
 @pytest.fixture

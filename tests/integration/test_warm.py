@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration import warm
-from tests.integration.edges import environment, until
-from tests.integration.product import Product
+from tests.support.edges import environment, until
+from tests.support.product import Product
 
 SAYS_WHERE_IT_IS = """
 import os, sys

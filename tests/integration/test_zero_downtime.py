@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from tests.integration.edges import Completed
-from tests.integration.product import Product
-from tests.integration.visitors import visiting
+from tests.support.edges import Completed
+from tests.support.product import Product
+from tests.support.visitors import visiting
 
 CONNECTIONS = 8  # to each of two services
 

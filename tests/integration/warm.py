@@ -103,7 +103,7 @@ class Commands:
 @functools.cache
 def commands() -> Commands:
     """Those of this worker."""
-    from tests.integration.edges import environment  # the program that forks has no tests to import
+    from tests.support.edges import environment  # the program that forks has no tests to import
 
     made = Commands(environment())
     atexit.register(made.end)

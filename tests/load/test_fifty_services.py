@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.load import fifty
+from tests.support import fifty
 
 pytestmark = [pytest.mark.load, pytest.mark.timeout(600)]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.product import Product
+from tests.support.product import Product
 
 pytestmark = pytest.mark.load
 

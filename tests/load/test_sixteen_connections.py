@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.product import Product
 from tests.integration.test_zero_downtime import visitors
-from tests.integration.visitors import LONGEST, MOST, visiting
+from tests.support.product import Product
+from tests.support.visitors import LONGEST, MOST, visiting
 
 DEPLOYS, ROLLBACKS, CONNECTIONS = 10, 2, 8
 

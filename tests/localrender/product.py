@@ -15,7 +15,7 @@ import httpx
 import msgspec
 import psutil
 
-from tests.integration.edges import processes_of
+from tests.support.edges import processes_of
 
 APP = """
 import json, os, sys, time

@@ -11,8 +11,8 @@ import pytest
 
 from localrender import processes
 from localrender.state import State
-from tests.integration.edges import processes_of
 from tests.localrender.product import until
+from tests.support.edges import processes_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from localrender import source
-from tests.unit.fakes import write
+from tests.support.fakes import write
 
 IDENTITY = ("-c", "user.name=t", "-c", "user.email=t@localhost", "-c", "protocol.file.allow=always")
 

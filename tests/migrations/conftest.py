@@ -15,8 +15,8 @@ from deploylib.models import Secret
 from localrender import runtimes
 from localrender.cluster import Cluster
 from localrender.state import State
-from tests.backup.servers import programs_of
 from tests.migrations.world import TEMPLATE, World
+from tests.support.servers import programs_of
 
 MAJOR = "TEST_POSTGRES"  # a variable: the major version of the server
 

@@ -10,14 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from deploylib import postgres, rehearsal, surroundings
-from deploylib.config import MigrationSettings
-from deploylib.examined import Examined
+from deploylib.migrations import rehearsal, server_roles
 from deploylib.models import Secret
-from deploylib.process import SYSTEM
-from deploylib.proof import Copy
+from deploylib.models.database import Copy
+from deploylib.models.findings import Examined
+from deploylib.postgres.connection import altered, connected, facts
+from deploylib.settings import MigrationSettings
+from deploylib.system.process import SYSTEM
 from tests.migrations.world import ENV, World
-from tests.unit.fakes import write
+from tests.support.fakes import write
 
 STRONG = "alter table people add column x integer"
 LIMIT = 0.4
@@ -159,9 +160,9 @@ def test_a_merge_empties_no_table(world: World, fresh: Callable[[], str]) -> Non
     assert (found.findings, found.counted["migration"]) == ((), 1)
     status = world.status()
     assert (status.current, status.versions) == ("a1,b1", '"other"."at"')
-    assert postgres.facts(world.url).revision == "a1,b1"
+    assert facts(world.url).revision == "a1,b1"
     world.upgrade("m")
-    assert postgres.facts(world.url, versions=status.versions).revision == "m"
+    assert facts(world.url, versions=status.versions).revision == "m"
 
 
 def test_two_branches_that_are_meant_are_brought_to_both_heads(world: World) -> None:
@@ -178,7 +179,7 @@ def test_two_branches_that_are_meant_are_brought_to_both_heads(world: World) -> 
 
     assert (status.target, status.pending[0].id) == ("core2,plugin1", "core1")
     assert (world.status().current, world.status().pending) == ("core2,plugin1", ())
-    assert postgres.facts(world.url).revision == "core2,plugin1"
+    assert facts(world.url).revision == "core2,plugin1"
 
 
 @pytest.fixture
@@ -191,29 +192,29 @@ def original(world: World, server: str) -> Secret:
         alter database {name} set search_path = shop_{name}, public; alter role app_{name} set work_mem = '5MB';
         grant create on schema public to app_{name}
     """)  # fmt: skip
-    return postgres.altered(world.url, user=f"app_{name}", password="x")
+    return altered(world.url, user=f"app_{name}", password="x")
 
 
 def test_roles_memberships_and_settings_come_to_a_copy_of_our_own(
     world: World, original: Secret, fresh: Callable[[], str]
 ) -> None:
     """Under the names of the original; no role of a server that is not ours is made."""
-    from deploylib import scratch
-    from tests.backup.servers import programs_of
+    from deploylib.backups import scratch_server
+    from tests.support.servers import programs_of
 
     name = world.url.reveal().rpartition("/")[2]
-    around = surroundings.read(original)
+    around = server_roles.read(original)
     client = programs_of(around.version // 10000)
-    with scratch.server(client, runner=SYSTEM) as server:
-        with postgres.connected(server) as connection:
+    with scratch_server.server(client, runner=SYSTEM) as server:
+        with connected(server) as connection:
             connection.execute("create role copied login password 'y'")
             connection.execute("create database copied owner copied")
-        bare = Copy(postgres.altered(server, user="copied", password="y", dbname="copied"), server, own=True)
-        unlike, told = surroundings.brought(Copy(bare, server, own=False), around)
-        with postgres.connected(server) as connection:
+        bare = Copy(altered(server, user="copied", password="y", dbname="copied"), server, own=True)
+        unlike, told = server_roles.brought(Copy(bare, server, own=False), around)
+        with connected(server) as connection:
             made = connection.execute("select rolname from pg_roles where rolname !~ '^pg_' order by 1").fetchall()
-        copy, lacking = surroundings.brought(bare, around)
-        with postgres.connected(copy) as connection:
+        copy, lacking = server_roles.brought(bare, around)
+        with connected(copy) as connection:
             seen = connection.execute(
                 "select current_user::text, current_database()::text, current_setting('search_path'), current_setting('work_mem'),"
                 " pg_has_role(%s, 'member'), pg_has_role('pg_monitor', 'member'),"

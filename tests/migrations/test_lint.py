@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from deploylib import catalog, extras, lint, rehearsal
-from deploylib.catalog import Catalog
 from deploylib.errors import MigrationFailed
-from deploylib.examined import Examined, Verdict
-from deploylib.hazards import LINTED, REHEARSED, judged, require
-from deploylib.judgement import widens
+from deploylib.migrations import catalog, lint, rehearsal
+from deploylib.migrations.catalog import Catalog
+from deploylib.migrations.observations import Rehearsed, Report, Step
+from deploylib.migrations.rules import LINTED, REHEARSED, judged, require
+from deploylib.migrations.squawk import widens
 from deploylib.models import Revision, Secret
-from deploylib.process import SYSTEM, Command
-from deploylib.rehearsal import Rehearsed, Report, Step
+from deploylib.models.findings import Examined, Verdict
+from deploylib.system import extras
+from deploylib.system.process import SYSTEM, Command
 from tests.migrations.world import World
-from tests.unit.fakes import RecordingRunner
+from tests.support.fakes import RecordingRunner
 
 PEOPLE = Catalog(
     rows={"people": 2_000_000, "orders": 50_000, "public.orders": 50_000, "small": 300},

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from deploylib import catalog, lint, migrate, rehearsal
-from deploylib.config import MigrationSettings
 from deploylib.errors import MigrationFailed
+from deploylib.migrations import catalog, lint, observations, rehearsal, upgrade
 from deploylib.models import Secret
-from deploylib.process import SYSTEM, ReadOnlyRunner
+from deploylib.settings import MigrationSettings
+from deploylib.system.process import SYSTEM, ReadOnlyRunner
 from tests.migrations.world import World
-from tests.unit.fakes import write
+from tests.support.fakes import write
 
 TOOL = """
 import os, pathlib, sys, psycopg
@@ -62,7 +62,7 @@ def tool(world: World) -> World:
 
 def test_what_is_pending_is_what_the_command_prints(tool: World) -> None:
     """Each with its SQL, for the linter; and what nobody can promise is said."""
-    found = migrate.status(tool.config, tool.files, tool.url, runner=ReadOnlyRunner(SYSTEM))
+    found = upgrade.status(tool.config, tool.files, tool.url, runner=ReadOnlyRunner(SYSTEM))
 
     assert [one.id for one in found.pending] == ["20260101_one", "20260102_two"]
     assert (found.target, found.current) == ("20260102_two", "")
@@ -98,7 +98,7 @@ def test_a_command_that_fails_is_told_by_its_last_words_without_the_password(too
     assert raised.value.details == ("••• no",)
 
 
-def rehearsed(tool: World, copy: str) -> rehearsal.Report:
+def rehearsed(tool: World, copy: str) -> observations.Report:
     """What a rehearsal on this copy tells."""
     return rehearsal.rehearse(tool.config, tool.files, Secret(copy), tool.status(), runner=ReadOnlyRunner(SYSTEM))
 
@@ -212,9 +212,9 @@ def test_a_copy_at_another_revision_is_refused(tool: World, fresh: Callable[[], 
 
 def test_whether_there_are_migrations(tool: World) -> None:
     """Of whatever tool; a command without the other is refused."""
-    assert migrate.present(tool.config, tool.files)
+    assert upgrade.present(tool.config, tool.files)
     tool.settings.clear()
-    assert not migrate.present(tool.config, tool.files)
+    assert not upgrade.present(tool.config, tool.files)
     with pytest.raises(ValueError, match="need each other"):
         MigrationSettings(command="x")
 
@@ -237,7 +237,7 @@ def test_the_programs_of_the_page_do_what_it_says(world: World) -> None:
         "files": "migrations/*.sql",
     }
 
-    found = migrate.status(world.config, world.files, world.url, runner=ReadOnlyRunner(SYSTEM), dry=True)
+    found = upgrade.status(world.config, world.files, world.url, runner=ReadOnlyRunner(SYSTEM), dry=True)
 
     assert ([one.id for one in found.pending], found.notes) == (["001_a.sql", "002_b.sql"], ())
     assert [one.rendered for one in found.pending] == [True, True]
@@ -259,7 +259,7 @@ def test_a_list_that_cannot_tell_is_none(world: World, monkeypatch: pytest.Monke
 
 def test_a_list_that_writes_is_said_to(tool: World) -> None:
     """In a dry run; it makes its table all the same, because what is pending could not be known otherwise."""
-    found = migrate.status(tool.config, tool.files, tool.url, runner=ReadOnlyRunner(SYSTEM), dry=True)
+    found = upgrade.status(tool.config, tool.files, tool.url, runner=ReadOnlyRunner(SYSTEM), dry=True)
 
     assert len(found.pending) == 2
     assert "writes to the database, also in a dry run" in found.notes[0]

@@ -8,11 +8,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from deploylib import rehearsal
-from deploylib.alembic_picture import lost, picture
-from deploylib.config import MigrationSettings
+from deploylib.migrations import rehearsal
+from deploylib.migrations.alembic_child.picture import lost, picture
 from deploylib.models import Secret
-from deploylib.process import SYSTEM
+from deploylib.settings import MigrationSettings
+from deploylib.system.process import SYSTEM
 from tests.migrations.operations import FILLED, GRANTED, TWICE
 from tests.migrations.world import World
 

@@ -16,14 +16,14 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from deploylib import postgres
-from deploylib.clock import SystemClock
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.models import Secret
-from tests.integration.edges import until
+from deploylib.postgres import connection
+from deploylib.system.clock import SystemClock
 from tests.migrations.pooler import pooled
 from tests.migrations.world import World
-from tests.stores.seaweed import free_ports
+from tests.support.edges import until
+from tests.support.seaweed import free_ports
 
 
 def test_the_pooler_of_these_tests_is_one(world: World) -> None:
@@ -45,7 +45,7 @@ def test_a_pooler_is_refused_before_anything(world: World, sessions: int) -> Non
         began = time.monotonic()
         with (
             pytest.raises(SettingsError, match="leads to a pooler") as raised,
-            postgres.exclusively(Secret(address), clock=SystemClock(), within=5),
+            connection.exclusively(Secret(address), clock=SystemClock(), within=5),
         ):
             pytest.fail("it was taken for a session")
 
@@ -57,12 +57,12 @@ def test_a_pooler_is_refused_before_anything(world: World, sessions: int) -> Non
 def test_a_pooler_with_one_session_is_not_waited_for(world: World) -> None:
     """It has none left while a transaction is open: that is answer enough."""
     with pooled(world.url.reveal(), 1) as address, pytest.raises(SettingsError, match="leads to a pooler"):
-        postgres.require_direct(Secret(address), timeout=1)
+        connection.require_direct(Secret(address), timeout=1)
 
 
 def test_a_direct_connection_is_taken(world: World) -> None:
     """It is the same session all the time."""
-    postgres.require_direct(world.url)
+    connection.require_direct(world.url)
 
 
 @contextmanager
@@ -105,7 +105,7 @@ def test_pgbouncer_itself_is_refused(world: World, mode: str, sessions: int) -> 
     """In the modes in which a session is nobody's."""
     with bouncer(world.url.reveal(), mode=mode, sessions=sessions) as address:
         with pytest.raises((SettingsError, Unreachable)) as raised:
-            postgres.require_direct(Secret(address), timeout=1)
+            connection.require_direct(Secret(address), timeout=1)
 
         assert "pooler" in f"{raised.value.message} {raised.value.remedy}"
 
@@ -116,9 +116,9 @@ def test_pgbouncer_that_does_not_take_our_limits_is_named(world: World) -> None:
         bouncer(world.url.reveal(), mode="session", sessions=2, ignored="") as address,
         pytest.raises(Unreachable, match="pooler"),
     ):
-        postgres.require_direct(Secret(address), timeout=1)
+        connection.require_direct(Secret(address), timeout=1)
 
 
 def test_a_pooler_that_refuses_our_limits_is_named() -> None:
     """As PgBouncer answers without `ignore_startup_parameters`."""
-    assert postgres._code("FATAL:  unsupported startup parameter: options") == "pooler"  # noqa: SLF001
+    assert connection._code("FATAL:  unsupported startup parameter: options") == "pooler"  # noqa: SLF001

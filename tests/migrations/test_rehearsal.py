@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
-from deploylib import rehearsal
-from deploylib.config import MigrationSettings
 from deploylib.errors import MigrationFailed
+from deploylib.migrations import rehearsal
+from deploylib.migrations.observations import Held, Rehearsed, Report
 from deploylib.models import Revision, Secret
-from deploylib.process import SYSTEM
-from deploylib.rehearsal import Held, Rehearsed, Report
+from deploylib.settings import MigrationSettings
+from deploylib.system.process import SYSTEM
 from tests.migrations.world import World
-from tests.unit.fakes import write
+from tests.support.fakes import write
 
 
 def rehearsed(world: World, copy: str) -> Report:

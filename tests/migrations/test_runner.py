@@ -14,11 +14,12 @@ import psutil
 import psycopg
 import pytest
 
-from deploylib import postgres, rehearsal
-from deploylib.clock import SystemClock
 from deploylib.errors import MigrationFailed
+from deploylib.migrations import rehearsal
 from deploylib.models import Secret
-from deploylib.process import SYSTEM
+from deploylib.postgres import connection
+from deploylib.system.clock import SystemClock
+from deploylib.system.process import SYSTEM
 from tests.migrations.world import ENV, World
 
 INDEX = "with op.get_context().autocommit_block():\n    op.create_index('i', 'people', ['age'], postgresql_concurrently=True{more})"
@@ -37,7 +38,7 @@ def test_of_ten_runners_one_migrates_and_nine_find_nothing_to_do(world: World, b
     world.write(body)
 
     def run(_number: int) -> int:
-        with postgres.exclusively(world.url, clock=SystemClock(), within=90):
+        with connection.exclusively(world.url, clock=SystemClock(), within=90):
             return len(world.upgrade("0001"))
 
     with ThreadPoolExecutor(10) as pool:

@@ -7,14 +7,16 @@ from contextlib import contextmanager
 
 import pytest
 
-from deploylib import postgres, rehearsal, scratch, surroundings
-from deploylib.config import MigrationSettings
-from deploylib.examined import Examined
+from deploylib.backups import scratch_server
+from deploylib.migrations import rehearsal, server_roles
 from deploylib.models import Secret
-from deploylib.process import SYSTEM
-from deploylib.proof import Copy
-from tests.backup.servers import programs_of
+from deploylib.models.database import Copy
+from deploylib.models.findings import Examined
+from deploylib.postgres.connection import altered, connected
+from deploylib.settings import MigrationSettings
+from deploylib.system.process import SYSTEM
 from tests.migrations.world import World
+from tests.support.servers import programs_of
 
 TABLES = """
 create table notes (id integer primary key, text text); insert into notes values (1, 'x');
@@ -36,7 +38,7 @@ def original(world: World, name: str) -> Secret:
         grant team_{name} to owner_{name}; alter database {name} owner to owner_{name}; create schema shop authorization owner_{name};
         alter database {name} set search_path = shop; grant usage, create on schema shop to team_{name}
     """)  # fmt: skip
-    world.url = postgres.altered(world.url, user=f"owner_{name}", password="x")
+    world.url = altered(world.url, user=f"owner_{name}", password="x")
     world.query(TABLES)
     code = f"code_{name}"
     world.query(f"grant usage on schema shop to {code}; grant select, insert on notes to {code}")
@@ -48,15 +50,15 @@ def original(world: World, name: str) -> Secret:
 @contextmanager
 def copied(original: Secret) -> Iterator[tuple[Copy, tuple[str, ...]]]:
     """The same tables on a server of our own, with nobody's rights, as a restored dump has them; and what surrounds them."""
-    around = surroundings.read(original)
-    with scratch.server(programs_of(around.version // 10000), runner=SYSTEM) as server:
-        with postgres.connected(server) as connection:
+    around = server_roles.read(original)
+    with scratch_server.server(programs_of(around.version // 10000), runner=SYSTEM) as server:
+        with connected(server) as connection:
             connection.execute("create role copied login password 'y'")
             connection.execute("create database copied owner copied")
-        bare = Copy(postgres.altered(server, user="copied", password="y", dbname="copied"), server, own=True)
-        with postgres.connected(bare) as connection:
+        bare = Copy(altered(server, user="copied", password="y", dbname="copied"), server, own=True)
+        with connected(bare) as connection:
             connection.execute(f"create schema shop; set search_path = shop; {TABLES}")
-        yield surroundings.brought(bare, around)
+        yield server_roles.brought(bare, around)
 
 
 def judged(world: World, original: Secret) -> tuple[Examined, tuple[str, ...]]:

@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from deploylib import catalog, lint, rehearsal
-from deploylib.alembic_child import main
-from deploylib.config import MigrationSettings
-from deploylib.examined import Examined
+from deploylib.migrations import catalog, lint, rehearsal
+from deploylib.migrations.alembic_child.__main__ import main
+from deploylib.migrations.observations import Report
 from deploylib.models import Revision, Secret
-from deploylib.process import SYSTEM
-from deploylib.rehearsal import Report
+from deploylib.models.findings import Examined
+from deploylib.settings import MigrationSettings
+from deploylib.system.process import SYSTEM
 from tests.migrations.operation import Operation
 from tests.migrations.operations import HELD_OUT, NAMES, OPERATIONS, SHORT
 from tests.migrations.truth import observed

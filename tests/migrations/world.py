@@ -10,11 +10,11 @@ from typing import Any
 
 import psycopg
 
-from deploylib import migrate
-from deploylib.config import Config, EnvironmentSettings, MigrationSettings, Settings
+from deploylib.migrations import upgrade as migrations_upgrade
 from deploylib.models import Migration, Secret
-from deploylib.process import SYSTEM
-from tests.unit.fakes import write
+from deploylib.settings import Config, EnvironmentSettings, MigrationSettings, Settings
+from deploylib.system.process import SYSTEM
+from tests.support.fakes import write
 
 ROWS = 12_000
 TEMPLATE = f"""
@@ -123,11 +123,11 @@ class World:
 
     def status(self) -> Migration:
         """What is pending."""
-        return migrate.status(self.config, self.files, self.url, runner=SYSTEM)
+        return migrations_upgrade.status(self.config, self.files, self.url, runner=SYSTEM)
 
-    def upgrade(self, target: str, within: float = 20) -> tuple[migrate.Applied, ...]:
+    def upgrade(self, target: str, within: float = 20) -> tuple[migrations_upgrade.Applied, ...]:
         """Apply it."""
-        return migrate.upgrade(self.config, self.files, self.url, target, runner=SYSTEM, within=within)
+        return migrations_upgrade.upgrade(self.config, self.files, self.url, target, runner=SYSTEM, within=within)
 
     def query(self, text: str) -> Sequence[tuple[Any, ...]]:
         """Ask the database."""

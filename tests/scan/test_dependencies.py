@@ -12,14 +12,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deploylib import advisories, inquiry
-from deploylib.clock import SYSTEM as CLOCK
-from deploylib.clock import Deadline
-from deploylib.examined import Accepted, Examined, ScanSettings, Verdict
-from deploylib.extras import install
-from deploylib.process import SYSTEM
-from tests.scan.answerer import answering
-from tests.unit.fakes import FakeClock, write
+from deploylib.models.findings import Accepted, Examined, Verdict
+from deploylib.scanners import dependencies
+from deploylib.settings import ScanSettings
+from deploylib.system import json_tool
+from deploylib.system.clock import SYSTEM as CLOCK
+from deploylib.system.clock import Deadline
+from deploylib.system.extras import install
+from deploylib.system.process import SYSTEM
+from tests.support.answerer import answering
+from tests.support.fakes import FakeClock, write
 
 VULNERABLE = {"requirements.txt": "# via hand\njinja2==2.11.2\nsix==1.17.0\n"}
 PATCHED = {"requirements.txt": "# via hand\njinja2==3.1.6\nsix==1.17.0\n"}
@@ -46,7 +48,7 @@ def examined(root: Path, files: dict[str, str], url: str = "", **settings: objec
     write(root, files)
     chosen = msgspec.convert({"osv_url": url and f"{url}/v1/query", **settings}, ScanSettings)
     clock = FakeClock()
-    said = advisories.examine(root, chosen, runner=SYSTEM, deadline=clock.deadline(60))
+    said = dependencies.examine(root, chosen, runner=SYSTEM, deadline=clock.deadline(60))
     return said.judged(chosen.accepted, clock.now().date())
 
 
@@ -89,7 +91,7 @@ def test_a_service_that_answers_with_an_error_is_never_clean(tmp_path: Path, how
 
     assert (Verdict.NOT_EXAMINED, {"package": 0}) == (said.verdict, said.counted)
     assert [f"the service osv answered {how}"] == [gap.reason for gap in said.gaps]
-    assert len(service.asked) >= inquiry.TRIES
+    assert len(service.asked) >= json_tool.TRIES
 
 
 def test_a_service_that_refuses_is_never_clean(tmp_path: Path) -> None:
@@ -108,7 +110,7 @@ def test_a_service_that_hangs_is_given_up_at_the_deadline(tmp_path: Path) -> Non
     write(tmp_path, PATCHED)
     with answering("never") as service:
         settings = ScanSettings(osv_url=f"{service.url}/v1/query")
-        said = advisories.examine(tmp_path, settings, runner=SYSTEM, deadline=Deadline.after(3, CLOCK))
+        said = dependencies.examine(tmp_path, settings, runner=SYSTEM, deadline=Deadline.after(3, CLOCK))
 
     assert [(Verdict.NOT_EXAMINED, "the service osv did not answer in time")] == [
         (said.verdict, gap.reason) for gap in said.gaps
@@ -139,7 +141,7 @@ def test_a_tool_that_is_not_installed_is_named_with_the_way_to_get_it(tmp_path: 
     (tmp_path / "python").chmod(0o755)
     clock = FakeClock()
 
-    said = advisories.examine(
+    said = dependencies.examine(
         tmp_path, ScanSettings(), runner=SYSTEM, deadline=clock.deadline(60), python=str(tmp_path / "python")
     )
 

@@ -11,13 +11,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from deploylib import leaks
-from deploylib.clock import SYSTEM as CLOCK
-from deploylib.clock import Deadline
-from deploylib.examined import Examined, ScanSettings, Verdict, listed
+from deploylib.models.findings import Examined, Verdict
+from deploylib.scanners import credentials
+from deploylib.scanners.tree import listed
+from deploylib.settings import ScanSettings
+from deploylib.system.clock import SYSTEM as CLOCK
+from deploylib.system.clock import Deadline
 from tests.scan.corpus import KINDS, held_back, planted
 from tests.scan.lookalikes import lookalikes
-from tests.unit.fakes import FakeClock, write
+from tests.support.fakes import FakeClock, write
 
 VALUES = 3
 RECALL, RECALL_OF_HELD_BACK = 0.98, 0.85
@@ -37,7 +39,7 @@ def examined(root: Path, files: Mapping[str, str], **settings: object) -> Examin
     write(root, dict(files))
     clock = FakeClock()
     chosen = msgspec.convert(settings, ScanSettings)
-    said = leaks.examine(root, chosen, deadline=clock.deadline(60))
+    said = credentials.examine(root, chosen, deadline=clock.deadline(60))
     return said.judged(chosen.accepted, clock.now().date())
 
 
@@ -115,12 +117,12 @@ def test_an_accepted_secret_is_told_with_its_reason(tmp_path: Path) -> None:
 
 def test_what_cannot_be_looked_at_is_not_examined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is too large, or no time left."""
-    monkeypatch.setattr(leaks, "LARGEST", 100)
+    monkeypatch.setattr(credentials, "LARGEST", 100)
     said = examined(tmp_path, {"large.csv": "x" * 101, "small.txt": "x"})
     assert (Verdict.NOT_EXAMINED, {"file": 1}, "large.csv") == (said.verdict, said.counted, said.gaps[0].what)
     assert examined(tmp_path, {}, ignored=["*.csv"]).verdict is Verdict.CLEAN
 
-    late = leaks.examine(tmp_path, ScanSettings(), deadline=Deadline.after(0, CLOCK))
+    late = credentials.examine(tmp_path, ScanSettings(), deadline=Deadline.after(0, CLOCK))
     assert ["time ran out after 0 of 2 files"] == [gap.reason for gap in late.gaps]
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from deploylib import scan
-from deploylib.clock import SystemClock
-from deploylib.examined import Accepted, Scanned, ScanSettings, Variable, Verdict
-from deploylib.process import SYSTEM
-from tests.scan.answerer import answering
+from deploylib.models.findings import Accepted, Scanned, Verdict
+from deploylib.scanners import scan
+from deploylib.settings import ScanSettings, Variable
+from deploylib.system.clock import SystemClock
+from deploylib.system.process import SYSTEM
 from tests.scan.corpus import planted
-from tests.unit.fakes import write
+from tests.support.answerer import answering
+from tests.support.fakes import write
 
 PRODUCT = {
     "requirements.txt": "# via hand\njinja2==3.1.6\n",

@@ -11,17 +11,18 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from deploylib import s3client
-from deploylib.s3 import Bucket
-from deploylib.store import Folder, Store
-from tests.stores.faults import Proxy, proxy_to
-from tests.stores.seaweed import s3_server
+from deploylib.store import s3_client
+from deploylib.store.folder import Folder
+from deploylib.store.interface import Store
+from deploylib.store.s3 import Bucket
+from tests.support.seaweed import s3_server
+from tests.support.store_faults import Proxy, proxy_to
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many tries as ever, without the long waits between them."""
-    monkeypatch.setattr(s3client, "PAUSE", 0.01)
+    monkeypatch.setattr(s3_client, "PAUSE", 0.01)
 
 
 @pytest.fixture(scope="session")

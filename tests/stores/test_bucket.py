@@ -17,8 +17,8 @@ from botocore.exceptions import (
 )
 
 from deploylib.errors import SettingsError, Unreachable
-from deploylib.s3 import Bucket
-from deploylib.store import KeyTaken
+from deploylib.store.interface import KeyTaken
+from deploylib.store.s3 import Bucket
 
 
 class Ignoring:
@@ -291,7 +291,7 @@ def test_half_an_answer_is_not_nothing(
     s3: Any, call: str, change: Callable[[dict[str, Any]], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A store that answers something else is one that did not answer: an object is not absent for that."""
-    monkeypatch.setattr("deploylib.s3client.PAUSE", 0.0)
+    monkeypatch.setattr("deploylib.store.s3_client.PAUSE", 0.0)
     Bucket("s3://deploys/half").put("a", [b"."])
     bucket = Bucket("s3://deploys/half", Garbling(s3, call, change))
 

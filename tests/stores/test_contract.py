@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from deploylib.clock import SYSTEM
-from deploylib.ledger import Ledger, Opened
 from deploylib.models import Commit
-from deploylib.store import KeyTaken, Store
+from deploylib.state.history import Ledger, Opened
+from deploylib.store.interface import KeyTaken, Store
+from deploylib.system.clock import SYSTEM
 
 MIB = 1 << 20
 ROOT = Path(__file__).parents[2]

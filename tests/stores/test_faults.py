@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from deploylib import multipart
 from deploylib.errors import Unreachable
-from deploylib.s3 import Bucket
-from deploylib.s3client import TRIES
-from deploylib.store import KeyTaken, Refused
-from tests.stores.faults import GOOD, LOST, Cut, Fault, Proxy, Request, Reset, Slow, Status, once
+from deploylib.store import s3_upload
+from deploylib.store.interface import KeyTaken, Refused
+from deploylib.store.s3 import Bucket
+from deploylib.store.s3_client import TRIES
+from tests.support.store_faults import GOOD, LOST, Cut, Fault, Proxy, Request, Reset, Slow, Status, once
 
 MIB = 1 << 20
 SLOW_DOWN = Status(503, "SlowDown")
@@ -25,7 +25,7 @@ BODY = os.urandom(12 * MIB)  # three parts
 @pytest.fixture
 def bucket(proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     """An empty one, reached through the proxy; parts are as short as the protocol allows, for the sake of time."""
-    monkeypatch.setattr(multipart, "FIRST", 5 * MIB)
+    monkeypatch.setattr(s3_upload, "FIRST", 5 * MIB)
     return Bucket(f"s3://deploys/{tmp_path.name}")
 
 

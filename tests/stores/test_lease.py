@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from deploylib import process
-from deploylib.clock import SystemClock
 from deploylib.errors import LeaseHeld
-from deploylib.lease import Holder, Leases, Tenure
-from deploylib.store import Folder, Store
+from deploylib.state.lease import Holder, Leases, Tenure
+from deploylib.store.folder import Folder
+from deploylib.store.interface import Store
+from deploylib.system import process
+from deploylib.system.clock import SystemClock
 
 
 class Impatient(SystemClock):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from deploylib.s3 import Bucket
+from deploylib.store.s3 import Bucket
 
 ROOT = Path(__file__).parents[2]
 MOST = 150 * 10**6  # bytes: the interpreter with boto3, and two parts of 16 MiB

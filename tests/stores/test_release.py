@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.integration.product import Product
+from tests.support.product import Product
 
 SETTINGS = """
 bake = "0s"

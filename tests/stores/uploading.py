@@ -14,8 +14,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploylib.s3 import Bucket
-from deploylib.store import Folder, Store
+from deploylib.store.folder import Folder
+from deploylib.store.interface import Store
+from deploylib.store.s3 import Bucket
 
 MEGABYTE = 10**6
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import stamina
 
-from deploylib.git import Git
-from deploylib.process import SYSTEM
-from tests.unit.fakes import FakeClock, RecordingView, write
-from tests.unit.in_memory import Platform
+from tests.support.fakes import FakeClock, RecordingView, write
+from tests.support.in_memory import Platform
+from tests.support.repository import Repository
 
 
 @pytest.fixture(autouse=True)
@@ -37,35 +34,6 @@ def _nobodys_git(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("GIT_CONFIG_COUNT", str(number + 1))
     for name in ("RENDER_API_KEY", "RENDER_HOST", "CI", "GIT_DIR"):
         monkeypatch.delenv(name, raising=False)
-
-
-@dataclass(frozen=True)
-class Repository:
-    """A real git repository."""
-
-    root: Path
-
-    @property
-    def git(self) -> Git:
-        """Our edge to it."""
-        return Git(self.root, SYSTEM)
-
-    def run(self, *args: str) -> str:
-        """Run git."""
-        done = subprocess.run(["git", *args], cwd=self.root, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
-
-    def commit(self, files: dict[str, str] | None = None, subject: str = "change") -> str:
-        """Write files and commit everything; returns the id."""
-        write(self.root, files or {})
-        self.run("add", "--all")
-        self.run("commit", "--quiet", "--allow-empty", "--message", subject)
-        branch = (self.root / ".git/HEAD").read_text().split()[-1]
-        return (self.root / ".git" / branch).read_text().strip()
-
-    def push(self) -> None:
-        """Let the remote branch main be where we are, without a remote."""
-        write(self.root / ".git", {"refs/remotes/origin/main": (self.root / ".git/refs/heads/main").read_text()})
 
 
 @pytest.fixture

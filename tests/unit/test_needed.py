@@ -6,7 +6,7 @@ from importlib import metadata
 
 import pytest
 
-from tests import needed
+from tests.support import needed
 
 
 def test_what_is_lacking_is_told_in_one_line_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:

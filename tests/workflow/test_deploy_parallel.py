@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.edges import until
-from tests.integration.product import GUEST_BOOK
+from tests.support.edges import until
+from tests.support.product import GUEST_BOOK
 from tests.workflow.world import World, world
 
 pytestmark = pytest.mark.timeout(600)

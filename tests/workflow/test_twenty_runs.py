@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.product import Product
+from tests.support.product import Product
 from tests.workflow.world import World, world
 
 pytestmark = pytest.mark.timeout(900)

@@ -13,11 +13,11 @@ from typing import Any
 
 import boto3
 
-from tests.docs.recipes import block, clone, typed
-from tests.integration.edges import environment, postgres_program, until
-from tests.integration.product import TIME_SCALE, Product
-from tests.scan.answerer import answering
-from tests.stores.seaweed import s3_server
+from tests.support.answerer import answering
+from tests.support.edges import environment, postgres_program, until
+from tests.support.product import TIME_SCALE, Product
+from tests.support.recipes import block, clone, typed
+from tests.support.seaweed import s3_server
 from tests.workflow.actions import Actions, Ended, Run
 
 PARTS = ("render.yaml", "sample", "migrations", ".gitignore")  # of a repository that is not ours: the rest is brought

@@ -1,0 +1,342 @@
+"""The backups in a store: what is written beside each dump, and what of it may be removed.
+
+    backups/<environment>/<id>/dump             the dump
+    backups/<environment>/<id>/manifest.json    written last; without it there is no backup
+    backups/<environment>/<id>/restored.json    written by a later proof
+    backups/<environment>/<id>/accepted.json    written by a person who goes on without a proof
+
+No object is ever written twice. Only proven backups are counted, and the last of them always stay. A dump whose proof
+failed is kept and marked; it is never the reason why a proven one goes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from deploylib.backups.fingerprint import Contents
+from deploylib.errors import BackupFailed, DeployError, SettingsError
+from deploylib.models import UNPROVEN, Backup, Moment, Value
+from deploylib.postgres import sqlstates
+from deploylib.store.interface import Damaged, KeyTaken, Refused, Store, document
+from deploylib.system.process import ProgramFailed
+
+__all__ = [
+    "Accepted",
+    "Manifest",
+    "Restored",
+    "Unproven",
+    "accept",
+    "accepted",
+    "all_or_nothing",
+    "clear",
+    "find",
+    "latest",
+    "listing",
+    "manifest",
+    "prune",
+    "record",
+    "remove",
+    "timed",
+    "unproven",
+    "unreadable",
+    "write",
+]
+
+W = TypeVar("W", bound=Value)
+DEBRIS_AFTER = 86_400.0  # seconds; no run takes that long, so a dump without a manifest was left by one that was killed
+ACCEPTED_FOR = 86_400.0  # seconds: what a person goes on with today is looked at again tomorrow
+RESTORED, ACCEPTED = "restored.json", "accepted.json"
+MANIFEST = "manifest.json"
+
+
+class Manifest(Backup, frozen=True):
+    """A backup with all that it holds, as it lies in the store."""
+
+    contents: Contents = Contents()
+
+
+class Unproven(BackupFailed):
+    """A dump was made, and could not be proven; it is kept.
+
+    Args:
+        kept: the dump.
+        why: what came of its proof.
+    """
+
+    def __init__(self, kept: Backup, why: DeployError) -> None:
+        state, line = sqlstates.spoken(why.details)
+        step = sqlstates.restoring(state, line) if isinstance(why, ProgramFailed) else why.remedy
+        remedy = f"{step}; the dump is kept, and not counted (see the runbook: a backup that cannot be proven)"
+        details = sqlstates.shown(why.details)
+        super().__init__(f"{why.message}; kept unproven: {kept.id}", details=details, remedy=remedy)
+        self.kept = kept
+
+
+class Accepted(Value, frozen=True):
+    """A person's word to go on although a dump could not be proven."""
+
+    at: Moment
+    author: str
+    reason: str
+
+
+class Restored(Value, frozen=True):
+    """A later proof of a backup: when, how long it took, and what was remarked."""
+
+    at: Moment
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+def timed(made: Manifest, began: float, dumped: float, ended: float) -> Manifest:
+    """With the seconds that it took, from three moments."""
+    return msgspec.structs.replace(
+        made,
+        dump_seconds=round(dumped - began, 3),
+        proof_seconds=round(ended - dumped, 3),
+        seconds=round(ended - began, 3),
+    )
+
+
+def unproven(made: Manifest, why: DeployError) -> Manifest:
+    """The same, marked as a dump whose proof has failed; the cause is the same for each dump that has it."""
+    errors = (line for line in why.details if re.match(r"pg_\w+: error: ", line))
+    cause = next(errors, why.message).partition(": error: ")[2] or why.message.replace(f"backup {made.id} ", "")
+    return msgspec.structs.replace(made, proof=UNPROVEN, cause=cause)
+
+
+def write(made: Manifest, *, store: Store) -> Backup:
+    """Let a dump become a backup; returns it without its contents.
+
+    Raises:
+        BackupFailed: its dump is not in the store any more: somebody has cleared it away, who took it for left over.
+    """
+    _require_dump(made, store)
+    store.put_if_absent(_beside(made.key, MANIFEST), msgspec.json.format(msgspec.json.encode(made), indent=1))
+    try:
+        _require_dump(made, store)
+    except BackupFailed:
+        store.delete(_beside(made.key, MANIFEST))
+        raise
+    return _without(made)
+
+
+def record(backup: Backup, proof: Restored, *, store: Store) -> Backup:
+    """Write a later proof beside a backup; the first one stays. Returns the backup with it."""
+    store.put_if_absent(_beside(backup.key, RESTORED), msgspec.json.format(msgspec.json.encode(proof), indent=1))
+    return _proven(backup, proof)
+
+
+def accept(backup: Backup, word: Accepted, *, store: Store) -> Backup:
+    """Write down that a person goes on without a proof of this dump; returns it with that.
+
+    Raises:
+        SettingsError: somebody has said so already.
+    """
+    key = _beside(backup.key, ACCEPTED)
+    if not store.put_if_absent(key, msgspec.json.format(msgspec.json.encode(word), indent=1)):
+        raise SettingsError(f"{backup.id} is accepted already", remedy="inv deploy")
+    return _accepted(backup, word)
+
+
+def accepted(like: Backup, *, store: Store, now: datetime) -> Backup | None:
+    """The dump that a person goes on with, where this one has its schema and its cause; None: nobody does, or long since."""
+    for backup in listing(store, like.environment):
+        since = (now - backup.accepted_at).total_seconds() if backup.accepted_at else ACCEPTED_FOR
+        if since < ACCEPTED_FOR and (backup.revision, backup.cause) == (like.revision, like.cause):
+            return backup
+    return None
+
+
+def manifest(backup: Backup, *, store: Store) -> Manifest:
+    """All that is known of a backup.
+
+    Raises:
+        BackupFailed: its manifest is missing, cannot be read, or is another one's.
+    """
+    try:
+        found = document(store, _beside(backup.key, MANIFEST), Manifest)
+    except KeyError as error:
+        raise BackupFailed(
+            f"backup {backup.id} has no manifest", remedy="take another backup (inv backup.list)"
+        ) from error
+    except Damaged as error:
+        message = f"the manifest of backup {backup.id} cannot be read: {error.message}"
+        raise BackupFailed(message, remedy="take another backup (inv backup.list)") from error
+    if found.key != backup.key:
+        message = f"the manifest beside backup {backup.id} is that of {found.id}"
+        raise BackupFailed(message, remedy="take another backup (inv backup.list), and see who changed the store")
+    return found
+
+
+def listing(store: Store, environment: str) -> list[Backup]:
+    """The backups of an environment, newest first, each with its strongest proof; what cannot be read is left out."""
+    keys = set(store.list(f"backups/{environment}/"))
+    found = []
+    for key in (key for key in keys if key.endswith(f"/{MANIFEST}")):
+        backup = _read(store, key)
+        if backup is None:
+            continue
+        if _beside(backup.key, RESTORED) in keys and (proof := _word(store, backup, RESTORED, Restored)):
+            backup = _proven(backup, proof)
+        if _beside(backup.key, ACCEPTED) in keys and (word := _word(store, backup, ACCEPTED, Accepted)):
+            backup = _accepted(backup, word)
+        found.append(backup)
+    return sorted(found, key=lambda backup: (backup.created_at, backup.id), reverse=True)
+
+
+def find(store: Store, environment: str, name: str) -> Backup:
+    """The backup of that id; the newest proven one where *name* is empty.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    there = listing(store, environment)
+    for backup in there:
+        if backup.id == name or (not name and backup.proven):
+            return backup
+    known = ", ".join(backup.id for backup in there[:5]) or "none"
+    raise SettingsError(f"there is no backup {name} of {environment}; there are: {known}", remedy="inv backup.list")
+
+
+def latest(store: Store, environment: str) -> Backup | None:
+    """The newest backup that can be read and whose proof has not failed; None where there is none."""
+    return next((backup for backup in listing(store, environment) if backup.proof != UNPROVEN), None)
+
+
+def unreadable(store: Store, environment: str) -> tuple[str, ...]:
+    """The names of what looks like a backup and has a manifest that is damaged, or another one's."""
+    keys = [key for key in store.list(f"backups/{environment}/") if key.endswith(f"/{MANIFEST}")]
+    return tuple(key.split("/")[-2] for key in keys if _read(store, key) is None)
+
+
+def prune(store: Store, environment: str, keep: int, *, spare: Collection[str] = ()) -> list[Backup]:
+    """Remove what is older than the newest *keep* proven backups; call it only after a new one was made.
+
+    Backups whose proof is a checksum count for nothing: while there are fewer than *keep* proven ones, or when the
+    newest of all is not proven, nothing goes. At least one proven one always stays. Of dumps whose proof has failed the
+    newest *keep* stay, and none that is older than all proven ones that are kept.
+
+    Args:
+        spare: ids of backups that stay this time: one that is about to be restored may be the oldest.
+
+    Returns:
+        The backups that were removed.
+
+    Raises:
+        Refused: the store keeps one, for example under a lock; the others were removed all the same.
+    """
+    found, keep = listing(store, environment), max(1, keep)
+    kept = [backup for backup in found if backup.proven][:keep]
+    old = [backup for backup in found if backup.proof == UNPROVEN][keep:]
+    if found and found[0].proven and len(kept) == keep:
+        old += [backup for backup in found[found.index(kept[-1]) + 1 :] if backup not in old]
+    kept_back: Refused | None = None
+    old = [backup for backup in old if backup.id not in spare]
+    for backup in old:
+        try:
+            remove(store, backup.key)
+        except Refused as error:
+            kept_back = error
+    if kept_back is not None:
+        raise kept_back
+    return old
+
+
+def clear(store: Store, environment: str, *, older_than: float = DEBRIS_AFTER) -> None:
+    """Remove what killed runs have left: dumps without a manifest, and uploads that were not ended.
+
+    Args:
+        older_than: seconds. 0 only for whoever holds the lock of the environment's database (`connection.exclusively`):
+            then nobody else is at work there.
+    """
+    with suppress(Refused):  # without that right a lifecycle rule of the bucket has to do it
+        store.sweep(f"backups/{environment}/", older_than)
+    keys = set(store.list(f"backups/{environment}/"))
+    for key in sorted(keys):
+        left = key.endswith("/dump") and _beside(key, MANIFEST) not in keys
+        with suppress(KeyError, Refused):  # somebody else was quicker, or a lock keeps it
+            if left and store.age(key) >= older_than and not _there(store, _beside(key, MANIFEST)):
+                remove(store, key)
+
+
+@contextmanager
+def all_or_nothing(store: Store, key: str) -> Iterator[None]:
+    """Make a backup in this block; where it fails, what was written is removed.
+
+    What stays, because the store is away or keeps it under a lock, has no manifest.
+
+    Raises:
+        BackupFailed: there is one of that key; it is as it was.
+    """
+    try:
+        yield
+    except KeyTaken as error:
+        raise BackupFailed(f"there is a backup at {key} already", remedy="inv backup, once more") from error
+    except BaseException:
+        with suppress(DeployError):
+            remove(store, key)
+        raise
+
+
+def remove(store: Store, key: str) -> None:
+    """The manifest goes first: an interrupted clean-up leaves no manifest that promises a missing dump."""
+    for name in (MANIFEST, RESTORED, ACCEPTED):
+        store.delete(_beside(key, name))
+    store.delete(key)
+
+
+def _there(store: Store, key: str) -> bool:
+    try:
+        store.age(key)
+    except KeyError:
+        return False
+    return True
+
+
+def _require_dump(made: Manifest, store: Store) -> None:
+    if not _there(store, made.key):
+        raise BackupFailed(
+            f"the dump of backup {made.id} is gone from the store before it was proven",
+            remedy="inv backup, once more; see who else backs up or clears up there (inv lease)",
+        )
+
+
+def _read(store: Store, key: str) -> Backup | None:
+    try:
+        backup = document(store, key, Backup)
+    except (KeyError, Damaged):  # removed meanwhile, or damaged
+        return None
+    return backup if _beside(backup.key, MANIFEST) == key else None
+
+
+def _word(store: Store, backup: Backup, name: str, kind: type[W]) -> W | None:
+    """What was said of a backup later; None where that was removed meanwhile or is damaged: it counts as before, then."""
+    try:
+        return document(store, _beside(backup.key, name), kind)
+    except (KeyError, Damaged):
+        return None
+
+
+def _proven(backup: Backup, proof: Restored) -> Backup:
+    return msgspec.structs.replace(
+        backup, proof="restored", proven_at=proof.at, proof_seconds=proof.seconds, notes=proof.notes, cause=""
+    )
+
+
+def _accepted(backup: Backup, word: Accepted) -> Backup:
+    return msgspec.structs.replace(backup, accepted=f"{word.author}: {word.reason}", accepted_at=word.at)
+
+
+def _without(made: Manifest) -> Backup:
+    return Backup(**{name: getattr(made, name) for name in Backup.__struct_fields__})
+
+
+def _beside(key: str, name: str) -> str:
+    return f"{key.rpartition('/')[0]}/{name}"

@@ -1,0 +1,27 @@
+"""The command line: tasks for invoke, what they print, and the code that they end with.
+
+from deploylib.cli import collection
+
+ns = collection()
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from invoke.collection import Collection
+
+__all__ = ["collection"]
+
+
+def collection() -> Collection:
+    """Make the collection of every task, for a ``tasks.py``."""
+    # invoke keeps nothing compiled, for the sake of the file of tasks; we and what we use would be compiled each time.
+    sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
+    from deploylib.cli.order import tell_everyday_first
+    from deploylib.cli.tasks import everything
+
+    tell_everyday_first()
+    return everything()

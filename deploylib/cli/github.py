@@ -1,0 +1,68 @@
+"""What GitHub shows of a run: outputs, a summary, an error on its page."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+
+from deploylib.models.redaction import harmless
+from deploylib.models.results import Report, StageStatus
+from deploylib.system.ci import append
+
+__all__ = ["annotation", "publish", "summary"]
+
+ADDRESS = re.compile(r"https?://[\w.~:/?#@!&+,;=%-]{1,1000}", re.ASCII)  # nothing of it is markup
+
+
+SIGNS = {StageStatus.DONE: "✓", StageStatus.SKIPPED: "–", StageStatus.PLANNED: "→", StageStatus.FAILED: "✗"}
+
+
+def publish(report: Report, environ: Mapping[str, str]) -> None:
+    """Hand a report to GitHub: outputs for the jobs after this one, and at the end of a run the summary."""
+    if path := environ.get("GITHUB_OUTPUT"):
+        append(path, "".join(f"{name}={value}\n" for name, value in _outputs(report).items()))
+    ended = report.outcome != "paused"
+    if ended and (path := environ.get("GITHUB_STEP_SUMMARY")):
+        append(path, summary(report))
+
+
+def annotation(title: str, message: str) -> str:
+    """GitHub's command that shows an error on the run's page."""
+    return f"::error title={_escaped(title, also=True)}::{_escaped(message)}"
+
+
+def summary(report: Report) -> str:
+    """A run as a table in Markdown; what comes from elsewhere is shown as it is and cannot format anything."""
+    title = f"### {_plain(report.outcome)}: {_plain(report.environment)}"
+    if report.commit is not None:
+        title += f" ← `{report.commit.short}` {_plain(report.commit.subject)}"
+    lines = [title, "", "| stage | | | s |", "|---|---|---|---|"]
+    for one in report.stages:
+        text = "<br>".join(_plain(line) for line in one.lines)
+        lines.append(f"| {SIGNS[one.status]} {one.status} | {one.stage} | {text} | {one.seconds:.1f} |")
+    lines += [f"\n**{_plain(report.error)}**"] if report.error else []
+    lines += [f"- put back: {_plain(f'{one.service} {one.text}')}" for one in report.put_back]
+    live = ((one, one.url if ADDRESS.fullmatch(one.url) else "") for one in report.live)
+    lines += ["", *(f"- live: {_plain(one.service)} `{one.commit[:7] or 'nothing'}` {url}" for one, url in live)]
+    lines += [f"- next: {_plain(line)}" for line in report.next]
+    return "\n".join(lines) + "\n\n"
+
+
+def _outputs(report: Report) -> dict[str, str]:
+    url = next((one.url for one in report.live if one.url), "")
+    told = {"run": report.run, "outcome": report.outcome, "services": json.dumps(report.deploying), "url": url}
+    # A second line would be another output; JSON has one, and must not be cut.
+    return {name: value if name == "services" else harmless(value) for name, value in told.items()}
+
+
+def _escaped(text: str, *, also: bool = False) -> str:
+    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text.replace(":", "%3A").replace(",", "%2C") if also else text
+
+
+def _plain(text: str) -> str:
+    """Text in which nothing is markup."""
+    text = harmless(text.replace("\n", " ")).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = re.sub(r"([\\`*_{}\[\]#|~@$])", r"\\\1", text)
+    return re.sub(r"(?<=:)(?=//)|(?<=www)(?=\.)", r"\\", text, flags=re.IGNORECASE)  # an address alone becomes a link

@@ -1,0 +1,28 @@
+"""The order in which ``inv --list`` tells the tasks: the everyday ones first, the rest by name and group."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from invoke.program import Program
+
+__all__ = ["EVERYDAY", "tell_everyday_first"]
+
+EVERYDAY = ("deploy", "check", "status", "logs", "rollback", "history", "backup.create (backup)", "finish")
+
+
+def tell_everyday_first() -> None:
+    """Have invoke list the everyday tasks before the others.
+
+    It has no setting for that: `Program._make_pairs` of invoke 3.0 sorts by name, whatever a collection's own order.
+    """
+    plain = Program._make_pairs  # noqa: SLF001 - the only place where the order is decided
+    if getattr(plain, "everyday_first", False):
+        return
+
+    def everyday_first(self: Program, *args: Any, **options: Any) -> Any:
+        pairs = plain(self, *args, **options)
+        return sorted(pairs, key=lambda pair: EVERYDAY.index(pair[0]) if pair[0] in EVERYDAY else len(EVERYDAY))
+
+    everyday_first.everyday_first = True  # type: ignore[attr-defined]
+    Program._make_pairs = everyday_first  # type: ignore[method-assign] # noqa: SLF001

@@ -1,0 +1,140 @@
+"""What a person sees while a run goes on: a live view on a terminal, plain lines everywhere else.
+
+Both write to standard error; results go to standard output and are not their business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
+
+from deploylib.cli import text
+from deploylib.models import Commit
+from deploylib.models.progress import Progress, Quiet
+from deploylib.models.redaction import harmless
+from deploylib.models.results import StageResult
+from deploylib.models.units import volume
+from deploylib.system.clock import Clock
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+__all__ = ["Plain", "choose"]
+
+SOON = 1.0  # seconds before which a rate tells nothing of what is to come
+TOLD = {"deploy", "rollback", "put back"}
+
+
+class Plain(Quiet):
+    """A line for everything that has ended, and for every step of a deploy."""
+
+    def __init__(self, stream: IO[str], clean: Callable[[str], str] = harmless) -> None:
+        """Write to a stream; *clean* makes a line of anybody fit to be shown."""
+        self._stream, self._clean = stream, clean
+        self._stage = ""
+        self._ascii = "utf" not in (getattr(stream, "encoding", "") or "").lower()
+
+    def opened(self, run: str, environment: str, commit: Commit | None) -> None:
+        """The first line."""
+        self.say(text.header(run, environment, commit))
+
+    def note(self, *lines: str) -> None:
+        """Indented lines."""
+        for line in lines:
+            self.say(f"  {line}")
+
+    def began(self, stage: str) -> None:
+        """Remembered for `progress`."""
+        self._stage = stage
+
+    def progress(self, service: str, text: str) -> None:
+        """A line, in the stages in which one would wait for it."""
+        if self._stage in TOLD:
+            self.say(f"  {self._stage}: {service} {text}")
+
+    def ended(self, result: StageResult, ago: float | None = None) -> None:
+        """The stage's lines."""
+        for line in text.stage(result, ago):
+            self.say(line)
+
+    def say(self, line: str) -> None:
+        """Write one line."""
+        line = self._clean(line)
+        self._stream.write((text.ascii_only(line) if self._ascii else line) + "\n")
+        self._stream.flush()
+
+
+class _Terminal(Plain):
+    """What has ended scrolls by; below it the current stage lives, with its services and the seconds."""
+
+    def __init__(self, stream: IO[str], live: Any, clock: Clock, clean: Callable[[str], str]) -> None:
+        super().__init__(stream, clean)
+        self._live, self._clock = live, clock
+        self._began = clock.monotonic()
+        self._services: dict[str, tuple[str, float]] = {}
+        self._bytes, self._all, self._first = 0, 0, 0.0
+
+    def began(self, stage: str) -> None:
+        """Show it."""
+        self._stage, self._began = stage, self._clock.monotonic()
+        self._services, self._bytes, self._all = {}, 0, 0
+        self._live.update(self, refresh=True)
+
+    def progress(self, service: str, text: str) -> None:
+        """Show it, with its own seconds."""
+        service, text = self._clean(service), self._clean(text)
+        if self._services.get(service, ("", 0.0))[0] != text:
+            self._services[service] = (text, self._clock.monotonic())
+
+    def transferred(self, size: int, of: int) -> None:
+        """Counted, and shown with the rate and an estimate; the next piece of work begins from nothing."""
+        if of != self._all or self._bytes in {0, of}:
+            self._bytes, self._all, self._first = 0, of, self._clock.monotonic()
+        self._bytes += size
+
+    def ended(self, result: StageResult, ago: float | None = None) -> None:
+        """Let the lines scroll by."""
+        self._stage = ""
+        super().ended(result, ago)
+
+    def say(self, line: str) -> None:
+        """Above the live part; a line is never cut, and marked by its sign as well as by its colour."""
+        from rich.text import Text  # only on a terminal
+
+        text = Text(line := self._clean(line))
+        text.stylize({"✓": "green", "✗": "bold red", "–": "dim", "↩": "yellow"}.get(line[:1], ""), 0, 1)
+        self._live.console.print(text, soft_wrap=True)
+
+    def __rich__(self) -> RenderableType:
+        from rich.text import Text
+
+        if not self._stage:
+            return Text("")
+        now = self._clock.monotonic()
+        lines = [f"◌ {self._stage:<{text.NAME}} {now - self._began:.0f}s"]
+        if self._bytes:
+            rate = self._bytes / max(0.1, now - self._first)
+            left = self._all - self._bytes
+            lines[0] += (
+                f"  {volume(self._bytes)}{f' of {volume(self._all)}' if left > 0 else ''} · {volume(int(rate))}/s"
+            )
+            if left > 0 and now - self._first >= SOON:
+                lines[0] += f" · {left / rate:.0f}s left"
+        lines += [f"    {name}  {text} {now - since:.0f}s" for name, (text, since) in self._services.items()]
+        return Text("\n".join(lines), overflow="ellipsis", no_wrap=True)
+
+
+@contextmanager
+def choose(
+    stream: IO[str], environ: Mapping[str, str], clock: Clock, clean: Callable[[str], str] = harmless
+) -> Iterator[Progress]:
+    """The view that fits the stream: live on a terminal that can move its cursor, else plain lines."""
+    if not stream.isatty() or environ.get("TERM") == "dumb" or environ.get("CI"):
+        yield Plain(stream, clean)
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live("", console=Console(file=stream), refresh_per_second=8, transient=True) as live:
+        yield _Terminal(stream, live, clock, clean)

@@ -1,0 +1,199 @@
+"""Between a command line and the library: settings and view in, one printed result and one exit code out."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, NoReturn
+
+import msgspec
+
+from deploylib import settings
+from deploylib.cli import github, progress
+from deploylib.cli import shown as cli_shown
+from deploylib.cli import text as cli_text
+from deploylib.environment import Environment
+from deploylib.errors import Blocked, DeployError, Interrupted, NotExamined, SettingsError
+from deploylib.models import redaction, remedies
+from deploylib.models.findings import Scanned, Verdict
+from deploylib.models.redaction import Struck, harmless, no_command
+from deploylib.models.results import PAUSED, Report
+from deploylib.system import threads
+from deploylib.system.clock import SYSTEM as CLOCK
+from deploylib.system.process import kill_all, undumpable
+
+STRUCK = Struck()  # what this process must not print, from the first command on
+
+__all__ = ["annotate", "crashed", "fail", "print_result", "secret", "session", "shown", "tell"]
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+GO_ON = "inv deploy goes on where this stopped"
+HEEDED_WITHIN = 8.0  # seconds: a runner of CI kills after ten, and says so to nobody
+
+
+@contextmanager
+def session(environment: str, *, looking: bool = False) -> Iterator[Environment]:
+    """Open an environment for one command; Ctrl-C and SIGTERM end it in order.
+
+    Args:
+        looking: only to find out what a release would lack; a store is then not required.
+    """
+    config = settings.load(settings.top(), environment, os.environ, looking=looking)
+    for secret in config.known_secrets:
+        STRUCK.learn(secret)
+    undumpable()
+    sys.excepthook = crashed
+    logging.getLogger("stamina").setLevel(logging.ERROR)  # another try is no news; giving up is told by the error
+    threads.reserve_little()
+    with _signals(environment), progress.choose(sys.stderr, os.environ, CLOCK, shown) as chosen:
+        yield Environment(config, progress=chosen, struck=STRUCK)
+
+
+def shown(line: str) -> str:
+    """One line as it may be printed, whoever has written it; a container in a job of GitHub does not know that it is in one."""
+    return no_command(harmless(STRUCK.text(line)))
+
+
+def crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print a traceback as anything else is printed: its last line may quote a driver that quotes a password."""
+    lines = "".join(traceback.format_exception(kind, error, trace)).splitlines()
+    sys.stderr.write("".join(f"{shown(line)}\n" for line in lines))
+
+
+def print_result(value: Any, env: Environment, show: str, options: Mapping[str, Any], *, json: bool) -> None:
+    """Print what a command has returned, and end the program with its exit code if that is not 0.
+
+    Args:
+        show: the function of `deploylib.cli.shown` that makes lines of it, where that is no report.
+        options: of the command.
+    """
+    if isinstance(value, Report):
+        return _print_report(value, json=json)
+    if isinstance(value, Scanned):
+        return _print_scan(value, json=json)
+    lines = getattr(cli_shown, show or "words")(value, env, **options)
+    return tell(value, list(lines), json=json, code=getattr(value, "exit_code", 0))
+
+
+def _print_report(value: Report, *, json: bool) -> None:
+    """Print a report, and hand it to the CI."""
+    tell(value, cli_text.text(value).splitlines(), json=json)
+    try:
+        github.publish(value, os.environ)
+    except SettingsError as error:
+        if value.outcome == PAUSED:  # the jobs after this one go by it
+            raise
+        sys.stderr.write(f"{shown(error.message)}\n")  # what came of the run is what it is
+    if value.exit_code:
+        annotate(value.outcome, value.error)
+        raise SystemExit(value.exit_code)
+
+
+def fail(error: DeployError, environment: str, *, json: bool) -> NoReturn:
+    """Tell an error: message, evidence, next step; end the program with the outcome's exit code."""
+    error.remedy = remedies.about(environment, error.remedy)
+    if json:
+        said = {"outcome": error.outcome, "exit_code": error.exit_code, "error": error.message}
+        tell({**said, "details": error.details, "next": [error.remedy]}, (), json=True)
+    text = "\n".join(shown(line) for line in error.diagnostics().splitlines())
+    if "utf" not in (sys.stderr.encoding or "").lower():
+        text = "\n".join(cli_text.ascii_only(line) for line in text.splitlines())
+    sys.stderr.write(text + "\n")
+    annotate(error.outcome, error.message)
+    raise SystemExit(error.exit_code)
+
+
+def annotate(title: str, message: str) -> None:
+    """Show an error on the page of a GitHub run; of no meaning elsewhere."""
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        lines = [harmless(STRUCK.text(line)) for line in message.splitlines()]
+        sys.stderr.write(github.annotation(title, "\n".join(lines)) + "\n")
+
+
+def _print_scan(found: Scanned, *, json: bool) -> None:
+    """Print a scan; its verdict is the exit code."""
+    tell(found, cli_text.scanned(found), json=json)
+    codes = {Verdict.FINDINGS: Blocked.exit_code, Verdict.NOT_EXAMINED: NotExamined.exit_code}
+    if code := codes.get(found.verdict):
+        annotate("scan", found.line)
+        raise SystemExit(code)
+
+
+def secret(name: str) -> str:
+    """A value that is asked for without showing it, or read from standard input: never an argument."""
+    if sys.stdin.isatty():
+        return getpass.getpass(f"{name}: ")
+    return sys.stdin.read().removesuffix("\n")
+
+
+def tell(value: Any, lines: Sequence[str], *, json: bool, code: int = 0) -> None:
+    """Print a result to standard output: as lines, or as the JSON of *value*; then end the program with a *code* but 0."""
+    if json:
+        told = STRUCK.value(msgspec.to_builtins(value))
+        text = redaction.document(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+    else:
+        text = "\n".join(shown(line) for given in lines for line in given.splitlines() or [""])
+    if "utf" not in (sys.stdout.encoding or "").lower():
+        text = "\n".join(cli_text.ascii_only(line) for line in text.splitlines())
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+    if code:
+        raise SystemExit(code)
+
+
+@contextmanager
+def _signals(environment: str) -> Iterator[None]:
+    """Turn the first SIGINT or SIGTERM into `Interrupted`; a second one ends the program at once.
+
+    Python runs a handler only between two steps of the main thread, and what it raises may be taken for something else.
+    So the signal is also seen by a thread, which ends the program when that has not ended by itself `HEEDED_WITHIN`.
+    """
+
+    def handle(number: int, _frame: object) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
+        name = signal.Signals(number).name
+        raise Interrupted(f"stopped by {name}", remedy=remedies.about(environment, GO_ON))
+
+    ours, theirs = socket.socketpair()
+    ours.settimeout(0)
+    woken = signal.set_wakeup_fd(ours.fileno(), warn_on_full_buffer=False)
+    before = {each: signal.signal(each, handle) for each in SIGNALS}
+    threading.Thread(target=_insist, args=(theirs, environment), name="signals", daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(woken)
+        ours.close()
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _insist(woken: socket.socket, environment: str) -> None:
+    """End the program some seconds after a signal, or at the second one; what is recorded by then is enough to go on."""
+    number = 0
+    with woken:
+        try:
+            for _ in range(2):
+                while (heard := woken.recv(1)) and heard[0] not in SIGNALS:
+                    """Another signal."""
+                if not heard:
+                    return
+                number = heard[0]
+                woken.settimeout(HEEDED_WITHIN)
+        except TimeoutError:
+            """The end takes too long."""
+    kill_all()
+    name = signal.Signals(number).name
+    error = Interrupted(f"stopped by {name}, in the middle", remedy=remedies.about(environment, GO_ON))
+    os.write(2, f"{error.diagnostics()}\n".encode(errors="replace"))
+    os._exit(Interrupted.exit_code)

@@ -1,0 +1,126 @@
+"""A command of the library as a task of invoke: common flags, a session, one printed result, one exit code.
+
+Imports nothing heavy, so that ``inv --list`` stays quick.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from invoke.context import Context
+from invoke.tasks import Task, task
+
+from deploylib.errors import DeployError, SettingsError
+
+__all__ = ["COMMON", "command"]
+
+# The command line of httpx, with all that it draws by, is a fifth of what a command of ours has to read.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type] # how Python is told: not here
+
+FLAGS: dict[str, tuple[Any, str]] = {
+    "environment": ("local", "where: local (default), or one of your settings"),
+    "to": ("production", "where it is brought"),
+    "service": (None, "only this service; may be given several times"),
+    "commit": ("", "release this commit instead of what is checked out"),
+    "skip": (None, "leave this gate out in an emergency: tests, scan"),
+    "reason": ("", "why, with --skip; it is recorded and told"),
+    "wait": ("", "for another run to end, such as 10m; default: not at all, in CI as long as deadline says"),
+    "dry_run": (False, "say what would be done; send no write"),
+    "json": (False, "print the result as JSON"),
+    "debug": (False, "show tracebacks"),
+}
+FIRST, LAST = ("environment", "to", "service", "commit"), ("skip", "reason", "wait", "dry_run", "json", "debug")
+COMMON = ("environment", "json", "debug")
+SEVERAL = {
+    "service": "services",
+    "skip": "skip",
+}  # flags that may be given several times, and what the library calls them
+
+
+def command(
+    *flags: str,
+    name: str = "",
+    default: bool = False,
+    common: Sequence[str] = COMMON,
+    target: str = "environment",
+    positional: Sequence[str] = (),
+    show: str = "",
+    texts: Mapping[str, str] = MappingProxyType({}),
+    **more: str,
+) -> Callable[[Callable[..., Any]], Task[Any]]:
+    """Make a task of a function that is given an environment and its flags, and returns what is to be printed.
+
+    Args:
+        flags: those of `FLAGS` that it takes besides its own parameters.
+        name: of the task, where the function has another one.
+        default: it is what its group does.
+        common: flags that it has for the printing and the place.
+        target: the flag that names the environment; where it is none of them, that is ``local``.
+        positional: flags that may be given without their name.
+        show: the function of `deploylib.cli.shown` that makes lines of what is returned, where that is no report.
+        texts: the help of its own flags, and of those of which it differs from the usual.
+        more: the same, where the flag's name is no other parameter's.
+    """
+
+    def decorate(body: Callable[..., Any]) -> Task[Any]:
+        own = {each.name: each for each in list(inspect.signature(body).parameters.values())[1:]}
+        own = {key: each for key, each in own.items() if each.kind is not each.VAR_KEYWORD}
+        shared = {
+            key: inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=FLAGS[key][0])
+            for key in (*common, *flags)
+        }
+        shared = {key: each for key, each in shared.items() if key not in own}
+        chosen = {**shared, **{key: each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for key, each in own.items()}}
+        inner = [key for key in own if key not in {*FIRST, *LAST}]
+        order = [key for key in (*FIRST, *inner, *LAST) if key in chosen]
+
+        @functools.wraps(body)
+        def run(c: Context, **given: Any) -> None:
+            json, debug = given.pop("json", False), given.pop("debug", False)
+            environment = given.pop(target, "local")
+            options = {
+                SEVERAL.get(key, key): _split(value) if key in SEVERAL else value for key, value in given.items()
+            }
+            try:
+                if c.config.run.dry:
+                    raise SettingsError("inv --dry does not make a dry run", remedy="inv deploy --dry-run")
+                _call(body, environment, options, show=show, json=json)
+            except DeployError as error:
+                if debug:
+                    raise
+                from deploylib.cli import session as cli_session
+
+                cli_session.fail(error, environment, json=json)
+
+        context = inspect.Parameter("c", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        run.__signature__ = inspect.Signature([context, *(chosen[key] for key in order)])  # type: ignore[attr-defined]
+        told = {key: FLAGS[key][1] for key in shared} | dict(texts) | more
+        return task(  # type: ignore[return-value] # invoke says that it may be a decorator
+            run,
+            name=name or body.__name__,
+            default=default,
+            iterable=[key for key in SEVERAL if key in chosen],
+            positional=list(positional),
+            help={key.strip("_").replace("_", "-"): text for key, text in told.items()},
+        )
+
+    return decorate
+
+
+def _call(body: Callable[..., Any], environment: str, options: dict[str, Any], *, show: str, json: bool) -> None:
+    """Call it in a session, and print what it returns once that has ended."""
+    from deploylib.cli import session as cli_session
+
+    with cli_session.session(environment, looking=body.__name__ == "check") as env:
+        value = body(env, **options)
+    cli_session.print_result(value, env, show, options, json=json)
+
+
+def _split(given: Sequence[str] | None) -> tuple[str, ...]:
+    """Take ``--skip tests,scan`` for ``--skip tests --skip scan``."""
+    return tuple(word for text in given or () for word in text.replace(",", " ").split())

@@ -1,0 +1,120 @@
+"""What an operator types: ``inv --list`` is the table of contents, ``inv deploy --help`` tells the flags.
+
+Each task is one call of the library; what it returns is printed, and its exit code is the program's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from invoke.collection import Collection
+
+import deploylib
+from deploylib.cli import groups
+from deploylib.cli.task import command
+
+if TYPE_CHECKING:
+    from deploylib.environment import Environment
+
+__all__ = ["everything"]
+
+RELEASE = ("service", "commit", "dry_run")
+GATES = ("skip", "reason", "wait")
+
+
+@command(*RELEASE, *GATES, until="stop after this stage")
+def deploy(env: Environment, until: str = "verify", **options: Any) -> Any:
+    """Release a commit, with every stage from check to proof."""
+    return deploylib.deploy(env, until=until, **options)
+
+
+@command(fix="turn autodeploy off where it is on")
+def check(env: Environment, fix: bool = False) -> Any:
+    """Look at everything a release needs; change nothing."""
+    return deploylib.check(env, fix=fix)
+
+
+@command(show="status")
+def status(env: Environment) -> Any:
+    """Say what is live, since when, and what can be done about it."""
+    return deploylib.status(env)
+
+
+@command(show="logs", run="of this run; default: the last that deployed", lines="how many of each")
+def logs(env: Environment, run: str = "", lines: int = 50) -> Any:
+    """Show what a run's builds and programs said."""
+    return deploylib.logs(env, run=run, lines=lines)
+
+
+@command(
+    "dry_run",
+    *GATES,
+    to="run, commit or deploy to go back to; default: the last verified release",
+    skip="leave this check out in an emergency: schema",
+    reason="why; it is recorded, told, and kept with the hold",
+    dry_run="only say",
+)
+def rollback(env: Environment, to: str = "", **options: Any) -> Any:
+    """Restore the release before, as one unit, and verify it."""
+    return deploylib.rollback(env, to=to, **options)
+
+
+@command(show="history", run="tell this run; default: the list of runs", limit="how many")
+def history(env: Environment, run: str = "", limit: int = 20) -> Any:
+    """List the runs and what was done beside them, or tell one of them."""
+    return deploylib.history(env, run=run, limit=limit)
+
+
+@command(
+    run="this one; default: of this CI run, or the newest that is open",
+    database="of one marked restoring: complete (default; in CI only when said), back: what was there, or a backup",
+)
+def finish(env: Environment, run: str = "", database: str = "") -> Any:
+    """Complete an open run or restore, or put back what it changed."""
+    return deploylib.finish(env, run=run, database=database)
+
+
+@command(hand_over="in CI, without a key: the jobs after this one record the result")
+def tests(env: Environment, hand_over: bool = False) -> Any:
+    """Run the product's own tests, a gate of a release."""
+    return deploylib.tests(env, hand_over=hand_over)
+
+
+@command("commit", commit="examine this commit instead of what is checked out")
+def scan(env: Environment, **options: Any) -> Any:
+    """Examine a commit: dependencies, code, secrets, variables, Blueprint."""
+    return deploylib.scan(env, **options)
+
+
+@command(*RELEASE, *GATES)
+def changes(env: Environment, **options: Any) -> Any:
+    """Decide which services and migrations a release is about."""
+    return deploylib.changes(env, **options)
+
+
+@command(*RELEASE, rehearse="with --dry-run: on a copy of the newest backup; a migration always is, on its own")
+def migrate(env: Environment, rehearse: bool = False, **options: Any) -> Any:
+    """Bring the schema to what the commit needs, after a backup."""
+    return deploylib.migrate(env, rehearse=rehearse, **options)
+
+
+@command()
+def verify(env: Environment) -> Any:
+    """Have what is live prove itself."""
+    return deploylib.verify(env)
+
+
+@command("dry_run", *GATES, common=("to", "json", "debug"), target="to", from_="whose verified release")
+def promote(env: Environment, from_: str = "staging", **options: Any) -> Any:
+    """Bring to one environment exactly what another has verified."""
+    return deploylib.promote(env, from_, **options)
+
+
+def everything() -> Collection:
+    """Make the collection of all tasks."""
+    made = Collection(
+        deploy, check, status, logs, rollback, history, finish, tests, scan, changes, migrate, verify, promote
+    )
+    for name, tasks in groups.GROUPS.items():
+        made.add_collection(Collection(name, *tasks))
+    return made

@@ -1,0 +1,279 @@
+"""A report as text: pure functions from values to lines, for whoever prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from deploylib.backups.restore import Done
+from deploylib.commands.status import Status
+from deploylib.models import Backup, Commit, Live, LogLine, remedies
+from deploylib.models.findings import Scanned, Verdict
+from deploylib.models.results import Report, StageResult, StageStatus, short
+from deploylib.models.units import age, volume
+from deploylib.state.history import RunState
+from deploylib.state.holds import Hold
+from deploylib.state.lease import Lease
+
+__all__ = [
+    "ascii_only",
+    "backups",
+    "events",
+    "header",
+    "held",
+    "history",
+    "lease",
+    "lifted",
+    "local",
+    "logs",
+    "restored",
+    "scanned",
+    "stage",
+    "status",
+    "text",
+]
+
+MARKS = {StageStatus.DONE: "✓", StageStatus.SKIPPED: "–", StageStatus.PLANNED: "→", StageStatus.FAILED: "✗"}
+PLAIN = str.maketrans({"✓": "+", "–": "-", "→": ">", "✗": "x", "←": "<", "·": "-", "│": "|", "…": "...", "↩": "<"})
+NAME, WIDTH = 9, 58
+UNENDED = "never came to its end"
+
+
+def ascii_only(line: str) -> str:
+    """The same line for a stream that knows only ASCII."""
+    return line.translate(PLAIN).encode("ascii", "replace").decode()
+
+
+def header(run: str, environment: str, commit: Commit | None) -> str:
+    """The first line of a run; without a commit it restores an earlier release."""
+    what = f'{commit.short} "{commit.subject}"' if commit is not None else "the release before"
+    return f"run {short(run)}   {environment} ← {what}"
+
+
+def stage(result: StageResult, ago: float | None = None) -> list[str]:
+    """A stage that has ended, as the lines of the log."""
+    first, *rest = result.lines or ("",)
+    mark = "↩" if result.stage == "put back" else MARKS[result.status]
+    took = f"{result.seconds:.1f}s" if result.seconds >= 0.05 else ""
+    if ago is not None:
+        took = f"done {ago:.0f} s ago by this run"
+    line = f"{mark} {result.stage:<{NAME}} {first}"
+    bar = "│ " if result.status is StageStatus.FAILED else ""
+    lines = [line, *(f"{'':{NAME + 3}}{bar}{one}" for one in rest)]
+    lines[0] = f"{lines[0]:<{WIDTH}}  {took}".rstrip()
+    return lines
+
+
+def text(report: Report) -> str:
+    """A whole report: what came of it, what is live, what to do next."""
+    commit = report.commit.short if report.commit else ""
+    words = {
+        "succeeded": f"{commit} is live on {report.environment}",
+        "nothing to do": f"{report.environment} is up to date with {commit}" if commit else "no run is open",
+        "superseded by a newer release": f"{commit} is part of it",
+        "planned": "nothing was changed",
+        "restored": f"the database of {report.environment} is whole again",
+        "paused": f"run {short(report.run)} of {commit} stays open",
+        "done": f"recorded as {short(report.run)}; nothing was released",
+    }
+    word = report.outcome.partition(" by ")[0].upper() if report.exit_code == 0 else "FAILED"
+    said = words.get(report.outcome, f"{report.outcome} (exit code {report.exit_code})")
+    lines = ["", f"{f'{word:<{NAME + 2}} {said}':<{WIDTH}}  {report.seconds:.1f}s"]
+    if report.exit_code:
+        lines += _block("Why", [report.error])
+        lines += _block("Put back", [f"{one.service} {one.text}" for one in report.put_back])
+        lines += _block(
+            "Live",
+            [
+                " · ".join(_live(one) for one in report.live)
+                or remedies.about(report.environment, "unknown: inv status")
+            ],
+        )
+    else:
+        width = max((len(one.service) for one in report.live), default=0)
+        lines += [f"  {one.service:<{width}}  {_address(one)}" for one in report.live]
+    if report.outcome == "succeeded" and 0 < report.target < report.seconds:
+        lines += _block("Slow", [f"it took {age(report.seconds)}; the target is {age(report.target)}"])
+    waived = [f"{one.stage} {line}" for one in report.stages if one.waived is not None for line in one.lines]
+    lines += _block("Waived", waived)
+    lines += _block("Visitors", [report.visitors.text] if report.visitors.text else [])
+    lines += ["", *_block("Next", list(report.next) or _next(report))]
+    return "\n".join(lines)
+
+
+def _next(report: Report) -> list[str]:
+    if report.environment == "local":
+        return ["change something, commit, inv deploy", "your account:    inv check --environment production"]
+    return [remedies.about(report.environment, "inv status shows what is live; inv rollback goes back")]
+
+
+def _block(title: str, lines: Iterable[str]) -> list[str]:
+    return [f"{title if number == 0 else '':<{NAME + 2}} {line}" for number, line in enumerate(lines)]
+
+
+def _live(one: Live) -> str:
+    return f"{one.service} {one.commit[:7] or 'nothing'}"
+
+
+def _address(one: Live) -> str:
+    where = f"{one.url}/" if one.url else "(no public address)"
+    return f"{where}  {one.commit[:7] or 'not deployed yet'}"
+
+
+def history(states: Iterable[RunState]) -> list[str]:
+    """One line a run or an operation, newest first."""
+    lines = []
+    for state in states:
+        operation = state.opened.operation
+        outcome = state.report.outcome if state.report else UNENDED if operation else "open"
+        deployed = ", ".join(state.shipped) or "-"
+        kind = operation or ("rollback" if state.opened.back else "deploy")
+        said = next((one.lines[0] for one in reversed(state.stages.values()) if one.lines), "") if operation else ""
+        lines.append(
+            f"{short(state.id):<4}  {state.at:%Y-%m-%d %H:%M}  {kind:<8}  {state.commit.short:<7}  "
+            f"{outcome:<20}  {deployed:<20}  {said or state.commit.subject}".rstrip()
+        )
+    return lines
+
+
+def events(state: RunState) -> list[str]:
+    """One run as it was told, from the ledger."""
+    lines = [header(state.id, state.opened.environment, state.commit), ""]
+    if state.opened.operation:
+        by = f", by {state.opened.author}" if state.opened.author else ""
+        lines = [f"{state.opened.operation} {short(state.id)}   {state.opened.environment}{by}", ""]
+    for result in state.stages.values():
+        lines += stage(result)
+    if state.report is None and state.opened.operation:
+        return [*lines, "", UNENDED]
+    if state.report is None:
+        left = "open: inv deploy goes on, or begins anew after a while"
+        return [*lines, "", remedies.about(state.opened.environment, left)]
+    return lines + text(state.report).splitlines()
+
+
+def status(found: Status, now: datetime) -> list[str]:
+    """What is live, on one screen."""
+    lines = [f"environment  {found.environment}", ""]
+    width = max((len(one.service) for one in found.live), default=0)
+    for one in found.live:
+        since = f"for {age((now - one.since).total_seconds())}" if one.since else ""
+        lines.append(f"  {one.service:<{width}}  {one.commit[:7] or 'nothing'}  {since}  {one.url}".rstrip())
+    if found.trouble:
+        lines.append(f"  {'' if found.known else 'unknown: '}{found.trouble}")
+    lines += ["", f"rollback     {found.back_to or ('nothing to go back to' if found.known else 'unknown')}"]
+    if found.back_trouble:
+        lines.append(f"             {found.back_trouble}")
+    lines += [f"held         {line}" for line in held(found.held, now)] or ["held         nothing"]
+    if found.lease is not None:
+        by = found.lease.holder
+        lines.append(
+            f"lease        {by.what} {short(by.run)}{by.of}, seen {age(found.lease.age)} ago  {by.url}".rstrip()
+        )
+    else:
+        lines.append("lease        free")
+    lines.append(f"last run     {found.last or 'none'}" + (f", {_ago(found.last_at, now)}" if found.last_at else ""))
+    lines.append(
+        f"backup       {found.backup or 'none'}" + (f", {_ago(found.backup_at, now)}" if found.backup_at else "")
+    )
+    if found.restoring:
+        lines.append(f"restoring    {found.restoring}")
+    if found.unproven:
+        lines.append(f"             a newer one cannot be proven, {found.unproven}")
+    return lines
+
+
+def held(holds: Iterable[Hold], now: datetime) -> list[str]:
+    """What an environment refuses, a line each."""
+    lines, all_of_them = [], list(holds)
+    several = sum(one.everything for one in all_of_them) > 1
+    for one in all_of_them:
+        by = ", ".join(word for word in (one.by, _ago(one.at, now)) if word)
+        lines.append(f"{one.line} ({by})" + (f"  {one.flag}" if several and one.everything else ""))
+    return lines
+
+
+def lifted(ended: Iterable[Hold], left: Iterable[Hold], now: datetime) -> list[str]:
+    """The holds that were lifted, and those that stand all the same."""
+    return ["lifted", *held(ended, now), *(f"still held: {line}" for line in held(left, now))]
+
+
+def backups(found: Iterable[Backup], now: datetime, environment: str = "local") -> list[str]:
+    """One line a backup of an environment, newest first."""
+    lines = []
+    for one in found:
+        proven = f", {_ago(one.proven_at, now)}" if one.proven_at else ""
+        head = f"{one.id}  {volume(one.size):>8}  schema {one.schema}  {one.proof}{proven}{' export' if one.exported else ''}"
+        lines += [f"{head}  ({_ago(one.created_at, now)})", *(f"  {note}" for note in one.notes)]
+        lines += [f"  cannot be proven, and is not counted: {one.cause}"] if one.cause else []
+        lines += [f"  accepted by {one.accepted}"] if one.accepted else []
+    return lines or [remedies.about(environment, "there is no backup: inv backup")]
+
+
+def restored(done: Done, environment: str = "local") -> list[str]:
+    """A restore of what an environment has backed up."""
+    compared = " and compared" if done.compared else ""
+    lines = [f"{done.backup.id}: {done.tables} tables restored{compared}, {done.seconds:.1f} s", *done.notes]
+    if done.database:
+        lines += [
+            f"in the new database {done.database}; what is in use was not touched",
+            f"to use it: {done.address}  (the same password), as the database URL of every service that has the old one",
+            remedies.about(environment, "then inv verify; and once all is well, drop the old one"),
+        ]
+    return lines
+
+
+def scanned(found: Scanned) -> list[str]:
+    """What a scan says: the line, then every finding and gap with its remedy."""
+    mark = {Verdict.CLEAN: "✓", Verdict.FINDINGS: "✗", Verdict.NOT_EXAMINED: "–"}[found.verdict]
+    lines = [f"{f'{mark} scan      {found.line}':<{WIDTH}}  {found.seconds:.1f}s"]
+    for one in (*found.blocking, *found.notes):
+        lines += [
+            "",
+            f"{'✗' if one.blocks else '·'} {one.where}: {one.text} ({one.tool} {one.rule})",
+            f"  next: {one.remedy}",
+        ]
+    for gap in found.gaps:
+        lines += ["", f"– not examined: {gap.what}: {gap.reason}", f"  next: {gap.remedy}"]
+    accepted = [line for examined in found.examined for line in examined.accepted]
+    return [*lines, *([""] if accepted else []), *(f"· {line}" for line in accepted)]
+
+
+def logs(found: dict[str, list[LogLine]]) -> list[str]:
+    """Logs, a heading for each service and kind."""
+    lines: list[str] = []
+    for name, said in found.items():
+        lines += [
+            f"── {name}",
+            *(f"{line.at[11:19]}  {line.text}" for line in said or [LogLine(at="", text="(empty)")]),
+        ]
+    return lines or ["(this run deployed nothing)"]
+
+
+def local(said: dict[str, Any]) -> list[str]:
+    """The local Render, as it describes itself."""
+    rows = [("api", said.get("api_url", "not running")), *said.get("urls", {}).items()]
+    rows += [(name, f"Postgres {one['version']}") for name, one in said.get("databases", {}).items()]
+    rows += [(name, "Key Value") for name in said.get("stores", ())]
+    width = max(len(name) for name, _ in rows)
+    lines = [f"{name:<{width}}  {value}" for name, value in rows]
+    lines += [f"left out: {one['name']}: {one['reason']} ({one['remedy']})" for one in said.get("left_out", ())]
+    lines += [f"no value: {one}; set it: inv local.env NAME" for one in said.get("unset", ())]
+    return [*lines, *said.get("notes", ())]
+
+
+def lease(found: Lease | None, environment: str) -> list[str]:
+    """Who holds an environment."""
+    if found is None or not found.held:
+        before = f"{found.holder.what} {short(found.holder.run)}" if found else ""
+        last = f"; the last was {before}, {found.state} {age(found.age)} ago" if found else ""
+        return [f"nobody holds {environment}{last}", *([found.reason] if found and found.reason else [])]
+    by = found.holder
+    lines = [f"{environment} is held by {by.name}{by.of}", *([by.url] if by.url else [])]
+    lines.append(f"last sign of life {age(found.age)} ago; without one it is free after {age(by.ttl)}")
+    return lines
+
+
+def _ago(moment: datetime | None, now: datetime) -> str:
+    return f"{age((now - moment).total_seconds())} ago" if moment is not None else ""

@@ -1,0 +1,234 @@
+"""Backups outside of a run: which there are, the full proof of one, and a restore."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from deploylib.backups import fill_database, repository, restore_mark, restore_test
+from deploylib.backups.archive import Damaged
+from deploylib.backups.restore import Done, beside
+from deploylib.backups.restore_mark import Mark
+from deploylib.backups.scratch_server import ScratchDied
+from deploylib.commands.release import bring
+from deploylib.commands.restores import LOCK_WITHIN, begin, edges, put, restored_lines, tell_end
+from deploylib.environment import Environment
+from deploylib.errors import BackupFailed, Interrupted, SettingsError
+from deploylib.models import UNPROVEN, Backup, Facts, Secret, StageName
+from deploylib.models.results import Report
+from deploylib.models.units import volume
+from deploylib.postgres import binaries, connection
+from deploylib.release import operation
+from deploylib.release.database import own_database
+from deploylib.release.pipeline import FORWARD
+from deploylib.release.reconcile import settle
+from deploylib.release.run import Options
+from deploylib.state.lease import Tenure
+
+__all__ = ["BESIDE", "DATABASE", "SCRATCH", "backup", "list_backups", "restore", "test_restore"]
+
+SCRATCH, DATABASE, BESIDE = "scratch", "database", "beside"
+
+
+def backup(
+    env: Environment, *, commit: str = "", services: Sequence[str] = (), when_due: bool = False, dry_run: bool = False
+) -> Report:
+    """Back the database up, and prove the backup.
+
+    Args:
+        when_due: only before a migration, or when the last one is old.
+    """
+    options = Options(
+        commit=commit,
+        services=tuple(services),
+        until=StageName.BACKUP,
+        asked=StageName.BACKUP,
+        when_due=when_due,
+        dry_run=dry_run,
+    )
+    return bring(env, options)
+
+
+def list_backups(env: Environment) -> list[Backup]:
+    """The backups of the environment, newest first; those that cannot be read are told."""
+    for name in repository.unreadable(env.store, env.name):
+        env.progress.note(f"{name}: its manifest cannot be read, so it counts as none")
+    return repository.listing(env.store, env.name)
+
+
+def test_restore(env: Environment, *, name: str = "", accept: bool = False, reason: str = "") -> Backup:
+    """Restore a backup into a scratch Postgres and compare it with what was backed up: the monthly drill.
+
+    Args:
+        name: its id; empty: the newest proven one.
+        accept: of a dump that cannot be proven, write down that a person goes on with it all the same, and why: for the
+            schema and the cause that it has, and for a day.
+
+    Raises:
+        BackupFailed: it is damaged, or holds something else.
+        SettingsError: there is none, or no place to restore it; or there is nothing to accept, or no reason.
+    """
+    chosen = repository.find(env.store, env.name, name)
+    if accept and (chosen.proof != UNPROVEN or not reason.strip()):
+        raise SettingsError(
+            "only a dump whose proof has failed can be accepted, and with a reason",
+            remedy=f'inv backups.prove{env.flag} --backup ID --accept --reason "…" (inv backup.list)',
+        )
+    with operation.recorded(env, "prove") as work:
+        return _proven(env, chosen, work.lines, accept=accept, reason=reason)
+
+
+def _proven(env: Environment, chosen: Backup, said: list[str], *, accept: bool, reason: str) -> Backup:
+    began = begin(env, f"{chosen.id}, {volume(chosen.size)}")
+    client = binaries.client_for(chosen.major, env.config.settings.postgres_bin, runner=env.runner)
+    try:
+        done = restore_test.prove(
+            chosen,
+            store=env.store,
+            client=client,
+            runner=env.runner,
+            clock=env.clock,
+            progress=env.progress.transferred,
+        )
+    except (Damaged, ScratchDied):
+        raise
+    except BackupFailed as error:
+        if not accept:
+            raise
+        word = repository.Accepted(at=env.clock.now(), author=env.author, reason=reason.strip())
+        said += [f"{chosen.id} is not proven: {error.message}", f"accepted: {word.reason}"]
+        tell_end(env, *said, since=began)
+        return repository.accept(chosen, word, store=env.store)
+    said += [f"{done.id} restored and compared: {done.tables} tables", *done.notes]
+    tell_end(env, *said, since=began)
+    return done
+
+
+def restore(
+    env: Environment,
+    *,
+    name: str = "",
+    into: str = BESIDE,
+    force: bool = False,
+    unproven: bool = False,
+    confirm: str = "",
+) -> Done:
+    """Restore a backup, and compare what is there then with it.
+
+    Args:
+        name: its id; empty: the newest proven one.
+        into: ``beside``, a new database on the server of the environment's own; ``scratch``, which is thrown away;
+            ``database``, the environment's own, of which a fresh backup is made first; or the name of a variable that
+            holds a URL.
+        force: empty the database first, if it is not.
+        unproven: without the proof that the same restore can be done beside.
+        confirm: the environment's name, typed by somebody who means its own database.
+
+    Raises:
+        SettingsError: no such backup or variable; it was not confirmed; the database is not empty.
+        LeaseHeld: a run or another restore is at work there.
+        BackupFailed: the backup is damaged, or cannot be restored.
+    """
+    chosen = repository.find(env.store, env.name, name)
+    if into == SCRATCH:
+        proven = test_restore(env, name=chosen.id)
+        return Done(proven, proven.proof_seconds, proven.tables, proven.notes)
+    url = _address(env) if into == BESIDE else _own(env, chosen, confirm) if into == DATABASE else _named(env, into)
+    env.learned(url)
+    facts = connection.facts(url)
+    found = restore_mark.of(facts)
+    if into == DATABASE:
+        restore_mark.require_none(found, env.flag)
+    elif found is not None:
+        env.progress.note(f"the database is marked restoring: {found.line}")
+    # Only its own database is what a release stands on. Beside, the store is read and a new database made, which no service
+    # names: neither a release nor another restore is in its way, and it is in nobody's. Another one's URL is not ours to hold.
+    with operation.recorded(env, "restore", needs_lease=into == DATABASE) as work, _typed(env, chosen, into):
+        if into == BESIDE:
+            done = _put_beside(env, url, chosen, facts)
+        elif work.lease is not None:
+            settle(env, work.lease, FORWARD)
+            begun = _saved(env, chosen, work.lease)
+            done = put(env, url, chosen, force=force, unproven=unproven, begun=begun, lease=work.lease)
+        else:
+            done = put(env, url, chosen, force=force, unproven=unproven)
+        work.lines.extend(restored_lines(done))
+    return done
+
+
+@contextmanager
+def _typed(env: Environment, chosen: Backup, into: str) -> Iterator[None]:
+    """What helps where nothing can be restored beside, in the words that are typed here."""
+    try:
+        yield
+    except fill_database.NotBeside as error:
+        own = f"{_in_place(env, chosen)} --force --unproven --confirm {env.name}"
+        words = own if into in {BESIDE, DATABASE} else "the same with --force --unproven"
+        raise fill_database.NotBeside(
+            error.message, details=error.details, remedy=error.remedy.replace(fill_database.IN_PLACE, words)
+        ) from error
+
+
+def _in_place(env: Environment, chosen: Backup) -> str:
+    return f"inv backup.restore{env.flag} --backup {chosen.id} --into {DATABASE}"
+
+
+def _put_beside(env: Environment, url: Secret, chosen: Backup, facts: Facts) -> Done:
+    began = begin(env, f"{chosen.id}, {volume(chosen.size)}")
+    with connection.exclusively(url, clock=env.clock, within=LOCK_WITHIN):
+        done = beside(url, chosen, **edges(env, facts))
+    tell_end(env, *restored_lines(done), since=began)
+    return done
+
+
+def _own(env: Environment, chosen: Backup, confirm: str) -> Secret:
+    """The environment's own database, for somebody who has typed its name."""
+    if confirm != env.name:
+        raise SettingsError(
+            f"this puts a backup in the place of what {env.name!r} holds now",
+            remedy=f"stop what writes to it, then {_in_place(env, chosen)} --force --confirm {env.name}",
+        )
+    return _address(env)
+
+
+def _address(env: Environment) -> Secret:
+    """Where the environment's own database is."""
+    url = own_database(env)
+    if url is None:
+        raise SettingsError("the product has no database", remedy="set database in the settings")
+    return url
+
+
+def _named(env: Environment, variable: str) -> Secret:
+    if "://" in variable:
+        raise SettingsError(
+            "a URL in an argument is seen by everybody on this machine",
+            remedy=f"export RESTORE_URL=…, and inv backup.restore{env.flag} --into RESTORE_URL",
+        )
+    value = env.config.environ.get(variable, "").strip()
+    if not value:
+        raise SettingsError(
+            f"there is no variable {variable}",
+            remedy=f"--into {BESIDE}, {SCRATCH}, {DATABASE}, or a variable that holds a URL",
+        )
+    return Secret(value)
+
+
+def _saved(env: Environment, chosen: Backup, lease: Tenure) -> Mark:
+    """A fresh backup of what is about to be replaced, under a run of its own; returns what tells the two."""
+    options = Options(until=StageName.BACKUP, asked=StageName.BACKUP)
+    report = bring(env, options, spared=(chosen.id,), lease=lease)
+    if report.exit_code == Interrupted.exit_code:
+        raise Interrupted(report.error, remedy=f"the same again; until then nothing was restored ({report.run})")
+    if report.exit_code:
+        raise SettingsError(
+            f"what is there now could not be backed up: {report.error}", remedy="inv backup, and then the same again"
+        )
+    made = report.backed_up.backup
+    return Mark(
+        id=f"{env.clock.now():%Y%m%dT%H%M%S.%f}",
+        environment=env.name,
+        backup=chosen.id,
+        saved=made.id if made is not None else "",
+        author=env.author,
+    )

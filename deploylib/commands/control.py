@@ -1,0 +1,99 @@
+"""What a person may do in the tool's place: give a lease back, hold an environment, lift a hold; always recorded."""
+
+from __future__ import annotations
+
+import msgspec
+
+from deploylib.environment import Environment
+from deploylib.errors import SettingsError
+from deploylib.models.results import short
+from deploylib.release import operation
+from deploylib.state.holds import Hold
+from deploylib.state.lease import Lease
+
+__all__ = ["current_lease", "hold", "lift", "lifting", "release_lease"]
+
+
+def current_lease(env: Environment) -> Lease | None:
+    """Read who may change the environment now; None: nobody ever asked."""
+    return env.leases.current()
+
+
+def release_lease(env: Environment, *, reason: str) -> Lease:
+    """Give the environment back in its holder's place; the holder learns of it before its next step.
+
+    Raises:
+        SettingsError: nobody holds it, or there is no reason.
+    """
+    _require_reason(env, reason, "giving a lease back for somebody else", "lease.release", "its runner is gone")
+    now = env.leases.current()
+    if now is None or not now.held:
+        raise SettingsError(f"nobody holds {env.name!r}", remedy="inv lease")
+    with operation.recorded(env, "lease") as done:
+        env.leases.release(now.number, f"by {env.author}: {reason}")
+        done.lines.append(f"that of {now.holder.what} {short(now.holder.run)} given back: {reason.strip()}")
+    return msgspec.structs.replace(now, state="released", reason=reason)
+
+
+def hold(env: Environment, *, reason: str, commit: str = "") -> Hold:
+    """Refuse every release from now on, also going back; or only those of one commit.
+
+    Raises:
+        SettingsError: there is no reason, or no such commit.
+    """
+    _require_reason(env, reason, "a hold", "hold", "moving the database until noon")
+    about = env.git.commit(commit) if commit else None
+    with operation.recorded(env, "hold", about) as done:
+        placed = env.holds.place([about.id] if about else [], reason.strip(), author=env.author)
+        done.lines.append(placed.line)
+    return placed
+
+
+def lift(env: Environment, *, commit: str = "", hold: str = "", reason: str = "") -> tuple[Hold, ...]:
+    """Let releases through again: lift the only hold, or the one that refuses every release, or those that are named.
+
+    Whoever ends one for a reason knows nothing of the others: a bad commit is as bad once the database was moved.
+
+    Args:
+        commit: lift the holds of this commit.
+        hold: lift the one of this id, as ``inv status`` tells it.
+
+    Raises:
+        SettingsError: nothing of that kind is held; or several are, and nobody has said which.
+    """
+    current = env.holds.current()
+    if hold:
+        chosen = tuple(one for one in current if one.id == hold)
+    elif commit:
+        found = env.git.commit(commit).id
+        chosen = tuple(one for one in current if found in one.commits)
+    else:
+        chosen = current if len(current) == 1 else tuple(one for one in current if one.everything)
+    if not chosen or (len(chosen) > 1 and not commit):
+        raise _which(env, current, several=bool(chosen))
+    for one in chosen:
+        with operation.recorded(env, "lift") as done:
+            env.holds.lift(one, author=env.author, reason=reason.strip())
+            done.lines.append(one.line)
+    return chosen
+
+
+def _which(env: Environment, current: tuple[Hold, ...], *, several: bool) -> SettingsError:
+    """Several holds could be meant, or none is of that kind: each that stands, with what lifts it."""
+    told = "several holds refuse every release" if several else "holds nothing of that kind"
+    return SettingsError(
+        f"{env.name!r}: {told}" if several else f"{env.name!r} {told}",
+        details=tuple(f"{one.line}: {lifting(env, one)}" for one in current),
+        remedy="lift the one that is meant, see above" if current else f"inv status{env.flag}",
+    )
+
+
+def lifting(env: Environment, hold: Hold) -> str:
+    """What a person types to lift this one and no other."""
+    return f"inv hold.lift{env.flag} {hold.flag}"
+
+
+def _require_reason(env: Environment, reason: str, what: str, task: str, example: str) -> None:
+    if not reason.strip():
+        remedy = f'inv {task} --environment {env.name} --reason "{example}"'
+        raise SettingsError(f"{what} needs a reason", remedy=remedy)

@@ -1,0 +1,180 @@
+"""Putting a backup into a database, and ending such a restore that was left half-way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from deploylib.backups import create, repository, restore, restore_mark
+from deploylib.backups.restore import Done
+from deploylib.backups.restore_mark import Mark
+from deploylib.environment import Environment
+from deploylib.errors import BackupFailed, SettingsError
+from deploylib.models import Backup, Facts, Secret
+from deploylib.models.results import StageResult, StageStatus
+from deploylib.models.units import volume
+from deploylib.postgres import binaries, connection
+from deploylib.release import operation
+from deploylib.release.database import own_database
+from deploylib.render import local
+from deploylib.state.lease import Tenure
+
+__all__ = ["LOCK_WITHIN", "begin", "edges", "finish_restore", "put", "restored_lines", "tell_end"]
+
+LOCK_WITHIN = 60.0  # seconds, for a backup or a migration that is at work
+
+
+def put(
+    env: Environment,
+    url: Secret,
+    chosen: Backup,
+    *,
+    force: bool = False,
+    unproven: bool = False,
+    begun: Mark | None = None,
+    again: bool = False,
+    lease: Tenure | None = None,
+) -> Done:
+    """Put a backup into a database, while nobody else backs it up, migrates it or puts anything into it.
+
+    Args:
+        begun: of the environment's own: what its mark shall say, if it needs one.
+        again: it is marked, and started over.
+        lease: under which the environment's own is changed.
+
+    Raises:
+        Held: the environment's own is marked.
+        SettingsError: with *again*, it is not marked any more: somebody else has ended it.
+        BackupFailed: the backup is damaged, or cannot be restored.
+    """
+    facts, began = connection.facts(url), begin(env, f"{chosen.id}, {volume(chosen.size)}")
+    with connection.exclusively(url, clock=env.clock, within=LOCK_WITHIN):
+        found = restore_mark.read(url)
+        if again and found is None:
+            raise SettingsError("somebody else has ended the restore meanwhile", remedy=f"inv status{env.flag}")
+        if begun is not None and not again:
+            restore_mark.require_none(found, env.flag)
+        done = restore.into(
+            url,
+            chosen,
+            **edges(env, facts),
+            force=force or again,
+            unproven=unproven or again,
+            begun=begun,
+            fence=lease.fence if lease is not None else lambda: None,
+        )
+    return _restored(env, done, began)
+
+
+def edges(env: Environment, facts: Facts) -> dict[str, Any]:
+    """Gather what a restore works with, by the names of its arguments."""
+    client = binaries.client_for(facts.major, env.config.settings.postgres_bin, runner=env.runner)
+    return {
+        "store": env.store,
+        "client": client,
+        "runner": env.runner,
+        "clock": env.clock,
+        "progress": env.progress.transferred,
+    }
+
+
+def _restored(env: Environment, done: Done, began: float) -> Done:
+    tell_end(env, *restored_lines(done), since=began)
+    return done
+
+
+def restored_lines(done: Done) -> tuple[str, ...]:
+    """What a restore comes to."""
+    compared = ", compared" if done.compared else ""
+    where = f"the new database {done.database}" if done.database else "the database"
+    return (f"{done.backup.id} is in {where}: {done.tables} tables{compared}", *done.notes)
+
+
+def begin(env: Environment, what: str) -> float:
+    """Tell that a restore begins; return when, by the clock's `monotonic`."""
+    env.progress.note(what)
+    env.progress.began("restore")
+    return env.clock.monotonic()
+
+
+def tell_end(env: Environment, *lines: str, since: float) -> None:
+    """Tell how a restore has ended, and how long it took."""
+    took = env.clock.monotonic() - since
+    env.progress.ended(StageResult(stage="restore", status=StageStatus.DONE, lines=lines, seconds=took))
+
+
+COMPLETE, BACK = "complete", "back"
+
+
+def finish_restore(env: Environment, wanted: str = "") -> StageResult | None:
+    """End a restore of the environment's own database, where the store or a person says that one is open; None: it is whole."""
+    if env.config.exported or not (wanted or restore_mark.left_open(env.store, env.name)):
+        return None
+    if env.build is not None and not wanted:
+        step = f"inv finish{env.flag} --database complete, or back"
+        env.progress.note(f"a restore of the database has begun and not ended: {step}")
+        return None
+    if env.config.is_local:
+        local.up(env.config, runner=env.runner)
+    url = own_database(env)
+    found = _marked(env, url)
+    if url is None or found is None:
+        if wanted:
+            raise SettingsError(
+                f"the database of {env.name!r} is not marked: no restore was left half-way",
+                remedy="inv finish, without --database; inv backup.restore puts a backup in its place",
+            )
+        env.progress.note("the database is whole: a restore that was left had not begun, or was at its end")
+        return None
+    began = env.clock.monotonic()
+    chosen = _chosen(env, found, wanted)
+    said = msgspec.structs.replace(found, environment=env.name, id=found.id or f"{env.clock.now():%Y%m%dT%H%M%S.%f}")
+    with operation.recorded(env, "restore", needs_lease=True) as told:
+        done = put(env, url, chosen, begun=said, again=True, lease=told.lease)
+        told.lines.extend(restored_lines(done))
+    lines = (f"{chosen.id} is in the database: {done.tables} tables", *done.notes)
+    took = round(env.clock.monotonic() - began, 3)
+    return StageResult(stage="restore", status=StageStatus.DONE, lines=lines, seconds=took)
+
+
+def _marked(env: Environment, url: Secret | None) -> Mark | None:
+    """The mark of a database; where it has none, and nobody is at work on it, the store learns that it is whole."""
+    if url is None:
+        return None
+    if (found := restore_mark.read(url)) is not None:
+        return found
+    with connection.exclusively(url, clock=env.clock, within=LOCK_WITHIN):
+        if (found := restore_mark.read(url)) is None:
+            restore_mark.end(env.store, env.name, clock=env.clock)
+    return found
+
+
+def _chosen(env: Environment, found: Mark, wanted: str) -> Backup:
+    """The backup that is put in: the one that is asked for, or, if that was not and it cannot be read, the fresh one.
+
+    Raises:
+        SettingsError: there is none of that name, or nothing was there before.
+        BackupFailed: it cannot be read.
+    """
+    if wanted == BACK:
+        if not found.saved:
+            raise SettingsError("nothing was in the database before", remedy="inv finish (completes the restore)")
+        return _readable(env, found.saved)
+    if wanted not in {"", COMPLETE}:
+        return _readable(env, wanted)
+    try:
+        return _readable(env, found.backup)
+    except (BackupFailed, SettingsError) as error:
+        if not found.saved or wanted:
+            raise
+        env.progress.note(f"{error.message}: what was there before is put back ({found.saved})")
+        return _readable(env, found.saved)
+
+
+def _readable(env: Environment, name: str) -> Backup:
+    """The backup of that id, once all of it was read."""
+    chosen = repository.find(env.store, env.name, name or "(nobody knows which)")
+    repository.manifest(chosen, store=env.store)
+    create.read_back(chosen, store=env.store)
+    return chosen

@@ -1,0 +1,182 @@
+"""What is live, since when, and what could be done about it: answers for a person, read from platform and ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from deploylib.backups import repository
+from deploylib.environment import Environment
+from deploylib.errors import DeployError, SettingsError, Unreachable
+from deploylib.models import Live, LogLine, remedies
+from deploylib.models.results import short
+from deploylib.release import rollback
+from deploylib.release.database import half_restored
+from deploylib.release.schema_fit import goes_with
+from deploylib.release.serving import live_of
+from deploylib.render.client import Refused
+from deploylib.state.history import OPERATIONS, RUNS, RunState
+from deploylib.state.holds import Hold
+from deploylib.state.lease import Lease
+
+__all__ = ["Status", "find_run", "history", "logs", "status"]
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """One screen.
+
+    Attributes:
+        live: by the platform's word; empty when it could not be asked.
+        known: whether it could be asked; else *trouble* says why not, and nobody knows what there is to go back to.
+        back_to: run and commit that ``inv rollback`` would restore; empty where there is none.
+        back_trouble: why it would be refused now, or why that could not be found out; empty when it is possible.
+        held: what the environment refuses.
+        lease: who holds the environment; None when nobody does.
+        last: the last run, its outcome and commit.
+        backup: the newest backup whose proof has not failed.
+        unproven: a newer dump whose proof has, and why; empty: there is none.
+        restoring: what the database's mark says, where a restore was left half-way, or that nobody knows; empty: it was not.
+    """
+
+    environment: str
+    live: tuple[Live, ...] = ()
+    known: bool = True
+    trouble: str = ""
+    back_to: str = ""
+    back_trouble: str = ""
+    held: tuple[Hold, ...] = ()
+    lease: Lease | None = None
+    last: str = ""
+    last_at: datetime | None = None
+    backup: str = ""
+    backup_at: datetime | None = None
+    unproven: str = ""
+    restoring: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """0, or that of a platform that does not answer."""
+        return 0 if self.known else Unreachable.exit_code
+
+
+def status(env: Environment) -> Status:
+    """Look at platform, ledger and store."""
+    runs = list(env.ledger.history(env.name, 50))
+    known = next((state for state in runs if state.done("check")), None)
+    live: tuple[Live, ...] = ()
+    asked, trouble = True, ""
+    try:
+        if known is not None:
+            targets = known.checked.targets
+            live = tuple(live_of(env, target) for target in targets)
+        else:
+            trouble = "nothing was ever deployed from here"
+    except DeployError as error:
+        asked, trouble = False, f"{error.message} ({remedies.about(env.name, error.remedy)})"
+    held = env.holds.current()
+    bad = {commit for hold in held for commit in hold.commits}
+    serving = {one.service: one for one in live}
+    back = rollback.candidates(runs, serving, bad=bad) if live else []
+    holder = env.leases.current()
+    last = runs[0] if runs else None
+    made = repository.latest(env.store, env.name)
+    newest = next(iter(repository.listing(env.store, env.name)), None)
+    return Status(
+        environment=env.name,
+        live=live,
+        known=asked,
+        trouble=trouble,
+        back_to=f"{back[0].commit.short} (run {short(back[0].id)})" if back else "",
+        back_trouble=_back_trouble(env, back[0], runs, known, held, serving) if back and known else "",
+        held=held,
+        lease=holder if holder is not None and holder.held else None,
+        last=_one_line(last) if last else "",
+        last_at=last.last if last else None,
+        backup=f"{made.id} ({made.proof})" if made else "",
+        backup_at=made.created_at if made else None,
+        unproven=f"{newest.id}: {newest.cause}" if newest is not None and newest != made else "",
+        restoring=_restoring(env),
+    )
+
+
+def _restoring(env: Environment) -> str:
+    """What is to be said of a restore in place that the store knows of."""
+    try:
+        found = half_restored(env)
+    except DeployError as error:
+        return f"a restore has begun, and nobody knows whether it has ended: {error.message} (inv finish{env.flag})"
+    return f"{found.line} (inv finish{env.flag})" if found is not None else ""
+
+
+def _back_trouble(
+    env: Environment,
+    release: RunState,
+    runs: list[RunState],
+    checked: RunState,
+    held: tuple[Hold, ...],
+    live: Mapping[str, Live],
+) -> str:
+    """What stands in the way of going back to *release* now: a hold, the schema, or an artifact that is built again."""
+    if any(one.refuses(release.commit.id, back=True) for one in held):
+        return "refused while everything is held"
+    try:
+        fit = goes_with(env, checked.checked, release, runs, live)
+        if fit.misfits:
+            return fit.misfits[0]
+        doubt = fit.doubt
+        ids = {target.name: target.service_id for target in checked.checked.targets}
+        gone = [one.service for one in release.release if one.commit and not _kept(env, ids.get(one.service, ""), one)]
+    except DeployError as error:
+        return f"not known: {error.message}"
+    again = f"{', '.join(gone)} would be built again: the platform no longer lists that deploy" if gone else ""
+    return "; ".join(one for one in (doubt, again) if one)
+
+
+def _kept(env: Environment, service_id: str, live: Live) -> bool:
+    """Whether the platform still knows the deploy; whether it has kept its artifact, only a rollback tells."""
+    try:
+        return bool(service_id) and env.render.deploy(service_id, live.deploy_id).status.terminal
+    except Refused:
+        return False
+
+
+def _one_line(state: RunState) -> str:
+    outcome = (
+        state.report.outcome if state.report else remedies.about(state.opened.environment, "open: inv deploy goes on")
+    )
+    return f"{short(state.id)} {state.commit.short} {outcome}"
+
+
+def history(env: Environment, *, run: str = "", limit: int = 20) -> list[RunState]:
+    """Read the runs and the operations of an environment, newest first; or the one that is named."""
+    return [find_run(env, run)] if run else list(env.ledger.history(env.name, limit, RUNS, OPERATIONS))
+
+
+def find_run(env: Environment, run: str = "") -> RunState:
+    """A run by its id or the end of it; the newest one that deployed something where none is named.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    found = env.ledger.find(env.name, run) if run else env.ledger.newest(env.name, lambda state: state.triggered)
+    if found is None:
+        raise SettingsError(
+            f"there is no run {run!r}" if run else "no run has deployed anything yet", remedy="inv history"
+        )
+    return found
+
+
+def logs(env: Environment, *, run: str = "", lines: int = 50) -> dict[str, list[LogLine]]:
+    """The last lines of what a run's deploys built and started, by ``service build`` and ``service app``."""
+    state = find_run(env, run)
+    targets = {target.name: target for target in state.checked.targets}
+    found = {}
+    for name, triggered in state.triggered.items():
+        if (target := targets.get(name)) is None:
+            continue
+        began = env.render.deploy(target.service_id, triggered.deploy_id).created_at
+        for kind in ("build", "app"):
+            found[f"{name} {kind}"] = env.render.logs(target.owner_id, target.service_id, kind, began, lines)
+    return found

@@ -1,0 +1,209 @@
+"""One environment to deploy to: its settings, and the edges by which it is reached."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from deploylib import settings
+from deploylib.models import Secret, remedies
+from deploylib.models.progress import Progress, Quiet
+from deploylib.models.redaction import Struck
+from deploylib.probes import verify
+from deploylib.render.client import Render
+from deploylib.settings import Config
+from deploylib.state.history import Ledger
+from deploylib.state.holds import Holds
+from deploylib.state.lease import Holder, Leases, Tenure
+from deploylib.store import format_version
+from deploylib.store.folder import Folder
+from deploylib.store.interface import Damaged, Store
+from deploylib.store.s3 import Bucket
+from deploylib.system import ci, process
+from deploylib.system.clock import SYSTEM as CLOCK
+from deploylib.system.clock import Clock
+from deploylib.system.git import Git
+from deploylib.system.process import SYSTEM as RUNNER
+from deploylib.system.process import ReadOnlyRunner, Runner
+
+__all__ = ["A_COMMAND", "BETWEEN_JOBS", "Environment"]
+
+A_COMMAND = 60.0  # seconds without a sign of life: a command shows one every twenty
+BETWEEN_JOBS = 900.0  # jobs of one run: until the next runner has started, and installed what it needs
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What every command works with; an edge is made when it is first used.
+
+    Attributes:
+        config: its settings.
+        runner: starts programs.
+        progress: is told what happens while it happens.
+        struck: secrets, that nothing that is printed, told or recorded may show.
+        read_only: the platform and programs that write are refused.
+        kept_in: a store in the place of its own.
+    """
+
+    config: Config
+    runner: Runner = RUNNER
+    clock: Clock = CLOCK
+    progress: Progress = field(default_factory=Quiet)
+    struck: Struck = field(default_factory=Struck, repr=False)
+    read_only: bool = False
+    kept_in: Store | None = None
+
+    def __post_init__(self) -> None:
+        for secret in self.config.known_secrets:
+            self.struck.learn(secret)
+
+    @classmethod
+    def open(cls, name: str = "local", *, folder: Path | None = None, progress: Progress | None = None) -> Self:
+        """Read the settings of the product that *folder* is in; asks nobody anything.
+
+        Args:
+            name: of the environment, one of the settings, or ``local``.
+            folder: anywhere in the product's working copy; by default the current folder.
+            progress: is told what happens while it happens; by default nobody is.
+
+        Raises:
+            SettingsError: no such environment, or the settings are wrong.
+        """
+        return cls(settings.load(settings.top(folder), name, os.environ), progress=progress or Quiet())
+
+    def beside(self, name: str) -> Environment:
+        """Open another environment of the same product, only to look at it."""
+        other = settings.load(self.config.root, name, self.config.environ)
+        return dataclasses.replace(self, config=other, runner=ReadOnlyRunner(self.writer), read_only=True)
+
+    def looking(self) -> Environment:
+        """Take the same environment so that nothing can be changed."""
+        return dataclasses.replace(self, runner=ReadOnlyRunner(self.writer), read_only=True)
+
+    def without_store(self, folder: Path) -> Environment:
+        """Take the same environment with an empty store, to look at the rest where its own cannot be used."""
+        return dataclasses.replace(self, kept_in=Folder(folder))
+
+    @property
+    def name(self) -> str:
+        """The environment's name."""
+        return self.config.name
+
+    @property
+    def flag(self) -> str:
+        """What a command needs so that it is about this environment, a space before it; nothing for ``local``."""
+        return self.config.flag
+
+    @property
+    def writer(self) -> Runner:
+        """Starts what writes, also in a dry run: for the local Render itself, and for a copy that is thrown away."""
+        return self.runner.real if isinstance(self.runner, ReadOnlyRunner) else self.runner
+
+    @cached_property
+    def store(self) -> Store:
+        """Where history and backups are.
+
+        Raises:
+            SettingsError: it was written by a newer version of this program.
+        """
+        if self.kept_in is not None:
+            return self.kept_in
+        address, chosen = self.config.store, self.config.environment
+        store: Store
+        if "://" not in address:
+            store = Folder(Path(address))
+        else:
+            store = Bucket(address, encryption=chosen.store_encryption, kms_key=chosen.store_kms_key)
+        format_version.require(store)
+        return store
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The history of runs; what is damaged in it is told once."""
+        told = set[str]()
+
+        def tell(damaged: Damaged) -> None:
+            if damaged.key not in told:
+                step = remedies.about(self.name, damaged.remedy)
+                self.progress.note(f"passed over: {damaged.message}", f"  {step}")
+            told.add(damaged.key)
+
+        return Ledger(self.store, self.clock, tell, self.struck.value)
+
+    @cached_property
+    def build(self) -> ci.Build | None:
+        """The CI run that this command is a job of; on the local Render only one that was named, by ``DEPLOYLIB_RUN``."""
+        return ci.build(self.config.environ, local=self.config.is_local)
+
+    @cached_property
+    def author(self) -> str:
+        """Who started it: as the CI says, as git calls who commits here, or as the system calls the user; never empty."""
+        environ = self.config.environ
+        known = (
+            environ.get("GITHUB_ACTOR", "") if self.build else "",
+            environ.get("GIT_AUTHOR_NAME", ""),
+            self.git.author(),
+        )
+        return next((name.strip() for name in known if name.strip()), "") or process.user(environ.get("USER", ""))
+
+    @cached_property
+    def leases(self) -> Leases:
+        """Who may change the environment."""
+        return Leases(self.store, self.name)
+
+    def tenure(self, run: str, *, shared: bool = False, operation: str = "") -> Tenure:
+        """Make the lease that a run will ask for.
+
+        Args:
+            run: its id.
+            shared: a job of a CI that only records shares it with the run's other jobs.
+            operation: what was asked for beside the releases, where it is no run that asks.
+        """
+        host, pid = process.here()
+        holder = Holder(
+            run=run,
+            author=self.author,
+            url=self.build.url if self.build else "",
+            ttl=BETWEEN_JOBS if shared else A_COMMAND,
+            shared=shared,
+            operation=operation,
+            host=host,
+            pid=pid,
+        )
+        return Tenure(self.leases, holder, self.clock)
+
+    @cached_property
+    def holds(self) -> Holds:
+        """What the environment refuses."""
+        return Holds(self.store, self.name, self.clock)
+
+    @cached_property
+    def git(self) -> Git:
+        """The working copy."""
+        return Git(self.config.root, self.runner)
+
+    @cached_property
+    def render(self) -> Render:
+        """The platform.
+
+        Raises:
+            SettingsError: there is no key.
+            Unreachable: the local Render is not running.
+        """
+        endpoint = self.config.endpoint()
+        self.struck.learn(endpoint.api_key)
+        return Render.at(endpoint, read_only=self.read_only, clock=self.clock)
+
+    def learned(self, secret: Secret | None) -> Secret | None:
+        """Note a secret that nothing may show from now on."""
+        self.struck.learn(secret)
+        return secret
+
+    @property
+    def pace(self) -> verify.Pace:
+        """How verification measures: quick against a loopback server, patient against the world."""
+        return verify.Pace(every=0.1, within=20, grace=2, settle=2) if self.config.is_local else verify.Pace()

@@ -1,0 +1,1 @@
+"""Migrations of the database: linted, rehearsed on a copy, applied."""

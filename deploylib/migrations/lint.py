@@ -1,0 +1,130 @@
+"""Hazards in the SQL of what is pending, before any of it runs: squawk reads it, the live catalog says what matters.
+
+Squawk knows a file and nothing else: a table of three hundred rows, a varchar that only grows, or a default that is
+computed once are hazards to it. What a rehearsal would see is not looked for here. https://squawkhq.com/docs/rules
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from deploylib.migrations.catalog import Catalog
+from deploylib.migrations.rules import judged, way_back
+from deploylib.migrations.squawk import Judge, Statement
+from deploylib.models import Revision
+from deploylib.models.findings import Examined, Finding, Gap
+from deploylib.system import temporary
+from deploylib.system.extras import install
+from deploylib.system.json_tool import Silence, ask
+from deploylib.system.process import Command, Runner
+
+__all__ = ["examine"]
+
+NAME = "migration lint"
+# Style, and what the runner makes needless. Left out here and not by squawk, which refuses a name that it does not know.
+LEFT_OUT = frozenset(
+    (
+        "ban-char-field", "ban-create-domain-with-constraint", "ban-uncommitted-transaction", "prefer-bigint-over-int",
+        "prefer-bigint-over-smallint", "prefer-identity", "prefer-repack", "prefer-robust-stmts", "prefer-text-field",
+        "prefer-timestamp-tz", "require-enum-value-ordering", "require-lock-timeout", "require-statement-timeout",
+        "require-timeout-settings", "transaction-nesting", "unused-ignore",
+    )
+)  # fmt: skip
+# Two names for one thing: where the first is said of a statement, the second is not.
+SAME = {
+    "disallowed-unique-constraint": "constraint-missing-not-valid",
+    "adding-foreign-key-constraint": "constraint-missing-not-valid",
+    "adding-serial-primary-key-field": "constraint-missing-not-valid",
+}
+
+
+class _Said(msgspec.Struct, frozen=True):
+    """One thing that squawk says; lines and columns begin at 0."""
+
+    rule_name: str
+    line: int
+    message: str
+    column: int = 0
+    line_end: int = 0
+    column_end: int = 0
+    help: str | None = None
+
+
+def examine(
+    pending: Sequence[Revision], catalog: Catalog, *, runner: Runner, small: int = 10_000, squawk: str = ""
+) -> Examined:
+    """Look at each pending revision on its own, oldest first.
+
+    Args:
+        catalog: the database that they will run in, as it is now.
+        small: rows up to which work under a lock is no hazard (``migrations.small_table``).
+        squawk: the program; default: the one beside this interpreter, else the one on the path.
+    """
+    program = squawk or _program()
+    findings: list[Finding] = []
+    gaps: list[Gap] = []
+    for number, revision in enumerate(pending):
+        findings += way_back(revision)
+        if not revision.rendered:
+            why = "its SQL depends on the data, or is not known before it runs"
+            gaps.append(Gap(what=revision.id, reason=why, remedy="only a rehearsal sees what it does"))
+            continue
+        if not revision.sql.strip():
+            continue
+        before = "".join(one.sql for one in pending[:number])
+        after = "".join(one.sql for one in pending[number:])
+        try:
+            said = _asked(program, revision.sql, catalog.major, runner)
+        except Silence as silence:
+            remedy = install("postgres") if silence.missing else "squawk says more by hand"
+            gaps.append(Gap(what=revision.id, reason=silence.reason, remedy=remedy))
+            continue
+        judge = Judge(revision, catalog, before, after, small)
+        findings += [one for each in said for one in judge.squawk(*each)]
+        findings += judge.ours()
+    examined = Examined(
+        name=NAME, counted={"migration": len(pending) - len(gaps)}, findings=tuple(findings), gaps=tuple(gaps)
+    )
+    return judged(examined, pending)
+
+
+def _program() -> str:
+    beside = Path(sys.executable).parent / "squawk"
+    return str(beside) if beside.exists() else "squawk"
+
+
+def _asked(program: str, sql: str, major: int, runner: Runner) -> Iterator[tuple[str, str, Statement]]:
+    """What squawk says of the SQL of one revision: rule, message, statement."""
+    with temporary.folder() as folder:
+        file = folder / "revision.sql"
+        lines = sql.replace("squawk-ignore", "squawk ignore").splitlines()
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        # A configuration in the commit could switch it off: it gets one that is empty.
+        args = [program, "--config", "/dev/null", "--reporter", "json", f"--pg-version={major}.0", file.name]
+        command = Command(args, cwd=folder, check=False, timeout=60)
+        said = ask(command, list[_Said], "squawk", runner=runner)
+    found = [(one.rule_name, one.message, _statement(lines, one)) for one in said if one.rule_name not in LEFT_OUT]
+    there = {(rule, statement.text) for rule, _message, statement in found}
+    same = {(SAME[rule], text) for rule, text in there if rule in SAME}
+    return (one for one in found if (one[0], one[2].text) not in same)
+
+
+def _statement(lines: Sequence[str], said: _Said) -> Statement:
+    """The statement at a place: statements end with a semicolon at the end of a line, as alembic writes them."""
+    first = said.line
+    while first and not lines[first - 1].rstrip().endswith(";"):
+        first -= 1
+    last = min(said.line, len(lines) - 1)
+    while last < len(lines) - 1 and not lines[last].rstrip().endswith(";"):
+        last += 1
+    words = [line for line in lines[first : last + 1] if not line.lstrip().startswith("--")]
+    columns = slice(said.column, said.column_end if said.line_end == said.line else None)
+    before = " ".join([*lines[first : said.line], lines[said.line][: said.column]])
+    more = lines[said.line + 1 : said.line_end + 1] if said.line_end > said.line else []
+    return Statement(
+        text="\n".join(words).strip().rstrip(";"), piece=" ".join([lines[said.line][columns], *more]), before=before
+    )

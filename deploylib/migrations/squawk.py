@@ -1,0 +1,307 @@
+"""What squawk says of a statement, weighed against the live database: refuse, warn, note, or nothing at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+
+import msgspec
+
+from deploylib.migrations.alembic_child.sessions import BOOKKEEPING
+from deploylib.migrations.catalog import Catalog, named
+from deploylib.migrations.rules import LINTED, Hazard, finding
+from deploylib.models import Revision, Value
+from deploylib.models.findings import Finding
+from deploylib.models.units import count
+
+__all__ = ["Judge", "Statement", "widens"]
+
+IDENTIFIER = r'(?:"[^"]+"|[\w$]+)'
+TABLE = rf"(?P<table>{IDENTIFIER}(?:\.{IDENTIFIER})?)"
+FLAGS = re.IGNORECASE | re.DOTALL
+ALTERED = rf"\bALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?{TABLE}"
+MADE = rf"\bCREATE\s+(?:UNLOGGED\s+)?TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?{TABLE}"
+TARGETS = (
+    ALTERED,
+    rf"\bCREATE\s+(?:UNIQUE\s+)?INDEX\s.*?\bON\s+(?:ONLY\s+)?{TABLE}",
+    rf"\b(?:DROP\s+(?:TABLE|VIEW|MATERIALIZED\s+VIEW)|REINDEX\s+TABLE)\s+(?:IF\s+EXISTS\s+)?{TABLE}",
+    rf"\bTRUNCATE\s+(?:TABLE\s+)?(?:ONLY\s+)?{TABLE}",
+)
+INDEX = rf"\b(?:DROP|REINDEX|ALTER)\s+INDEX\s+(?:IF\s+EXISTS\s+)?{TABLE}"
+DOMAIN = rf"\bALTER\s+DOMAIN\s+{TABLE}"
+INDEXED = (
+    rf"\bCREATE\s+(?:UNIQUE\s+)?INDEX\s[^;]*?\bON\s+(?:ONLY\s+)?{TABLE}\s*(?:USING\s+\w+\s*)?\((?P<columns>[^)]*)\)"
+    r"(?!\s*WHERE)"
+)
+ALONE = r"\bON\s+ONLY\b|\bALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?ONLY\b"
+KEYS = r"\b(?:PRIMARY\s+KEY|UNIQUE)\s*\((?P<columns>[^)]*)\)"
+REFERS = rf"\bFOREIGN\s+KEY\s*\((?P<columns>[^)]*)\)\s*REFERENCES|\bADD\s+COLUMN\s+(?P<column>{IDENTIFIER})\s[^,;]*\bREFERENCES"
+CHECKED = rf"CONSTRAINT\s+(?P<name>{IDENTIFIER})\s+CHECK\s*\(+\s*(?P<column>{IDENTIFIER})\s+IS\s+NOT\s+NULL"
+# A literal other than nothing is some limit; whether it is a longer one, a rehearsal tells.
+LIFTS = re.compile(
+    r"\bSET\s+(?:SESSION\s+|LOCAL\s+)?(?:lock_timeout|statement_timeout)\s*(?:=|\bTO\b)\s*(?:'?\s*0+\s*(?:ms|s|min|h|d)?\s*'?(?![\w.])|DEFAULT\b)"
+    r"|\bset_config\s*\(\s*'(?:lock_timeout|statement_timeout)'\s*,\s*(?!\s*'[^']*[1-9])[^)]*"
+    r"|\bRESET\s+(?:ALL|lock_timeout|statement_timeout)\b|\bDISCARD\s+ALL\b",
+    FLAGS,
+)
+# What a role's or a database's connections begin with, where running code would not bear another value.
+BEGINS = re.compile(
+    r"\bALTER\s+(?:ROLE|USER|DATABASE)\s+(?:\"[^\"]+\"|%?[\w$]+)\s+(?:IN\s+DATABASE\s+(?:\"[^\"]+\"|%?[\w$]+)\s+)?"
+    r"(?:SET\s+(?P<name>\w+)\s*(?:=|\bTO\b|\bFROM\s+CURRENT\b)\s*(?P<value>[^;]*)|RESET\s+(?P<reset>\w+))",
+    FLAGS,
+)
+OPEN = {"search_path", "role"}
+HARMFUL = {
+    "default_transaction_read_only": {"on", "true", "yes", "1", "t", "y"},
+    "row_security": {"off", "false", "no", "0", "f", "n"},
+    "session_replication_role": {"replica"},
+}
+CHANGED = re.compile(r"\bTYPE\s+(?P<kind>.*?)(?:\s+USING\b(?P<using>.*))?$", FLAGS)
+CASTS = (
+    re.compile(rf"\(?\s*(?P<column>{IDENTIFIER})\s*\)?(?:\s*::\s*(?P<kind>[\w\s.(),\[\]]+))?", FLAGS),
+    re.compile(rf"CAST\s*\(\s*(?P<column>{IDENTIFIER})\s+AS\s+(?P<kind>[\w\s.(),\[\]]+)\)", FLAGS),
+)
+# What looks like a call and is none of a function.
+SYNTAX = {"array", "cast", "coalesce", "extract", "greatest", "least", "nullif", "numeric", "row", "varchar", "char"}
+SPELLINGS = (
+    (r"\bcharacter varying\b", "varchar"),
+    (r"\bdecimal\b", "numeric"),
+    (r"\btimestamp *(\(\d\))? *with time zone\b", r"timestamptz\1"),
+    (r"\btimestamp *(\(\d\))? *without time zone\b", r"timestamp\1"),
+    (r"\btime *(\(\d\))? *with time zone\b", r"timetz\1"),
+    (r"\btime *(\(\d\))? *without time zone\b", r"time\1"),
+    (r"\bbit varying\b", "varbit"),
+)
+
+
+class Statement(Value, frozen=True):
+    """A statement.
+
+    Attributes:
+        piece: what of it is spoken of.
+        before: what of it stands before that.
+    """
+
+    text: str
+    piece: str = ""
+    before: str = ""
+
+    @property
+    def short(self) -> str:
+        """In one line."""
+        words = " ".join(self.text.split())
+        return words if len(words) < 121 else f"{words[:119]} …"
+
+
+class Judge(msgspec.Struct, frozen=True):
+    """Knows one revision and the database that it is meant for.
+
+    Attributes:
+        before: the SQL of the pending revisions below it.
+        after: its own, and that of those above it.
+        small: rows up to which work under a lock is no hazard.
+    """
+
+    revision: Revision
+    catalog: Catalog
+    before: str
+    after: str
+    small: int
+
+    def squawk(self, rule: str, message: str, statement: Statement) -> Iterator[Finding]:
+        """What its word means here."""
+        if BOOKKEEPING.match(statement.text):
+            return
+        hazard = LINTED.get(rule)
+        if hazard is None:
+            other = Hazard(
+                when="warn", lock="none", blocks="nobody", text=message, safe="https://squawkhq.com/docs/rules"
+            )
+            yield finding("squawk", rule, other, self.revision, statement.short, level="warn")
+            return
+        if re.search(r"\bEXCLUDE\b", statement.piece, FLAGS):
+            hazard = msgspec.structs.replace(hazard, text="builds an index", safe="there is no short way: a new table")
+        table = self.table(statement)
+        rows = self.rows(statement, table)
+        level = self.level(rule, hazard, statement, table, rows)
+        about = "" if rows is None else f"{table} (about {count(rows, 'row')})"
+        if level:
+            yield finding("squawk", rule, hazard, self.revision, statement.short, about=about or table, level=level)
+
+    def level(self, rule: str, hazard: Hazard, statement: Statement, table: str, rows: int | None) -> str:
+        """How much it matters; not at all for a table that this release makes."""
+        if hazard.when in {"warn", "note"}:
+            return hazard.when
+        if hazard.when == "always":
+            return "refuse"
+        if table and rows is None and not self.renamed(table):
+            return ""
+        if hazard.when == "contract":
+            inner = r"\bRENAME\s+CONSTRAINT\b|\bALTER\s+INDEX\b|\bALTER\s+SEQUENCE\b"
+            again = (
+                rf"\bCREATE\s+(?:OR\s+REPLACE\s+)?(?:MATERIALIZED\s+)?VIEW\s+{re.escape(table)}\b" if table else "(?!)"
+            )
+            made_again = rule == "ban-drop-view" and re.search(again, self.revision.sql, FLAGS)
+            if self.revision.tolerates or made_again or re.search(inner, statement.text, FLAGS):
+                return "note"
+            return "refuse"
+        if hazard.when == "rows":
+            return "note" if rows == 0 and self.revision.tolerates else "refuse"
+        quick = rows is not None and rows <= self.small
+        return "note" if quick or self.catalog_only(rule, statement, table) else "refuse"
+
+    def table(self, statement: Statement) -> str:
+        """The table that it is about, as it is written; empty where that is not known."""
+        for pattern in TARGETS:
+            if found := re.search(pattern, statement.text, FLAGS):
+                return found["table"]
+        found = re.search(INDEX, statement.text, FLAGS)
+        return self.catalog.index_tables.get(named(found["table"]), "") if found else ""
+
+    def rows(self, statement: Statement, table: str) -> int | None:
+        """About how many rows it is about; a domain has those of the largest table that uses it."""
+        if domain := re.search(DOMAIN, statement.text, FLAGS):
+            names = {named(domain["table"]), f"{named(domain['table'])}[]"}
+            users = (name.rpartition(".")[0] for name, kind in self.catalog.types.items() if kind in names)
+            return max((self.catalog.size(user) or 0 for user in users), default=0)
+        return self.catalog.size(table) if table else None
+
+    def renamed(self, table: str) -> bool:
+        """Whether a pending revision gives this name to a table that is there."""
+        new = re.findall(rf"\bRENAME\s+TO\s+({IDENTIFIER})", self.before + self.after, FLAGS)
+        return named(table).rpartition(".")[2] in {named(name) for name in new}
+
+    def catalog_only(self, rule: str, statement: Statement, table: str) -> bool:
+        """Whether it is short whatever the size, as only the catalog can tell."""
+        piece = statement.piece
+        if rule == "changing-column-type":
+            return self.type_stays(table, statement)
+        if rule == "adding-field-with-default":
+            calls = {name.lower() for name in re.findall(r"([\w$]+)\s*\(", piece)}
+            return not piece.upper().startswith("GENERATED") and calls <= self.catalog.steady | SYNTAX
+        if rule == "adding-foreign-key-constraint":
+            inline = re.search(r"\bADD\s+COLUMN\b(?P<rest>.*)$", statement.before, FLAGS)
+            return bool(inline) and "DEFAULT" not in statement.text.upper()
+        if rule in {"require-concurrent-index-creation", "disallowed-unique-constraint"}:
+            # Of a parent of partitions: its index is an empty shell, to which those of the partitions are attached.
+            return named(table) in self.catalog.partitioned and bool(re.search(ALONE, statement.text, FLAGS))
+        if rule == "adding-not-nullable-field":
+            column = re.search(rf"({IDENTIFIER})\s+$", statement.before)
+            return column is not None and self.proven(table, named(column[1]))
+        if rule == "constraint-missing-not-valid":  # from Postgres 18 on: nothing is read, whatever it says
+            return bool(re.search(r"\bNOT\s+ENFORCED\b", piece, FLAGS))
+        return rule == "ban-alter-domain-with-add-constraint" and "NOT VALID" in statement.text.upper()
+
+    def type_stays(self, table: str, statement: Statement) -> bool:
+        """Whether every value is one of the new type as it lies there, also where the column is cast to it in so many words."""
+        column = re.search(rf"({IDENTIFIER})\s+(?:SET\s+DATA\s+)?$", statement.before)
+        kind = CHANGED.search(statement.piece)
+        if not column or not kind or re.search(r"\bCOLLATE\b", statement.text, FLAGS):
+            return False
+        through = _cast(kind["using"] or column[1], named(column[1]))
+        old = self.catalog.types.get(f"{named(table)}.{named(column[1])}", "")
+        types = [old, *([through] if through else []), kind["kind"]]
+        return through is not None and all(widens(one, new, utc=self.catalog.utc) for one, new in pairwise(types))
+
+    def proven(self, table: str, column: str) -> bool:
+        """Whether a CHECK that is validated before says that the column is never NULL."""
+        if f"{named(table)}.{column}" in self.catalog.proven:
+            return True
+        checks = {
+            named(found["name"])
+            for found in re.finditer(CHECKED, self.before, FLAGS)
+            if named(found["column"]) == column
+        }
+        validated = re.findall(rf"\bVALIDATE\s+CONSTRAINT\s+({IDENTIFIER})", self.before, FLAGS)
+        return bool(checks & {named(name) for name in validated})
+
+    def ours(self) -> Iterator[Finding]:
+        """What squawk does not see: columns of json, foreign keys without an index on the child, limits that are lifted."""
+        yield from self._begun_with()
+        for one in LIFTS.finditer(self.revision.sql):
+            where = Statement(text=one[0]).short
+            yield finding("deploylib", "limit-lifted", LINTED["limit-lifted"], self.revision, where, level="warn")
+        for one in re.finditer(rf"\bADD\s+(?:COLUMN\s+)?{IDENTIFIER}\s+JSON\b", self.revision.sql, FLAGS):
+            yield finding("deploylib", "json-column", LINTED["json-column"], self.revision, one[0], level="warn")
+        every = self.before + self.after
+        for text in re.split(r";\s*(?:\n|$)", self.revision.sql):
+            target = re.search(f"{ALTERED}|{MADE.replace('?P<table>', '?P<made>')}", text, FLAGS)
+            if not target:
+                continue
+            table = named(target["table"] or target["made"])
+            has = list(self.catalog.indexes.get(table, ()))
+            has += [
+                _columns(one["columns"]) for one in re.finditer(INDEXED, every, FLAGS) if named(one["table"]) == table
+            ]
+            has += [_columns(one["columns"]) for one in re.finditer(KEYS, text, FLAGS)]
+            for one in re.finditer(REFERS, text, FLAGS):
+                wanted = _columns(one["columns"] or one["column"])
+                if not any(set(index[: len(wanted)]) == set(wanted) for index in has):
+                    rule = "foreign-key-without-index"
+                    where = Statement(text=text.strip()).short
+                    about = f"{table} ({', '.join(wanted)})"
+                    yield finding("deploylib", rule, LINTED[rule], self.revision, where, about=about, level="warn")
+
+    def _begun_with(self) -> Iterator[Finding]:
+        """Settings that the next connections begin with: refused where no code bears them, else a rehearsal tells."""
+        for one in BEGINS.finditer(self.revision.sql):
+            where = Statement(text=one[0].strip()).short
+            if _harmful(one):
+                level = "note" if self.revision.tolerates else "refuse"
+                rule = "setting-of-connections"
+                yield finding("deploylib", rule, LINTED[rule], self.revision, where, level=level)
+            elif (one["name"] or "").lower() in OPEN or (one["reset"] or "").lower() in {"all", *OPEN, *HARMFUL}:
+                rule = "search-path"
+                yield finding("deploylib", rule, LINTED[rule], self.revision, where, level="warn")
+
+
+def _harmful(found: re.Match[str]) -> bool:
+    value = (found["value"] or "").strip().strip("'").lower()
+    return value in HARMFUL.get(found["name"].lower(), ()) if found["name"] else False
+
+
+def widens(old: str, new: str, *, utc: bool) -> bool:
+    """Whether every value of the old type is one of the new as it lies there: then no row is touched."""
+    (kind, size), (wanted, limit) = _type(old), _type(new)
+    if not kind:
+        return False
+    if {kind, wanted} == {"timestamp", "timestamptz"} and not utc:
+        return False
+    if kind in {"timestamp", "timestamptz", "time", "timetz", "interval"}:
+        same = kind == wanted or {kind, wanted} == {"timestamp", "timestamptz"}
+        return same and (limit or (6,)) >= (size or (6,))
+    if kind == "numeric" == wanted:
+        return not limit or (bool(size) and limit[0] >= size[0] and (*limit, 0)[1] == (*size, 0)[1])
+    if kind in {"varchar", "text"} and wanted in {"varchar", "text"}:
+        return not limit or (bool(size) and limit >= size)
+    if kind == "varbit" == wanted:
+        return not limit or (bool(size) and limit >= size)
+    return (kind, size) == (wanted, limit) or (kind, wanted) == ("cidr", "inet")
+
+
+def _cast(text: str, column: str) -> str | None:
+    """The type that an expression casts a column to; empty: it is the column itself; None: it is something else."""
+    plain = text.strip()
+    while plain.startswith("(") and plain.endswith(")"):
+        plain = plain[1:-1].strip()
+    for pattern in CASTS:
+        found = pattern.fullmatch(plain)
+        if found and named(found["column"]) == column:
+            return found["kind"] or ""
+    return None
+
+
+def _type(text: str) -> tuple[str, tuple[int, ...]]:
+    """A type without its limits, and its limits."""
+    plain = " ".join(text.lower().split())
+    for words, short in SPELLINGS:
+        plain = re.sub(words, short, plain)
+    found = re.fullmatch(r"([\w. \[\]]+?) ?(?:\(([\d, ]+)\))?", plain)
+    if not found:
+        return "", ()
+    return found[1], tuple(int(number) for number in (found[2] or "").split(",") if number.strip())
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    return tuple(named(part.split()[0]) if part.split() else "" for part in text.split(","))

@@ -1,0 +1,200 @@
+"""What must not be shown, struck out in every form it can take; and foreign text, in which nothing acts on who reads it.
+
+A secret comes back to us as others have written it: a driver shows the decoded password of a URL, a shell quotes it, JSON and
+HTML escape it. So each of its characters is looked for in every spelling, and so is the whole in base64. What is shorter than
+six characters, or a word that is no secret (the name of the user, of the database), is struck out only inside an address or
+after ``password=``.
+
+Foreign text is a commit's subject, a line of a log, a name of a branch: control characters and those that turn the order of
+writing round are shown as what they are (Unicode Standard Annex 9; "Trojan Source", 2021), and a line that a runner of GitHub
+would obey ("Workflow commands" in its documents) no longer begins like one.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import msgspec
+
+from deploylib.models.value import Secret
+
+__all__ = ["Struck", "document", "harmless", "no_command"]
+
+T = TypeVar("T")
+MARK = "•••"
+SHORTEST = 6  # characters: what is shorter stands in too many words
+LONGEST = 2000  # characters of one line
+BACKSLASHES = r"(?:\\{1,8})"  # each level of quoting doubles them
+IN_AN_ADDRESS = re.compile(r"(://[^\s:/@'\"]{0,200}:)[^\s@'\"]{1,1000}(?=@)")
+IN_WORDS = re.compile(r"(password\s{0,3}=\s{0,3})('(?:[^'\\]|\\.){1,500}'|[^\s'\"&]{1,500})", re.IGNORECASE)
+ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
+FREE_TEXT = {
+    "accepted", "advice", "author", "back_trouble", "cause", "details", "dropped", "error", "lines", "message", "next", "notes",
+    "reason", "remarks", "remedy", "skipped_by", "sql", "subject", "text", "title", "trouble", "unchecked", "unknown", "waited_for",
+    "what", "where",
+}  # fmt: skip
+COMMAND = re.compile(r"^(\s*)::|##(?=\w{0,20}\[)")
+
+
+class Struck:
+    """Strikes out what it knows; it learns of secrets as they are met."""
+
+    def __init__(self, secrets: Iterable[Secret] = ()) -> None:
+        self._known: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+        for secret in secrets:
+            self.learn(secret)
+
+    def __repr__(self) -> str:
+        return f"Struck({len(self._known)} secrets)"
+
+    def learn(self, secret: Secret | None) -> None:
+        """Strike this out from now on, and the password in it where it is an address."""
+        if secret is None or secret.reveal() in self._known:
+            return
+        self._known.add(secret.reveal())
+        self._pattern = None
+
+    def text(self, text: str) -> str:
+        """The same text without them."""
+        if self._known:
+            self._pattern = self._pattern or _pattern(self._known)
+            text = self._pattern.sub(MARK, text)
+        return IN_WORDS.sub(rf"\1{MARK}", IN_AN_ADDRESS.sub(rf"\1{MARK}", text))
+
+    def value(self, value: Any, name: str = "") -> Any:
+        """The same document, with what is free text in it struck: names and ids are left as they are."""
+        if isinstance(value, dict):
+            return {key: self.value(each, key if isinstance(key, str) else "") for key, each in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.value(each, name) for each in value]
+        if not isinstance(value, str):
+            return value
+        value = value.encode("utf-8", "backslashreplace").decode()  # a file's name need not be text, and JSON must be
+        return self.text(value) if name in FREE_TEXT else value
+
+    def of(self, value: T) -> T:
+        """The same typed value, with what is free text in it struck."""
+        return msgspec.convert(self.value(msgspec.to_builtins(value)), type(value))
+
+
+def _pattern(secrets: Iterable[str]) -> re.Pattern[str]:
+    """Whatever a secret may look like; nothing at all where none is one."""
+    parts = {part for secret in secrets for part in _parts(secret)}
+    spelled = {way for part in parts for way in (_spellings(part), _in_hex(part), *_in_base64(part))}
+    return re.compile("|".join(sorted(spelled, key=len, reverse=True)) or r"(?!)")
+
+
+def _parts(secret: str) -> set[str]:
+    """What of a secret is one by itself: the whole, the password of an address, the path of a webhook, each line of a key."""
+    secret = secret.strip()
+    found = {secret} | {line.strip() for line in secret.splitlines() if len(line.strip()) >= 2 * SHORTEST}
+    found |= {match[2].strip("'") for match in IN_WORDS.finditer(secret)}
+    names: set[str] = {""}
+    if "://" in secret:
+        try:
+            address = urlsplit(secret)
+            names |= {unquote(address.username or ""), address.path.strip("/"), address.hostname or ""}
+            found |= {value for name, value in parse_qsl(address.query) if name.lower().endswith("password")}
+            if address.scheme in {"http", "https"}:
+                last = address.path.rpartition("/")[2]
+                found |= {address.path, last if len(last) >= 2 * SHORTEST else ""}
+        except ValueError:
+            names = {""}
+        password = secret.partition("://")[2].rpartition("@")[0].partition(":")[2]
+        found |= {password, unquote(password)}
+    return {part for part in found if len(part) >= SHORTEST and part not in names | {"postgres", "password"}}
+
+
+def _in_hex(secret: str) -> str:
+    """A column of bytes shows it so."""
+    return f"(?i:{secret.encode(errors='replace').hex()})"
+
+
+def _in_base64(secret: str) -> Iterator[str]:
+    """What of its base64 is the same wherever in a longer text it stands (``user:password``), in either alphabet."""
+    data = secret.encode(errors="replace")
+    for shift, first in enumerate((0, 2, 3)):
+        digits, rest = divmod((shift + len(data)) * 8, 6)
+        sure = base64.b64encode(bytes(shift) + data)[first:digits].decode()
+        pattern = re.escape(sure).replace(r"\+", r"(?:[+-]|%2B)").replace("/", r"(?:\\?[/_]|%2F)")
+        yield pattern + (r"[\w+/-]?(?:=|%3D){0,2}" if rest else "")
+
+
+def _spellings(secret: str) -> str:
+    """A pattern for a text in which each character may be written in any of the usual ways.
+
+    Each way has a longest length, and equal signs are counted together: a hostile text cannot make the search slow.
+    """
+    return "".join(_spelling(run[0]) for run in re.finditer(r"\s+|\w|(\W)\1*", secret))
+
+
+def _spelling(run: str) -> str:
+    """One letter or figure, or a run of one other sign, or of white space."""
+    char, count = run[0], len(run)
+    if char.isspace():
+        return rf"(?:\s|\+|{BACKSLASHES}[nrt]|%(?:25){{0,4}}(?i:0[9ad]|20)|&\#0{{0,6}}(?:9|10|13|32);){{1,{8 * count}}}"
+    encoded = char.encode(errors="surrogatepass")
+    in_address = "".join(rf"%(?:25){{0,4}}(?i:{byte:02x})" for byte in encoded)
+    if char.isascii() and char.isalnum():
+        return f"(?:{char}|{in_address})"
+    number = ord(char)
+    ways = [
+        in_address,
+        rf"{BACKSLASHES}(?i:u{number:04x}|x{number:02x})",
+        rf"&\#0{{0,6}}(?:{number}|(?i:x0{{0,6}}{number:x}));",
+    ]
+    ways += ["".join(f"{BACKSLASHES}{way}" for way in each) for each in _bytes(encoded)]
+    if char in ENTITIES:
+        ways.append(f"&{ENTITIES[char]};")
+    if char == "\\":
+        return rf"(?:\\|{in_address}|&\#0{{0,6}}(?:92|(?i:x0{{0,6}}5c));){{{count},{8 * count}}}"
+    ways.append(rf"{BACKSLASHES}?{re.escape(char)}" if char != "'" else rf'"?{BACKSLASHES}?\'')
+    return f"(?:{'|'.join(ways)})" + (f"{{{count},{4 * count}}}" if char.isascii() else f"{{{count}}}")
+
+
+def _bytes(encoded: bytes) -> tuple[list[str], list[str]]:
+    """Each byte as Python and as git or C write it."""
+    return [f"x{byte:02x}" for byte in encoded], [f"{byte:03o}" for byte in encoded]
+
+
+def harmless(text: str) -> str:
+    """One line of text that only says something: what would act on a terminal is shown by its number.
+
+    Args:
+        text: of anybody; a tabulator stays.
+    """
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(char if char == "\t" or char.isprintable() else _shown(char) for char in text)
+    left = len(text) - LONGEST
+    return f"{text[:LONGEST]} … (+{left} characters)" if left > 0 else text
+
+
+def _shown(char: str) -> str:
+    number = ord(char)
+    if char == "\n":
+        return "\\n"
+    if unicodedata.category(char) == "Zs":
+        return " "  # a space of another width
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def no_command(line: str) -> str:
+    """A line that a runner of GitHub, Azure (``##vso[``) or TeamCity does not take for a command to it."""
+    return COMMAND.sub(lambda found: f"{found[1]}: :" if found[1] is not None else "## ", line)
+
+
+def document(text: str, clean: Callable[[str], str] = lambda text: text) -> str:
+    """JSON that says the same, with nothing in it that acts on a terminal or on a runner."""
+    text = re.sub(r"##(?=\w{0,20}\[)", r"#\\u0023", clean(text))
+    return "".join(char if char == "\n" or char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    units = char.encode("utf-16-be", errors="surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))

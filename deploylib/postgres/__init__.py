@@ -1,0 +1,1 @@
+"""All that knows Postgres: connections, errors, grants, and its programs."""

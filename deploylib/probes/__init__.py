@@ -1,0 +1,1 @@
+"""Requests to the public addresses: the proof of a deploy, and the downtime that visitors see."""

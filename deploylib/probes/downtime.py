@@ -1,0 +1,75 @@
+"""What visitors meet while traffic is switched: requests to the public addresses, counted all the time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from deploylib.models.results import Visitors
+from deploylib.system.clock import SYSTEM, Clock, Deadline
+from deploylib.system.http import ASSET, HttpError, Session
+
+__all__ = ["Watch"]
+
+SERVER_ERROR = 500
+AT_LEAST = 0.02  # seconds: for a thread that has ended
+
+
+@dataclass
+class Watch:
+    """Sends a request to each address at a steady pace, from `start` until `stop`, on keep-alive connections.
+
+    An answer of 500 or more, or none, is a failure; a 404 is an answer.
+
+    Attributes:
+        every: seconds between two requests to one address.
+    """
+
+    clock: Clock
+    every: float = 0.5
+    timeout: float = 5.0
+    _threads: list[threading.Thread] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _seen: list[Visitors] = field(default_factory=list)
+
+    def start(self, addresses: Iterable[str]) -> None:
+        """Begin."""
+        for address in addresses:
+            thread = threading.Thread(target=self._visit, args=(address,), name=f"visitor {address}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self, patience: float = 0.0) -> Visitors:
+        """End, and say what was met.
+
+        Args:
+            patience: seconds for the last answers; 0: as long as one may take.
+        """
+        self._stop.set()
+        deadline = Deadline.after(patience or self.timeout + 1, SYSTEM)
+        for thread in self._threads:
+            thread.join(max(AT_LEAST, deadline.left()))
+        self._threads.clear()
+        return Visitors(
+            requests=sum(seen.requests for seen in self._seen),
+            failed=sum(seen.failed for seen in self._seen),
+            longest_gap=round(max((seen.longest_gap for seen in self._seen), default=0.0), 3),
+            open_gap=round(max((seen.open_gap for seen in self._seen), default=0.0), 3),
+        )
+
+    def _visit(self, address: str) -> None:
+        requests = failed = 0
+        fine, gap, good = True, 0.0, self.clock.monotonic()
+        with Session(timeout=self.timeout) as session:
+            while not self._stop.wait(self.every):
+                requests += 1
+                try:
+                    fine = session.request("GET", address, limit=ASSET).status < SERVER_ERROR
+                except HttpError:
+                    fine = False
+                failed += not fine
+                if fine:
+                    gap, good = max(gap, self.clock.monotonic() - good), self.clock.monotonic()
+        left = 0.0 if fine else self.clock.monotonic() - good
+        self._seen.append(Visitors(requests=requests, failed=failed, longest_gap=max(gap, left), open_gap=left))

@@ -1,0 +1,206 @@
+"""Which services a commit changes, compared with what each of them serves now.
+
+The base of a service is the commit of its live deploy, not the push before: a failed or put-back run leaves the
+service to be deployed. When the base cannot be compared, the service is deployed, and the reason says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from deploylib.errors import DeployError, SettingsError
+from deploylib.models import Change, Changes, Commit, Kind, Live, PathFilter, Target
+from deploylib.models.globs import matches, reaches
+from deploylib.render.blueprint import Blueprint, parse
+from deploylib.system.git import Git
+
+__all__ = ["Recorded", "as_good", "detect", "promoted", "touched"]
+
+DEEPEN = "git fetch --unshallow; in GitHub Actions fetch-depth: 0 of actions/checkout"
+Recorded = Callable[[str], Collection[str]]
+
+
+def detect(
+    targets: Sequence[Target],
+    live: Mapping[str, Live],
+    head: Commit,
+    *,
+    git: Git,
+    blueprint: Blueprint | None,
+    blueprint_path: str,
+    shared: tuple[str, ...] = (),
+    only: Collection[str] = (),
+    recorded: Recorded = lambda _: (),
+) -> Changes:
+    """Decide for each service whether *head* changes it.
+
+    Args:
+        live: what each service serves, by name.
+        shared: globs of files that every service is made of.
+        only: names of the services that may be deployed; empty: all.
+        recorded: those that a commit has in its history, as far as somebody has written that down.
+
+    Raises:
+        SettingsError: *head* is older than what is live: that is a rollback and is asked for by its name; or nobody can
+            tell, because the clone is shallow.
+    """
+    found = []
+    for target in targets:
+        now = live[target.name]
+        if only and target.name not in only:
+            change = Change(service=target.name, deploy=False, reason="not asked for", live=now)
+        else:
+            if now.commit and now.commit != head.id:
+                _require_newer(target.name, now.commit, head.id, git, recorded)
+            change = _decide(target, now, head, git, blueprint, blueprint_path, shared)
+        found.append(change)
+    return Changes(services=tuple(found))
+
+
+def _require_newer(service: str, serves: str, wanted: str, git: Git, recorded: Recorded, whose: str = "") -> None:
+    """See that a commit is not known to be older than what is live; it is not newer because this clone knows too little.
+
+    Raises:
+        SettingsError: it is older, or this clone is too shallow to tell.
+    """
+    known = git.has(serves)
+    if git.is_ancestor(wanted, serves) if known else wanted in recorded(serves):
+        raise SettingsError(
+            f"{service} serves {serves[:7]}, which is newer than {whose}{wanted[:7]}",
+            remedy=f"to go back: inv rollback --to {wanted[:7]}; else check out the newer commit"
+            + (f", with its history ({DEEPEN})" if git.shallow() else ""),
+            service=service,
+        )
+    if git.shallow() and not (known and git.is_ancestor(serves, wanted)):
+        raise SettingsError(
+            f"{service} serves {serves[:7]}, and this clone is too shallow to tell whether that is newer than {wanted[:7]}",
+            remedy=DEEPEN,
+            service=service,
+        )
+
+
+def promoted(
+    targets: Sequence[Target],
+    live: Mapping[str, Live],
+    wanted: Mapping[str, str],
+    *,
+    git: Git,
+    source: str,
+    recorded: Recorded = lambda _: (),
+    shared: tuple[str, ...] = (),
+) -> Changes:
+    """Decide for each service whether it serves its commit of a release that another environment has verified.
+
+    Args:
+        wanted: full ids, by service.
+        source: that environment, for the reasons.
+        recorded: see `detect`.
+
+    Raises:
+        SettingsError: a service of the release is not here, or one serves something newer.
+    """
+    if absent := sorted(set(wanted) - {target.name for target in targets}):
+        raise SettingsError(
+            f"{', '.join(absent)}: part of {source}'s release, and not of this environment",
+            remedy="create the service in the Render Dashboard, or map it in the settings",
+        )
+    found = []
+    for target in targets:
+        now, commit = live[target.name], wanted.get(target.name, "")
+        tip = target.kind is Kind.CRON and commit != now.commit and _same(target, commit, now.commit, git, shared)
+        if commit and now.commit and commit != now.commit and not tip:
+            _require_newer(target.name, now.commit, commit, git, recorded, whose=f"{source}'s ")
+        if not commit:
+            reason = f"not part of {source}'s release"
+        elif commit == now.commit:
+            reason = f"serves {commit[:7]} already"
+        elif tip:
+            reason = f"serves {now.commit[:7]}, the tip of its branch, with the files of {commit[:7]}"
+        else:
+            reason = f"{now.commit[:7] or 'nothing'} → {commit[:7]}, as verified on {source}"
+        found.append(
+            Change(service=target.name, deploy=not tip and commit not in {"", now.commit}, reason=reason, live=now)
+        )
+    return Changes(services=tuple(found))
+
+
+def as_good(target: Target, commit: str, *, git: Git, shared: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The tips of branches that a service may be built from as well as from *commit*: they have it, and the same files of it."""
+    return tuple(tip for tip in git.tips() if tip != commit and _same(target, commit, tip, git, shared))
+
+
+def _same(target: Target, older: str, newer: str, git: Git, shared: tuple[str, ...]) -> bool:
+    if not git.has(older) or not git.has(newer) or not git.is_ancestor(older, newer):
+        return False
+    chosen = (target.filter, *([PathFilter(paths=shared)] if shared else []))
+    return not any(touched(one, older, newer, git=git) for one in chosen)
+
+
+def _decide(
+    target: Target,
+    live: Live,
+    head: Commit,
+    git: Git,
+    blueprint: Blueprint | None,
+    blueprint_path: str,
+    shared: tuple[str, ...],
+) -> Change:
+    def deploy(reason: str) -> Change:
+        return Change(service=target.name, deploy=True, reason=reason, live=live)
+
+    def leave(reason: str) -> Change:
+        return Change(service=target.name, deploy=False, reason=reason, live=live)
+
+    if not live.commit:
+        return deploy("first deploy")
+    base = live.commit
+    if base == head.id:
+        return leave(f"serves {head.short} already")
+    if not git.has(base):
+        return deploy(f"serves {base[:7]}, which this clone does not have")
+    if not git.is_ancestor(base, head.id):
+        return deploy(f"serves {base[:7]}, which is not in the history of {head.short}")
+    what = _what_changed(target, base, head, git, blueprint, blueprint_path, shared)
+    return deploy(what) if what else leave(f"nothing of it changed since {base[:7]}")
+
+
+def _what_changed(
+    target: Target,
+    base: str,
+    head: Commit,
+    git: Git,
+    blueprint: Blueprint | None,
+    blueprint_path: str,
+    shared: tuple[str, ...],
+) -> str:
+    """The files of the service that differ, or its description; empty when none does."""
+    if mine := touched(target.filter, base, head.id, git=git):
+        return _files(mine)
+    if common := touched(PathFilter(paths=shared), base, head.id, git=git) if shared else ():
+        return f"{_files(common)} (shared)"
+    if blueprint_path in git.files_between(base, head.id) and _described_differently(
+        target.name, base, git, blueprint, blueprint_path
+    ):
+        return f"its settings in {blueprint_path} changed"
+    return ""
+
+
+def touched(chosen: PathFilter, base: str, head: str, *, git: Git) -> tuple[str, ...]:
+    """The files that differ and are among the chosen ones; a submodule is, where a file in it could be."""
+    folders = git.submodules_between(base, head)
+    differ = git.files_between(base, head)
+    return tuple(name for name in differ if matches(name, chosen) or (name in folders and reaches(name, chosen)))
+
+
+def _files(names: Sequence[str]) -> str:
+    return f"{names[0]} changed" if len(names) == 1 else f"{len(names)} files changed, {names[0]} among them"
+
+
+def _described_differently(name: str, base: str, git: Git, blueprint: Blueprint | None, path: str) -> bool:
+    """Whether the Blueprint says something else of the service than it did at *base*; unreadable then: yes."""
+    try:
+        before = parse(git.read(base, path) or "", path).service(name)
+    except DeployError:
+        return True
+    now = blueprint.service(name) if blueprint is not None else None
+    return before is None or now is None or before.effective != now.effective

@@ -1,0 +1,200 @@
+"""The end of a run: what it says of itself, what is recorded, held and told, and what is live then."""
+
+from __future__ import annotations
+
+import msgspec
+
+from deploylib.errors import DeployError, Held, Interrupted, NotKnownYet, Unreachable
+from deploylib.models import Kind, Live, StageName
+from deploylib.models.results import DONE, PAUSED, PLANNED, Ending, Report, StageResult, short
+from deploylib.models.units import seconds
+from deploylib.notifications import message
+from deploylib.release.guards import not_held
+from deploylib.release.run import Run
+from deploylib.release.serving import live, live_of
+from deploylib.release.unknown import not_known
+
+__all__ = ["close", "close_or_pause", "ending", "leave_open", "report", "stop"]
+
+
+def close(run: Run, end: Ending, began: float, *, keep: bool = False) -> Report:
+    """Record the end of the run, give the lease back, and tell; in a dry run there is nothing to record.
+
+    Args:
+        keep: the lease is another run's, which goes on.
+
+    Raises:
+        NotKnownYet: platform or store did not answer, so that the run stays open.
+    """
+    try:
+        return _close(run, end, began, keep=keep)
+    except DeployError as error:
+        if (unknown := not_known(run, error)) is not None:
+            raise unknown from error
+        raise
+
+
+def _close(run: Run, end: Ending, began: float, *, keep: bool) -> Report:
+    told = report(run, end, began)
+    if end == Ending() and run.journal.written:
+        told = msgspec.structs.replace(told, live=_with_schema(run, told.live))
+        _update_holds(run, told)
+    run.journal.close(told)
+    if not keep:
+        run.lease.end("release")
+    _tell(run, told)
+    return told
+
+
+def close_or_pause(run: Run, end: Ending, began: float) -> Report:
+    """Close the run; a job that only records leaves that to `finish`, and so does who goes on later."""
+    if run.decides and end.outcome != PAUSED:
+        return close(run, end, began)
+    run.lease.end("release" if run.decides else "")
+    return report(run, end, began)
+
+
+def ending(run: Run, paused_at: str = "") -> Ending:
+    """Say what a run comes to of which every stage was done, up to the one that it is paused at."""
+    if run.options.dry_run:
+        return Ending(outcome=PLANNED, next=("the same without --dry-run does it",))
+    if run.state.opened.operation:
+        return Ending(outcome=DONE, next=_after(run))
+    if not paused_at:
+        return Ending()
+    in_ci = run.env.build is not None
+    go_on = "inv finish ends the run" if in_ci else "inv deploy goes on"
+    if paused_at == StageName.DEPLOY:
+        go_on = "inv verify proves it" + (", inv finish ends the run" if in_ci else " and ends the run")
+    return Ending(outcome=PAUSED, next=(f"done up to {paused_at}; {go_on}",))
+
+
+def _after(run: Run) -> tuple[str, ...]:
+    """What comes after something asked for by itself: a release, where there is one and nothing refuses it."""
+    if run.planned.nothing:
+        return ()
+    try:
+        not_held(run)
+    except Held as error:
+        return (error.remedy,)
+    return ("inv deploy releases it",)
+
+
+def stop(run: Run, error: Interrupted, began: float) -> Report:
+    """Leave a run that was interrupted: what is recorded is enough for the next command to go on; an operation has ended."""
+    if run.state.opened.operation:
+        return close_or_pause(run, Ending.of(error), began)
+    if run.decides:
+        run.lease.end("abandon" if run.state.intents else "release")
+    go_on = "inv deploy goes on where this stopped" if run.decides else "inv finish ends the run"
+    return report(run, msgspec.structs.replace(Ending.of(error), next=(go_on,)), began)
+
+
+def leave_open(run: Run, error: NotKnownYet, began: float) -> Report:
+    """Leave a run open whose end is not known yet: whoever looks next settles it first."""
+    told = report(run, Ending.of(error), began)
+    if run.decides:
+        try:
+            run.lease.end("abandon")
+        except DeployError as gone:
+            run.env.progress.note(f"the lease could not be given up ({gone.message}): it ends by itself in a minute")
+        _tell(run, told)
+    return told
+
+
+def _tell(run: Run, told: Report) -> None:
+    """Tell Slack; a message changes no outcome. Of what was asked for beside the releases only a failure is told."""
+    env = run.env
+    if not run.journal.written or (webhook := env.config.webhook) is None:
+        return
+    if run.state.opened.operation and told.exit_code in {0, Interrupted.exit_code}:
+        return
+    before = {change.service: change.live.commit for change in run.planned.changes.services}
+    before |= {name: intent.previous.commit for name, intent in run.state.intents.items()}
+    sent = message.send(webhook, message.message(told, before, url=run.state.opened.url))
+    if sent.delivered:
+        return
+    env.progress.note(f"Slack was not told: {sent.reason}")
+    try:
+        env.ledger.append(run.id, "undelivered", sent)
+    except DeployError as error:
+        env.progress.note(f"and that could not be recorded: {error.message}")
+
+
+def _with_schema(run: Run, serving: tuple[Live, ...]) -> tuple[Live, ...]:
+    """What is live, with the schema that each commit was written for: this run's, or what an earlier release recorded."""
+    static = {target.name for target in run.checked.targets if target.kind is Kind.STATIC}
+    known = {} if run.back else dict.fromkeys(run.state.shipped, run.planned.migration.written_for)
+    missing = {each.service for each in serving if each.service not in known} - static
+    earlier = run.env.ledger.history(run.env.name, 50) if missing else ()
+    for release in (state.release for state in earlier if missing):
+        for then in release:
+            if then.service in missing and any(
+                (now.service, now.commit) == (then.service, then.commit) for now in serving
+            ):
+                known[then.service] = then.schema
+                missing.discard(then.service)
+    known |= dict.fromkeys(static, "")
+    return tuple(msgspec.structs.replace(each, schema=known.get(each.service, "")) for each in serving)
+
+
+def _update_holds(run: Run, told: Report) -> None:
+    """A release that has proven itself ends the holds that it mends; a rollback holds what it went back from."""
+    env, state = run.env, run.state
+
+    def contains(commit: str) -> bool:
+        return env.git.has(commit) and env.git.is_ancestor(commit, run.commit.id)
+
+    for hold in env.holds.clear(run.commit.id, run.id, contains=contains, back=run.back):
+        env.progress.note(f"the hold is over: {hold.reason}")
+    left = {intent.previous.commit for intent in state.intents.values()} - {each.commit for each in told.live} - {""}
+    if run.back and left:
+        given = "" if run.options.skip else run.options.reason.strip()  # with --skip it says why a check was left out
+        reason = given or f"run {short(run.id)} went back from it"
+        env.holds.place(sorted(left), reason, author=env.author, run=run.id)
+        names = ", ".join(sorted(commit[:7] for commit in left))
+        env.progress.note(f"{names}: held from now on; a newer commit is let through")
+
+
+def report(run: Run, end: Ending, began: float, results: tuple[StageResult, ...] = ()) -> Report:
+    """Make the report of the run as it is now, with no secret in it.
+
+    Who was interrupted asks nobody anything more.
+
+    Args:
+        began: when the command did, by the clock's `monotonic`.
+        results: in the place of those of the run's stages.
+    """
+    env, stopped = run.env, end.exit_code == Interrupted.exit_code
+    unanswered = end.exit_code in {Unreachable.exit_code, NotKnownYet.exit_code}
+    told = Report(
+        run=run.id,
+        environment=env.name,
+        outcome=end.outcome,
+        exit_code=end.exit_code,
+        commit=run.commit,
+        stages=results or tuple(run.state.stages.values()),
+        deploying=run.planned.changes.deploying,
+        live=() if stopped or unanswered else _what_is_live(run),
+        visitors=run.visitors.stop(1.0 if stopped else 0.0),
+        error=end.error,
+        details=end.details,
+        put_back=run.state.put_back,
+        next=end.next,
+        seconds=round(env.clock.monotonic() - began, 3),
+        target=seconds(env.config.settings.target),
+    )
+    return env.struck.of(told)
+
+
+def _what_is_live(run: Run) -> tuple[Live, ...]:
+    """The platform's truth at the end; empty where it cannot be asked, which the report then does not claim to know."""
+    env = run.env
+    try:
+        if run.checked.targets:
+            return tuple(live(env, run.checked.targets).values())
+        known = env.ledger.newest(env.name, lambda state: state.done(StageName.CHECK), 5)
+        targets = known.checked.targets if known is not None else ()
+        return tuple(live_of(env, target) for target in targets)
+    except DeployError:
+        return ()

@@ -1,0 +1,167 @@
+"""Which code goes with which schema: what must be known before code goes back, or a migration takes something away.
+
+A revision says how old the code may be that goes on working once it is applied, with ``tolerates = "<revision>"`` in its
+file: the revision that such code was written for. Where it does not say so, the code that served while it was applied is
+known to go with it, because that is the rule of a release without downtime; else the code of the revision before it. Where
+its file allows it to take something away all the same, that rule was broken on purpose, and nobody knows.
+
+What is not known is neither of the two: no misfit, which alone keeps code from going back, and no fit, which alone is advised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from deploylib.migrations.rules import ALSO, allowed
+from deploylib.models import UNKNOWN, Live, Migration, Revision, StageName, Value
+from deploylib.state.history import RunState
+
+__all__ = ["Fit", "after", "continued", "fit", "recorded", "served"]
+
+
+class Fit(Value, frozen=True):
+    """Whether a release goes with a database.
+
+    Attributes:
+        misfits: why it does not.
+        unknown: what nobody can say of it.
+    """
+
+    misfits: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> bool:
+        """It goes with it, and that is known."""
+        return not self.misfits and not self.unknown
+
+    @property
+    def doubt(self) -> str:
+        """What is not known, in one line; empty: all is."""
+        more = f", and {len(self.unknown) - 1} more" if len(self.unknown) > 1 else ""
+        return f"not known whether it goes with the schema: {self.unknown[0]}{more}" if self.unknown else ""
+
+
+def after(migration: Migration) -> Migration:
+    """The database as it will be once what is pending is applied."""
+    applied = (*migration.applied, *migration.pending)
+    return msgspec.structs.replace(migration, current=migration.target, applied=applied, pending=())
+
+
+def served(history: Iterable[RunState]) -> dict[str, str]:
+    """For each revision that a run has applied, the schema that the code was written for which served meanwhile."""
+    found: dict[str, str] = {}
+    for state in history:
+        if state.done(StageName.MIGRATE):
+            migration = state.planned.migration
+            for revision in migration.pending:
+                found.setdefault(revision.id, migration.current)
+    return found
+
+
+def recorded(history: Iterable[RunState]) -> tuple[Revision, ...]:
+    """What another tool has applied, oldest first, as far as the history tells: nobody can ask the tool.
+
+    Args:
+        history: the runs of the environment, newest first.
+    """
+    found: dict[str, Revision] = {}
+    for state in reversed(list(history)):
+        if (migration := state.planned.migration).unchecked:
+            found |= {one.id: one for one in migration.applied}
+            found |= {one.id: one for one in migration.pending if state.done("migrate")}
+    return tuple(msgspec.structs.replace(one, sql="") for one in found.values())
+
+
+def continued(migration: Migration, history: Sequence[RunState], files: Path) -> Migration:
+    """The migration of another tool, which lists only what is pending, with what the history knows of the rest.
+
+    A command that failed half-way has applied some all the same: those that it no longer lists, and that are still there.
+    """
+    waiting = {one.id for one in migration.pending}
+    last = next((state for state in history if state.planned.migration.pending), None)
+    tried = last.planned.migration.pending if last is not None and "migrate" in last.stages else ()
+    there = [one for one in tried if one.path and (files / one.path).is_file()]
+    found = {one.id: one for one in (*recorded(history), *there) if one.id not in waiting}
+    current = next(reversed(found), "")
+    return msgspec.structs.replace(
+        migration, current=current, target=migration.target or current, applied=tuple(found.values())
+    )
+
+
+def fit(release: Iterable[Live], schema: Migration, ran: Mapping[str, str], *, needless: Collection[str] = ()) -> Fit:
+    """Whether code of *release* goes with the database as it is.
+
+    Args:
+        schema: the database: the revision it is at, and all those that it has.
+        ran: see `served`.
+        needless: names of the services that need no schema.
+    """
+    misfits, unknown = [], []
+    for one in release:
+        if not one.commit or one.service in needless or (one.schema == schema.current and one.schema != UNKNOWN):
+            continue
+        who = f"{one.service} {one.commit[:7]}"
+        if one.schema in {"", UNKNOWN}:
+            unknown.append(f"the schema that {who} is written for is not recorded")
+            continue
+        had = _had(schema, one.schema)
+        if had is None:
+            if schema.unchecked or schema.ahead:
+                unknown.append(f"{who} is written for schema {one.schema}, which nobody here knows")
+            else:
+                where = schema.current or "nothing"
+                misfits.append(f"{who} is written for schema {one.schema}; the database is at {where}")
+        elif why := _too_old(schema, had, ran):
+            misfits.append(f"{who} is written for schema {one.schema}, and {why}")
+        elif taken := _taken(schema, had):
+            unknown.append(f"{who} is written for schema {one.schema}, and {taken}")
+    return Fit(tuple(misfits), tuple(unknown))
+
+
+def _too_old(schema: Migration, had: Collection[str], ran: Mapping[str, str]) -> str:
+    """The first revision that does not go with code which knows only those that it *had*; empty: none."""
+    for number, revision in enumerate(schema.applied):
+        if revision.id in had:
+            continue
+        before = schema.applied[number - 1].id if number else ""
+        oldest = revision.tolerates or ran.get(revision.id) or ",".join(_needs(revision, before))
+        if not set(oldest.split(",")) <= set(had):
+            return f"{revision.id} goes only with code for {oldest} or newer"
+    return ""
+
+
+def _taken(schema: Migration, had: Collection[str]) -> str:
+    """The first revision beyond those that code *had* whose file allows it to take something away, without saying from whom."""
+    steps = {"contract-step", *ALSO["contract-step"]}
+    for revision in schema.applied:
+        reasons = [reason for rule, reason in allowed(revision).items() if rule in steps]
+        if revision.id not in had and not revision.tolerates and reasons:
+            return f"{revision.id} took something away ({reasons[0]})"
+    return ""
+
+
+def _needs(revision: Revision, before: str) -> tuple[str, ...]:
+    """What a revision goes on from; the one before it in the list where that is not written down."""
+    return (before,) if revision.needs is None else revision.needs
+
+
+def _had(schema: Migration, written: str) -> set[str] | None:
+    """The revisions that code for *written* knows of, of one branch or of several; None: the database has not all of it."""
+    below: dict[str, tuple[str, ...]] = {}
+    before = ""
+    for revision in schema.applied:
+        below[revision.id] = _needs(revision, before)
+        before = revision.id
+    left, had = written.split(","), {""}
+    if not below.keys() >= set(left):
+        return None
+    while left:
+        one = left.pop()
+        if one not in had:
+            had.add(one)
+            left += below.get(one, ())
+    return had

@@ -1,0 +1,38 @@
+"""Where the environment's own database is, and whether it is whole."""
+
+from __future__ import annotations
+
+from deploylib.backups import restore_mark
+from deploylib.backups.restore_mark import Mark
+from deploylib.environment import Environment
+from deploylib.models import Checked, Secret
+from deploylib.release import preflight
+
+__all__ = ["database_of", "half_restored", "own_database"]
+
+
+def database_of(env: Environment, checked: Checked) -> Secret | None:
+    """Find the address of the database that a check has found; None: there is none, or none that is opened from here."""
+    if env.config.exported:
+        return None
+    return env.learned(preflight.address(env.config, env.render, checked.database))
+
+
+def own_database(env: Environment) -> Secret | None:
+    """Find the address of the environment's database outside of a run; None: the product has none."""
+    name = preflight.database(env.config, preflight.read_blueprint(env.config, env.git, env.git.commit("HEAD")))
+    return env.learned(preflight.address(env.config, env.render, name))
+
+
+def half_restored(env: Environment) -> Mark | None:
+    """Read the mark of a database into which a restore has begun and not ended; None: all is well.
+
+    Only where the store says that one has begun is the database asked.
+
+    Raises:
+        Unreachable: the database does not answer, so that nobody knows.
+    """
+    if env.config.exported or not restore_mark.left_open(env.store, env.name):
+        return None
+    url = own_database(env)
+    return restore_mark.read(url) if url is not None else None

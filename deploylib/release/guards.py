@@ -1,0 +1,108 @@
+"""What stands in the way of a release before it changes anything: a hold, and somebody else's deploy."""
+
+from __future__ import annotations
+
+from deploylib.errors import ForeignDeploy, Held
+from deploylib.models import DeployStatus, Live, Target
+from deploylib.models.units import age
+from deploylib.release.run import Run
+from deploylib.release.serving import AT_ONCE, served
+from deploylib.render import rollout
+from deploylib.state.history import RunState
+from deploylib.state.holds import Hold
+from deploylib.system import threads
+
+__all__ = ["alone", "not_held"]
+
+
+def not_held(run: Run) -> None:
+    """See that the environment takes this release; nobody waits on a hold.
+
+    Raises:
+        Held: it refuses the commit, or everything.
+    """
+    back = run.back
+    wanted = (run.commit.id, *run.wanted.values())
+    holds = [one for one in run.env.holds.current() if any(one.refuses(commit, back=back) for commit in wanted)]
+    if not holds:
+        return
+    told = [_held(run, one) for one in sorted(holds, key=lambda one: not one.everything)]
+    (first, remedy), *others = told
+    raise Held(
+        f"{run.env.name} refuses {first}",
+        details=tuple(f"it also refuses {text}: {way}" for text, way in others),
+        remedy=remedy,
+    )
+
+
+def _held(run: Run, hold: Hold) -> tuple[str, str]:
+    """What a hold refuses, why and since when; and what is to be done about it."""
+    where = run.env.flag
+    lift = f"inv hold.lift{where}"
+    known = (hold.by, f"{age((run.env.clock.now() - hold.at).total_seconds())} ago")
+    by = ", ".join(one for one in known if one)
+    if not hold.everything:
+        remedy = f"correct it in a newer commit, which is let through; or {lift} {hold.flag}, if it was not at fault"
+        return f"{run.commit.short}: {hold.reason} ({by})", remedy
+    remedy = f"inv rollback{where}; or {lift}, once all is well" if hold.run else f"{lift}, once its reason is gone"
+    return f"every release: {hold.reason} ({by})", remedy
+
+
+def alone(run: Run, targets: tuple[Target, ...], *, holding: bool) -> dict[str, Live]:
+    """See that nobody else deploys.
+
+    Args:
+        holding: we hold the environment, so what an earlier run of ours has left on its way is stopped, or it may go
+            live later. Otherwise it may be of a run that is at work: also one that is just being asked for.
+
+    Returns:
+        What each service serves, as far as these looks have told.
+
+    Raises:
+        ForeignDeploy: a deploy on its way is of no run of ours.
+        Damaged: it may be of a run that cannot be read.
+    """
+    live: dict[str, Live] = {}
+    now = {triggered.deploy_id for triggered in run.state.triggered.values()}
+    history = list(run.env.ledger.history(run.env.name, 5))
+    asked = [(state.triggered, state.intents, state.report is None) for state in history]
+    asked += [(state.back_triggered, state.back_intents, state.report is None) for state in history]
+    left = {one.deploy_id for triggered, _, _ in asked for one in triggered.values()}
+    asking = {name for triggered, intents, is_open in asked if is_open for name in set(intents) - set(triggered)}
+    run.env.render.owned.update(_known_deploys(history, targets))
+    found = threads.each(lambda target: run.env.render.deploys(target.service_id, limit=5), targets, AT_ONCE)
+    for target, deploys in zip(targets, found, strict=True):
+        serving = next((one for one in deploys if one.status is DeployStatus.LIVE), None)
+        if serving is not None and all(one.status.terminal for one in deploys):
+            live[target.name] = served(target, serving)
+        for one in deploys:
+            if one.status.terminal or one.id in now or (target.name in asking and not holding):
+                continue
+            if one.id not in left and not _of_a_lost_run(run):
+                raise ForeignDeploy(
+                    f"{target.name}: {one.id} ({one.commit[:7]}, trigger {one.trigger or 'unknown'}) is on its way",
+                    remedy=f"wait for it or cancel it ({target.dashboard_url}), then run the same command again",
+                    service=target.name,
+                )
+            if holding:
+                rollout.settle(target, one.id, render=run.env.render, clock=run.env.clock, deadline=run.deadline)
+    return live
+
+
+def _known_deploys(history: list[RunState], targets: tuple[Target, ...]) -> set[tuple[str, str]]:
+    """The deploys that earlier runs have seen go live at a service, so that nobody asks once more whose they are."""
+    seen = {(shipped.service, shipped.deploy_id) for state in history for shipped in state.shipped.values()}
+    seen |= {(live.service, live.deploy_id) for state in history for live in state.release}
+    return {(target.service_id, deploy_id) for target in targets for name, deploy_id in seen if name == target.name}
+
+
+def _of_a_lost_run(run: Run) -> bool:
+    """Whether a deploy of no run that can be read may be of one that cannot.
+
+    Raises:
+        Damaged: that run; but not in a rollback, which says itself what shall be live.
+    """
+    damaged = run.env.ledger.unsettled(run.env.name)
+    if damaged is not None and not run.back:
+        raise damaged
+    return damaged is not None

@@ -1,0 +1,301 @@
+"""How a run begins: opened anew, gone on with, or shared with the other jobs of a CI run."""
+
+from __future__ import annotations
+
+import secrets
+from itertools import count
+
+import msgspec
+
+from deploylib.environment import Environment
+from deploylib.errors import SettingsError
+from deploylib.models import Commit, StageName, Value
+from deploylib.models.units import seconds
+from deploylib.release.gates import GATES
+from deploylib.release.prerequisites import Finding
+from deploylib.release.run import Options, Run
+from deploylib.render import local
+from deploylib.state.history import Journal, Opened, RunState
+from deploylib.state.lease import Tenure
+from deploylib.system import ci
+from deploylib.system.ci import Build
+
+__all__ = [
+    "Aim",
+    "is_shared",
+    "open_or_resume",
+    "open_unrecorded",
+    "shared_run",
+    "start_local_again",
+    "take_up",
+    "unfinished",
+]
+
+RECENT = 100
+
+
+class Aim(Value, frozen=True):
+    """What a command wants a run for.
+
+    Attributes:
+        commit: that it brings; of a rollback, what is checked out.
+        since: nothing is recorded before this stage has passed: a refused command leaves no trace; one that fails does,
+            and in CI each. None: everything is recorded at once.
+        kept: it is recorded at all; on a person's machine the tests alone are not.
+        back: it restores an earlier release.
+        operation: it is no run where none is open that it belongs to, but asked for by itself.
+        promotes: the environment and the run whose verified release is brought here, ``staging/<run>``.
+        wanted: the commit of each service, by name, where a release is brought from elsewhere.
+        coming: the stages that the command is to do, by name.
+        uncommitted: what lies in the folder is looked at, committed or not.
+        noticed: what must be put right, and was seen before the first stage.
+        spared: ids of backups that are not to be removed for a newer one.
+        decides: the command brings the run to its end.
+    """
+
+    commit: Commit
+    since: StageName | None = StageName.CHANGES
+    kept: bool = True
+    back: bool = False
+    operation: str = ""
+    promotes: str = ""
+    wanted: dict[str, str] = msgspec.field(default_factory=dict)
+    coming: tuple[str, ...] = ()
+    uncommitted: bool = False
+    noticed: tuple[Finding, ...] = ()
+    spared: tuple[str, ...] = ()
+    decides: bool = True
+
+
+def open_or_resume(env: Environment, options: Options, aim: Aim, lease: Tenure | None = None) -> Run:
+    """Go on with the run that this command belongs to, or begin a new one.
+
+    Args:
+        lease: that an operation has acquired, of which the run is a part.
+
+    Raises:
+        SettingsError: the run is closed, or is about another commit; or a gate that is left out cannot be, or not so.
+    """
+    _require_reason(options, (StageName.SCHEMA,) if aim.back else GATES)
+    last = shared_run(env, aim) if env.build else next(iter(env.ledger.history(env.name, 1)), None)
+    if options.services and not aim.decides and not aim.back:
+        _require_own_changes(env, last, options.services)
+    if (
+        last is not None
+        and last.report is None
+        and not options.dry_run
+        and (env.build or _same(env, options, aim, last))
+    ):
+        run = take_up(env, options, last, aim=aim, lease=lease)
+        env.progress.opened(last.id, env.name, None if aim.back else aim.commit)
+        _record_tests_of_another_job(run)
+        start_local_again(run)
+        return run
+    run = _begin(env, options, aim, lease)
+    env.progress.opened(run.id, env.name, None if aim.back else aim.commit)
+    _record_tests_of_another_job(run)
+    return run
+
+
+def _begin(env: Environment, options: Options, aim: Aim, lease: Tenure | None) -> Run:
+    opened = Opened(
+        run=_new_id(env, back=aim.back),
+        environment=env.name,
+        commit=aim.commit,
+        services=options.services,
+        author=env.author,
+        back=aim.back,
+        operation=aim.operation,
+        promotes=aim.promotes,
+        url=env.build.url if env.build else "",
+        recent=() if aim.back else env.git.recent(aim.commit.id, RECENT),
+    )
+    unrecorded = options.dry_run or (not aim.kept and env.build is None)
+    journal = Journal.open(env.ledger, opened, dry=unrecorded, since=None if env.build else aim.since)
+    return _run(env, options, journal, aim, lease)
+
+
+def open_unrecorded(env: Environment, options: Options, aim: Aim) -> Run:
+    """Begin a run of which nothing is recorded: there is no store, or nobody needs to know."""
+    opened = Opened(run=env.build.id if env.build else "", environment=env.name, commit=aim.commit)
+    return _run(env, options, Journal.open(env.ledger, opened, dry=True), aim)
+
+
+def take_up(
+    env: Environment, options: Options, state: RunState, *, aim: Aim | None = None, lease: Tenure | None = None
+) -> Run:
+    """Go on with a run of the history.
+
+    Args:
+        aim: of the command; by default it wants what the run was opened for.
+        lease: that another run holds, which has found this one left behind.
+    """
+    chosen = aim or Aim(commit=state.opened.commit, back=state.opened.back)
+    return _run(env, options, Journal(env.ledger, state), chosen, lease)
+
+
+def _run(env: Environment, options: Options, journal: Journal, aim: Aim, lease: Tenure | None = None) -> Run:
+    operation, shared = journal.state.opened.operation, env.build is not None and not aim.decides
+    held = lease or env.tenure(journal.state.id, shared=shared, operation=operation)
+    journal.fence = held.fence
+    return Run(
+        env,
+        options,
+        journal,
+        held,
+        decides=aim.decides,
+        services=options.services,
+        coming=aim.coming,
+        uncommitted=aim.uncommitted,
+        noticed=aim.noticed,
+        spared=aim.spared,
+        wanted=aim.wanted,
+    )
+
+
+def _record_tests_of_another_job(run: Run) -> None:
+    """Record what the job of the tests has handed over, which had no key to do so.
+
+    Raises:
+        SettingsError: it is no such result, or of another commit.
+    """
+    env, tests = run.env, StageName.TESTS
+    if env.build is None or run.options.dry_run or run.back or tests in (*run.state.stages, *run.options.skip):
+        return
+    if (handed := ci.tested(env.config.environ)) is None:
+        return
+    if handed.commit != run.state.opened.commit.id or handed.result.stage != tests:
+        raise SettingsError(
+            f"the tests that were handed over are of {handed.commit[:7]}, and this run is about "
+            f"{run.state.opened.commit.short}",
+            remedy="check the same commit out in every job",
+        )
+    run.record("stage", handed.result)
+
+
+def start_local_again(run: Run) -> None:
+    """Start the local Render, which may have ended since this run was left."""
+    if run.env.config.is_local and run.state.done(StageName.CHECK):
+        local.up(run.env.config, runner=run.env.runner, only=run.services)
+
+
+def _require_own_changes(env: Environment, state: RunState | None, services: tuple[str, ...]) -> None:
+    """See that a job which does a part knows of the whole: "Re-run failed jobs" leaves out those that have found it out.
+
+    Raises:
+        SettingsError: an earlier attempt has decided what changes, and this one has not.
+    """
+    if env.build is None or (state is not None and state.done(StageName.CHANGES)):
+        return
+    known = set(env.ledger.runs(env.name))
+    if any(f"{env.name}-{before}" in known for before in env.build.earlier):
+        raise SettingsError(
+            "only the failed jobs of this CI run were run again: this attempt has not decided what changes, and would "
+            f"release {', '.join(services)} alone",
+            remedy="re-run all jobs of the workflow",
+        )
+
+
+def _require_reason(options: Options, gates: tuple[str, ...]) -> None:
+    """See that what is left out may be left out, with a reason."""
+    unknown = [gate for gate in options.skip if gate not in gates]
+    if unknown:
+        raise SettingsError(
+            f"{', '.join(unknown)} cannot be skipped; only {' and '.join(gates)} can",
+            remedy=f"--skip {gates[0]} --reason …",
+        )
+    if options.skip and not options.reason.strip():
+        raise SettingsError("--skip needs a reason", remedy=f'--skip {gates[0]} --reason "why it cannot wait"')
+
+
+def _new_id(env: Environment, *, back: bool) -> str:
+    """Made here, or the CI's own with the environment before it; another one once that run is closed."""
+    if env.build is None:
+        return f"{env.clock.now():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+    first = _shared_id(env, env.build, back=back)
+    taken = set(env.ledger.runs(env.name))
+    return next(name for number in count(1) if (name := first if number == 1 else f"{first}-{number}") not in taken)
+
+
+def _shared_id(env: Environment, build: Build, *, back: bool = False) -> str:
+    return f"{env.name}-{build.id}{'-back' if back else ''}"
+
+
+def is_shared(env: Environment, state: RunState) -> bool:
+    """Tell whether the jobs of a CI share it: then it is for them alone."""
+    return state.id.startswith(f"{env.name}-")
+
+
+def shared_run(env: Environment, aim: Aim) -> RunState | None:
+    """Find the run that the jobs of this CI run share, as long as it is open; None before it began.
+
+    Raises:
+        SettingsError: it is closed, which is the end of those that only record, or it is about another commit.
+    """
+    state = _recorded(env, back=aim.back)
+    if state is None:
+        return None
+    if state.report is not None and not aim.decides:
+        raise SettingsError(
+            f"run {state.id} is closed: {state.report.outcome}",
+            remedy="re-run all jobs of the workflow: a new attempt is a new run",
+        )
+    if state.report is None and state.opened.commit.id != aim.commit.id and not aim.back:
+        raise SettingsError(
+            f"run {state.id} is about {state.opened.commit.short}, and this job has {aim.commit.short} checked out",
+            remedy="check the same commit out in every job",
+        )
+    return state if state.report is None else None
+
+
+def _recorded(env: Environment, *, back: bool = False) -> RunState | None:
+    """What the jobs of this CI run have recorded; None where there is no CI, or nothing yet."""
+    if env.build is None:
+        return None
+    try:
+        return env.ledger.state(_shared_id(env, env.build, back=back))
+    except KeyError:
+        return None
+
+
+def _same(env: Environment, options: Options, aim: Aim, last: RunState) -> bool:
+    """Whether the last run is the same one, left a short while ago."""
+    if is_shared(env, last):
+        return False
+    opened = last.opened
+    was = (opened.commit.id, opened.services, opened.back, opened.promotes)
+    wanted = (aim.commit.id, options.services, aim.back, aim.promotes)
+    return was == wanted and (env.clock.now() - last.last).total_seconds() < seconds(env.config.settings.deadline)
+
+
+def unfinished(env: Environment, options: Options, name: str = "") -> Run | None:
+    """Take up the run to be finished; where a CI run has recorded nothing, open one that says so; None: none is open.
+
+    Args:
+        name: its id or the end of it; default: this CI run's, or the newest one that is open.
+
+    Raises:
+        SettingsError: there is no run of that name.
+    """
+    if name:
+        state = env.ledger.find(env.name, name)
+        if state is None:
+            raise SettingsError(f"there is no run {name!r}", remedy="inv history")
+        if state.opened.operation:
+            raise SettingsError(
+                f"{name!r} is a {state.opened.operation} that was asked for alone: there is nothing to finish",
+                remedy="inv history",
+            )
+    elif env.build is not None:
+        state = _recorded(env)
+    else:
+        state = env.ledger.newest(env.name, lambda each: each.report is None, 20)
+        if state is None:
+            return None
+    if state is None:
+        return open_or_resume(env, options, Aim(commit=env.git.commit("HEAD"), since=None))
+    run = take_up(env, options, state)
+    if state.report is None:
+        _record_tests_of_another_job(run)
+        start_local_again(run)
+    return run

@@ -1,0 +1,119 @@
+"""The whole of a release at one glance: the stages, in order, and what happens when one fails.
+
+Before the first deploy is asked for, a failure stops the run and nothing that serves has changed. From then on a
+failure is put back: what is on its way is stopped, what went live is rolled back, only what this run changed, at most
+once. The first error is what the operator sees. A signal never rolls back: the run stays open and goes on later.
+
+On one machine one command does all of it. The jobs of a CI do a part each and only record; `finish` is their last, and
+alone decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deploylib.backups.restore_mark import require_none
+from deploylib.errors import DeployError, Interrupted, LeaseHeld, NotKnownYet
+from deploylib.models import StageName
+from deploylib.models.results import NOTHING, SUPERSEDED, Ending, Report
+from deploylib.release import closing
+from deploylib.release.database import half_restored
+from deploylib.release.guards import alone
+from deploylib.release.reconcile import conclude, settle_left_behind
+from deploylib.release.recovery import recovered
+from deploylib.release.run import Run, Stage
+from deploylib.release.stages import backup, changes, check, deploy, migrate, rollback, scan, tests, verify
+from deploylib.release.step import acquire_lease, is_left, needed_lease, perform
+
+__all__ = ["BACK", "FORWARD", "bring_to_an_end", "finish"]
+
+FORWARD: tuple[Stage, ...] = (
+    check.Check(),
+    tests.Tests(),
+    scan.Scan(),
+    changes.Changes(),
+    backup.Backup(),
+    migrate.Migrate(),
+    deploy.Deploy(),
+    verify.Verify(),
+)
+BACK: tuple[Stage, ...] = (check.Check(), rollback.Rollback(), verify.Verify())
+CHANGING = {None, StageName.DEPLOY, StageName.MIGRATE}  # who asks for less than these may still have something to do
+
+
+def bring_to_an_end(run: Run, flow: Sequence[Stage], *, paused_at: str = "") -> Report:
+    """Do each stage that the run has not done yet, and report what came of it, whatever the outcome.
+
+    Args:
+        paused_at: the last stage of *flow*, where the run goes on after it.
+    """
+    began = run.env.clock.monotonic()
+    try:
+        return closing.close_or_pause(run, _carry_out(run, flow, paused_at), began)
+    except NotKnownYet as error:
+        return closing.leave_open(run, error, began)
+    except Interrupted as error:
+        return closing.stop(run, error, began)
+    except LeaseHeld as error:
+        # Another command is at work in this very run, or has taken it over: what becomes of it is not ours to say.
+        run.decides = run.decides and not needed_lease(run.state)
+        return closing.close_or_pause(run, Ending.of(error), began)
+
+
+def finish(run: Run) -> Report:
+    """End a run that others have left: complete it where everything is live, else put back what it changed.
+
+    Raises:
+        LeaseHeld: another run holds the lease.
+        Interrupted: the run stays open.
+    """
+    began = run.env.clock.monotonic()
+    try:
+        if needed_lease(run.state):
+            acquire_lease(run)
+        return closing.close(run, conclude(run, BACK if run.back else FORWARD), began)
+    except NotKnownYet as error:
+        return closing.leave_open(run, error, began)
+    except Interrupted:
+        run.lease.end("abandon")
+        raise
+
+
+def _carry_out(run: Run, flow: Sequence[Stage], paused_at: str) -> Ending:
+    """Do the stages; from the commit point on, a failure is put back by the command that decides."""
+    try:
+        if run.decides and run.state.recovering is not None:
+            acquire_lease(run)
+            return recovered(run, run.state.recovering)
+        for stage in flow:
+            if is_left(run, stage):
+                _prepare(run, stage)
+                perform(run, stage)
+            if stage.name == StageName.CHANGES and (end := _nothing_to_do(run)) is not None:
+                return end
+    except (Interrupted, LeaseHeld, NotKnownYet):
+        raise
+    except DeployError as error:
+        end = Ending.of(error)
+        return recovered(run, end) if run.decides else end
+    return closing.ending(run, paused_at)
+
+
+def _prepare(run: Run, stage: Stage) -> None:
+    """Acquire the lease where the stage needs it, and end what was left behind; an operation ends nobody's run."""
+    operation = run.state.opened.operation
+    if not stage.needs_lease or operation == StageName.CHANGES or not acquire_lease(run):
+        return
+    require_none(half_restored(run.env), run.env.flag)  # whoever was waited for may have left it so
+    if operation:
+        return
+    settle_left_behind(run, FORWARD)
+    if not needed_lease(run.state):
+        run.seen = alone(run, run.checked.targets, holding=True)
+
+
+def _nothing_to_do(run: Run) -> Ending | None:
+    """The end of a run that has nothing to do; a backup may be due all the same."""
+    if run.planned.superseded:
+        return Ending(outcome=SUPERSEDED)
+    return Ending(outcome=NOTHING) if run.planned.nothing and run.options.asked in CHANGING else None

@@ -1,0 +1,372 @@
+"""What must be true before anything is touched: the working copy, the Blueprint, the platform's services."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from types import MappingProxyType
+
+from deploylib.errors import Contradiction, SettingsError, Unreachable
+from deploylib.models import Commit, Kind, PathFilter, Secret, Service, Target, remedies
+from deploylib.models.globs import matches, within
+from deploylib.models.units import size
+from deploylib.release.prerequisites import Finding
+from deploylib.render import blueprint
+from deploylib.render.blueprint import Blueprint
+from deploylib.render.client import Render
+from deploylib.settings import Config, ServiceSettings
+from deploylib.system.git import Git
+
+__all__ = [
+    "address",
+    "disk",
+    "elsewhere",
+    "push",
+    "read_blueprint",
+    "release_commit",
+    "require",
+    "require_known",
+    "services",
+    "targets",
+    "uncommitted",
+]
+
+
+def require(findings: Sequence[Finding], environment: str) -> None:
+    """Refuse when anything was found: the first finding leads, the others follow with their remedies.
+
+    Raises:
+        Unreachable: one of them is that somebody did not answer, which leads.
+        SettingsError: there are others.
+    """
+    if findings:
+        first, *others = sorted(findings, key=lambda one: not one.unreachable)
+        details = tuple(f"{other.text} → {remedies.about(environment, other.remedy)}" for other in others)
+        kind = Unreachable if first.unreachable else SettingsError
+        raise kind(first.text, remedy=first.remedy, details=details)
+
+
+def release_commit(git: Git, ref: str = "") -> Commit:
+    """The commit to release: *ref*, or what is checked out, and then nothing may differ from it.
+
+    Raises:
+        SettingsError: no repository, no such commit, or changes that are not committed.
+    """
+    git.top()
+    commit = git.commit(ref or "HEAD")
+    if not ref and (changed := git.changed()):
+        raise _uncommitted(changed)
+    return commit
+
+
+def uncommitted(git: Git) -> list[Finding]:
+    """What differs from the commit that is checked out, as one thing among others to be done before a release."""
+    changed = git.changed()
+    return [Finding.of(_uncommitted(changed))] if changed else []
+
+
+def _uncommitted(changed: Sequence[str]) -> SettingsError:
+    return SettingsError(
+        f"{len(changed)} changed file{'s are' if len(changed) > 1 else ' is'} not committed; a release is a commit",
+        details=tuple(changed[:10]),
+        remedy="git commit, or git stash; or release what is committed: inv deploy --commit HEAD",
+    )
+
+
+def read_blueprint(config: Config, git: Git, commit: Commit, *, lying: bool = False) -> Blueprint | None:
+    """The Blueprint as *commit* has it; None where there is none and the settings name the services instead.
+
+    Args:
+        lying: as it lies in the folder, for somebody who is still writing it.
+
+    Raises:
+        SettingsError: none and no services named, or an error in it.
+    """
+    path = config.settings.blueprint
+    text = _lying(git.top() / path) if lying else git.read(commit.id, path)
+    if text is not None:
+        return blueprint.parse(text, path).of(config.name)
+    if config.environment.services:
+        return None
+    raise SettingsError(
+        f"commit {commit.short} has no {path}: nothing says which services there are",
+        remedy=f"write {path} (https://render.com/docs/blueprint-spec) and commit it, "
+        f"or name the services in [environments.{config.name}.services] of the settings",
+    )
+
+
+def _lying(file: Path) -> str | None:
+    try:
+        return file.read_bytes().decode(errors="replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        told = f"{file.name} cannot be read: {error.strerror}"
+        raise SettingsError(told, remedy=f"see what {file} is, and who may read it") from error
+
+
+def untracked_in_services(git: Git, blueprint: Blueprint) -> list[Finding]:
+    """Files that would be part of a service, and are in no commit: most likely forgotten."""
+    chosen = [service.filter for service in blueprint.deployable]
+    lost = [name for name in git.untracked() if any(one.paths and matches(name, one) for one in chosen)]
+    if not lost:
+        return []
+    named = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+    return [Finding(f"not in git, so not in the release: {named}", "git add and commit, or list it in .gitignore")]
+
+
+def disk(folder: Path, minimum: str) -> list[Finding]:
+    """Room for backups and ledger: at least *minimum* free where *folder* is or will be."""
+    try:
+        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        free = shutil.disk_usage(there).free
+    except OSError as error:
+        text = f"{error.filename or folder} cannot be looked at: {error.strerror}"
+        return [Finding(text, "see who may read it, or set store in the settings to another folder")]
+    if free >= size(minimum):
+        return []
+    text = f"{there} has {free // 10**6} MB free, less than the {minimum} that a run wants"
+    return [Finding(text, "make room (df -h), or set minimum_free in the settings")]
+
+
+def services(config: Config, blueprint: Blueprint | None, chosen: Sequence[str]) -> tuple[str, ...]:
+    """The names of the product's services, all of them; *chosen* must be among them.
+
+    Raises:
+        SettingsError: a name that does not exist.
+    """
+    named = [service.name for service in blueprint.deployable] if blueprint else list(config.environment.services)
+    if blueprint is not None and not named:
+        path = config.settings.blueprint
+        told, remedy = "has no services that are deployed from a commit", "describe one under services, and commit it"
+        raise SettingsError(f"{path} {told}", details=blueprint.notes, remedy=remedy)
+    unknown = [name for name in chosen if name not in named]
+    if unknown:
+        raise SettingsError(
+            f"there is no service {unknown[0]!r}; there are: {', '.join(named)}",
+            remedy="inv deploy --service NAME, with one of these",
+        )
+    return tuple(named)
+
+
+def elsewhere(blueprint: Blueprint | None, git: Git) -> dict[str, str]:
+    """The services that are not made from a commit of this repository, as the Blueprint says, and why: none of ours to release."""
+    found = {}
+    for service in blueprint.deployable if blueprint else ():
+        repo = service.settings.get("repo", "")
+        if service.runtime == "image":
+            found[service.name] = "it is made from an image, not from a commit (deploy it in the Dashboard)"
+        elif repo and not _same_repository(repo, git):
+            found[service.name] = f"it is built from {repo}, not from this repository (release it from there)"
+    return found
+
+
+def database(config: Config, blueprint: Blueprint | None) -> str:
+    """The platform's name of the product's Postgres: of the settings, or the only one of the Blueprint; else empty."""
+    databases = blueprint.databases if blueprint else ()
+    if config.exported and not config.environment.database and len(databases) != 1:
+        raise SettingsError(
+            f'backups = "export" needs one database, and the Blueprint has {len(databases)}',
+            remedy=f"set database in [environments.{config.name}]",
+        )
+    return config.environment.database or (databases[0].name if len(databases) == 1 else "")
+
+
+def address(config: Config, render: Render, name: str) -> Secret | None:
+    """Where the database of that name is; None where the product has none."""
+    return config.database_url() or (render.database_url(name) if name else None)
+
+
+def targets(
+    config: Config,
+    blueprint: Blueprint | None,
+    names: Iterable[str],
+    found: Sequence[Service],
+    git: Git,
+    *,
+    known: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[tuple[Target, ...], list[Finding]]:
+    """Map each of our services to exactly one of the platform's.
+
+    Args:
+        known: ids of the services that an earlier run has found, by name: what was renamed is not told to be created.
+
+    Returns:
+        The services that could be mapped, and what is wrong with the others.
+    """
+    mapped, findings = [], []
+    for name in names:
+        wanted = config.environment.services.get(name, name)
+        hits = [service for service in found if wanted in (service.id, service.name)]
+        if len(hits) != 1:
+            count = "has no service" if not hits else f"has {len(hits)} services"
+            remedy = (
+                f'name it: [environments.{config.name}.services] {name} = "srv-…"'
+                if hits
+                else f"create it from {config.settings.blueprint}: Render Dashboard → New → Blueprint"
+            )
+            if not hits and (renamed := [one for one in found if one.id == known.get(name)]):
+                count += (
+                    f" any more; {renamed[0].id}, which an earlier run has found, is {renamed[0].name!r} now, and none"
+                )
+                remedy = f'name it: [environments.{config.name}.services] {name} = "{renamed[0].id}"'
+            findings.append(Finding(f"{name}: the account {count} called {wanted!r}", remedy))
+            continue
+        findings += _service_findings(config, name, hits[0], blueprint, git)
+        mapped.append(_target(config, name, hits[0], blueprint))
+    return tuple(mapped), findings + _doubles(mapped) + _unknown(config, blueprint, mapped) + _circles(mapped)
+
+
+def require_known(config: Config, names: Iterable[str], found: Sequence[Service], known: Mapping[str, str]) -> None:
+    """See that the services that an earlier run has found are there still: nobody is told to create them again.
+
+    Args:
+        known: their ids, by name.
+
+    Raises:
+        Contradiction: one of them is not; the local Render makes anew what is not there.
+    """
+    there = {each for service in found for each in (service.id, service.name)}
+    gone = [
+        f"{name}: the account has no service called {wanted!r}, and an earlier run has found {known[name]} there"
+        for name in names
+        if not there & {wanted := config.environment.services.get(name, name), known.get(name, wanted)}
+        and name in known
+    ]
+    if gone and not config.is_local:
+        raise Contradiction(
+            gone[0],
+            details=tuple(gone[1:]),
+            remedy="the same command again; if it stays so: is it another key? A service that was removed for good goes "
+            f"out of {config.settings.blueprint}, too",
+        )
+
+
+def _doubles(mapped: Sequence[Target]) -> list[Finding]:
+    """Two names for one service would be two deploys of it at once."""
+    names: dict[str, list[str]] = {}
+    for one in mapped:
+        names.setdefault(one.service_id, []).append(one.name)
+    return [
+        Finding(f"{' and '.join(those)} are one service at the platform ({key})", "give each a service of its own")
+        for key, those in names.items()
+        if len(those) > 1
+    ]
+
+
+def _unknown(config: Config, blueprint: Blueprint | None, mapped: Sequence[Target]) -> list[Finding]:
+    """A name in ``after`` that is no service would be waited for by nobody."""
+    known = {one.name for one in mapped} | set(services(config, blueprint, ()))
+    return [
+        Finding(f"{one.name} is to come after {name}, which is no service", "correct `after` in the settings")
+        for one in mapped
+        for name in one.after
+        if name not in known
+    ]
+
+
+def _circles(mapped: Sequence[Target]) -> list[Finding]:
+    """Services that wait for each other would wait for ever."""
+    try:
+        TopologicalSorter({one.name: one.after for one in mapped}).prepare()
+    except CycleError as error:
+        names = " after ".join(reversed(error.args[1]))
+        return [Finding(f"services wait for each other: {names}", "take one of them out of `after` in the settings")]
+    return []
+
+
+def _service_findings(
+    config: Config, name: str, service: Service, blueprint: Blueprint | None, git: Git
+) -> list[Finding]:
+    where = service.dashboard_url or "the Render Dashboard"
+    described = blueprint.service(name) if blueprint else None
+    found = []
+    if described is not None and described.kind is not service.kind:
+        found.append(
+            Finding(
+                f"{name}: {service.kind} at the platform, {described.kind} in the Blueprint",
+                "rename one of them: a service cannot change its type",
+            )
+        )
+    if not service.repo:
+        found.append(Finding(f"{name}: it is made from an image, not from a commit", "deploy it in the Dashboard"))
+    elif not _same_repository(service.repo, git):
+        found.append(Finding(f"{name}: it is built from {service.repo}, not from this repository", f"see {where}"))
+    if service.suspended:
+        found.append(Finding(f"{name}: it is suspended", f"resume it: {where}"))
+    if service.auto_deploy and not config.is_local:
+        found.append(
+            Finding(
+                f"{name}: autodeploy is on, so every push ships before our gates",
+                f"inv check --environment {config.name} --fix, and autoDeployTrigger: off in the Blueprint",
+            )
+        )
+    return found
+
+
+def _target(config: Config, name: str, service: Service, blueprint: Blueprint | None) -> Target:
+    settings = config.settings.services.get(name, ServiceSettings())
+    described = blueprint.service(name) if blueprint else None
+    if settings.paths or settings.ignored:
+        chosen = PathFilter(paths=settings.paths, ignored=settings.ignored)
+    elif described is not None:
+        chosen = described.filter
+    elif service.build_filter is not None:
+        chosen = service.build_filter
+    else:
+        chosen = within(service.root_dir)
+    identity = settings.health or service.health_path
+    return Target(
+        name=name,
+        service_id=service.id,
+        kind=service.kind,
+        owner_id=service.owner_id,
+        url=service.url.rstrip("/"),
+        health_path=service.health_path,
+        identity_path="/" if service.kind is Kind.STATIC else identity,
+        filter=chosen,
+        after=settings.after,
+        dashboard_url=service.dashboard_url,
+    )
+
+
+def _same_repository(repo: str, git: Git) -> bool:
+    """Whether the platform builds from here: one of our remotes, or (the local Render) this folder or its origin."""
+    if Path(repo).is_absolute():
+        remotes = (Path(remote.removeprefix("file://")) for remote in git.remotes())
+        return _real(Path(repo)) in {_real(git.top()), *(_real(one) for one in remotes if one.is_absolute())}
+    return _address(repo) in {_address(remote) for remote in git.remotes()}
+
+
+def push(git: Git, there: Iterable[Service]) -> str:
+    """What brings a commit to where the platform builds from, whether or not a branch here has an upstream.
+
+    Args:
+        there: the services of the platform.
+    """
+    branched = [service for service in there if service.branch]
+    ours = [service for service in branched if service.repo and _same_repository(service.repo, git)] or branched
+    here = git.branch()
+    chosen = next((service for service in ours if service.branch == here), next(iter(ours), None))
+    repo, branch = (chosen.repo, chosen.branch) if chosen is not None else ("", here)
+    remote = next((name for address, name in git.remotes().items() if _address(address) == _address(repo)), "origin")
+    step = f"git push -u {remote} {branch}".rstrip()
+    step = step if here in {"", branch} else f"git switch {branch} && git merge {here} && {step}"
+    return f"{step}; or git fetch {remote}, if it is there already"
+
+
+def _real(path: Path) -> Path:
+    """Without links; as it is where it leads nowhere, or in circles."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):
+        return path
+
+
+def _address(remote: str) -> str:
+    """``git@github.com:o/n.git`` and ``https://github.com/o/n`` are the same."""
+    plain = re.sub(r"^(?:\w+://)?(?:[^@/]*@)?", "", remote.strip()).replace(":", "/", 1)
+    return plain.removesuffix("/").removesuffix(".git").lower()

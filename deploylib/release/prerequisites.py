@@ -1,0 +1,133 @@
+"""What a release needs of this machine and of the settings, all of it at once and before anybody is asked.
+
+Otherwise the stage that cannot do without a package, a tool or a store finds that out by itself, one after the other.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import shutil
+import sys
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from deploylib.errors import DeployError, SettingsError, Unreachable
+from deploylib.models import PathFilter
+from deploylib.models.globs import matches
+from deploylib.models.units import words
+from deploylib.scanners.package_files import NPM_LOCKS
+from deploylib.settings import Config
+from deploylib.system.extras import install, lacking
+
+__all__ = ["Finding", "missing", "path"]
+
+NODE = ("node", "npm", "npx")
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Something that must be put right first, and how.
+
+    Attributes:
+        unreachable: somebody did not answer, or not to us; what else there is to find is not known.
+    """
+
+    text: str
+    remedy: str
+    unreachable: bool = False
+
+    @classmethod
+    def of(cls, error: DeployError) -> Self:
+        """What an error says, as one of several things."""
+        unreachable = error.exit_code == Unreachable.exit_code
+        return cls("; ".join((error.message, *error.details)), error.remedy, unreachable)
+
+
+def missing(
+    config: Config, *, stages: Collection[str], files: Collection[str], database: bool, told: bool = False
+) -> list[Finding]:
+    """What the stages to come will not find here.
+
+    Args:
+        stages: those of the run that are not done yet, nor left out.
+        files: those of the commit.
+        database: the product has one that is opened from here.
+        told: for somebody who asks: also a store, and what only the message about the run's end lacks.
+    """
+    return [
+        *(_store(config) if told else ()),
+        *_packages(config, stages, database=database, told=told),
+        *_programs(config, stages, files, database=database),
+    ]
+
+
+def path(config: Config) -> str:
+    """Where the product's commands are looked for: beside this interpreter, then as everywhere."""
+    return f"{Path(sys.executable).parent}{os.pathsep}{config.environ.get('PATH', '')}"
+
+
+def _store(config: Config) -> list[Finding]:
+    """Every other command has one when it begins; the keys are told by who uses them."""
+    try:
+        config.require_shared_store()
+    except SettingsError as error:
+        return [Finding.of(error)]
+    return []
+
+
+def _packages(config: Config, stages: Collection[str], *, database: bool, told: bool) -> list[Finding]:
+    wanted = {
+        "postgres": ("the database", database, ("psycopg",)),
+        "s3": (f"the store {config.store}", config.store.startswith("s3://"), ()),
+        "scan": ("the scan", "scan" in stages and not config.is_local, ()),
+        "notify": ("Slack", told and config.webhook is not None, ()),
+    }
+    found = []
+    for extra, (what, needed, only) in wanted.items():
+        gone = [name for name in lacking(extra) if not only or name.startswith(only)] if needed else []
+        if gone:
+            some = "packages are" if len(gone) > 1 else "package is"
+            text = f"{what}: {len(gone)} {some} not installed: {', '.join(gone)}"
+            found.append(Finding(text, install(extra)))
+    return found
+
+
+def _programs(config: Config, stages: Collection[str], files: Collection[str], *, database: bool) -> list[Finding]:
+    settings = config.settings
+    ignored = PathFilter(paths=settings.scan.ignored)
+    locks = [name for name in sorted(files) if posixpath.basename(name) in NPM_LOCKS]
+    locks = [name for name in locks if not (settings.scan.ignored and matches(name, ignored))]
+    wanted: list[tuple[str, str]] = []
+    if not config.is_local and "scan" in stages and locks:
+        wanted.append(("npm", f"{locks[0]} is audited by it (scan.ignored leaves it out)"))
+    if not config.is_local and "tests" in stages and settings.tests:
+        wanted += _first("tests", settings.tests)
+    if database and settings.migrations.command:
+        wanted += _first("migrations.command", settings.migrations.command)
+        wanted += _first("migrations.pending", settings.migrations.pending)
+    looked = path(config)
+    return [
+        Finding(f"{program} is not here: {why}", _remedy(program))
+        for program, why in dict(reversed(wanted)).items()
+        if not _there(program, config.root, looked)
+    ]
+
+
+def _first(setting: str, command: str) -> Sequence[tuple[str, str]]:
+    """The program of a command in the settings."""
+    split = words(command, setting)
+    return ((split[0], f"the settings start it ({setting} = {command!r})"),) if split else ()
+
+
+def _there(program: str, root: Path, looked: str) -> bool:
+    """Whether it can be started; a path of the product's own is looked for in its folder."""
+    return shutil.which(program, path=looked) is not None or ("/" in program and (root / program).exists())
+
+
+def _remedy(program: str) -> str:
+    if program in NODE:
+        return "install Node, which brings it: https://nodejs.org/en/download"
+    return install("gate") if program == "nox" else f"install {program}, or see whether it is on the PATH"

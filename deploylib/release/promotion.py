@@ -1,0 +1,71 @@
+"""Bringing to one environment exactly what another has verified, and still serves."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from deploylib.errors import Blocked
+from deploylib.models import Commit, Live, Value
+from deploylib.models.results import short
+from deploylib.state.history import RunState
+
+__all__ = ["Verified", "verified"]
+
+
+class Verified(Value, frozen=True):
+    """A release that an environment has verified and serves.
+
+    Attributes:
+        commits: full ids, by service.
+        tested: the product's own tests have passed in that run.
+    """
+
+    environment: str
+    run: str
+    commit: Commit
+    commits: dict[str, str]
+    tested: bool = False
+
+    @property
+    def name(self) -> str:
+        """How the ledger of the other environment calls it."""
+        return f"{self.environment}/{self.run}"
+
+
+def verified(
+    environment: str, history: Iterable[RunState], live: Mapping[str, Live], bad: Collection[str] = ()
+) -> Verified:
+    """The release that *environment* serves, if its last verification was of exactly that.
+
+    Args:
+        history: its runs, newest first.
+        live: what each of its services serves, by the platform's word.
+        bad: commits that it refuses.
+
+    Raises:
+        Blocked: it has never verified a release, a run of it is open, or it serves something else by now.
+    """
+    again = f"inv deploy --environment {environment}, then promote"
+    states = list(history)
+    release = next((state for state in states if state.release), None)
+    if release is None:
+        raise Blocked(f"{environment} has no verified release", remedy=again)
+    newer = states[: states.index(release)]
+    if open_ := next((state for state in newer if state.report is None), None):
+        remedy = f"wait for it, or inv finish --environment {environment}"
+        raise Blocked(f"run {short(open_.id)} of {environment} is open", remedy=remedy)
+    commits = {one.service: one.commit for one in release.release if one.commit}
+    now = {name: one.commit for name, one in live.items() if one.commit}
+    if odd := sorted(name for name in {*commits, *now} if commits.get(name) != now.get(name)):
+        details = tuple(f"{name}: verified {_said(commits, name)}, serves {_said(now, name)}" for name in odd)
+        text = f"{environment} no longer serves what run {short(release.id)} has verified"
+        raise Blocked(text, details=details, remedy=again)
+    if refused := sorted({one[:7] for one in commits.values()} & {one[:7] for one in bad}):
+        raise Blocked(f"{environment} refuses {', '.join(refused)}", remedy=f"inv status --environment {environment}")
+    tests = release.stages.get("tests")
+    passed = tests is not None and tests.status.value == "done"
+    return Verified(environment=environment, run=release.id, commit=release.commit, commits=commits, tested=passed)
+
+
+def _said(commits: Mapping[str, str], name: str) -> str:
+    return commits.get(name, "")[:7] or "nothing"

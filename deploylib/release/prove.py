@@ -1,0 +1,54 @@
+"""Several services asked at once to prove themselves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from deploylib.environment import Environment
+from deploylib.errors import Interrupted
+from deploylib.models import Proof, Target, Verified
+from deploylib.probes import verify
+from deploylib.state.history import RunState
+from deploylib.system import threads
+
+__all__ = ["answered", "prove"]
+
+
+def prove(
+    env: Environment,
+    targets: Sequence[Target],
+    expected: Mapping[str, verify.Expected],
+    pace: verify.Pace,
+    progress: Callable[[str, str], None] | None = None,
+) -> tuple[Verified, ...]:
+    """Verify several services at once; when this is interrupted, each ends before its next request.
+
+    Args:
+        expected: what each service must prove, by name; a target that is not named is not asked.
+
+    Raises:
+        VerificationFailed: one of them does not prove itself.
+    """
+    stop, tell = threading.Event(), progress or env.progress.progress
+
+    def said(service: str, text: str) -> None:
+        if stop.is_set():
+            raise Interrupted("verification was ended", remedy="inv verify", service=service)
+        tell(service, text)
+
+    def ask(target: Target) -> Verified:
+        wanted = expected[target.name]
+        return verify.until_proven(target, wanted, render=env.render, clock=env.clock, pace=pace, progress=said)
+
+    chosen = [target for target in targets if target.name in expected]
+    try:
+        return tuple(threads.each(ask, chosen, len(chosen)))
+    finally:
+        stop.set()
+
+
+def answered(state: RunState) -> dict[str, int]:
+    """Read the status that each public address gave when a run verified it."""
+    shown = state.proven.verified
+    return {each.service: each.answered or verify.GOOD for each in shown if each.proof is not Proof.PLATFORM}

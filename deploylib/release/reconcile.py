@@ -1,0 +1,117 @@
+"""What a run comes to that another command has left: completed, put back, or closed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from deploylib.environment import BETWEEN_JOBS, Environment
+from deploylib.errors import DeployError, Interrupted, LeaseHeld, NotKnownYet
+from deploylib.models import StageName
+from deploylib.models.results import NOTHING, SUPERSEDED, Ending, Report, short
+from deploylib.models.units import seconds
+from deploylib.release import closing
+from deploylib.release.opening import is_shared, take_up
+from deploylib.release.recovery import recovered
+from deploylib.release.run import Options, Run, Stage
+from deploylib.release.step import acquire_lease, failed_stage, needed_lease, perform
+from deploylib.state.history import RunState
+from deploylib.state.lease import Tenure
+
+__all__ = ["conclude", "settle", "settle_left_behind"]
+
+CLOSING = (StageName.DEPLOY, StageName.VERIFY)
+
+
+def conclude(run: Run, flow: Sequence[Stage]) -> Ending:
+    """Decide what a run that others have carried out comes to, and bring it there.
+
+    Raises:
+        Interrupted: it stays open.
+        NotKnownYet: likewise; platform or store stopped answering.
+        LeaseHeld: another command has taken it over.
+    """
+    if run.state.recovering is not None:
+        return recovered(run, run.state.recovering)
+    failed = failed_stage(run)
+    if failed is not None and failed.failure is not None:
+        return recovered(run, failed.failure)
+    if run.planned.superseded:
+        return Ending(outcome=SUPERSEDED)
+    if run.state.done(StageName.CHANGES) and run.planned.nothing:
+        return Ending(outcome=NOTHING)
+    missing = [stage for stage in flow if not stage.done(run)]
+    left = [name for name in run.planned.changes.deploying if name not in run.state.shipped]
+    begun = run.back and run.state.intents  # a rollback that has begun is only ever completed
+    if not begun and (left or any(stage.name not in CLOSING for stage in missing)):
+        where = ", ".join(left) or missing[0].name
+        lost = Interrupted(f"the run ended at {where}, and nobody recorded why", remedy="run the workflow again")
+        return recovered(run, Ending.of(lost))
+    try:
+        for stage in missing:
+            acquire_lease(run)  # it is ours already: see that it still is
+            perform(run, stage)
+    except (Interrupted, LeaseHeld, NotKnownYet):
+        raise
+    except DeployError as error:
+        return recovered(run, Ending.of(error))
+    return Ending()
+
+
+def settle_left_behind(run: Run, flow: Sequence[Stage]) -> None:
+    """End each run that was left half-way, before this one changes anything.
+
+    A rollback itself says what shall be live, and a backup changes nothing: both go on, whatever was left.
+
+    Args:
+        flow: of a release, by which what was left is concluded.
+
+    Raises:
+        Damaged: a run may still be open that nobody can read, and what to do about it.
+    """
+    env = run.env
+    if not run.back and run.releases and (damaged := env.ledger.unsettled(env.name)) is not None:
+        raise damaged
+    settle(env, run.lease, flow, ours=run.id, back=run.back)
+
+
+def settle(env: Environment, lease: Tenure, flow: Sequence[Stage], *, ours: str = "", back: bool = False) -> None:
+    """End what was left half-way, before somebody who has the lease changes what it stands on.
+
+    Args:
+        ours: the run that does, which is not left behind.
+        back: it is a rollback, which says itself what shall be live.
+    """
+    for left in _left_behind(env, ours):
+        _settle(env, left, lease, flow, back=back)
+
+
+def _left_behind(env: Environment, ours: str) -> list[RunState]:
+    """Runs that have needed the lease, and that nobody works on any more, since we hold it; newest first.
+
+    Only what the jobs of a CI share is written down before it needs the lease: such a run may still be in its gates, and is
+    left behind only when nothing was heard of it for longer than a gate may take.
+    """
+    silent = seconds(env.config.settings.deadline) + BETWEEN_JOBS
+    return [
+        state
+        for state in env.ledger.history(env.name, 10)
+        if state.report is None
+        and state.id != ours
+        and (
+            needed_lease(state) or not is_shared(env, state) or (env.clock.now() - state.last).total_seconds() > silent
+        )
+    ]
+
+
+def _settle(env: Environment, left: RunState, lease: Tenure, flow: Sequence[Stage], *, back: bool) -> None:
+    if not left.intents or back:
+        gone = Ending(outcome="abandoned", exit_code=Interrupted.exit_code)
+        env.ledger.close(left, Report(run=left.id, environment=env.name, **msgspec.structs.asdict(gone)))
+        return
+    env.progress.note(f"run {short(left.id)} of {left.commit.short} was left half-way: it is ended first")
+    began = env.clock.monotonic()
+    other = take_up(env, Options(services=left.opened.services), left, lease=lease)
+    told = closing.close(other, conclude(other, flow), began, keep=True)
+    env.progress.note(f"run {short(left.id)}: {told.outcome}")

@@ -1,0 +1,197 @@
+"""Putting back what a run has changed: what is on its way is stopped, what went live is rolled back, then verified.
+
+That it began, and why, is recorded first, and so is each thing that is asked of the platform. A recovery that was
+killed is therefore gone on with by the next command: nothing is asked for twice, and the run never goes forward again.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from deploylib.errors import (
+    DeployError,
+    ForeignDeploy,
+    Interrupted,
+    LeaseHeld,
+    PersonNeeded,
+    Superseded,
+    VerificationFailed,
+)
+from deploylib.models import Intent, Live, Order, Target
+from deploylib.models.results import Ending, PutBack, StageResult, StageStatus, short
+from deploylib.models.units import seconds
+from deploylib.probes import verify
+from deploylib.release.prove import prove
+from deploylib.release.run import Run
+from deploylib.release.serving import live_of
+from deploylib.release.unknown import not_known
+from deploylib.render import rollout, trigger
+from deploylib.render.client import Refused
+from deploylib.system.clock import Deadline
+
+__all__ = ["recover", "recovered"]
+
+WITHIN = 600.0
+NOT_OURS = {ForeignDeploy.exit_code, LeaseHeld.exit_code, Superseded.exit_code}
+
+
+def recovered(run: Run, ending: Ending) -> Ending:
+    """The ending of a run that has failed, once what it changed is put back.
+
+    Somebody else's deploys are left alone: then only what is still on its way is stopped, and what each service serves
+    is told. A commit that was live and did not prove itself is held; when it could not be put back, everything is.
+
+    Raises:
+        Interrupted: it goes on with the next command.
+        NotKnownYet: likewise; platform or store stopped answering.
+        LeaseHeld: another run has taken the environment over.
+    """
+    if not run.state.intents:
+        return ending
+    first = run.state.recovering or ending
+    try:
+        if run.state.recovering is None:
+            run.record("recovering", ending)
+        if first.exit_code in NOT_OURS or run.back:
+            made = _stop(run, Deadline.after(WITHIN, run.env.clock))
+            return _never_twice(run, first, made) if run.back else first
+        recover(run)
+    except (Interrupted, LeaseHeld):
+        raise
+    except DeployError as worse:
+        if (unknown := not_known(run, worse)) is not None:
+            raise unknown from worse
+        return _given_up(run, first, worse)
+    if first.exit_code == VerificationFailed.exit_code and (left := _left(run)):
+        run.env.holds.place(left, run.env.struck.text(first.error), author=run.env.author, run=run.id)
+    return first
+
+
+def _left(run: Run) -> list[str]:
+    """The commits that were live, and that something else is in the place of now."""
+    made = {name: intent.commit for name, intent in run.state.intents.items()}
+    return sorted({made[one.service] for one in run.state.put_back if one.commit != made[one.service]})
+
+
+def _never_twice(run: Run, first: Ending, made: dict[str, str]) -> Ending:
+    """A rollback that has failed is not rolled back: where a part of it is live, a person decides."""
+    if not any(live_of(run.env, target).deploy_id == made.get(target.name) for target in run.checked.targets):
+        return first
+    split = PersonNeeded("a rollback is never rolled back", remedy=first.next[0] if first.next else "inv logs")
+    return _given_up(run, first, split)
+
+
+def _given_up(run: Run, first: Ending, worse: DeployError) -> Ending:
+    """A recovery that failed: nothing is released any more until somebody has gone back or lifted the hold."""
+    run.env.holds.place(
+        (), f"run {short(run.id)} could not put back what it changed", author=run.env.author, run=run.id
+    )
+    where = run.env.flag
+    needed = PersonNeeded(
+        f"{first.error}; and it could not be put back: {worse.message}",
+        details=(*first.details, *worse.details),
+        remedy=f"{worse.remedy}; then inv status{where}, inv rollback{where}",
+    )
+    return Ending.of(needed)
+
+
+def recover(run: Run) -> tuple[PutBack, ...]:
+    """Put back what this run changed, and verify it like a deploy.
+
+    Raises:
+        DeployError: it could not be done, or what was put back does not prove itself.
+    """
+    deadline = Deadline.after(WITHIN, run.env.clock)
+    made = _stop(run, deadline)
+    told = {one.service for one in run.state.put_back}
+    back: list[Order] = []
+    for target in run.checked.targets:
+        if target.name not in made or target.name in told:
+            continue
+        intent = run.state.intents[target.name]
+        asked = run.state.back_triggered.get(target.name)
+        ours = {made[target.name], asked.deploy_id if asked else ""}
+        # Somebody may be going back at this moment, and must not be gone back upon.
+        rollout.undisturbed(target, ours, render=run.env.render, clock=run.env.clock, deadline=deadline)
+        if live_of(run.env, target).deploy_id != made[target.name] and target.name not in run.state.back_intents:
+            continue  # it never went live, or something else serves since, which is not ours to undo
+        if intent.previous.deploy_id:
+            back.append(_order(target, intent, made[target.name]))
+        else:
+            text = "first deploy: there is nothing to put back"
+            run.record("put-back", PutBack(service=target.name, commit=intent.commit, text=text))
+    if back:
+        _restore(run, back, deadline)
+    return run.state.put_back
+
+
+def _order(target: Target, intent: Intent, made: str) -> Order:
+    was = Live(service=target.name, commit=intent.commit, deploy_id=made, url=target.url)
+    return Order(target=target, commit=intent.previous.commit, previous=was, from_deploy=intent.previous.deploy_id)
+
+
+def _stop(run: Run, deadline: Deadline) -> dict[str, str]:
+    """Stop what this run has on its way, and say which deploys it made, by service: each has ended then."""
+    made: dict[str, str] = {}
+    for target in run.checked.targets:
+        if (intent := run.state.intents.get(target.name)) is None:
+            continue
+        if deploy_id := _made(run, target, intent):
+            rollout.settle(target, deploy_id, render=run.env.render, clock=run.env.clock, deadline=deadline)
+            made[target.name] = deploy_id
+    return made
+
+
+def _made(run: Run, target: Target, intent: Intent) -> str:
+    """The deploy that this run has made of a service; empty where it has made none.
+
+    What was recorded may be the id of something else, where the answer that named it was one to another question.
+    """
+    known = run.state.triggered.get(target.name)
+    if known is not None:
+        try:
+            return run.env.render.deploy(target.service_id, known.deploy_id).id
+        except Refused as error:
+            if error.status != rollout.NOT_FOUND:
+                raise
+    return trigger.made(target, intent, render=run.env.render, clock=run.env.clock)
+
+
+def _restore(run: Run, back: list[Order], deadline: Deadline) -> None:
+    run.env.progress.began("put back")
+    began = run.env.clock.monotonic()
+    shipped = rollout.bring(
+        back,
+        render=run.env.render,
+        clock=run.env.clock,
+        deadline=deadline,
+        record=lambda kind, value: run.record(f"back-{kind}", value),
+        progress=run.env.progress.progress,
+        intents=run.state.back_intents,
+        triggered=run.state.back_triggered,
+        start_within=seconds(run.env.config.settings.start_within),
+        look_for=run.look_for,
+    )
+    rebuilt = {one.service for one in shipped if one.rebuilt}
+    proven = prove(
+        run.env,
+        run.checked.targets,
+        {
+            order.target.name: verify.Expected(
+                order.commit,
+                order.previous.commit,
+                misnamed=run.state.intents[order.target.name].misnamed,
+                before=run.state.intents[order.target.name].answered,
+            )
+            for order in back
+        },
+        msgspec.structs.replace(run.pace, bake=0.0),
+        progress=lambda _service, _text: None,
+    )
+    for order, shown in zip(back, proven, strict=True):
+        how = " (built again: its artifact was no longer kept)" if order.target.name in rebuilt else ""
+        text = f"→ {order.commit[:7]}{how}, verified: {shown.text}"
+        run.record("put-back", PutBack(service=order.target.name, commit=order.commit, text=text))
+    lines = tuple(f"{one.service}  {one.text}" for one in run.state.put_back)
+    took = run.env.clock.monotonic() - began
+    run.env.progress.ended(StageResult(stage="put back", status=StageStatus.DONE, lines=lines, seconds=took))

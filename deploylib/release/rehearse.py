@@ -1,0 +1,92 @@
+"""Pending migrations, tried on a copy that was just restored."""
+
+from __future__ import annotations
+
+from deploylib.backups import restorability
+from deploylib.errors import MigrationFailed
+from deploylib.migrations import observations, rehearsal, rules, server_roles
+from deploylib.models.database import Copy
+from deploylib.models.units import count, size, volume
+from deploylib.postgres import binaries, connection
+from deploylib.release.run import Run
+
+__all__ = ["Rehearsal", "judged"]
+
+
+class Rehearsal:
+    """What was tried on a copy that was just restored, before it is done in earnest."""
+
+    def __init__(self) -> None:
+        self.reports: list[observations.Report] = []
+        self.lacking: list[str] = []
+        self.restored: list[restorability.Restorable] = []
+
+    def on(self, run: Run, copy: Copy) -> None:
+        """Apply the pending migrations, and see whether what comes of them can be dumped and restored once more."""
+        migration, settings = run.planned.migration, run.env.config.settings
+        if not migration.pending:
+            return
+        if run.database is not None:
+            copy, lacking = server_roles.brought(copy, server_roles.read(run.database))
+            self.lacking += lacking
+        with run.env.git.exported(run.commit.id) as files:
+            report = rehearsal.rehearse(
+                run.env.config, files, copy, migration, runner=run.env.writer, live=run.database
+            )
+        self.reports.append(report)
+        if report.revisions and not report.failed:
+            client = binaries.client_for(connection.facts(copy).major, settings.postgres_bin, runner=run.env.writer)
+            whole_below = size(settings.migrations.restored_whole)
+            self.restored.append(
+                restorability.tried(copy, client=client, runner=run.env.writer, whole_below=whole_below)
+            )
+
+
+def judged(run: Run, rehearsed: Rehearsal) -> list[str]:
+    """What the rehearsal says of migrations that may run.
+
+    Raises:
+        MigrationFailed: they may not.
+    """
+    pending, told = run.planned.migration.pending, []
+    if pending and not rehearsed.reports:
+        told.append("not rehearsed: the backup was not restored")
+    for report in rehearsed.reports:
+        examined = rehearsal.verdict(report, pending, run.env.config.settings.migrations)
+        rules.require(examined)
+        if any(examined.counted.values()):
+            whole = examined.counted["migration"] == len(pending)
+            done = " · ".join(count(number, what) for what, number in examined.counted.items())
+            part = "" if whole else f" in part, of {count(len(pending), 'migration')}"
+            told.append(f"rehearsed on the restored copy{part}: {done}, {examined.seconds:.1f} s")
+        told += rules.remarked(examined)
+        told += [f"not rehearsed: {gap.reason}" for gap in examined.gaps]
+        told += examined.accepted
+    if rehearsed.reports and not rehearsed.restored:
+        told.append("not known whether a backup can be restored after it: the rehearsal did not come to its end")
+    told += [f"the copy had no {one}" for one in rehearsed.lacking]
+    for tried in rehearsed.restored:
+        told.append(_restorable(tried, run.env.config.settings.migrations.restored_whole))
+    return told
+
+
+def _restorable(tried: restorability.Restorable, limit: str) -> str:
+    """What the second restore says of the migrations.
+
+    Raises:
+        MigrationFailed: it is not possible after them: there would be no backup any more.
+    """
+    if tried.cause:
+        raise MigrationFailed(
+            f"after the migrations the database could not be restored from a backup: {tried.cause}",
+            details=tried.details,
+            remedy=tried.remedy,
+        )
+    if tried.unknown:
+        return f"not known whether a backup can be restored after it: {tried.unknown}"
+    if tried.whole:
+        return "after it the copy was dumped and restored once more"
+    return (
+        f"after it the copy's definitions were dumped and restored once more, without its rows: {volume(tried.size)} are "
+        f"more than migrations.restored_whole, {limit}"
+    )

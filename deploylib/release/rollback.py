@@ -1,0 +1,114 @@
+"""Which release to go back to, and what that means for each service and its environment variables."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from deploylib.errors import SettingsError
+from deploylib.models import Intent, Live, Order, Target, ids
+from deploylib.models.results import short
+from deploylib.state.history import RunState
+
+__all__ = ["candidates", "choose", "orders", "variables"]
+
+
+def candidates(
+    history: Iterable[RunState], live: Mapping[str, Live], *, bad: Collection[str] = (), named: bool = False
+) -> list[RunState]:
+    """The verified releases that differ from what is live now, newest first.
+
+    What was once rolled back from is none of them: behind a rollback the search goes on at the release it restored.
+
+    Args:
+        history: the runs of the environment, newest first.
+        live: what each service serves, by name.
+        bad: commits that the environment refuses; a release with one of them is passed over.
+        named: somebody names the release, and so means it: also one that was rolled back from, or that is refused.
+    """
+    now = {name: one.commit for name, one in live.items()}
+    found, until = [], ""
+    for state in history:
+        if until and state.id != until:
+            continue
+        until = state.restoring.run if state.restoring and state.release and not named else ""
+        commits = {one.service: one.commit for one in state.release}
+        if state.release and commits != now and (named or not set(commits.values()) & set(bad)):
+            found.append(state)
+    return found
+
+
+def choose(
+    history: Iterable[RunState], live: Mapping[str, Live], to: str = "", *, bad: Collection[str] = ()
+) -> RunState:
+    """The release to go back to: the newest candidate, or the one that *to* names, of several of a commit the newest.
+
+    Args:
+        to: a run or the end of its id, a commit, or a deploy (``dep-…``) that was live in the release.
+        bad: see `candidates`.
+
+    Raises:
+        SettingsError: there is none; or *to* may be several runs or commits.
+    """
+    found = candidates(history, live, bad=bad, named=bool(to))
+    if not found:
+        raise SettingsError(
+            "there is no earlier release that was verified: nothing to go back to",
+            remedy="inv history shows every run; fix, commit, inv deploy",
+        )
+    if not to:
+        return found[0]
+    if (chosen := _named(found, to)) is not None:
+        return chosen
+    known = ", ".join(f"{short(state.id)} ({state.commit.short})" for state in found[:5])
+    raise SettingsError(f"no verified release {to!r}; there are: {known}", remedy="inv rollback --to RUN")
+
+
+def _named(found: Sequence[RunState], to: str) -> RunState | None:
+    """The release that somebody has named: by all of a run's, a deploy's or a commit's id, or else by a part of one.
+
+    Raises:
+        SettingsError: the part is of several.
+    """
+    releases: dict[str, RunState] = {}
+    for state in reversed(found):  # the newest one of a commit or a deploy stands for it
+        releases |= dict.fromkeys((state.commit.id, *(one.deploy_id for one in state.release)), state)
+    runs = {state.id: state for state in found}
+    if (whole := {**releases, **runs}.get(to)) is not None:
+        return whole
+    run = ids.named(to, runs, kind="run", short=short)
+    commits = {state.commit.id for state in found if len(to) >= 7 and state.commit.id.startswith(to)}
+    parts = {one: {**releases, **runs}[one] for one in (*((run,) if run else ()), *sorted(commits))}
+    if len({state.id for state in parts.values()}) > 1:
+        raise ids.ambiguous(to, parts, kind="release")
+    return next(iter(parts.values()), None)
+
+
+def orders(
+    targets: Sequence[Target], release: Iterable[Live], live: Mapping[str, Live], begun: Mapping[str, Intent]
+) -> list[Order]:
+    """What each service has to do so that *release* is live again; services that serve it already are left alone.
+
+    Args:
+        begun: what this very rollback has asked for before it was interrupted, by service.
+    """
+    wanted = {one.service: one for one in release if one.commit}
+    return [
+        Order(
+            target=target,
+            commit=wanted[target.name].commit,
+            previous=begun[target.name].previous if target.name in begun else live[target.name],
+            from_deploy=wanted[target.name].deploy_id,
+        )
+        for target in targets
+        if target.name in wanted and (target.name in begun or wanted[target.name].commit != live[target.name].commit)
+    ]
+
+
+def variables(history: Iterable[RunState], service: str, deploy_id: str) -> tuple[str, ...]:
+    """Names of the variables that a deploy of ours had when it was made; empty where nobody recorded them."""
+    for state in history:
+        made = {**state.triggered, **state.back_triggered}
+        if service in made and made[service].deploy_id == deploy_id:
+            intent = state.intents.get(service) or state.back_intents[service]
+            return intent.variables
+    return ()

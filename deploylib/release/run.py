@@ -1,0 +1,195 @@
+"""What one command was asked, and the run that it works on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+
+from deploylib.environment import Environment
+from deploylib.models import Checked, Commit, Live, Planned, Secret, StageName, Value
+from deploylib.models.results import StageResult, StageStatus
+from deploylib.models.units import seconds
+from deploylib.probes import verify
+from deploylib.probes.downtime import Watch
+from deploylib.release.database import database_of
+from deploylib.release.prerequisites import Finding
+from deploylib.render import trigger
+from deploylib.state.history import Journal, RunState
+from deploylib.state.lease import Tenure
+from deploylib.system.clock import Deadline
+
+__all__ = ["Options", "Run", "Stage", "planned", "result", "skipped", "table"]
+
+
+class Options(Value, frozen=True):
+    """What one command was asked.
+
+    Attributes:
+        commit: to release; empty: what is checked out.
+        services: the only ones to deploy; empty: all.
+        until: the last stage to do.
+        asked: the stage that was typed as a command of its own; None: a whole release.
+        skip: gates to leave out, for *reason*.
+        wait: how long to wait for another run; by default not at all, and in CI for as long as a run may take.
+        dry_run: look only.
+        rehearse: in a dry run, rehearse what is pending on a copy of the newest backup.
+        when_due: make a backup only when one is due.
+        to: run, commit or deploy that a rollback restores.
+    """
+
+    commit: str = ""
+    services: tuple[str, ...] = ()
+    until: str = StageName.VERIFY
+    asked: StageName | None = None
+    skip: tuple[str, ...] = ()
+    reason: str = ""
+    wait: str = ""
+    dry_run: bool = False
+    rehearse: bool = False
+    when_due: bool = False
+    to: str = ""
+
+
+@dataclass
+class Run:
+    """One run while a command works on it: what is recorded, and the lease under which it changes anything.
+
+    Attributes:
+        decides: this command brings the run to its end, and so puts back what went wrong.
+        services: the only ones to deploy; empty: all.
+        coming: the stages that this command is to do, by name.
+        uncommitted: what lies in the folder is looked at, committed or not.
+        noticed: what must be put right, and was seen before the first stage.
+        spared: ids of backups that are not to be removed for a newer one.
+        wanted: the commit of each service, by name, where a release is brought from elsewhere.
+        seen: what the services served when the lease was acquired, for the stage that comes right after.
+    """
+
+    env: Environment
+    options: Options
+    journal: Journal
+    lease: Tenure
+    decides: bool = True
+    services: tuple[str, ...] = ()
+    coming: tuple[str, ...] = ()
+    uncommitted: bool = False
+    noticed: tuple[Finding, ...] = ()
+    spared: tuple[str, ...] = ()
+    wanted: Mapping[str, str] = field(default_factory=dict)
+    seen: Mapping[str, Live] = field(default_factory=dict)
+
+    @property
+    def state(self) -> RunState:
+        """What this run has done so far."""
+        return self.journal.state
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.state.id
+
+    @property
+    def commit(self) -> Commit:
+        """The commit that it brings, or once it is chosen the one that it goes back to."""
+        return self.state.restoring.commit if self.state.restoring is not None else self.state.opened.commit
+
+    @property
+    def back(self) -> bool:
+        """Whether it restores an earlier release."""
+        return self.state.opened.back
+
+    @property
+    def checked(self) -> Checked:
+        """What the check has found."""
+        return self.state.checked
+
+    @property
+    def planned(self) -> Planned:
+        """What the run is about."""
+        return self.state.planned
+
+    @property
+    def releases(self) -> bool:
+        """Whether it brings a release, forward or back; a backup or a look that was asked for alone does not."""
+        return not self.state.opened.operation and self.options.asked is not StageName.BACKUP
+
+    def record(self, kind: str, value: Any, /) -> None:
+        """Write one event; see `Journal.record`."""
+        self.journal.record(kind, value)
+
+    @cached_property
+    def visitors(self) -> Watch:
+        """Ask the public addresses while traffic is switched."""
+        return Watch(self.env.clock, every=0.1 if self.env.config.is_local else 0.5)
+
+    @cached_property
+    def deadline(self) -> Deadline:
+        """When waiting ends, for the whole run."""
+        return Deadline.after(seconds(self.env.config.settings.deadline), self.env.clock)
+
+    @cached_property
+    def database(self) -> Secret | None:
+        """The database's address; None where the product has none, or none that is opened from here."""
+        return database_of(self.env, self.checked)
+
+    @property
+    def look_for(self) -> float:
+        """Seconds for which a deploy whose answer was lost is looked for; a loopback server lists it at once."""
+        return 10.0 if self.env.config.is_local else trigger.LOOK_FOR
+
+    @property
+    def pace(self) -> verify.Pace:
+        """How verification measures; the bake is what gives way when the run would take longer than its target."""
+        settings = self.env.config.settings
+        bake = seconds(settings.bake or ("0s" if self.env.config.is_local else "15s"))
+        left = seconds(settings.target) - (self.env.clock.now() - self.state.at).total_seconds()
+        return msgspec.structs.replace(self.env.pace, bake=max(0.0, min(bake, left)))
+
+
+class Stage(Protocol):
+    """One step of a run.
+
+    Attributes:
+        name: of the stage, also of the command that does it.
+        needs_lease: no other run may change what it has seen.
+    """
+
+    name: ClassVar[StageName]
+    needs_lease: ClassVar[bool] = True
+
+    def done(self, run: Run) -> bool:
+        """Tell whether this run has done it."""
+        return run.state.done(self.name)
+
+    def plan(self, run: Run) -> StageResult:
+        """Say what `apply` would do; reads only."""
+        ...
+
+    def apply(self, run: Run) -> StageResult:
+        """Do it."""
+        ...
+
+
+def result(stage: str, *lines: str, status: StageStatus = StageStatus.DONE, data: object = None) -> StageResult:
+    """Make what a stage says at its end; *data* is for later stages."""
+    return StageResult(stage=stage, status=status, lines=lines, data=msgspec.to_builtins(data) if data else {})
+
+
+def skipped(stage: str, reason: str, data: object = None) -> StageResult:
+    """Make the result of a stage that is left out, with the reason."""
+    return result(stage, f"skipped: {reason}", status=StageStatus.SKIPPED, data=data)
+
+
+def planned(stage: str, *lines: str) -> StageResult:
+    """Make what a stage says that only looked."""
+    return result(stage, *lines, status=StageStatus.PLANNED)
+
+
+def table(rows: list[tuple[str, str]]) -> tuple[str, ...]:
+    """Set two columns, the first as wide as it needs."""
+    width = max((len(name) for name, _ in rows), default=0)
+    return tuple(f"{name:<{width}}  {text}" for name, text in rows)

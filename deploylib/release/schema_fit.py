@@ -1,0 +1,77 @@
+"""Whether an earlier release goes with the schema as it is now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from deploylib.environment import Environment
+from deploylib.errors import DeployError, Interrupted, MigrationFailed, SettingsError
+from deploylib.migrations import tools, upgrade
+from deploylib.models import Checked, Kind, Live, Migration, Secret, StageName, Target
+from deploylib.postgres import connection
+from deploylib.release import compatibility
+from deploylib.release.database import database_of
+from deploylib.state.history import RunState
+
+__all__ = ["compared", "goes_with", "schema_now"]
+
+
+def goes_with(
+    env: Environment, checked: Checked, release: RunState, history: list[RunState], live: Mapping[str, Live]
+) -> compatibility.Fit:
+    """Compare what goes back to a release with the schema as it is, as far as anybody knows."""
+    return compared(checked.targets, release, history, schema_now(env, checked, history), live)
+
+
+def compared(
+    targets: Sequence[Target],
+    release: RunState,
+    history: list[RunState],
+    database: Migration | str,
+    live: Mapping[str, Live],
+) -> compatibility.Fit:
+    """Compare what goes back to a release with a schema, or with the reason why nobody knows it."""
+    stays = {one.service for one in release.release if one.service in live and one.commit == live[one.service].commit}
+    stays |= {target.name for target in targets if target.kind is Kind.STATIC}
+    needs = [one for one in release.release if one.commit and one.service not in stays]
+    if isinstance(database, str):
+        return compatibility.Fit(unknown=(database,) if needs else ())
+    if not database.current and not any(one.schema for one in needs):
+        return compatibility.Fit()  # neither the database nor the code knows of any
+    return compatibility.fit(needs, database, compatibility.served(history))
+
+
+def schema_now(env: Environment, checked: Checked, history: list[RunState]) -> Migration | str:
+    """Read where the database is, or say why nobody knows.
+
+    It is read with the files of the newest commit that has migrated it, which knows every revision; what another tool has
+    applied, the history tells.
+    """
+    if env.config.exported:
+        return "the database is not opened from here"
+    try:
+        url = database_of(env, checked)
+        if url is None:
+            return Migration()
+        if env.config.settings.migrations.command:
+            applied = compatibility.recorded(history)
+            current = applied[-1].id if applied else ""
+            return Migration(current=current, applied=applied, unchecked=tools.UNCHECKED)
+        return _read(env, url, history)
+    except Interrupted:
+        raise
+    except DeployError as error:
+        return error.message
+
+
+def _read(env: Environment, url: Secret, history: list[RunState]) -> Migration:
+    """Where the database is, by alembic; by its own table alone where the commit's migrations cannot be read."""
+    migrated = (
+        state.opened.commit.id for state in history if state.done(StageName.MIGRATE) and state.planned.migration.pending
+    )
+    commit = next((each for each in migrated if env.git.has(each)), env.git.commit("HEAD").id)
+    with suppress(MigrationFailed, SettingsError), env.git.exported(commit) as files:
+        if upgrade.present(env.config, files):
+            return upgrade.status(env.config, files, url, runner=env.runner)
+    return Migration(current=connection.facts(url).revision, ahead=True)

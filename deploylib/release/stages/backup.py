@@ -1,0 +1,217 @@
+"""A proven backup, before migrations and every so often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import msgspec
+
+from deploylib import models
+from deploylib.backups import create, render_export, repository, restore_test
+from deploylib.errors import DeployError, Interrupted
+from deploylib.migrations import upgrade
+from deploylib.models import BackedUp, PathFilter, Secret, StageName
+from deploylib.models.database import Copy
+from deploylib.models.results import StageResult
+from deploylib.models.units import age, count, seconds, volume
+from deploylib.postgres import binaries, connection
+from deploylib.release import changes
+from deploylib.release.recent_backup import backup_for_release
+from deploylib.release.rehearse import Rehearsal, judged
+from deploylib.release.run import Run, Stage, planned, result, skipped
+
+__all__ = ["Backup"]
+
+LOCK_WITHIN = 60.0
+
+LEFT_AFTER = 900.0  # seconds: without a lock in the database, another command may still believe that it is its turn
+
+RESERVE = "2m"  # of the target, for what comes after the backup: deploy and proof
+
+A_PERSON_WAITS = 3600.0  # seconds: who asks for a backup wants the strongest proof
+
+PROVEN = {
+    "restored": "restored and compared",
+    "decoded": "every byte decoded",
+    "checksum": "every byte read back",
+    "unproven": "not proven, and accepted",
+}
+
+
+class Backup(Stage):
+    """A proven backup, before migrations and every so often."""
+
+    name: ClassVar[StageName] = StageName.BACKUP
+
+    def plan(self, run: Run) -> StageResult:
+        """Say why there would be one, or none."""
+        if (made_before := self._asked_for_before(run)) is not None:
+            return made_before
+        why, skip = self._why(run)
+        return skipped(self.name, why) if skip else planned(self.name, why)
+
+    def apply(self, run: Run) -> StageResult:
+        """Dump, prove, and only then remove the oldest."""
+        if (made_before := self._asked_for_before(run)) is not None:
+            return made_before
+        why, skip = self._why(run)
+        if skip:
+            return skipped(self.name, why)
+        if run.env.config.exported:
+            return self._exported(run, why)
+        if run.database is None:
+            return skipped(self.name, why)
+        rehearsed = Rehearsal()
+        with connection.exclusively(run.database, clock=run.env.clock, within=LOCK_WITHIN):
+            repository.clear(run.env.store, run.env.name, older_than=0)
+            try:
+                made = self._made(run, run.database, lambda copy: rehearsed.on(run, copy))
+            except repository.Unproven as error:
+                made = self._accepted(run, error)
+        gone = self._pruned(run)
+        line = f"{volume(made.size)} · {made.tables} tables · schema {made.schema} · {PROVEN[made.proof]}"
+        told = [f"{made.id}  ({why})", *made.notes, *gone]
+        told += judged(run, rehearsed)
+        return result(self.name, line, *told, data=BackedUp(backup=made))
+
+    def _asked_for_before(self, run: Run) -> StageResult | None:
+        """The backup that somebody has asked for by itself just now, before this very release; None: there is none."""
+        made = None if run.options.asked == self.name else backup_for_release(run)
+        if made is None:
+            return None
+        elapsed = age((run.env.clock.now() - made.created_at).total_seconds())
+        text = f"{made.id} was made {elapsed} ago (inv backup{run.env.flag})"
+        return skipped(self.name, text, data=BackedUp(backup=made))
+
+    def _exported(self, run: Run, why: str) -> StageResult:
+        """The platform's export of a database that is not opened from here."""
+        repository.clear(run.env.store, run.env.name, older_than=LEFT_AFTER)
+        try:
+            made = render_export.create(
+                run.checked.database,
+                render=run.env.render,
+                store=run.env.store,
+                environment=run.env.name,
+                run=run.id,
+                commit=run.commit.id,
+                runner=run.env.runner,
+                clock=run.env.clock,
+                deadline=run.deadline,
+                configured=run.env.config.settings.postgres_bin,
+                every=0.5 if run.env.config.is_local else 5.0,
+                progress=run.env.progress.transferred,
+            )
+        except repository.Unproven as error:
+            made = self._accepted(run, error)
+        line = f"{volume(made.size)} · {made.tables} tables · schema {made.schema} · the platform's export"
+        return result(
+            self.name, line, f"{made.id}  ({why})", *made.notes, *self._pruned(run), data=BackedUp(backup=made)
+        )
+
+    def _made(self, run: Run, url: Secret, also: Callable[[Copy], None]) -> models.Backup:
+        """The backup, with the strongest proof that the run has time for."""
+        facts = connection.facts(url, versions=run.planned.migration.versions)
+        settings = run.env.config.settings
+        left = seconds(settings.target) - (run.env.clock.now() - run.state.at).total_seconds() - seconds(RESERVE)
+        asked = run.options.asked == self.name and not run.options.when_due
+        history = repository.listing(run.env.store, run.env.name)[:10]
+        wanted = restore_test.strongest(facts.size, A_PERSON_WAITS if asked else left, history)
+        return create.create(
+            url,
+            facts=facts,
+            client=binaries.client_for(facts.major, settings.postgres_bin, runner=run.env.runner),
+            store=run.env.store,
+            environment=run.env.name,
+            run=run.id,
+            commit=run.commit.id,
+            runner=run.env.runner,
+            clock=run.env.clock,
+            wanted="decoded" if wanted == "checksum" else wanted,
+            history=history,
+            progress=run.env.progress.transferred,
+            also=also,
+        )
+
+    def _accepted(self, run: Run, error: repository.Unproven) -> models.Backup:
+        """The dump that could not be proven, where a person goes on without: of this schema, and for this very cause.
+
+        Raises:
+            Unproven: nobody has said so, or not of this.
+        """
+        kept = error.kept
+        if (known := repository.accepted(kept, store=run.env.store, now=run.env.clock.now())) is not None:
+            notes = (f"not proven: {kept.cause}", f"accepted by {known.accepted} ({known.id})", *kept.notes)
+            return msgspec.structs.replace(kept, notes=notes)
+        self._pruned(run)
+        raise error
+
+    def _pruned(self, run: Run) -> tuple[str, ...]:
+        """Remove the oldest; a store that refuses that does not make a good backup a bad one."""
+        keep = run.env.config.settings.keep_backups
+        try:
+            removed = repository.prune(run.env.store, run.env.name, keep, spare=run.spared)
+        except Interrupted:
+            raise
+        except DeployError as error:
+            return (f"older ones could not be removed: {error.message}",)
+        return (f"kept the last {keep}, removed {len(removed)}",) if removed else ()
+
+    def _why(self, run: Run) -> tuple[str, bool]:
+        """The reason for a backup (False) or for none (True)."""
+        facts, exported = run.checked.facts, run.env.config.exported
+        if facts is None and not exported:
+            return "the product has no database", True
+        if facts is not None and facts.empty and not self._filled(run):
+            return "the database is empty", True
+        if run.env.config.environment.backups == "none":
+            return "the settings say that this environment's data may be lost", True
+        if run.options.asked == self.name and not run.options.when_due:
+            return "asked for", False
+        if pending := run.planned.migration.pending:
+            return f"before {count(len(pending), 'migration')}", False
+        if changed := self._changed_migrations(run):
+            return f"{changed} differs from what serves", False
+        last = repository.latest(run.env.store, run.env.name)
+        if last is None:
+            return "there is none yet", False
+        elapsed = (run.env.clock.now() - last.created_at).total_seconds()
+        if elapsed > seconds(run.env.config.settings.backup_every):
+            return f"the last one is {age(elapsed)} old", False
+        return f"no migration, and the last one is {age(elapsed)} old", True
+
+    def _filled(self, run: Run) -> bool:
+        """Whether a database that was empty holds something by now: another tool's list may have made a table."""
+        if run.database is None or not run.planned.migration.unchecked:
+            return False
+        return not connection.facts(run.database).empty
+
+    def _changed_migrations(self, run: Run) -> str:
+        """What others may migrate by, as far as files tell; empty: nothing of it changes."""
+        others = run.planned.migration.elsewhere
+        globs = [glob for one in others for glob in one.files]
+        if run.env.config.exported:
+            with run.env.git.exported(run.commit.id) as files:
+                place = upgrade.folder(run.env.config, files)
+            globs += [f"{place}/**"] if place else []
+        elif not others:
+            return ""
+        deployed = {change.service: change.live for change in run.planned.changes.services if change.deploy}
+        if hidden := next((one for one in others if not one.files and deployed.get(one.service)), None):
+            return f"{hidden.what}, was not located: something of {hidden.service}"
+        if not globs and not run.env.config.exported:
+            return ""
+        # Of what is deployed: its command migrates, and what stays as it is may be older than the schema.
+        for one in deployed.values():
+            if not one.commit:
+                continue
+            if not run.env.git.has(one.commit):
+                return f"{one.service} serves {one.commit[:7]}, which is not known here: nobody can tell what"
+            chosen = PathFilter(paths=tuple(globs))
+            if (
+                path := next(iter(changes.touched(chosen, one.commit, run.commit.id, git=run.env.git)), "")
+            ) and not globs:
+                return "nobody has said in which folder migrations are (migrations.path): something"
+            if path:
+                return path
+        return ""

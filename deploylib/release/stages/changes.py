@@ -1,0 +1,148 @@
+"""Which services and which migrations a run is about."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from deploylib.errors import MigrationFailed, SettingsError
+from deploylib.migrations import catalog, discovery, lint, rules, upgrade
+from deploylib.models import Changes as Decided
+from deploylib.models import Elsewhere, Migration, Planned, StageName, remedies
+from deploylib.models.results import StageResult
+from deploylib.release import compatibility, preflight, verified_deploys
+from deploylib.release.deciding import decide
+from deploylib.release.run import Run, Stage, result, skipped, table
+from deploylib.release.serving import live
+from deploylib.scanners.tree import listed
+from deploylib.state.history import RunState
+
+__all__ = ["Changes"]
+
+
+class Changes(Stage):
+    """Which services and which migrations this run is about."""
+
+    name: ClassVar[StageName] = StageName.CHANGES
+
+    def plan(self, run: Run) -> StageResult:
+        """The decision itself reads only."""
+        return self.apply(run)
+
+    def apply(self, run: Run) -> StageResult:
+        """Compare the commit with what every service serves, and with the schema of the database."""
+        if newer := self._newer(run):
+            text = f"{newer.commit.short} was released (run {newer.id}), and it has this commit in it"
+            return skipped(self.name, text, data=Planned(superseded=newer.id))
+        serving = live(run.env, run.checked.targets, run.seen)
+        decided = decide(run, run.checked.targets, serving, run.wanted)
+        migration = self._migration(run)
+        self._goes_with(run, migration)
+        linted = self._linted(run, migration)
+        unproven = self._unproven(run, decided)
+        also = dict.fromkeys(unproven, "; it was never proven, and is verified now")
+        rows = [(change.service, change.reason + also.get(change.service, "")) for change in decided.services]
+        if migration.ahead:
+            rows.append(("schema", f"{migration.current} is newer than this commit's {migration.target}: left alone"))
+        elif migration.pending:
+            pending = ", ".join(f"{revision.id} {revision.title}".strip() for revision in migration.pending)
+            rows.append(("schema", f"{migration.before} → {migration.target}: {pending}"))
+        for other in migration.elsewhere:
+            step = remedies.about(run.env.name, other.remedy)
+            rows.append(("schema", f"{other.what}: not run from here; to take it over: {step}"))
+        rows += [("schema", note) for note in migration.notes]
+        planned = Planned(changes=decided, migration=migration, wanted=dict(run.wanted), unproven=unproven)
+        return result(self.name, *table(rows), *linted, data=planned)
+
+    def _unproven(self, run: Run, decided: Decided) -> tuple[str, ...]:
+        """The services that are left as they are, and have never proven it."""
+        left = {change.service: change.live for change in decided.services if not change.deploy}
+        return verified_deploys.unproven(run.env.ledger.history(run.env.name, 50), left)
+
+    def _linted(self, run: Run, migration: Migration) -> tuple[str, ...]:
+        """What the SQL of the pending migrations is warned of; nothing has run yet.
+
+        Raises:
+            MigrationFailed: it would hold up readers or writers, or takes away what serves.
+        """
+        if not migration.pending or run.database is None:
+            return ()
+        small = run.env.config.settings.migrations.small_table
+        examined = lint.examine(migration.pending, catalog.read(run.database), runner=run.env.runner, small=small)
+        rules.require(examined)
+        said = rules.remarked(examined)
+        said += [f"not examined: {gap.what}: {gap.reason}" for gap in examined.gaps]
+        return (*said, *examined.accepted, *migration.unchecked)
+
+    def _goes_with(self, run: Run, migration: Migration) -> None:
+        """See that what serves goes on working once the migrations are applied: they come before the new code.
+
+        Raises:
+            MigrationFailed: a revision says that it goes only with newer code.
+        """
+        last = run.env.ledger.newest(run.env.name, lambda state: state.release, 30)
+        if last is None or not migration.pending or not migration.applied:
+            return
+        now = {name: one.commit for name, one in live(run.env, run.checked.targets).items()}
+        serving = [one for one in last.release if now.get(one.service) == one.commit]
+        silent = {one.id: migration.applied[0].id for one in migration.pending}
+        if found := compatibility.fit(serving, compatibility.after(migration), silent).misfits:
+            raise MigrationFailed(
+                "what serves would not survive the migrations",
+                details=found,
+                remedy="release the code that no longer needs the old schema first, and the migration after it",
+            )
+
+    def _newer(self, run: Run) -> RunState | None:
+        """The last release, where its commit has ours in its history and we came too late.
+
+        A job of a CI may have stood in a queue before it began; a person who types an older commit means it, and is
+        told to roll back, unless the newer one was released while the command waited.
+        """
+        last = run.env.ledger.newest(run.env.name, lambda state: state.release, 30)
+        if last is None or last.commit.id == run.commit.id or (run.env.build is None and last.last < run.state.at):
+            return None
+        known = run.env.git.has(last.commit.id) and run.env.git.is_ancestor(run.commit.id, last.commit.id)
+        return last if known or run.commit.id in last.opened.recent else None
+
+    def _migration(self, run: Run) -> Migration:
+        """Where the schema is and what is pending; and what others run, whether or not there is a database to ask."""
+        config = run.env.config
+        with run.env.git.exported(run.commit.id) as files:
+            chosen = config.settings.migrations
+            wanted = [one for one in (chosen.path, chosen.config, chosen.files) if one]
+            if run.checked.facts is not None or config.exported:
+                _require_fetched(discovery.lost(run.env.git.submodules(run.commit.id), files, wanted))
+            present, place = upgrade.present(config, files), upgrade.folder(config, files)
+            others: tuple[Elsewhere, ...] = ()
+            if not present or (place and not config.exported):
+                described = preflight.read_blueprint(config, run.env.git, run.commit)
+                others = discovery.systems(files, listed(files), described, ours=(place,) if place and present else ())
+            if run.database is None:
+                return Migration(elsewhere=others, notes=_nowhere(present=present) if not config.exported else ())
+            found = Migration()
+            if present:
+                found = upgrade.status(config, files, run.database, runner=run.env.runner, dry=run.options.dry_run)
+            if found.unchecked:
+                found = compatibility.continued(found, list(run.env.ledger.history(config.name, 50)), files)
+            return msgspec.structs.replace(found, elsewhere=others)
+
+
+def _nowhere(*, present: bool) -> tuple[str, ...]:
+    """What is said of migrations that would be ours, where no database is known."""
+    said = "the commit has migrations, and no database is known: not run; set database or database_url_env"
+    return (said,) if present else ()
+
+
+def _require_fetched(lost: tuple[str, ...]) -> None:
+    """See that migrations are where somebody can look for them.
+
+    Raises:
+        SettingsError: they are in a submodule that is not here.
+    """
+    if lost:
+        raise SettingsError(
+            f"{lost[0]} is a submodule that this clone has not fetched: nobody can tell which migrations are in it",
+            remedy="git submodule update --init --recursive; in GitHub Actions submodules: recursive of actions/checkout",
+        )

@@ -1,0 +1,238 @@
+"""Looking before anything is touched: is all that a release needs in order, and at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+import msgspec
+
+from deploylib.backups import restore_mark
+from deploylib.errors import SettingsError, Unreachable
+from deploylib.models import Checked, Facts, Kind, Service, StageName, Target
+from deploylib.models.results import StageResult
+from deploylib.models.units import count
+from deploylib.postgres import binaries, connection
+from deploylib.release import changes, preflight, prerequisites
+from deploylib.release.deciding import decide
+from deploylib.release.guards import alone
+from deploylib.release.prerequisites import Finding
+from deploylib.release.run import Run, Stage, result
+from deploylib.release.serving import live_of
+from deploylib.render import local
+from deploylib.render.blueprint import Blueprint
+from deploylib.render.client import Refused
+
+NOWHERE = "nothing of the Blueprint runs here: release it to an account, inv check --environment production"
+
+__all__ = ["Check"]
+
+T = TypeVar("T")
+
+
+class Check(Stage):
+    """Working copy, Blueprint, platform, database: everything that can be known before anything is touched."""
+
+    name: ClassVar[StageName] = StageName.CHECK
+    needs_lease: ClassVar[bool] = False
+
+    def plan(self, run: Run) -> StageResult:
+        """The check itself reads only."""
+        return self.apply(run)
+
+    def apply(self, run: Run) -> StageResult:
+        """Look at all of it, and refuse with every finding at once."""
+        config, findings = run.env.config, list(run.noticed)
+        described, names = self._described(run, findings)
+        if "://" not in config.store:
+            findings += preflight.disk(Path(config.store), config.settings.minimum_free)
+        if described is not None and not run.options.commit:
+            findings += preflight.untracked_in_services(run.env.git, described)
+        findings += self._missing(run, described)
+        if config.is_local:
+            preflight.require(findings, config.name)
+        here = self._local(run) if config.is_local else local.Here(left_out=preflight.elsewhere(described, run.env.git))
+        names = self._ours(run, names, here)
+        targets = self._targets(run, described, names, findings)
+        near, apart = _near(described, here)
+        found, text = self._database(run, near, findings)
+        preflight.require(findings, config.name)
+        alone(run, targets, holding=False)
+        source = "tree clean" if not run.options.commit else f"commit {run.commit.short}"
+        where = config.settings.blueprint if described else "settings"
+        line = f"{where} valid · {source} · {count(len(targets), 'service')} · {text}"
+        notes = described.notes if described is not None else ()
+        return result(self.name, line, *notes, *here.told, *apart, data=msgspec.structs.replace(found, targets=targets))
+
+    def _described(self, run: Run, findings: list[Finding]) -> tuple[Blueprint | None, tuple[str, ...]]:
+        """The Blueprint, and the names of the services."""
+        try:
+            described = preflight.read_blueprint(run.env.config, run.env.git, run.commit, lying=run.uncommitted)
+        except SettingsError as error:
+            findings.append(Finding.of(error))
+            return None, ()
+        return described, preflight.services(run.env.config, described, run.services)
+
+    def _missing(self, run: Run, described: Blueprint | None) -> list[Finding]:
+        """What the stages to come will not find on this machine or in its settings."""
+        files = run.env.git.lying() if run.uncommitted else run.env.git.files(run.commit.id)
+        chosen = run.env.config.environment
+        named = bool(chosen.database or chosen.database_url_env or (described is not None and described.databases))
+        coming = [name for name in run.coming if name not in run.options.skip and not run.state.done(name)]
+        database = named and not run.env.config.exported and not run.back
+        told = run.options.asked == self.name
+        return prerequisites.missing(run.env.config, stages=coming, files=files, database=database, told=told)
+
+    def _targets(
+        self, run: Run, described: Blueprint | None, names: tuple[str, ...], findings: list[Finding]
+    ) -> tuple[Target, ...]:
+        """The services of the platform, as far as it can be asked."""
+        there = _told(lambda: list(run.env.render.services()), findings)
+        if there is None:
+            return ()
+        known = self._known(run)
+        preflight.require_known(run.env.config, names, there, known)
+        targets, found = preflight.targets(run.env.config, described, names, there, run.env.git, known=known)
+        findings += found + (self._not_pushed(run, there) or self._built_from_tips(run, targets, there))
+        return targets
+
+    def _database(self, run: Run, described: Blueprint | None, findings: list[Finding]) -> tuple[Checked, str]:
+        """The database as it is found; a rollback needs none, so that it only says what it could not see."""
+        name = _told(lambda: preflight.database(run.env.config, described), findings)
+        if name is None:
+            return Checked(), ""
+        try:
+            facts, text = self._server(run, name)
+        except (Refused, SettingsError, Unreachable) as error:
+            if run.back:
+                return Checked(database=name), f"the database was not looked at: {error.message}"
+            self._client(run, described, findings)
+            _tell(error, findings)
+            return Checked(database=name), ""
+        return Checked(database=name, facts=facts), text
+
+    def _server(self, run: Run, name: str) -> tuple[Facts | None, str]:
+        """What there is to know of it, and that there are programs for it here."""
+        config = run.env.config
+        if config.exported:
+            version = run.env.render.database(name).version
+            if version.isdigit():
+                binaries.client_for(int(version), config.settings.postgres_bin, runner=run.env.runner)
+            return None, f"Postgres {version}, which is not opened from here"
+        url = preflight.address(config, run.env.render, name)
+        if url is None:
+            return None, "no database"
+        facts = connection.facts(url)
+        restore_mark.require_none(restore_mark.of(facts), config.flag)
+        binaries.client_for(facts.major, config.settings.postgres_bin, runner=run.env.runner)
+        return facts, f"Postgres {facts.major}"
+
+    def _client(self, run: Run, described: Blueprint | None, findings: list[Finding]) -> None:
+        """Programs for the server that the Blueprint names, where it could not be asked itself."""
+        majors = {one.postgres_major_version for one in described.databases} if described is not None else set()
+        for major in sorted(int(each) for each in majors if each.isdigit()):
+            try:
+                binaries.client_for(major, run.env.config.settings.postgres_bin, runner=run.env.runner)
+            except SettingsError as error:
+                _tell(error, findings)
+
+    def _known(self, run: Run) -> dict[str, str]:
+        """The services that an earlier run has found, by name: their ids."""
+        earlier = run.env.ledger.newest(run.env.name, lambda state: state.done(self.name), 20)
+        found = earlier.checked.targets if earlier is not None else ()
+        return {target.name: target.service_id for target in found}
+
+    def _ours(self, run: Run, names: tuple[str, ...], here: local.Here) -> tuple[str, ...]:
+        """The services that can be released.
+
+        Raises:
+            SettingsError: one that was asked for cannot, or none can.
+        """
+        ours = tuple(name for name in names if name not in here.left_out)
+        for name, reason in here.left_out.items():
+            if name in run.services or (name in names and not ours):
+                where = f"leave {name} out: inv deploy --service {ours[0]}" if ours else NOWHERE
+                raise SettingsError(f"{name} cannot be released here: {reason}", details=here.told, remedy=where)
+        return ours
+
+    def _local(self, run: Run) -> local.Here:
+        """Start the local Render; what it cannot run is left out."""
+        first = not local.running(run.env.config)
+        if first:
+            run.env.progress.note("Starting a local Render (no account needed) …")
+        said = local.up(run.env.config, runner=run.env.writer, only=run.services)
+        if first:
+            versions = ", ".join(sorted({f"Postgres {d['version']}" for d in said.get("databases", {}).values()}))
+            run.env.progress.note(f"{versions or 'no database'} · edge on 127.0.0.1 · stop it: inv local.down")
+        return local.here(run.env.config, said)
+
+    def _not_pushed(self, run: Run, there: list[Service]) -> list[Finding]:
+        """The platform builds from the remote: a commit that is only here cannot be deployed, and going back builds none."""
+        if run.env.config.is_local or run.back:
+            return []
+        branches = {service.branch for service in there if service.branch}
+        if any(run.env.git.is_pushed(run.commit.id, branch) for branch in branches):
+            return []
+        text = f"{run.commit.short} is on none of the remote branches {', '.join(sorted(branches))}"
+        return [Finding(text, preflight.push(run.env.git, there))]
+
+    def _built_from_tips(self, run: Run, targets: tuple[Target, ...], there: list[Service]) -> list[Finding]:
+        """Cron jobs that Render would build from another commit: it takes none for them but the tip of their branch."""
+        branches = {service.id: service.branch for service in there}
+        found = []
+        for target in targets if not run.back else ():
+            branch = branches.get(target.service_id, "")
+            commit = run.wanted.get(target.name, "" if run.wanted else run.commit.id)
+            if target.kind is not Kind.CRON or not branch or not commit:
+                continue
+            tips = run.env.git.tips_of(branch, here=run.env.config.is_local)
+            good = changes.as_good(target, commit, git=run.env.git, shared=run.env.config.settings.shared)
+            if tips and not {commit, *good} & set(tips) and self._deploys(run, target, commit):
+                text = (
+                    f"{target.name}: a cron job is built from the tip of its branch, and {branch} is at {tips[0][:7]}, which "
+                    f"has other files of it than {commit[:7]}"
+                )
+                remedy = f"git fetch, then release that commit: inv deploy --commit {tips[0][:7]}"
+                found.append(Finding(text, f"{remedy}; or let {branch} be at {commit[:7]} (git push)"))
+        return found
+
+    def _deploys(self, run: Run, target: Target, commit: str) -> bool:
+        """Whether this run would deploy a service; one that cannot be compared is told of by the stage that decides."""
+        wanted = {target.name: commit} if run.wanted else {}
+        try:
+            live = {target.name: live_of(run.env, target, strict=False)}
+            return decide(run, (target,), live, wanted).of(target.name).deploy
+        except (Refused, SettingsError, Unreachable):
+            return False
+
+
+def _near(described: Blueprint | None, here: local.Here) -> tuple[Blueprint | None, tuple[str, ...]]:
+    """The Blueprint with the databases that are made here, and what is said of the others: nothing asked for needs them."""
+    if described is None or here.databases is None:
+        return described, ()
+    near = tuple(one for one in described.databases if one.name in here.databases)
+    apart = [one.name for one in described.databases if one not in near]
+    told = tuple(f"left out here: the database {name}, which nothing that was asked for needs" for name in apart)
+    return msgspec.structs.replace(described, databases=near), told
+
+
+def _told(look: Callable[[], T], findings: list[Finding]) -> T | None:
+    """What a look finds, or None and one more finding."""
+    try:
+        return look()
+    except (SettingsError, Unreachable) as error:
+        _tell(error, findings)
+        return None
+
+
+def _tell(error: Refused | SettingsError | Unreachable, findings: list[Finding]) -> None:
+    """Add what stopped a look to what was found; alone it is told as what it is.
+
+    Raises:
+        Unreachable: nothing else was found, and the platform, the store or the database does not answer.
+    """
+    if not findings and not isinstance(error, SettingsError):
+        raise error
+    if (found := Finding.of(error)) not in findings:
+        findings.append(found)

@@ -1,0 +1,107 @@
+"""Going back: an earlier verified release as one unit, once it is known that it can serve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import msgspec
+
+from deploylib.errors import Blocked, SettingsError
+from deploylib.models import UNKNOWN, Live, Order, StageName
+from deploylib.models.results import StageResult, StageStatus, short
+from deploylib.release import rollback
+from deploylib.release.gates import waived
+from deploylib.release.run import Run, Stage, planned, result, table
+from deploylib.release.schema_fit import compared, schema_now
+from deploylib.release.serving import live
+from deploylib.release.switch import carried_out, variables
+from deploylib.state.history import Restored, RunState
+
+__all__ = ["Rollback"]
+
+
+class Rollback(Stage):
+    """An earlier verified release, from its kept artifacts; the schema stays as it is."""
+
+    name: ClassVar[StageName] = StageName.ROLLBACK
+
+    def plan(self, run: Run) -> StageResult:
+        """Say what would be restored, and what comes back with it."""
+        release, orders, notes = self._chosen(run)
+        rows = [(order.target.name, f"{order.previous.commit[:7]} → {order.commit[:7]}") for order in orders]
+        head = f"release of run {short(release.id)}, {release.commit.short}; the schema stays as it is"
+        return planned(self.name, head, *table(rows), *notes)
+
+    def apply(self, run: Run) -> StageResult:
+        """Restore; what was chosen is recorded first, so that a rollback that was killed goes on to the same release."""
+        release, orders, notes = self._chosen(run)
+        run.env.progress.note(
+            f"back to run {short(release.id)}, {release.commit.short} {release.commit.subject!r}",
+            "the schema stays as it is; each service gets that deploy's environment variables again",
+            *notes,
+        )
+        if run.state.restoring is None:
+            run.record("restoring", Restored(run=release.id, commit=release.commit))
+        return carried_out(self.name, run, orders)
+
+    def _chosen(self, run: Run) -> tuple[RunState, list[Order], list[str]]:
+        """The release, what each service does, and what a person should know.
+
+        Raises:
+            SettingsError: there is nothing to go back to.
+            Blocked: its code does not go with the schema.
+        """
+        serving, history = live(run.env, run.checked.targets, strict=False), _history(run)
+        doubt = ""
+        if run.state.restoring is not None:
+            release = run.env.ledger.state(run.state.restoring.run)
+        else:
+            bad = {commit for hold in run.env.holds.current() for commit in hold.commits}
+            release = rollback.choose(history, serving, run.options.to, bad=bad)
+            doubt = self._fits(run, release, history, serving)
+        orders = rollback.orders(run.checked.targets, release.release, serving, run.state.intents)
+        if not orders:
+            raise SettingsError("every service of it serves that already", remedy="inv status")
+        found = [doubt] if doubt else []
+        ready = []
+        for order in orders:
+            recorded = rollback.variables(history, order.target.name, order.from_deploy)
+            ready.append(msgspec.structs.replace(order, variables=recorded))
+            then = set(recorded)
+            names = variables(run, order.target) if then else ()
+            if back := sorted(then - set(names)):
+                found.append(f"{order.target.name}: comes back, as it was then: {', '.join(back)}")
+            if gone := sorted(set(names) - then) if then else []:
+                found.append(f"{order.target.name}: was not there then, and goes: {', '.join(gone)}")
+        return release, ready, found
+
+    def _fits(self, run: Run, release: RunState, history: list[RunState], serving: Mapping[str, Live]) -> str:
+        """What is not known of whether its code goes with the schema: that is told, and keeps nobody from going back.
+
+        Raises:
+            Blocked: it is known not to.
+        """
+        if (given := waived(run, StageName.SCHEMA)) is not None:
+            run.record("stage", given)
+            return ""
+        targets, database = run.checked.targets, schema_now(run.env, run.checked, history)
+        found = compared(targets, release, history, database, serving)
+        if found.misfits:
+            bad = {commit for hold in run.env.holds.current() for commit in hold.commits}
+            others = rollback.candidates(history, serving, bad=bad)
+            safe = next((one for one in others if compared(targets, one, history, database, serving).known), None)
+            go = f"inv rollback --to {short(safe.id)} ({safe.commit.short}) goes with it; or " if safe else ""
+            raise Blocked(
+                f"{release.commit.short} does not go with the schema as it is",
+                details=found.misfits,
+                remedy=f"{go}correct it in a new commit and inv deploy; a backup is never restored by itself",
+            )
+        if found.doubt:
+            doubt = result(StageName.SCHEMA, found.doubt, status=StageStatus.SKIPPED, data={"fits": UNKNOWN})
+            run.record("stage", doubt)
+        return found.doubt
+
+
+def _history(run: Run) -> list[RunState]:
+    return list(run.env.ledger.history(run.env.name, 50))

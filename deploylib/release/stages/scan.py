@@ -1,0 +1,112 @@
+"""What is examined of a commit before it may be released."""
+
+from __future__ import annotations
+
+from typing import ClassVar, TypeVar
+
+import msgspec
+
+from deploylib.environment import Environment
+from deploylib.errors import Blocked, DeployError, Interrupted, NotExamined
+from deploylib.models import Commit, StageName, remedies
+from deploylib.models.findings import Finding, Gap, Scanned, Verdict
+from deploylib.models.results import Ending, StageResult, StageStatus
+from deploylib.release import preflight
+from deploylib.release.gates import waived
+from deploylib.release.run import Run, Stage, planned, result, skipped
+from deploylib.scanners import scan
+from deploylib.system.process import WithholdingRunner
+
+__all__ = ["Scan", "examine", "judged"]
+
+
+Stepping = TypeVar("Stepping", Finding, Gap)
+
+
+class Scan(Stage):
+    """Dependencies, code, secrets, variables and Blueprint of the commit."""
+
+    name: ClassVar[StageName] = StageName.SCAN
+    needs_lease: ClassVar[bool] = False
+
+    def plan(self, run: Run) -> StageResult:
+        """Say that it would look."""
+        return self._not(run) or planned(self.name, f"would examine {run.commit.short}")
+
+    def apply(self, run: Run) -> StageResult:
+        """Examine, and stop at what blocks and at what could not be seen."""
+        if why := self._not(run):
+            return why
+        found = examine(run.env, run.commit)
+        if found.verdict is not Verdict.CLEAN:
+            raise _refusal(found)
+        return result(self.name, found.line)
+
+    def _not(self, run: Run) -> StageResult | None:
+        if (given := waived(run, self.name)) is not None:
+            return given
+        return skipped(self.name, "off for local (inv scan)") if run.env.config.is_local else None
+
+
+def judged(found: Scanned) -> StageResult:
+    """A scan as the result of its stage."""
+    if found.verdict is Verdict.CLEAN:
+        return result(Scan.name, found.line)
+    error = _refusal(found)
+    failed = result(Scan.name, error.message, *error.details, status=StageStatus.FAILED)
+    return msgspec.structs.replace(failed, failure=Ending.of(error))
+
+
+def examine(env: Environment, commit: Commit) -> Scanned:
+    """Scan the files of a commit; reads only, and needs no platform unless variables are declared."""
+    settings = env.config.settings
+    with env.git.exported(commit.id) as files:
+        found = scan.scan(
+            files,
+            settings.scan,
+            declared=settings.environment_variables,
+            values=_variables(env, commit) if settings.environment_variables else {},
+            blueprint_path=settings.blueprint,
+            local=env.config.is_local,
+            runner=WithholdingRunner(env.runner, env.config.secrets),
+            clock=env.clock,
+        )
+    return _named(found, env.name)
+
+
+def _named(found: Scanned, environment: str) -> Scanned:
+    """The same, in which each next step is about the environment that was examined for."""
+
+    def step(one: Stepping) -> Stepping:
+        return msgspec.structs.replace(one, remedy=remedies.about(environment, one.remedy))
+
+    parts = (
+        msgspec.structs.replace(part, findings=tuple(map(step, part.findings)), gaps=tuple(map(step, part.gaps)))
+        for part in found.examined
+    )
+    return msgspec.structs.replace(found, examined=tuple(parts))
+
+
+def _refusal(found: Scanned) -> DeployError:
+    """What a scan that is not clean means for a release."""
+    kind = Blocked if found.verdict is Verdict.FINDINGS else NotExamined
+    seen = [f"{one.where}: {one.text}" for one in found.blocking]
+    seen += [f"not examined: {gap.what}: {gap.reason}" for gap in found.gaps]
+    return kind(
+        f"scan: {found.line}",
+        details=tuple(seen[:20]),
+        remedy="inv scan tells each with its remedy; in an emergency --skip scan --reason …",
+    )
+
+
+def _variables(env: Environment, commit: Commit) -> dict[str, dict[str, str]]:
+    """The variables of each service that could be asked; one that could not is left out, and so not examined."""
+    try:
+        described = preflight.read_blueprint(env.config, env.git, commit)
+        names = preflight.services(env.config, described, ())
+        found, _ = preflight.targets(env.config, described, names, list(env.render.services()), env.git)
+        return {target.name: env.render.variables(target.service_id) for target in found}
+    except Interrupted:
+        raise
+    except DeployError:
+        return {}

@@ -1,0 +1,91 @@
+"""The proof that what was deployed serves."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from deploylib.errors import DeployStopped, PersonNeeded, VerificationFailed
+from deploylib.models import Intent, Proof, Proven, StageName, Verified
+from deploylib.models.results import StageResult
+from deploylib.probes import verify
+from deploylib.release.prove import prove
+from deploylib.release.run import Run, Stage, planned, result, skipped, table
+
+__all__ = ["Verify"]
+
+
+class Verify(Stage):
+    """What this run deployed must prove itself; outside a run, what the ledger says is live."""
+
+    name: ClassVar[StageName] = StageName.VERIFY
+
+    def plan(self, run: Run) -> StageResult:
+        """Say what would be asked."""
+        names = ", ".join((*run.planned.changes.deploying, *run.planned.unproven))
+        if not names:
+            return skipped(self.name, "nothing was deployed")
+        return planned(self.name, f"would ask {names} for {run.commit.short}")
+
+    def apply(self, run: Run) -> StageResult:
+        """Ask all of them at once."""
+        migration = run.planned.migration
+        shipped = run.state.shipped
+        if not shipped and not run.planned.unproven:
+            return skipped(self.name, "nothing was deployed")
+        if left := [name for name in run.planned.changes.deploying if name not in shipped]:
+            raise DeployStopped(
+                f"{', '.join(left)}: its job has not deployed it", remedy="inv finish puts back what the run changed"
+            )
+        # What another tool has applied before, only the history tells: nothing to hold an answer against.
+        known = not migration.ahead and (migration.pending or not migration.unchecked)
+        revision = migration.target if known else ""
+        expected = {
+            name: verify.Expected(
+                one.commit,
+                one.previous.commit,
+                revision,
+                misnamed=_misnamed(run.state.intents.get(name)),
+                before=_answered(run, name),
+            )
+            for name, one in shipped.items()
+        }
+        found = {name: run.planned.changes.of(name).live for name in run.planned.unproven if name not in shipped}
+        expected |= {name: verify.Expected(live.commit) for name, live in found.items()}
+        try:
+            proven = prove(run.env, run.checked.targets, expected, run.pace)
+        except VerificationFailed as error:
+            if error.service not in found:
+                raise
+            raise PersonNeeded(
+                f"{found[error.service].commit[:7]} was live before this run and was never proven: {error.message}",
+                remedy=f"inv rollback{run.env.flag}, or release a commit in which it is corrected",
+                details=error.details,
+                service=error.service,
+            ) from error
+        rows = [(one.service, f"{one.text}{_level(one)}") for one in proven]
+        advice = _advice(proven)
+        notes = [f"{one.service}: {note}" for one in proven for note in one.notes]
+        return result(self.name, *table(rows), *notes, *advice, data=Proven(verified=proven))
+
+
+def _answered(run: Run, name: str) -> int:
+    """The status that the address gave before; what a bad release gave says nothing of the one that is gone back to."""
+    intent = run.state.intents.get(name)
+    return 0 if intent is None or run.back else intent.answered
+
+
+def _misnamed(intent: Intent | None) -> bool:
+    return intent is not None and intent.misnamed
+
+
+def _level(one: Verified) -> str:
+    return "" if one.proof is Proof.COMMIT else f"  (proof: {one.proof})"
+
+
+def _advice(proven: tuple[Verified, ...]) -> tuple[str, ...]:
+    """The advice, once for all services that share it."""
+    seen: dict[tuple[str, ...], list[str]] = {}
+    for one in proven:
+        if one.advice:
+            seen.setdefault(one.advice, []).append(one.service)
+    return tuple(line for advice, names in seen.items() for line in (f"{', '.join(names)}: {advice[0]}", *advice[1:]))

@@ -1,0 +1,118 @@
+"""One stage of a run, done under the lease that it needs, and recorded."""
+
+from __future__ import annotations
+
+import msgspec
+
+from deploylib.errors import BackupFailed, Blocked, DeployError, Interrupted, LeaseHeld, MigrationFailed, NotExamined
+from deploylib.models import StageName
+from deploylib.models.results import StageResult, StageStatus
+from deploylib.models.units import age, seconds
+from deploylib.release.gates import GATES
+from deploylib.release.guards import not_held
+from deploylib.release.run import Run, Stage
+from deploylib.release.unknown import not_known
+from deploylib.state.history import RunState
+from deploylib.state.lease import Lease
+from deploylib.store import format_version
+
+__all__ = ["acquire_lease", "failed_stage", "is_left", "needed_lease", "perform"]
+
+REFUSABLE = {StageName.CHECK, StageName.CHANGES, StageName.MIGRATE, StageName.DEPLOY, StageName.ROLLBACK}
+WITHOUT_LEASE = {*GATES, StageName.CHECK}
+# What a commit has failed by, and not what somebody has typed, who has the lease, or whom nobody could ask.
+FAILURES = (Blocked, NotExamined, BackupFailed, MigrationFailed)
+
+
+def acquire_lease(run: Run) -> bool:
+    """Acquire the environment's lease for this run; tell whether it was acquired just now, and not before.
+
+    Raises:
+        LeaseHeld: another run holds it, or has taken it over.
+        SettingsError: the store cannot keep two runs apart.
+    """
+    env, options = run.env, run.options
+    if options.dry_run:
+        return False
+    if run.lease.number:
+        run.lease.fence()
+        return False
+    env.store.probe()
+    patience = options.wait or (env.config.settings.deadline if env.build else "0s")
+
+    def waiting(lease: Lease) -> None:
+        by = lease.holder
+        env.progress.note(f"waiting for {by.name}{by.of}, seen {age(lease.age)} ago  {by.url}".rstrip())
+
+    run.lease.take(within=seconds(patience, "--wait"), known=needed_lease(run.state), waiting=waiting)
+    format_version.require(env.store)  # whoever was waited for may have been of a newer version
+    return True
+
+
+def needed_lease(state: RunState) -> bool:
+    """Tell whether a run has got beyond what it may do without the lease."""
+    return bool(state.intents) or bool(set(state.stages) - WITHOUT_LEASE)
+
+
+def failed_stage(run: Run) -> StageResult | None:
+    """Find the stage that has failed in this run."""
+    return next((each for each in run.state.stages.values() if each.status is StageStatus.FAILED), None)
+
+
+def is_left(run: Run, stage: Stage) -> bool:
+    """Tell whether the stage is still to be done in this run, or was asked for by name; what is done is told again.
+
+    Raises:
+        Blocked: the run has failed in another job.
+    """
+    failed = failed_stage(run)
+    if failed is not None and not run.decides:
+        raise Blocked(
+            f"this run has failed at {failed.stage}: {failed.lines[0]}", remedy="inv finish closes it, and puts it back"
+        )
+    if not stage.done(run) or stage.name == run.options.asked:
+        return True
+    ago = (run.env.clock.now() - run.state.last).total_seconds()
+    run.env.progress.ended(run.state.stages[stage.name], ago=ago)
+    return False
+
+
+def perform(run: Run, stage: Stage) -> None:
+    """Do one stage, and record what comes of it.
+
+    Raises:
+        NotKnownYet: after the commit point nobody answered.
+        DeployError: the stage has failed, which is recorded.
+    """
+    env = run.env
+    env.progress.began(stage.name)
+    began = env.clock.monotonic()
+    part = () if run.decides else run.services
+    try:
+        if stage.name in REFUSABLE and run.releases:
+            not_held(run)
+        result = stage.plan(run) if run.options.dry_run else stage.apply(run)
+    except DeployError as error:
+        if (unknown := not_known(run, error)) is not None:
+            raise unknown from error
+        if not isinstance(error, (Interrupted, LeaseHeld)):  # the run stays open, or is another command's by now
+            failed = StageResult.of(stage.name, error, env.clock.monotonic() - began, part)
+            run.record("stage", failed)
+            if isinstance(error, FAILURES) and not run.back:
+                _keep(run)
+            env.progress.ended(failed)
+        raise
+    result = msgspec.structs.replace(result, seconds=round(env.clock.monotonic() - began, 3), part=part)
+    run.seen = {}
+    run.record("stage", result)
+    env.progress.ended(result)
+
+
+def _keep(run: Run) -> None:
+    """Have the history know of a run that has failed before anything of it was written; what has failed is told either way."""
+    try:
+        run.journal.keep()
+    except Interrupted:
+        raise
+    except DeployError as error:
+        run.env.progress.note(f"the history does not know of this: {error.message}")

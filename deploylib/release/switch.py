@@ -1,0 +1,106 @@
+"""Services brought to what they shall serve, while visitors are counted."""
+
+from __future__ import annotations
+
+import msgspec
+
+from deploylib.errors import DeployError, ForeignDeploy, Interrupted, Superseded
+from deploylib.models import Kind, Order, Shipped, Target
+from deploylib.models.results import StageResult
+from deploylib.models.units import seconds
+from deploylib.probes import verify
+from deploylib.release.run import Run, result, table
+from deploylib.release.serving import AT_ONCE
+from deploylib.render import rollout
+from deploylib.system import threads
+
+__all__ = ["carried_out", "variables"]
+
+
+def variables(run: Run, target: Target) -> tuple[str, ...]:
+    """Names of the environment variables of a service; they come back with the deploy that gets them (Render, Rollbacks)."""
+    if target.kind is Kind.STATIC:
+        return ()  # they were built in, and the artifact is what comes back
+    try:
+        return tuple(sorted(run.env.render.variables(target.service_id)))
+    except Interrupted:
+        raise
+    except DeployError:
+        return ()  # only told before a rollback: a release does not fail for it
+
+
+def carried_out(stage: str, run: Run, orders: list[Order]) -> StageResult:
+    """Have the services do it, all at once, while visitors are counted.
+
+    Raises:
+        Superseded: a newer release took the place of this one.
+        DeployError: see `rollout.bring`.
+    """
+    paths = _asked_at(run)
+    asked = dict(zip(orders, threads.each(lambda order: _before(run, order), orders, AT_ONCE), strict=True))
+    orders = [
+        msgspec.structs.replace(order, named_before=named, answered=verify.comparable(order.target, status, paths))
+        for order, (named, status) in asked.items()
+    ]
+    run.visitors.start(
+        order.target.url + (order.target.health_path or "/")
+        for order in orders
+        if verify.is_public(order.target) and order.previous.commit
+    )
+    try:
+        rollout.bring(
+            orders,
+            render=run.env.render,
+            clock=run.env.clock,
+            deadline=run.deadline,
+            record=run.journal.record,
+            progress=run.env.progress.progress,
+            intents=run.state.intents,
+            triggered=run.state.triggered,
+            expected=_usual(run),
+            start_within=seconds(run.env.config.settings.start_within),
+            look_for=run.look_for,
+        )
+    except ForeignDeploy as error:
+        raise (_superseded(run, error) or error) from error
+    told = [
+        (name, _shipped_text(one))
+        for name, one in run.state.shipped.items()
+        if not run.services or name in run.services
+    ]
+    return result(stage, *table(told))
+
+
+def _asked_at(run: Run) -> dict[str, str]:
+    """The path at which each service of the release that serves was asked to prove itself, by name."""
+    last = run.env.ledger.newest(run.env.name, lambda state: state.release, 30)
+    return {target.name: verify.path(target) for target in last.checked.targets} if last else {}
+
+
+def _before(run: Run, order: Order) -> tuple[str, int]:
+    """What the address names and gives before this run changes it; nothing new of a service that was asked for already."""
+    begun = order.target.name in run.state.intents or not order.previous.commit
+    return ("", 0) if begun else verify.now(order.target)
+
+
+def _usual(run: Run) -> dict[str, float]:
+    """Seconds that the last deploy of each service took, by name."""
+    found: dict[str, float] = {}
+    for state in run.env.ledger.history(run.env.name, 5):
+        found = {name: one.seconds for name, one in state.shipped.items() if one.build_seconds} | found
+    return found
+
+
+def _superseded(run: Run, error: ForeignDeploy) -> Superseded | None:
+    """A deploy of a commit that has ours in it only came later: the newer release is the one to look at."""
+    newer, ours = error.commit, run.commit.id
+    if not newer or newer == ours or not run.env.git.has(newer) or not run.env.git.is_ancestor(ours, newer):
+        return None
+    text = f"{error.service} gets {newer[:7]}, which has {ours[:7]} in it"
+    return Superseded(text, remedy="inv status shows what is live", service=error.service)
+
+
+def _shipped_text(one: Shipped) -> str:
+    build = f"build {one.build_seconds:.1f}s · " if one.build_seconds else ""
+    again = " · built again, its artifact was no longer kept" if one.rebuilt else ""
+    return f"{build}start {one.start_seconds:.1f}s · live{again}"

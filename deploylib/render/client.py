@@ -1,0 +1,414 @@
+"""The edge to Render's REST API: typed values out, foreign errors mapped once.
+
+Facts from Render's OpenAPI document and from recorded exchanges: null, absent and empty mean the same; a trigger may
+answer 202 without a body; a list is an array of ``{"<resource>": …, "cursor": …}``. Only reads are repeated after an
+answer that never came; a write is repeated only when it certainly did not arrive, or was refused as one too many. Every
+answer says how many requests its window still allows; when none is left, the next one waits here for the next window.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import stamina
+
+from deploylib.errors import DeployError, SettingsError, Unreachable
+from deploylib.models import Database, Deploy, DeployStatus, Export, LogLine, Secret, Service
+from deploylib.render import decode, rate_limit
+from deploylib.render.decode import Unreadable
+from deploylib.render.rate_limit import Budget, Left
+from deploylib.settings import Endpoint
+from deploylib.system.clock import SYSTEM, Clock
+from deploylib.system.http import Answer, HttpError, NoAnswer, NotSent, Session
+
+__all__ = ["Ambiguous", "Forbidden", "Refused", "Render"]
+
+T = TypeVar("T")
+PAGE = 100
+PAGES = 200  # of one list: more than an account has
+TOO_MANY = 429
+PASSING = (TOO_MANY, 500, 502, 503, 504)
+KEPT = 4  # of 400 reads in a minute: somebody may use the same key
+PER_SERVICE = re.compile(r"/services/[^/]+(/deploys)?")  # writes that each service has a window of its own for
+
+
+class Refused(DeployError):
+    """The platform answered a request with a refusal; callers say what that means for the run."""
+
+    exit_code = Unreachable.exit_code
+    outcome = "refused by the platform"
+
+    def __init__(self, message: str, *, remedy: str, status: int) -> None:
+        super().__init__(message, remedy=remedy)
+        self.status = status
+
+
+class Forbidden(Unreachable):
+    """The key, or the plan, does not allow that request."""
+
+
+class Ambiguous(Exception):
+    """A write may or may not have been accepted."""
+
+
+class _Again(Exception):
+    """Worth another try.
+
+    Attributes:
+        after: seconds that the platform asked to wait; None where it asked for nothing.
+        refused: it was one request too many, so that it was certainly not carried out.
+    """
+
+    def __init__(self, reason: str, *, after: float | None = None, refused: bool = False) -> None:
+        super().__init__(reason)
+        self.after = after
+        self.refused = refused
+
+
+@dataclass(frozen=True, slots=True)
+class Render:
+    """A client of one account.
+
+    Attributes:
+        read_only: refuse anything but reading, for a dry run.
+        clock: for waiting until the next window.
+        reads: what is left of the window of reads, which is one for all services.
+        log_reads: likewise of reads of logs.
+        writes: likewise of writes but for deploys: ten a minute for each service are more than a run sends.
+        key: struck out of what the platform says.
+        owned: deploys that were asked for by their id at a service, now or in an earlier run, and so are its own:
+            ``(service, deploy)``.
+    """
+
+    session: Session = field(repr=False)
+    address: str
+    read_only: bool = False
+    clock: Clock = field(default=SYSTEM, repr=False)
+    reads: Budget = field(default_factory=lambda: Budget(KEPT), repr=False)
+    log_reads: Budget = field(default_factory=Budget, repr=False)
+    writes: Budget = field(default_factory=Budget, repr=False)
+    key: Secret = field(default=Secret(""), repr=False)
+    owned: set[tuple[str, str]] = field(default_factory=set, repr=False)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it runs on this machine: what it lacks is to be installed here."""
+        return urlsplit(self.address).hostname in {"127.0.0.1", "localhost", "::1"}
+
+    @classmethod
+    def at(cls, endpoint: Endpoint, *, read_only: bool = False, timeout: float = 30.0, clock: Clock = SYSTEM) -> Render:
+        """The client for an endpoint; the key is in a header and nowhere else."""
+        key = {"Authorization": f"Bearer {endpoint.api_key.reveal()}"}
+        session = Session(endpoint.api_url, headers=key, timeout=timeout)
+        return cls(session, endpoint.api_url, read_only, clock, key=endpoint.api_key)
+
+    def left(self) -> Left | None:
+        """What the window of reads still allows; None while the platform has not said."""
+        return self.reads.left(self.clock.monotonic())
+
+    # -- services -----------------------------------------------------------------------------------------------
+
+    def services(self) -> Iterator[Service]:
+        """Every service that the key reaches."""
+        found = self._pages("/services", "service", {"includePreviews": "false"}, decode.service)
+        yield from (service for service in found if service is not None)
+
+    def variables(self, service_id: str) -> dict[str, str]:
+        """The service's own environment variables, by name; those of its groups are not among them.
+
+        They do not say of which service they are, so nothing is decided by them: they are told, and scanned.
+        """
+        return dict(self._pages(f"/services/{service_id}/env-vars", "envVar", {}, decode.variable))
+
+    def turn_off_auto_deploy(self, service_id: str) -> None:
+        """Make the service deploy only when it is asked to."""
+        self._write("PATCH", f"/services/{service_id}", {"autoDeploy": "no"})
+
+    # -- deploys ------------------------------------------------------------------------------------------------
+
+    def deploys(self, service_id: str, limit: int = 20) -> list[Deploy]:
+        """The newest deploys of a service, newest first."""
+        return self._listed(service_id, {"limit": limit})
+
+    def live(self, service_id: str) -> Deploy | None:
+        """The deploy that serves now: the newest with status live; None before the first."""
+        query = {"limit": 1, "status": DeployStatus.LIVE.value}
+        found = self._listed(service_id, query, DeployStatus.LIVE)
+        return found[0] if found else None
+
+    def deploy(self, service_id: str, deploy_id: str) -> Deploy:
+        """One deploy; a service knows only its own."""
+        path = f"/services/{service_id}/deploys/{deploy_id}"
+        found = self._read(path, lambda value: decode.deploy(value, deploy_id))
+        self.owned.add((service_id, deploy_id))
+        return found
+
+    def _listed(self, service_id: str, query: dict[str, Any], status: DeployStatus | None = None) -> list[Deploy]:
+        """The deploys of a service.
+
+        A deploy does not say of which service it is (OpenAPI, schema ``deploy``), so a list of another service's looks
+        like this one's. It is believed when it holds one that is known to be of this service; where it holds none, the
+        oldest of them is asked for by its id.
+        """
+
+        def read(value: Any) -> list[Deploy]:
+            found = decode.deploys(value, status)
+            if found and not any((service_id, each.id) in self.owned for each in found):
+                self._require_own(service_id, found[-1].id)
+            return found
+
+        return self._read(f"/services/{service_id}/deploys", read, query)
+
+    def _require_own(self, service_id: str, deploy_id: str) -> None:
+        """See that a service knows a deploy.
+
+        Raises:
+            Unreadable: it does not, so that the list which named it was an answer to another question.
+        """
+        try:
+            self.deploy(service_id, deploy_id)
+        except Refused as error:
+            raise Unreadable(f"{deploy_id}, which is no deploy of {service_id} ({error.message})") from error
+
+    def trigger(self, service_id: str, commit: str) -> Deploy | None:
+        """Ask for a deploy of *commit*; where it is empty, of the tip of the service's branch.
+
+        Returns:
+            The deploy; None when the platform queued it and gave no id (202), or its answer cannot be read.
+
+        Raises:
+            Ambiguous: it may have been accepted; look it up, never send it again.
+            Refused: it was not accepted.
+        """
+        body = {"clearCache": "do_not_clear", **({"commitId": commit} if commit else {})}
+        return _begun(self._write("POST", f"/services/{service_id}/deploys", body))
+
+    def roll_back(self, service_id: str, deploy_id: str) -> Deploy | None:
+        """Ask for a new deploy from the kept artifact of *deploy_id*; see `trigger` for what it raises."""
+        return _begun(self._write("POST", f"/services/{service_id}/rollback", {"deployId": deploy_id}))
+
+    def cancel(self, service_id: str, deploy_id: str) -> None:
+        """Ask for a deploy to be stopped."""
+        self._write("POST", f"/services/{service_id}/deploys/{deploy_id}/cancel", None)
+
+    # -- what happened ------------------------------------------------------------------------------------------
+
+    def failure(self, service_id: str, deploy_id: str) -> dict[str, Any]:
+        """The machine-readable cause of a failed deploy, from its ``deploy_ended`` event; empty where there is none."""
+        for details in self._events(service_id, {"type": "deploy_ended", "limit": 20}):
+            if details.get("deployId") == deploy_id:
+                reason = decode.part(details, "reason")
+                return decode.part(reason, "failure") or {key: value for key, value in reason.items() if value}
+        return {}
+
+    def server_failures(self, service_id: str, since: datetime) -> int:
+        """How often a running instance of the service has failed since then."""
+        query = {"type": "server_failed", "startTime": since.isoformat(), "limit": PAGE}
+        return len(self._events(service_id, query))
+
+    def _events(self, service_id: str, query: dict[str, Any]) -> list[dict[str, Any]]:
+        """The details of a service's events, newest first."""
+        read = functools.partial(decode.events, service_id=service_id, kind=query["type"])
+        return self._read(f"/services/{service_id}/events", read, query)
+
+    def logs(
+        self, owner_id: str, service_id: str, kind: str, since: datetime | None = None, limit: int = 20
+    ) -> list[LogLine]:
+        """The last lines of a service's builds (``build``) or programs (``app``), oldest first."""
+        query = {"ownerId": owner_id, "resource": service_id, "type": kind, "limit": limit, "direction": "backward"}
+        if since is not None:
+            query["startTime"] = since.isoformat()
+        return self._read("/logs", functools.partial(decode.log_lines, service_id=service_id), query)
+
+    def instances(self, service_id: str) -> set[str]:
+        """The ids of the instances that run now; they do not say of which service they are."""
+        found = self._read(f"/services/{service_id}/instances", lambda value: decode.things(value, "", dict))
+        return {str(item["id"]) for item in found if item.get("id")}
+
+    # -- databases ----------------------------------------------------------------------------------------------
+
+    def database(self, name: str) -> Database:
+        """The Postgres called *name*.
+
+        Raises:
+            SettingsError: the account has none, or several, of that name.
+        """
+        every = self._pages("/postgres", "postgres", {"name": name}, decode.database)
+        named = [found for found in every if found[1] == name]
+        if len(named) != 1:
+            count = "no database" if not named else f"{len(named)} databases"
+            raise SettingsError(
+                f"the account has {count} called {name!r}",
+                remedy="create it in the Render Dashboard (New → Blueprint), or set database in the settings",
+            )
+        return Database(id=named[0][0], name=name, version=named[0][2])
+
+    def exports(self, database_id: str) -> list[Export]:
+        """The exports of a database that the platform still has, or is making; it keeps them for seven days."""
+        path = f"/postgres/{database_id}/export"
+        found = self._read(path, lambda value: decode.things(value, "", decode.export))
+        return [one for one in found if one is not None]
+
+    def ask_for_export(self, database_id: str) -> None:
+        """Have the platform export a database; it answers 202 without a word, one at a time.
+
+        Raises:
+            Refused: it makes none: another one is at work, or the plan is the free one.
+            Ambiguous: it may have begun.
+        """
+        self._write("POST", f"/postgres/{database_id}/export", None)
+
+    def database_url(self, name: str) -> Secret:
+        """The external connection string of the Postgres called *name*.
+
+        Raises:
+            SettingsError: the account has none, or several, of that name.
+            Unreachable: it is there, and its address is not told, as while it is being made.
+        """
+        told = self._read(f"/postgres/{self.database(name).id}/connection-info", decode.addresses)
+        if not (address := told.external_connection_string):
+            raise Unreachable(
+                f"the platform does not tell the address of the database {name!r}",
+                remedy="wait until the Render Dashboard shows it as available, then run the same command again",
+            )
+        return Secret(address)
+
+    # -- the wire -----------------------------------------------------------------------------------------------
+
+    def _pages(self, path: str, wrapper: str, query: dict[str, Any], read: Callable[[Any], T]) -> Iterator[T]:
+        """Every thing of a list; the same one on two pages is one.
+
+        Raises:
+            Unreachable: a page cannot be read, or a cursor comes again, so that the list has no end.
+        """
+        cursor, seen = "", set[str]()
+        known: set[object] = set()
+        while True:
+            asked = {**query, "limit": PAGE, **({"cursor": cursor} if cursor else {})}
+            names, page, full, cursor = self._read(path, lambda value: _page(value, wrapper, read), asked)
+            for name, each in zip(names, page, strict=True):
+                if name not in known:
+                    known.add(name)
+                    yield each
+            if not full or not cursor:
+                return
+            if cursor in seen or len(seen) >= PAGES:
+                raise self._unreachable(f"the list {path} does not end")
+            seen.add(cursor)
+
+    def _read(self, path: str, read: Callable[[Any], T], query: dict[str, Any] | None = None) -> T:
+        """Ask, and read the answer; one that cannot be read is none, and is asked for again.
+
+        Raises:
+            Unreachable: no answer that can be read.
+        """
+        try:
+            for attempt in stamina.retry_context(on=_back_off, attempts=6, timeout=90.0, wait_initial=0.2):
+                with attempt:
+                    return read(decode.document(self._once("GET", path, query=query)))
+        except Unreadable as error:
+            raise Unreachable(
+                f"{self.address} gives no answer that can be read: GET {path}: {error}",
+                remedy="see what stands between here and the platform (a proxy, a login page), then the same command again",
+            ) from error
+        except (_Again, HttpError) as error:
+            raise self._unreachable(str(error)) from error
+        raise AssertionError("the last try returns or raises")
+
+    def _write(self, method: str, path: str, body: Any) -> Any:
+        if self.read_only:
+            raise RuntimeError(f"a dry run must not send {method} {path}")
+        try:
+            for attempt in stamina.retry_context(on=_back_off_unsent, attempts=6, timeout=90.0, wait_initial=0.2):
+                with attempt:
+                    return self._once(method, path, body=body).json()
+        except NotSent as error:
+            raise self._unreachable(str(error)) from error
+        except NoAnswer as error:
+            raise Ambiguous(f"{method} {path}: {error}") from error
+        except _Again as error:
+            if error.refused:
+                raise self._unreachable(str(error)) from error
+            raise Ambiguous(f"{method} {path}: {error}") from error
+
+    def _once(self, method: str, path: str, *, query: dict[str, Any] | None = None, body: Any = None) -> Answer:
+        answer = self._sent(method, path, query, body)
+        if answer.ok:
+            return answer
+        said = str(decode.part({"answer": answer.json()}, "answer").get("message") or "")
+        if key := self.key.reveal():
+            said = said.replace(key, "•••")
+        if answer.status in PASSING:
+            refused = answer.status == TOO_MANY
+            asked = refused or "retry-after" in answer.headers
+            after = rate_limit.asked_to_wait(answer.headers, self.clock.now()) if asked else None
+            raise _Again(f"status {answer.status} {said}".strip(), after=after, refused=refused)
+        if answer.status in {401, 403}:
+            kind = Unreachable if answer.status == 401 else Forbidden
+            raise kind(
+                f"{self.address} refused the API key ({answer.status}){f': {said}' if said else ''}",
+                remedy="check the key: it must belong to a user of the workspace that owns the services",
+            )
+        raise Refused(
+            f"{method} {path} was refused ({answer.status}): {said or 'no reason given'}",
+            remedy="see what the platform says; https://dashboard.render.com shows the service",
+            status=answer.status,
+        )
+
+    def _sent(self, method: str, path: str, query: dict[str, Any] | None, body: Any) -> Answer:
+        """Send one request, when its window allows it."""
+        if method == "GET":
+            budget = self.log_reads if path == "/logs" else self.reads
+        elif method in {"PATCH", "POST"} and PER_SERVICE.fullmatch(path):
+            return self.session.request(method, path, json=body)
+        else:
+            budget = self.writes
+        while (wait := budget.take(self.clock.monotonic())) > 0:
+            self.clock.sleep(wait)
+        sent = self.clock.monotonic()
+        answer = self.session.request(method, path, params=query, json=body)
+        budget.told(answer.headers, sent=sent, received=self.clock.monotonic(), at=self.clock.now())
+        return answer
+
+    def _unreachable(self, reason: str) -> Unreachable:
+        return Unreachable(
+            f"{self.address} cannot be reached: {reason}",
+            remedy="inv local.up, then run the same command again"
+            if self.address.startswith("http://127.0.0.1:")
+            else "check the network and https://status.render.com, then run the same command again",
+        )
+
+
+def _back_off(error: Exception) -> bool | float:
+    if isinstance(error, _Again):
+        return error.after if error.after is not None else True
+    return isinstance(error, (HttpError, Unreadable))
+
+
+def _page(value: Any, wrapper: str, read: Callable[[Any], T]) -> tuple[list[object], list[T], bool, str]:
+    """A page of a list: names and things, whether it is full, and where the next one begins."""
+    things = decode.things(value, wrapper, lambda item: (item.get("id") or item.get("key"), read(item)))
+    last = value[-1].get("cursor") if value else None
+    if last is not None and not isinstance(last, str):
+        raise Unreadable("a cursor that is none")
+    return [name for name, _ in things], [thing for _, thing in things], len(value) >= PAGE, last or ""
+
+
+def _begun(value: Any) -> Deploy | None:
+    """The deploy that an answer names; None where it names none, and so must be looked up."""
+    try:
+        return decode.deploy(value)
+    except Unreadable:
+        return None
+
+
+def _back_off_unsent(error: Exception) -> bool | float:
+    if isinstance(error, _Again):
+        return error.after if error.refused and error.after is not None else False
+    return isinstance(error, NotSent)

@@ -1,0 +1,295 @@
+"""What Render's answers say: JSON in, typed values out, at this one place.
+
+Null, absent and empty mean the same (seen in recorded exchanges), a new field is of no matter, and a new word for a status
+is *unknown*. Everything else that does not fit is no answer: a login page, half a document, an object where a list must be,
+a thing without its id, an answer about something else. It is never an empty list, and never nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from deploylib.models import Deploy, DeployStatus, Export, Kind, LogLine, Moment, PathFilter, Secret, Service
+from deploylib.models.units import is_address
+from deploylib.system.http import Answer
+
+__all__ = [
+    "Addresses",
+    "Unreadable",
+    "addresses",
+    "database",
+    "deploy",
+    "deploys",
+    "document",
+    "events",
+    "export",
+    "log_lines",
+    "moment",
+    "part",
+    "service",
+    "thing",
+    "things",
+    "variable",
+]
+
+T = TypeVar("T", bound=msgspec.Struct)
+U = TypeVar("U")
+
+
+class Unreadable(Exception):
+    """The platform answered well, and not with what was asked for: no answer."""
+
+
+class _Wire(msgspec.Struct, frozen=True, rename="camel"):
+    """A thing of the platform as it is on the wire; every field but an id may be null or absent."""
+
+
+class _Commit(_Wire, frozen=True):
+    id: str | None = None
+
+
+class _Deploy(_Wire, frozen=True, rename="camel"):
+    id: str
+    status: str | None = None
+    commit: _Commit | None = None
+    trigger: str | None = None
+    created_at: Any = None  # a moment that cannot be read is unknown, and nothing hangs on it
+    started_at: Any = None
+    finished_at: Any = None
+
+
+class _Program(_Wire, frozen=True, rename="camel"):
+    pre_deploy_command: str | None = None
+
+
+class _Details(_Wire, frozen=True, rename="camel"):
+    url: str | None = None
+    health_check_path: str | None = None
+    env_specific_details: _Program | None = None
+
+
+class _Filter(_Wire, frozen=True, rename="camel"):
+    paths: list[str] | None = None
+    ignored_paths: list[str] | None = None
+
+
+class _Service(_Wire, frozen=True, rename="camel"):
+    id: str
+    type: str | None = None
+    name: str | None = None
+    repo: str | None = None
+    branch: str | None = None
+    auto_deploy: str | None = None
+    auto_deploy_trigger: str | None = None
+    root_dir: str | None = None
+    suspended: str | None = None
+    dashboard_url: str | None = None
+    owner_id: str | None = None
+    build_filter: _Filter | None = None
+    service_details: _Details | None = None
+
+
+class _Variable(_Wire, frozen=True):
+    key: str
+    value: str | None = None
+
+
+class _Database(_Wire, frozen=True):
+    id: str
+    name: str | None = None
+    version: str | int | None = None
+
+
+class _Export(_Wire, frozen=True, rename="camel"):
+    id: str | None = None
+    url: str | None = None
+    created_at: Any = None
+
+
+class _Line(_Wire, frozen=True):
+    timestamp: str | None = None
+    message: str | None = None
+    labels: list[dict[str, Any] | None] | None = None
+
+
+class _Lines(_Wire, frozen=True):
+    logs: list[_Line | None] | None = None
+
+
+def document(answer: Answer) -> Any:
+    """The JSON of an answer.
+
+    Raises:
+        Unreadable: it is of another type, or no whole document.
+    """
+    if answer.content_type != "application/json":
+        raise Unreadable(f"{answer.content_type or 'something without a type'} in place of JSON")
+    found = answer.json()
+    if found is None and answer.body.strip() != b"null":
+        raise Unreadable("no whole document of JSON")
+    return found
+
+
+def thing(value: Any, kind: type[T]) -> T:
+    """One thing of the platform, of the kind that was asked for."""
+    try:
+        found = msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise Unreadable(f"something else than asked for ({error})") from error
+    name = getattr(found, "id", None)
+    if name is not None and not _plain(name):
+        raise Unreadable("an id that is none")
+    return found
+
+
+def things(value: Any, wrapper: str, read: Callable[[Any], U]) -> list[U]:
+    """The things of a list, each in its wrapper where the list has any; the same id twice is one thing."""
+    if not isinstance(value, list):
+        raise Unreadable("no list")
+    found: dict[object, U] = {}
+    for item in value:
+        inner = item.get(wrapper) if wrapper and isinstance(item, dict) else item
+        if not isinstance(inner, dict):
+            raise Unreadable(f"an item that is no {wrapper or 'object'}")
+        name = inner.get("id") or inner.get("key") or len(found)
+        if not isinstance(name, (str, int)):
+            raise Unreadable("an id that is none")
+        found.setdefault(name, read(inner))
+    return list(found.values())
+
+
+def _plain(name: str) -> bool:
+    """Whether it can be part of an address: an id is made of letters, digits and dashes."""
+    return bool(name) and name.isascii() and name.replace("-", "").replace("_", "").isalnum()
+
+
+def part(item: dict[str, Any], name: str) -> dict[str, Any]:
+    """An object inside another; empty where it is absent, null, or something else."""
+    found = item.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def service(item: Any) -> Service | None:
+    """A service; None where it is of a type that we do not know, and so not ours to deploy."""
+    told = thing(item, _Service)
+    if told.type is None or told.type not in {*Kind}:
+        return None
+    details = told.service_details or _Details()
+    program = details.env_specific_details or _Program()
+    chosen = told.build_filter or _Filter()
+    paths, ignored = tuple(chosen.paths or ()), tuple(chosen.ignored_paths or ())
+    kind = Kind(told.type)
+    if details.url and kind in {Kind.WEB, Kind.STATIC} and not is_address(details.url):
+        raise Unreadable(f"an address of {told.id} that is none")
+    return Service(
+        id=told.id,
+        name=told.name or "",
+        kind=kind,
+        repo=told.repo or "",
+        branch=told.branch or "",
+        auto_deploy=told.auto_deploy == "yes" and told.auto_deploy_trigger != "off",
+        url=details.url or "",
+        health_path=details.health_check_path or "",
+        root_dir=told.root_dir or "",
+        build_filter=PathFilter(paths=paths, ignored=ignored) if paths or ignored else None,
+        pre_deploy_command=program.pre_deploy_command or "",
+        suspended=told.suspended == "suspended",
+        dashboard_url=told.dashboard_url or "",
+        owner_id=told.owner_id or "",
+    )
+
+
+def deploy(item: Any, wanted: str = "") -> Deploy:
+    """A deploy; a status that nobody knows is ``unknown``.
+
+    Args:
+        wanted: the id that was asked for; an answer about another one is none.
+    """
+    told = thing(item, _Deploy)
+    if wanted and told.id != wanted:
+        raise Unreadable(f"{told.id} in place of {wanted}")
+    return Deploy(
+        id=told.id,
+        status=DeployStatus(told.status or "unknown"),
+        commit=(told.commit.id if told.commit else "") or "",
+        trigger=told.trigger or "",
+        created_at=moment(told.created_at),
+        started_at=moment(told.started_at),
+        finished_at=moment(told.finished_at),
+    )
+
+
+def deploys(value: Any, status: DeployStatus | None = None) -> list[Deploy]:
+    """The deploys of a list, all of them of *status* where only such were asked for."""
+    found = things(value, "deploy", deploy)
+    if status is not None and any(each.status is not status for each in found):
+        raise Unreadable(f"a deploy that is not {status}")
+    return found
+
+
+def variable(item: Any) -> tuple[str, str]:
+    """An environment variable: its name and its value."""
+    told = thing(item, _Variable)
+    return told.key, told.value or ""
+
+
+def database(item: Any) -> tuple[str, str, str]:
+    """A Postgres: id, name, version."""
+    told = thing(item, _Database)
+    return told.id, told.name or "", str(told.version or "")
+
+
+def export(item: Any) -> Export | None:
+    """An export; None where it has no id or no moment yet, and so is none that could be fetched."""
+    told = thing(item, _Export)
+    if not told.id or (at := moment(told.created_at)) is None:
+        return None
+    return Export(id=told.id, created_at=at, url=Secret(told.url) if told.url else None)
+
+
+class Addresses(_Wire, frozen=True, rename="camel"):
+    """Where a Postgres is; empty while it is being made."""
+
+    external_connection_string: str | None = None
+
+
+def addresses(value: Any) -> Addresses:
+    """The addresses of a Postgres."""
+    return thing(value, Addresses)
+
+
+def events(value: Any, service_id: str, kind: str) -> list[dict[str, Any]]:
+    """The details of events of one kind, newest first; one that tells none is empty: only an explanation hangs on it."""
+    if not isinstance(value, list):
+        raise Unreadable("no list")
+    every = [part(item, "event") if isinstance(item, dict) else {} for item in value]
+    for each in every:
+        if each.get("serviceId") not in {None, service_id} or each.get("type") not in {None, kind}:
+            raise Unreadable(f"an event that is not {kind} of {service_id}")
+    return [part(each, "details") for each in every]
+
+
+def log_lines(value: Any, service_id: str) -> list[LogLine]:
+    """Lines of a service's log, oldest first; whose a line is stands among its labels."""
+    found = []
+    for line in thing(value, _Lines).logs or ():
+        if line is None:
+            continue
+        labels = {label.get("name"): label.get("value") for label in line.labels or () if label}
+        if labels.get("resource") not in {None, service_id}:
+            raise Unreadable(f"a line that is not of {service_id}")
+        instance = str(labels.get("instance") or "")
+        found.append(LogLine(at=line.timestamp or "", text=line.message or "", instance=instance))
+    return sorted(found, key=lambda line: line.at)
+
+
+def moment(text: Any) -> datetime | None:
+    """A moment; None where there is none, or it cannot be read."""
+    try:
+        return msgspec.convert(text, Moment) if text else None
+    except msgspec.ValidationError:
+        return None

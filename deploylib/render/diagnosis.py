@@ -1,0 +1,217 @@
+"""Why a deploy did not go live: the platform's word, its event, and the last words of the program.
+
+Where those are the sign of something well known, they are told as that, with what helps: the words of shells (127: not
+found), of Render's own log (docs, "Troubleshooting deploys": a publish directory that does not exist, no open ports) and of
+the local Render.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+
+from deploylib.errors import (
+    BuildFailed,
+    Contradiction,
+    DeployError,
+    DeployStopped,
+    ForeignDeploy,
+    Interrupted,
+    StartFailed,
+    Unhealthy,
+)
+from deploylib.models import Deploy, DeployStatus, Order, Value
+from deploylib.render.client import Render
+
+__all__ = ["Diagnosis", "between", "diagnosed", "failure", "last_words", "meaning", "replaced", "unhealthy"]
+
+NOTHING = ("(it wrote nothing)",)
+CORRECT = "correct it, commit, inv deploy"
+LAST_LINES = 20  # a crash of Node shows its cause above a dozen lines of stack
+PUBLISH = re.compile(r"(?i:publish) (?:directory|path) [`'\"]?(?P<what>[^\s`'\"]+)[`'\"]? does not exist")
+NAME = r"(?P<{}>[\w.@/+-]+)"
+TOOL = re.compile(
+    rf": (?:line )?\d+: {NAME.format('script')}: (?:command )?not found"
+    rf"|sh: {NAME.format('shell')}: (?:command )?not found"
+    rf"|sh: command not found: {NAME.format('zsh')}"
+    rf"|env: [\u2018'`]?{NAME.format('env')}[\u2019'`]?: No such file or directory"
+)
+ELSEWHERE = re.compile(r"it listens on port (?P<what>\d+(?:, \d+)*), and not on")
+UNSET = re.compile(r"no value here for (?P<what>\w+(?:, \w+)*), which the Blueprint leaves out")
+GROUP = re.compile(r"nothing here of a group of variables that the account holds")
+PACKAGE = re.compile(
+    r"npm (?:error|ERR!) 404\s+(?:The requested resource )?'(?P<npm>@?[\w./-]+@[\w.^~*-]+)"
+    r"|ERROR: No matching distribution found for (?P<pip>[\w.=<>!~-]+)"
+)
+NO_PORT = re.compile(r"no open (?:HTTP )?ports", re.IGNORECASE)
+HOW = {
+    "pnpm": "corepack enable, or npm install --global pnpm",
+    "yarn": "corepack enable, or npm install --global yarn",
+    "bun": "npm install --global bun",
+    "uv": "pip install uv",
+    "poetry": "pip install poetry",
+    "pipenv": "pip install pipenv",
+    "pdm": "pip install pdm",
+    "npm": "install Node",
+    "npx": "install Node",
+    "node": "install Node",
+}
+PORT = "let it listen at 0.0.0.0 on the port that PORT names (process.env.PORT, os.environ['PORT']), commit, inv deploy"
+
+
+class Diagnosis(Value, frozen=True):
+    """A cause in words, and what helps."""
+
+    cause: str
+    remedy: str
+
+
+def replaced(order: Order, deploy: Deploy, render: Render) -> DeployError:
+    """A deploy that ended canceled or replaced: somebody else's took its place, or it was stopped."""
+    newest = next(iter(render.deploys(order.target.service_id, limit=1)), None)
+    if newest is None:
+        return Contradiction(
+            f"{order.target.name}: the platform lists no deploy, and {deploy.id} was {deploy.status}",
+            remedy=f"see the service ({order.target.dashboard_url or 'in the Render Dashboard'})",
+            service=order.target.name,
+        )
+    if newest.id != deploy.id:
+        return ForeignDeploy(
+            f"{order.target.name}: {newest.id} ({newest.commit[:7]}, trigger {newest.trigger}) took the place of our deploy",
+            remedy="inv status shows what is live; deploy again when nobody else does",
+            service=order.target.name,
+            commit=newest.commit,
+        )
+    return DeployStopped(
+        f"{order.target.name}: the deploy was canceled",
+        remedy="if you did not cancel it: inv deploy",
+        service=order.target.name,
+    )
+
+
+def failure(order: Order, deploy: Deploy, render: Render) -> DeployError:
+    """The failed deploy as an error: its kind from the status, the cause from its event, the last words from its log."""
+    name = order.target.name
+    cause = render.failure(order.target.service_id, deploy.id)
+    code = cause.get("nonZeroExit")
+    ended = f"exited with code {code}" if code else "ended" if cause.get("earlyExit") else ""
+    if deploy.status is DeployStatus.BUILD_FAILED:
+        details = last_words(order, deploy, render, "build")
+        why, remedy = diagnosed(details, render, "correct the build, commit, inv deploy")
+        return BuildFailed(f"{name}: the build {ended or 'failed'}{why}", details=details, remedy=remedy, service=name)
+    details = last_words(order, deploy, render, "app")
+    if deploy.status is DeployStatus.PRE_DEPLOY_FAILED:
+        if details == NOTHING:  # the documents do not say to which of the two logs its words belong
+            details = last_words(order, deploy, render, "build")
+        why, remedy = diagnosed(details, render, CORRECT)
+        return StartFailed(
+            f"{name}: the pre-deploy command {ended or 'failed'}{why}", details=details, remedy=remedy, service=name
+        )
+    if ended or "oomKilled" in cause:
+        what = "ran out of memory" if "oomKilled" in cause else ended
+        lasted = between(deploy.started_at, deploy.finished_at)
+        took = f", {lasted:.1f} s after the deploy began" if lasted is not None else ""
+        why, remedy = diagnosed(details, render, CORRECT)
+        return StartFailed(f"{name}: the program {what}{took}{why}", details=details, remedy=remedy, service=name)
+    return unhealthy(order, render, details, str(cause.get("unhealthy") or ""))
+
+
+def unhealthy(order: Order, render: Render, details: tuple[str, ...], why: str) -> Unhealthy:
+    """A program that runs and is not well: at another port, or for a reason that the platform tells."""
+    path = order.target.health_path or "its port"
+    known, remedy = diagnosed((*details, why), render, f"make {path} answer 2xx within 5 s, commit, inv deploy")
+    said = f": {why}" if why else known
+    return Unhealthy(
+        f"{order.target.name}: it runs, but {path} did not answer well{said}",
+        details=details,
+        remedy=remedy,
+        service=order.target.name,
+    )
+
+
+def diagnosed(lines: tuple[str, ...], render: Render, otherwise: str) -> tuple[str, str]:
+    """What last words mean, as the end of a sentence, and what helps; nothing, and the usual step, where they say nothing."""
+    known = meaning(lines, local=render.is_local)
+    return (f": {known.cause}", known.remedy) if known is not None else ("", otherwise)
+
+
+def between(start: datetime | None, end: datetime | None) -> float | None:
+    """Seconds between two moments of the platform; None where it has not told both."""
+    return (end - start).total_seconds() if start and end else None
+
+
+def last_words(order: Order, deploy: Deploy, render: Render, kind: str) -> tuple[str, ...]:
+    """What the build or the new program said last, and not what the old one says meanwhile.
+
+    A log that cannot be read must not hide the failure itself.
+    """
+    target = order.target
+    try:
+        lines = render.logs(target.owner_id, target.service_id, kind, deploy.created_at, limit=100)
+        serving = render.instances(target.service_id) if kind == "app" else set()
+    except Interrupted:
+        raise
+    except DeployError as error:
+        return (f"(its log cannot be read: {error.message})",)
+    said = [line.text.rstrip() for line in lines if line.text.strip() and line.instance not in serving]
+    return tuple(said[-LAST_LINES:]) or NOTHING
+
+
+def meaning(lines: Iterable[str], *, local: bool) -> Diagnosis | None:
+    """What the last of these lines that is known means; None where none is.
+
+    That a value is lacking is the cause only where no line tells another one: it is said after every failure.
+
+    Args:
+        local: it was said on this machine, by the local Render.
+    """
+    said = list(reversed(list(lines)))
+    certain = (_known(line, local=local) for line in said)
+    return next((one for one in (*certain, *map(_lacking, said)) if one is not None), None)
+
+
+def _known(line: str, *, local: bool) -> Diagnosis | None:
+    if found := PUBLISH.search(line):
+        return Diagnosis(
+            f"the build has made no {found['what']!r}",
+            "let staticPublishPath name the folder that the build makes, from rootDir, commit, inv deploy",
+        )
+    if found := TOOL.search(line):
+        return _tool(next(name for name in found.groups() if name).rpartition("/")[2], local=local)
+    if found := PACKAGE.search(line):
+        package = next(name for name in found.groups() if name)
+        step = f"name a {package.partition('=')[0]} that is there, or the registry that has it, commit, inv deploy"
+        return Diagnosis(f"the registry has no {package}", step)
+    if found := ELSEWHERE.search(line):
+        return Diagnosis(f"it listens on port {found['what']}", PORT)
+    return Diagnosis("it has opened no port", PORT) if NO_PORT.search(line) else None
+
+
+def _lacking(line: str) -> Diagnosis | None:
+    if found := UNSET.search(line):
+        return _unset(found["what"].split(", "))
+    if GROUP.search(line):
+        step = "inv local.env NAME for each variable of it that is needed, then inv deploy"
+        return Diagnosis("nothing is here of a group of variables that the account holds", step)
+    return None
+
+
+def _unset(names: list[str]) -> Diagnosis:
+    """Variables that the local Render has no value of: nothing is wrong with the commit."""
+    first, *others = names
+    more = f" (and so for {', '.join(others)})" if others else ""
+    have = "have" if others else "has"
+    return Diagnosis(f"{', '.join(names)} {have} no value here", f"inv local.env {first}{more}, then inv deploy")
+
+
+def _tool(name: str, *, local: bool) -> Diagnosis:
+    if name not in HOW:
+        step = (
+            f"see that {name} is among what the build command installs, or install it where that runs; then inv deploy"
+        )
+        return Diagnosis(f"{name} was not found", step)
+    if local:
+        return Diagnosis(f"{name} is not on this machine", f"install {name} here ({HOW[name]}), then inv deploy")
+    step = f"let the build command install {name} first ({HOW[name]}), commit, inv deploy"
+    return Diagnosis(f"there is no {name} in the runtime of the service", step)

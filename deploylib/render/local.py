@@ -1,0 +1,224 @@
+"""The local Render, as a program that is started and asked: a platform without an account.
+
+It is a program of its own (``python -m localrender``) and meets the library only on HTTP and on its command line.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from deploylib.errors import SettingsError, Unreachable
+from deploylib.models import decoding
+from deploylib.models.units import size
+from deploylib.settings import Config
+from deploylib.system.extras import install
+from deploylib.system.process import MOST, SYSTEM, Command, Completed, ProgramFailed, Runner
+
+__all__ = ["Here", "down", "fault", "give", "here", "logs", "reset", "running", "status", "up"]
+
+START_WITHIN = 90.0
+ABSENT = 1
+
+
+class Here(msgspec.Struct, frozen=True):
+    """What of a Blueprint runs on this machine.
+
+    Attributes:
+        services: the names of those that do.
+        left_out: why one does not, by its name.
+        unset: variables that have no value here, as ``service: NAME``.
+        databases: the names of those that are made here; None where nobody was asked.
+    """
+
+    services: tuple[str, ...] = ()
+    left_out: dict[str, str] = {}
+    unset: tuple[str, ...] = ()
+    databases: tuple[str, ...] | None = None
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Each of them in a line."""
+        lines = [f"left out here: {name}: {reason}" for name, reason in self.left_out.items()]
+        if self.unset:
+            lines.append(f"no value here: {', '.join(self.unset)}; set it: inv local.env NAME")
+        return tuple(lines)
+
+
+def here(config: Config, said: Mapping[str, Any]) -> Here:
+    """What of the Blueprint it can run, by what it says of itself when it is `up`.
+
+    Raises:
+        Unreachable: it does not say so.
+    """
+    try:
+        found = said["blueprint"]
+        left_out = {one["name"]: f"{one['reason']} ({one['remedy']})" for one in found.get("left_out", ())}
+        services = tuple(one["name"] for one in found.get("services", ()))
+        databases = tuple(one["name"] for one in found["databases"]) if "databases" in found else None
+        unset = tuple(str(one) for one in said.get("unset", ()))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise _unread(config) from error
+    both = {name: reason for name, reason in left_out.items() if name not in services}
+    return Here(services, both, unset, databases)
+
+
+def running(config: Config) -> bool:
+    """Whether one has written down that it runs; after a ``kill -9`` it may not."""
+    return (config.local_state / "endpoint.json").exists()
+
+
+def up(
+    config: Config, *, runner: Runner = SYSTEM, extra: Sequence[str] = (), only: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Start it, or let the running one read the Blueprint again.
+
+    Args:
+        extra: flags of its own.
+        only: the services that are wanted, whose needs must be met; without any, all of them.
+
+    Returns:
+        What it says of itself: ``api_url``, ``urls`` of the services, ``databases``.
+
+    Raises:
+        SettingsError: no Blueprint, an error in it, or nothing that could run; a port is taken; the disk is full.
+        Unreachable: it did not come up.
+    """
+    free = f"--minimum-free-mb={_free_mb(config)}"
+    scale = f"--time-scale={config.settings.local_time_scale}"
+    args = ("up", str(_blueprint(config)), *_state(config), scale, free, *extra, *_only(only), "--json")
+    return _answer(config, _ask(config, runner, *args, timeout=START_WITHIN, writes=True))
+
+
+def down(config: Config, *, runner: Runner = SYSTEM) -> str:
+    """Stop it and everything it runs; what it holds stays."""
+    return _ask(config, runner, "down", *_state(config), timeout=60, writes=True).text
+
+
+def reset(config: Config, *, runner: Runner = SYSTEM) -> str:
+    """Stop it and forget everything: services, deploys, databases."""
+    return _ask(config, runner, "reset", *_state(config), timeout=60, writes=True).text
+
+
+def status(config: Config, *, runner: Runner = SYSTEM) -> dict[str, Any]:
+    """What runs, with addresses and commits."""
+    return _answer(config, _ask(config, runner, "status", *_state(config), "--json"))
+
+
+def give(config: Config, name: str, value: str, *, runner: Runner = SYSTEM) -> str:
+    """Give a variable that the Blueprint leaves out its value, which goes to standard input and into no list of processes.
+
+    Raises:
+        SettingsError: the Blueprint does not leave it out.
+    """
+    args = ("env", name, *_state(config), "--blueprint", _blueprint(config))
+    return _ask(config, runner, *args, writes=True, secret=value).text
+
+
+def logs(config: Config, service: str = "", kind: str = "app", lines: int = 50, *, runner: Runner = SYSTEM) -> str:
+    """The last lines of its services, or of one of them."""
+    named = (service,) if service else ()
+    return _ask(config, runner, "logs", *named, *_state(config), f"--type={kind}", f"--lines={lines}").text
+
+
+def fault(
+    config: Config,
+    name: str = "",
+    how: Mapping[str, str] | None = None,
+    *,
+    clear: bool = False,
+    runner: Runner = SYSTEM,
+) -> str:
+    """Arm a fault switch of the running local Render; without a name, tell what there is and what is armed.
+
+    Args:
+        how: flags of ``python -m localrender fault``, without the dashes; empty ones are left out.
+        clear: switch all of them off.
+
+    Raises:
+        SettingsError: it was started without ``--faults``, or there is no such fault.
+    """
+    flags = [f"--{key}={text}" for key, text in (how or {}).items() if text]
+    args = [*([name] if name else []), *flags, *(["--clear"] if clear else [])]
+    return _ask(config, runner, "fault", *args, *_state(config)).text
+
+
+def _blueprint(config: Config) -> str:
+    return config.settings.blueprint
+
+
+def _state(config: Config) -> tuple[str, str]:
+    return "--state", str(config.local_state)
+
+
+def _only(services: Sequence[str]) -> list[str]:
+    return [f"--only={name}" for name in services]
+
+
+def _free_mb(config: Config) -> int:
+    return max(500, size(config.settings.minimum_free) // 10**6)
+
+
+def _ask(
+    config: Config, runner: Runner, *args: str, timeout: float = 30, writes: bool = False, secret: str | None = None
+) -> Completed:
+    program = [sys.executable, "-m", "localrender", *args]
+    fed = None if secret is None else secret.encode()
+    command = Command(
+        program, cwd=config.root, check=False, timeout=timeout, writes=writes, drops=config.secrets, stdin=fed
+    )
+    try:
+        done = runner.run(command)
+    except ProgramFailed as late:
+        told, log = f"the local Render did not answer: {late.message}", config.local_state / "server.log"
+        raise Unreachable(told, remedy=f"inv local.down, then inv local.up; see {log}", details=late.details) from late
+    if done.returncode == 0:
+        return done
+    if b"No module named localrender" in done.stderr:
+        raise SettingsError("the local Render is not installed", remedy=install("local"))
+    said = _object(done).get("error")
+    error: dict[str, Any] = said if isinstance(said, dict) and said else _words(done)
+    message = str(error.get("message") or "the local Render could not do what it was asked")
+    remedy = _as_task(str(error.get("remedy") or f"see {config.local_state / 'server.log'}"))
+    if done.returncode == ABSENT or not error:
+        raise Unreachable(message, remedy=remedy, details=() if error else done.lines)
+    others = error.get("details") or ()
+    raise SettingsError(message, remedy=remedy, details=tuple(str(one) for one in others))
+
+
+def _words(done: Completed) -> dict[str, str]:
+    """Its error as it tells people: ``error: …`` and ``next: …``."""
+    lines = [line.partition(": ") for line in done.stderr.decode(errors="replace").splitlines()]
+    said = {name: text for name, _, text in lines}
+    return {"message": said["error"], "remedy": said.get("next", "")} if "error" in said else {}
+
+
+def _as_task(remedy: str) -> str:
+    """Its own commands as our tasks, which know where its state is."""
+    return re.sub(r"python -m localrender (up|down|status|logs|reset|fault|env)\b", r"inv local.\1", remedy)
+
+
+def _answer(config: Config, done: Completed) -> dict[str, Any]:
+    """What it says of itself; what cannot be read is not taken for nothing."""
+    try:
+        return decoding.json(done.stdout, dict[str, Any], most=MOST)
+    except decoding.Undecodable as error:
+        raise _unread(config, done.lines) from error
+
+
+def _unread(config: Config, lines: Sequence[str] = ()) -> Unreachable:
+    told = "the local Render gave no answer that can be read"
+    remedy = f"inv local.down, then inv local.up; see {config.local_state / 'server.log'}"
+    return Unreachable(told, remedy=remedy, details=tuple(lines))
+
+
+def _object(done: Completed) -> dict[str, Any]:
+    """The document that it printed; empty where that is none, so that its words count."""
+    try:
+        return decoding.json(done.stdout, dict[str, Any], most=MOST)
+    except decoding.Undecodable:
+        return {}

@@ -1,0 +1,211 @@
+"""Having the platform accept a deploy exactly once, whatever becomes of its answer.
+
+What is about to be asked is recorded first, together with the deploys that existed then. An answer that was lost is
+therefore looked up and adopted: a deploy that was not there before, of the same commit, made by the API. Nothing is
+ever asked for twice, but for what was canceled while nobody watched: a run that is gone on with asks for that once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from deploylib.errors import DeployStopped, PersonNeeded
+from deploylib.models import Deploy, DeployStatus, Intent, Kind, Order, Target
+from deploylib.models.release import Triggered
+from deploylib.render.client import Ambiguous, Refused, Render
+from deploylib.system.clock import Clock, Deadline
+
+__all__ = ["LOOK_FOR", "Accepted", "Record", "ask", "found_again", "made"]
+
+LOOK_FOR = 60.0
+AFTER_A_CRASH = 5.0
+
+
+class Record(Protocol):
+    """Writes one event of the run; it is on the disk when it returns."""
+
+    def __call__(self, kind: str, value: Any, /) -> None:
+        """Write *value* as an event of *kind*."""
+        ...
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """A deploy that is on its way for an order.
+
+    Attributes:
+        rebuilt: its artifact was gone, and the commit is built again.
+        intent: what was recorded before it was asked for.
+    """
+
+    order: Order
+    deploy_id: str
+    rebuilt: bool = False
+    intent: Intent | None = None
+
+
+def ask(
+    order: Order,
+    *,
+    render: Render,
+    clock: Clock,
+    record: Record,
+    progress: Callable[[str, str], None],
+    known: Intent | None = None,
+    triggered: Triggered | None = None,
+    look_for: float = LOOK_FOR,
+) -> Accepted:
+    """Have the platform accept the order, exactly once.
+
+    Args:
+        record: is told what is about to be asked (``intent``), and the deploy that was accepted (``triggered``).
+        progress: is told that an artifact is gone, or a deploy was canceled.
+        known: what was recorded of this order before the run was interrupted.
+        triggered: likewise; there is nothing to ask for then, unless it was canceled.
+        look_for: seconds for which a deploy whose answer was lost is looked for.
+
+    Raises:
+        DeployStopped: it was refused.
+        PersonNeeded: nobody can say whether it was accepted, or several deploys may be the one.
+    """
+    name, rebuilt = order.target.name, False
+    if known is not None and order.from_deploy and not known.from_deploy:
+        order, rebuilt = msgspec.structs.replace(order, from_deploy=""), True
+    before = triggered.deploy_id if triggered is not None else ""
+    if known is not None and not before:
+        # The run died between its note and the answer; what the platform does not have by now never arrived.
+        before = made(order.target, known, render=render, clock=clock)
+    if before and not _canceled(order.target, before, render):
+        if triggered is None:
+            record("triggered", Triggered(service=name, deploy_id=before, adopted=True))
+        return Accepted(order, before, rebuilt, known)
+    if before:
+        progress(name, f"{before} was canceled while nobody watched, so it is asked for again")
+        order = msgspec.structs.replace(
+            order,
+            named_before=known.named_before if known is not None else "",
+            answered=known.answered if known is not None else 0,
+        )
+        known = None
+    intent = known or _intend(order, render, record)
+    try:
+        accepted, lost = _send(order, render)
+    except _ArtifactGone as gone:
+        progress(name, f"its artifact is no longer kept, so {order.commit[:7]} is built again ({gone})")
+        order, rebuilt = msgspec.structs.replace(order, from_deploy=""), True
+        intent = _intend(order, render, record)
+        accepted, lost = _send(order, render)
+    if accepted is not None and not _may_be_ours(accepted, order, intent):
+        accepted = None  # an answer about another deploy: ours is looked up
+    accepted = accepted or _find(order, intent, render, clock, within=look_for)
+    if accepted is None:
+        raise PersonNeeded(
+            f"{name}: the platform does not say whether it accepted the deploy",
+            remedy=f"look at the service's deploys ({order.target.dashboard_url}), then inv deploy",
+            service=name,
+        )
+    record("triggered", Triggered(service=name, deploy_id=accepted.id, adopted=lost))
+    return Accepted(order, accepted.id, rebuilt, intent)
+
+
+def _canceled(target: Target, deploy_id: str, render: Render) -> bool:
+    """Whether a deploy of a run that is gone on with was canceled, and nobody has asked for another one since.
+
+    A platform that was started anew cancels what it was at; so does a person, who then lets the run go on all the same.
+    """
+    try:
+        status = render.deploy(target.service_id, deploy_id).status
+    except Refused:
+        return False  # whoever watches it looks it up
+    newest = next(iter(render.deploys(target.service_id, limit=1)), None) if status is DeployStatus.CANCELED else None
+    return newest is not None and newest.id == deploy_id
+
+
+def _may_be_ours(accepted: Deploy, order: Order, intent: Intent) -> bool:
+    """Whether an answer may be about what was just asked for; a cron job is built from the tip of its branch."""
+    fits = order.target.kind is Kind.CRON or accepted.commit in {"", intent.commit}
+    return fits and accepted.id not in intent.existing
+
+
+def found_again(accepted: Accepted, *, render: Render, clock: Clock, record: Record, within: float) -> Accepted | None:
+    """Look a deploy up of whose id the platform knows nothing: the answer that named it was about something else."""
+    if (
+        accepted.intent is None
+        or (found := _find(accepted.order, accepted.intent, render, clock, within=within)) is None
+    ):
+        return None
+    record("triggered", Triggered(service=accepted.order.target.name, deploy_id=found.id, adopted=True))
+    return Accepted(accepted.order, found.id, accepted.rebuilt, accepted.intent)
+
+
+def _intend(order: Order, render: Render, record: Record) -> Intent:
+    """Note what is about to be asked, and which deploys are there already: an answer that is lost is found by that."""
+    intent = Intent(
+        service=order.target.name,
+        commit=order.commit,
+        existing=tuple(deploy.id for deploy in render.deploys(order.target.service_id)),
+        previous=order.previous,
+        from_deploy=order.from_deploy,
+        variables=order.variables,
+        named_before=order.named_before,
+        answered=order.answered,
+    )
+    record("intent", intent)
+    return intent
+
+
+class _ArtifactGone(Exception):
+    """The platform refused to restore a deploy; the number that it keeps depends on the plan (Render, Rollbacks)."""
+
+
+def _send(order: Order, render: Render) -> tuple[Deploy | None, bool]:
+    """Send it; True when nobody knows whether it arrived."""
+    try:
+        if order.from_deploy:
+            return render.roll_back(order.target.service_id, order.from_deploy), False
+        tip = order.target.kind is Kind.CRON  # always built from the tip of its branch: a commit is refused
+        return render.trigger(order.target.service_id, "" if tip else order.commit), False
+    except Ambiguous:
+        return None, True
+    except Refused as error:
+        if order.from_deploy:
+            raise _ArtifactGone(error.message) from error
+        raise DeployStopped(
+            f"{order.target.name}: {error.message}", remedy=error.remedy, service=order.target.name
+        ) from error
+
+
+def _find(order: Order, intent: Intent, render: Render, clock: Clock, *, within: float) -> Deploy | None:
+    """The deploy that an unanswered request made: not among those that existed, and of the same commit."""
+    deadline = Deadline.after(within, clock)
+    ours = {"", "unknown", "rollback" if order.from_deploy else "api"}
+    while True:
+        new = [
+            deploy
+            for deploy in render.deploys(order.target.service_id)
+            if deploy.id not in intent.existing and deploy.commit in {"", intent.commit} and deploy.trigger in ours
+        ]
+        if len(new) > 1:
+            raise PersonNeeded(
+                f"{order.target.name}: {len(new)} deploys of {intent.commit[:7]} began at once ({', '.join(d.id for d in new)})",
+                remedy=f"cancel all but one of them ({order.target.dashboard_url}), then inv deploy",
+                service=order.target.name,
+            )
+        if new:
+            return new[0]
+        if deadline.passed():
+            return None
+        clock.sleep(min(2.0, within / 10))
+
+
+def made(target: Target, intent: Intent, *, render: Render, clock: Clock) -> str:
+    """The id of the deploy that a run asked for before it died; empty when its request never arrived.
+
+    Raises:
+        PersonNeeded: there are several that it may have been.
+    """
+    order = Order(target=target, commit=intent.commit, previous=intent.previous, from_deploy=intent.from_deploy)
+    found = _find(order, intent, render, clock, within=AFTER_A_CRASH)
+    return found.id if found else ""

@@ -1,0 +1,1 @@
+"""What a release is scanned for: secrets, known weaknesses, packages, variables, the Blueprint."""

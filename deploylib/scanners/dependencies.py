@@ -1,0 +1,182 @@
+"""What is publicly known against the packages of a tree, as pip-audit and npm tell it."""
+
+from __future__ import annotations
+
+import posixpath
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from deploylib.models.findings import Examined, Finding, Gap, joined
+from deploylib.models.units import count
+from deploylib.scanners.package_files import NPM_LOCKS, canonical
+from deploylib.scanners.requirements import Pin, pinned
+from deploylib.scanners.tree import listed
+from deploylib.settings import ScanSettings
+from deploylib.system.clock import Deadline
+from deploylib.system.extras import install
+from deploylib.system.json_tool import Silence, insist
+from deploylib.system.process import Command, Runner
+
+__all__ = ["examine"]
+
+NAME = "dependencies"
+ACCEPT = "or [[scan.accepted]] with rule, reason and until"
+NAMED = 3
+MILD = frozenset({"info", "low"})
+NPM = {"npm_config_fetch_retries": "0", "npm_config_fetch_timeout": "20000", "npm_config_update_notifier": "false"}
+Round = dict[str, list[Pin]]
+"""Each package in one version, with all the places that name it."""
+
+
+class _Advisory(msgspec.Struct, frozen=True):
+    id: str
+    fix_versions: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+
+
+class _Package(msgspec.Struct, frozen=True):
+    """What pip-audit says of one package; a *skip_reason* means that it has not looked."""
+
+    name: str
+    skip_reason: str = ""
+    vulns: tuple[_Advisory, ...] = ()
+
+
+class _Audit(msgspec.Struct, frozen=True):
+    dependencies: tuple[_Package, ...]
+
+
+class _Via(msgspec.Struct, frozen=True):
+    name: str
+    severity: str
+    source: int = 0
+    url: str = ""
+    range: str = ""
+
+
+class _NpmPackage(msgspec.Struct, frozen=True):
+    """A package with advisories of its own, or (by name) with packages that have some."""
+
+    via: tuple[str | _Via, ...]
+
+
+class _NpmMetadata(msgspec.Struct, frozen=True):
+    dependencies: dict[str, int]
+
+
+class _NpmAudit(msgspec.Struct, frozen=True):
+    """What npm says; where the registry did not answer it, an error, or nothing of vulnerabilities."""
+
+    vulnerabilities: dict[str, _NpmPackage] | None = None
+    metadata: _NpmMetadata | None = None
+    error: object = None
+
+    def __post_init__(self) -> None:
+        if self.error is not None or self.vulnerabilities is None or self.metadata is None:
+            raise Silence("the registry answers no audit")
+
+
+def examine(
+    files: Path,
+    settings: ScanSettings,
+    *,
+    runner: Runner,
+    deadline: Deadline,
+    python: str = sys.executable,
+    blueprint_path: str = "render.yaml",
+) -> Examined:
+    """Ask for advisories about every pinned package of the tree.
+
+    Args:
+        files: the tree.
+        deadline: when it must have ended.
+        python: the interpreter that has pip-audit.
+        blueprint_path: where the Blueprint is in the tree, whose commands may bring packages.
+    """
+    names = listed(files, settings.ignored)
+    packages = pinned(files, names, settings.requirements, blueprint_path=blueprint_path)
+    locks = [name for name in names if posixpath.basename(name) in NPM_LOCKS]
+    return joined(
+        Examined(NAME, counted={"package": 0}, findings=tuple(packages.notes), gaps=tuple(packages.gaps)),
+        *(_by_pip_audit(asked, settings, python, runner, deadline) for asked in _rounds(packages.pins)),
+        *(_by_npm(files, lock, runner, deadline) for lock in locks),
+    )
+
+
+def _rounds(pins: Iterable[Pin]) -> list[Round]:
+    """The packages in as many rounds as one of them has versions: pip-audit takes each name once."""
+    rounds: list[Round] = []
+    for pin in pins:
+        fits = next((one for one in rounds if one.get(pin.name, [pin])[0].version == pin.version), None)
+        if fits is None:
+            rounds.append(fits := {})
+        fits.setdefault(pin.name, []).append(pin)
+    return rounds
+
+
+def _by_pip_audit(asked: Round, settings: ScanSettings, python: str, runner: Runner, deadline: Deadline) -> Examined:
+    """Ask about a round; a package may be unknown to the service, and an index may keep no advisories at all."""
+    service = "osv" if settings.osv_url else settings.service
+    args = [python, "-m", "pip_audit", "--no-deps", "--disable-pip", "--requirement=/dev/stdin", "--desc=off"]
+    args += ["--progress-spinner=off", "--format=json", "--output=-", "--aliases=on", "--timeout=10"]
+    args += [f"--vulnerability-service={service}", *([f"--osv-url={settings.osv_url}"] if settings.osv_url else [])]
+    lines = "".join(f"{name}=={places[0].version}\n" for name, places in asked.items())
+    command = Command(args, stdin=lines.encode(), check=False)
+    try:
+        said = insist(command, _Audit, f"the service {service}", runner=runner, deadline=deadline)
+    except Silence as silence:
+        remedy = install("scan") if silence.missing else "try again, or name another: scan.service, scan.osv_url"
+        return Examined(NAME, gaps=(Gap(count(len(asked), "Python package"), silence.reason, remedy),))
+    known = {canonical(one.name): one.vulns for one in said.dependencies if not one.skip_reason}
+    unknown = [f"{name} {places[0].version}" for name, places in asked.items() if name not in known]
+    answered = len(asked) - len(unknown)
+    gap = Gap(
+        ", ".join(unknown[:NAMED]) + (f" and {len(unknown) - NAMED} more" if len(unknown) > NAMED else ""),
+        f"the service {service} answered about {answered} of {len(asked)} packages",
+        'ask another: scan.service = "osv" (a mirror often keeps no advisories)',
+    )
+    found = [_vulnerable(pin, one) for name, pins in asked.items() for pin in pins for one in known.get(name, ())]
+    return Examined(NAME, counted={"package": answered}, findings=tuple(found), gaps=(gap,) if unknown else ())
+
+
+def _vulnerable(pin: Pin, advisory: _Advisory) -> Finding:
+    mends = advisory.fix_versions
+    known = next((f", {alias}" for alias in advisory.aliases if alias.startswith("CVE-")), "")
+    return Finding(
+        tool="pip-audit",
+        rule=advisory.id,
+        where=f"{pin.name} {pin.version} ({pin.path}:{pin.line})",
+        text=f"{pin.name} {pin.version} has a known vulnerability{known}",
+        remedy=f"{f'raise it to {mends[0]} or later' if mends else 'no version mends it: replace it'}; {ACCEPT}",
+        path=pin.path,
+        also=advisory.aliases,
+    )
+
+
+def _by_npm(files: Path, lock: str, runner: Runner, deadline: Deadline) -> Examined:
+    args = ["npm", "audit", "--json", "--package-lock-only", "--ignore-scripts", "--include=dev"]
+    command = Command(args, cwd=(files / lock).parent, env=NPM, check=False)
+    try:
+        said = insist(command, _NpmAudit, "npm", runner=runner, deadline=deadline)
+    except Silence as silence:
+        remedy = "npm audit says more; or audit it elsewhere, and leave it out by scan.ignored"
+        return Examined(NAME, gaps=(Gap(lock, silence.reason, remedy),))
+    found = [
+        Finding(
+            tool="npm audit",
+            rule=via.url.rpartition("/")[2] or str(via.source),
+            where=f"{via.name} ({lock})",
+            text=f"{via.name} {via.range} has a known vulnerability of severity {via.severity}",
+            remedy=f"npm audit fix; {ACCEPT}",
+            blocks=via.severity not in MILD,
+            path=lock,
+        )
+        for package in (said.vulnerabilities or {}).values()
+        for via in package.via
+        if isinstance(via, _Via)
+    ]
+    total = said.metadata.dependencies.get("total", 0) if said.metadata else 0
+    return Examined(NAME, counted={"package": total}, findings=tuple(dict.fromkeys(found)))

@@ -1,0 +1,296 @@
+"""The packages that a tree names: what its requirement files pin, and what nobody here can look up."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from deploylib.errors import SettingsError
+from deploylib.models import decoding
+from deploylib.models.findings import Finding, Gap
+from deploylib.models.units import count
+from deploylib.render import blueprint_references
+from deploylib.render.blueprint import read
+from deploylib.scanners import installs
+from deploylib.scanners.installs import Brought
+from deploylib.scanners.package_files import canonical, of_node, scripts, unaudited
+
+__all__ = ["Packages", "Pin", "pinned"]
+
+HOME = r"(?:[^/]+/)*"
+REQUIREMENTS = re.compile(
+    rf"{HOME}(?:(?:[^./][^/]*)?requirements[^/]*\.txt|requirements/[^./][^/]*\.txt)", re.IGNORECASE
+)
+SOURCES = re.compile(rf"{HOME}(?:(?:[^./][^/]*)?requirements[^/]*|requirements/[^./][^/]*)\.in", re.IGNORECASE)
+PYLOCK = re.compile(rf"{HOME}pylock(?:\.[^./]+)?\.toml")
+PINNED = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*===?\s*(?P<version>\w[\w.!+-]*)\s*(?:[;\s].*)?")
+INCLUDED = re.compile(r"(?:-r|--requirement)[\s=]*(?P<path>\S+)")
+EDITABLE = ("-e", "--editable")
+COMMANDS = ("buildCommand", "initialDeployHook", "preDeployCommand", "startCommand", "dockerCommand")
+DOCKERFILE = re.compile(r"(?:.*/)?(?:[\w.-]+\.)?(?:Docker|Container)file(?:\.[\w.-]+)?")
+WRITTEN = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)")  # of a requirement
+COMPILED = re.compile(r"--hash=|#\s+via\b")
+
+
+class Pin(NamedTuple):
+    """One package in one version, and where it is named."""
+
+    name: str
+    version: str
+    path: str
+    line: int
+
+
+@dataclass
+class Packages:
+    """What the requirement files name: exact versions, what is worth telling, and what nobody can look up."""
+
+    pins: list[Pin] = field(default_factory=list)
+    notes: list[Finding] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def beside(self, name: str) -> frozenset[str] | None:
+        """The packages of the lists that speak for a file: in its folder, in one of lists there, or which name it.
+
+        None: there is no such list.
+        """
+        folder = posixpath.dirname(name)
+        near = {folder, posixpath.join(folder, "requirements")}
+        if posixpath.basename(folder) == "requirements":
+            near.add(posixpath.dirname(folder))
+        path = re.compile(rf"(?m)#.*(?<![\w./-]){re.escape(name)}(?![\w./-])")
+        lists = {one for one, text in self.texts.items() if posixpath.dirname(one) in near or path.search(text)} - {
+            name
+        }
+        return frozenset(pin.name for pin in self.pins if pin.path in lists) if lists else None
+
+
+def pinned(
+    files: Path, names: Sequence[str], chosen: Collection[str] = (), *, blueprint_path: str = "render.yaml"
+) -> Packages:
+    """Read the requirement files of a tree, and those that they include; and what commands bring beside them.
+
+    Args:
+        files: the tree.
+        names: its files.
+        chosen: the requirement files; default: those that are called so, and those that a command names.
+        blueprint_path: the Blueprint, whose services have commands.
+    """
+    found = Packages()
+    called = [name for name in names if REQUIREMENTS.fullmatch(name) or PYLOCK.fullmatch(name)]
+    _follow(files, chosen or called, found)
+    # A source is examined by way of what was compiled from it, or else as it is.
+    sources = [name for name in names if SOURCES.fullmatch(name)]
+    _follow(files, [name for name in sources if not _compiled(files, name, found)], found)
+    passed = [name for name in called if name not in found.texts]
+    found.gaps += [
+        Gap(name, "it is not among scan.requirements", "add it there, or to scan.ignored") for name in passed
+    ]
+    _bring(files, names, blueprint_path, found)
+    found.gaps += unaudited(files, names, found.beside)
+    found.notes = list(dict.fromkeys(found.notes))
+    return found
+
+
+def _bring(files: Path, names: Sequence[str], blueprint_path: str, found: Packages) -> None:
+    """Add what commands bring: lists that they name are read, exact versions count, and the rest is not examined."""
+    there = set(names)
+    seen: set[tuple[str, Brought]] = set()
+    waiting = [*_commanded(files, there, blueprint_path)]
+    for name in names:
+        if DOCKERFILE.fullmatch(name):
+            text = (files / name).read_text(encoding="utf-8", errors="replace")
+            waiting += [(f"{name}:{line}", one) for line, one in installs.by_dockerfile(text)]
+        elif name.endswith(".py"):
+            waiting += _headed(name, (files / name).read_text(encoding="utf-8", errors="replace"))
+    while waiting:
+        if (brought := waiting.pop(0)) in seen:
+            continue
+        seen.add(brought)
+        where, one = brought
+        if one.kind in {"script", "run"}:
+            waiting += _run(files, there, one)
+        elif one.kind == "list":
+            _listed(files, names, where, one, found)
+        elif not _known(files, there, where, one, found):
+            found.gaps.append(_brought(where, one))
+
+
+def _run(files: Path, there: Collection[str], one: Brought) -> Iterator[tuple[str, Brought]]:
+    """What a script brings that a command runs."""
+    if one.kind == "run":
+        path, text = posixpath.join(one.folder, "package.json"), scripts(files, one.folder).get(one.name, "")
+    else:
+        path = posixpath.normpath(posixpath.join(one.folder, one.name))
+        text = (files / path).read_text(encoding="utf-8", errors="replace") if path in there else ""
+    yield from ((path, each) for each in installs.by_command(text, one.folder))
+
+
+def _commanded(files: Path, there: Collection[str], path: str) -> Iterator[tuple[str, Brought]]:
+    """What the commands of a Blueprint's services bring; one that Render would not take is told elsewhere."""
+    if path not in there:
+        return
+    try:
+        document, _ = read((files / path).read_text(encoding="utf-8", errors="replace"), path)
+    except SettingsError:
+        return
+    for scope in blueprint_references.scopes(document):
+        for service, place in scope.each("services"):
+            for key in COMMANDS:
+                for one in installs.by_command(str(service.get(key) or ""), str(service.get("rootDir") or "")):
+                    yield f"{path}:{document.line((*place, key))}", one
+
+
+def _headed(name: str, text: str) -> Iterator[tuple[str, Brought]]:
+    """What the head of a script needs, by PEP 723."""
+    head = installs.by_script(text)
+    try:
+        needs = decoding.toml(head.encode()).get("dependencies", ())
+    except decoding.Undecodable:
+        yield name, Brought("other", "its head, which cannot be read")
+        return
+    yield from ((name, Brought("python", str(one), apart=True)) for one in needs)
+
+
+def _listed(files: Path, names: Sequence[str], where: str, one: Brought, found: Packages) -> None:
+    """Read a list that a command names; in an image it may stand elsewhere, so that its name alone tells."""
+    path = posixpath.normpath(posixpath.join(one.folder, one.name))
+    alike = [name for name in names if posixpath.basename(name) == posixpath.basename(path)]
+    chosen = [path] if path in names else alike
+    if chosen:
+        _follow(files, [name for name in chosen if not any(gap.what == name for gap in found.gaps)], found)
+    else:
+        reason = f"it is a list of packages that {where} installs, and not in the tree"
+        found.gaps.append(Gap(one.name, reason, "commit it, or correct the command"))
+
+
+def _known(files: Path, there: Collection[str], where: str, one: Brought, found: Packages) -> bool:
+    """Whether a package is one that is looked up: in its exact version, or in that of a list or lock beside it."""
+    if one.kind == "node":
+        return _written(one) in of_node(files, there, one.folder)
+    if one.kind != "python":
+        return False
+    path, _, line = where.partition(":")
+    if match := PINNED.fullmatch(one.name):
+        found.pins.append(Pin(canonical(match["name"]), match["version"], path, int(line or 1)))
+        found.notes.append(_incomplete(path))
+        return True
+    listed = None if one.apart else found.beside(posixpath.join(one.folder, "command"))
+    return listed is not None and _written(one) in listed
+
+
+def _written(one: Brought) -> str:
+    """The name of a package, without its version."""
+    if "://" in one.name:
+        return re.sub(r"//[^/@]*@", "//", one.name)  # that may be a password
+    if one.kind == "python":
+        match = WRITTEN.match(one.name)
+        return canonical(match["name"]) if match else one.name
+    return one.name[:1] + one.name[1:].partition("@" if one.kind == "node" else "=")[0]
+
+
+def _brought(where: str, one: Brought) -> Gap:
+    name = _written(one)
+    pin = {"python": f"pin it there ({name}==…), or in a list that is installed", "node": "name it in package.json"}
+    return Gap(
+        what=f"{name} ({where})",
+        reason="a command or script brings it, and nothing here looks up what that is",
+        remedy=f'{pin.get(one.kind, "audit it elsewhere")}; or [[scan.accepted]] with rule = "brings:{name}" and reason',
+        rule=f"brings:{name}",
+        path=where.partition(":")[0],
+    )
+
+
+def _compiled(files: Path, name: str, found: Packages) -> bool:
+    """Whether all that a source names is in the lists that speak for it."""
+    listed = found.beside(name)
+    lines = (line for _, line in _lines((files / name).read_bytes().decode(errors="replace")))
+    named = [canonical(match[0]) for line in lines if (match := re.match(r"[A-Za-z0-9][\w.-]*", line))]
+    return listed is not None and set(named) <= listed
+
+
+def _follow(files: Path, names: Collection[str], found: Packages) -> None:
+    """Read requirement files, and those that they include."""
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name in found.texts:
+            continue
+        found.texts[name] = ""
+        if (files / name).is_file() and (files / name).resolve().is_relative_to(files.resolve()):
+            found.texts[name] = (files / name).read_bytes().decode(errors="replace")
+            read = _read_lock if PYLOCK.fullmatch(name) else _read
+            waiting += read(name, found.texts[name], found)
+        else:
+            remedy = "correct scan.requirements, or who includes it"
+            found.gaps.append(Gap(name, "there is no such file in the tree", remedy))
+
+
+def _read(name: str, text: str, found: Packages) -> list[str]:
+    """Add what one file names to what is found; the files that it includes."""
+    pins, included, loose = [], [], []
+    for number, line in _lines(text):
+        if match := INCLUDED.match(line):
+            included.append(posixpath.normpath(posixpath.join(posixpath.dirname(name), match["path"])))
+        elif match := PINNED.fullmatch(line):
+            pins.append(Pin(canonical(match["name"]), match["version"], name, number))
+        elif not line.startswith("-") or line.startswith(EDITABLE):
+            loose.append(number)
+    if loose:
+        where = f"{name}:{loose[0]}" + (f" and {len(loose) - 1} more" if len(loose) > 1 else "")
+        found.gaps.append(Gap(where, "no exact version, so nothing to look up", "pin it with ==, best by pip-compile"))
+    if pins and not COMPILED.search(text):
+        found.notes.append(_incomplete(name))
+    found.pins += pins
+    return included
+
+
+def _incomplete(name: str) -> Finding:
+    return Finding(
+        tool="deploylib",
+        rule="incomplete-lock",
+        where=name,
+        text=f"{name} names packages but not what those bring along, which is not examined",
+        remedy="compile it: pip-compile --generate-hashes",
+        blocks=False,
+        path=name,
+    )
+
+
+def _read_lock(name: str, text: str, found: Packages) -> list[str]:
+    """Add what a lock by PEP 751 names; it includes no other file."""
+    try:
+        packages = decoding.toml(text.encode(), most=decoding.LOCK).get("packages")
+    except decoding.Undecodable:
+        packages = None
+    if not isinstance(packages, list):
+        found.gaps.append(Gap(name, "this lock cannot be read", "write it anew: pip lock, uv export"))
+        return []
+    loose = 0
+    for one in packages:
+        known = one if isinstance(one, dict) else {}
+        package, version = (known.get(key) for key in ("name", "version"))
+        if isinstance(package, str) and isinstance(version, str):
+            line = next((n for n, words in enumerate(text.splitlines(), 1) if f'"{package}"' in words), 1)
+            found.pins.append(Pin(canonical(package), version, name, line))
+        else:
+            loose += 1
+    if loose:
+        reason = f"no exact version of {count(loose, 'package')}, so nothing to look up"
+        found.gaps.append(Gap(name, reason, "name a version"))
+    return []
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """Logical lines with the number of their first: joined where they end with a backslash, without comments."""
+    plain = re.sub(r"(?m)(?:^|[ \t])#.*$", "", "\n".join(text.splitlines()))
+    number = 1
+    for lines in re.findall(r"(?:.*\\\n)*.*\n?", plain):
+        if line := re.sub(r"\\(?:\n|\Z)", " ", lines).strip():
+            yield number, line
+        number += lines.count("\n")

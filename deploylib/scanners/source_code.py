@@ -1,0 +1,100 @@
+"""Weak places in the Python code of a tree, as bandit sees them."""
+
+from __future__ import annotations
+
+import posixpath
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from deploylib.models.findings import Examined, Finding, Gap, joined
+from deploylib.models.units import count
+from deploylib.scanners.tree import listed
+from deploylib.settings import ScanSettings
+from deploylib.system.clock import Deadline
+from deploylib.system.extras import install
+from deploylib.system.json_tool import Silence, ask
+from deploylib.system.process import Command, Runner
+
+__all__ = ["examine"]
+
+NAME = "code"
+# B105-B107 are about secrets, which `deploylib.scanners.credentials` finds better, and quote them; B104 is about listening on all
+# addresses, as a web service on Render must.
+NOT_ASKED = "B104,B105,B106,B107"
+AT_ONCE = 1000
+
+
+class _Issue(msgspec.Struct, frozen=True):
+    filename: str
+    line_number: int
+    test_id: str
+    issue_text: str
+    more_info: str = ""
+
+
+class _Unread(msgspec.Struct, frozen=True):
+    filename: str
+
+
+class _Opinion(msgspec.Struct, frozen=True):
+    """What bandit says; a file that it could not parse is among the errors."""
+
+    results: tuple[_Issue, ...]
+    errors: tuple[_Unread, ...]
+    metrics: dict[str, msgspec.Raw]
+
+
+def examine(
+    files: Path, settings: ScanSettings, *, runner: Runner, deadline: Deadline, python: str = sys.executable
+) -> Examined:
+    """Let bandit read the Python files of the tree.
+
+    The files are named one by one: for a folder it would obey a ``.bandit`` in it, and a commit could switch it off.
+
+    Args:
+        files: the tree.
+        deadline: when it must have ended.
+        python: the interpreter that has bandit.
+    """
+    options = [f"--severity-level={settings.severity}", f"--confidence-level={settings.confidence}"]
+    options += ["--quiet", "--format=json", "--exit-zero", f"--skip={NOT_ASKED}"]
+
+    def some(names: Sequence[str]) -> Examined:
+        args = [python, "-m", "bandit", *options, *(f"./{name}" for name in names)]
+        command = Command(args, cwd=files, timeout=deadline.left(), check=False)
+        try:
+            return _told(names, ask(command, _Opinion, "bandit", runner=runner))
+        except Silence as silence:
+            remedy = install("scan") if silence.missing else "raise scan.within; python -m bandit says more"
+            return Examined(NAME, gaps=(Gap(count(len(names), "Python file"), silence.reason, remedy),))
+
+    names = [name for name in listed(files, settings.ignored) if name.endswith((".py", ".pyw"))]
+    batches = (names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE))
+    return joined(Examined(NAME, counted={"file": 0}), *map(some, batches))
+
+
+def _told(names: Sequence[str], opinion: _Opinion) -> Examined:
+    unread = {posixpath.normpath(one.filename) for one in opinion.errors}
+    read = {posixpath.normpath(name) for name in opinion.metrics} - unread
+    remedy = f"correct it; it is read as Python {sys.version_info.major}.{sys.version_info.minor}"
+    return Examined(
+        NAME,
+        counted={"file": len(read.intersection(names))},
+        findings=tuple(_weak(issue) for issue in opinion.results),
+        gaps=tuple(Gap(name, "bandit cannot parse it", remedy) for name in names if name not in read),
+    )
+
+
+def _weak(issue: _Issue) -> Finding:
+    name = posixpath.normpath(issue.filename)
+    return Finding(
+        tool="bandit",
+        rule=issue.test_id,
+        where=f"{name}:{issue.line_number}",
+        text=issue.issue_text.strip().split(". ")[0].rstrip("."),
+        remedy=f"{issue.more_info}; where it is meant: # nosec {issue.test_id} with a reason, or [[scan.accepted]]",
+        path=name,
+    )

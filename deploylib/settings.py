@@ -1,0 +1,492 @@
+"""Settings: one file without secrets, and environment variables for the secrets. Nothing else reads either.
+
+The file is ``deploylib.toml``, or ``[tool.deploylib]`` in ``pyproject.toml``; without one, the defaults deploy the
+Blueprint to the environment ``local``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from deploylib.errors import SettingsError, Unreachable
+from deploylib.models import Secret, decoding
+from deploylib.models.findings import Accepted
+from deploylib.models.units import is_address, seconds, size
+from deploylib.models.value import Table
+
+__all__ = [
+    "Config",
+    "Endpoint",
+    "EnvironmentSettings",
+    "MigrationSettings",
+    "ScanSettings",
+    "ServiceSettings",
+    "Settings",
+    "Variable",
+    "load",
+    "top",
+]
+
+
+class Variable(Table, frozen=True):
+    """``[[environment_variables]]``: what a service must find in its environment.
+
+    Attributes:
+        pattern: the whole value must match it.
+        minimum_length: default 16 for a secret, 1 for all else.
+        services: who needs it; default: all.
+    """
+
+    name: str
+    required: bool = True
+    kind: Literal["url", "postgres-url", "integer", "boolean", "text", "secret"] = "text"
+    pattern: str = ""
+    minimum_length: int = 0
+    services: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            raise ValueError(f"{self.name}: its pattern is no regular expression") from error
+
+
+class ScanSettings(Table, frozen=True):
+    """``[scan]``: what is examined, by what measure, and what is accepted.
+
+    Attributes:
+        requirements: the Python requirement files; default: every ``requirements*.txt`` of the tree, and what commands name.
+        service: where pip-audit asks for advisories.
+        osv_url: another address of the service ``osv``.
+        severity: bandit's, from which a release waits for a finding.
+        confidence: bandit's.
+        ignored: globs of files that nobody examines.
+        within: the longest that a scan may take.
+    """
+
+    requirements: tuple[str, ...] = ()
+    service: Literal["pypi", "osv", "esms"] = "pypi"
+    osv_url: str = ""
+    severity: Literal["low", "medium", "high"] = "medium"
+    confidence: Literal["low", "medium", "high"] = "medium"
+    ignored: tuple[str, ...] = ()
+    accepted: tuple[Accepted, ...] = ()
+    within: str = "3m"
+
+
+RENDER_API = "https://api.render.com/v1"
+REFERENCE = "docs/settings.md"
+STORE, WEBHOOK = "DEPLOYLIB_STORE", "SLACK_WEBHOOK_URL"
+S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+# What the platform, the store, Slack and GitHub are reached with, by the usual names; and the files by which a step of GitHub
+# gives variables and outputs to the steps after it.
+OURS = re.compile(
+    r"(AWS|ACTIONS|DEPLOYLIB|RENDER|SLACK)_\w+|(GH|GITHUB)_(ENTERPRISE_)?TOKEN"
+    r"|GITHUB_(ENV|OUTPUT|PATH|STATE|STEP_SUMMARY)"
+)
+SAYS_SO = re.compile(
+    "KEY|PASSWORD|SECRET|TOKEN|WEBHOOK"
+)  # a name of ours whose value is a secret, not a place or a word
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")  # of an environment: part of keys, and of what a person types
+MINIMAL = ("HOME", "LANG", "LC_ALL", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TEMP", "TMP", "TMPDIR", "TZ")
+
+
+class ServiceSettings(Table, frozen=True):
+    """``[services.NAME]``: what the Blueprint does not say of a service.
+
+    Attributes:
+        health: path that answers the commit (and the schema revision) being served; default: its health check path.
+        paths: files it is made of, where neither a Blueprint nor the platform says.
+        after: services that must be live before this one is deployed.
+    """
+
+    health: str = ""
+    paths: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+class MigrationSettings(Table, frozen=True):
+    """``[migrations]``: where alembic's scripts are, and how they are run.
+
+    Attributes:
+        path: alembic's script location; default ``migrations`` where that folder has an ``env.py``.
+        config: an ``alembic.ini``, or a ``pyproject.toml`` with ``[tool.alembic]``, in place of *path*.
+        python: the interpreter that has what ``env.py`` imports; default: the one that runs deploylib.
+        lock_timeout: longest wait for one lock, also the longest stall that a reader may see.
+        statement_timeout: longest run of one statement.
+        patience: the same, both, for ``CREATE INDEX CONCURRENTLY``, ``VALIDATE`` and their like, which block nobody.
+        longest_lock: longest that a rehearsal may hold a lock which others notice on a table with rows.
+        small_table: rows up to which work under a lock is no hazard.
+        restored_whole: size of the database up to which the rehearsed copy is dumped and restored once more with its
+            rows; of a larger one the definitions alone are.
+        command: another tool's migrations, in place of alembic: ``npx prisma migrate deploy``.
+        pending: the command that prints what is pending of them, one a line; it needs *command*.
+        files: glob of their SQL files.
+        only: the only variables that the migrations inherit, besides a few like PATH and HOME; empty: all but ours.
+    """
+
+    path: str = ""
+    config: str = ""
+    python: str = ""
+    lock_timeout: str = "1s"
+    statement_timeout: str = "10m"
+    patience: str = "30m"
+    longest_lock: str = "1s"
+    small_table: int = 10_000
+    restored_whole: str = "1GB"
+    command: str = ""
+    pending: str = ""
+    files: str = ""
+    only: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if bool(self.command) != bool(self.pending):
+            raise ValueError("command and pending need each other: without both nobody knows what is to be done")
+
+
+class EnvironmentSettings(Table, frozen=True):
+    """``[environments.NAME]``: where to deploy.
+
+    Attributes:
+        api_url: address of Render's API, with ``/v1``.
+        api_key_env: name of the variable that holds the key.
+        services: our name of a service → the platform's name or id, where they differ.
+        database: name of the platform's Postgres; default: the only one of the Blueprint.
+        database_url_env: name of the variable that holds the database's URL, in place of *database*.
+        store: of backups and ledger: ``s3://bucket/prefix``, or a folder; default: the variable ``DEPLOYLIB_STORE``.
+        store_encryption: asked of the bucket for every object; empty: the bucket's default.
+        store_kms_key: id or ARN of the key for ``aws:kms``; default: the account's.
+        only_this_machine: a folder store is good enough, because nobody deploys from elsewhere.
+        backups: ``"on"``; ``"export"`` for a database that is not opened from here, of which the platform makes them, and
+            whose migrations are the pre-deploy command's; or ``"none"`` where the data may be lost.
+        slack_webhook_env: name of the variable that holds the address of a Slack webhook; of no meaning where that is
+            not set. For ``local`` there is no default.
+    """
+
+    api_url: str = ""
+    api_key_env: str = "RENDER_API_KEY"
+    services: dict[str, str] = msgspec.field(default_factory=dict)
+    database: str = ""
+    database_url_env: str = ""
+    store: str = ""
+    store_encryption: Literal["", "AES256", "aws:kms", "aws:kms:dsse"] = ""
+    store_kms_key: str = ""
+    only_this_machine: bool = False
+    backups: Literal["on", "export", "none"] = "on"
+    slack_webhook_env: str = ""
+
+
+class Settings(Table, frozen=True):
+    """The whole file.
+
+    Attributes:
+        tests: the command that tests a commit before it may be released.
+    """
+
+    blueprint: str = "render.yaml"
+    shared: tuple[str, ...] = ()
+    services: dict[str, ServiceSettings] = msgspec.field(default_factory=dict)
+    environments: dict[str, EnvironmentSettings] = msgspec.field(default_factory=dict)
+    migrations: MigrationSettings = MigrationSettings()
+    target: str = "5m"
+    start_within: str = "5m"
+    bake: str = ""
+    deadline: str = "20m"
+    backup_every: str = "24h"
+    keep_backups: int = 5
+    postgres_bin: str = ""
+    minimum_free: str = "200MB"
+    local_time_scale: int = 60
+    scan: ScanSettings = ScanSettings()
+    environment_variables: tuple[Variable, ...] = ()
+    tests: str = ""
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where the platform's API is, and the key to it."""
+
+    api_url: str
+    api_key: Secret
+
+
+class _Written(msgspec.Struct, frozen=True):
+    """What the local Render has written down of itself, as far as it is needed."""
+
+    api_url: str
+    api_key: str
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """What one command runs with.
+
+    Attributes:
+        root: the product's folder, the top of its working copy.
+        name: the environment's name.
+        environ: the environment variables, for the secrets that the settings name.
+    """
+
+    root: Path
+    name: str
+    settings: Settings
+    environment: EnvironmentSettings
+    environ: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"Config(root={self.root}, name={self.name!r})"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the platform is the local Render, which is started when it is needed."""
+        return self.name == "local" and not self.environment.api_url
+
+    @property
+    def local_state(self) -> Path:
+        """The folder of the local Render."""
+        return self.root / Path(self.settings.blueprint).parent / ".localrender"
+
+    @property
+    def store(self) -> str:
+        """Where backups and ledger are: the address of a bucket, or a folder."""
+        chosen = self.environment.store or (not self.is_local and self.environ.get(STORE, "")) or ".deploylib"
+        return chosen if "://" in chosen else str(self.root / chosen)
+
+    @property
+    def flag(self) -> str:
+        """What a command needs so that it is about this environment, a space before it; nothing for ``local``."""
+        return "" if self.is_local else f" --environment {self.name}"
+
+    @property
+    def webhook(self) -> Secret | None:
+        """Where the end of a run is told; None where nobody wants to know."""
+        name = self.environment.slack_webhook_env or ("" if self.is_local else WEBHOOK)
+        address = self.environ.get(name, "").strip() if name else ""
+        return Secret(address) if address else None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The variables that are ours alone: what runs the product's code does not inherit them.
+
+        All that the settings of any environment name, and what `OURS` tells.
+        """
+        chosen = (self.environment, *self.settings.environments.values())
+        named = {name for one in chosen for name in (one.api_key_env, one.database_url_env, one.slack_webhook_env)}
+        return tuple(name for name in self.environ if name in named or OURS.fullmatch(name))
+
+    @property
+    def known_secrets(self) -> tuple[Secret, ...]:
+        """The values that must not be shown, as far as they are in the environment: what any settings name, and tokens."""
+        chosen = (self.environment, *self.settings.environments.values())
+        named = {name for one in chosen for name in (one.api_key_env, one.database_url_env, one.slack_webhook_env)}
+        named |= {name for name in self.secrets if SAYS_SO.search(name)} - {S3_KEYS[0]}
+        return tuple(Secret(self.environ[name]) for name in sorted(named) if self.environ.get(name, "").strip())
+
+    @property
+    def withheld(self) -> tuple[str, ...]:
+        """The variables that a migration does not inherit: ours, or with `migrations.only` all but those and a few."""
+        only = self.settings.migrations.only
+        return tuple(name for name in self.environ if name not in {*only, *MINIMAL}) if only else self.secrets
+
+    @property
+    def python(self) -> str:
+        """The interpreter for alembic."""
+        chosen = self.settings.migrations.python
+        return str(self.root / chosen) if chosen else sys.executable
+
+    def endpoint(self) -> Endpoint:
+        """Where the API is and the key to it; for ``local`` what the running local Render has written down.
+
+        Raises:
+            SettingsError: the key's variable is not set, or holds no key.
+            Unreachable: the local Render is not running.
+        """
+        if self.is_local:
+            try:
+                written = decoding.json((self.local_state / "endpoint.json").read_bytes(), _Written)
+            except FileNotFoundError as error:
+                raise Unreachable("the local Render is not running", remedy="inv local.up") from error
+            except (OSError, decoding.Undecodable) as error:
+                told = f"{self.local_state / 'endpoint.json'} cannot be read"
+                raise Unreachable(told, remedy="inv local.down, then inv local.up") from error
+            return Endpoint(written.api_url, Secret(written.api_key))
+        key = self.environ.get(self.environment.api_key_env, "").strip()
+        if not key:
+            raise SettingsError(
+                f"{self.environment.api_key_env} is not set: the API key for environment {self.name!r}",
+                remedy=f"export {self.environment.api_key_env}=…  (Render Dashboard → Account settings → API keys)",
+            )
+        if not (key.isascii() and key.isprintable()):
+            raise SettingsError(
+                f"{self.environment.api_key_env} is no API key: it holds characters that none has",
+                remedy=f"export {self.environment.api_key_env}=…, as the Dashboard shows it (Account settings → API keys)",
+            )
+        url = self.environment.api_url or self.environ.get("RENDER_HOST", "") or RENDER_API
+        if not is_address(url):
+            where = f"environments.{self.name}.api_url" if self.environment.api_url else "RENDER_HOST"
+            told = f"{where}: it is no address, so that nobody could be asked there"
+            raise SettingsError(told, remedy=f'write it like "{RENDER_API}", or leave it out')
+        return Endpoint(url.rstrip("/"), Secret(key))
+
+    @property
+    def exported(self) -> bool:
+        """Whether the database is not opened from here, and the platform's exports are its backups."""
+        return self.environment.backups == "export"
+
+    def require_shared_store(self) -> None:
+        """See that ledger and backups are where every machine that deploys sees them.
+
+        Raises:
+            SettingsError: they are in a folder, and nobody has said that only this machine deploys.
+        """
+        chosen = self.environment
+        if self.name == "local" or self.store.startswith("s3://") or (chosen.store and chosen.only_this_machine):
+            return
+        raise SettingsError(
+            f"environment {self.name!r}: ledger and backups must be where every machine that deploys sees them",
+            remedy=f'set store = "s3://bucket/prefix" in [environments.{self.name}], or {STORE}; '
+            "or a folder and only_this_machine = true, if nobody else deploys",
+        )
+
+    def database_url(self) -> Secret | None:
+        """The database's URL where the settings name a variable for it.
+
+        Raises:
+            SettingsError: that variable is not set.
+        """
+        name = self.environment.database_url_env
+        if not name:
+            return None
+        if not self.environ.get(name, "").strip():
+            raise SettingsError(f"{name} is not set: the database of {self.name!r}", remedy=f"export {name}=…")
+        return Secret(self.environ[name].strip())
+
+
+def top(folder: Path | None = None) -> Path:
+    """Find the product's folder, the top of its working copy, from anywhere in it; by default from the current folder.
+
+    Raises:
+        SettingsError: the current folder is gone.
+    """
+    try:
+        here = folder or Path.cwd()
+    except FileNotFoundError as error:
+        raise SettingsError(
+            "the current folder is gone", remedy="cd to the product's folder, and the same again"
+        ) from error
+    return next((each for each in (here, *here.parents) if _is_top(each)), here)
+
+
+def _is_top(folder: Path) -> bool:
+    """Whether it is that of a working copy; one that we may not look into is none that we could use."""
+    with suppress(OSError):
+        return (folder / ".git").exists()
+    return False
+
+
+def load(root: Path, name: str = "local", environ: Mapping[str, str] = os.environ, *, looking: bool = False) -> Config:
+    """Read the settings for the environment *name*.
+
+    Args:
+        root: folder of the product; the settings file lies there.
+        name: the environment.
+        environ: environment variables.
+        looking: only to find out what a release would lack; a store is then not required.
+
+    Raises:
+        SettingsError: no such environment, or the file is wrong; every problem of a value names its place.
+    """
+    file, table = _read(root)
+    remedy = f"correct {file}; every setting: {REFERENCE}"
+    for place in _with_nul(table):
+        raise SettingsError(f"{file}: {place}: holds a NUL character, which no path or command can have", remedy=remedy)
+    try:
+        settings = msgspec.convert(table, Settings)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{file}: {error}", remedy=remedy) from error
+    _require_sound(file, settings, remedy)
+    known = {"local": EnvironmentSettings(), **settings.environments}
+    if name not in known:
+        raise SettingsError(
+            f"there is no environment {name!r}; known: {', '.join(sorted(known))}",
+            remedy=f"add [environments.{name}] to {file} (see {REFERENCE}), or name another with --environment",
+        )
+    environment = known[name]
+    config = Config(root=root, name=name, settings=settings, environment=environment, environ=environ)
+    shared = config.store.startswith("s3://")
+    if "://" in config.store and not shared:
+        found = f"environments.{name}.store: {config.store} is neither s3://bucket nor a folder"
+        raise SettingsError(found, remedy=remedy)
+    if environment.store_kms_key and not environment.store_encryption.startswith("aws:kms"):
+        found = f'environments.{name}.store_kms_key: needs store_encryption = "aws:kms"'
+        raise SettingsError(found, remedy=remedy)
+    if not looking:
+        config.require_shared_store()
+    return config
+
+
+def _require_sound(file: str, settings: Settings, remedy: str) -> None:
+    """See that durations, sizes and names are some.
+
+    Raises:
+        SettingsError: one is not.
+    """
+    for key in ("target", "start_within", "deadline", "backup_every"):
+        seconds(getattr(settings, key), f"{file}: {key}")
+    if settings.bake:
+        seconds(settings.bake, f"{file}: bake")
+    for key in ("lock_timeout", "statement_timeout", "patience", "longest_lock"):
+        seconds(getattr(settings.migrations, key), f"{file}: migrations.{key}")
+    seconds(settings.scan.within, f"{file}: scan.within")
+    size(settings.minimum_free, f"{file}: minimum_free")
+    size(settings.migrations.restored_whole, f"{file}: migrations.restored_whole")
+    if settings.keep_backups < 1:
+        raise SettingsError(f"{file}: keep_backups is {settings.keep_backups}; the least is 1", remedy=remedy)
+    if odd := sorted(one for one in settings.environments if not NAME.fullmatch(one)):
+        raise SettingsError(
+            f"{file}: environments: {odd[0]!r} cannot be the name of an environment, which is part of places in the store",
+            remedy=f"rename it in {file}: letters, digits, dot, dash and underscore, at most 80",
+        )
+
+
+def _with_nul(value: Any, place: str = "") -> Iterator[str]:
+    """Where in a table of settings a NUL character is."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from _with_nul(name, place or "a name")
+            yield from _with_nul(each, f"{place}.{name}".lstrip("."))
+    elif isinstance(value, list):
+        for each in value:
+            yield from _with_nul(each, place)
+    elif isinstance(value, str) and "\0" in value:
+        yield place
+
+
+def _read(root: Path) -> tuple[str, dict[str, Any]]:
+    own, project = root / "deploylib.toml", root / "pyproject.toml"
+    if (table := _table(own)) is not None:
+        return own.name, table
+    if (table := _table(project)) is None:
+        return own.name, {}
+    tools = table.get("tool", {})
+    return f"{project.name} [tool.deploylib]", tools.get("deploylib", {}) if isinstance(tools, dict) else {}
+
+
+def _table(file: Path) -> dict[str, Any] | None:
+    """What a file of settings says; None where there is none: one that cannot be read is not taken for that."""
+    try:
+        return decoding.toml(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        remedy = f"see what {file} is, and who may read it"
+        raise SettingsError(f"{file.name} cannot be read: {error.strerror}", remedy=remedy) from error
+    except decoding.Undecodable as error:
+        raise SettingsError(f"{file.name}: {error}", remedy=f"correct {file.name}") from error

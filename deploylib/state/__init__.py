@@ -1,0 +1,1 @@
+"""What an environment remembers in its store: history, lease, holds."""

@@ -1,0 +1,454 @@
+"""The append-only history of runs, and what a run's events add up to.
+
+One object per event, ``runs/<run id>/<sequence>-<event>.json``; a run's state is a fold over them. Nothing is ever
+changed, so several machines can append and a killed run leaves exactly what it did. Events of two jobs may bear the same
+number: neither has seen the other, so that either order is right. A run is found by ``history/<environment>/<time>-<run
+id>``, because the ids that a CI gives do not sort by time, and once closed also by its folded state, ``states/``, so that
+a look at the history of a bucket does not read every event again.
+
+An operation is what a person asks for beside the releases: a backup alone, a restore, a look, a hold. It is recorded like a
+run, and found by ``operations/<environment>/<time>-<id>``: whoever asks for the runs of an environment never meets it.
+
+A folded state is only a cache: where it cannot be read the events are folded again. A run whose events cannot be read is
+named and passed over; where nobody can say that it has ended, nothing goes forward until somebody has looked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from deploylib.errors import DeployError
+from deploylib.models import BackedUp, Checked, Commit, Intent, Live, Moment, Planned, Proven, Shipped, StageName, ids
+from deploylib.models.release import Triggered
+from deploylib.models.results import Ending, PutBack, Report, StageResult, StageStatus, short
+from deploylib.store import format_version
+from deploylib.store.interface import Damaged, Refused, Store, document
+from deploylib.system.clock import Clock
+
+__all__ = ["OPERATIONS", "RUNS", "Event", "Journal", "Ledger", "Opened", "Restored", "RunState"]
+
+T = TypeVar("T")
+RUNS, OPERATIONS = "history", "operations"
+LEFT: dict[str, type] = {"check": Checked, "changes": Planned, "backup": BackedUp, "verify": Proven}
+# Of a run in the history, and of an event; whatever else lies there is not ours.
+NAMED = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]+-(?!\.\.?$)([^/\x00-\x1f\ud800-\udfff]+)")
+EVENT = re.compile(r"([0-9]{4,})-([a-z-]+)\.json")
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """The first event of a run: what it is to bring where.
+
+    Attributes:
+        services: the only services it may deploy; empty: all.
+        back: it restores an earlier release.
+        operation: what was asked for beside the releases, ``backup``, ``restore``, …; empty: it is a run.
+        promotes: the environment and the run whose verified release it brings here, ``staging/<run>``.
+        url: of the CI run.
+        recent: ids of the last commits that it brings, so that a run whose clone does not know them can tell that
+            it is the older one.
+    """
+
+    run: str
+    environment: str
+    commit: Commit
+    services: tuple[str, ...] = ()
+    author: str = ""
+    back: bool = False
+    operation: str = ""
+    promotes: str = ""
+    url: str = ""
+    recent: tuple[str, ...] = ()
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """The release that a rollback restores: of which run, and its commit."""
+
+    run: str
+    commit: Commit
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened, in the order it was written."""
+
+    at: Moment
+    kind: str
+    data: Any
+
+
+class RunState(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a run has done so far.
+
+    Attributes:
+        stages: the stages that have ended, by name.
+        intents: what was about to be asked of the platform, by service.
+        triggered: deploys that were accepted, by service; none of those that were asked for again.
+        shipped: deploys that went live, by service.
+        restoring: the release that a rollback has chosen.
+        recovering: why what it changed is being put back; from then on the run never goes forward again.
+        back_intents: what was about to be asked in order to put a service back.
+        back_triggered: deploys that were accepted for that.
+        report: the end of the run; None while it is open.
+    """
+
+    opened: Opened
+    at: Moment
+    last: Moment
+    stages: dict[str, StageResult] = {}
+    intents: dict[str, Intent] = {}
+    triggered: dict[str, Triggered] = {}
+    shipped: dict[str, Shipped] = {}
+    restoring: Restored | None = None
+    recovering: Ending | None = None
+    back_intents: dict[str, Intent] = {}
+    back_triggered: dict[str, Triggered] = {}
+    put_back: tuple[PutBack, ...] = ()
+    report: Report | None = None
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.opened.run
+
+    def done(self, stage: str) -> bool:
+        """Whether the stage has ended well, or was rightly left out, in this run."""
+        result = self.stages.get(stage)
+        return result is not None and result.status in {StageStatus.DONE, StageStatus.SKIPPED}
+
+    def left_by(self, stage: str, kind: type[T]) -> T:
+        """What a stage has left for later ones; the empty value of *kind* where it has not run."""
+        result = self.stages.get(stage)
+        return msgspec.convert(result.data if result else {}, kind)
+
+    @property
+    def checked(self) -> Checked:
+        """What the check has found."""
+        return self.left_by(StageName.CHECK, Checked)
+
+    @property
+    def planned(self) -> Planned:
+        """What the run is about."""
+        return self.left_by(StageName.CHANGES, Planned)
+
+    @property
+    def backed_up(self) -> BackedUp:
+        """The backup that it has made, or gone on from."""
+        return self.left_by(StageName.BACKUP, BackedUp)
+
+    @property
+    def proven(self) -> Proven:
+        """What verification has shown."""
+        return self.left_by(StageName.VERIFY, Proven)
+
+    @property
+    def commit(self) -> Commit:
+        """The commit it is about: of a rollback, the one that was restored."""
+        return self.report.commit if self.report is not None and self.report.commit is not None else self.opened.commit
+
+    @property
+    def release(self) -> tuple[Live, ...]:
+        """What was live, and verified, when the run succeeded."""
+        return self.report.live if self.report is not None and self.report.outcome == "succeeded" else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The history in a store.
+
+    Attributes:
+        damaged: is told of a run that is passed over, because it cannot be read.
+        clean: strikes secrets out of what is recorded.
+    """
+
+    store: Store
+    clock: Clock
+    damaged: Callable[[Damaged], None] = lambda _damaged: None
+    clean: Callable[[Any], Any] = lambda value: value
+
+    def begin(self, opened: Opened) -> None:
+        """Write a run's first event, unless another job of the same run has done so."""
+        at = self.clock.now()
+        known = f"{OPERATIONS if opened.operation else RUNS}/{opened.environment}/"
+        format_version.write(self.store)
+        if not any(key.endswith(f"-{opened.run}") for key in self.store.list(known)):
+            self.store.put_if_absent(f"{known}{at:%Y%m%dT%H%M%S.%f}-{opened.run}", b"")
+        self.store.put_if_absent(f"runs/{opened.run}/0001-opened.json", self._event("opened", opened))
+
+    def close(self, state: RunState, report: Report) -> RunState:
+        """Write a run's last event, and its state for those who look at the history."""
+        self.append(state.id, "closed", report)
+        closed = msgspec.structs.replace(state, last=self.clock.now(), report=report)
+        body = msgspec.json.encode(self.clean(msgspec.to_builtins(closed)))
+        with suppress(DeployError):  # a cache: without it the events are read
+            self.store.put(f"states/{state.id}.json", [body])
+        return closed
+
+    def append(self, run: str, kind: str, value: Any) -> None:
+        """Write one event of a run; it is on the disk when this returns."""
+        body = self._event(kind, value)
+        number = max((number for number, _, _ in self._keys(run)), default=0)
+        while not self.store.put_if_absent(f"runs/{run}/{number + 1:04d}-{kind}.json", body):
+            number += 1
+
+    def events(self, run: str) -> Iterator[Event]:
+        """The events of a run, oldest first.
+
+        Raises:
+            Damaged: one of them cannot be read.
+        """
+        for _, _, key in self._keys(run):
+            yield document(self.store, key, Event, cure=self._cure(run, key))
+
+    def _keys(self, run: str) -> list[tuple[int, str, str]]:
+        """Number, kind and key of a run's events, in order; a stray object beside them is none."""
+        folder = f"runs/{run}/"
+        named = ((EVENT.fullmatch(key.removeprefix(folder)), key) for key in self.store.list(folder))
+        return [(int(found[1]), found[2], key) for found, key in named if found]
+
+    def _cure(self, run: str, key: str) -> str:
+        return (
+            f"look at inv status and the platform, then move {key.rpartition('/')[0]} out of the store and keep it aside: "
+            f"run {run} is forgotten then, and the next release begins from what is live"
+        )
+
+    def _event(self, kind: str, value: Any) -> bytes:
+        event = Event(at=self.clock.now(), kind=kind, data=self.clean(msgspec.to_builtins(value)))
+        return msgspec.json.format(msgspec.json.encode(event), indent=1)
+
+    def state(self, run: str) -> RunState:
+        """A run's state: what was written when it was closed, or a fold over its events.
+
+        Raises:
+            KeyError: there is no such run.
+            Damaged: its events cannot be read.
+        """
+        with suppress(KeyError, Refused, Damaged, msgspec.ValidationError):
+            return self._whole(run, document(self.store, f"states/{run}.json", RunState))
+        key = f"runs/{run}/"
+        try:
+            events = list(self.events(run))
+        except KeyError as error:
+            raise Damaged(str(error.args[0]), "it went away while it was read", self._cure(run, key)) from error
+        if not events:
+            raise KeyError(run)
+        if events[0].kind != "opened":
+            raise Damaged(key, "its first event is not there, so nobody knows what it was about", self._cure(run, key))
+        try:
+            state = RunState(opened=msgspec.convert(events[0].data, Opened), at=events[0].at, last=events[0].at)
+            for event in events[1:]:
+                state = _fold(state, event)
+            return self._whole(run, state)
+        except msgspec.ValidationError as error:
+            why = f"an event says something that is not known here ({error})"
+            raise Damaged(key, why, self._cure(run, key)) from error
+
+    def _whole(self, run: str, state: RunState) -> RunState:
+        """The state, once it is seen to be that run's, and each stage to have left what later ones ask for.
+
+        Raises:
+            msgspec.ValidationError: it is not.
+        """
+        if state.id != run:
+            raise msgspec.ValidationError(f"it is that of run {state.id}")
+        for name, shape in LEFT.items():
+            state.left_by(name, shape)
+        return state
+
+    def unsettled(self, environment: str) -> Damaged | None:
+        """The newest run that cannot be read and may still be open; None where a run that was settled came after it.
+
+        Every run settles what it finds left behind, before it changes anything.
+        """
+        for run in self.runs(environment):
+            try:
+                state = self.state(run)
+            except KeyError:
+                continue
+            except Damaged as damaged:
+                if not any(kind == "closed" for _, kind, _ in self._keys(run)):
+                    return damaged
+            else:
+                if state.report is not None and state.intents:
+                    return None
+        return None
+
+    def runs(self, environment: str, *places: str) -> list[str]:
+        """The ids of an environment's runs, newest first; with *places*, of what is found there: `RUNS`, `OPERATIONS`."""
+        keys = [
+            key.rpartition("/")[2] for place in places or (RUNS,) for key in self.store.list(f"{place}/{environment}/")
+        ]
+        found = (NAMED.fullmatch(key) for key in sorted(keys, reverse=True))
+        return [name[1] for name in found if name]
+
+    def history(self, environment: str, limit: int = 20, *places: str) -> Iterator[RunState]:
+        """The runs of an environment, newest first, at most *limit* of them; one that cannot be read is passed over.
+
+        Args:
+            places: see `runs`.
+        """
+        for run in self.runs(environment, *places):
+            if limit <= 0:
+                return
+            try:
+                state = self.state(run)
+            except KeyError:  # its first event was never written, so nobody knows what it was about
+                continue
+            except Damaged as damaged:
+                self.damaged(damaged)
+                continue
+            yield state
+            limit -= 1
+
+    def newest(self, environment: str, wanted: Callable[[RunState], object], limit: int = 50) -> RunState | None:
+        """The newest run, of the last *limit*, that is *wanted*."""
+        return next((state for state in self.history(environment, limit) if wanted(state)), None)
+
+    def find(self, environment: str, text: str) -> RunState | None:
+        """The run or operation of an environment whose id is, or alone ends with, *text*; None: there is none.
+
+        Raises:
+            SettingsError: several end so.
+            Damaged: it cannot be read.
+        """
+        runs = (run for run in self.runs(environment, RUNS, OPERATIONS) if run.endswith(text) and self._keys(run))
+        run = ids.named(text, runs, kind="run", short=short)
+        if run is None:
+            return None
+        try:
+            return self.state(run)
+        except KeyError:  # it was removed in this moment
+            return None
+
+
+@dataclass(slots=True)
+class Journal:
+    """One run while it is being worked on: what is recorded is in the ledger first and in *state* then.
+
+    Nothing is written until the stage *since* has passed: a run that was refused has touched nothing. One that was examined
+    and has failed is written all the same, see `keep`.
+
+    Attributes:
+        dry: record nothing anywhere but in *state*, for a dry run.
+        since: the last stage that only looks; what it finds may still be a reason to refuse.
+        held: events that wait for that stage; None once the run is in the ledger.
+        fence: is asked before an intent is recorded: no deploy is asked for without the lease.
+    """
+
+    ledger: Ledger
+    state: RunState
+    fence: Callable[[], None] = lambda: None
+    dry: bool = False
+    since: StageName | None = StageName.CHECK
+    held: list[tuple[str, Any]] | None = None
+
+    @classmethod
+    def open(
+        cls, ledger: Ledger, opened: Opened, *, dry: bool = False, since: StageName | None = StageName.CHECK
+    ) -> Journal:
+        """Begin a run; where *since* is None it is written down at once."""
+        now = ledger.clock.now()
+        journal = cls(ledger, RunState(opened=opened, at=now, last=now), dry=dry, since=since, held=[])
+        if since is None and not dry:
+            journal.write()
+        return journal
+
+    def record(self, kind: str, value: Any, /) -> None:
+        """Write one event; when this returns it is on the disk, or held back with those before it.
+
+        Raises:
+            LeaseHeld: an intent, and this run does not hold the environment any more.
+        """
+        if kind.endswith("intent"):
+            self.fence()
+        event = Event(at=self.ledger.clock.now(), kind=kind, data=msgspec.to_builtins(value))
+        after = _fold(self.state, event)
+        if self.held is not None:
+            self.held.append((kind, value))
+            if ((self.since is not None and after.done(self.since)) or after.intents) and not self.dry:
+                self.write()
+        elif not self.dry:
+            self.ledger.append(self.state.id, kind, value)
+        self.state = after
+
+    def keep(self) -> None:
+        """Write what was held back after all: it has failed, which is not the same as that it was refused."""
+        if self.held is not None and not self.dry:
+            self.write()
+
+    def close(self, report: Report) -> None:
+        """Write the end of the run, unless nothing of it was written before."""
+        if self.written:
+            self.state = self.ledger.close(self.state, report)
+
+    def write(self) -> None:
+        """Write what was held back."""
+        self.ledger.begin(self.state.opened)
+        for kind, value in self.held or ():
+            self.ledger.append(self.state.id, kind, value)
+        self.held = None
+
+    @property
+    def written(self) -> bool:
+        """Whether the ledger knows of this run."""
+        return self.held is None and not self.dry
+
+
+BY_SERVICE: dict[str, tuple[str, Any]] = {
+    "intent": ("intents", Intent),
+    "triggered": ("triggered", Triggered),
+    "shipped": ("shipped", Shipped),
+    "back-intent": ("back_intents", Intent),
+    "back-triggered": ("back_triggered", Triggered),
+}
+ANSWERED = {"intents": "triggered", "back_intents": "back_triggered"}
+ONCE: dict[str, tuple[str, Any]] = {
+    "restoring": ("restoring", Restored),
+    "recovering": ("recovering", Ending),
+    "closed": ("report", Report),
+}
+
+
+def _fold(state: RunState, event: Event) -> RunState:
+    change: dict[str, Any] = {}
+    if event.kind in BY_SERVICE:
+        name, kind = BY_SERVICE[event.kind]
+        value = msgspec.convert(event.data, kind)
+        change = {name: {**getattr(state, name), value.service: value}}
+        if (asked := ANSWERED.get(name)) is not None:
+            change[asked] = _still_on_its_way(getattr(state, asked), value)
+    elif event.kind in ONCE:
+        name, kind = ONCE[event.kind]
+        change = {name: msgspec.convert(event.data, kind)}
+    elif event.kind == "stage":
+        result = msgspec.convert(event.data, StageResult)
+        change = {"stages": {**state.stages, result.stage: _joined(state.stages.get(result.stage), result)}}
+    elif event.kind == "put-back":
+        change = {"put_back": (*state.put_back, msgspec.convert(event.data, PutBack))}
+    return msgspec.structs.replace(state, last=event.at, **change)
+
+
+def _still_on_its_way(triggered: Mapping[str, Triggered], intent: Intent) -> dict[str, Triggered]:
+    """The accepted deploys less the one that is asked for again: it was there already when that was noted."""
+    return {
+        service: one
+        for service, one in triggered.items()
+        if service != intent.service or one.deploy_id not in intent.existing
+    }
+
+
+def _joined(before: StageResult | None, now: StageResult) -> StageResult:
+    """Two jobs may each do a part of a stage: both are told, and what has failed stays failed."""
+    if before is None or not now.part or not before.part or set(before.part) & set(now.part):
+        return now
+    worse = before if before.status is StageStatus.FAILED else now
+    return msgspec.structs.replace(
+        worse,
+        part=(*before.part, *now.part),
+        lines=(*before.lines, *now.lines),
+        seconds=max(before.seconds, now.seconds),
+    )

@@ -1,0 +1,1 @@
+"""Where state and backups are kept: a folder or a bucket."""

@@ -1,0 +1,185 @@
+"""A store in a folder of this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploylib.store.interface import Damaged, KeyTaken, Refused, Stored
+from deploylib.system import files
+from deploylib.system.clock import SYSTEM
+
+__all__ = ["Folder"]
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A store in a folder of this machine, kept out of git by a ``.gitignore`` of its own.
+
+    The folder is made by the first write.
+    """
+
+    root: Path
+
+    def put(self, key: str, pieces: Iterable[bytes], *, new: bool = False, expected: int = 0) -> Stored:  # noqa: ARG002
+        """Write an object; see `Store.put`."""
+        digest, size = hashlib.sha256(), 0
+        target = self._path(key)
+        with self._writing(target) as (handle, name):
+            for piece in pieces:
+                handle.write(piece)
+                digest.update(piece)
+                size += len(piece)
+            handle.flush()
+            os.fsync(handle.fileno())
+            if new:
+                _link(name, target)
+            else:
+                name.replace(target)
+        return Stored(key, size, digest.hexdigest())
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        """Write a small object unless there is one; a hard link decides who wins and is never half written."""
+        target = self._path(key)
+        with self._writing(target) as (handle, name):
+            handle.write(body)
+            handle.flush()
+            os.fsync(handle.fileno())
+            try:
+                _link(name, target)
+            except KeyTaken:
+                return False
+        return True
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """An object's content in pieces of 1 MiB; see `Store.read`."""
+        path = self._path(key)
+        try:
+            mode = path.stat().st_mode
+            if stat.S_ISDIR(mode):
+                raise KeyError(key)  # a folder is no object
+            if not stat.S_ISREG(mode):
+                raise Damaged(key, "it is no file")  # a pipe would be waited for
+            with path.open("rb") as handle:
+                while piece := handle.read(CHUNK):
+                    yield piece
+        except FileNotFoundError as error:
+            raise KeyError(key) from error
+        except OSError as error:
+            if not path.parent.is_dir():
+                raise self._unreadable(key, error) from error
+            raise Damaged(key, error.strerror or str(error)) from error
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """The keys that begin with *prefix*, in order; see `Store.list`."""
+        start, keys = self._path(prefix.rpartition("/")[0]), []
+        with suppress(KeyError), self._readable(prefix):
+            for folder, _, names in os.walk(start, onerror=_raise):
+                keys += [Path(folder, name).relative_to(self.root).as_posix() for name in names if name[0] != "."]
+        yield from sorted(key for key in keys if key.startswith(prefix))
+
+    def age(self, key: str) -> float:
+        """Seconds since the file was written; see `Store.age`."""
+        with self._readable(key):
+            return max(0.0, SYSTEM.now().timestamp() - self._path(key).stat().st_mtime)
+
+    def delete(self, key: str) -> None:
+        """Remove an object and the folders that it leaves empty."""
+        path = self._path(key)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            reason = f"{path} cannot be removed: {error.strerror}"
+            raise Refused(reason, remedy="see who may write there") from error
+        self._tidy(path)
+
+    def sweep(self, prefix: str, older_than: float) -> tuple[str, ...]:
+        """Remove temporary files that nobody has written to for so long; see `Store.sweep`."""
+        removed = []
+        start, now = self._path(prefix.rpartition("/")[0]), SYSTEM.now().timestamp()
+        for path in list(start.rglob(f"{files.PART}*")):
+            key = files.target(path).relative_to(self.root).as_posix()
+            try:
+                if not key.startswith(prefix) or now - path.stat().st_mtime < older_than:
+                    continue
+                path.unlink()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise Refused(f"{path} stays: {error.strerror}", remedy="see who may write there") from error
+            self._tidy(path)
+            removed.append(key)
+        return tuple(sorted(removed))
+
+    def probe(self) -> None:
+        """Nothing to find out: a file system gives a name to one of two links; see `Store.probe`."""
+
+    @contextmanager
+    def _readable(self, key: str) -> Iterator[None]:
+        """What a disk says when it cannot be read, in an operator's words.
+
+        Raises:
+            KeyError: there is no such object.
+            Refused: it cannot be looked at.
+        """
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise KeyError(key) from error
+        except OSError as error:
+            raise self._unreadable(key, error) from error
+
+    def _unreadable(self, key: str, error: OSError) -> Refused:
+        place = error.filename or self.root / key
+        return Refused(
+            f"{place} cannot be read: {error.strerror or error}",
+            remedy=f"see what it is, and who may read it; {self.root} must be a folder (store in the settings), and what is "
+            "in the place of a folder there is moved out of it",
+        )
+
+    def _path(self, key: str) -> Path:
+        if key.startswith("/") or ".." in key.split("/"):
+            raise ValueError(f"not a key: {key!r}")
+        return self.root / key
+
+    def _tidy(self, path: Path) -> None:
+        """Remove the folders that are empty without this file."""
+        for folder in path.parents:
+            if folder == self.root or not folder.is_dir() or any(folder.iterdir()):
+                return
+            folder.rmdir()
+
+    @contextmanager
+    def _writing(self, target: Path) -> Iterator[tuple[files.Writable, Path]]:
+        with files.explained(self.root), files.temporary(self._ready(target)) as opened:
+            yield opened
+
+    def _ready(self, target: Path) -> Path:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        ignore = self.root / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+        return target
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _link(name: Path, target: Path) -> None:
+    """Give a written file its name unless there is one: a hard link is made by one of two writers."""
+    try:
+        os.link(name, target)
+    except FileExistsError as error:
+        if target.is_dir():  # in no listing, so that nobody would ever learn who has won
+            raise Refused(
+                f"{target} is a folder", remedy=f"move {target} out of the store, and keep it aside"
+            ) from error
+        raise KeyTaken(target.name) from error

@@ -1,0 +1,40 @@
+"""The format of a store: two versions of this library may use one, from a laptop and in CI.
+
+Whoever writes first names the format by a key, ``format/<number>-<lowest version that knows it>``; the object is empty, so
+that no damage of it can lock anybody out. A program that does not know a format refuses, because it would read less than is
+there, and take that for everything. A store from before has no such key, and is of the first format.
+"""
+
+from __future__ import annotations
+
+import re
+
+from deploylib.errors import SettingsError
+from deploylib.store.interface import Store
+
+__all__ = ["FORMAT", "require", "write"]
+
+FORMAT = 1  # one more for each change after which an older program would misread what is stored
+NEEDS = "0.1.0"  # the lowest version that knows it
+KEY = re.compile(r"format/(\d{1,9})-(\d[0-9A-Za-z.]*)")
+
+
+def require(store: Store) -> None:
+    """Refuse a store that a newer version has written.
+
+    Raises:
+        SettingsError: which version to install.
+        Unreachable: the store did not answer.
+    """
+    named = [(int(match[1]), match[2]) for key in store.list("format/") if (match := KEY.fullmatch(key))]
+    newest, needs = max(named, default=(FORMAT, NEEDS))
+    if newest > FORMAT:
+        raise SettingsError(
+            f"the store is of format {newest}, and this version of deploylib knows only {FORMAT}",
+            remedy=f"install deploylib {needs} or newer, the version that the others here use",
+        )
+
+
+def write(store: Store) -> None:
+    """Name the format, unless it is named."""
+    store.put_if_absent(f"format/{FORMAT}-{NEEDS}", b"")

@@ -1,0 +1,143 @@
+"""Where the ledger and the backups are kept: an object store, here a folder (a bucket is in `deploylib.store.s3`).
+
+An object is written whole or not at all, is never changed afterwards, and is listed in the order of its key. What a
+killed writer leaves is no object and in no listing; `Store.sweep` removes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from deploylib.errors import Unreachable
+from deploylib.models import decoding
+
+__all__ = ["Damaged", "KeyTaken", "Refused", "Store", "Stored", "document"]
+
+T = TypeVar("T")
+LARGEST = 32 << 20  # bytes of a record; a run's state with every event of fifty services is a hundredth of that
+
+
+class KeyTaken(Exception):
+    """There is an object of this key, its argument, where there must be none; that object is as it was."""
+
+
+class Refused(Unreachable):
+    """The store answered, and said no: no right, a lock that keeps an object, or a request that it does not know."""
+
+
+class Damaged(Unreachable):
+    """An object is there and cannot be read: cut, emptied, changed, of a newer program, or put there by somebody else.
+
+    Args:
+        key: of the object.
+        why: it cannot be read.
+        cure: what to do about it.
+    """
+
+    def __init__(self, key: str, why: str, cure: str = "") -> None:
+        super().__init__(
+            f"{key} in the store cannot be read: {why}",
+            remedy=cure or f"move {key} out of the store, and keep it aside; then the same command again",
+        )
+        self.key = key
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """An object that has been written: its size in bytes and its SHA-256, both taken in passing."""
+
+    key: str
+    size: int
+    sha256: str
+
+
+class Store(Protocol):
+    """What the library needs of an object store."""
+
+    def put(self, key: str, pieces: Iterable[bytes], *, new: bool = False, expected: int = 0) -> Stored:
+        """Write an object from pieces; if they raise, there is no object and the error goes on.
+
+        Args:
+            key: of the object.
+            pieces: read one after the other, never all in memory.
+            new: the key must be free; found out when all pieces have been read, and of two writers one wins.
+            expected: bytes that there may be, where somebody can tell; there may be more.
+
+        Raises:
+            KeyTaken: *new*, and the key is not free.
+            Unreachable: the store did not answer, or refused (`Refused`).
+        """
+        ...
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        """Write a small object unless there is one; False when there is. Of two writers one wins."""
+        ...
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """An object's content in pieces; it ends when all of it was given, else it raises.
+
+        Raises:
+            KeyError: there is none.
+            Unreachable: it broke off.
+        """
+        ...
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """The keys that begin with *prefix*, in order."""
+        ...
+
+    def age(self, key: str) -> float:
+        """Seconds since an object was written, by the store's own clock, so that machines need not agree on the time.
+
+        Raises:
+            KeyError: there is none.
+        """
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object; it is no error if there is none.
+
+        Raises:
+            Refused: the object stays: no right to remove it, or a lock keeps it.
+        """
+        ...
+
+    def sweep(self, prefix: str, older_than: float) -> tuple[str, ...]:
+        """Remove what writers that were killed have left of objects that never came to be.
+
+        Args:
+            prefix: of their keys.
+            older_than: seconds, by the store's clock; longer than a write may take.
+
+        Returns:
+            the keys that were being written, in order, one for each write.
+
+        Raises:
+            Refused: no right to look for them, or to remove them.
+        """
+        ...
+
+    def probe(self) -> None:
+        """Refuse a store in which two writers of one key would both win."""
+        ...
+
+
+def document(store: Store, key: str, kind: type[T], *, cure: str = "") -> T:
+    """A record of the store: one JSON document of a known kind.
+
+    Raises:
+        KeyError: there is none.
+        Damaged: it is there, and is no such record.
+        Unreachable: the store did not answer.
+    """
+    body = bytearray()
+    for piece in store.read(key):
+        body += piece
+        if len(body) > LARGEST:
+            raise Damaged(key, f"it is larger than {LARGEST >> 20} MB", cure)
+    try:
+        return decoding.json(bytes(body), kind, most=LARGEST)
+    except decoding.Undecodable as error:
+        raise Damaged(key, str(error), cure) from error

@@ -1,0 +1,1 @@
+"""The edges to this machine: clock, processes, HTTP, git, files, CI."""

@@ -1,0 +1,244 @@
+"""The edge to git: what the working copy and its history say. Nothing here writes to the repository."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploylib.errors import SettingsError
+from deploylib.models import Commit, ids
+from deploylib.system import temporary
+from deploylib.system.process import Command, Completed, ProgramFailed, Runner
+
+__all__ = ["Git"]
+
+GITLINK = "160000"  # the mode of a submodule in a tree
+ABSENT = re.compile(rb"path '.*' (?:does not exist in|exists on disk, but not in) '", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """A working copy.
+
+    Attributes:
+        root: the folder it is asked in.
+        runner: how git is started.
+    """
+
+    root: Path
+    runner: Runner
+
+    def top(self) -> Path:
+        """The top of the working copy.
+
+        Raises:
+            SettingsError: the folder is in no git repository, or has no commit yet.
+        """
+        done = self._git("rev-parse", "--show-toplevel", check=False)
+        if done.returncode != 0:
+            reason = "is not in a git repository"
+            if b"dubious ownership" in done.stderr:
+                reason = "belongs to another user, so git does not trust it"
+                raise SettingsError(
+                    f"{self.root} {reason}", remedy=f"git config --global --add safe.directory {self.root}"
+                )
+            raise SettingsError(
+                f"{self.root} {reason}; a release is a commit",
+                remedy="git init && git add --all && git commit --message 'First version'",
+            )
+        return Path(os.fsdecode(done.stdout.removesuffix(b"\n")))
+
+    def commit(self, ref: str) -> Commit:
+        """The commit that *ref* names.
+
+        Raises:
+            SettingsError: there is none, or a short id is that of several.
+        """
+        if ref.startswith("-"):
+            raise SettingsError(f"{ref!r} is not a commit", remedy="name a commit, a branch or a tag")
+        done = self._git("log", "-1", "--format=%H%x00%s", f"{ref}^{{commit}}", "--", check=False)
+        if done.returncode != 0:
+            if len(several := self._abbreviated(ref)) > 1:
+                raise ids.ambiguous(ref, several, kind="commit")
+            remedy = "git commit first" if ref == "HEAD" else "git fetch, or name another commit"
+            raise SettingsError(f"there is no commit {ref!r} here", remedy=remedy)
+        full, _, subject = done.text.partition("\0")
+        return Commit(id=full, subject=subject)
+
+    def _abbreviated(self, text: str) -> list[str]:
+        """The commits whose ids begin so; none, where it is nothing that begins one."""
+        if not re.fullmatch(r"[0-9a-f]{4,39}", text):
+            return []
+        found = self._git("rev-parse", f"--disambiguate={text}", check=False).text.split()
+        return [one for one in found if self._git("cat-file", "-t", one, check=False).text == "commit"]
+
+    def author(self) -> str:
+        """How the one who commits here is called; empty where git was not told, or there is no git to ask."""
+        try:
+            return self._git("config", "--get", "user.name", check=False).text.strip()
+        except (ProgramFailed, SettingsError):
+            return ""
+
+    def changed(self) -> tuple[str, ...]:
+        """Tracked files that differ from the commit that is checked out."""
+        look = ("--untracked-files=no", "--no-renames", "--ignore-submodules=untracked")
+        done = self._git("status", "--porcelain=v1", "-z", *look)
+        return tuple(entry[3:] for entry in done.text.split("\0") if len(entry) > len("XY "))
+
+    def untracked(self) -> tuple[str, ...]:
+        """Files that git neither tracks nor ignores."""
+        done = self._git("ls-files", "--others", "--exclude-standard", "-z")
+        return tuple(name for name in done.text.split("\0") if name)
+
+    def shallow(self) -> bool:
+        """Whether the history is cut off: what is not here may be before or after what is."""
+        return self._git("rev-parse", "--is-shallow-repository").text == "true"
+
+    def has(self, commit: str) -> bool:
+        """Whether the commit is in this clone."""
+        return self._git("cat-file", "-e", f"{commit}^{{commit}}", check=False).returncode == 0
+
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        """Whether *older* is in the history of *newer*, or the same.
+
+        Raises:
+            SettingsError: git does not know one of them, which is no answer.
+        """
+        done = self._git("merge-base", "--is-ancestor", older, newer, check=False)
+        if done.returncode not in {0, 1}:
+            told = f"git cannot compare {older[:7]} with {newer[:7]}"
+            raise SettingsError(told, details=done.lines, remedy="git fetch --unshallow, or see what git says above")
+        return done.returncode == 0
+
+    def recent(self, commit: str, limit: int) -> tuple[str, ...]:
+        """The ids of *commit* and of those before it, newest first, at most *limit*."""
+        return tuple(self._git("rev-list", f"--max-count={limit}", commit, "--").text.split())
+
+    def files_between(self, base: str, head: str) -> tuple[str, ...]:
+        """The files that differ between two commits; a renamed file counts under both names, a submodule under its folder's."""
+        return tuple(path for path, _ in self._between(base, head))
+
+    def submodules_between(self, base: str, head: str) -> tuple[str, ...]:
+        """The folders of the submodules that differ between two commits, whatever ``.gitmodules`` says of them."""
+        return tuple(path for path, modes in self._between(base, head) if GITLINK in modes)
+
+    def _between(self, base: str, head: str) -> Iterator[tuple[str, tuple[str, str]]]:
+        """Each path that differs, and its mode before and after."""
+        done = self._git("diff", "--raw", "--no-renames", "--ignore-submodules=none", "-z", base, head, "--")
+        parts = iter(done.text.split("\0"))
+        for about, path in zip(parts, parts, strict=False):
+            before, after, *_ = about.removeprefix(":").split()
+            yield path, (before, after)
+
+    def files(self, commit: str) -> tuple[str, ...]:
+        """The paths of every file of *commit*; of a submodule the folder."""
+        done = self._git("ls-tree", "-r", "--name-only", "-z", commit, "--")
+        return tuple(name for name in done.text.split("\0") if name)
+
+    def lying(self) -> tuple[str, ...]:
+        """The paths of every file that lies here and is not ignored."""
+        done = self._git("ls-files", "--cached", "--others", "--exclude-standard", "-z")
+        return tuple(name for name in done.text.split("\0") if name)
+
+    def submodules(self, commit: str) -> dict[str, str]:
+        """The submodules of *commit*: folder → the commit of it that is wanted."""
+        done = self._git("ls-tree", "-r", "-z", commit, "--")
+        lines = (line.partition("\t") for line in done.text.split("\0") if line.startswith(GITLINK))
+        return {path: about.split()[2] for about, _, path in lines}
+
+    def read(self, commit: str, path: str) -> str | None:
+        """The content of *path* at *commit*; None where it is not.
+
+        Raises:
+            SettingsError: git cannot say, which is not the same.
+        """
+        done = self._git("show", f"{commit}:{path}", check=False)
+        if done.returncode == 0:
+            return done.stdout.decode(errors="replace")
+        if ABSENT.search(done.stderr) and self.has(commit):  # git says the same of a commit that it does not have
+            return None
+        raise SettingsError(
+            f"git cannot read {path} of {commit[:7]}", details=done.lines, remedy="git fsck, or see what git says above"
+        )
+
+    def remotes(self) -> dict[str, str]:
+        """The addresses of the remotes, each with the name of one that has it."""
+        done = self._git("remote", "--verbose", check=False)
+        named = [line.split()[:2] for line in done.text.splitlines() if len(line.split()) > 1]
+        return {address: name for name, address in reversed(named)}
+
+    def branch(self) -> str:
+        """The branch that is checked out; empty where none is."""
+        return self._git("branch", "--show-current", check=False).text
+
+    def is_pushed(self, commit: str, branch: str) -> bool:
+        """Whether the remote branch, as last fetched, holds the commit."""
+        done = self._git("for-each-ref", "--contains", commit, "--format=%(refname)", "refs/remotes", check=False)
+        return any(name.split("/", 3)[-1] == branch for name in done.text.splitlines())
+
+    def tips(self) -> tuple[str, ...]:
+        """The newest commit of each branch, as this clone knows it."""
+        done = self._git("for-each-ref", "--format=%(objectname)", "refs/heads", "refs/remotes", check=False)
+        return tuple(dict.fromkeys(done.text.splitlines()))
+
+    def tips_of(self, branch: str, *, here: bool) -> tuple[str, ...]:
+        """The newest commits of a branch at the remotes, as last fetched.
+
+        Args:
+            here: for a platform that builds from this folder: the branch of this clone, where it has it.
+        """
+        form = "--format=%(objectname) %(refname)"
+        done = self._git("for-each-ref", form, *(("refs/heads",) if here else ()), "refs/remotes", check=False)
+        named = [line.split(" ", 1) for line in done.text.splitlines()]
+        mine = [commit for commit, name in named if name == f"refs/heads/{branch}"]
+        others = [
+            commit for commit, name in named if name.startswith("refs/remotes/") and name.split("/", 3)[-1] == branch
+        ]
+        return tuple(dict.fromkeys(mine or others))
+
+    @contextmanager
+    def exported(self, commit: str) -> Iterator[Path]:
+        """The files of *commit* in a temporary folder.
+
+        An index of its own keeps the repository untouched, and unlike ``git archive`` leaves nothing out for an
+        ``export-ignore``. A submodule is there as far as this clone has its commit; else its folder is empty.
+        """
+        with temporary.folder() as folder:
+            files = folder / "files"
+            self._export(commit, files, folder / "index")
+            files.mkdir(exist_ok=True)
+            yield files
+
+    def _export(self, commit: str, files: Path, index: Path) -> None:
+        self._git("read-tree", commit, env={"GIT_INDEX_FILE": str(index)})
+        env = {"GIT_INDEX_FILE": str(index)}
+        self._git("checkout-index", "--all", f"--prefix={files}{os.sep}", env=env, timeout=300)
+        for number, (path, wanted) in enumerate(self.submodules(commit).items()):
+            inner = Git(self.root / self._git("rev-parse", "--show-cdup").text / path, self.runner)
+            if inner.is_own() and inner.has(wanted):
+                inner._export(wanted, files / path, index.with_name(f"{index.name}-{number}"))
+
+    def is_own(self) -> bool:
+        """Whether the folder is a repository by itself, as a submodule that was fetched is."""
+        return (self.root / ".git").exists()
+
+    def _git(self, *args: str, check: bool = True, env: dict[str, str] | None = None, timeout: float = 60) -> Completed:
+        plain = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", **(env or {})}
+        try:
+            # A hook may lie among the product's files (core.hooksPath), and git has our variables.
+            command = Command(
+                ["git", "-c", f"core.hooksPath={os.devnull}", *args],
+                cwd=self.root,
+                check=check,
+                env=plain,
+                timeout=timeout,
+            )
+            return self.runner.run(command)
+        except ProgramFailed as error:
+            raise SettingsError(
+                f"git {args[0]} failed", details=error.details, remedy="see what git says above"
+            ) from error

@@ -1,0 +1,40 @@
+"""A real git repository for tests."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploylib.system.git import Git
+from deploylib.system.process import SYSTEM
+from tests.support.fakes import write
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A real git repository."""
+
+    root: Path
+
+    @property
+    def git(self) -> Git:
+        """Our edge to it."""
+        return Git(self.root, SYSTEM)
+
+    def run(self, *args: str) -> str:
+        """Run git."""
+        done = subprocess.run(["git", *args], cwd=self.root, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def commit(self, files: dict[str, str] | None = None, subject: str = "change") -> str:
+        """Write files and commit everything; returns the id."""
+        write(self.root, files or {})
+        self.run("add", "--all")
+        self.run("commit", "--quiet", "--allow-empty", "--message", subject)
+        branch = (self.root / ".git/HEAD").read_text().split()[-1]
+        return (self.root / ".git" / branch).read_text().strip()
+
+    def push(self) -> None:
+        """Let the remote branch main be where we are, without a remote."""
+        write(self.root / ".git", {"refs/remotes/origin/main": (self.root / ".git/refs/heads/main").read_text()})

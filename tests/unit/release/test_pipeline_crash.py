@@ -1,0 +1,245 @@
+"""A run that was killed half-way through its recovery or its rollback: the next command ends what was begun, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from deploylib.state.history import Ledger
+from tests.support.fakes import FakeClock
+from tests.support.in_memory import Platform
+from tests.support.in_memory_product import Product
+from tests.support.repository import Repository
+
+
+class Died(BaseException):
+    """``kill -9``, as far as one process can do it to itself."""
+
+
+@pytest.fixture
+def product(repository: Repository, platform: Platform, clock: FakeClock) -> Product:
+    """A product with two releases."""
+    made = Product(repository, platform, clock)
+    assert made.deploy().outcome == "succeeded"
+    made.change("2")
+    assert made.deploy().outcome == "succeeded"
+    return made
+
+
+def dying(product: Product, monkeypatch: pytest.MonkeyPatch, kind: str, command: Callable[[], Any]) -> None:
+    """Run a command that dies once it has written its first event of *kind*."""
+    write = Ledger.append
+
+    def die(self: Ledger, run: str, what: str, value: Any) -> None:
+        write(self, run, what, value)
+        if kind in {what, getattr(value, "stage", "")}:
+            raise Died
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "append", die)
+        with pytest.raises(Died):
+            command()
+    leases = product.env().leases
+    held = leases.current()
+    assert held is not None
+    leases.abandon(held.number)  # as the death of a process on this machine is known; here it was only a part of one
+
+
+def broken(product: Product) -> str:
+    """A commit of which one service goes live and the other does not build; what is live now."""
+    good = product.live()[0]
+    product.change("3")
+    product.platform.plans = {"srv-api": ["live"], "srv-web": ["build_in_progress"] * 4 + ["build_failed"]}
+    product.platform.requests.clear()
+    return good
+
+
+@pytest.mark.parametrize("kind", ["recovering", "back-intent", "back-triggered", "back-shipped", "put-back"])
+@pytest.mark.parametrize("how", ["finish", "deploy"])
+def test_a_recovery_goes_on_where_it_was_killed(
+    product: Product, monkeypatch: pytest.MonkeyPatch, kind: str, how: str
+) -> None:
+    """Never forward again, nothing asked for twice, and the first error is what the operator reads."""
+    good = broken(product)
+    dying(product, monkeypatch, kind, product.deploy)
+    product.clock.seconds += 120
+
+    report = product.finish() if how == "finish" else product.deploy()
+
+    assert ("build failed", 10) == (report.outcome, report.exit_code)
+    assert report.error == "web: the build failed"
+    assert [good] * 2 == product.live()
+    assert product.asked() == ["srv-api/deploys", "srv-web/deploys", "srv-api/rollback"]
+    assert [one.service for one in report.put_back] == ["api"]
+    assert "verified: live at" in report.put_back[0].text
+    assert product.env().leases.current().state != "held"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("kind", ["recovering", "back-intent", "back-triggered"])
+def test_a_newer_commit_ends_what_was_left_first(product: Product, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """So that what this run would put back is a release that was verified, and not a half."""
+    good = broken(product)
+    dying(product, monkeypatch, kind, product.deploy)
+    product.clock.seconds += 120
+    newest = product.change("4")
+    product.platform.plans = {"srv-api": ["live"], "srv-web": ["build_in_progress"] * 4 + ["build_failed"]}
+
+    report = product.deploy()
+
+    assert report.exit_code == 10
+    assert [good] * 2 == product.live()
+    assert newest not in product.live()
+    runs = product.runs()
+    assert [one.report.outcome for one in runs[:2] if one.report] == ["build failed", "build failed"]
+
+
+@pytest.mark.parametrize("kind", ["deploy", "verify"])
+def test_what_was_all_live_is_completed_before_a_newer_commit(
+    product: Product, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Verified and recorded as a release, so that the newer one can be put back to it."""
+    third = product.change("3")
+    dying(product, monkeypatch, kind, product.deploy)
+    product.clock.seconds += 120
+    product.change("4")
+    product.platform.plans = {"srv-api": ["live"], "srv-web": ["build_in_progress"] * 4 + ["build_failed"]}
+
+    report = product.deploy()
+
+    assert report.exit_code == 10
+    assert [third] * 2 == product.live()
+    assert [one.report.outcome for one in product.runs()[:2] if one.report] == ["build failed", "succeeded"]
+    held = product.env().leases.current()
+    assert held is not None
+    assert held.state == "released"
+
+
+@pytest.mark.parametrize("kind", ["restoring", "intent", "triggered", "shipped", "rollback", "verify"])
+@pytest.mark.parametrize("how", ["finish", "rollback"])
+def test_a_rollback_goes_on_to_the_release_that_it_had_chosen(
+    product: Product, monkeypatch: pytest.MonkeyPatch, kind: str, how: str
+) -> None:
+    """Half restored it is nearer to another release than to the one it had chosen, which is recorded therefore."""
+    product.platform.requests.clear()
+    dying(product, monkeypatch, kind, product.roll_back)
+    product.clock.seconds += 120
+
+    report = product.finish() if how == "finish" else product.roll_back()
+
+    if how == "finish" and kind == "restoring":  # nothing was asked for yet
+        assert report.outcome == "interrupted"
+        return
+    assert report.outcome == "succeeded"
+    assert [product.first] * 2 == product.live()
+    assert sorted(product.asked()) == ["srv-api/rollback", "srv-web/rollback"]
+    assert report.commit is not None
+    assert report.commit.id == product.first
+
+
+def test_a_rollback_that_fails_in_part_needs_a_person(product: Product) -> None:
+    """It is never rolled back; everything is held until somebody goes back or lifts the hold."""
+    product.platform.requests.clear()
+    product.platform.also = lambda request: (
+        Platform.refused(request) if request.method == "POST" and "srv-web" in request.url.path else None
+    )
+
+    report = product.roll_back()
+
+    assert report.exit_code == 20
+    assert "a rollback is never rolled back" in report.error
+    assert product.asked().count("srv-api/rollback") == 1
+    assert product.first in product.live()
+    assert product.env().holds.current()[0].everything
+
+
+def stopped(product: Product) -> None:
+    """The platform cancels all that it was at: it was started anew."""
+    for one in (one for deploys in product.platform.deploys.values() for one in deploys):
+        if one["status"] not in {"live", "deactivated", "canceled", "build_failed"}:
+            one.update(status="canceled", plan=[])
+
+
+def test_a_release_whose_deploy_the_platform_has_canceled_goes_on(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody watched, so nobody can have meant it: it is asked for once more, and is a release like any other."""
+    third = product.change("3")
+    dying(product, monkeypatch, "triggered", product.deploy)
+    stopped(product)
+    product.platform.requests.clear()
+
+    report = product.deploy()
+
+    assert ("succeeded", 0) == (report.outcome, report.exit_code)
+    assert [third] * 2 == product.live()
+    assert sorted(product.asked()) == ["srv-api/deploys", "srv-web/deploys"]
+    assert [one.deploy_id for one in report.live] == [one.deploy_id for one in product.runs()[0].triggered.values()]
+
+
+def test_a_release_whose_deploy_the_platform_has_canceled_can_be_finished(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it went live, and nothing does."""
+    good = product.live()
+    product.change("3")
+    dying(product, monkeypatch, "triggered", product.deploy)
+    stopped(product)
+    product.platform.requests.clear()
+
+    report = product.finish()
+
+    assert ("interrupted", good, []) == (report.outcome, product.live(), product.asked())
+
+
+@pytest.mark.parametrize("how", ["finish", "deploy"])
+def test_a_recovery_whose_deploy_the_platform_has_canceled_goes_on(
+    product: Product, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """What was live is put back all the same."""
+    good = broken(product)
+    dying(product, monkeypatch, "back-triggered", product.deploy)
+    stopped(product)
+    product.platform.requests.clear()
+
+    report = product.finish() if how == "finish" else product.deploy()
+
+    assert ("build failed", 10) == (report.outcome, report.exit_code)
+    assert [good] * 2 == product.live()
+    assert product.asked() == ["srv-api/rollback"]
+
+
+@pytest.mark.parametrize("how", ["finish", "rollback"])
+def test_a_rollback_whose_deploy_the_platform_has_canceled_goes_on(
+    product: Product, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """To the release that it had chosen."""
+    dying(product, monkeypatch, "triggered", product.roll_back)
+    stopped(product)
+
+    report = product.finish() if how == "finish" else product.roll_back()
+
+    assert report.outcome == "succeeded"
+    assert [product.first] * 2 == product.live()
+
+
+def test_a_deploy_whose_recorded_id_is_another_services_is_found_and_stopped(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer that named it was one to another question, and the command died before it could find that out."""
+    good, third = product.live(), product.change("3")
+
+    def others(request: httpx.Request) -> httpx.Response:
+        product.platform(request)
+        return httpx.Response(201, json={"id": "dep-999"})
+
+    product.platform.faults.append(("POST", "/srv-api/deploys", others))
+    dying(product, monkeypatch, "triggered", product.deploy)
+
+    report = product.finish()
+
+    assert ("interrupted", good) == (report.outcome, product.live())
+    ours = [one["status"] for one in product.platform.deploys["srv-api"] if one["commit"]["id"] == third]
+    assert ours == ["canceled"]

@@ -1,0 +1,253 @@
+"""The history of runs: appended to, never changed, and folded into what a run has done."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from deploylib.errors import SettingsError
+from deploylib.models import Commit, Intent, Live, PathFilter, Shipped
+from deploylib.models.release import Triggered
+from deploylib.models.results import PutBack, Report, StageResult, StageStatus
+from deploylib.state.history import Event, Journal, Ledger, Opened, RunState
+from deploylib.store.folder import Folder
+from deploylib.store.interface import Damaged
+from tests.support.fakes import NEW, OLD, FakeClock
+
+
+@pytest.fixture
+def ledger(tmp_path_factory: pytest.TempPathFactory, clock: FakeClock) -> Ledger:
+    """An empty one."""
+    return Ledger(Folder(tmp_path_factory.mktemp("store")), clock)
+
+
+def opened(run: str = "20260301T120000-aaaa", environment: str = "staging") -> Opened:
+    """The beginning of a run."""
+    return Opened(run=run, environment=environment, commit=Commit(id=NEW, subject="Add paging"))
+
+
+def ended(stage: str, status: StageStatus = StageStatus.DONE, **data: object) -> StageResult:
+    """The end of a stage."""
+    return StageResult(stage=stage, status=status, lines=("fine",), data=data)
+
+
+def report(run: str, outcome: str = "succeeded", commit: str = NEW) -> Report:
+    """The end of a run."""
+    live = (Live(service="api", commit=commit),)
+    return Report(run=run, environment="staging", outcome=outcome, exit_code=0, live=live)
+
+
+def write(ledger: Ledger, run: str, *, environment: str = "staging", outcome: str = "succeeded") -> None:
+    """A whole run."""
+    ledger.begin(opened(run, environment))
+    ledger.append(run, "closed", report(run, outcome))
+
+
+EVENTS = st.one_of(
+    st.builds(lambda n: ("stage", ended(n)), st.sampled_from(["check", "changes", "deploy"])),
+    st.builds(
+        lambda s: ("intent", Intent(service=s, commit=NEW, existing=(), previous=Live(service=s, commit=OLD))),
+        st.sampled_from(["api", "web"]),
+    ),
+    st.builds(lambda s: ("triggered", Triggered(service=s, deploy_id="dep-1")), st.sampled_from(["api", "web"])),
+    st.builds(
+        lambda s: ("shipped", Shipped(service=s, deploy_id="dep-1", commit=NEW, previous=Live(service=s))),
+        st.sampled_from(["api", "web"]),
+    ),
+    st.just(("put-back", PutBack(service="api", commit=OLD, text="→ aaaaaaa"))),
+    st.just(("closed", report("1"))),
+    st.just(("from-the-future", {"what": "a later version writes"})),
+)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(EVENTS, max_size=6))
+def test_every_prefix_of_a_run_is_a_state(
+    tmp_path_factory: pytest.TempPathFactory, events: list[tuple[str, object]]
+) -> None:
+    """Wherever a run is killed, what it has written folds, and is what the journal knew then."""
+    ledger = Ledger(Folder(tmp_path_factory.mktemp("store")), FakeClock())
+    journal = Journal.open(ledger, opened())
+    journal.record("stage", ended("check"))
+    assert journal.state == ledger.state(journal.state.id)
+    for kind, value in events:
+        journal.record(kind, value)
+        assert journal.state == ledger.state(journal.state.id)
+
+
+def test_an_event_is_an_object_of_its_own_with_the_next_number(ledger: Ledger) -> None:
+    """Numbers go up by one and an object is never written twice."""
+    for kind in ("opened", "stage", "stage"):
+        ledger.append("1", kind, opened())
+
+    assert list(ledger.store.list("runs/")) == [
+        "runs/1/0001-opened.json",
+        "runs/1/0002-stage.json",
+        "runs/1/0003-stage.json",
+    ]
+
+
+def test_an_event_of_another_machine_is_not_overwritten(
+    ledger: Ledger, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """When a number is taken between looking and writing, the next one is."""
+
+    class Raced(Folder):
+        def put_if_absent(self, key: str, body: bytes) -> bool:
+            if key.endswith("0002-stage.json"):
+                Folder(self.root).put_if_absent(key, b"theirs")
+            return Folder(self.root).put_if_absent(key, body)
+
+    folder = tmp_path_factory.mktemp("store")
+    Ledger(Folder(folder), FakeClock()).append("1", "opened", opened("1"))
+    Ledger(Raced(folder), FakeClock()).append("1", "stage", ended("check"))
+
+    assert list(Folder(folder).list("runs/1/")) == [
+        f"runs/1/000{n}" for n in ("1-opened.json", "2-stage.json", "3-stage.json")
+    ]
+    assert b"".join(Folder(folder).read("runs/1/0002-stage.json")) == b"theirs"
+
+
+def test_an_event_is_json_with_its_moment(ledger: Ledger, clock: FakeClock) -> None:
+    """A person can read the ledger without us."""
+    clock.sleep(5)
+    ledger.append("1", "opened", opened("1"))
+
+    [event] = ledger.events("1")
+    assert (clock.now(), "opened", NEW) == (event.at, event.kind, event.data["commit"]["id"])
+    [key] = ledger.store.list("")
+    assert msgspec.json.decode(b"".join(ledger.store.read(key)), type=Event) == event
+
+
+def test_a_run_without_a_beginning_is_none(ledger: Ledger) -> None:
+    """An unknown id is no run; events that do not begin with ``opened`` are one that cannot be read."""
+    ledger.append("1", "stage", ended("check"))
+
+    with pytest.raises(KeyError, match="2"):
+        ledger.state("2")
+    with pytest.raises(Damaged, match="its first event is not there"):
+        ledger.state("1")
+
+
+def test_a_history_is_of_one_environment_newest_first(ledger: Ledger) -> None:
+    """At most as many as asked for; other environments do not count."""
+    for run, environment in (("1", "staging"), ("2", "production"), ("3", "staging"), ("4", "staging")):
+        write(ledger, run, environment=environment)
+
+    assert ["4", "3", "1"] == [state.id for state in ledger.history("staging")]
+    assert ["4", "3"] == [state.id for state in ledger.history("staging", 2)]
+    assert list(ledger.history("staging", 0)) == []
+
+
+def test_a_run_is_found_by_the_end_of_its_id(ledger: Ledger) -> None:
+    """As people read it; none where nothing fits, and without a name."""
+    for run in ("20260301T120000-aaaa", "20260301T130000-bbbb"):
+        write(ledger, run)
+
+    found = [ledger.find("staging", text) for text in ("aaaa", "", "cccc")]
+    assert ["20260301T120000-aaaa", None, None] == [state.id if state else None for state in found]
+
+
+def test_an_end_that_several_runs_have_is_refused_with_all_of_them(ledger: Ledger) -> None:
+    """The newest would be a guess; a whole id, and the short one that we print, are meant as they stand."""
+    for run in ("20260301T120000-aaaa", "20260301T130000-aaaa", "staging-1-1", "staging-21-1"):
+        write(ledger, run)
+
+    with pytest.raises(SettingsError, match="'aaaa' may be any of 2 runs: 20260301T130000-aaaa, 20260301T120000-aaaa"):
+        ledger.find("staging", "aaaa")
+    whole = ("20260301T120000-aaaa", "1-1", "staging-21-1")
+    found = [ledger.find("staging", text) for text in whole]
+    assert ["20260301T120000-aaaa", "staging-1-1", "staging-21-1"] == [state.id if state else None for state in found]
+
+
+@pytest.mark.parametrize(("outcome", "commits"), [("succeeded", [NEW]), ("nothing to do", []), ("build failed", [])])
+def test_a_release_is_what_a_run_that_succeeded_left_live(ledger: Ledger, outcome: str, commits: list[str]) -> None:
+    """Nothing else was verified."""
+    write(ledger, "1", outcome=outcome)
+
+    assert commits == [one.commit for one in ledger.state("1").release]
+
+
+def test_an_open_run_has_no_release(ledger: Ledger) -> None:
+    """It may still fail."""
+    ledger.append("1", "opened", opened("1"))
+
+    assert (None, ()) == (ledger.state("1").report, ledger.state("1").release)
+
+
+@pytest.mark.parametrize(
+    ("status", "done"),
+    [(StageStatus.DONE, True), (StageStatus.SKIPPED, True), (StageStatus.FAILED, False), (StageStatus.PLANNED, False)],
+)
+def test_a_stage_is_done_when_it_ended_well_or_was_left_out(ledger: Ledger, status: StageStatus, *, done: bool) -> None:
+    """One that failed, or was only planned, has to be done again."""
+    ledger.append("1", "opened", opened("1"))
+    ledger.append("1", "stage", ended("check", status))
+
+    assert (done, False) == (ledger.state("1").done("check"), ledger.state("1").done("deploy"))
+
+
+def test_a_stage_leaves_typed_data_for_later_ones(ledger: Ledger) -> None:
+    """On whichever machine; the empty value where it has not run."""
+    ledger.append("1", "opened", opened("1"))
+    ledger.append("1", "stage", ended("changes", id=OLD))
+    state: RunState = ledger.state("1")
+
+    assert Commit(id=OLD) == state.left_by("changes", Commit)
+    assert PathFilter() == state.left_by("check", PathFilter)
+
+
+def test_nothing_is_written_until_the_check_has_passed(ledger: Ledger) -> None:
+    """A run that was refused has touched nothing; then everything that was held back is written in order."""
+    journal = Journal.open(ledger, opened())
+    journal.record("stage", ended("check", StageStatus.FAILED))
+    journal.record("closed", report("1", "usage or settings"))
+    assert list(ledger.store.list("")) == []
+
+    journal = Journal.open(ledger, opened())
+    journal.record("stage", ended("before"))
+    journal.record("stage", ended("check"))
+    journal.record("stage", ended("changes"))
+
+    assert ["opened", "stage", "stage", "stage"] == [event.kind for event in ledger.events(journal.state.id)]
+    assert ["before", "check", "changes"] == list(ledger.state(journal.state.id).stages)
+
+
+def test_a_dry_run_writes_nothing(ledger: Ledger) -> None:
+    """What it finds is in its own state and nowhere else."""
+    journal = Journal.open(ledger, opened(), dry=True)
+    journal.record("stage", ended("check"))
+    journal.record("closed", report("1"))
+
+    assert list(ledger.store.list("")) == []
+    assert journal.state.done("check")
+    assert journal.state.report is not None
+
+
+def test_what_is_recorded_is_on_the_disk_before_it_is_known(ledger: Ledger) -> None:
+    """When the store refuses, the state does not claim it."""
+    journal = Journal.open(ledger, opened())
+    journal.record("stage", ended("check"))
+    journal.ledger = Ledger(Folder(ledger.store.root / "runs" / "x\0"), ledger.clock)  # type: ignore[attr-defined]
+
+    with pytest.raises(ValueError, match="null byte"):
+        journal.record("triggered", Triggered(service="api", deploy_id="dep-1"))
+
+    assert journal.state.triggered == {}
+
+
+@pytest.mark.parametrize(("note", "made"), [("intent", "triggered"), ("back-intent", "back_triggered")])
+def test_a_deploy_that_is_asked_for_again_is_forgotten(ledger: Ledger, note: str, made: str) -> None:
+    """A note that knows it to be there already is about another one; each service is on its own."""
+    journal = Journal.open(ledger, opened(), since=None)
+    for service in ("api", "web"):
+        journal.record(note, Intent(service=service, commit=NEW, existing=("dep-1",), previous=Live(service=service)))
+        journal.record(note.replace("intent", "triggered"), Triggered(service=service, deploy_id=f"dep-{service}"))
+    again = Intent(service="api", commit=NEW, existing=("dep-api", "dep-1"), previous=Live(service="api"))
+
+    journal.record(note, again)
+
+    assert list(getattr(journal.state, made)) == ["web"]
+    assert journal.state == ledger.state(journal.state.id)

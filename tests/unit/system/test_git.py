@@ -1,0 +1,219 @@
+"""What git says of a real repository."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploylib.errors import SettingsError
+from deploylib.models import Commit
+from deploylib.system.git import Git
+from deploylib.system.process import SYSTEM, Completed
+from tests.support.fakes import RecordingRunner, write
+from tests.support.repository import Repository
+
+
+def test_the_top_is_found_from_a_folder_below(repository: Repository) -> None:
+    """Whichever folder it is asked in."""
+    (repository.root / "a").mkdir()
+
+    assert repository.root.resolve() == Git(repository.root / "a", SYSTEM).top().resolve()
+
+
+def test_a_folder_outside_git_is_refused_with_the_way_in(tmp_path: Path) -> None:
+    """A release is a commit, so there must be a repository."""
+    with pytest.raises(SettingsError, match="is not in a git repository") as raised:
+        Git(tmp_path, SYSTEM).top()
+
+    assert "git init" in raised.value.remedy
+
+
+def test_a_folder_that_git_does_not_trust_is_named(tmp_path: Path) -> None:
+    """Another owner is another reason, with another remedy."""
+    said = b"fatal: detected dubious ownership in repository"
+    runner = RecordingRunner(answers={"rev-parse": lambda _: Completed((), 128, b"", said)})
+
+    with pytest.raises(SettingsError, match="belongs to another user") as raised:
+        Git(tmp_path, runner).top()
+
+    assert "safe.directory" in raised.value.remedy
+
+
+def test_a_commit_has_its_full_id_and_first_line(repository: Repository) -> None:
+    """Also when a branch, a tag or a short id names it."""
+    full = repository.commit({"a": "1"}, 'Add "paging"\n\nmore')
+    repository.run("tag", "--annotate", "v1", "--message", "one")
+
+    wanted = Commit(id=full, subject='Add "paging"')
+    assert [wanted] * 4 == [repository.git.commit(ref) for ref in ("HEAD", "main", "v1", full[:7])]
+    assert full[:7] == wanted.short
+
+
+@pytest.mark.parametrize("ref", ["HEAD", "nowhere", "--output=/tmp/x"])
+def test_a_name_of_no_commit_is_refused(repository: Repository, ref: str) -> None:
+    """Also one that git would take for an option."""
+    with pytest.raises(SettingsError, match="commit"):
+        repository.git.commit(ref)
+
+
+def test_a_short_id_of_several_commits_is_refused_with_all_of_them(repository: Repository) -> None:
+    """That there is no such commit would be untrue, and the newest of them a guess."""
+    head = repository.commit({"a": "1"})
+    tree = repository.run("rev-parse", f"{head}^{{tree}}").strip()
+    seen: dict[str, bytes] = {}
+    for number in range(100_000):
+        body = (
+            f"tree {tree}\nauthor A <a@example.com> {number} +0000\ncommitter A <a@example.com> 0 +0000\n\nx\n".encode()
+        )
+        full = hashlib.sha1(b"commit %d\0%s" % (len(body), body), usedforsecurity=False).hexdigest()
+        if full[:5] in seen:
+            break
+        seen[full[:5]] = body
+    for one in (seen[full[:5]], body):
+        made = subprocess.run(
+            ["git", "hash-object", "-t", "commit", "-w", "--stdin"],
+            cwd=repository.root, input=one, capture_output=True, check=True,
+        )  # fmt: skip
+        assert made.stdout.startswith(full[:5].encode())
+
+    with pytest.raises(SettingsError, match=rf"'{full[:5]}' may be any of 2 commits: .*{full}"):
+        repository.git.commit(full[:5])
+    assert repository.git.commit(full).id == full
+
+
+def test_changed_files_are_tracked_files_that_differ(repository: Repository) -> None:
+    """Staged, not staged, removed or moved, by their whole names; not what git does not know."""
+    repository.commit({"a b": "1\n", "moved": "some text that git knows again\n" * 5, "gone": "1\n", "same": "1\n"})
+    write(repository.root, {"a b": "2\n", "new": "1\n"})
+    repository.run("mv", "moved", "moved here")
+    repository.run("rm", "--quiet", "gone")
+
+    assert sorted(repository.git.changed()) == ["a b", "gone", "moved", "moved here"]
+
+
+def test_untracked_files_are_those_that_git_neither_knows_nor_ignores(repository: Repository) -> None:
+    """What is ignored was left out on purpose."""
+    repository.commit({".gitignore": "*.log\n"})
+    write(repository.root, {"new file": "", "x.log": ""})
+
+    assert repository.git.untracked() == ("new file",)
+
+
+def test_ancestry(repository: Repository) -> None:
+    """A commit is in its own history and in that of what follows, not the other way round, not beside it."""
+    first = repository.commit()
+    second = repository.commit()
+    repository.run("checkout", "--quiet", "-b", "beside", first)
+    beside = repository.commit(subject="beside")
+    git = repository.git
+
+    assert [True, True, False] == [
+        git.is_ancestor(*pair) for pair in ((first, second), (first, first), (second, first))
+    ]
+    assert not git.is_ancestor(beside, second)
+    assert (True, False) == (git.has(first), git.has("f" * 40))
+
+
+def test_a_renamed_file_counts_under_both_names(repository: Repository) -> None:
+    """It left one service's folder and came into another's."""
+    base = repository.commit({"a/x": "some text\n" * 10, "ü": "1"})
+    repository.run("mv", "a/x", "b-x")
+    head = repository.commit({"ü": "2"})
+
+    assert sorted(repository.git.files_between(base, head)) == ["a/x", "b-x", "ü"]
+
+
+def test_a_file_is_read_as_a_commit_has_it(repository: Repository) -> None:
+    """Not as it lies in the folder; None where the commit has none."""
+    first = repository.commit({"a": "1\n"})
+    repository.commit({"a": "2\n"})
+
+    assert ("1\n", None) == (repository.git.read(first, "a"), repository.git.read(first, "b"))
+
+
+def test_remotes_are_named_once(repository: Repository) -> None:
+    """Fetch and push are the same address."""
+    assert repository.git.remotes() == {"git@github.com:Example/product.git": "origin"}
+
+
+def test_a_commit_is_pushed_when_that_remote_branch_has_it(repository: Repository) -> None:
+    """Another branch does not count, nor one whose name only ends like it."""
+    first = repository.commit()
+    repository.push()
+    second = repository.commit()
+    repository.run("update-ref", "refs/remotes/origin/feature/main", "HEAD")
+    git = repository.git
+
+    assert (True, False) == (git.is_pushed(first, "main"), git.is_pushed(second, "main"))
+    assert (True, False) == (git.is_pushed(second, "feature/main"), git.is_pushed("f" * 40, "main"))
+
+
+def test_the_tip_of_a_branch_is_that_of_the_remote_or_of_this_clone(repository: Repository) -> None:
+    """A platform that builds from this folder takes its own branch first; a name that only ends like it is another."""
+    first = repository.commit()
+    repository.push()
+    second = repository.commit()
+    repository.run("update-ref", "refs/remotes/origin/feature/main", second)
+    git = repository.git
+
+    assert (git.tips_of("main", here=False), git.tips_of("main", here=True)) == ((first,), (second,))
+    assert (git.tips_of("feature/main", here=True), git.tips_of("other", here=True)) == ((second,), ())
+
+
+def test_a_commit_is_exported_whole_and_the_repository_stays_as_it_is(repository: Repository) -> None:
+    """Also what ``export-ignore`` would leave out; the index is not touched; the folder is gone afterwards."""
+    commit = repository.commit({"a/b": "1", ".gitattributes": "a export-ignore\n"})
+    repository.commit({"a/b": "2"})
+    write(repository.root, {"a/b": "3", "c": "staged"})
+    repository.run("add", "c")
+    before = repository.run("status", "--porcelain")
+
+    with repository.git.exported(commit) as files:
+        found = {path.relative_to(files).as_posix(): path.read_text() for path in files.rglob("*") if path.is_file()}
+
+    assert found == {"a/b": "1", ".gitattributes": "a export-ignore\n"}
+    assert before == repository.run("status", "--porcelain")
+    assert not files.exists()
+
+
+def test_a_commit_is_exported_with_its_submodules(repository: Repository, tmp_path: Path) -> None:
+    """As far as this clone has them: each as the commit pins it, and not as it lies there; else an empty folder."""
+    library = Repository(tmp_path / "library")
+    library.root.mkdir()
+    library.run("init", "--quiet", "--initial-branch=main")
+    library.commit({"env.py": "1"})
+    repository.commit({"a": "1"})
+    repository.run("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(library.root), "migrations")
+    commit = repository.commit()
+    Repository(repository.root / "migrations").run("commit", "--quiet", "--allow-empty", "--message", "not pinned")
+    write(repository.root / "migrations", {"env.py": "2"})
+    repository.run("clone", "--quiet", str(repository.root), str(tmp_path / "clone"))
+
+    with repository.git.exported(commit) as files:
+        assert (files / "migrations/env.py").read_text() == "1"
+    with Git(tmp_path / "clone", SYSTEM).exported(commit) as files:
+        assert list((files / "migrations").iterdir()) == []
+    assert list(repository.git.submodules(commit)) == ["migrations"]
+    assert repository.git.changed() == ("migrations",)
+
+
+def test_a_git_that_fails_is_told_in_its_own_words(repository: Repository) -> None:
+    """What cannot be answered is an error of the working copy, with git's words."""
+    with pytest.raises(SettingsError, match="git diff failed") as raised:
+        repository.git.files_between("f" * 40, "e" * 40)
+
+    assert "bad object" in "\n".join(raised.value.details)
+
+
+def test_the_files_of_a_commit_and_those_that_lie_there(repository: Repository) -> None:
+    """Ignored ones are nobody's; a commit that is not there has none that could be told."""
+    commit = repository.commit({"a": "1", "b/c": "1", ".gitignore": "*.log\n"})
+    write(repository.root, {"d": "", "x.log": ""})
+
+    assert repository.git.files(commit) == (".gitignore", "a", "b/c")
+    assert sorted(repository.git.lying()) == [".gitignore", "a", "b/c", "d"]
+    with pytest.raises(SettingsError):
+        repository.git.files("0" * 40)
