@@ -1,0 +1,171 @@
+"""The rooms of the library: a face for each, imports that go through it, one word for one thing."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections import defaultdict
+
+import pytest
+
+from tests.support.rooms import LIBRARY, MODULES, ROOMS, ROOT, Module, circles
+
+# Rooms whose face is still to come; who makes one takes it out here.
+ROOMS_TO_COME = frozenset(
+    {
+        "backups",
+        "commands",
+        "migrations",
+        "notifications",
+        "postgres",
+        "probes",
+        "release",
+        "render",
+        "scanners",
+        "state",
+        "store",
+        "system",
+    }
+)
+VOCABULARY = (
+    "models"  # its values are what all rooms speak with: as many as there are words, imported from where they are
+)
+DONE = [room for room in ROOMS if room not in {*ROOMS_TO_COME, VOCABULARY}]
+
+# Public names that two modules may define, each with its reason.
+TWICE: dict[str, str] = {}
+TWICE_AT_MOST = 66  # without those: may only fall, to none
+
+# Functions that bear a participle, each with its reason.
+PARTICIPLES = {
+    "began": "an event that a view is told of",
+    "ended": "an event that a view is told of",
+    "opened": "an event that a view is told of",
+    "transferred": "an event that a view is told of",
+}
+PARTICIPLES_AT_MOST = 113  # without those: may only fall, to none
+IRREGULAR = re.compile(
+    "begun|bought|built|done|drawn|fallen|felt|found|given|gone|held|hidden|kept|known|left|lent|lost|made|met|paid|said|"
+    "seen|sent|shown|spent|spoken|taken|thought|told|torn|understood|waited|woken|written"
+)
+IMPERATIVES = frozenset({"embed", "exceed", "feed", "heed", "need", "proceed", "seed", "shed", "speed"})
+
+WORDS = 12
+LONG_FIRST_LINES = 906  # may only fall, to none
+
+
+def faces() -> list[Module]:
+    """The faces that are done."""
+    return [MODULES[f"deploylib.{room}"] for room in DONE]
+
+
+def test_only_a_handful_of_modules_stands_beside_the_rooms() -> None:
+    """The surface, the handle, the settings, the errors."""
+    beside = {path.name for path in LIBRARY.iterdir() if path.is_file()}
+
+    assert beside == {"__init__.py", "environment.py", "settings.py", "errors.py", "py.typed"}
+
+
+def test_rooms_to_come_are_rooms() -> None:
+    """So that the list shrinks to nothing."""
+    assert set(ROOMS) >= ROOMS_TO_COME
+
+
+@pytest.mark.parametrize("face", faces(), ids=lambda face: face.room)
+def test_a_face_has_at_most_eight_names(face: Module) -> None:
+    """What nobody can keep in mind is no face."""
+    assert 1 <= len(face.all) <= 8
+
+
+@pytest.mark.parametrize("face", faces(), ids=lambda face: face.room)
+def test_a_face_tells_its_room(face: Module) -> None:
+    """What it is for, in three to ten lines, with each of its names."""
+    text = ast.get_docstring(face.tree) or ""
+
+    assert 3 <= len(text.splitlines()) <= 10
+    assert [] == [name for name in face.all if name not in text]
+
+
+@pytest.mark.parametrize("face", faces(), ids=lambda face: face.room)
+def test_no_module_bears_the_name_of_a_symbol_of_its_face(face: Module) -> None:
+    """Where it does, importing the module takes the place of the symbol."""
+    files = {path.stem for path in face.path.parent.iterdir() if path.suffix == ".py" or path.is_dir()}
+    symbols = {name for module, name, _ in face.imports if f"{module}.{name}" not in MODULES} | set(face.defined)
+
+    assert not files & symbols & set(face.all)
+
+
+@pytest.mark.parametrize("module", MODULES.values(), ids=lambda module: module.name)
+def test_a_room_is_entered_by_its_face(module: Module) -> None:
+    """Nothing deeper is imported from outside; the surface alone leads to every command."""
+    deeper = []
+    for source, name, line in module.imports:
+        _, _, inside = source.partition(".")
+        room, _, below = inside.partition(".")
+        if module.name == "deploylib" or room not in DONE or room == module.room:
+            continue
+        if below or not name or name not in MODULES[f"deploylib.{room}"].all:
+            deeper.append(f"{module.path.relative_to(ROOT)}:{line}: {source} {name}")
+
+    assert [] == deeper
+
+
+def test_no_module_leads_back_to_itself() -> None:
+    """Imports have no circle, at whatever depth of a function they stand."""
+    assert [] == circles()
+
+
+def test_the_contract_names_every_room_in_at_most_twelve_layers() -> None:
+    """Layer by layer, for import-linter; a room that comes is named in it, or nothing of it is allowed."""
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    named = {name.strip(" ()") for layer in contract["layers"] for name in layer.replace("|", ":").split(":")}
+
+    assert contract["type"] == "layers"
+    assert contract["exhaustive"] is True
+    assert len(contract["layers"]) <= 12
+    assert named >= {*ROOMS, "environment", "errors", "settings"}
+
+
+def test_a_public_name_has_one_meaning() -> None:
+    """It is defined in one module; who reads it elsewhere knows it already."""
+    where = defaultdict[str, list[str]](list)
+    for module in MODULES.values():
+        for name in module.public:
+            where[name].append(module.name)
+    twice = {name: modules for name, modules in where.items() if len(modules) > 1}
+
+    assert len(TWICE) <= 10
+    assert set(TWICE) <= set(twice), "not defined twice any more"
+    assert len(set(twice) - set(TWICE)) <= TWICE_AT_MOST, twice
+
+
+def test_a_function_is_named_by_what_it_does() -> None:
+    """An imperative; a participle is a property, which has no effect."""
+    named, used = [], set()
+    for module in MODULES.values():
+        for name, function in module.functions():
+            own = name.rpartition(".")[2]
+            word = own.split("_")[0]
+            if own.startswith("_") or any("property" in ast.unparse(each) for each in function.decorator_list):
+                continue
+            if IRREGULAR.fullmatch(word) or (word.endswith("ed") and word not in IMPERATIVES) or word in PARTICIPLES:
+                used.add(own)
+                if own not in PARTICIPLES:
+                    named.append(f"{module.name}: {name}")
+
+    assert set(PARTICIPLES) <= used, "no such function any more"
+    assert len(named) <= PARTICIPLES_AT_MOST, named
+
+
+def test_the_first_line_of_a_docstring_is_short() -> None:
+    """At most twelve words; reasons stand below."""
+    long = []
+    for module in MODULES.values():
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                first = (ast.get_docstring(node) or "").partition("\n")[0]
+                if len(first.split()) > WORDS:
+                    long.append(f"{module.path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}: {first}")
+
+    assert len(long) <= LONG_FIRST_LINES, "\n".join(long)
