@@ -82,7 +82,7 @@ def decoded(content: bytes) -> Rule:
     """
     try:
         return msgspec.json.decode(content or b"{}", type=Rule)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         fields = ", ".join(Rule.__struct_fields__)
         raise bad_input("bad_fault", f"no rule for a fault: {error}", f"give these fields: {fields}") from error
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _MOST = 100
+_LONGEST = 1_000_000  # bytes of a request's body
 
 
 def local(request: Request) -> LocalRender:
@@ -40,15 +41,29 @@ def accepted(status: int = 202) -> Response:
     return Response(status_code=status)
 
 
+async def content(request: Request) -> bytes:
+    """The body of a request.
+
+    Raises:
+        ApiError: 413, it is longer than any that the API takes.
+    """
+    read = bytearray()
+    async for part in request.stream():
+        read += part
+        if len(read) > _LONGEST:
+            raise ApiError(413, f"a request body has at most {_LONGEST} bytes")
+    return bytes(read)
+
+
 async def body(request: Request, kind: type[T]) -> T:
     """The JSON body of a request; an empty one is an empty object.
 
     Raises:
-        ApiError: 400, it is not what the endpoint takes.
+        ApiError: 400, it is not what the endpoint takes; 413, it is too long.
     """
     try:
-        return msgspec.json.decode(await request.body() or b"{}", type=kind)
-    except msgspec.DecodeError as error:
+        return msgspec.json.decode(await content(request) or b"{}", type=kind)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ApiError(400, f"invalid request body: {error}") from error
 
 

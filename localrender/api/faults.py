@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import Route
 
 from localrender import source
-from localrender.api.answers import answer, local
+from localrender.api.answers import answer, content, local
 from localrender.errors import ApiError, bad_input
 from localrender.faults import Armed, Faults, decoded, faults_off
 from localrender.sabotage import current
@@ -38,7 +38,7 @@ async def _list(request: Request) -> Response:
 async def _arm(request: Request) -> Response:
     server = local(request)
     faults = _faults(server)
-    entry = faults.arm(decoded(await request.body()), server.state.services())
+    entry = faults.arm(decoded(await content(request)), server.state.services())
     if entry.kind.group == "platform":
         await _act(server, faults, entry)
     return answer(entry.shown(), 201)

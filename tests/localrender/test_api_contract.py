@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import jsonschema
 import pytest
 from render.public_api.api.deploys import list_deploys, retrieve_deploy
@@ -176,6 +177,21 @@ def test_what_is_wrong_is_refused(shared: Local, method: str, path: str, body: A
     answer = shared.call(method, path, body)
     assert answer.status_code == status
     assert answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [(b'{"more":' + b"[" * 200_000, 400), (b'"' + b"x" * 2_000_000 + b'"', 413)]
+)
+@pytest.mark.parametrize("path", ["/v1/services/{backend}/deploys", "/local/faults"])
+def test_a_body_that_is_too_deep_or_too_long_is_refused(faulty: Local, path: str, body: bytes, status: int) -> None:
+    """Nobody's bug, and no more memory than it takes; the next request is answered."""
+    known = faulty.endpoint
+    url = known["api_url"].removesuffix("/v1") + path.format(**faulty.services)
+    answer = httpx.post(
+        url, content=body, headers={"Authorization": f"Bearer {known['api_key']}"}, timeout=30, trust_env=False
+    )
+    assert (answer.status_code, bool(answer.json()["message"])) == (status, True)
+    assert faulty.get("/services/{backend}")["name"] == "backend"
 
 
 def test_a_key_is_required(shared: Local) -> None:
