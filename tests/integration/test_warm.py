@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration import warm
+from tests.support import warm
 from tests.support.edges import environment, until
 from tests.support.product import Product
 

@@ -24,7 +24,7 @@ import psutil
 import psycopg
 
 from localrender import background, runtimes
-from tests.integration import warm
+from tests.support import warm
 from tests.support.edges import Answer, Completed, environment, fetch, processes_of
 
 ROOT = Path(__file__).resolve().parents[2]

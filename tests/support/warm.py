@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import runpy
 import select
 import shutil
@@ -26,22 +27,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import deploylib
+
 # What a Python, or a module that was imported, reads once.
 ONCE = ("LANG", "LANGUAGE", "LC_", "LD_", "MALLOC_", "OPENSSL_", "PYTHON", "TMPDIR", "TZ")
-LIBRARY = (
-    "backups",
-    "check",
-    "console",
-    "flow",
-    "hold",
-    "local",
-    "mark",
-    "report",
-    "restore",
-    "rollback",
-    "scan",
-    "status",
-)
+PROGRAMS = "deploylib.migrations.alembic_child"  # is run, and imported by nobody
 OTHERS = ("invoke.program", "jsonschema", "jsonschema_specifications", "psycopg", "referencing", "yaml")
 HEAD = 4  # bytes that say how long a question is
 
@@ -115,6 +105,12 @@ def _all_of(kept: int) -> str:
         return file.read()
 
 
+def _library() -> list[str]:
+    """The names of all modules of the library."""
+    named = (one.name for one in pkgutil.walk_packages(deploylib.__path__, "deploylib."))
+    return [name for name in named if not name.startswith(PROGRAMS)]
+
+
 def _serve(address: str) -> tuple[dict[str, Any], list[int]]:
     """Fork for everybody who asks; in the fork give what is asked for, and where its output goes."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
@@ -164,7 +160,7 @@ def _become(asked: dict[str, Any], outputs: Sequence[int]) -> None:
 
 if __name__ == "__main__":
     sys.path[0] = os.devnull  # the place of each command's own folder
-    for name in (*(f"deploylib.{one}" for one in LIBRARY), *OTHERS):
+    for name in (*_library(), *OTHERS):
         importlib.import_module(name)
     gc.freeze()
     _become(*_serve(sys.argv[1]))
