@@ -19,7 +19,7 @@ from deploylib.errors import DeployError, SettingsError, Unreachable
 from deploylib.models import PathFilter
 from deploylib.models.globs import matches
 from deploylib.models.units import words
-from deploylib.scanners.package_files import NPM_LOCKS
+from deploylib.scanners import package_files
 from deploylib.settings import Config
 from deploylib.system.extras import install, lacking
 
@@ -98,7 +98,7 @@ def _packages(config: Config, stages: Collection[str], *, database: bool, told: 
 def _programs(config: Config, stages: Collection[str], files: Collection[str], *, database: bool) -> list[Finding]:
     settings = config.settings
     ignored = PathFilter(paths=settings.scan.ignored)
-    locks = [name for name in sorted(files) if posixpath.basename(name) in NPM_LOCKS]
+    locks = [name for name in sorted(files) if posixpath.basename(name) in package_files.NPM_LOCKS]
     locks = [name for name in locks if not (settings.scan.ignored and matches(name, ignored))]
     wanted: list[tuple[str, str]] = []
     if not config.is_local and "scan" in stages and locks:

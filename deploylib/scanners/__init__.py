@@ -1,1 +1,29 @@
-"""What a release is scanned for: secrets, known weaknesses, packages, variables, the Blueprint."""
+"""Scanners: what can be seen of a commit without running it.
+
+`scan` runs every scanner on a folder, side by side, and returns one frozen result. A `Scanner` is a function that is given
+a `Product` and returns what it examined; each stands in a file of its own, and the tuple of all is `scanning.SCANNERS`.
+`Services` is what is known of the product's services: the variables they need and have, and their Blueprint.
+`list_files` goes through the files of a product, and `package_files` knows the files that name its packages.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deploylib.scanners import package_files
+    from deploylib.scanners.product import Product, Scanner, Services
+    from deploylib.scanners.scanning import scan
+    from deploylib.scanners.tree import list_files
+
+_FACE = {"Product": "product", "Scanner": "product", "Services": "product", "list_files": "tree", "scan": "scanning"}
+
+__all__ = ["Product", "Scanner", "Services", "list_files", "package_files", "scan"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_FACE.get(name, name)}")
+    return getattr(module, name) if name in _FACE else module

@@ -1,10 +1,9 @@
-"""What a Blueprint lays open: secrets in plain sight, a second deployer, doors for everybody."""
+"""Weak places of a Blueprint: secrets in plain sight, a second deployer, doors for everybody."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,8 +12,9 @@ from deploylib.errors import SettingsError
 from deploylib.models.findings import Examined, Finding, Gap
 from deploylib.render.blueprint import read
 from deploylib.scanners import credential_rules
+from deploylib.scanners.product import Product
 
-__all__ = ["examine"]
+__all__ = ["scan_blueprint"]
 
 HARMLESS = re.compile(r"\s*|[\d.]+[smhd]?|true|false|yes|no|on|off|/[\w./-]*", re.IGNORECASE)
 SOURCES = frozenset({"value", "generateValue", "sync", "fromDatabase", "fromService", "fromGroup"})
@@ -22,28 +22,24 @@ EVERYONE = frozenset({"0.0.0.0/0", "::/0"})
 ALLOWED = "ipAllowList: the addresses that need it, [] for none"
 
 
-def examine(files: Path, path: str, *, local: bool = False) -> Examined:
-    """What the Blueprint allows and a release should not.
-
-    Args:
-        files: the tree.
-        path: where the Blueprint is in it.
-        local: for a platform that nobody pushes to, so that autodeploy is only worth a note.
-    """
-    if not (files / path).is_file():
+def scan_blueprint(product: Product) -> Examined:
+    """Look for what the Blueprint allows and a release should not."""
+    path, local = product.services.blueprint, product.services.local
+    file = product.files / path
+    if not file.is_file():
         return Examined("blueprint")
     try:
-        document, _ = read((files / path).read_bytes().decode(errors="replace"), path)
+        document, _ = read(file.read_bytes().decode(errors="replace"), path)
     except OSError:
         gap = Gap(path, "it cannot be read", "see who may read it")
         return Examined("blueprint", gaps=(gap,))
     except SettingsError:  # its text may quote the file
         says = f"{path} is not a Blueprint that Render would take"
-        found = [_finding("invalid", "", says, "inv check says what is wrong")]
+        findings = [_finding("invalid", "", says, "inv check says what is wrong")]
     else:
-        found = list(_found(document.data, local=local))
+        findings = list(_weak_places(document.data, local=local))
     placed = (
-        msgspec.structs.replace(one, where=f"{path}: {one.where}" if one.where else path, path=path) for one in found
+        msgspec.structs.replace(one, where=f"{path}: {one.where}" if one.where else path, path=path) for one in findings
     )
     return Examined("blueprint", counted={"file": 1}, findings=tuple(placed))
 
@@ -52,15 +48,15 @@ def _finding(rule: str, where: str, text: str, remedy: str, *, blocks: bool = Tr
     return Finding("blueprint", rule, where, text, remedy, blocks)
 
 
-def _found(whole: dict[str, Any], *, local: bool) -> Iterator[Finding]:
-    """What is found in a Blueprint, by the service, database or variable that it is about."""
+def _weak_places(whole: dict[str, Any], *, local: bool) -> Iterator[Finding]:
+    """Go through the services, databases and variables of a Blueprint."""
     mappings = list(_mappings(whole))
     for service in _listed(mappings, "services"):
         if isinstance(service, dict):
             yield from _service(service, local=local)
     databases = [one for one in _listed(mappings, "databases") if isinstance(one, dict)]
-    for one in databases:
-        yield from _database(one)
+    for database in databases:
+        yield from _database(database)
     names = {one.get("name") for one in databases}
     for owner in mappings:
         for entry in _listed([owner], "envVars"):
@@ -110,20 +106,20 @@ def _variable(owner: str, entry: Any, databases: set[Any]) -> Iterator[Finding]:
 
 
 def _mappings(node: Any) -> Iterator[dict[str, Any]]:
-    """Every mapping in it, however deep: projects hold environments, which hold services."""
+    """Go through its mappings, however deep: projects hold environments, which hold services."""
     if isinstance(node, dict):
         yield node
         node = tuple(node.values())
     if isinstance(node, list | tuple):
-        for one in node:
-            yield from _mappings(one)
+        for member in node:
+            yield from _mappings(member)
 
 
 def _listed(mappings: list[dict[str, Any]], key: str) -> Iterator[Any]:
-    """The members of every list under this key."""
-    for one in mappings:
-        if isinstance(one.get(key), list | tuple):
-            yield from one[key]
+    """Go through the members of every list under this key."""
+    for mapping in mappings:
+        if isinstance(mapping.get(key), list | tuple):
+            yield from mapping[key]
 
 
 def _open(one: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""How credentials are written down: marks of their makers, forms that carry one, and names that one is given to."""
+"""How credentials are written: marks of makers, forms, and names."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Rule(NamedTuple):
 
 
 class Sighting(NamedTuple):
-    """Something that looks like a secret: by which rule, on which line, and what is said of it."""
+    """A place that looks like a secret: rule, line and words."""
 
     rule: str
     line: int
@@ -143,20 +143,20 @@ RULES = (
 
 
 def marked(name: str, text: str) -> Iterator[Sighting]:
-    """What the rules find in the text of a file of this name."""
+    """Find forms that carry a credential in the text of a file."""
     for rule in RULES:
         if rule.file not in PurePosixPath(name).name:
             continue
         for match in re.finditer(rule.pattern, text, re.MULTILINE):
-            found = match.groupdict(default="")
-            value, user, host = found["value"], found.get("user"), found.get("host", "")
-            known = value == user or NOWHERE.search(host)
-            if not known and looks_random(value, 12 if host in LOOPBACK else rule.least):
+            parts = match.groupdict(default="")
+            value, user, host = parts["value"], parts.get("user"), parts.get("host", "")
+            harmless = value == user or NOWHERE.search(host)
+            if not harmless and looks_random(value, 12 if host in LOOPBACK else rule.least):
                 yield Sighting(rule.name, _line(text, match), f"looks like {rule.says}")
 
 
 def assigned(name: str, text: str) -> Iterator[Sighting]:
-    """Literals that are given to something that is called a password or a secret."""
+    """Find literals that are given to a name of a secret."""
     path = PurePosixPath(name)
     bare = path.suffix in UNQUOTED or path.name.startswith((".env", "Dockerfile", "Procfile", "Makefile"))
     patterns = (INNER_VALUE, NAMED_VALUE, QUOTED_VALUE, *((BARE_VALUE, DOCKER_VALUE) if bare else ()))
@@ -172,7 +172,7 @@ def assigned(name: str, text: str) -> Iterator[Sighting]:
 
 
 def kind(name: str) -> str:
-    """What something of this name is meant to hold: a ``password``, another ``secret``, or neither."""
+    """Tell what such a name holds: a ``password``, a ``secret``, or neither."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)  # clientSecret and spring.datasource.password alike
     snake = re.sub(r"[^a-z0-9]+", "_", spaced.lower())
     return "password" if PASSWORD.search(snake) else "secret" if SECRET.search(snake) else ""
@@ -234,11 +234,14 @@ def looks_random(value: str, least: int, classes: int = 2) -> bool:
 
 
 def stands_in(value: str, *, tests: bool = False) -> bool:
-    """Whether it says itself that it is no secret, or is typed off the keyboard; *tests*: or made for them."""
+    """Tell whether a value stands in for a secret.
+
+    It says so itself, or is typed off the keyboard; *tests*: or made for them.
+    """
     lowered = value.lower()
     words = [*re.findall(r"[a-z]+", lowered), re.sub(r"[^a-z]", "", lowered.translate(LEET))]
-    said = any(STAND_IN.fullmatch(word) or (tests and IN_TESTS.fullmatch(word)) for word in words)
-    return said or "EXAMPLE" in value or _regular(value)
+    stand_in = any(STAND_IN.fullmatch(word) or (tests and IN_TESTS.fullmatch(word)) for word in words)
+    return stand_in or "EXAMPLE" in value or _regular(value)
 
 
 def _regular(value: str) -> bool:

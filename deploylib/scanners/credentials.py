@@ -1,4 +1,6 @@
-"""Secrets in the tree: a ready-made engine for what carries its maker's mark, and rules of ours for what it misses.
+"""Secrets in the files of a product, found by an engine and by rules.
+
+The ready-made engine (kingfisher) finds what carries its maker's mark, and the rules of ours what it misses.
 
 Nothing is asked over the network, and no value leaves this module: a finding names rule, file and line.
 """
@@ -8,19 +10,17 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from deploylib.models.findings import Examined, Finding, Gap
 from deploylib.scanners import credential_rules
 from deploylib.scanners.credential_rules import Sighting, stands_in
 from deploylib.scanners.package_files import LOCKS, NPM_LOCKS
-from deploylib.scanners.tree import listed
-from deploylib.settings import ScanSettings
-from deploylib.system.clock import Deadline
+from deploylib.scanners.product import Product
+from deploylib.scanners.tree import list_files
 from deploylib.system.extras import install
 
-__all__ = ["examine"]
+__all__ = ["scan_credentials"]
 
 LARGEST = 10 * 10**6
 GENERIC = ("generic", "-uri", "connection-string", "curl")
@@ -31,37 +31,36 @@ REMEDY = (
 )
 
 
-def examine(files: Path, settings: ScanSettings, *, deadline: Deadline) -> Examined:
-    """Look for secrets in every file of the tree.
-
-    Args:
-        files: the tree.
-        deadline: when it must have ended; what is not reached is a gap.
-    """
+def scan_credentials(product: Product) -> Examined:
+    """Look for secrets in every file of the product."""
     gaps: list[Gap] = []
-    found: list[Finding] = []
+    findings: list[Finding] = []
     looked = 0
     engine = _engine()
     if engine is None:
         gaps.append(Gap("secrets", "the package kingfisher-secret-scanner is not installed", install("scan")))
-    names = listed(files, settings.ignored)
+    names = list_files(product.files, product.settings.ignored)
     for name in names:
-        if deadline.passed():
+        if product.deadline.passed():
             gaps.append(Gap("secrets", f"time ran out after {looked} of {len(names)} files", "raise scan.within"))
             break
         try:
-            if (files / name).stat().st_size > LARGEST:
+            file = product.files / name
+            if file.stat().st_size > LARGEST:
                 gaps.append(Gap(name, f"it is larger than {LARGEST // 10**6} MB", "leave it out by scan.ignored"))
                 continue
-            found += _in_file(engine, name, (files / name).read_bytes())
+            findings += _in_file(engine, name, file.read_bytes())
             looked += 1
         except (OSError, RuntimeError, ValueError):  # what they say may quote the file
             gaps.append(Gap(name, "it cannot be read", "correct it, or leave it out by scan.ignored"))
-    return Examined("secrets", counted={"file": looked}, findings=tuple(found), gaps=tuple(gaps))
+    return Examined("secrets", counted={"file": looked}, findings=tuple(findings), gaps=tuple(gaps))
 
 
 def _engine() -> Any:
-    """The ready-made engine; None where it is not installed. It never validates: that would ask the network."""
+    """Make the ready-made engine; None where it is not installed.
+
+    It never validates: that would ask the network.
+    """
     try:
         from kingfisher_sdk import Scanner
     except ImportError:
@@ -70,7 +69,10 @@ def _engine() -> Any:
 
 
 def _in_file(engine: Any, name: str, data: bytes) -> Iterator[Finding]:
-    """What is in one file, one finding for each line: ours before the engine's, because it says what it is."""
+    """Look into one file: one finding for each line.
+
+    Ours goes before the engine's, because it says what it is.
+    """
     text = "" if b"\0" in data[:8192] else data.decode(errors="replace")
     seen = {one.line: ("kingfisher", one) for one in _by_engine(engine, name, data)}
     seen |= {one.line: ("deploylib", one) for one in _by_rules(name, text)}
@@ -83,10 +85,10 @@ def _by_engine(engine: Any, name: str, data: bytes) -> Iterator[Sighting]:
         return
     from kingfisher_sdk import ScanInput
 
-    for one in engine.scan_input(ScanInput(path=name, data=data)):
-        generic = any(word in one.rule_id for word in GENERIC)
-        if one.visible and not generic and not stands_in(one.secret):
-            yield Sighting(one.rule_id, one.location["line"], f"looks like a secret: {_short(one.rule_name)}")
+    for match in engine.scan_input(ScanInput(path=name, data=data)):
+        generic = any(word in match.rule_id for word in GENERIC)
+        if match.visible and not generic and not stands_in(match.secret):
+            yield Sighting(match.rule_id, match.location["line"], f"looks like a secret: {_short(match.rule_name)}")
 
 
 def _by_rules(name: str, text: str) -> Iterator[Sighting]:
@@ -97,5 +99,5 @@ def _by_rules(name: str, text: str) -> Iterator[Sighting]:
 
 def _short(name: str) -> str:
     """``Detected a GitLab token, risking …`` → ``GitLab token``."""
-    said = r"^(?:Detected|Discovered|Found|Identified|Uncovered)\s+an?\s+(?:(?:potential|possible)\s+)?"
-    return re.sub(said, "", name).partition(",")[0].rstrip(".")
+    opening = r"^(?:Detected|Discovered|Found|Identified|Uncovered)\s+an?\s+(?:(?:potential|possible)\s+)?"
+    return re.sub(opening, "", name).partition(",")[0].rstrip(".")

@@ -1,26 +1,23 @@
-"""What is publicly known against the packages of a tree, as pip-audit and npm tell it."""
+"""Known vulnerabilities of the packages of a product, as pip-audit and npm tell them."""
 
 from __future__ import annotations
 
 import posixpath
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 import msgspec
 
 from deploylib.models.findings import Examined, Finding, Gap, joined
 from deploylib.models.units import count
 from deploylib.scanners.package_files import NPM_LOCKS, canonical
-from deploylib.scanners.requirements import Pin, pinned
-from deploylib.scanners.tree import listed
-from deploylib.settings import ScanSettings
-from deploylib.system.clock import Deadline
+from deploylib.scanners.product import Product
+from deploylib.scanners.requirements import Pin, read_packages
+from deploylib.scanners.tree import list_files
 from deploylib.system.extras import install
 from deploylib.system.json_tool import Silence, insist
-from deploylib.system.process import Command, Runner
+from deploylib.system.process import Command
 
-__all__ = ["examine"]
+__all__ = ["scan_dependencies"]
 
 NAME = "dependencies"
 ACCEPT = "or [[scan.accepted]] with rule, reason and until"
@@ -38,7 +35,7 @@ class _Advisory(msgspec.Struct, frozen=True):
 
 
 class _Package(msgspec.Struct, frozen=True):
-    """What pip-audit says of one package; a *skip_reason* means that it has not looked."""
+    """pip-audit's answer about one package; with a *skip_reason* it has not looked."""
 
     name: str
     skip_reason: str = ""
@@ -58,7 +55,7 @@ class _Via(msgspec.Struct, frozen=True):
 
 
 class _NpmPackage(msgspec.Struct, frozen=True):
-    """A package with advisories of its own, or (by name) with packages that have some."""
+    """A package with advisories, of its own or (by name) of others."""
 
     via: tuple[str | _Via, ...]
 
@@ -68,7 +65,10 @@ class _NpmMetadata(msgspec.Struct, frozen=True):
 
 
 class _NpmAudit(msgspec.Struct, frozen=True):
-    """What npm says; where the registry did not answer it, an error, or nothing of vulnerabilities."""
+    """npm's answer.
+
+    Where the registry did not answer it, an error, or nothing of vulnerabilities.
+    """
 
     vulnerabilities: dict[str, _NpmPackage] | None = None
     metadata: _NpmMetadata | None = None
@@ -79,35 +79,21 @@ class _NpmAudit(msgspec.Struct, frozen=True):
             raise Silence("the registry answers no audit")
 
 
-def examine(
-    files: Path,
-    settings: ScanSettings,
-    *,
-    runner: Runner,
-    deadline: Deadline,
-    python: str = sys.executable,
-    blueprint_path: str = "render.yaml",
-) -> Examined:
-    """Ask for advisories about every pinned package of the tree.
-
-    Args:
-        files: the tree.
-        deadline: when it must have ended.
-        python: the interpreter that has pip-audit.
-        blueprint_path: where the Blueprint is in the tree, whose commands may bring packages.
-    """
-    names = listed(files, settings.ignored)
-    packages = pinned(files, names, settings.requirements, blueprint_path=blueprint_path)
+def scan_dependencies(product: Product) -> Examined:
+    """Ask for advisories about every pinned package of the product."""
+    files, settings = product.files, product.settings
+    names = list_files(files, settings.ignored)
+    packages = read_packages(files, names, settings.requirements, blueprint_path=product.services.blueprint)
     locks = [name for name in names if posixpath.basename(name) in NPM_LOCKS]
     return joined(
         Examined(NAME, counted={"package": 0}, findings=tuple(packages.notes), gaps=tuple(packages.gaps)),
-        *(_by_pip_audit(asked, settings, python, runner, deadline) for asked in _rounds(packages.pins)),
-        *(_by_npm(files, lock, runner, deadline) for lock in locks),
+        *(_by_pip_audit(asked, product) for asked in _rounds(packages.pins)),
+        *(_by_npm(lock, product) for lock in locks),
     )
 
 
 def _rounds(pins: Iterable[Pin]) -> list[Round]:
-    """The packages in as many rounds as one of them has versions: pip-audit takes each name once."""
+    """Split the packages into rounds: pip-audit takes each name once."""
     rounds: list[Round] = []
     for pin in pins:
         fits = next((one for one in rounds if one.get(pin.name, [pin])[0].version == pin.version), None)
@@ -117,54 +103,60 @@ def _rounds(pins: Iterable[Pin]) -> list[Round]:
     return rounds
 
 
-def _by_pip_audit(asked: Round, settings: ScanSettings, python: str, runner: Runner, deadline: Deadline) -> Examined:
-    """Ask about a round; a package may be unknown to the service, and an index may keep no advisories at all."""
+def _by_pip_audit(asked: Round, product: Product) -> Examined:
+    """Ask about a round.
+
+    A package may be unknown to the service, and an index may keep no advisories at all.
+    """
+    settings = product.settings
     service = "osv" if settings.osv_url else settings.service
-    args = [python, "-m", "pip_audit", "--no-deps", "--disable-pip", "--requirement=/dev/stdin", "--desc=off"]
+    args = [product.python, "-m", "pip_audit", "--no-deps", "--disable-pip", "--requirement=/dev/stdin", "--desc=off"]
     args += ["--progress-spinner=off", "--format=json", "--output=-", "--aliases=on", "--timeout=10"]
     args += [f"--vulnerability-service={service}", *([f"--osv-url={settings.osv_url}"] if settings.osv_url else [])]
     lines = "".join(f"{name}=={places[0].version}\n" for name, places in asked.items())
     command = Command(args, stdin=lines.encode(), check=False)
     try:
-        said = insist(command, _Audit, f"the service {service}", runner=runner, deadline=deadline)
+        audit = insist(command, _Audit, f"the service {service}", runner=product.runner, deadline=product.deadline)
     except Silence as silence:
         remedy = install("scan") if silence.missing else "try again, or name another: scan.service, scan.osv_url"
         return Examined(NAME, gaps=(Gap(count(len(asked), "Python package"), silence.reason, remedy),))
-    known = {canonical(one.name): one.vulns for one in said.dependencies if not one.skip_reason}
-    unknown = [f"{name} {places[0].version}" for name, places in asked.items() if name not in known]
+    advisories = {canonical(one.name): one.vulns for one in audit.dependencies if not one.skip_reason}
+    unknown = [f"{name} {places[0].version}" for name, places in asked.items() if name not in advisories]
     answered = len(asked) - len(unknown)
     gap = Gap(
         ", ".join(unknown[:NAMED]) + (f" and {len(unknown) - NAMED} more" if len(unknown) > NAMED else ""),
         f"the service {service} answered about {answered} of {len(asked)} packages",
         'ask another: scan.service = "osv" (a mirror often keeps no advisories)',
     )
-    found = [_vulnerable(pin, one) for name, pins in asked.items() for pin in pins for one in known.get(name, ())]
-    return Examined(NAME, counted={"package": answered}, findings=tuple(found), gaps=(gap,) if unknown else ())
+    findings = [
+        _vulnerable(pin, one) for name, pins in asked.items() for pin in pins for one in advisories.get(name, ())
+    ]
+    return Examined(NAME, counted={"package": answered}, findings=tuple(findings), gaps=(gap,) if unknown else ())
 
 
 def _vulnerable(pin: Pin, advisory: _Advisory) -> Finding:
     mends = advisory.fix_versions
-    known = next((f", {alias}" for alias in advisory.aliases if alias.startswith("CVE-")), "")
+    cve = next((f", {alias}" for alias in advisory.aliases if alias.startswith("CVE-")), "")
     return Finding(
         tool="pip-audit",
         rule=advisory.id,
         where=f"{pin.name} {pin.version} ({pin.path}:{pin.line})",
-        text=f"{pin.name} {pin.version} has a known vulnerability{known}",
+        text=f"{pin.name} {pin.version} has a known vulnerability{cve}",
         remedy=f"{f'raise it to {mends[0]} or later' if mends else 'no version mends it: replace it'}; {ACCEPT}",
         path=pin.path,
         also=advisory.aliases,
     )
 
 
-def _by_npm(files: Path, lock: str, runner: Runner, deadline: Deadline) -> Examined:
+def _by_npm(lock: str, product: Product) -> Examined:
     args = ["npm", "audit", "--json", "--package-lock-only", "--ignore-scripts", "--include=dev"]
-    command = Command(args, cwd=(files / lock).parent, env=NPM, check=False)
+    command = Command(args, cwd=(product.files / lock).parent, env=NPM, check=False)
     try:
-        said = insist(command, _NpmAudit, "npm", runner=runner, deadline=deadline)
+        audit = insist(command, _NpmAudit, "npm", runner=product.runner, deadline=product.deadline)
     except Silence as silence:
         remedy = "npm audit says more; or audit it elsewhere, and leave it out by scan.ignored"
         return Examined(NAME, gaps=(Gap(lock, silence.reason, remedy),))
-    found = [
+    findings = [
         Finding(
             tool="npm audit",
             rule=via.url.rpartition("/")[2] or str(via.source),
@@ -174,9 +166,9 @@ def _by_npm(files: Path, lock: str, runner: Runner, deadline: Deadline) -> Exami
             blocks=via.severity not in MILD,
             path=lock,
         )
-        for package in (said.vulnerabilities or {}).values()
+        for package in (audit.vulnerabilities or {}).values()
         for via in package.via
         if isinstance(via, _Via)
     ]
-    total = said.metadata.dependencies.get("total", 0) if said.metadata else 0
-    return Examined(NAME, counted={"package": total}, findings=tuple(dict.fromkeys(found)))
+    total = audit.metadata.dependencies.get("total", 0) if audit.metadata else 0
+    return Examined(NAME, counted={"package": total}, findings=tuple(dict.fromkeys(findings)))

@@ -1,4 +1,4 @@
-"""Which packages a command line, a Dockerfile or the head of a script brings, by their names.
+"""Packages that commands, Dockerfiles and heads of scripts bring, by name.
 
 A list of exact versions says nothing of what a command installs beside it. No shell is run: what a variable holds, or
 what another program downloads, is not seen here.
@@ -49,44 +49,14 @@ CHOSEN = {"--from", "--package", "--spec"}
 PACKAGE = {*CHOSEN, "--with", "--preinstall"}
 LISTS = {"-r", "--requirement", "--requirements", "--with-requirements"}
 VALUES = {
-    *(
-        "-i",
-        "--index-url",
-        "--extra-index-url",
-        "--find-links",
-        "-t",
-        "--target",
-        "--prefix",
-        "--root",
-        "--python",
-        "-c",
-    ),
-    *("--platform", "--python-version", "--implementation", "--abi", "--no-binary", "--only-binary", "--constraint"),
-    *("--cache-dir", "--timeout", "--retries", "--proxy", "--cert", "--trusted-host", "--log", "--src", "--call"),
-    *(
-        "--upgrade-strategy",
-        "--config-settings",
-        "-C",
-        "--index",
-        "--default-index",
-        "--group",
-        "--extra",
-        "--optional",
-    ),
-    *("-w", "--workspace", "--registry", "--cwd", "--dir", "--filter", "-F", "--omit", "--include", "--loglevel"),
-    *(
-        "--tag",
-        "-o",
-        "--option",
-        "--repository",
-        "--virtual",
-        "-n",
-        "--name",
-        "--path",
-        "--root-user-action",
-        "--features",
-    ),
-}
+    "-i", "--index-url", "--extra-index-url", "--find-links", "-t", "--target", "--prefix", "--root",
+    "--python", "-c", "--platform", "--python-version", "--implementation", "--abi", "--no-binary",
+    "--only-binary", "--constraint", "--cache-dir", "--timeout", "--retries", "--proxy", "--cert",
+    "--trusted-host", "--log", "--src", "--call", "--upgrade-strategy", "--config-settings", "-C", "--index",
+    "--default-index", "--group", "--extra", "--optional", "-w", "--workspace", "--registry", "--cwd", "--dir",
+    "--filter", "-F", "--omit", "--include", "--loglevel", "--tag", "-o", "--option", "--repository",
+    "--virtual", "-n", "--name", "--path", "--root-user-action", "--features",
+}  # fmt: skip
 SHORT: dict[str, set[str]] = {"python": {"-f", "-p"}, "node": set(), "other": {"-v", "--version"}}
 
 
@@ -106,7 +76,7 @@ class Brought(NamedTuple):
 
 
 def by_command(text: str, folder: str = "") -> Iterator[Brought]:
-    """What the lines of a shell bring.
+    """Find what the lines of a shell bring.
 
     Args:
         folder: where they are run, as the commit names it.
@@ -122,7 +92,7 @@ def by_command(text: str, folder: str = "") -> Iterator[Brought]:
 
 
 def by_dockerfile(text: str) -> Iterator[tuple[int, Brought]]:
-    """What the instructions of a Dockerfile bring, each with its line."""
+    """Find what a Dockerfile's instructions bring, each with its line."""
     number = 1
     for block in re.findall(r"(?:[^\n]*\\[ \t]*\n(?:[ \t]*#[^\n]*\n)*)*[^\n]*\n?", text):
         line = re.sub(r"\\[ \t]*\n", " ", re.sub(r"(?m)^[ \t]*#.*\n?", "", block)).strip()
@@ -133,13 +103,13 @@ def by_dockerfile(text: str) -> Iterator[tuple[int, Brought]]:
 
 
 def by_script(text: str) -> str:
-    """The head of a script that says in TOML what it needs; empty where it has none."""
-    found = HEAD.search(text)
-    return "".join(line[2:] or "\n" for line in found["content"].splitlines(keepends=True)) if found else ""
+    """Read the TOML head of a script; empty where it has none."""
+    head = HEAD.search(text)
+    return "".join(line[2:] or "\n" for line in head["content"].splitlines(keepends=True)) if head else ""
 
 
 def _exec_form(command: str) -> str:
-    """A command that is written as a list of JSON, as a shell has it."""
+    """Turn a command that is a JSON list into a shell's."""
     if not command.startswith("["):
         return command
     try:
@@ -150,7 +120,7 @@ def _exec_form(command: str) -> str:
 
 
 def _commands(line: str) -> Iterator[list[str]]:
-    """The simple commands of a line, without what stands before a program's name."""
+    """Split a line into commands, each beginning with its program."""
     splitter = shlex.shlex(line, posix=True, punctuation_chars=SIGNS)
     splitter.whitespace_split, splitter.commenters = True, ""
     try:
@@ -174,7 +144,7 @@ def _commands(line: str) -> Iterator[list[str]]:
 
 
 def _plain(words: Sequence[str]) -> list[str]:
-    """A command by its program's own name: ``python3 -m pip`` and ``.venv/bin/pip3`` are pip."""
+    """Name a command's program: ``python3 -m pip`` and ``.venv/bin/pip3`` are pip."""
     left = list(words)
     while left and (left[0] in BEFORE or re.match(r"\w+=", left[0])):
         left.pop(0)
@@ -189,15 +159,15 @@ def _plain(words: Sequence[str]) -> list[str]:
 
 def _by_words(words: Sequence[str], folder: str) -> Iterator[Brought]:
     verbs = [word for word in words if not word.startswith("-")]
-    known = next((one for length in (3, 2, 1) if (one := tuple(verbs[:length])) in COMMANDS), None)
-    if known is None:
+    verb_phrase = next((one for length in (3, 2, 1) if (one := tuple(verbs[:length])) in COMMANDS), None)
+    if verb_phrase is None:
         yield from _followed(verbs, folder)
         return
-    kind, every = COMMANDS[known]
+    kind, every = COMMANDS[verb_phrase]
     given = ["--package" if word == "-p" and kind == "node" and not every else word for word in words]
-    for verb in known:
+    for verb in verb_phrase:
         given.remove(verb)
-    chosen = known == ("uv", "run")  # its first word is a program of the project, or a script
+    chosen = verb_phrase == ("uv", "run")  # its first word is a program of the project, or a script
     for option, value in _options(given, PACKAGE | LISTS | VALUES | SHORT[kind]):
         if option in {"--no", "--no-install"} and kind == "node":
             return
@@ -214,7 +184,10 @@ def _by_words(words: Sequence[str], folder: str) -> Iterator[Brought]:
 
 
 def _options(words: Sequence[str], valued: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Each option with its value, where it has one; a word that is none is the value of no option."""
+    """Pair each option with its value.
+
+    A word that is no option is the value of none.
+    """
     left = iter(words)
     for word in left:
         option, sign, value = word.partition("=") if word.startswith("-") else ("", "", word)
@@ -233,7 +206,10 @@ def _followed(verbs: Sequence[str], folder: str) -> Iterator[Brought]:
 
 
 def _names(word: str, kind: str) -> bool:
-    """Whether a word is a package, or a variable that may hold one; not a folder or a file of the commit."""
+    """Tell whether a word is a package, or a variable that may hold one.
+
+    A folder or a file of the commit is none.
+    """
     if "/" in word and "://" not in word and kind == "python":
         return False
     return bool(re.match(r"@?\$?\{?[A-Za-z0-9]", word)) and not word.startswith("file:")

@@ -1,4 +1,4 @@
-"""Which packages the files of a tree name that are no list of exact versions, and which locks nobody here reads.
+"""Files that name packages without exact versions, and locks nothing here reads.
 
 What names packages is examined by way of a list that has them all, or it is not examined: a list of another service, or
 one that has not heard of them, does not speak for it.
@@ -64,7 +64,7 @@ def canonical(name: str) -> str:
 
 
 def unaudited(files: Path, names: Sequence[str], listed: Callable[[str], Names]) -> Iterator[Gap]:
-    """What names packages, or locks them, and was not examined by way of anything.
+    """Find files that name or lock packages and were not examined.
 
     Args:
         files: the tree.
@@ -100,11 +100,11 @@ def _of_python(name: str, named: Names, pinned: Names, reason: str = "") -> Iter
 
 
 def _locked(file: Path) -> Names:
-    """The packages of a lock of Python, but for those that are the product itself."""
+    """Read the packages of a Python lock, without the product itself."""
     try:
         if file.name == "Pipfile.lock":
-            told = decoding.json(file.read_bytes(), dict[str, dict[str, Any]], most=decoding.LOCK)
-            return frozenset(canonical(name) for part in ("default", "develop") for name in told.get(part, {}))
+            lock = decoding.json(file.read_bytes(), dict[str, dict[str, Any]], most=decoding.LOCK)
+            return frozenset(canonical(name) for part in ("default", "develop") for name in lock.get(part, {}))
         packages = _tables(decoding.toml(file.read_bytes(), most=decoding.LOCK).get("package"))
     except (OSError, decoding.Undecodable):
         return None
@@ -126,9 +126,10 @@ def _pyproject(file: Path) -> Names:
     keys = [_table(poetry.get(one)) for one in ("dependencies", "dev-dependencies")]
     keys += [_table(_table(group).get("dependencies")) for group in _table(poetry.get("group")).values()]
     names = [*(name for table in keys for name in table if name != "python")]
-    found = _required(names + [one for each in lists for one in (each if isinstance(each, list) else ())])
+    listed = _required(names + [one for each in lists for one in (each if isinstance(each, list) else ())])
     dynamic = "dependencies" in (project.get("dynamic") or ())
-    return None if dynamic and not found else found - {canonical(str(project.get("name") or poetry.get("name") or ""))}
+    own = canonical(str(project.get("name") or poetry.get("name") or ""))
+    return None if dynamic and not listed else listed - {own}
 
 
 def _setup_cfg(file: Path) -> Names:
@@ -165,17 +166,20 @@ PYTHON: Mapping[str, Callable[[Path], Names]] = {
 
 
 def _required(lines: Iterable[Any]) -> frozenset[str]:
-    """The names in requirements; what is only for some systems need not be in a list for one."""
-    found = (
+    """Read the names in requirements.
+
+    What is only for some systems need not be in a list for one.
+    """
+    matches = (
         re.match(r"\s*([A-Za-z0-9][\w.-]*)(?![^;]*;.*(?:platform|os_name|version|implementation))", line)
         for line in lines
         if isinstance(line, str)
     )
-    return frozenset(canonical(one[1]) for one in found if one)
+    return frozenset(canonical(one[1]) for one in matches if one)
 
 
 def _of_node(files: Path, name: str, there: Collection[str]) -> Iterator[Gap]:
-    """A package.json is examined by way of npm's lock that has it; by way of another lock it is not."""
+    """Compare a package.json with npm's lock; by another lock it is not examined."""
     folder = posixpath.dirname(name)
     places = _upwards(folder)
     unread = [lock for place in places for one in NODE_LOCKS if (lock := posixpath.join(place, one)) in there]
@@ -209,7 +213,10 @@ def _of_node(files: Path, name: str, there: Collection[str]) -> Iterator[Gap]:
 
 
 def of_node(files: Path, there: Collection[str], folder: str) -> frozenset[str]:
-    """The packages of Node, and their programs, that a folder has by what is examined, or told, by itself."""
+    """Read the packages of Node, and their programs, that a folder has.
+
+    Those that are examined, or told, by themselves.
+    """
     found: set[str] = set()
     for place in _upwards(folder):
         file = posixpath.join(place, "package.json")
@@ -222,9 +229,9 @@ def of_node(files: Path, there: Collection[str], folder: str) -> frozenset[str]:
 
 
 def scripts(files: Path, folder: str) -> dict[str, str]:
-    """The scripts of a folder's package.json, each with what runs before and after it."""
-    told = _table(_package(files / folder / "package.json").get("scripts"))
-    return {name: "\n".join(str(told.get(f"{when}{name}", "")) for when in ("pre", "", "post")) for name in told}
+    """Read the scripts of a package.json, each with its pre and post."""
+    written = _table(_package(files / folder / "package.json").get("scripts"))
+    return {name: "\n".join(str(written.get(f"{when}{name}", "")) for when in ("pre", "", "post")) for name in written}
 
 
 def _package(file: Path) -> dict[str, Any]:
@@ -247,7 +254,10 @@ def _upwards(folder: str) -> list[str]:
 
 
 def _npm(lock: Path, home: str, folder: str) -> frozenset[str] | None:
-    """The packages that a lock of npm has, if it speaks for *folder*: its own, or one of its workspaces."""
+    """Read the packages of npm's lock, if it speaks for *folder*.
+
+    That is its own, or one of its workspaces.
+    """
     try:
         whole = decoding.json(lock.read_bytes(), dict[str, Any], most=decoding.LOCK)
     except (OSError, decoding.Undecodable):

@@ -1,4 +1,4 @@
-"""The packages that a tree names: what its requirement files pin, and what nobody here can look up."""
+"""Packages of a product: what requirement files pin, and what is not examined."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from deploylib.scanners import installs
 from deploylib.scanners.installs import Brought
 from deploylib.scanners.package_files import canonical, of_node, scripts, unaudited
 
-__all__ = ["Packages", "Pin", "pinned"]
+__all__ = ["Packages", "Pin", "read_packages"]
 
 HOME = r"(?:[^/]+/)*"
 REQUIREMENTS = re.compile(
@@ -47,7 +47,7 @@ class Pin(NamedTuple):
 
 @dataclass
 class Packages:
-    """What the requirement files name: exact versions, what is worth telling, and what nobody can look up."""
+    """Packages that files name: exact versions, notes, and gaps."""
 
     pins: list[Pin] = field(default_factory=list)
     notes: list[Finding] = field(default_factory=list)
@@ -55,9 +55,9 @@ class Packages:
     texts: dict[str, str] = field(default_factory=dict)
 
     def beside(self, name: str) -> frozenset[str] | None:
-        """The packages of the lists that speak for a file: in its folder, in one of lists there, or which name it.
+        """Collect the packages of the lists that speak for a file.
 
-        None: there is no such list.
+        They are in its folder, in one of lists there, or name it. None: there is no such list.
         """
         folder = posixpath.dirname(name)
         near = {folder, posixpath.join(folder, "requirements")}
@@ -70,7 +70,7 @@ class Packages:
         return frozenset(pin.name for pin in self.pins if pin.path in lists) if lists else None
 
 
-def pinned(
+def read_packages(
     files: Path, names: Sequence[str], chosen: Collection[str] = (), *, blueprint_path: str = "render.yaml"
 ) -> Packages:
     """Read the requirement files of a tree, and those that they include; and what commands bring beside them.
@@ -81,24 +81,27 @@ def pinned(
         chosen: the requirement files; default: those that are called so, and those that a command names.
         blueprint_path: the Blueprint, whose services have commands.
     """
-    found = Packages()
+    packages = Packages()
     called = [name for name in names if REQUIREMENTS.fullmatch(name) or PYLOCK.fullmatch(name)]
-    _follow(files, chosen or called, found)
+    _follow(files, chosen or called, packages)
     # A source is examined by way of what was compiled from it, or else as it is.
     sources = [name for name in names if SOURCES.fullmatch(name)]
-    _follow(files, [name for name in sources if not _compiled(files, name, found)], found)
-    passed = [name for name in called if name not in found.texts]
-    found.gaps += [
+    _follow(files, [name for name in sources if not _compiled(files, name, packages)], packages)
+    passed = [name for name in called if name not in packages.texts]
+    packages.gaps += [
         Gap(name, "it is not among scan.requirements", "add it there, or to scan.ignored") for name in passed
     ]
-    _bring(files, names, blueprint_path, found)
-    found.gaps += unaudited(files, names, found.beside)
-    found.notes = list(dict.fromkeys(found.notes))
-    return found
+    _bring(files, names, blueprint_path, packages)
+    packages.gaps += unaudited(files, names, packages.beside)
+    packages.notes = list(dict.fromkeys(packages.notes))
+    return packages
 
 
-def _bring(files: Path, names: Sequence[str], blueprint_path: str, found: Packages) -> None:
-    """Add what commands bring: lists that they name are read, exact versions count, and the rest is not examined."""
+def _bring(files: Path, names: Sequence[str], blueprint_path: str, packages: Packages) -> None:
+    """Add what commands bring.
+
+    Lists that they name are read, exact versions count, and the rest is not examined.
+    """
     there = set(names)
     seen: set[tuple[str, Brought]] = set()
     waiting = [*_commanded(files, there, blueprint_path)]
@@ -116,9 +119,9 @@ def _bring(files: Path, names: Sequence[str], blueprint_path: str, found: Packag
         if one.kind in {"script", "run"}:
             waiting += _run(files, there, one)
         elif one.kind == "list":
-            _listed(files, names, where, one, found)
-        elif not _known(files, there, where, one, found):
-            found.gaps.append(_brought(where, one))
+            _listed(files, names, where, one, packages)
+        elif not _known(files, there, where, one, packages):
+            packages.gaps.append(_brought(where, one))
 
 
 def _run(files: Path, there: Collection[str], one: Brought) -> Iterator[tuple[str, Brought]]:
@@ -132,7 +135,10 @@ def _run(files: Path, there: Collection[str], one: Brought) -> Iterator[tuple[st
 
 
 def _commanded(files: Path, there: Collection[str], path: str) -> Iterator[tuple[str, Brought]]:
-    """What the commands of a Blueprint's services bring; one that Render would not take is told elsewhere."""
+    """Find what commands of a Blueprint's services bring.
+
+    One that Render would not take is told elsewhere.
+    """
     if path not in there:
         return
     try:
@@ -157,30 +163,36 @@ def _headed(name: str, text: str) -> Iterator[tuple[str, Brought]]:
     yield from ((name, Brought("python", str(one), apart=True)) for one in needs)
 
 
-def _listed(files: Path, names: Sequence[str], where: str, one: Brought, found: Packages) -> None:
-    """Read a list that a command names; in an image it may stand elsewhere, so that its name alone tells."""
+def _listed(files: Path, names: Sequence[str], where: str, one: Brought, packages: Packages) -> None:
+    """Read a list that a command names.
+
+    In an image it may stand elsewhere, so that its name alone tells.
+    """
     path = posixpath.normpath(posixpath.join(one.folder, one.name))
     alike = [name for name in names if posixpath.basename(name) == posixpath.basename(path)]
     chosen = [path] if path in names else alike
     if chosen:
-        _follow(files, [name for name in chosen if not any(gap.what == name for gap in found.gaps)], found)
+        _follow(files, [name for name in chosen if not any(gap.what == name for gap in packages.gaps)], packages)
     else:
         reason = f"it is a list of packages that {where} installs, and not in the tree"
-        found.gaps.append(Gap(one.name, reason, "commit it, or correct the command"))
+        packages.gaps.append(Gap(one.name, reason, "commit it, or correct the command"))
 
 
-def _known(files: Path, there: Collection[str], where: str, one: Brought, found: Packages) -> bool:
-    """Whether a package is one that is looked up: in its exact version, or in that of a list or lock beside it."""
+def _known(files: Path, there: Collection[str], where: str, one: Brought, packages: Packages) -> bool:
+    """Tell whether a package is looked up.
+
+    In its exact version, or in that of a list or lock beside it.
+    """
     if one.kind == "node":
         return _written(one) in of_node(files, there, one.folder)
     if one.kind != "python":
         return False
     path, _, line = where.partition(":")
     if match := PINNED.fullmatch(one.name):
-        found.pins.append(Pin(canonical(match["name"]), match["version"], path, int(line or 1)))
-        found.notes.append(_incomplete(path))
+        packages.pins.append(Pin(canonical(match["name"]), match["version"], path, int(line or 1)))
+        packages.notes.append(_incomplete(path))
         return True
-    listed = None if one.apart else found.beside(posixpath.join(one.folder, "command"))
+    listed = None if one.apart else packages.beside(posixpath.join(one.folder, "command"))
     return listed is not None and _written(one) in listed
 
 
@@ -206,33 +218,33 @@ def _brought(where: str, one: Brought) -> Gap:
     )
 
 
-def _compiled(files: Path, name: str, found: Packages) -> bool:
-    """Whether all that a source names is in the lists that speak for it."""
-    listed = found.beside(name)
+def _compiled(files: Path, name: str, packages: Packages) -> bool:
+    """Tell whether a source's packages are in the lists beside it."""
+    listed = packages.beside(name)
     lines = (line for _, line in _lines((files / name).read_bytes().decode(errors="replace")))
     named = [canonical(match[0]) for line in lines if (match := re.match(r"[A-Za-z0-9][\w.-]*", line))]
     return listed is not None and set(named) <= listed
 
 
-def _follow(files: Path, names: Collection[str], found: Packages) -> None:
+def _follow(files: Path, names: Collection[str], packages: Packages) -> None:
     """Read requirement files, and those that they include."""
     waiting = list(names)
     while waiting:
         name = waiting.pop()
-        if name in found.texts:
+        if name in packages.texts:
             continue
-        found.texts[name] = ""
+        packages.texts[name] = ""
         if (files / name).is_file() and (files / name).resolve().is_relative_to(files.resolve()):
-            found.texts[name] = (files / name).read_bytes().decode(errors="replace")
+            packages.texts[name] = (files / name).read_bytes().decode(errors="replace")
             read = _read_lock if PYLOCK.fullmatch(name) else _read
-            waiting += read(name, found.texts[name], found)
+            waiting += read(name, packages.texts[name], packages)
         else:
             remedy = "correct scan.requirements, or who includes it"
-            found.gaps.append(Gap(name, "there is no such file in the tree", remedy))
+            packages.gaps.append(Gap(name, "there is no such file in the tree", remedy))
 
 
-def _read(name: str, text: str, found: Packages) -> list[str]:
-    """Add what one file names to what is found; the files that it includes."""
+def _read(name: str, text: str, packages: Packages) -> list[str]:
+    """Add what one file names; return the files that it includes."""
     pins, included, loose = [], [], []
     for number, line in _lines(text):
         if match := INCLUDED.match(line):
@@ -243,10 +255,12 @@ def _read(name: str, text: str, found: Packages) -> list[str]:
             loose.append(number)
     if loose:
         where = f"{name}:{loose[0]}" + (f" and {len(loose) - 1} more" if len(loose) > 1 else "")
-        found.gaps.append(Gap(where, "no exact version, so nothing to look up", "pin it with ==, best by pip-compile"))
+        packages.gaps.append(
+            Gap(where, "no exact version, so nothing to look up", "pin it with ==, best by pip-compile")
+        )
     if pins and not COMPILED.search(text):
-        found.notes.append(_incomplete(name))
-    found.pins += pins
+        packages.notes.append(_incomplete(name))
+    packages.pins += pins
     return included
 
 
@@ -262,32 +276,35 @@ def _incomplete(name: str) -> Finding:
     )
 
 
-def _read_lock(name: str, text: str, found: Packages) -> list[str]:
+def _read_lock(name: str, text: str, packages: Packages) -> list[str]:
     """Add what a lock by PEP 751 names; it includes no other file."""
     try:
-        packages = decoding.toml(text.encode(), most=decoding.LOCK).get("packages")
+        entries = decoding.toml(text.encode(), most=decoding.LOCK).get("packages")
     except decoding.Undecodable:
-        packages = None
-    if not isinstance(packages, list):
-        found.gaps.append(Gap(name, "this lock cannot be read", "write it anew: pip lock, uv export"))
+        entries = None
+    if not isinstance(entries, list):
+        packages.gaps.append(Gap(name, "this lock cannot be read", "write it anew: pip lock, uv export"))
         return []
     loose = 0
-    for one in packages:
-        known = one if isinstance(one, dict) else {}
-        package, version = (known.get(key) for key in ("name", "version"))
+    for entry in entries:
+        table = entry if isinstance(entry, dict) else {}
+        package, version = (table.get(key) for key in ("name", "version"))
         if isinstance(package, str) and isinstance(version, str):
             line = next((n for n, words in enumerate(text.splitlines(), 1) if f'"{package}"' in words), 1)
-            found.pins.append(Pin(canonical(package), version, name, line))
+            packages.pins.append(Pin(canonical(package), version, name, line))
         else:
             loose += 1
     if loose:
         reason = f"no exact version of {count(loose, 'package')}, so nothing to look up"
-        found.gaps.append(Gap(name, reason, "name a version"))
+        packages.gaps.append(Gap(name, reason, "name a version"))
     return []
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Logical lines with the number of their first: joined where they end with a backslash, without comments."""
+    """Split a text into logical lines, each with its number.
+
+    Joined where they end with a backslash, without comments.
+    """
     plain = re.sub(r"(?m)(?:^|[ \t])#.*$", "", "\n".join(text.splitlines()))
     number = 1
     for lines in re.findall(r"(?:.*\\\n)*.*\n?", plain):

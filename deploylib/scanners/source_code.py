@@ -1,24 +1,22 @@
-"""Weak places in the Python code of a tree, as bandit sees them."""
+"""Weak places in Python code, as bandit sees them."""
 
 from __future__ import annotations
 
 import posixpath
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
 from deploylib.models.findings import Examined, Finding, Gap, joined
 from deploylib.models.units import count
-from deploylib.scanners.tree import listed
-from deploylib.settings import ScanSettings
-from deploylib.system.clock import Deadline
+from deploylib.scanners.product import Product
+from deploylib.scanners.tree import list_files
 from deploylib.system.extras import install
 from deploylib.system.json_tool import Silence, ask
-from deploylib.system.process import Command, Runner
+from deploylib.system.process import Command
 
-__all__ = ["examine"]
+__all__ = ["scan_source_code"]
 
 NAME = "code"
 # B105-B107 are about secrets, which `deploylib.scanners.credentials` finds better, and quote them; B104 is about listening on all
@@ -40,38 +38,32 @@ class _Unread(msgspec.Struct, frozen=True):
 
 
 class _Opinion(msgspec.Struct, frozen=True):
-    """What bandit says; a file that it could not parse is among the errors."""
+    """bandit's answer; the errors name files that it could not parse."""
 
     results: tuple[_Issue, ...]
     errors: tuple[_Unread, ...]
     metrics: dict[str, msgspec.Raw]
 
 
-def examine(
-    files: Path, settings: ScanSettings, *, runner: Runner, deadline: Deadline, python: str = sys.executable
-) -> Examined:
-    """Let bandit read the Python files of the tree.
+def scan_source_code(product: Product) -> Examined:
+    """Let bandit read the Python files of the product.
 
     The files are named one by one: for a folder it would obey a ``.bandit`` in it, and a commit could switch it off.
-
-    Args:
-        files: the tree.
-        deadline: when it must have ended.
-        python: the interpreter that has bandit.
     """
+    settings = product.settings
     options = [f"--severity-level={settings.severity}", f"--confidence-level={settings.confidence}"]
     options += ["--quiet", "--format=json", "--exit-zero", f"--skip={NOT_ASKED}"]
 
     def some(names: Sequence[str]) -> Examined:
-        args = [python, "-m", "bandit", *options, *(f"./{name}" for name in names)]
-        command = Command(args, cwd=files, timeout=deadline.left(), check=False)
+        args = [product.python, "-m", "bandit", *options, *(f"./{name}" for name in names)]
+        command = Command(args, cwd=product.files, timeout=product.deadline.left(), check=False)
         try:
-            return _told(names, ask(command, _Opinion, "bandit", runner=runner))
+            return _told(names, ask(command, _Opinion, "bandit", runner=product.runner))
         except Silence as silence:
             remedy = install("scan") if silence.missing else "raise scan.within; python -m bandit says more"
             return Examined(NAME, gaps=(Gap(count(len(names), "Python file"), silence.reason, remedy),))
 
-    names = [name for name in listed(files, settings.ignored) if name.endswith((".py", ".pyw"))]
+    names = [name for name in list_files(product.files, settings.ignored) if name.endswith((".py", ".pyw"))]
     batches = (names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE))
     return joined(Examined(NAME, counted={"file": 0}), *map(some, batches))
 

@@ -8,17 +8,17 @@ from pathlib import Path
 from deploylib.models import PathFilter
 from deploylib.models.globs import matches
 
-__all__ = ["listed"]
+__all__ = ["list_files"]
 
 FOREIGN = frozenset({".git", "node_modules", "bower_components", "vendor", "site-packages", "__pycache__"})
 
 
-def listed(root: Path, ignored: Collection[str] = ()) -> tuple[str, ...]:
-    """The files of the product under *root*, by their paths there, in order.
+def list_files(root: Path, ignored: Collection[str] = ()) -> tuple[str, ...]:
+    """List the product's files under *root*, in order.
 
     What is linked is elsewhere; what is in git's folder, or in one of other people's code, is not the product's.
     """
     leave = PathFilter(paths=tuple(ignored))
-    found = (path.relative_to(root) for path in root.rglob("*") if path.is_file() and not path.is_symlink())
-    names = (path.as_posix() for path in found if FOREIGN.isdisjoint(path.parts[:-1]))
+    paths = (path.relative_to(root) for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+    names = (path.as_posix() for path in paths if FOREIGN.isdisjoint(path.parts[:-1]))
     return tuple(sorted(name for name in names if not (ignored and matches(name, leave))))

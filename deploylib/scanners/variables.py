@@ -1,16 +1,16 @@
-"""Whether every service has the environment variables that it needs, and none of them is only a stand-in."""
+"""Environment variables that a service lacks, or that hold only a stand-in."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from deploylib.models.findings import Examined, Finding, Gap
+from deploylib.scanners.product import Product
 from deploylib.settings import Variable
 
-__all__ = ["examine"]
+__all__ = ["scan_variables"]
 
 SECRET_LENGTH = 16
 BOOLEANS = frozenset({"true", "false", "1", "0", "yes", "no", "on", "off"})
@@ -22,46 +22,41 @@ MARKED = re.compile(
 )
 
 
-def examine(declared: tuple[Variable, ...], values: Mapping[str, Mapping[str, str]]) -> Examined:
-    """Compare what is declared with what the platform has; no value is ever said.
-
-    Args:
-        declared: the variables that the services need.
-        values: service → variable → value; a service that is missing could not be asked.
-    """
-    found, gaps, looked = [], [], 0
-    for one in declared:
-        if not one.services and not values:
-            gaps.append(Gap(one.name, "no service's variables are known", _ask("the services")))
-        for service in one.services or tuple(values):
+def scan_variables(product: Product) -> Examined:
+    """Compare declared variables with the platform's; never tell a value."""
+    values = product.services.values
+    findings, gaps, looked = [], [], 0
+    for variable in product.services.declared:
+        name = variable.name
+        if not variable.services and not values:
+            gaps.append(Gap(name, "no service's variables are known", _ask("the services")))
+        for service in variable.services or tuple(values):
+            where = f"{service}: {name}"
             if service not in values:
-                gaps.append(Gap(f"{service}: {one.name}", "the service's variables are not known", _ask(service)))
+                gaps.append(Gap(where, "the service's variables are not known", _ask(service)))
                 continue
             looked += 1
-            if wrong := _wrong(one, values[service].get(one.name, "")):
+            if wrong := _wrong(variable, values[service].get(name, "")):
                 rule, text = wrong
-                where = f"{service}: {one.name}"
-                remedy = f"set {one.name} of {service} in the Dashboard (Environment), then scan again"
-                found.append(
-                    Finding(tool="deploylib", rule=rule, where=where, text=f"{one.name} {text}", remedy=remedy)
-                )
-    return Examined(name="variables", counted={"variable": looked}, findings=tuple(found), gaps=tuple(gaps))
+                remedy = f"set {name} of {service} in the Dashboard (Environment), then scan again"
+                findings.append(Finding("deploylib", rule, where, f"{name} {text}", remedy))
+    return Examined(name="variables", counted={"variable": looked}, findings=tuple(findings), gaps=tuple(gaps))
 
 
-def _wrong(one: Variable, value: str) -> tuple[str, str] | None:
-    """Rule and words for what is wrong with a value, without the value; None for nothing."""
+def _wrong(variable: Variable, value: str) -> tuple[str, str] | None:
+    """Tell by rule and words what is wrong with a value."""
     if not value.strip():
-        return ("missing", "is not set") if one.required else None
+        return ("missing", "is not set") if variable.required else None
     if MARKED.search(value.strip()):
         return "placeholder", "holds a stand-in, not a value"
-    if not _fits(one.kind, value.strip()):
-        return "wrong-kind", f"is not a {one.kind}"
-    if one.pattern and not re.fullmatch(one.pattern, value):
+    if not _fits(variable.kind, value.strip()):
+        return "wrong-kind", f"is not a {variable.kind}"
+    if variable.pattern and not re.fullmatch(variable.pattern, value):
         return "pattern", "does not match its pattern"
-    least = one.minimum_length or (SECRET_LENGTH if one.kind == "secret" else 1)
+    least = variable.minimum_length or (SECRET_LENGTH if variable.kind == "secret" else 1)
     if len(value) < least:
         return "too-short", f"is shorter than {least} characters"
-    if one.kind == "secret" and max(Counter(value).values()) > len(value) / 2:
+    if variable.kind == "secret" and max(Counter(value).values()) > len(value) / 2:
         return "placeholder", "repeats one character, as a stand-in does"
     return None
 

@@ -1018,7 +1018,7 @@ GUARDS = (
     Guard(
         "packages without a list, taken for clean",
         "deploylib/scanners/requirements.py",
-        "    found.gaps += unaudited(files, names, found.beside)\n",
+        "    packages.gaps += unaudited(files, names, packages.beside)\n",
         "",
         "tests/unit/scanners/test_requirements.py::test_packages_that_nobody_reads_are_a_gap",
     ),

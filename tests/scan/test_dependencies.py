@@ -13,13 +13,13 @@ import msgspec
 import pytest
 
 from deploylib.models.findings import Accepted, Examined, Verdict
-from deploylib.scanners import dependencies
+from deploylib.scanners import Product
+from deploylib.scanners.dependencies import scan_dependencies
 from deploylib.settings import ScanSettings
 from deploylib.system import json_tool
 from deploylib.system.clock import SYSTEM as CLOCK
 from deploylib.system.clock import Deadline
 from deploylib.system.extras import install
-from deploylib.system.process import SYSTEM
 from tests.support.answerer import answering
 from tests.support.fakes import FakeClock, write
 
@@ -48,7 +48,7 @@ def examined(root: Path, files: dict[str, str], url: str = "", **settings: objec
     write(root, files)
     chosen = msgspec.convert({"osv_url": url and f"{url}/v1/query", **settings}, ScanSettings)
     clock = FakeClock()
-    said = dependencies.examine(root, chosen, runner=SYSTEM, deadline=clock.deadline(60))
+    said = scan_dependencies(Product(root, chosen, deadline=clock.deadline(60)))
     return said.judged(chosen.accepted, clock.now().date())
 
 
@@ -110,7 +110,7 @@ def test_a_service_that_hangs_is_given_up_at_the_deadline(tmp_path: Path) -> Non
     write(tmp_path, PATCHED)
     with answering("never") as service:
         settings = ScanSettings(osv_url=f"{service.url}/v1/query")
-        said = dependencies.examine(tmp_path, settings, runner=SYSTEM, deadline=Deadline.after(3, CLOCK))
+        said = scan_dependencies(Product(tmp_path, settings, deadline=Deadline.after(3, CLOCK)))
 
     assert [(Verdict.NOT_EXAMINED, "the service osv did not answer in time")] == [
         (said.verdict, gap.reason) for gap in said.gaps
@@ -141,9 +141,7 @@ def test_a_tool_that_is_not_installed_is_named_with_the_way_to_get_it(tmp_path: 
     (tmp_path / "python").chmod(0o755)
     clock = FakeClock()
 
-    said = dependencies.examine(
-        tmp_path, ScanSettings(), runner=SYSTEM, deadline=clock.deadline(60), python=str(tmp_path / "python")
-    )
+    said = scan_dependencies(Product(tmp_path, deadline=clock.deadline(60), python=str(tmp_path / "python")))
 
     assert [("pip-audit is not installed", install("scan"))] == [(gap.reason, gap.remedy) for gap in said.gaps]
     assert clock.slept == []

@@ -12,8 +12,7 @@ import msgspec
 import pytest
 
 from deploylib.models.findings import Examined, Verdict
-from deploylib.scanners import credentials
-from deploylib.scanners.tree import listed
+from deploylib.scanners import Product, credentials, list_files
 from deploylib.settings import ScanSettings
 from deploylib.system.clock import SYSTEM as CLOCK
 from deploylib.system.clock import Deadline
@@ -39,7 +38,7 @@ def examined(root: Path, files: Mapping[str, str], **settings: object) -> Examin
     write(root, dict(files))
     clock = FakeClock()
     chosen = msgspec.convert(settings, ScanSettings)
-    said = credentials.examine(root, chosen, deadline=clock.deadline(60))
+    said = credentials.scan_credentials(Product(root, chosen, deadline=clock.deadline(60)))
     return said.judged(chosen.accepted, clock.now().date())
 
 
@@ -122,7 +121,7 @@ def test_what_cannot_be_looked_at_is_not_examined(tmp_path: Path, monkeypatch: p
     assert (Verdict.NOT_EXAMINED, {"file": 1}, "large.csv") == (said.verdict, said.counted, said.gaps[0].what)
     assert examined(tmp_path, {}, ignored=["*.csv"]).verdict is Verdict.CLEAN
 
-    late = credentials.examine(tmp_path, ScanSettings(), deadline=Deadline.after(0, CLOCK))
+    late = credentials.scan_credentials(Product(tmp_path, deadline=Deadline.after(0, CLOCK)))
     assert ["time ran out after 0 of 2 files"] == [gap.reason for gap in late.gaps]
 
 
@@ -150,7 +149,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     write(tmp_path, {name: text, "tree/a.txt": "nothing"})
     (tmp_path / "tree" / "link").symlink_to(tmp_path / name)
 
-    assert ("a.txt",) == listed(tmp_path / "tree")
+    assert ("a.txt",) == list_files(tmp_path / "tree")
     assert examined(tmp_path / "tree", {}).verdict is Verdict.CLEAN
 
 

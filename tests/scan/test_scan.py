@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploylib.models.findings import Accepted, Scanned, Verdict
-from deploylib.scanners import scan
+from deploylib.scanners import Services, scan
 from deploylib.settings import ScanSettings, Variable
 from deploylib.system.clock import SystemClock
 from deploylib.system.process import SYSTEM
@@ -43,7 +43,7 @@ def scanned(
     with answering(how) as service:
         settings = ScanSettings(osv_url=f"{service.url}/v1/query", within="60s", accepted=accepted)
         values = {"web": {"DATABASE_URL": url}}
-        return scan.scan(root, settings, declared=DECLARED, values=values, runner=SYSTEM, clock=Hasty())
+        return scan(root, settings, Services(DECLARED, values), runner=SYSTEM, clock=Hasty())
 
 
 def test_a_sound_product_is_clean_in_one_line(tmp_path: Path) -> None:

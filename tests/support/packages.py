@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 
 from deploylib.models.findings import Examined
-from deploylib.scanners import dependencies
+from deploylib.scanners import Product
+from deploylib.scanners.dependencies import scan_dependencies
 from deploylib.settings import ScanSettings
 from deploylib.system.process import Command, Completed
 from tests.support.fakes import FakeClock, RecordingRunner, write
@@ -41,7 +42,7 @@ def examined(root: Path, files: dict[str, str], runner: RecordingRunner | None =
     clock = FakeClock()
     real = runner or RecordingRunner(answers={"pip_audit": printing(knowing)})
     chosen = msgspec.convert(settings, ScanSettings)
-    return dependencies.examine(root, chosen, runner=real, deadline=clock.deadline(600))
+    return scan_dependencies(Product(root, chosen, runner=real, deadline=clock.deadline(600)))
 
 
 def npm(stdout: bytes | Exception) -> RecordingRunner:

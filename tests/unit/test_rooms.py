@@ -22,7 +22,6 @@ ROOMS_TO_COME = frozenset(
         "probes",
         "release",
         "render",
-        "scanners",
         "state",
         "store",
         "system",

@@ -15,7 +15,7 @@ from deploylib.release import compatibility, preflight, verified_deploys
 from deploylib.release.deciding import decide
 from deploylib.release.run import Run, Stage, result, skipped, table
 from deploylib.release.serving import live
-from deploylib.scanners.tree import listed
+from deploylib.scanners import list_files
 from deploylib.state.history import RunState
 
 __all__ = ["Changes"]
@@ -118,7 +118,9 @@ class Changes(Stage):
             others: tuple[Elsewhere, ...] = ()
             if not present or (place and not config.exported):
                 described = preflight.read_blueprint(config, run.env.git, run.commit)
-                others = discovery.systems(files, listed(files), described, ours=(place,) if place and present else ())
+                others = discovery.systems(
+                    files, list_files(files), described, ours=(place,) if place and present else ()
+                )
             if run.database is None:
                 return Migration(elsewhere=others, notes=_nowhere(present=present) if not config.exported else ())
             found = Migration()

@@ -14,7 +14,7 @@ from deploylib.models.results import Ending, StageResult, StageStatus
 from deploylib.release import preflight
 from deploylib.release.gates import waived
 from deploylib.release.run import Run, Stage, planned, result, skipped
-from deploylib.scanners import scan
+from deploylib.scanners import Services, scan
 from deploylib.system.process import WithholdingRunner
 
 __all__ = ["Scan", "examine", "judged"]
@@ -61,16 +61,14 @@ def examine(env: Environment, commit: Commit) -> Scanned:
     """Scan the files of a commit; reads only, and needs no platform unless variables are declared."""
     settings = env.config.settings
     with env.git.exported(commit.id) as files:
-        found = scan.scan(
-            files,
-            settings.scan,
+        services = Services(
             declared=settings.environment_variables,
             values=_variables(env, commit) if settings.environment_variables else {},
-            blueprint_path=settings.blueprint,
+            blueprint=settings.blueprint,
             local=env.config.is_local,
-            runner=WithholdingRunner(env.runner, env.config.secrets),
-            clock=env.clock,
         )
+        runner = WithholdingRunner(env.runner, env.config.secrets)
+        found = scan(files, settings.scan, services, runner=runner, clock=env.clock)
     return _named(found, env.name)
 
 

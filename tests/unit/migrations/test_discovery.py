@@ -9,7 +9,7 @@ import pytest
 from deploylib.migrations import discovery
 from deploylib.models import Elsewhere
 from deploylib.render.blueprint import Blueprint, parse
-from deploylib.scanners.tree import listed
+from deploylib.scanners import list_files
 from tests.support.fakes import write
 
 ENV = "from alembic import context\n"
@@ -25,7 +25,7 @@ def blueprint(**keys: str) -> Blueprint:
 def found(root: Path, files: dict[str, str], described: Blueprint | None = None, *ours: str) -> list[Elsewhere]:
     """What is found in a tree with these files."""
     write(root, {"api/server.js": "", **files})
-    return list(discovery.systems(root, listed(root), described or blueprint(), ours=ours))
+    return list(discovery.systems(root, list_files(root), described or blueprint(), ours=ours))
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 
 from deploylib.errors import SettingsError
 from deploylib.models.findings import Verdict
-from deploylib.scanners import dependencies
-from deploylib.settings import ScanSettings
+from deploylib.scanners import Product
+from deploylib.scanners.dependencies import scan_dependencies
 from deploylib.system.process import Command, Completed, ProgramFailed
 from tests.support.fakes import FakeClock, RecordingRunner, write
 from tests.support.packages import examined, knowing, npm, printing
@@ -269,7 +269,7 @@ def test_a_service_that_recovers_is_asked_again(tmp_path: Path) -> None:
     write(tmp_path, {"requirements.txt": "a==1 # via x"})
     clock = FakeClock()
     runner = RecordingRunner(answers={"pip_audit": run})
-    said = dependencies.examine(tmp_path, ScanSettings(), runner=runner, deadline=clock.deadline(600))
+    said = scan_dependencies(Product(tmp_path, runner=runner, deadline=clock.deadline(600)))
 
     assert (Verdict.CLEAN, 3) == (said.verdict, len(tries))
     assert [True, True] == [low <= pause <= 2 * low for low, pause in zip((1, 2), clock.slept, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import msgspec
 import pytest
 
 from deploylib.models.findings import Accepted, Examined, Finding, Gap, Scanned, Verdict
-from deploylib.scanners import blueprint, credential_rules, scan, variables
-from deploylib.scanners.tree import listed
+from deploylib.scanners import Product, Services, credential_rules, list_files, scan
+from deploylib.scanners.blueprint import scan_blueprint
+from deploylib.scanners.variables import scan_variables
 from deploylib.settings import ScanSettings, Variable
 from tests.support.fakes import FakeClock, RecordingRunner, write
 
@@ -34,10 +36,15 @@ def examined(
     return Examined(name=name, findings=findings, gaps=gaps, counted=counted)
 
 
+def compared(declared: tuple[Variable, ...], values: Mapping[str, Mapping[str, str]]) -> Examined:
+    """What is said of variables."""
+    return scan_variables(Product(Path(), services=Services(declared, values)))
+
+
 def told(root: Path, text: str, *, local: bool = False) -> list[tuple[str, bool]]:
     """The rules that a Blueprint breaks, and whether each blocks."""
     write(root, {"render.yaml": text})
-    return [(one.rule, one.blocks) for one in blueprint.examine(root, "render.yaml", local=local).findings]
+    return [(one.rule, one.blocks) for one in scan_blueprint(Product(root, services=Services(local=local))).findings]
 
 
 def test_findings_beat_gaps_and_gaps_beat_clean() -> None:
@@ -104,8 +111,8 @@ def test_only_files_of_the_product_are_listed(tmp_path: Path) -> None:
     """Not git's, not other people's, not what the settings leave out."""
     write(tmp_path, {"a.py": "", ".git/config": "", "web/node_modules/x.js": "", ".env": "", "docs/b.md": ""})
 
-    assert (".env", "a.py", "docs/b.md") == listed(tmp_path)
-    assert (".env", "a.py") == listed(tmp_path, ["docs/**"])
+    assert (".env", "a.py", "docs/b.md") == list_files(tmp_path)
+    assert (".env", "a.py") == list_files(tmp_path, ["docs/**"])
 
 
 @pytest.mark.parametrize(
@@ -141,7 +148,7 @@ def test_a_variable_holds_a_value_of_its_kind(kind: str, value: str, rule: str) 
     """No stand-in, no other kind; and the value itself is never said."""
     declared = msgspec.convert({"name": "A", "kind": kind}, Variable)
 
-    said = variables.examine((declared,), {"api": {"A": value}})
+    said = compared((declared,), {"api": {"A": value}})
 
     assert [rule] * bool(rule) == [one.rule for one in said.findings]
     assert not value.strip() or value not in repr(said)
@@ -154,7 +161,7 @@ def test_a_variable_may_be_optional_longer_or_of_a_pattern() -> None:
 
     def rules(**more: object) -> list[str]:
         declared = msgspec.convert({"name": "A", **more}, Variable)
-        return [one.rule for one in variables.examine((declared,), values).findings]
+        return [one.rule for one in compared((declared,), values).findings]
 
     assert [] == rules(pattern="[a-c]+")
     assert ["pattern"] == rules(pattern="[a-b]+")
@@ -167,27 +174,27 @@ def test_a_service_that_could_not_be_asked_is_not_examined() -> None:
     """The others are."""
     declared = (Variable(name="A", services=("api", "worker")),)
 
-    said = variables.examine(declared, {"api": {"A": "x1"}})
+    said = compared(declared, {"api": {"A": "x1"}})
 
     assert (Verdict.NOT_EXAMINED, {"variable": 1}) == (said.verdict, said.counted)
     assert ["worker: A"] == [gap.what for gap in said.gaps]
-    assert variables.examine((Variable(name="A"),), {}).verdict is Verdict.NOT_EXAMINED
-    assert variables.examine((), {}).verdict is Verdict.CLEAN
+    assert compared((Variable(name="A"),), {}).verdict is Verdict.NOT_EXAMINED
+    assert compared((), {}).verdict is Verdict.CLEAN
 
 
 def test_a_variable_is_asked_of_its_services_or_of_all() -> None:
     """Each is a finding of its own."""
     values: dict[str, dict[str, str]] = {"api": {}, "worker": {}}
 
-    assert ["api: A", "worker: A"] == [one.where for one in variables.examine((Variable(name="A"),), values).findings]
-    [found] = variables.examine((Variable(name="A", services=("api",)),), values).findings
+    assert ["api: A", "worker: A"] == [one.where for one in compared((Variable(name="A"),), values).findings]
+    [found] = compared((Variable(name="A", services=("api",)),), values).findings
     assert "api" in found.remedy
 
 
 def test_a_sound_blueprint_is_clean(tmp_path: Path) -> None:
     """And one that is not there is nobody's fault here."""
     assert [] == told(tmp_path, SOUND)
-    assert blueprint.examine(tmp_path, "other.yaml").verdict is Verdict.CLEAN
+    assert scan_blueprint(Product(tmp_path, services=Services(blueprint="other.yaml"))).verdict is Verdict.CLEAN
 
 
 @pytest.mark.parametrize(
@@ -210,7 +217,7 @@ def test_a_sound_blueprint_is_clean(tmp_path: Path) -> None:
 def test_a_secret_in_plain_sight_is_found(tmp_path: Path, entry: str, rule: str) -> None:
     """By the variable's name; its value is not said."""
     assert [(rule, True)] * bool(rule) == told(tmp_path, API + entry)
-    assert "0f9b2c7d" not in repr(blueprint.examine(tmp_path, "render.yaml"))
+    assert "0f9b2c7d" not in repr(scan_blueprint(Product(tmp_path)))
 
 
 def test_secrets_are_found_wherever_variables_are_declared(tmp_path: Path) -> None:
@@ -263,7 +270,7 @@ def test_a_blueprint_that_cannot_be_read_is_not_quoted(tmp_path: Path) -> None:
     """Not even the piece that the parser stumbled over."""
     write(tmp_path, {"render.yaml": "services: *s3cr3t-0f9b2c7d\n"})
 
-    assert "0f9b2c7d" not in repr(blueprint.examine(tmp_path, "render.yaml"))
+    assert "0f9b2c7d" not in repr(scan_blueprint(Product(tmp_path)))
 
 
 def test_an_accepted_finding_of_the_blueprint_is_told(tmp_path: Path) -> None:
@@ -271,13 +278,8 @@ def test_an_accepted_finding_of_the_blueprint_is_told(tmp_path: Path) -> None:
     write(tmp_path, {"render.yaml": API + "{key: ACCESS_KEY, value: public}"})
     settings = ScanSettings(accepted=(Accepted(rule="plain-secret", reason="it is public", path="render.yaml"),))
 
-    said = scan.scan(
-        tmp_path,
-        settings,
-        values={"api": {}},
-        declared=(Variable(name="A"),),
-        runner=RecordingRunner(),
-        clock=FakeClock(),
+    said = scan(
+        tmp_path, settings, Services((Variable(name="A"),), {"api": {}}), runner=RecordingRunner(), clock=FakeClock()
     )
 
     by_name = {one.name: one for one in said.examined}

@@ -29,8 +29,9 @@ from deploylib.postgres.binaries import Client
 from deploylib.probes import verify
 from deploylib.release import preflight
 from deploylib.render import blueprint, decode, local, rate_limit
-from deploylib.scanners.blueprint import examine
-from deploylib.scanners.requirements import pinned
+from deploylib.scanners import Product
+from deploylib.scanners.blueprint import scan_blueprint
+from deploylib.scanners.requirements import read_packages
 from deploylib.system import temporary
 from deploylib.system.http import Answer, NotSent, Session
 from deploylib.system.json_tool import Silence, ask
@@ -215,7 +216,7 @@ def test_a_blueprint_that_cannot_be_read_is_told(tmp_path: Path, text: str) -> N
     with pytest.raises(SettingsError, match=r"render\.yaml"):
         blueprint.parse(text)
     write(tmp_path, {"render.yaml": text})
-    assert [one.rule for one in examine(tmp_path, "render.yaml").findings] == ["invalid"]
+    assert [one.rule for one in scan_blueprint(Product(tmp_path)).findings] == ["invalid"]
 
     (tmp_path / "render.yaml").write_bytes(text.encode() + b"\xff")
     with pytest.raises(LocalRenderError) as raised:
@@ -304,10 +305,10 @@ def test_an_answer_of_the_migrations_is_read_or_told(tmp_path: Path, body: bytes
 def test_a_list_of_packages_that_cannot_be_read_may_name_some(tmp_path: Path, name: str, body: bytes) -> None:
     """It is not examined, and so no clean one; one that went away likewise."""
     (tmp_path / name).write_bytes(body)
-    assert [gap.what for gap in pinned(tmp_path, [name]).gaps] == [name]
+    assert [gap.what for gap in read_packages(tmp_path, [name]).gaps] == [name]
 
     (tmp_path / name).unlink()
-    assert [gap.what for gap in pinned(tmp_path, [name]).gaps] == [name]
+    assert [gap.what for gap in read_packages(tmp_path, [name]).gaps] == [name]
 
 
 def test_without_a_folder_for_temporary_files_nothing_begins(monkeypatch: pytest.MonkeyPatch) -> None:
