@@ -196,5 +196,7 @@ def _what_is_live(run: Run) -> tuple[Live, ...]:
         known = env.ledger.newest(env.name, lambda state: state.done(StageName.CHECK), 5)
         targets = known.checked.targets if known is not None else ()
         return tuple(live_of(env, target) for target in targets)
+    except Interrupted:
+        raise
     except DeployError:
         return ()

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from deploylib.errors import DeployError
+from deploylib.errors import DeployError, Interrupted
 from deploylib.models import BackedUp, Checked, Commit, Intent, Live, Moment, Planned, Proven, Shipped, StageName, ids
 from deploylib.models.release import Triggered
 from deploylib.models.results import Ending, PutBack, Report, StageResult, StageStatus, short
@@ -184,8 +184,12 @@ class Ledger:
         self.append(state.id, "closed", report)
         closed = msgspec.structs.replace(state, last=self.clock.now(), report=report)
         body = msgspec.json.encode(self.clean(msgspec.to_builtins(closed)))
-        with suppress(DeployError):  # a cache: without it the events are read
+        try:
             self.store.put(f"states/{state.id}.json", [body])
+        except Interrupted:
+            raise
+        except DeployError:
+            """A cache: without it the events are read."""
         return closed
 
     def append(self, run: str, kind: str, value: Any) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+import psycopg
 import pytest
 
 from deploylib.backups import archive, repository, restore_test
@@ -15,7 +16,7 @@ from deploylib.backups import create as backups_create
 from deploylib.backups.fingerprint import Contents, Table
 from deploylib.backups.repository import Unproven
 from deploylib.backups.snapshot import Snapshot
-from deploylib.errors import BackupFailed, SettingsError
+from deploylib.errors import BackupFailed, Interrupted, SettingsError
 from deploylib.models import Backup, Facts, Secret
 from deploylib.postgres.binaries import Client
 from deploylib.store.folder import Folder
@@ -127,6 +128,24 @@ def test_a_backup_is_streamed_read_back_and_described(store: Folder, runner: Rec
     assert f"--snapshot={Still.id}" in {*dump.args} & {*schema.args}
     assert "--schema-only" in schema.args
     assert ("--file=/dev/null", "--list") == (decode.args[1], listed.args[1])
+
+
+def test_a_signal_while_the_cause_is_looked_for_is_heeded(
+    store: Folder, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is asked of the server then only explains a failure; whoever ends the command waits for no explanation."""
+
+    def stop(*_: object, **__: object) -> None:
+        raise Interrupted("stopped by SIGTERM", remedy="inv backup")
+
+    monkeypatch.setattr(psycopg, "connect", stop)
+    words = ("pg_dump: error: query failed: ERROR:  out of shared memory",)
+    runner = RecordingRunner(pieces=[b"half", ProgramFailed("pg_dump ended", details=words, remedy="look")])
+
+    with pytest.raises(Interrupted):
+        create(store, runner, clock)
+
+    assert list(store.list("")) == []
 
 
 def test_a_dump_that_dies_midway_leaves_nothing(store: Folder, clock: FakeClock) -> None:

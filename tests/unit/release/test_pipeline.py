@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable
+
 import httpx
 import msgspec
 import pytest
@@ -11,6 +14,8 @@ from deploylib.errors import Interrupted, SettingsError
 from deploylib.models import Kind
 from deploylib.models.results import StageStatus
 from deploylib.release import pipeline
+from deploylib.store.folder import Folder
+from deploylib.store.interface import Stored
 from tests.support.fakes import NEW, FakeClock
 from tests.support.in_memory import Platform
 from tests.support.in_memory_product import BLUEPRINT, REPO, Product
@@ -239,6 +244,43 @@ def test_an_interrupted_run_stays_open_and_goes_on(product: Product) -> None:
 
     assert (report.run, "succeeded") == (again.run, again.outcome)
     assert product.asked() == ["srv-api/deploys", "srv-web/deploys"]
+
+
+def test_a_signal_while_what_is_live_is_asked_for_at_the_end_is_heeded(product: Product) -> None:
+    """The run stays open instead of ending without saying what is live, and the next command ends it."""
+    env = product.env()
+
+    def stop(_request: httpx.Request) -> None:
+        if product.view.results and product.view.results[-1].stage == "verify":
+            product.platform.also = lambda _request: None
+            raise Interrupted("stopped by SIGTERM", remedy="inv deploy")
+
+    product.platform.also = stop
+    report = product.deploy_to(env)
+
+    assert (130, "interrupted") == (report.exit_code, report.outcome)
+    assert product.runs()[0].report is None
+
+    again = product.deploy()
+
+    assert (report.run, "succeeded", [product.first] * 2) == (again.run, again.outcome, product.live())
+
+
+def test_a_signal_while_the_end_is_kept_for_those_who_look_is_heeded(product: Product) -> None:
+    """The end itself is recorded, and the lease is free."""
+
+    class Stopping(Folder):
+        def put(self, key: str, pieces: Iterable[bytes], *, new: bool = False, expected: int = 0) -> Stored:
+            if key.startswith("states/"):
+                raise Interrupted("stopped by SIGTERM", remedy="inv deploy")
+            return super().put(key, pieces, new=new, expected=expected)
+
+    store = Stopping(product.repository.root / ".deploylib")
+    report = product.deploy_to(dataclasses.replace(product.env(), kept_in=store))
+
+    assert (130, "interrupted") == (report.exit_code, report.outcome)
+    assert [run.report and run.report.outcome for run in product.runs()] == ["succeeded"]
+    assert product.deploy().outcome == "nothing to do"
 
 
 def test_what_a_run_of_another_commit_left_on_its_way_is_stopped(product: Product) -> None:
