@@ -19,10 +19,8 @@ from deploylib.settings import Config
 from deploylib.state.history import Ledger
 from deploylib.state.holds import Holds
 from deploylib.state.lease import Holder, Leases, Tenure
-from deploylib.store import format_version
-from deploylib.store.folder import Folder
-from deploylib.store.interface import Damaged, Store
-from deploylib.store.s3 import Bucket
+from deploylib.store import Damaged, Store
+from deploylib.store import open as open_store
 from deploylib.system import ci, process
 from deploylib.system.clock import SYSTEM as CLOCK
 from deploylib.system.clock import Clock
@@ -86,7 +84,7 @@ class Environment:
 
     def without_store(self, folder: Path) -> Environment:
         """Take the same environment with an empty store, to look at the rest where its own cannot be used."""
-        return dataclasses.replace(self, kept_in=Folder(folder))
+        return dataclasses.replace(self, kept_in=open_store(folder))
 
     @property
     def name(self) -> str:
@@ -112,14 +110,8 @@ class Environment:
         """
         if self.kept_in is not None:
             return self.kept_in
-        address, chosen = self.config.store, self.config.environment
-        store: Store
-        if "://" not in address:
-            store = Folder(Path(address))
-        else:
-            store = Bucket(address, encryption=chosen.store_encryption, kms_key=chosen.store_kms_key)
-        format_version.require(store)
-        return store
+        chosen = self.config.environment
+        return open_store(self.config.store, encryption=chosen.store_encryption, kms_key=chosen.store_kms_key)
 
     @cached_property
     def ledger(self) -> Ledger:

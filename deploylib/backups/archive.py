@@ -23,7 +23,7 @@ from deploylib.errors import BackupFailed, SettingsError
 from deploylib.models import Backup, Secret
 from deploylib.postgres import connection, sqlstates
 from deploylib.postgres.binaries import Client
-from deploylib.store.interface import Store
+from deploylib.store import Store
 from deploylib.system.process import Command, Completed, ProgramFailed, Runner
 
 __all__ = [

@@ -21,7 +21,7 @@ from deploylib.models import Secret
 from deploylib.postgres import grants
 from deploylib.postgres.binaries import Client
 from deploylib.postgres.connection import connected, named, refusals
-from deploylib.store.interface import Store
+from deploylib.store import Store
 from deploylib.system.process import Runner
 
 __all__ = ["IN_PLACE", "Edges", "Filled", "NotBeside", "compared", "fill", "locks"]

@@ -21,7 +21,7 @@ from deploylib.models import EXPORTED, Backup, Database, Export, remedies
 from deploylib.postgres import binaries
 from deploylib.postgres.binaries import Client
 from deploylib.render.client import Ambiguous, Forbidden, Refused, Render
-from deploylib.store.interface import Store
+from deploylib.store import Store
 from deploylib.system.clock import Clock, Deadline
 from deploylib.system.http import HttpError, Session
 from deploylib.system.process import ProgramFailed, Runner

@@ -23,7 +23,7 @@ from deploylib.backups.fingerprint import Contents
 from deploylib.errors import BackupFailed, DeployError, SettingsError
 from deploylib.models import UNPROVEN, Backup, Moment, Value
 from deploylib.postgres import sqlstates
-from deploylib.store.interface import Damaged, KeyTaken, Refused, Store, document
+from deploylib.store import Damaged, KeyTaken, Refused, Store, read_document
 from deploylib.system.process import ProgramFailed
 
 __all__ = [
@@ -161,7 +161,7 @@ def manifest(backup: Backup, *, store: Store) -> Manifest:
         BackupFailed: its manifest is missing, cannot be read, or is another one's.
     """
     try:
-        found = document(store, _beside(backup.key, MANIFEST), Manifest)
+        found = read_document(store, _beside(backup.key, MANIFEST), Manifest)
     except KeyError as error:
         raise BackupFailed(
             f"backup {backup.id} has no manifest", remedy="take another backup (inv backup.list)"
@@ -310,7 +310,7 @@ def _require_dump(made: Manifest, store: Store) -> None:
 
 def _read(store: Store, key: str) -> Backup | None:
     try:
-        backup = document(store, key, Backup)
+        backup = read_document(store, key, Backup)
     except (KeyError, Damaged):  # removed meanwhile, or damaged
         return None
     return backup if _beside(backup.key, MANIFEST) == key else None
@@ -319,7 +319,7 @@ def _read(store: Store, key: str) -> Backup | None:
 def _word(store: Store, backup: Backup, name: str, kind: type[W]) -> W | None:
     """What was said of a backup later; None where that was removed meanwhile or is damaged: it counts as before, then."""
     try:
-        return document(store, _beside(backup.key, name), kind)
+        return read_document(store, _beside(backup.key, name), kind)
     except (KeyError, Damaged):
         return None
 

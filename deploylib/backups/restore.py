@@ -25,7 +25,7 @@ from deploylib.models.redaction import MARK
 from deploylib.postgres import sqlstates
 from deploylib.postgres.binaries import Client
 from deploylib.postgres.connection import altered, connected, lock_room, refusals
-from deploylib.store.interface import Store
+from deploylib.store import Store
 from deploylib.system.clock import Clock
 from deploylib.system.process import Runner
 

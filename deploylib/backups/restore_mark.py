@@ -14,7 +14,7 @@ import msgspec
 from deploylib.errors import Held, SettingsError
 from deploylib.models import Facts, Moment, Secret, Value, decoding
 from deploylib.postgres.connection import RESTORING, connected, marked, refusals
-from deploylib.store.interface import Damaged, Store, document
+from deploylib.store import Damaged, Store, read_document
 from deploylib.system.clock import Clock
 
 __all__ = ["Ended", "Mark", "begin", "end", "left_open", "of", "place", "read", "remove", "require_none", "without"]
@@ -151,7 +151,7 @@ def _parsed(comment: str) -> Mark | None:
 def _recorded(store: Store, key: str) -> Mark:
     name = key.split("/")[-2]
     try:
-        return msgspec.structs.replace(document(store, key, Mark), id=name)
+        return msgspec.structs.replace(read_document(store, key, Mark), id=name)
     except (KeyError, Damaged):
         return Mark(id=name)
 

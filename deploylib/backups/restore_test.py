@@ -23,7 +23,7 @@ from deploylib.models import Backup, Facts, Secret
 from deploylib.models.database import Copy
 from deploylib.postgres import connection
 from deploylib.postgres.binaries import Client, server_for
-from deploylib.store.interface import Store
+from deploylib.store import Store
 from deploylib.system.clock import Clock
 from deploylib.system.process import Runner
 

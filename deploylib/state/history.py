@@ -27,8 +27,7 @@ from deploylib.errors import DeployError, Interrupted
 from deploylib.models import BackedUp, Checked, Commit, Intent, Live, Moment, Planned, Proven, Shipped, StageName, ids
 from deploylib.models.release import Triggered
 from deploylib.models.results import Ending, PutBack, Report, StageResult, StageStatus, short
-from deploylib.store import format_version
-from deploylib.store.interface import Damaged, Refused, Store, document
+from deploylib.store import Damaged, Refused, Store, format_version, read_document
 from deploylib.system.clock import Clock
 
 __all__ = ["OPERATIONS", "RUNS", "Event", "Journal", "Ledger", "Opened", "Restored", "RunState"]
@@ -206,7 +205,7 @@ class Ledger:
             Damaged: one of them cannot be read.
         """
         for _, _, key in self._keys(run):
-            yield document(self.store, key, Event, cure=self._cure(run, key))
+            yield read_document(self.store, key, Event, cure=self._cure(run, key))
 
     def _keys(self, run: str) -> list[tuple[int, str, str]]:
         """Number, kind and key of a run's events, in order; a stray object beside them is none."""
@@ -232,7 +231,7 @@ class Ledger:
             Damaged: its events cannot be read.
         """
         with suppress(KeyError, Refused, Damaged, msgspec.ValidationError):
-            return self._whole(run, document(self.store, f"states/{run}.json", RunState))
+            return self._whole(run, read_document(self.store, f"states/{run}.json", RunState))
         key = f"runs/{run}/"
         try:
             events = list(self.events(run))

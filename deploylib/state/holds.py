@@ -13,7 +13,7 @@ import msgspec
 
 from deploylib.models import Moment, Value
 from deploylib.models.results import short
-from deploylib.store.interface import Damaged, Store, document
+from deploylib.store import Damaged, Store, read_document
 from deploylib.system.clock import Clock
 
 __all__ = ["Hold", "Holds", "Lifted"]
@@ -90,7 +90,7 @@ class Holds:
     def _read(self, key: str) -> Hold | None:
         name = key.split("/")[-2]
         try:
-            found = document(self.store, key, Hold)
+            found = read_document(self.store, key, Hold)
         except KeyError:  # it was removed in this moment
             return None
         except Damaged as damaged:

@@ -18,7 +18,7 @@ import msgspec
 
 from deploylib.errors import DeployError, LeaseHeld
 from deploylib.models.units import age
-from deploylib.store.interface import Damaged, Store, document
+from deploylib.store import Damaged, Store, read_document
 from deploylib.system import process
 from deploylib.system.clock import Clock, Deadline
 
@@ -157,7 +157,7 @@ class Leases:
     def _holder(self, record: str) -> Holder:
         """Who holds; somebody whom nobody can name, where the record is damaged: that is not the same as nobody."""
         try:
-            return document(self.store, record, Holder)
+            return read_document(self.store, record, Holder)
         except Damaged:
             return Holder(run="unknown (its record cannot be read)", ttl=UNREADABLE)
 

@@ -1,1 +1,32 @@
-"""Where state and backups are kept: a folder or a bucket."""
+"""Where history and backups are kept: an object store, in a folder or in a bucket.
+
+- `open`: the store at an address, ``s3://bucket/prefix`` or a folder; its format is checked
+- `Store`: what every kind of store can do; `Stored`: an object that was written
+- `read_document`: a record of a known kind
+- `format_version`: names the format of a store, and refuses one of a newer program
+- `KeyTaken`, `Damaged`, `Refused`: a key that is not free; an object that cannot be read; a store that says no
+
+A new kind of store is a file beside `folder`, and a name in `stores.KINDS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deploylib.store import format_version
+    from deploylib.store.interface import Damaged, KeyTaken, Refused, Store, Stored, read_document
+    from deploylib.store.stores import open  # noqa: A004 - read as store.open
+
+_FACE = dict.fromkeys(("Damaged", "KeyTaken", "Refused", "Store", "Stored", "read_document"), "interface")
+_FACE |= {"open": "stores"}
+
+__all__ = ["Damaged", "KeyTaken", "Refused", "Store", "Stored", "format_version", "open", "read_document"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_FACE.get(name, name)}")
+    return getattr(module, name) if name in _FACE else module

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from deploylib.store.interface import Damaged, KeyTaken, Refused, Stored
 from deploylib.system import files
@@ -27,6 +28,16 @@ class Folder:
     """
 
     root: Path
+
+    @staticmethod
+    def has_address(address: str) -> bool:
+        """Tell whether an address is a path."""
+        return "://" not in address
+
+    @classmethod
+    def at(cls, address: str, *, encryption: str = "", kms_key: str = "") -> Self:  # noqa: ARG003 - the disk's own matter
+        """Make the store at a path."""
+        return cls(Path(address))
 
     def put(self, key: str, pieces: Iterable[bytes], *, new: bool = False, expected: int = 0) -> Stored:  # noqa: ARG002
         """Write an object; see `Store.put`."""

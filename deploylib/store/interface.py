@@ -1,4 +1,4 @@
-"""Where the ledger and the backups are kept: an object store, here a folder (a bucket is in `deploylib.store.s3`).
+"""What every kind of store can do: an object store, where history and backups are kept.
 
 An object is written whole or not at all, is never changed afterwards, and is listed in the order of its key. What a
 killed writer leaves is no object and in no listing; `Store.sweep` removes it.
@@ -14,7 +14,7 @@ import msgspec
 from deploylib.errors import Unreachable
 from deploylib.models import decoding
 
-__all__ = ["Damaged", "KeyTaken", "Refused", "Store", "Stored", "document"]
+__all__ = ["Damaged", "KeyTaken", "Refused", "Store", "Stored", "read_document"]
 
 T = TypeVar("T")
 LARGEST = 32 << 20  # bytes of a record; a run's state with every event of fifty services is a hundredth of that
@@ -54,7 +54,10 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class Store(Protocol):
-    """What the library needs of an object store."""
+    """What the library needs of an object store.
+
+    A kind of store has two more functions, by which `stores.open` chooses it: ``has_address`` and ``at``.
+    """
 
     def put(self, key: str, pieces: Iterable[bytes], *, new: bool = False, expected: int = 0) -> Stored:
         """Write an object from pieces; if they raise, there is no object and the error goes on.
@@ -124,8 +127,8 @@ class Store(Protocol):
         ...
 
 
-def document(store: Store, key: str, kind: type[T], *, cure: str = "") -> T:
-    """A record of the store: one JSON document of a known kind.
+def read_document(store: Store, key: str, kind: type[T], *, cure: str = "") -> T:
+    """Read a record of the store: one JSON document of a known kind.
 
     Raises:
         KeyError: there is none.

@@ -12,7 +12,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Iterator
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Self
 
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.store.interface import KeyTaken, Refused, Stored
@@ -37,6 +37,16 @@ class Bucket:
     def __init__(self, address: str, client: Any = None, *, encryption: str = "", kms_key: str = "") -> None:
         self.address = address
         self._calls = Calls(address, client, encryption=encryption, kms_key=kms_key)
+
+    @staticmethod
+    def has_address(address: str) -> bool:
+        """Tell whether an address is a bucket's."""
+        return address.startswith("s3://")
+
+    @classmethod
+    def at(cls, address: str, *, encryption: str = "", kms_key: str = "") -> Self:
+        """Make the store in a bucket."""
+        return cls(address, encryption=encryption, kms_key=kms_key)
 
     def __repr__(self) -> str:
         return f"Bucket({self.address!r})"

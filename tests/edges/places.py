@@ -20,7 +20,7 @@ CALLS = {
     "program": r"\b(runner|real|place)\.(run|stream)|subprocess\.\w+|\b_git",
     "postgres": r"\b(connected|connect|execute|exec_driver_sql|fetchone|fetchall)",
     "bucket": r"\b_?calls\.(call|attempt|head|wrote)|\b(client|body|raw)\.read|http\.send|scan_input",
-    "store": r"\bstore\.(read|list|age|probe|sweep)|(?<!decode\.)(?<!redaction\.)\bdocument",
+    "store": r"\bstore\.(read|list|age|probe|sweep)|\bread_document",
     "file": r"\.(read_text|read_bytes|iterdir|r?glob|l?stat|exists|is_file|is_dir|walk|disk_usage|which|statvfs)"
     r"|(?<!Journal)\.open|Path\.cwd|metadata\.files|find_spec",
     "text": r"\b(json|tomllib)\.loads?|yaml\.(safe_)?load|decoding\.(json|toml)|json\.decode|msgspec\.convert|ast\.parse"

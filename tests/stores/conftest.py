@@ -11,10 +11,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from deploylib.store import s3_client
-from deploylib.store.folder import Folder
-from deploylib.store.interface import Store
-from deploylib.store.s3 import Bucket
+from deploylib.store import Store, s3_client
+from deploylib.store import open as open_store
+from deploylib.store.stores import KINDS
 from tests.support.seaweed import s3_server
 from tests.support.store_faults import Proxy, proxy_to
 
@@ -60,19 +59,23 @@ def proxy(s3: Any, server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> I
         yield proxy
 
 
-@pytest.fixture(params=["folder", "bucket"])
+PLACES = {"Folder": "{path}/store", "Bucket": "s3://deploys/{path.name}"}
+"""Where a kind of store is tried; one that is not here fails every test of the contract."""
+
+
+@pytest.fixture(params=[kind.__name__ for kind in KINDS])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A place for a store that is empty."""
-    if request.param == "folder":
-        return str(tmp_path / "store")
-    request.getfixturevalue("s3")
-    return f"s3://deploys/{tmp_path.name}"
+    place = PLACES[request.param].format(path=tmp_path)
+    if place.startswith("s3:"):
+        request.getfixturevalue("s3")
+    return place
 
 
 @pytest.fixture
 def make(address: str) -> Callable[[], Store]:
     """Makes stores of the same place, as several machines would."""
-    return lambda: Bucket(address) if "://" in address else Folder(Path(address))
+    return lambda: open_store(address)
 
 
 @pytest.fixture

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from deploylib.errors import SettingsError
 from deploylib.models import Commit
 from deploylib.state.history import Ledger, Opened
-from deploylib.store.interface import KeyTaken, Store
+from deploylib.store import KeyTaken, Store
+from deploylib.store import open as open_store
 from deploylib.system.clock import SYSTEM
 
 MIB = 1 << 20
@@ -184,3 +186,9 @@ def test_a_stray_object_of_any_name_is_listed_or_left_out(store: Store, name: st
     listed = set(store.list("a/"))
     assert {"a/ours"} <= listed <= {"a/ours", f"a/{name}"}
     assert _read(store, f"a/{name}") == b"\0"
+
+
+def test_an_address_of_no_kind_is_refused() -> None:
+    """Neither a folder of that name is made, nor a bucket asked."""
+    with pytest.raises(SettingsError, match="neither s3://bucket nor a folder"):
+        open_store("gs://deploys/x")

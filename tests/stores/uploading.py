@@ -14,9 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploylib.store.folder import Folder
-from deploylib.store.interface import Store
-from deploylib.store.s3 import Bucket
+from deploylib.store import open as open_store
 
 MEGABYTE = 10**6
 
@@ -33,7 +31,7 @@ def pieces(count: int, *, hang: bool) -> Iterator[bytes]:
 
 def main(address: str, key: str, count: str, *more: str) -> None:
     """Write the object."""
-    store: Store = Bucket(address) if "://" in address else Folder(Path(address))
+    store = open_store(address)
     began = time.monotonic()
     stored = store.put(key, pieces(int(count), hang="hang" in more), new=True)
     seconds = time.monotonic() - began
