@@ -21,12 +21,7 @@ from deploylib.state.holds import Holds
 from deploylib.state.lease import Holder, Leases, Tenure
 from deploylib.store import Damaged, Store
 from deploylib.store import open as open_store
-from deploylib.system import ci, process
-from deploylib.system.clock import SYSTEM as CLOCK
-from deploylib.system.clock import Clock
-from deploylib.system.git import Git
-from deploylib.system.process import SYSTEM as RUNNER
-from deploylib.system.process import ReadOnlyRunner, Runner
+from deploylib.system import Clock, Git, ci, process
 
 __all__ = ["A_COMMAND", "BETWEEN_JOBS", "Environment"]
 
@@ -48,8 +43,8 @@ class Environment:
     """
 
     config: Config
-    runner: Runner = RUNNER
-    clock: Clock = CLOCK
+    runner: process.Runner = process.SYSTEM
+    clock: Clock = Clock()
     progress: Progress = field(default_factory=Quiet)
     struck: Struck = field(default_factory=Struck, repr=False)
     read_only: bool = False
@@ -76,11 +71,11 @@ class Environment:
     def beside(self, name: str) -> Environment:
         """Open another environment of the same product, only to look at it."""
         other = settings.load(self.config.root, name, self.config.environ)
-        return dataclasses.replace(self, config=other, runner=ReadOnlyRunner(self.writer), read_only=True)
+        return dataclasses.replace(self, config=other, runner=process.ReadOnlyRunner(self.writer), read_only=True)
 
     def looking(self) -> Environment:
         """Take the same environment so that nothing can be changed."""
-        return dataclasses.replace(self, runner=ReadOnlyRunner(self.writer), read_only=True)
+        return dataclasses.replace(self, runner=process.ReadOnlyRunner(self.writer), read_only=True)
 
     def without_store(self, folder: Path) -> Environment:
         """Take the same environment with an empty store, to look at the rest where its own cannot be used."""
@@ -97,9 +92,9 @@ class Environment:
         return self.config.flag
 
     @property
-    def writer(self) -> Runner:
+    def writer(self) -> process.Runner:
         """Starts what writes, also in a dry run: for the local Render itself, and for a copy that is thrown away."""
-        return self.runner.real if isinstance(self.runner, ReadOnlyRunner) else self.runner
+        return self.runner.real if isinstance(self.runner, process.ReadOnlyRunner) else self.runner
 
     @cached_property
     def store(self) -> Store:
@@ -129,7 +124,7 @@ class Environment:
     @cached_property
     def build(self) -> ci.Build | None:
         """The CI run that this command is a job of; on the local Render only one that was named, by ``DEPLOYLIB_RUN``."""
-        return ci.build(self.config.environ, local=self.config.is_local)
+        return ci.read_build(self.config.environ, local=self.config.is_local)
 
     @cached_property
     def author(self) -> str:
@@ -140,7 +135,7 @@ class Environment:
             environ.get("GIT_AUTHOR_NAME", ""),
             self.git.author(),
         )
-        return next((name.strip() for name in known if name.strip()), "") or process.user(environ.get("USER", ""))
+        return next((name.strip() for name in known if name.strip()), "") or process.user_name(environ.get("USER", ""))
 
     @cached_property
     def leases(self) -> Leases:
@@ -155,7 +150,7 @@ class Environment:
             shared: a job of a CI that only records shares it with the run's other jobs.
             operation: what was asked for beside the releases, where it is no run that asks.
         """
-        host, pid = process.here()
+        host, pid = process.this_process()
         holder = Holder(
             run=run,
             author=self.author,

@@ -24,7 +24,7 @@ from deploylib.models import Backup, Secret
 from deploylib.postgres import connection, sqlstates
 from deploylib.postgres.binaries import Client
 from deploylib.store import Store
-from deploylib.system.process import Command, Completed, ProgramFailed, Runner
+from deploylib.system import process
 
 __all__ = [
     "Damaged",
@@ -75,7 +75,7 @@ class Damaged(BackupFailed):
 """Told the bytes of each piece, and those of all of them; 0: nobody knows."""
 
 
-def form(client: Client, runner: Runner) -> str:
+def form(client: Client, runner: process.Runner) -> str:
     """The format that dumps are made in here; see `Backup.format`.
 
     zstd at level 3 takes a quarter of the processor time of gzip's default and makes a smaller archive (measured on 1.8
@@ -89,7 +89,7 @@ def form(client: Client, runner: Runner) -> str:
             "--host=/nonexistent",
             "--no-password",
         ]
-        said = runner.run(Command(words, check=False, env=sqlstates.ENGLISH, drops=connection.MISLEADING))
+        said = runner.run(process.Command(words, check=False, env=sqlstates.ENGLISH, drops=connection.MISLEADING))
         if any("connection" in line for line in said.lines):
             return "custom:zstd"
     return "custom.zst" if _zstd() else "custom"
@@ -101,7 +101,7 @@ def dump(
     client: Client,
     form: str,
     snapshot: str,
-    runner: Runner,
+    runner: process.Runner,
     progress: Progress = None,
     expected: int = 0,
 ) -> Generator[bytes]:
@@ -125,7 +125,7 @@ def dump(
         yield piece
 
 
-def schema(url: Secret, *, client: Client, runner: Runner, snapshot: str = "") -> dict[str, str]:
+def schema(url: Secret, *, client: Client, runner: process.Runner, snapshot: str = "") -> dict[str, str]:
     """The definitions of a database: name → checksum; see `definitions`.
 
     Raises:
@@ -173,7 +173,7 @@ def decode(
     *,
     store: Store,
     client: Client,
-    runner: Runner,
+    runner: process.Runner,
     within: float,
     progress: Progress,
     folder: Path | None = None,
@@ -188,7 +188,7 @@ def decode(
     """
     with _opened(backup, store, progress, folder) as (words, pieces):
         command = [client.program("pg_restore"), "--file=/dev/null", *words]
-        _restoring(Command(command, stdin=pieces, timeout=within), backup, store, runner)
+        _restoring(process.Command(command, stdin=pieces, timeout=within), backup, store, runner)
 
 
 def load(
@@ -197,7 +197,7 @@ def load(
     *,
     store: Store,
     client: Client,
-    runner: Runner,
+    runner: process.Runner,
     within: float,
     progress: Progress,
     folder: Path | None = None,
@@ -228,7 +228,7 @@ def script(
     *,
     store: Store,
     client: Client,
-    runner: Runner,
+    runner: process.Runner,
     leave_out: Callable[[str], bool],
     progress: Progress,
 ) -> Iterator[Iterator[bytes]]:
@@ -248,12 +248,14 @@ def script(
         with _opened(backup, store, progress) as (more, pieces):
             words = ["--file=-", "--no-owner", "--no-acl", *ALIKE, f"--use-list={chosen.name}"]
             words += [word for word in more if not word.startswith("--jobs")]
-            command = Command([client.program("pg_restore"), *words], env=sqlstates.ENGLISH, stdin=pieces)
+            command = process.Command([client.program("pg_restore"), *words], env=sqlstates.ENGLISH, stdin=pieces)
             with closing(_flowing(runner.stream(command))) as made:
                 yield made
 
 
-def settings(backup: Backup, *, store: Store, client: Client, runner: Runner) -> tuple[tuple[str, str, Secret], ...]:
+def settings(
+    backup: Backup, *, store: Store, client: Client, runner: process.Runner
+) -> tuple[tuple[str, str, Secret], ...]:
     """What the database was set to: role (empty: all of them), setting and value, each as SQL writes it.
 
     Raises:
@@ -272,7 +274,7 @@ def perform(
     *,
     store: Store,
     client: Client,
-    runner: Runner,
+    runner: process.Runner,
     within: float,
 ) -> None:
     """Run a script in a database, and stop at the first error.
@@ -285,11 +287,11 @@ def perform(
     with closing(pieces):
         try:
             runner.run(_connecting(url, command, writes=True, stdin=pieces, timeout=within, shown=True))
-        except ProgramFailed as error:
+        except process.ProgramFailed as error:
             raise _unrestored(error, backup, store) from error
 
 
-def through(url: Secret, into: Secret, *, client: Client, runner: Runner, whole: bool, within: float) -> None:
+def through(url: Secret, into: Secret, *, client: Client, runner: process.Runner, whole: bool, within: float) -> None:
     """Dump a database straight into another, empty one.
 
     Args:
@@ -317,12 +319,14 @@ def _flowing(pieces: Iterator[bytes]) -> Generator[bytes]:
     yield from pieces
 
 
-def table_count(backup: Backup, *, store: Store, client: Client, runner: Runner) -> int:
+def table_count(backup: Backup, *, store: Store, client: Client, runner: process.Runner) -> int:
     """How many tables' data the table of contents names."""
     return len(re.findall(TABLE, _listed(backup, store, client, runner)))
 
 
-def needs(backup: Backup, folder: Path, *, store: Store, client: Client, runner: Runner) -> tuple[int, Contents]:
+def needs(
+    backup: Backup, folder: Path, *, store: Store, client: Client, runner: process.Runner
+) -> tuple[int, Contents]:
     """How many tables' data an unpacked export holds, and what a database must have before that is restored."""
     listed = _listed(backup, store, client, runner, folder)
     script = _said(backup, store, client, runner, folder, ["--schema-only", "--file=-"])
@@ -347,14 +351,16 @@ def unpacked(backup: Backup, *, store: Store, progress: Progress = None) -> Iter
         yield Path(folder)
 
 
-def _listed(backup: Backup, store: Store, client: Client, runner: Runner, folder: Path | None = None) -> str:
+def _listed(backup: Backup, store: Store, client: Client, runner: process.Runner, folder: Path | None = None) -> str:
     return _said(backup, store, client, runner, folder, ["--list"])
 
 
-def _said(backup: Backup, store: Store, client: Client, runner: Runner, folder: Path | None, words: list[str]) -> str:
+def _said(
+    backup: Backup, store: Store, client: Client, runner: process.Runner, folder: Path | None, words: list[str]
+) -> str:
     with _opened(backup, store, None, folder) as (more, pieces):
         command = [client.program("pg_restore"), *words, *more]
-        return _restoring(Command(command, stdin=pieces, timeout=300.0), backup, store, runner).text
+        return _restoring(process.Command(command, stdin=pieces, timeout=300.0), backup, store, runner).text
 
 
 def _bare(name: str) -> str:
@@ -362,10 +368,10 @@ def _bare(name: str) -> str:
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
-def _restoring(command: Command, backup: Backup, store: Store, runner: Runner) -> Completed:
+def _restoring(command: process.Command, backup: Backup, store: Store, runner: process.Runner) -> process.Completed:
     try:
         return runner.run(command)
-    except ProgramFailed as error:
+    except process.ProgramFailed as error:
         if any("does not support compression" in line for line in error.details):
             raise SettingsError(
                 f"{command.args[0]} cannot read zstd, with which backup {backup.id} is compressed",
@@ -374,7 +380,7 @@ def _restoring(command: Command, backup: Backup, store: Store, runner: Runner) -
         raise _unrestored(error, backup, store) from error
 
 
-def _unrestored(error: ProgramFailed, backup: Backup, store: Store) -> BackupFailed:
+def _unrestored(error: process.ProgramFailed, backup: Backup, store: Store) -> BackupFailed:
     """Why a dump could not be restored.
 
     Raises:
@@ -390,10 +396,10 @@ def _unrestored(error: ProgramFailed, backup: Backup, store: Store) -> BackupFai
     )
 
 
-def _connecting(url: Secret, words: list[str], **more: Any) -> Command:
+def _connecting(url: Secret, words: list[str], **more: Any) -> process.Command:
     env = {**connection.child_environment(url), **sqlstates.ENGLISH}
     hidden = (url, Secret(env.get("PGPASSWORD", "")))
-    return Command(words, env=env, secrets=hidden, drops=connection.MISLEADING, **more)
+    return process.Command(words, env=env, secrets=hidden, drops=connection.MISLEADING, **more)
 
 
 def _unpacked(backup: Backup, store: Store, progress: Progress) -> Iterator[bytes]:

@@ -24,8 +24,7 @@ from deploylib.models.database import Copy
 from deploylib.postgres import connection, sqlstates
 from deploylib.postgres.binaries import Client
 from deploylib.store import Store
-from deploylib.system.clock import Clock
-from deploylib.system.process import ProgramFailed, Runner
+from deploylib.system import Clock, process
 
 __all__ = ["create", "read_back"]
 
@@ -39,7 +38,7 @@ def create(
     environment: str,
     run: str,
     commit: str,
-    runner: Runner,
+    runner: process.Runner,
     clock: Clock,
     wanted: Proof = "decoded",
     place: Place = Place(),  # noqa: B008 - immutable
@@ -99,7 +98,7 @@ def create(
         expected = _expected(made, history)
         try:
             made = _dumped(url, made, client, store, runner, exporter, progress, hashes=hashes, expected=expected)
-        except ProgramFailed as error:
+        except process.ProgramFailed as error:
             step = sqlstates.remedy(*sqlstates.spoken(error.details))
             details = (*sqlstates.shown(error.details), *(_lock_room(url) if step == sqlstates.LOCKS else ()))
             raise BackupFailed(
@@ -110,7 +109,7 @@ def create(
             made = _proven(made, store, client, place, runner, exporter, progress, also)
         except archive.Damaged:
             raise
-        except (BackupFailed, ProgramFailed) as error:
+        except (BackupFailed, process.ProgramFailed) as error:
             failed, made = error, repository.unproven(made, error)
         kept = repository.write(repository.timed(made, began, dumped, clock.monotonic()), store=store)
     if failed is not None:
@@ -152,7 +151,7 @@ def _dumped(
     made: Manifest,
     client: Client,
     store: Store,
-    runner: Runner,
+    runner: process.Runner,
     exporter: Exporter,
     progress: Progress,
     *,
@@ -177,7 +176,7 @@ def _dumped(
             contents = snapshot.settled(looking.result())
         except BaseException as error:
             # A snapshot ends with the first thing that its session is refused, and pg_dump only sees it end.
-            ended = wait([looking], timeout=1).done if isinstance(error, ProgramFailed) else ()
+            ended = wait([looking], timeout=1).done if isinstance(error, process.ProgramFailed) else ()
             if ended and (reason := looking.exception()) is not None:
                 raise reason from error
             with suppress(Exception):  # the connection may be what broke
@@ -206,7 +205,7 @@ def _proven(
     store: Store,
     client: Client,
     place: Place,
-    runner: Runner,
+    runner: process.Runner,
     exporter: Exporter,
     progress: Progress,
     also: Callable[[Copy], None],

@@ -22,7 +22,7 @@ from deploylib.postgres import grants
 from deploylib.postgres.binaries import Client
 from deploylib.postgres.connection import connected, named, refusals
 from deploylib.store import Store
-from deploylib.system.process import Runner
+from deploylib.system import process
 
 __all__ = ["IN_PLACE", "Edges", "Filled", "NotBeside", "compared", "fill", "locks"]
 
@@ -76,7 +76,7 @@ class Edges:
 
     store: Store
     client: Client
-    runner: Runner
+    runner: process.Runner
     exporter: Exporter
     within: float
     progress: Progress

@@ -22,9 +22,7 @@ from deploylib.postgres import binaries
 from deploylib.postgres.binaries import Client
 from deploylib.render.client import Ambiguous, Forbidden, Refused, Render
 from deploylib.store import Store
-from deploylib.system.clock import Clock, Deadline
-from deploylib.system.http import HttpError, Session
-from deploylib.system.process import ProgramFailed, Runner
+from deploylib.system import Clock, Deadline, http, process
 
 __all__ = ["create"]
 
@@ -39,13 +37,13 @@ def create(
     environment: str,
     run: str,
     commit: str,
-    runner: Runner,
+    runner: process.Runner,
     clock: Clock,
     deadline: Deadline,
     configured: str = "",
     place: Place = Place(),  # noqa: B008 - immutable
     every: float = 5.0,
-    session: Session | None = None,
+    session: http.Session | None = None,
     progress: Progress = None,
 ) -> Backup:
     """Have the platform export a database, download that into the store, restore it, and write down what it holds.
@@ -88,14 +86,14 @@ def create(
     )
     failed: DeployError | None = None
     with repository.all_or_nothing(store, made.key):
-        with nullcontext(session) if session else Session(timeout=60.0) as own:
+        with nullcontext(session) if session else http.Session(timeout=60.0) as own:
             made = _downloaded(made, found, store, own, clock, progress)
         dumped = clock.monotonic()
         try:
             made = _proven(made, store, client, place, runner, progress)
         except archive.Damaged:
             raise
-        except (BackupFailed, ProgramFailed) as error:
+        except (BackupFailed, process.ProgramFailed) as error:
             failed, made = error, repository.unproven(made, error)
         kept = repository.write(repository.timed(made, began, dumped, clock.monotonic()), store=store)
     if failed is not None:
@@ -124,7 +122,7 @@ def _made(render: Render, database: Database, clock: Clock, deadline: Deadline, 
             f"the platform makes no export of {database.name}: {error.message}",
             remedy='wait for the export that is at work; on the free plan there is none: backups = "none" says that its data may be lost',
         ) from error
-    while not deadline.passed():
+    while not deadline.has_passed():
         found = [one for one in render.exports(database.id) if one.id not in before and one.url is not None]
         if found:
             return max(found, key=lambda one: one.created_at)
@@ -136,14 +134,14 @@ def _made(render: Render, database: Database, clock: Clock, deadline: Deadline, 
 
 
 def _downloaded(
-    made: Manifest, found: Export, store: Store, session: Session, clock: Clock, progress: Progress
+    made: Manifest, found: Export, store: Store, session: http.Session, clock: Clock, progress: Progress
 ) -> Manifest:
     """Into the store; without a key of ours, as whoever has the address needs none."""
     address = found.url.reveal() if found.url else ""
     for left in reversed(range(TRIES)):
         try:
             stored = store.put(made.key, _told(session.pieces(address), progress), new=True)
-        except HttpError as error:
+        except http.HttpError as error:
             if left:
                 clock.sleep(BETWEEN * (TRIES - left))
             else:
@@ -161,7 +159,9 @@ def _told(pieces: Iterator[bytes], progress: Progress) -> Iterator[bytes]:
         yield piece
 
 
-def _proven(made: Manifest, store: Store, client: Client, place: Place, runner: Runner, progress: Progress) -> Manifest:
+def _proven(
+    made: Manifest, store: Store, client: Client, place: Place, runner: process.Runner, progress: Progress
+) -> Manifest:
     """What it holds, from a copy; where there is no place for one, it is decoded, and the notes say why."""
     try:
         found = restore_test.explored(made, store=store, client=client, place=place, runner=runner, progress=progress)

@@ -24,7 +24,7 @@ from deploylib.errors import BackupFailed, DeployError, SettingsError
 from deploylib.models import UNPROVEN, Backup, Moment, Value
 from deploylib.postgres import sqlstates
 from deploylib.store import Damaged, KeyTaken, Refused, Store, read_document
-from deploylib.system.process import ProgramFailed
+from deploylib.system import process
 
 __all__ = [
     "Accepted",
@@ -71,7 +71,7 @@ class Unproven(BackupFailed):
 
     def __init__(self, kept: Backup, why: DeployError) -> None:
         state, line = sqlstates.spoken(why.details)
-        step = sqlstates.restoring(state, line) if isinstance(why, ProgramFailed) else why.remedy
+        step = sqlstates.restoring(state, line) if isinstance(why, process.ProgramFailed) else why.remedy
         remedy = f"{step}; the dump is kept, and not counted (see the runbook: a backup that cannot be proven)"
         details = sqlstates.shown(why.details)
         super().__init__(f"{why.message}; kept unproven: {kept.id}", details=details, remedy=remedy)

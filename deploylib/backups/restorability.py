@@ -14,7 +14,7 @@ from deploylib.models import Value
 from deploylib.models.database import Copy
 from deploylib.postgres import connection, sqlstates
 from deploylib.postgres.binaries import Client
-from deploylib.system.process import ProgramFailed, Runner
+from deploylib.system import process
 
 __all__ = ["Restorable", "tried"]
 
@@ -39,7 +39,9 @@ class Restorable(Value, frozen=True):
     unknown: str = ""
 
 
-def tried(copy: Copy, *, client: Client, runner: Runner, whole_below: int, within: float = PROVE_WITHIN) -> Restorable:
+def tried(
+    copy: Copy, *, client: Client, runner: process.Runner, whole_below: int, within: float = PROVE_WITHIN
+) -> Restorable:
     """Dump a copy of a database, and restore that beside it.
 
     Args:
@@ -58,7 +60,7 @@ def tried(copy: Copy, *, client: Client, runner: Runner, whole_below: int, withi
             archive.through(copy, beside, client=client, runner=runner, whole=whole, within=within)
     except ScratchUnfit as error:
         return Restorable(whole=whole, size=size, unknown=error.message)
-    except ProgramFailed as error:
+    except process.ProgramFailed as error:
         state, line = sqlstates.spoken(error.details)
         if REFUSED.search(line) or state in {"53100", "53200"}:
             return Restorable(whole=whole, size=size, unknown=line)

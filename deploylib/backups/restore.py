@@ -26,8 +26,7 @@ from deploylib.postgres import sqlstates
 from deploylib.postgres.binaries import Client
 from deploylib.postgres.connection import altered, connected, lock_room, refusals
 from deploylib.store import Store
-from deploylib.system.clock import Clock
-from deploylib.system.process import Runner
+from deploylib.system import Clock, process
 
 __all__ = ["Done", "beside", "into"]
 
@@ -70,7 +69,7 @@ def into(
     *,
     store: Store,
     client: Client,
-    runner: Runner,
+    runner: process.Runner,
     clock: Clock,
     force: bool = False,
     unproven: bool = False,
@@ -150,7 +149,7 @@ def beside(
     *,
     store: Store,
     client: Client,
-    runner: Runner,
+    runner: process.Runner,
     clock: Clock,
     within: float = WITHIN,
     progress: Progress = None,

@@ -15,7 +15,7 @@ from deploylib.errors import Held, SettingsError
 from deploylib.models import Facts, Moment, Secret, Value, decoding
 from deploylib.postgres.connection import RESTORING, connected, marked, refusals
 from deploylib.store import Damaged, Store, read_document
-from deploylib.system.clock import Clock
+from deploylib.system import Clock
 
 __all__ = ["Ended", "Mark", "begin", "end", "left_open", "of", "place", "read", "remove", "require_none", "without"]
 

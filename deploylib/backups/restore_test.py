@@ -24,8 +24,7 @@ from deploylib.models.database import Copy
 from deploylib.postgres import connection
 from deploylib.postgres.binaries import Client, server_for
 from deploylib.store import Store
-from deploylib.system.clock import Clock
-from deploylib.system.process import Runner
+from deploylib.system import Clock, process
 
 __all__ = [
     "UNCOMPARED",
@@ -78,7 +77,7 @@ def restored(
     store: Store,
     client: Client,
     place: Place,
-    runner: Runner,
+    runner: process.Runner,
     exporter: Exporter,
     within: float,
     progress: Progress = None,
@@ -113,7 +112,7 @@ def loaded(
     store: Store,
     client: Client,
     place: Place,
-    runner: Runner,
+    runner: process.Runner,
     within: float,
     progress: Progress = None,
     folder: Path | None = None,
@@ -182,7 +181,13 @@ def estimate(size: int, kind: str, history: Sequence[Backup]) -> float:
 
 
 def held(
-    url: Secret, *, like: Contents | None, client: Client, runner: Runner, exporter: Exporter, hashes: bool = True
+    url: Secret,
+    *,
+    like: Contents | None,
+    client: Client,
+    runner: process.Runner,
+    exporter: Exporter,
+    hashes: bool = True,
 ) -> Contents:
     """What a restored database holds, hashed in the way in which *like* was, where there is something to compare."""
     with exporter(url) as snapshot:
@@ -213,7 +218,7 @@ def _is_full(place: Place, error: BackupFailed) -> bool:
 
 
 @contextmanager
-def _server(backup: Backup, client: Client, place: Place, runner: Runner) -> Iterator[Secret]:
+def _server(backup: Backup, client: Client, place: Place, runner: process.Runner) -> Iterator[Secret]:
     if place.server is not None:
         yield place.server
         return
@@ -245,7 +250,7 @@ def prove(
     *,
     store: Store,
     client: Client,
-    runner: Runner,
+    runner: process.Runner,
     clock: Clock,
     place: Place = Place(),  # noqa: B008 - immutable
     within: float = PROVE_WITHIN,
@@ -288,7 +293,7 @@ def copied(
     *,
     store: Store,
     client: Client,
-    runner: Runner,
+    runner: process.Runner,
     place: Place = Place(),  # noqa: B008 - immutable
     within: float = PROVE_WITHIN,
     progress: Progress = None,
@@ -338,7 +343,7 @@ def explored(
     store: Store,
     client: Client,
     place: Place,
-    runner: Runner,
+    runner: process.Runner,
     within: float = PROVE_WITHIN,
     progress: Progress = None,
     also: Callable[[Copy], None] = lambda _copy: None,

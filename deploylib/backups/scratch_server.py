@@ -25,7 +25,7 @@ from deploylib.models import Secret
 from deploylib.models.units import volume
 from deploylib.postgres import connection
 from deploylib.postgres.binaries import Client, trouble
-from deploylib.system.process import Command, ProgramFailed, Runner, alive
+from deploylib.system import process
 
 __all__ = ["ScratchDied", "ScratchUnfit", "server"]
 
@@ -75,13 +75,15 @@ class _Place:
     folder: Path
     account: tuple[int, int] | None
     programs: Client
-    runner: Runner
+    runner: process.Runner
 
     def run(self, program: str, *args: str, check: bool = True, timeout: float = 60.0) -> None:
         """Start one of the server's programs as its account."""
         words = [self.programs.program(program), *args]
         self.runner.run(
-            Command(words, cwd=self.folder, env=PATH, bare=True, account=self.account, check=check, timeout=timeout)
+            process.Command(
+                words, cwd=self.folder, env=PATH, bare=True, account=self.account, check=check, timeout=timeout
+            )
         )
 
 
@@ -89,7 +91,7 @@ class _Place:
 def server(
     programs: Client,
     *,
-    runner: Runner,
+    runner: process.Runner,
     size: int = 0,
     folder: Path | None = None,
     settings: Mapping[str, str] = MappingProxyType({}),
@@ -179,7 +181,7 @@ def _started(place: _Place, more: Mapping[str, str]) -> Secret:
         with (data / "postgresql.conf").open("a") as settings:
             settings.writelines(f"{name} = '{value}'\n" for name, value in given.items())
         place.run("pg_ctl", "start", "-w", f"--pgdata={data}", f"--log={data / 'log'}")
-    except ProgramFailed as error:
+    except process.ProgramFailed as error:
         log = data / "log"
         said = tuple(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else error.details
         raise ScratchUnfit(
@@ -220,7 +222,7 @@ def _stop(place: _Place) -> None:
         place.run("pg_ctl", "stop", "--mode=immediate", "-w", data, check=False)
 
 
-def _placed(own: Path, programs: Client, runner: Runner) -> _Place:
+def _placed(own: Path, programs: Client, runner: process.Runner) -> _Place:
     """Whom root becomes, and programs that this account can reach: those that it cannot are copied."""
     if os.geteuid() != 0:
         return _Place(own, None, programs, runner)
@@ -231,12 +233,12 @@ def _placed(own: Path, programs: Client, runner: Runner) -> _Place:
         raise ScratchUnfit("Postgres does not run as root, and there is no account nobody", remedy=remedy) from error
     account = entry.pw_uid, entry.pw_gid
     own.chmod(0o711)
-    reached = Command(
+    reached = process.Command(
         ["/bin/sh", "-c", 'cd -- "$1"', "sh", str(programs.folder)], cwd=Path("/"), account=account, check=False
     )
     try:
         apart = runner.run(reached).returncode
-    except ProgramFailed as error:
+    except process.ProgramFailed as error:
         remedy = "see whether the disk with the programs answers"
         raise ScratchUnfit(f"{programs.folder} cannot be looked at: {error.message}", remedy=remedy) from error
     if apart:
@@ -252,7 +254,7 @@ def _placed(own: Path, programs: Client, runner: Runner) -> _Place:
     return _Place(own, account, programs, runner)
 
 
-def _sweep(base: Path, programs: Client, runner: Runner) -> None:
+def _sweep(base: Path, programs: Client, runner: process.Runner) -> None:
     """End and remove what a process of ours left that was killed. Only folders that we own: nobody else made them."""
     for left in base.glob(f"{NAME}-*-*"):
         pid = left.name.removeprefix(f"{NAME}-").partition("-")[0]
@@ -260,13 +262,13 @@ def _sweep(base: Path, programs: Client, runner: Runner) -> None:
             found = left.lstat()
         except OSError:  # another command removes it at this moment
             continue
-        if pid.isdigit() and found.st_uid == os.geteuid() and left.is_dir() and not alive(int(pid)):
+        if pid.isdigit() and found.st_uid == os.geteuid() and left.is_dir() and not process.is_alive(int(pid)):
             if (left / "data").is_dir():
                 _stop(_placed_again(left, programs, runner))
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _placed_again(left: Path, programs: Client, runner: Runner) -> _Place:
+def _placed_again(left: Path, programs: Client, runner: process.Runner) -> _Place:
     owner = (left / "data").stat()
     if copied := next(left.glob("programs/*/*/bin"), None):
         programs = Client(copied, programs.version)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from deploylib.models.redaction import harmless
 from deploylib.models.results import Report, StageStatus
-from deploylib.system.ci import append
+from deploylib.system import ci
 
 __all__ = ["annotation", "publish", "summary"]
 
@@ -21,10 +21,10 @@ SIGNS = {StageStatus.DONE: "✓", StageStatus.SKIPPED: "–", StageStatus.PLANNE
 def publish(report: Report, environ: Mapping[str, str]) -> None:
     """Hand a report to GitHub: outputs for the jobs after this one, and at the end of a run the summary."""
     if path := environ.get("GITHUB_OUTPUT"):
-        append(path, "".join(f"{name}={value}\n" for name, value in _outputs(report).items()))
+        ci.append(path, "".join(f"{name}={value}\n" for name, value in _outputs(report).items()))
     ended = report.outcome != "paused"
     if ended and (path := environ.get("GITHUB_STEP_SUMMARY")):
-        append(path, summary(report))
+        ci.append(path, summary(report))
 
 
 def annotation(title: str, message: str) -> str:

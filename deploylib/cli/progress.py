@@ -15,7 +15,7 @@ from deploylib.models.progress import Progress, Quiet
 from deploylib.models.redaction import harmless
 from deploylib.models.results import StageResult
 from deploylib.models.units import volume
-from deploylib.system.clock import Clock
+from deploylib.system import Clock
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

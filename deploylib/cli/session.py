@@ -27,9 +27,7 @@ from deploylib.models import redaction, remedies
 from deploylib.models.findings import Scanned, Verdict
 from deploylib.models.redaction import Struck, harmless, no_command
 from deploylib.models.results import PAUSED, Report
-from deploylib.system import threads
-from deploylib.system.clock import SYSTEM as CLOCK
-from deploylib.system.process import kill_all, undumpable
+from deploylib.system import Clock, process, threads
 
 STRUCK = Struck()  # what this process must not print, from the first command on
 
@@ -50,11 +48,11 @@ def session(environment: str, *, looking: bool = False) -> Iterator[Environment]
     config = settings.load(settings.top(), environment, os.environ, looking=looking)
     for secret in config.known_secrets:
         STRUCK.learn(secret)
-    undumpable()
+    process.forbid_dumps()
     sys.excepthook = crashed
     logging.getLogger("stamina").setLevel(logging.ERROR)  # another try is no news; giving up is told by the error
     threads.reserve_little()
-    with _signals(environment), progress.choose(sys.stderr, os.environ, CLOCK, shown) as chosen:
+    with _signals(environment), progress.choose(sys.stderr, os.environ, Clock(), shown) as chosen:
         yield Environment(config, progress=chosen, struck=STRUCK)
 
 
@@ -192,7 +190,7 @@ def _insist(woken: socket.socket, environment: str) -> None:
                 woken.settimeout(HEEDED_WITHIN)
         except TimeoutError:
             """The end takes too long."""
-    kill_all()
+    process.kill_all()
     name = signal.Signals(number).name
     error = Interrupted(f"stopped by {name}, in the middle", remedy=remedies.about(environment, GO_ON))
     os.write(2, f"{error.diagnostics()}\n".encode(errors="replace"))

@@ -39,7 +39,7 @@ from deploylib.release.stages.tests import Tests
 from deploylib.release.stages.verify import Verify
 from deploylib.state.history import RunState
 from deploylib.state.lease import Tenure
-from deploylib.system import ci, temporary
+from deploylib.system import ci, files
 
 __all__ = [
     "RESTORED",
@@ -178,7 +178,7 @@ def check(env: Environment, *, commit: str = "", fix: bool = False) -> Report:
     try:
         run = open_or_resume(env, options, aim)
     except (SettingsError, Unreachable) as error:
-        with temporary.folder() as nothing:
+        with files.temporary_folder() as nothing:
             blind = msgspec.structs.replace(aim, noticed=(*aim.noticed, Finding.of(error)))
             run = open_or_resume(env.without_store(nothing), options, blind)
             return pipeline.bring_to_an_end(run, (Check(),))
@@ -345,7 +345,7 @@ def tests(env: Environment, *, hand_over: bool = False) -> Report:
     options = Options(asked=StageName.TESTS)
     aim = Aim(commit=preflight.release_commit(env.git), kept=False, decides=False)
     if hand_over:
-        with temporary.folder() as nothing:
+        with files.temporary_folder() as nothing:
             report = _tested(open_unrecorded(env.without_store(nothing), options, aim))
         ci.hand_over(report, env.config.environ)
         return report

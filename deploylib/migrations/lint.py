@@ -16,11 +16,9 @@ from deploylib.migrations.catalog import Catalog
 from deploylib.migrations.rules import judged, way_back
 from deploylib.migrations.squawk import Judge, Statement
 from deploylib.models import Revision
+from deploylib.models.extras import install_command
 from deploylib.models.findings import Examined, Finding, Gap
-from deploylib.system import temporary
-from deploylib.system.extras import install
-from deploylib.system.json_tool import Silence, ask
-from deploylib.system.process import Command, Runner
+from deploylib.system import files, process
 
 __all__ = ["examine"]
 
@@ -55,7 +53,7 @@ class _Said(msgspec.Struct, frozen=True):
 
 
 def examine(
-    pending: Sequence[Revision], catalog: Catalog, *, runner: Runner, small: int = 10_000, squawk: str = ""
+    pending: Sequence[Revision], catalog: Catalog, *, runner: process.Runner, small: int = 10_000, squawk: str = ""
 ) -> Examined:
     """Look at each pending revision on its own, oldest first.
 
@@ -79,8 +77,8 @@ def examine(
         after = "".join(one.sql for one in pending[number:])
         try:
             said = _asked(program, revision.sql, catalog.major, runner)
-        except Silence as silence:
-            remedy = install("postgres") if silence.missing else "squawk says more by hand"
+        except process.Silence as silence:
+            remedy = install_command("postgres") if silence.missing else "squawk says more by hand"
             gaps.append(Gap(what=revision.id, reason=silence.reason, remedy=remedy))
             continue
         judge = Judge(revision, catalog, before, after, small)
@@ -97,16 +95,16 @@ def _program() -> str:
     return str(beside) if beside.exists() else "squawk"
 
 
-def _asked(program: str, sql: str, major: int, runner: Runner) -> Iterator[tuple[str, str, Statement]]:
+def _asked(program: str, sql: str, major: int, runner: process.Runner) -> Iterator[tuple[str, str, Statement]]:
     """What squawk says of the SQL of one revision: rule, message, statement."""
-    with temporary.folder() as folder:
+    with files.temporary_folder() as folder:
         file = folder / "revision.sql"
         lines = sql.replace("squawk-ignore", "squawk ignore").splitlines()
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
         # A configuration in the commit could switch it off: it gets one that is empty.
         args = [program, "--config", "/dev/null", "--reporter", "json", f"--pg-version={major}.0", file.name]
-        command = Command(args, cwd=folder, check=False, timeout=60)
-        said = ask(command, list[_Said], "squawk", runner=runner)
+        command = process.Command(args, cwd=folder, check=False, timeout=60)
+        said = process.ask_program(command, list[_Said], "squawk", runner=runner)
     found = [(one.rule_name, one.message, _statement(lines, one)) for one in said if one.rule_name not in LEFT_OUT]
     there = {(rule, statement.text) for rule, _message, statement in found}
     same = {(SAME[rule], text) for rule, text in there if rule in SAME}

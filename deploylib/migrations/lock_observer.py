@@ -19,8 +19,7 @@ from deploylib.migrations.alembic_child.recorder import MODES, RELATIONS, empty
 from deploylib.migrations.observations import Held, Rehearsed, Step
 from deploylib.models import Secret
 from deploylib.postgres.connection import connected
-from deploylib.system.clock import SYSTEM as CLOCK
-from deploylib.system.clock import Deadline
+from deploylib.system import Clock, Deadline
 
 __all__ = ["EVERY", "entered", "watched"]
 
@@ -71,10 +70,10 @@ def watched(copy: Secret, work: Callable[[], object], *, name: str, text: str) -
             return list(connection.execute(query).fetchall())
 
         serving, used, sessions = picture(ask), _changed(connection), _sessions(connection)
-        began = CLOCK.monotonic()
+        began = Clock().monotonic()
         with _looking(copy) as seen:
             work()
-        took = CLOCK.monotonic() - began
+        took = Clock().monotonic() - began
         if _sessions(connection) <= sessions + 1:  # the one that looked on
             raise MigrationFailed(
                 f"{text} did not open the copy that it was given: it may have migrated another database",
@@ -157,8 +156,8 @@ def _sessions(connection: Any) -> int:
 
 def _settled(connection: Any) -> None:
     """Wait for the program's sessions to end, and for what each tells at its end of what it did."""
-    deadline = Deadline.after(ENDED_WITHIN, CLOCK)
+    deadline = Deadline.after(ENDED_WITHIN)
     others = f"select count(*) from pg_stat_activity a where {OTHERS}"  # noqa: S608 - fixed text
-    while connection.execute(others).fetchone()[0] and not deadline.passed():
-        CLOCK.sleep(EVERY)
-    CLOCK.sleep(0.1 if connection.info.server_version >= COLLECTED else 1.0)
+    while connection.execute(others).fetchone()[0] and not deadline.has_passed():
+        Clock().sleep(EVERY)
+    Clock().sleep(0.1 if connection.info.server_version >= COLLECTED else 1.0)

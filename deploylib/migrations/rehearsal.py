@@ -22,7 +22,7 @@ from deploylib.models import Migration, Revision, Secret
 from deploylib.models.findings import Examined, Finding, Gap
 from deploylib.models.units import count, seconds
 from deploylib.settings import Config, MigrationSettings
-from deploylib.system.process import Runner
+from deploylib.system import process
 
 __all__ = ["OtherRevision", "rehearse", "verdict"]
 
@@ -46,7 +46,13 @@ BLOCKED = {
 
 
 def rehearse(
-    config: Config, files: Path, copy: Secret, migration: Migration, *, runner: Runner, live: Secret | None = None
+    config: Config,
+    files: Path,
+    copy: Secret,
+    migration: Migration,
+    *,
+    runner: process.Runner,
+    live: Secret | None = None,
 ) -> Report:
     """Apply what is pending to a copy that nobody needs afterwards.
 
@@ -113,7 +119,7 @@ def _commanded(
     copy: Secret,
     migration: Migration,
     *,
-    runner: Runner,
+    runner: process.Runner,
     timeout: float,
     live: Secret | None,
 ) -> Report:

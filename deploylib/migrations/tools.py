@@ -20,8 +20,8 @@ from deploylib.migrations.alembic_settings import INI, TOML, configures, scripts
 from deploylib.models import Revision, Secret, decoding
 from deploylib.models.units import seconds, words
 from deploylib.settings import Config
-from deploylib.system import temporary
-from deploylib.system.process import MOST, Command, ProgramFailed, Runner
+from deploylib.system import files as disk
+from deploylib.system import process
 
 __all__ = ["UNCHECKED", "alembic", "cause", "listed", "location", "looked", "part", "run", "script_folder"]
 
@@ -90,7 +90,7 @@ def alembic(
     url: Secret,
     request: Mapping[str, Any],
     *,
-    runner: Runner,
+    runner: process.Runner,
     writes: bool,
     timeout: float = 60,
 ) -> dict[str, Any]:
@@ -114,11 +114,11 @@ def alembic(
         "patience": seconds(limits.patience),
         **request,
     }
-    with temporary.folder() as place:
+    with disk.temporary_folder() as place:
         result = place / "result.json"
         try:
             runner.run(
-                Command(
+                process.Command(
                     [config.python, alembic_child.__file__, str(result)],
                     cwd=_home(files, chosen),
                     env={**_environment(config, url), "PYTHONPATH": str(files), "PYTHONDONTWRITEBYTECODE": "1"},
@@ -130,10 +130,10 @@ def alembic(
                     tree=True,
                 )
             )
-        except ProgramFailed as error:
+        except process.ProgramFailed as error:
             raise _explained(error, config, _home(files, chosen)) from error
         try:
-            found = decoding.json(result.read_bytes(), dict[str, Any], most=MOST)
+            found = decoding.json(result.read_bytes(), dict[str, Any], most=process.MOST)
         except (OSError, decoding.Undecodable) as error:
             raise MigrationFailed(
                 "alembic ended without an answer",
@@ -156,7 +156,7 @@ def part(found: Mapping[str, Any], name: str, kind: type[T]) -> T:
         ) from error
 
 
-def looked(config: Config, files: Path, url: Secret, *, runner: Runner) -> tuple[tuple[Revision, ...], str]:
+def looked(config: Config, files: Path, url: Secret, *, runner: process.Runner) -> tuple[tuple[Revision, ...], str]:
     """What is pending, asked for by a session that may only read; and what its command does besides, where it does not.
 
     Raises:
@@ -171,7 +171,9 @@ def looked(config: Config, files: Path, url: Secret, *, runner: Runner) -> tuple
     return listed(config, files, url, runner=runner), writes
 
 
-def listed(config: Config, files: Path, url: Secret, *, runner: Runner, reads: bool = False) -> tuple[Revision, ...]:
+def listed(
+    config: Config, files: Path, url: Secret, *, runner: process.Runner, reads: bool = False
+) -> tuple[Revision, ...]:
     """What is pending of another tool's migrations, as its command prints it, each with the SQL of its file.
 
     Args:
@@ -214,7 +216,7 @@ def run(
     url: Secret,
     line: str,
     *,
-    runner: Runner,
+    runner: process.Runner,
     writes: bool,
     timeout: float = 60,
     reads: bool = False,
@@ -230,7 +232,7 @@ def run(
     environment = _environment(config, url)
     if reads:
         environment["PGOPTIONS"] += " -c default_transaction_read_only=on"
-    command = Command(
+    command = process.Command(
         words(line, "migrations.command and migrations.pending"),
         cwd=files,
         env=environment,
@@ -243,7 +245,7 @@ def run(
     )
     try:
         done = runner.run(command)
-    except ProgramFailed as error:  # it did not end in time
+    except process.ProgramFailed as error:  # it did not end in time
         raise MigrationFailed(f"{line}: {error.message}", details=error.details[-8:], remedy=CORRECT) from error
     if done.returncode:
         why = cause(done.stderr.decode(errors="replace")) or cause(done.text)
@@ -286,7 +288,9 @@ def _environment(config: Config, url: Secret) -> dict[str, str]:
     }
 
 
-def _explained(error: ProgramFailed, config: Config, home: Path) -> MigrationFailed | SettingsError | Unreachable:
+def _explained(
+    error: process.ProgramFailed, config: Config, home: Path
+) -> MigrationFailed | SettingsError | Unreachable:
     said = "\n".join(error.details)
     if "No module named 'alembic'" in said:
         return SettingsError(

@@ -19,7 +19,7 @@ from deploylib.models import Migration, Revision, Secret
 from deploylib.models.units import seconds
 from deploylib.postgres import sqlstates
 from deploylib.settings import Config
-from deploylib.system.process import Runner
+from deploylib.system import process
 
 __all__ = ["Applied", "folder", "present", "status", "upgrade"]
 
@@ -69,7 +69,7 @@ def folder(config: Config, files: Path) -> str:
     return script_folder(files, ini)
 
 
-def status(config: Config, files: Path, url: Secret, *, runner: Runner, dry: bool = False) -> Migration:
+def status(config: Config, files: Path, url: Secret, *, runner: process.Runner, dry: bool = False) -> Migration:
     """Where the schema is and what the commit wants of it; changes nothing.
 
     Args:
@@ -105,7 +105,7 @@ def status(config: Config, files: Path, url: Secret, *, runner: Runner, dry: boo
 
 
 def upgrade(
-    config: Config, files: Path, url: Secret, target: str, *, runner: Runner, within: float
+    config: Config, files: Path, url: Secret, target: str, *, runner: process.Runner, within: float
 ) -> tuple[Applied, ...]:
     """Bring the schema to exactly *target*, each revision in a transaction of its own.
 
@@ -132,7 +132,9 @@ def upgrade(
     return part(found, "applied", tuple[Applied, ...])
 
 
-def _commanded(config: Config, files: Path, url: Secret, *, runner: Runner, timeout: float) -> tuple[Applied, ...]:
+def _commanded(
+    config: Config, files: Path, url: Secret, *, runner: process.Runner, timeout: float
+) -> tuple[Applied, ...]:
     before = listed(config, files, url, runner=runner)
     run(config, files, url, config.settings.migrations.command, runner=runner, writes=True, timeout=timeout)
     if left := listed(config, files, url, runner=runner):

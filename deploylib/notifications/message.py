@@ -20,8 +20,8 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from deploylib.errors import PersonNeeded
 from deploylib.models import Secret, Value
+from deploylib.models.extras import install_command
 from deploylib.models.results import Report, StageStatus
-from deploylib.system.extras import install
 
 __all__ = ["Told", "message", "send"]
 
@@ -118,7 +118,7 @@ def _post(url: str, body: dict[str, Any], within: float) -> Told:
             return Told(delivered=False, reason="the webhook is no https:// address")
         status, said = _ask(url, body, within)
     except ImportError:
-        return Told(delivered=False, reason=f"slack-sdk is not installed: {install('notify')}")
+        return Told(delivered=False, reason=f"slack-sdk is not installed: {install_command('notify')}")
     except Exception as error:  # noqa: BLE001 - a message that fails is a reason, whatever failed
         return Told(delivered=False, reason=_why(error, within))
     if status == 200 and said == "ok":

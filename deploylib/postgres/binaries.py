@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from deploylib.errors import SettingsError
-from deploylib.system.process import Command, ProgramFailed, Runner
+from deploylib.system import process
 
 __all__ = ["Client", "client_for", "installed", "server_for", "trouble"]
 
@@ -56,7 +56,7 @@ class Client(msgspec.Struct, frozen=True):
         return self.major >= server and not (self.major >= TRANSACTION_TIMEOUT > server)
 
 
-def client_for(server: int, configured: str, *, runner: Runner) -> Client:
+def client_for(server: int, configured: str, *, runner: process.Runner) -> Client:
     """The client programs for a server's major version: the same major first, else a newer one that fits.
 
     Args:
@@ -81,7 +81,7 @@ def client_for(server: int, configured: str, *, runner: Runner) -> Client:
     )
 
 
-def server_for(server: int, client: Client, *, runner: Runner) -> Client:
+def server_for(server: int, client: Client, *, runner: process.Runner) -> Client:
     """A server to start for a test, old enough for *client* and new enough for what was dumped from major *server*.
 
     Raises:
@@ -94,7 +94,7 @@ def server_for(server: int, client: Client, *, runner: Runner) -> Client:
     raise SettingsError(f"there is no Postgres {server} here to restore into", remedy=trouble() or WHEELS)
 
 
-def installed(configured: str, *, runner: Runner) -> list[Client]:
+def installed(configured: str, *, runner: process.Runner) -> list[Client]:
     """All that are found, in the order in which they were looked for.
 
     Args:
@@ -199,15 +199,15 @@ def _package(module: str) -> Path | None:
     return Path(found.origin).parent if found and found.origin else None
 
 
-def _client(folder: Path, runner: Runner) -> Client | None:
+def _client(folder: Path, runner: process.Runner) -> Client | None:
     try:
         if not (folder / "pg_dump").exists() or not (folder / "pg_restore").exists():
             return None
-        said = runner.run(Command([str(folder / "pg_dump"), "--version"], check=False)).text
+        said = runner.run(process.Command([str(folder / "pg_dump"), "--version"], check=False)).text
     except (
         OSError,
         SettingsError,
-        ProgramFailed,
+        process.ProgramFailed,
     ):  # not ours to look at; a file of that name, and no program; it hangs
         return None
     version = re.search(r"(\d+(?:\.\d+)?)", said)

@@ -15,9 +15,9 @@ from urllib.parse import quote, urlencode
 
 from deploylib.errors import DeployError, MigrationFailed, SettingsError, Unreachable
 from deploylib.models import Facts, Secret
+from deploylib.models.extras import install_command
 from deploylib.postgres import sqlstates
-from deploylib.system.clock import Clock, Deadline
-from deploylib.system.extras import install
+from deploylib.system import Clock, Deadline
 
 __all__ = [
     "MISLEADING",
@@ -167,7 +167,7 @@ def exclusively(url: Secret, *, clock: Clock, within: float, every: float = 0.5)
     deadline = Deadline.after(within, clock)
     with connected(url, 5) as connection:
         while not _one(connection, "select pg_try_advisory_lock(%s)", LOCK):
-            if deadline.passed():
+            if deadline.has_passed():
                 holder = _one(
                     connection,
                     "select coalesce(max(format('pid %%s, %%s, since %%s', a.pid, nullif(a.application_name, ''), "
@@ -244,7 +244,7 @@ def connected(url: Secret, timeout: int = 5, *, statements: str = "30s") -> Iter
     try:
         import psycopg
     except ImportError as error:
-        raise SettingsError("the database driver is missing", remedy=install("postgres")) from error
+        raise SettingsError("the database driver is missing", remedy=install_command("postgres")) from error
     _parts(url)
     try:
         connection = psycopg.connect(

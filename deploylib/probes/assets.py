@@ -6,12 +6,11 @@ from collections.abc import Callable
 from urllib.parse import urljoin, urlsplit
 
 from deploylib.probes.page import Asset, Page
-from deploylib.system.clock import Clock, Deadline
-from deploylib.system.http import Answer
+from deploylib.system import Clock, Deadline, http
 
 __all__ = ["Ask", "Seen", "look"]
 
-Ask = Callable[[str], tuple[Answer | None, str]]
+Ask = Callable[[str], tuple[http.Answer | None, str]]
 TRIES, HOPS = 3, 5
 TOO_OFTEN = 429
 NOTES = 5  # pictures that are named
@@ -37,7 +36,7 @@ class Seen:
         return f" · {self.asked} of {self.of} assets" if self.of else ""
 
 
-def look(page: Answer, url: str, *, ask: Ask, clock: Clock, every: float, deadline: Deadline) -> Seen:
+def look(page: http.Answer, url: str, *, ask: Ask, clock: Clock, every: float, deadline: Deadline) -> Seen:
     """Ask for every asset that the page at *url* names.
 
     Of very many, as many as there is time for: those that nobody has asked for are no failure, and not counted as seen.
@@ -49,7 +48,7 @@ def look(page: Answer, url: str, *, ask: Ask, clock: Clock, every: float, deadli
     found = list(Page.of(page, url).assets.values())
     seen = Seen(len(found))
     for asset in found:
-        if deadline.passed():
+        if deadline.has_passed():
             break
         seen.asked += 1
         if urlsplit(asset.url).netloc != urlsplit(url).netloc:
@@ -82,7 +81,7 @@ def _trouble(asset: Asset, ask: Ask) -> str:
     return "redirects without an end"
 
 
-def _elsewhere(url: str, answer: Answer) -> str:
+def _elsewhere(url: str, answer: http.Answer) -> str:
     """Where an answer leads; the same address where it is one itself."""
     if not 300 <= answer.status < 400:
         return url
@@ -92,7 +91,7 @@ def _elsewhere(url: str, answer: Answer) -> str:
         return url
 
 
-def _said(url: str, answer: Answer) -> str:
+def _said(url: str, answer: http.Answer) -> str:
     if answer.status == TOO_OFTEN or (answer.ok and _fits(urlsplit(url).path, answer.content_type)):
         return ""
     return f"status {answer.status}, {answer.content_type or 'no type'}"

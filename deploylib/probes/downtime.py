@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from deploylib.models.results import Visitors
-from deploylib.system.clock import SYSTEM, Clock, Deadline
-from deploylib.system.http import ASSET, HttpError, Session
+from deploylib.system import Clock, Deadline, http
 
 __all__ = ["Watch"]
 
@@ -47,7 +46,7 @@ class Watch:
             patience: seconds for the last answers; 0: as long as one may take.
         """
         self._stop.set()
-        deadline = Deadline.after(patience or self.timeout + 1, SYSTEM)
+        deadline = Deadline.after(patience or self.timeout + 1)
         for thread in self._threads:
             thread.join(max(AT_LEAST, deadline.left()))
         self._threads.clear()
@@ -61,12 +60,12 @@ class Watch:
     def _visit(self, address: str) -> None:
         requests = failed = 0
         fine, gap, good = True, 0.0, self.clock.monotonic()
-        with Session(timeout=self.timeout) as session:
+        with http.Session(timeout=self.timeout) as session:
             while not self._stop.wait(self.every):
                 requests += 1
                 try:
-                    fine = session.request("GET", address, limit=ASSET).status < SERVER_ERROR
-                except HttpError:
+                    fine = session.request("GET", address, limit=http.ASSET).status < SERVER_ERROR
+                except http.HttpError:
                     fine = False
                 failed += not fine
                 if fine:

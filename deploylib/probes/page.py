@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
 
 from deploylib.models import Value
-from deploylib.system.http import Answer
+from deploylib.system import http
 
 __all__ = ["Asset", "Page", "Use"]
 
@@ -56,7 +56,7 @@ class Page(HTMLParser):
         self._base, self._moved, self._inert = url, False, 0
 
     @classmethod
-    def of(cls, answer: Answer, url: str = "") -> Page:
+    def of(cls, answer: http.Answer, url: str = "") -> Page:
         """The page of an answer; *url* is where it was asked for."""
         page = cls(url or answer.url)
         page.feed(answer.body.decode(errors="replace"))

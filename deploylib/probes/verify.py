@@ -20,8 +20,7 @@ from deploylib.models import Deploy, Kind, Proof, Target, Verified
 from deploylib.probes import assets
 from deploylib.probes.page import Page
 from deploylib.render.client import Render
-from deploylib.system.clock import Clock, Deadline
-from deploylib.system.http import ASSET, PAGE, Answer, HttpError, Limit, Session
+from deploylib.system import Clock, Deadline, http
 
 __all__ = [
     "Expected",
@@ -100,7 +99,7 @@ def until_proven(
     clock: Clock,
     pace: Pace,
     progress: Callable[[str, str], None] = lambda _service, _text: None,
-    session: Session | None = None,
+    session: http.Session | None = None,
 ) -> Verified:
     """Ask until the service has proven itself at the level it allows.
 
@@ -114,7 +113,7 @@ def until_proven(
     """
     if not is_public(target):
         return _by_platform(target, expected, render, clock, pace, progress)
-    with session or Session(timeout=5.0, within=ANSWER_WITHIN) as asking:
+    with session or http.Session(timeout=5.0, within=ANSWER_WITHIN) as asking:
         since = clock.now()
         shown = _in_a_row(target, expected, asking, render, clock, pace, progress)
         proven = shown if isinstance(shown, Verified) else _reachable(target, expected, render, shown)
@@ -128,12 +127,12 @@ def until_proven(
         return msgspec.structs.replace(proven, text=proven.text + stayed)
 
 
-def named(target: Target, session: Session | None = None) -> str:
+def named(target: Target, session: http.Session | None = None) -> str:
     """The commit that the public address names at this moment; empty where it names none, or does not answer well."""
     return now(target, session)[0]
 
 
-def now(target: Target, session: Session | None = None) -> tuple[str, int]:
+def now(target: Target, session: http.Session | None = None) -> tuple[str, int]:
     """The commit that the public address names at this moment, and the status that it gives.
 
     Returns:
@@ -141,7 +140,7 @@ def now(target: Target, session: Session | None = None) -> tuple[str, int]:
     """
     if not is_public(target):
         return "", 0
-    with session or Session(timeout=5.0, within=ANSWER_WITHIN) as asking:
+    with session or http.Session(timeout=5.0, within=ANSWER_WITHIN) as asking:
         answer, _ = _ask(asking, _address(target))
         return (identity(answer) if answer is not None and answer.ok else ""), answer.status if answer else 0
 
@@ -184,7 +183,7 @@ def _has_path(target: Target) -> bool:
     return target.kind is Kind.WEB and bool(target.identity_path or target.health_path)
 
 
-def _wrong(target: Target, expected: Expected, answer: Answer | None, trouble: str) -> str:
+def _wrong(target: Target, expected: Expected, answer: http.Answer | None, trouble: str) -> str:
     """Why an answer is none of a release that serves; empty where it is.
 
     At a health path only a 2xx is well. Where nobody has named one, the root may be for nobody, or behind a password: no
@@ -215,12 +214,12 @@ def same_kind(status: int, before: int) -> bool:
 def _in_a_row(
     target: Target,
     expected: Expected,
-    session: Session,
+    session: http.Session,
     render: Render,
     clock: Clock,
     pace: Pace,
     progress: Callable[[str, str], None],
-) -> Verified | Answer:
+) -> Verified | http.Answer:
     """Count good answers; the last one when they are good and name no commit, or one that proves nothing."""
     began, deadline = clock.monotonic(), Deadline.after(pace.within, clock)
     url = _address(target)
@@ -259,7 +258,7 @@ def _in_a_row(
         if anonymous >= pace.times and answer is not None:
             return answer
         elapsed = clock.monotonic() - began
-        if window.count(False) >= BAD_OF_LAST[0] or deadline.passed():
+        if window.count(False) >= BAD_OF_LAST[0] or deadline.has_passed():
             _require_ours(target, expected, render)
             raise VerificationFailed(
                 f"{target.name} did not prove itself at {_where(target)} within {elapsed:.0f} s: {said}",
@@ -269,7 +268,7 @@ def _in_a_row(
         clock.sleep(pace.every)
 
 
-def _remedy(target: Target, answer: Answer | None) -> str:
+def _remedy(target: Target, answer: http.Answer | None) -> str:
     if answer is None or not CLIENT_ERROR <= answer.status < SERVER_ERROR:
         return "see its log (inv logs), correct it, commit, inv deploy"
     if target.kind is Kind.STATIC:
@@ -305,13 +304,18 @@ def _require_ours(target: Target, expected: Expected, render: Render) -> None:
 
 
 def _bake(
-    target: Target, expected: Expected, session: Session, clock: Clock, pace: Pace, progress: Callable[[str, str], None]
+    target: Target,
+    expected: Expected,
+    session: http.Session,
+    clock: Clock,
+    pace: Pace,
+    progress: Callable[[str, str], None],
 ) -> None:
     """Go on asking; a single bad answer is forgiven, three of the last five are not."""
     url = _address(target)
     window: deque[bool] = deque(maxlen=BAD_OF_LAST[1])
     deadline = Deadline.after(pace.bake, clock)
-    while not deadline.passed():
+    while not deadline.has_passed():
         answer, trouble = _ask(session, url)
         wrong = _wrong(target, expected, answer, trouble)
         window.append(not wrong)
@@ -335,14 +339,14 @@ def _require_no_failure(target: Target, render: Render, since: datetime, lasted:
         )
 
 
-def _ask(session: Session, url: str, limit: Limit = PAGE) -> tuple[Answer | None, str]:
+def _ask(session: http.Session, url: str, limit: http.Limit = http.PAGE) -> tuple[http.Answer | None, str]:
     try:
         return session.request("GET", url, headers=UNCACHED, limit=limit), ""
-    except HttpError as error:
+    except http.HttpError as error:
         return None, f"no answer ({error})"
 
 
-def _explain(answer: Answer | None) -> str:
+def _explain(answer: http.Answer | None) -> str:
     """The failing check of a health answer, by its name and code only."""
     body = answer.json() if answer is not None else None
     checks = body.get("checks") if isinstance(body, dict) else None
@@ -355,7 +359,7 @@ def _explain(answer: Answer | None) -> str:
     return f" ({failing[0]})" if failing else ""
 
 
-def _proven(target: Target, expected: Expected, answer: Answer | None, pace: Pace) -> Verified:
+def _proven(target: Target, expected: Expected, answer: http.Answer | None, pace: Pace) -> Verified:
     seen = _revision(answer) if answer is not None else ""
     schema = f" · schema {seen}" if seen else ""
     text = f"answers {expected.commit[:7]} {pace.times}/{pace.times}{schema}"
@@ -380,7 +384,7 @@ def _live(target: Target, render: Render) -> Deploy:
     return live
 
 
-def _reachable(target: Target, expected: Expected, render: Render, answer: Answer) -> Verified:
+def _reachable(target: Target, expected: Expected, render: Render, answer: http.Answer) -> Verified:
     live = _live(target, render)
     if live.commit != expected.commit:
         raise ForeignDeploy(
@@ -424,7 +428,7 @@ def _by_platform(
             )
         if target.kind is not Kind.CRON:
             _require_no_failure(target, render, since, pace.settle)
-        if target.kind is Kind.CRON or deadline.passed():
+        if target.kind is Kind.CRON or deadline.has_passed():
             break
         progress(target.name, "live; watching that it stays up")
         clock.sleep(min(5.0, pace.settle / 3))
@@ -433,7 +437,7 @@ def _by_platform(
     return Verified(service=target.name, proof=Proof.PLATFORM, text=text)
 
 
-def identity(answer: Answer) -> str:
+def identity(answer: http.Answer) -> str:
     """The commit that an answer names, full or short; empty where it names none."""
     body = answer.json() if "json" in answer.content_type else None
     if isinstance(body, dict):
@@ -447,7 +451,7 @@ def identity(answer: Answer) -> str:
     return ""
 
 
-def _revision(answer: Answer) -> str:
+def _revision(answer: http.Answer) -> str:
     """The schema revision that a health answer names, in its check ``database:revision``."""
     body: Any = answer.json()
     try:
@@ -458,7 +462,7 @@ def _revision(answer: Answer) -> str:
 
 
 def _with_assets(
-    target: Target, session: Session, proven: Verified, clock: Clock, pace: Pace, deadline: Deadline
+    target: Target, session: http.Session, proven: Verified, clock: Clock, pace: Pace, deadline: Deadline
 ) -> Verified:
     """The page with everything that it loads; where its address gives none, there is nothing to look at."""
     page, trouble = _ask(session, target.url + "/")
@@ -469,7 +473,7 @@ def _with_assets(
     seen = assets.look(
         page,
         target.url + "/",
-        ask=lambda url: _ask(session, url, ASSET),
+        ask=lambda url: _ask(session, url, http.ASSET),
         clock=clock,
         every=pace.every,
         deadline=deadline,

@@ -12,7 +12,7 @@ from deploylib.errors import DeployError, SettingsError
 from deploylib.models import Change, Changes, Commit, Kind, Live, PathFilter, Target
 from deploylib.models.globs import matches, reaches
 from deploylib.render.blueprint import Blueprint, parse
-from deploylib.system.git import Git
+from deploylib.system import Git
 
 __all__ = ["Recorded", "as_good", "detect", "promoted", "touched"]
 

@@ -18,7 +18,6 @@ from deploylib.render import local
 from deploylib.state.history import Journal, Opened, RunState
 from deploylib.state.lease import Tenure
 from deploylib.system import ci
-from deploylib.system.ci import Build
 
 __all__ = [
     "Aim",
@@ -162,7 +161,7 @@ def _record_tests_of_another_job(run: Run) -> None:
     env, tests = run.env, StageName.TESTS
     if env.build is None or run.options.dry_run or run.back or tests in (*run.state.stages, *run.options.skip):
         return
-    if (handed := ci.tested(env.config.environ)) is None:
+    if (handed := ci.read_tested(env.config.environ)) is None:
         return
     if handed.commit != run.state.opened.commit.id or handed.result.stage != tests:
         raise SettingsError(
@@ -217,7 +216,7 @@ def _new_id(env: Environment, *, back: bool) -> str:
     return next(name for number in count(1) if (name := first if number == 1 else f"{first}-{number}") not in taken)
 
 
-def _shared_id(env: Environment, build: Build, *, back: bool = False) -> str:
+def _shared_id(env: Environment, build: ci.Build, *, back: bool = False) -> str:
     return f"{env.name}-{build.id}{'-back' if back else ''}"
 
 

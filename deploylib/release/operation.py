@@ -108,7 +108,7 @@ def _leased(env: Environment, state: RunState) -> Iterator[Tenure]:
 
 def _holder(env: Environment, state: RunState) -> Holder:
     """Who holds: the operation; or the CI run that it is a job of, where the jobs of that hold the lease already."""
-    host, pid = process.here()
+    host, pid = process.this_process()
     now, run = env.leases.current(), state.id
     if env.build is not None and now is not None and now.held and now.holder.shared:
         theirs = f"{env.name}-{env.build.id}"

@@ -18,7 +18,7 @@ from deploylib.render import blueprint
 from deploylib.render.blueprint import Blueprint
 from deploylib.render.client import Render
 from deploylib.settings import Config, ServiceSettings
-from deploylib.system.git import Git
+from deploylib.system import Git
 
 __all__ = [
     "address",

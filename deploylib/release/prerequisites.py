@@ -17,11 +17,11 @@ import msgspec
 
 from deploylib.errors import DeployError, SettingsError, Unreachable
 from deploylib.models import PathFilter
+from deploylib.models.extras import install_command, missing_packages
 from deploylib.models.globs import matches
 from deploylib.models.units import words
 from deploylib.scanners import package_files
 from deploylib.settings import Config
-from deploylib.system.extras import install, lacking
 
 __all__ = ["Finding", "missing", "path"]
 
@@ -87,11 +87,11 @@ def _packages(config: Config, stages: Collection[str], *, database: bool, told: 
     }
     found = []
     for extra, (what, needed, only) in wanted.items():
-        gone = [name for name in lacking(extra) if not only or name.startswith(only)] if needed else []
+        gone = [name for name in missing_packages(extra) if not only or name.startswith(only)] if needed else []
         if gone:
             some = "packages are" if len(gone) > 1 else "package is"
             text = f"{what}: {len(gone)} {some} not installed: {', '.join(gone)}"
-            found.append(Finding(text, install(extra)))
+            found.append(Finding(text, install_command(extra)))
     return found
 
 
@@ -130,4 +130,4 @@ def _there(program: str, root: Path, looked: str) -> bool:
 def _remedy(program: str) -> str:
     if program in NODE:
         return "install Node, which brings it: https://nodejs.org/en/download"
-    return install("gate") if program == "nox" else f"install {program}, or see whether it is on the PATH"
+    return install_command("gate") if program == "nox" else f"install {program}, or see whether it is on the PATH"

@@ -27,7 +27,7 @@ from deploylib.release.serving import live_of
 from deploylib.release.unknown import not_known
 from deploylib.render import rollout, trigger
 from deploylib.render.client import Refused
-from deploylib.system.clock import Deadline
+from deploylib.system import Deadline
 
 __all__ = ["recover", "recovered"]
 

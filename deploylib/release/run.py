@@ -20,7 +20,7 @@ from deploylib.release.prerequisites import Finding
 from deploylib.render import trigger
 from deploylib.state.history import Journal, RunState
 from deploylib.state.lease import Tenure
-from deploylib.system.clock import Deadline
+from deploylib.system import Deadline
 
 __all__ = ["Options", "Run", "Stage", "planned", "result", "skipped", "table"]
 

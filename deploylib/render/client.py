@@ -24,8 +24,7 @@ from deploylib.render import decode, rate_limit
 from deploylib.render.decode import Unreadable
 from deploylib.render.rate_limit import Budget, Left
 from deploylib.settings import Endpoint
-from deploylib.system.clock import SYSTEM, Clock
-from deploylib.system.http import Answer, HttpError, NoAnswer, NotSent, Session
+from deploylib.system import Clock, http
 
 __all__ = ["Ambiguous", "Forbidden", "Refused", "Render"]
 
@@ -86,10 +85,10 @@ class Render:
             ``(service, deploy)``.
     """
 
-    session: Session = field(repr=False)
+    session: http.Session = field(repr=False)
     address: str
     read_only: bool = False
-    clock: Clock = field(default=SYSTEM, repr=False)
+    clock: Clock = field(default_factory=Clock, repr=False)
     reads: Budget = field(default_factory=lambda: Budget(KEPT), repr=False)
     log_reads: Budget = field(default_factory=Budget, repr=False)
     writes: Budget = field(default_factory=Budget, repr=False)
@@ -102,11 +101,13 @@ class Render:
         return urlsplit(self.address).hostname in {"127.0.0.1", "localhost", "::1"}
 
     @classmethod
-    def at(cls, endpoint: Endpoint, *, read_only: bool = False, timeout: float = 30.0, clock: Clock = SYSTEM) -> Render:
+    def at(
+        cls, endpoint: Endpoint, *, read_only: bool = False, timeout: float = 30.0, clock: Clock | None = None
+    ) -> Render:
         """The client for an endpoint; the key is in a header and nowhere else."""
         key = {"Authorization": f"Bearer {endpoint.api_key.reveal()}"}
-        session = Session(endpoint.api_url, headers=key, timeout=timeout)
-        return cls(session, endpoint.api_url, read_only, clock, key=endpoint.api_key)
+        session = http.Session(endpoint.api_url, headers=key, timeout=timeout)
+        return cls(session, endpoint.api_url, read_only, clock or Clock(), key=endpoint.api_key)
 
     def left(self) -> Left | None:
         """What the window of reads still allows; None while the platform has not said."""
@@ -317,7 +318,7 @@ class Render:
                 f"{self.address} gives no answer that can be read: GET {path}: {error}",
                 remedy="see what stands between here and the platform (a proxy, a login page), then the same command again",
             ) from error
-        except (_Again, HttpError) as error:
+        except (_Again, http.HttpError) as error:
             raise self._unreachable(str(error)) from error
         raise AssertionError("the last try returns or raises")
 
@@ -328,16 +329,16 @@ class Render:
             for attempt in stamina.retry_context(on=_back_off_unsent, attempts=6, timeout=90.0, wait_initial=0.2):
                 with attempt:
                     return self._once(method, path, body=body).json()
-        except NotSent as error:
+        except http.NotSent as error:
             raise self._unreachable(str(error)) from error
-        except NoAnswer as error:
+        except http.NoAnswer as error:
             raise Ambiguous(f"{method} {path}: {error}") from error
         except _Again as error:
             if error.refused:
                 raise self._unreachable(str(error)) from error
             raise Ambiguous(f"{method} {path}: {error}") from error
 
-    def _once(self, method: str, path: str, *, query: dict[str, Any] | None = None, body: Any = None) -> Answer:
+    def _once(self, method: str, path: str, *, query: dict[str, Any] | None = None, body: Any = None) -> http.Answer:
         answer = self._sent(method, path, query, body)
         if answer.ok:
             return answer
@@ -361,7 +362,7 @@ class Render:
             status=answer.status,
         )
 
-    def _sent(self, method: str, path: str, query: dict[str, Any] | None, body: Any) -> Answer:
+    def _sent(self, method: str, path: str, query: dict[str, Any] | None, body: Any) -> http.Answer:
         """Send one request, when its window allows it."""
         if method == "GET":
             budget = self.log_reads if path == "/logs" else self.reads
@@ -388,7 +389,7 @@ class Render:
 def _back_off(error: Exception) -> bool | float:
     if isinstance(error, _Again):
         return error.after if error.after is not None else True
-    return isinstance(error, (HttpError, Unreadable))
+    return isinstance(error, (http.HttpError, Unreadable))
 
 
 def _page(value: Any, wrapper: str, read: Callable[[Any], T]) -> tuple[list[object], list[T], bool, str]:
@@ -411,4 +412,4 @@ def _begun(value: Any) -> Deploy | None:
 def _back_off_unsent(error: Exception) -> bool | float:
     if isinstance(error, _Again):
         return error.after if error.refused and error.after is not None else False
-    return isinstance(error, NotSent)
+    return isinstance(error, http.NotSent)

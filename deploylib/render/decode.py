@@ -15,7 +15,7 @@ import msgspec
 
 from deploylib.models import Deploy, DeployStatus, Export, Kind, LogLine, Moment, PathFilter, Secret, Service
 from deploylib.models.units import is_address
-from deploylib.system.http import Answer
+from deploylib.system import http
 
 __all__ = [
     "Addresses",
@@ -120,7 +120,7 @@ class _Lines(_Wire, frozen=True):
     logs: list[_Line | None] | None = None
 
 
-def document(answer: Answer) -> Any:
+def document(answer: http.Answer) -> Any:
     """The JSON of an answer.
 
     Raises:

@@ -14,10 +14,10 @@ import msgspec
 
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.models import decoding
+from deploylib.models.extras import install_command
 from deploylib.models.units import size
 from deploylib.settings import Config
-from deploylib.system.extras import install
-from deploylib.system.process import MOST, SYSTEM, Command, Completed, ProgramFailed, Runner
+from deploylib.system import process
 
 __all__ = ["Here", "down", "fault", "give", "here", "logs", "reset", "running", "status", "up"]
 
@@ -73,7 +73,7 @@ def running(config: Config) -> bool:
 
 
 def up(
-    config: Config, *, runner: Runner = SYSTEM, extra: Sequence[str] = (), only: Sequence[str] = ()
+    config: Config, *, runner: process.Runner = process.SYSTEM, extra: Sequence[str] = (), only: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Start it, or let the running one read the Blueprint again.
 
@@ -94,22 +94,22 @@ def up(
     return _answer(config, _ask(config, runner, *args, timeout=START_WITHIN, writes=True))
 
 
-def down(config: Config, *, runner: Runner = SYSTEM) -> str:
+def down(config: Config, *, runner: process.Runner = process.SYSTEM) -> str:
     """Stop it and everything it runs; what it holds stays."""
     return _ask(config, runner, "down", *_state(config), timeout=60, writes=True).text
 
 
-def reset(config: Config, *, runner: Runner = SYSTEM) -> str:
+def reset(config: Config, *, runner: process.Runner = process.SYSTEM) -> str:
     """Stop it and forget everything: services, deploys, databases."""
     return _ask(config, runner, "reset", *_state(config), timeout=60, writes=True).text
 
 
-def status(config: Config, *, runner: Runner = SYSTEM) -> dict[str, Any]:
+def status(config: Config, *, runner: process.Runner = process.SYSTEM) -> dict[str, Any]:
     """What runs, with addresses and commits."""
     return _answer(config, _ask(config, runner, "status", *_state(config), "--json"))
 
 
-def give(config: Config, name: str, value: str, *, runner: Runner = SYSTEM) -> str:
+def give(config: Config, name: str, value: str, *, runner: process.Runner = process.SYSTEM) -> str:
     """Give a variable that the Blueprint leaves out its value, which goes to standard input and into no list of processes.
 
     Raises:
@@ -119,7 +119,9 @@ def give(config: Config, name: str, value: str, *, runner: Runner = SYSTEM) -> s
     return _ask(config, runner, *args, writes=True, secret=value).text
 
 
-def logs(config: Config, service: str = "", kind: str = "app", lines: int = 50, *, runner: Runner = SYSTEM) -> str:
+def logs(
+    config: Config, service: str = "", kind: str = "app", lines: int = 50, *, runner: process.Runner = process.SYSTEM
+) -> str:
     """The last lines of its services, or of one of them."""
     named = (service,) if service else ()
     return _ask(config, runner, "logs", *named, *_state(config), f"--type={kind}", f"--lines={lines}").text
@@ -131,7 +133,7 @@ def fault(
     how: Mapping[str, str] | None = None,
     *,
     clear: bool = False,
-    runner: Runner = SYSTEM,
+    runner: process.Runner = process.SYSTEM,
 ) -> str:
     """Arm a fault switch of the running local Render; without a name, tell what there is and what is armed.
 
@@ -164,22 +166,27 @@ def _free_mb(config: Config) -> int:
 
 
 def _ask(
-    config: Config, runner: Runner, *args: str, timeout: float = 30, writes: bool = False, secret: str | None = None
-) -> Completed:
+    config: Config,
+    runner: process.Runner,
+    *args: str,
+    timeout: float = 30,
+    writes: bool = False,
+    secret: str | None = None,
+) -> process.Completed:
     program = [sys.executable, "-m", "localrender", *args]
     fed = None if secret is None else secret.encode()
-    command = Command(
+    command = process.Command(
         program, cwd=config.root, check=False, timeout=timeout, writes=writes, drops=config.secrets, stdin=fed
     )
     try:
         done = runner.run(command)
-    except ProgramFailed as late:
+    except process.ProgramFailed as late:
         told, log = f"the local Render did not answer: {late.message}", config.local_state / "server.log"
         raise Unreachable(told, remedy=f"inv local.down, then inv local.up; see {log}", details=late.details) from late
     if done.returncode == 0:
         return done
     if b"No module named localrender" in done.stderr:
-        raise SettingsError("the local Render is not installed", remedy=install("local"))
+        raise SettingsError("the local Render is not installed", remedy=install_command("local"))
     said = _object(done).get("error")
     error: dict[str, Any] = said if isinstance(said, dict) and said else _words(done)
     message = str(error.get("message") or "the local Render could not do what it was asked")
@@ -190,7 +197,7 @@ def _ask(
     raise SettingsError(message, remedy=remedy, details=tuple(str(one) for one in others))
 
 
-def _words(done: Completed) -> dict[str, str]:
+def _words(done: process.Completed) -> dict[str, str]:
     """Its error as it tells people: ``error: …`` and ``next: …``."""
     lines = [line.partition(": ") for line in done.stderr.decode(errors="replace").splitlines()]
     said = {name: text for name, _, text in lines}
@@ -202,10 +209,10 @@ def _as_task(remedy: str) -> str:
     return re.sub(r"python -m localrender (up|down|status|logs|reset|fault|env)\b", r"inv local.\1", remedy)
 
 
-def _answer(config: Config, done: Completed) -> dict[str, Any]:
+def _answer(config: Config, done: process.Completed) -> dict[str, Any]:
     """What it says of itself; what cannot be read is not taken for nothing."""
     try:
-        return decoding.json(done.stdout, dict[str, Any], most=MOST)
+        return decoding.json(done.stdout, dict[str, Any], most=process.MOST)
     except decoding.Undecodable as error:
         raise _unread(config, done.lines) from error
 
@@ -216,9 +223,9 @@ def _unread(config: Config, lines: Sequence[str] = ()) -> Unreachable:
     return Unreachable(told, remedy=remedy, details=tuple(lines))
 
 
-def _object(done: Completed) -> dict[str, Any]:
+def _object(done: process.Completed) -> dict[str, Any]:
     """The document that it printed; empty where that is none, so that its words count."""
     try:
-        return decoding.json(done.stdout, dict[str, Any], most=MOST)
+        return decoding.json(done.stdout, dict[str, Any], most=process.MOST)
     except decoding.Undecodable:
         return {}

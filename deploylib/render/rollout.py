@@ -18,7 +18,7 @@ from deploylib.render import diagnosis, rate_limit, trigger
 from deploylib.render.client import Ambiguous, Refused, Render
 from deploylib.render.rate_limit import Left
 from deploylib.render.trigger import LOOK_FOR, Accepted, Record
-from deploylib.system.clock import Clock, Deadline
+from deploylib.system import Clock, Deadline
 
 __all__ = ["bring", "settle", "undisturbed"]
 
@@ -192,7 +192,7 @@ def _look(
             remedy=remedy,
             service=name,
         )
-    if deadline.passed():
+    if deadline.has_passed():
         raise DeployStopped(
             f"{name}: {WORDS.get(deploy.status, deploy.status.value)} when the deadline passed",
             details=diagnosis.last_words(
@@ -217,7 +217,7 @@ def _asked(watch: _Watch, accepted: Accepted, render: Render) -> Deploy | None:
 
 def undisturbed(target: Target, ours: Collection[str], *, render: Render, clock: Clock, deadline: Deadline) -> None:
     """Wait until nobody else has a deploy of the service on its way, or until the deadline."""
-    while not deadline.passed():
+    while not deadline.has_passed():
         deploys = render.deploys(target.service_id, limit=5)
         if all(one.status.terminal or one.id in ours for one in deploys):
             return
@@ -237,7 +237,7 @@ def settle(target: Target, deploy_id: str, *, render: Render, clock: Clock, dead
         except (Ambiguous, Refused):
             deploy = render.deploy(target.service_id, deploy_id)  # it may have ended in this moment
     while not deploy.status.terminal:
-        if deadline.passed():
+        if deadline.has_passed():
             raise PersonNeeded(
                 f"{target.name}: {deploy_id} could not be stopped",
                 remedy=f"cancel it: {target.dashboard_url}",

@@ -16,7 +16,7 @@ from deploylib.errors import DeployStopped, PersonNeeded
 from deploylib.models import Deploy, DeployStatus, Intent, Kind, Order, Target
 from deploylib.models.release import Triggered
 from deploylib.render.client import Ambiguous, Refused, Render
-from deploylib.system.clock import Clock, Deadline
+from deploylib.system import Clock, Deadline
 
 __all__ = ["LOOK_FOR", "Accepted", "Record", "ask", "found_again", "made"]
 
@@ -195,7 +195,7 @@ def _find(order: Order, intent: Intent, render: Render, clock: Clock, *, within:
             )
         if new:
             return new[0]
-        if deadline.passed():
+        if deadline.has_passed():
             return None
         clock.sleep(min(2.0, within / 10))
 

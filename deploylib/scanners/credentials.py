@@ -12,13 +12,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from deploylib.models.extras import install_command
 from deploylib.models.findings import Examined, Finding, Gap
 from deploylib.scanners import credential_rules
 from deploylib.scanners.credential_rules import Sighting, stands_in
 from deploylib.scanners.package_files import LOCKS, NPM_LOCKS
 from deploylib.scanners.product import Product
 from deploylib.scanners.tree import list_files
-from deploylib.system.extras import install
 
 __all__ = ["scan_credentials"]
 
@@ -38,10 +38,10 @@ def scan_credentials(product: Product) -> Examined:
     looked = 0
     engine = _engine()
     if engine is None:
-        gaps.append(Gap("secrets", "the package kingfisher-secret-scanner is not installed", install("scan")))
+        gaps.append(Gap("secrets", "the package kingfisher-secret-scanner is not installed", install_command("scan")))
     names = list_files(product.files, product.settings.ignored)
     for name in names:
-        if product.deadline.passed():
+        if product.deadline.has_passed():
             gaps.append(Gap("secrets", f"time ran out after {looked} of {len(names)} files", "raise scan.within"))
             break
         try:

@@ -7,15 +7,14 @@ from collections.abc import Iterable
 
 import msgspec
 
+from deploylib.models.extras import install_command
 from deploylib.models.findings import Examined, Finding, Gap, joined
 from deploylib.models.units import count
 from deploylib.scanners.package_files import NPM_LOCKS, canonical
 from deploylib.scanners.product import Product
 from deploylib.scanners.requirements import Pin, read_packages
 from deploylib.scanners.tree import list_files
-from deploylib.system.extras import install
-from deploylib.system.json_tool import Silence, insist
-from deploylib.system.process import Command
+from deploylib.system import process
 
 __all__ = ["scan_dependencies"]
 
@@ -76,7 +75,7 @@ class _NpmAudit(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if self.error is not None or self.vulnerabilities is None or self.metadata is None:
-            raise Silence("the registry answers no audit")
+            raise process.Silence("the registry answers no audit")
 
 
 def scan_dependencies(product: Product) -> Examined:
@@ -114,11 +113,15 @@ def _by_pip_audit(asked: Round, product: Product) -> Examined:
     args += ["--progress-spinner=off", "--format=json", "--output=-", "--aliases=on", "--timeout=10"]
     args += [f"--vulnerability-service={service}", *([f"--osv-url={settings.osv_url}"] if settings.osv_url else [])]
     lines = "".join(f"{name}=={places[0].version}\n" for name, places in asked.items())
-    command = Command(args, stdin=lines.encode(), check=False)
+    command = process.Command(args, stdin=lines.encode(), check=False)
     try:
-        audit = insist(command, _Audit, f"the service {service}", runner=product.runner, deadline=product.deadline)
-    except Silence as silence:
-        remedy = install("scan") if silence.missing else "try again, or name another: scan.service, scan.osv_url"
+        audit = process.insist(
+            command, _Audit, f"the service {service}", runner=product.runner, deadline=product.deadline
+        )
+    except process.Silence as silence:
+        remedy = (
+            install_command("scan") if silence.missing else "try again, or name another: scan.service, scan.osv_url"
+        )
         return Examined(NAME, gaps=(Gap(count(len(asked), "Python package"), silence.reason, remedy),))
     advisories = {canonical(one.name): one.vulns for one in audit.dependencies if not one.skip_reason}
     unknown = [f"{name} {places[0].version}" for name, places in asked.items() if name not in advisories]
@@ -150,10 +153,10 @@ def _vulnerable(pin: Pin, advisory: _Advisory) -> Finding:
 
 def _by_npm(lock: str, product: Product) -> Examined:
     args = ["npm", "audit", "--json", "--package-lock-only", "--ignore-scripts", "--include=dev"]
-    command = Command(args, cwd=(product.files / lock).parent, env=NPM, check=False)
+    command = process.Command(args, cwd=(product.files / lock).parent, env=NPM, check=False)
     try:
-        audit = insist(command, _NpmAudit, "npm", runner=product.runner, deadline=product.deadline)
-    except Silence as silence:
+        audit = process.insist(command, _NpmAudit, "npm", runner=product.runner, deadline=product.deadline)
+    except process.Silence as silence:
         remedy = "npm audit says more; or audit it elsewhere, and leave it out by scan.ignored"
         return Examined(NAME, gaps=(Gap(lock, silence.reason, remedy),))
     findings = [

@@ -10,9 +10,7 @@ from typing import TypeAlias
 
 from deploylib.models.findings import Examined
 from deploylib.settings import ScanSettings, Variable
-from deploylib.system.clock import SYSTEM as CLOCK
-from deploylib.system.clock import Deadline
-from deploylib.system.process import SYSTEM, Runner
+from deploylib.system import Clock, Deadline, process
 
 __all__ = ["Product", "Scanner", "Services"]
 
@@ -47,8 +45,8 @@ class Product:
     files: Path
     settings: ScanSettings = field(default_factory=ScanSettings)
     services: Services = field(default_factory=Services)
-    runner: Runner = SYSTEM
-    deadline: Deadline = field(default_factory=lambda: Deadline.after(180, CLOCK))
+    runner: process.Runner = process.SYSTEM
+    deadline: Deadline = field(default_factory=lambda: Deadline.after(180, Clock()))
     python: str = sys.executable
 
 

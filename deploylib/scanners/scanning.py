@@ -19,10 +19,7 @@ from deploylib.scanners.product import Product, Scanner, Services
 from deploylib.scanners.source_code import scan_source_code
 from deploylib.scanners.variables import scan_variables
 from deploylib.settings import ScanSettings
-from deploylib.system.clock import SYSTEM as CLOCK
-from deploylib.system.clock import Clock, Deadline
-from deploylib.system.process import SYSTEM, Runner
-from deploylib.system.threads import started
+from deploylib.system import Clock, Deadline, process, threads
 
 __all__ = ["SCANNERS", "scan"]
 
@@ -34,8 +31,8 @@ def scan(
     settings: ScanSettings | None = None,
     services: Services | None = None,
     *,
-    runner: Runner = SYSTEM,
-    clock: Clock = CLOCK,
+    runner: process.Runner = process.SYSTEM,
+    clock: Clock = Clock(),
 ) -> Scanned:
     """Scan the files of a product; nothing is written to them.
 
@@ -54,5 +51,5 @@ def scan(
         return msgspec.structs.replace(examined, seconds=clock.monotonic() - start)
 
     # A thread that ends with the program: an interrupted scan does not wait for a program that it started.
-    running = [started(partial(judged, scanner)) for scanner in SCANNERS]
+    running = [threads.start(partial(judged, scanner)) for scanner in SCANNERS]
     return Scanned(examined=tuple(each.result() for each in running), seconds=clock.monotonic() - began)

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from deploylib.models.extras import install_command
 from deploylib.models.findings import Examined, Finding, Gap, joined
 from deploylib.models.units import count
 from deploylib.scanners.product import Product
 from deploylib.scanners.tree import list_files
-from deploylib.system.extras import install
-from deploylib.system.json_tool import Silence, ask
-from deploylib.system.process import Command
+from deploylib.system import process
 
 __all__ = ["scan_source_code"]
 
@@ -56,11 +55,11 @@ def scan_source_code(product: Product) -> Examined:
 
     def some(names: Sequence[str]) -> Examined:
         args = [product.python, "-m", "bandit", *options, *(f"./{name}" for name in names)]
-        command = Command(args, cwd=product.files, timeout=product.deadline.left(), check=False)
+        command = process.Command(args, cwd=product.files, timeout=product.deadline.left(), check=False)
         try:
-            return _told(names, ask(command, _Opinion, "bandit", runner=product.runner))
-        except Silence as silence:
-            remedy = install("scan") if silence.missing else "raise scan.within; python -m bandit says more"
+            return _told(names, process.ask_program(command, _Opinion, "bandit", runner=product.runner))
+        except process.Silence as silence:
+            remedy = install_command("scan") if silence.missing else "raise scan.within; python -m bandit says more"
             return Examined(NAME, gaps=(Gap(count(len(names), "Python file"), silence.reason, remedy),))
 
     names = [name for name in list_files(product.files, settings.ignored) if name.endswith((".py", ".pyw"))]

@@ -28,7 +28,7 @@ from deploylib.models import BackedUp, Checked, Commit, Intent, Live, Moment, Pl
 from deploylib.models.release import Triggered
 from deploylib.models.results import Ending, PutBack, Report, StageResult, StageStatus, short
 from deploylib.store import Damaged, Refused, Store, format_version, read_document
-from deploylib.system.clock import Clock
+from deploylib.system import Clock
 
 __all__ = ["OPERATIONS", "RUNS", "Event", "Journal", "Ledger", "Opened", "Restored", "RunState"]
 

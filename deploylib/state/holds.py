@@ -14,7 +14,7 @@ import msgspec
 from deploylib.models import Moment, Value
 from deploylib.models.results import short
 from deploylib.store import Damaged, Store, read_document
-from deploylib.system.clock import Clock
+from deploylib.system import Clock
 
 __all__ = ["Hold", "Holds", "Lifted"]
 

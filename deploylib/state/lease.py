@@ -19,8 +19,7 @@ import msgspec
 from deploylib.errors import DeployError, LeaseHeld
 from deploylib.models.units import age
 from deploylib.store import Damaged, Store, read_document
-from deploylib.system import process
-from deploylib.system.clock import Clock, Deadline
+from deploylib.system import Clock, Deadline, process
 
 __all__ = ["Holder", "Lease", "Leases", "Tenure"]
 
@@ -69,7 +68,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def dead(self) -> bool:
         """Whether it is known to run no more, because it ran on this machine."""
-        return not self.shared and self.host == process.here()[0] and not process.alive(self.pid)
+        return not self.shared and self.host == process.this_process()[0] and not process.is_alive(self.pid)
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,7 +208,7 @@ class Tenure:
                 self.number = now.number
             elif now is None or not now.held or (ours and now.holder.shared):
                 self.number = self.leases.claim(self.holder, now)
-            elif deadline.passed():
+            elif deadline.has_passed():
                 raise self._held(now)
             else:
                 if told != now.number:

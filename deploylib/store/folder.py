@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from deploylib.store.interface import Damaged, KeyTaken, Refused, Stored
-from deploylib.system import files
-from deploylib.system.clock import SYSTEM
+from deploylib.system import Clock, files
 
 __all__ = ["Folder"]
 
@@ -99,7 +98,7 @@ class Folder:
     def age(self, key: str) -> float:
         """Seconds since the file was written; see `Store.age`."""
         with self._readable(key):
-            return max(0.0, SYSTEM.now().timestamp() - self._path(key).stat().st_mtime)
+            return max(0.0, Clock().now().timestamp() - self._path(key).stat().st_mtime)
 
     def delete(self, key: str) -> None:
         """Remove an object and the folders that it leaves empty."""
@@ -114,9 +113,9 @@ class Folder:
     def sweep(self, prefix: str, older_than: float) -> tuple[str, ...]:
         """Remove temporary files that nobody has written to for so long; see `Store.sweep`."""
         removed = []
-        start, now = self._path(prefix.rpartition("/")[0]), SYSTEM.now().timestamp()
+        start, now = self._path(prefix.rpartition("/")[0]), Clock().now().timestamp()
         for path in list(start.rglob(f"{files.PART}*")):
-            key = files.target(path).relative_to(self.root).as_posix()
+            key = files.target_of(path).relative_to(self.root).as_posix()
             try:
                 if not key.startswith(prefix) or now - path.stat().st_mtime < older_than:
                     continue
@@ -169,7 +168,7 @@ class Folder:
 
     @contextmanager
     def _writing(self, target: Path) -> Iterator[tuple[files.Writable, Path]]:
-        with files.explained(self.root), files.temporary(self._ready(target)) as opened:
+        with files.explain_errors(self.root), files.part_of(self._ready(target)) as opened:
             yield opened
 
     def _ready(self, target: Path) -> Path:

@@ -22,10 +22,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from deploylib.errors import SettingsError, Unreachable
+from deploylib.models.extras import install_command
 from deploylib.store.interface import Refused
-from deploylib.system import threads
-from deploylib.system.clock import SYSTEM, Deadline
-from deploylib.system.extras import install
+from deploylib.system import Clock, Deadline, threads
 
 __all__ = ["GONE", "LOST", "RACING", "TAKEN", "Answer", "Broken", "Calls", "chunks", "pause"]
 
@@ -102,10 +101,10 @@ class Calls:
         """
         where = {"Bucket": self._bucket, **({"Key": self.prefix + key} if key is not None else {})}
         where |= self._encryption if name in ENCRYPTED else {}
-        doubtful, deadline = False, Deadline.after(PATIENCE, SYSTEM)
+        doubtful, deadline = False, Deadline.after(PATIENCE)
         for number in range(1, TRIES + 1):
             code, data, trouble = self._once(name, where | options)
-            last = number == TRIES or deadline.passed() or (stop is not None and stop.is_set())
+            last = number == TRIES or deadline.has_passed() or (stop is not None and stop.is_set())
             if trouble is None or (last and code in RACING):
                 return Answer(code, data, doubtful)
             if last:
@@ -151,7 +150,7 @@ class Calls:
         from botocore.parsers import ResponseParserError
 
         try:
-            asked = threads.started(lambda: getattr(self._client, name)(**options), name="store")
+            asked = threads.start(lambda: getattr(self._client, name)(**options), name="store")
             data = asked.result(WITH_A_BODY if "Body" in options else WITHIN)
             if NEEDED.get(name, set()) <= set(data):
                 return "", data, None
@@ -181,7 +180,7 @@ def pause(number: int, stop: threading.Event | None = None) -> None:
     """Wait after try *number*: twice as long each time, half of it by chance, so that clients do not come back at once."""
     delay = min(LONGEST, PAUSE * 2 ** (number - 1)) * random.uniform(0.5, 1)  # noqa: S311 - nobody must not guess it
     if stop is None:
-        SYSTEM.sleep(delay)
+        Clock().sleep(delay)
     else:
         stop.wait(delay)
 
@@ -196,7 +195,7 @@ def chunks(body: Any, size: int) -> Iterator[bytes]:
     from urllib3.exceptions import HTTPError
 
     try:
-        while piece := threads.started(lambda: body.read(size), name="store").result(PIECE_WITHIN):
+        while piece := threads.start(lambda: body.read(size), name="store").result(PIECE_WITHIN):
             yield piece
     except (BotoCoreError, HTTPError, OSError) as error:
         raise Broken(type(error).__name__) from error
@@ -210,7 +209,7 @@ def _client() -> Any:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
     except ImportError as error:
-        raise SettingsError("the S3 client is missing", remedy=install("s3")) from error
+        raise SettingsError("the S3 client is missing", remedy=install_command("s3")) from error
     options = Config(
         connect_timeout=5,
         read_timeout=60,

@@ -168,7 +168,7 @@ class Upload:
 
     def _submit(self, part: bytearray) -> None:
         self._wait()
-        self._pending = threads.started(partial(self._send, len(self._sent) + 1, part), name="upload")
+        self._pending = threads.start(partial(self._send, len(self._sent) + 1, part), name="upload")
 
     def _send(self, number: int, part: bytearray) -> dict[str, Any]:
         # A part that arrives twice replaces itself, so that it may be sent again whatever became of the first time.

@@ -18,7 +18,7 @@ from deploylib.errors import SettingsError
 from deploylib.models import Value, decoding
 from deploylib.models.results import Report, StageResult
 
-__all__ = ["Build", "Tested", "append", "build", "hand_over", "tested"]
+__all__ = ["Build", "Tested", "append", "hand_over", "read_build", "read_tested"]
 
 HANDED_OVER = "DEPLOYLIB_TESTS"
 LINE = 500  # characters: a variable of a program holds 128 KiB on Linux, and a result has some thirty lines, twice
@@ -46,8 +46,8 @@ class Tested(Value, frozen=True):
     result: StageResult
 
 
-def build(environ: Mapping[str, str], *, local: bool = False) -> Build | None:
-    """The CI run that we are a job of; None on a person's machine.
+def read_build(environ: Mapping[str, str], *, local: bool = False) -> Build | None:
+    """Read which CI run we are a job of; None on a person's machine.
 
     Args:
         local: on the local Render only what ``DEPLOYLIB_RUN`` names is shared: each job of a CI has a Render of its own.
@@ -89,8 +89,8 @@ def hand_over(report: Report, environ: Mapping[str, str]) -> None:
         append(path, f"result={value}\n")
 
 
-def tested(environ: Mapping[str, str]) -> Tested | None:
-    """What the job of the tests has handed over; None where there was none, or it did not come to its end.
+def read_tested(environ: Mapping[str, str]) -> Tested | None:
+    """Read what the job of the tests has handed over; None where there was none, or it did not come to its end.
 
     Raises:
         SettingsError: what is there is no such result.

@@ -5,29 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
 
-__all__ = ["SYSTEM", "Clock", "Deadline", "SystemClock"]
-
-
-class Clock(Protocol):
-    """What the library needs of time."""
-
-    def now(self) -> datetime:
-        """The time of day, aware, in UTC."""
-        ...
-
-    def monotonic(self) -> float:
-        """Seconds that never run backwards."""
-        ...
-
-    def sleep(self, seconds: float) -> None:
-        """Wait *seconds*."""
-        ...
+__all__ = ["Clock", "Deadline"]
 
 
-class SystemClock:
-    """The real clock."""
+class Clock:
+    """The real clock; a test gives one of its own in its place."""
 
     def now(self) -> datetime:
         """The time of day, aware, in UTC."""
@@ -42,7 +25,7 @@ class SystemClock:
         time.sleep(max(0.0, seconds))
 
 
-SYSTEM: Clock = SystemClock()
+_REAL = Clock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +41,14 @@ class Deadline:
     clock: Clock
 
     @classmethod
-    def after(cls, seconds: float, clock: Clock) -> Deadline:
-        """The deadline *seconds* from now."""
+    def after(cls, seconds: float, clock: Clock = _REAL) -> Deadline:
+        """Make the deadline *seconds* from now."""
         return cls(clock.monotonic() + seconds, clock)
 
     def left(self) -> float:
-        """Seconds left, never negative."""
+        """Count the seconds left, never negative."""
         return max(0.0, self.at - self.clock.monotonic())
 
-    def passed(self) -> bool:
-        """Whether it is too late."""
+    def has_passed(self) -> bool:
+        """Tell whether it is too late."""
         return self.clock.monotonic() >= self.at

@@ -1,8 +1,15 @@
-"""Files that get their name once they are whole, and what a disk says when it cannot be written."""
+"""The edge to files: those that get their name once they are whole, and folders that are needed for a moment.
+
+A temporary folder is removed after its block, or by the next command where ours was killed: a lock in it says that its
+owner lives. The system gives it back however the owner ends, and whatever number a process has by then, on this machine or
+in a container that shares the folder.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +18,10 @@ from typing import Protocol
 
 from deploylib.errors import SettingsError
 
-__all__ = ["PART", "Unwritable", "Writable", "explained", "target", "temporary"]
+__all__ = ["PART", "Unwritable", "Writable", "explain_errors", "part_of", "target_of", "temporary_folder"]
 
 PART = ".part-"
+FOLDERS, IN_USE = "deploylib-files-", "in-use"
 
 
 class Unwritable(SettingsError):
@@ -37,8 +45,8 @@ class Writable(Protocol):
 
 
 @contextmanager
-def temporary(path: Path) -> Iterator[tuple[Writable, Path]]:
-    """A file beside *path* that is gone after the block unless it was renamed."""
+def part_of(path: Path) -> Iterator[tuple[Writable, Path]]:
+    """Open a file beside *path* that is gone after the block unless it was renamed."""
     number, text = tempfile.mkstemp(dir=path.parent, prefix=f"{PART}{path.name}-")
     name = Path(text)
     try:
@@ -48,14 +56,14 @@ def temporary(path: Path) -> Iterator[tuple[Writable, Path]]:
         name.unlink(missing_ok=True)
 
 
-def target(name: Path) -> Path:
-    """What a temporary file was to become."""
+def target_of(name: Path) -> Path:
+    """Tell what a part was to become."""
     return name.with_name(name.name.removeprefix(PART).rpartition("-")[0])
 
 
 @contextmanager
-def explained(root: Path) -> Iterator[None]:
-    """What a disk says when it cannot be written, in an operator's words.
+def explain_errors(root: Path) -> Iterator[None]:
+    """Put what a disk says when it cannot be written in an operator's words.
 
     Raises:
         Unwritable: *root* cannot be written.
@@ -67,3 +75,62 @@ def explained(root: Path) -> Iterator[None]:
             f"{error.filename or root} cannot be written: {error.strerror or error}",
             remedy="make room or correct its rights (df -h); it must be a folder; or set store in the settings to another one",
         ) from error
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder that is gone after the block; what killed commands left goes first.
+
+    Raises:
+        SettingsError: there is no such place, or it is full.
+    """
+    while True:
+        made, descriptor = _make_folder()
+        try:
+            # Else somebody took it for left behind before it was locked. Where files have no locks, nobody sweeps.
+            if _is_locked(descriptor, without=True) and made.exists():
+                yield made
+                return
+        finally:
+            os.close(descriptor)
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def _make_folder() -> tuple[Path, int]:
+    """A folder and its lock, which nobody holds yet."""
+    try:
+        for left in Path(tempfile.gettempdir()).glob(f"{FOLDERS}*"):
+            _sweep(left)
+        made = Path(tempfile.mkdtemp(prefix=FOLDERS))
+        return made, os.open(made / IN_USE, os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise SettingsError(
+            f"there is no folder for temporary files: {error.strerror or error}",
+            remedy="make room there (df -h), or set TMPDIR to a folder that may be written",
+        ) from error
+
+
+def _sweep(left: Path) -> None:
+    """Remove a folder whose owner has ended; only one that we own, and that has a lock: nobody else made it."""
+    try:
+        if left.is_symlink() or left.lstat().st_uid != os.geteuid():
+            return
+        descriptor = os.open(left / IN_USE, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:  # another command removes it at this moment, or it is none of ours
+        return
+    try:
+        if _is_locked(descriptor, without=False):
+            shutil.rmtree(left, ignore_errors=True)
+    finally:
+        os.close(descriptor)
+
+
+def _is_locked(descriptor: int, *, without: bool) -> bool:
+    """Whether the lock is ours now; *without* where the file system has none."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return without
+    return True

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deploylib.errors import SettingsError
 from deploylib.models import Commit, ids
-from deploylib.system import temporary
+from deploylib.system.files import temporary_folder
 from deploylib.system.process import Command, Completed, ProgramFailed, Runner
 
 __all__ = ["Git"]
@@ -207,7 +207,7 @@ class Git:
         An index of its own keeps the repository untouched, and unlike ``git archive`` leaves nothing out for an
         ``export-ignore``. A submodule is there as far as this clone has its commit; else its folder is empty.
         """
-        with temporary.folder() as folder:
+        with temporary_folder() as folder:
             files = folder / "files"
             self._export(commit, files, folder / "index")
             files.mkdir(exist_ok=True)

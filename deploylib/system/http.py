@@ -23,7 +23,6 @@ from httpcore import ConnectTimeout, NetworkBackend, NetworkStream, ReadTimeout,
 
 from deploylib.models import decoding
 from deploylib.system import threads
-from deploylib.system.clock import SYSTEM as CLOCK
 from deploylib.system.clock import Deadline
 
 __all__ = ["API", "ASSET", "PAGE", "Answer", "HttpError", "Limit", "NoAnswer", "NotSent", "Session"]
@@ -153,7 +152,7 @@ class Session:
         """
         body = msgspec.json.encode(json) if json is not None else None
         every = {**({"Content-Type": "application/json"} if body is not None else {}), **(headers or {})}
-        self._ends.deadline = deadline = Deadline.after(within or self._within, CLOCK)
+        self._ends.deadline = deadline = Deadline.after(within or self._within)
         with _told(), self._client.stream(method, url, params=params, content=body, headers=every) as got:
             kept, whole = _taken(got, limit, deadline)
         return Answer(got.status_code, got.headers, kept, str(got.url), whole)
@@ -165,18 +164,18 @@ class Session:
             NotSent: no connection.
             NoAnswer: it is not given, comes too slowly, or the connection broke before its end.
         """
-        self._ends.deadline = deadline = Deadline.after(DOWNLOAD_WITHIN, CLOCK)
-        minute, come = Deadline.after(EVERY, CLOCK), 0
+        self._ends.deadline = deadline = Deadline.after(DOWNLOAD_WITHIN)
+        minute, come = Deadline.after(EVERY), 0
         asked = {"Accept-Encoding": "identity"}
         with _told(), self._client.stream("GET", url, headers=asked, follow_redirects=True) as got:
             if not got.is_success:
                 raise NoAnswer(f"status {got.status_code}")
             for piece in got.iter_raw():
                 come += len(piece)
-                if minute.passed():
-                    if come < SLOWEST or deadline.passed():
+                if minute.has_passed():
+                    if come < SLOWEST or deadline.has_passed():
                         raise NoAnswer(f"it comes too slowly: {come} bytes in a minute")
-                    minute, come = Deadline.after(EVERY, CLOCK), 0
+                    minute, come = Deadline.after(EVERY), 0
                 yield piece
                 self._ends.deadline = deadline  # whoever took the piece may have asked for something else meanwhile
 
@@ -215,7 +214,7 @@ def _unpacked(got: httpx.Response, limit: Limit, deadline: Deadline) -> Iterator
     coding, packed, unpack = got.headers.get("content-encoding", "").strip().lower(), 0, None
     for piece in got.iter_raw(PIECE):
         packed += len(piece)
-        if deadline.passed():
+        if deadline.has_passed():
             raise NoAnswer("read timeout")
         if packed > max(limit.read, limit.kept) and limit.read:
             raise NoAnswer(f"more than {limit.read // MIB} MB")
@@ -247,7 +246,7 @@ class _Ends(threading.local):
         """Seconds for one wait."""
         if self.deadline is None:
             return timeout
-        if self.deadline.passed():
+        if self.deadline.has_passed():
             raise late
         return self.deadline.left() if timeout is None else min(timeout, self.deadline.left())
 
@@ -283,7 +282,7 @@ class _Backend(NetworkBackend):
 
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, *rest: Any, **more: Any) -> NetworkStream:
         left = self._ends.left(timeout, ConnectTimeout)
-        connecting = threads.started(lambda: self._network.connect_tcp(host, port, left, *rest, **more))
+        connecting = threads.start(lambda: self._network.connect_tcp(host, port, left, *rest, **more))
         try:
             return _Stream(connecting.result(left), self._ends)
         except TimeoutError as error:

@@ -2,6 +2,10 @@
 
 Secrets travel in a child's environment, never in its arguments; what a child says is kept only as its last lines,
 with the secrets struck out. However much it says, what is kept of it has a limit; it is never kept on the disk.
+
+A program that is asked prints JSON, which is its answer, and nothing else is. Exit codes say too little: pip-audit ends
+with 0 when it was told nothing about any package, and with 1 for a finding, a service that is down and a bug alike. Why
+there is no answer is said in words of ours, as a program may quote anything.
 """
 
 from __future__ import annotations
@@ -9,6 +13,8 @@ from __future__ import annotations
 import ctypes
 import os
 import pwd
+import random
+import re
 import select
 import signal
 import socket
@@ -18,12 +24,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, TypeVar
 
 from deploylib.errors import DeployError, SettingsError
-from deploylib.models import Secret
+from deploylib.models import Secret, decoding
 from deploylib.system import threads
-from deploylib.system.clock import SYSTEM as CLOCK
 from deploylib.system.clock import Deadline
 
 __all__ = [
@@ -34,14 +39,17 @@ __all__ = [
     "ProgramFailed",
     "ReadOnlyRunner",
     "Runner",
+    "Silence",
     "SystemRunner",
     "WithholdingRunner",
-    "alive",
-    "here",
+    "ask_program",
+    "forbid_dumps",
+    "insist",
+    "is_alive",
     "kill_all",
     "last_lines",
-    "undumpable",
-    "user",
+    "this_process",
+    "user_name",
 ]
 
 LAST_LINES, LINE = 20, 500
@@ -55,6 +63,16 @@ AT_LEAST, LINGER = 0.05, 1.0  # seconds: for what is over; for a pipe that a pro
 # A killed command says nothing any more, but its end of a pipe closes. prctl(PR_SET_PDEATHSIG) is of Linux only, and
 # reaches neither what a program has started nor one that runs as another account.
 GUARD = 'read -r group || exit 0; read -r _; kill -TERM "-$group" && sleep 2 && kill -KILL "-$group"'
+TRIES, PATIENCE = 3, 60.0  # of a program whose answer is needed; seconds for each
+TROUBLES = (
+    (r"(\d{3}) (?:Client|Server) Error", "answered {}"),
+    (r"refused", "refuses the connection"),
+    (r"NameResolution|resolve|getaddrinfo", "is not found on the network"),
+    (r"[Tt]imed? ?out", "did not answer in time"),
+    (r"SSL|[Cc]ertificate", "shows a certificate that is not trusted"),
+    (r"ConnectionError|ProtocolError", "broke the connection"),
+)
+Form = TypeVar("Form")
 _running: set[subprocess.Popen[bytes]] = set()
 
 
@@ -155,10 +173,10 @@ class SystemRunner:
 
     def run(self, command: Command, /) -> Completed:
         """Run to the end; see `Runner.run`."""
-        deadline = Deadline.after(command.timeout, CLOCK)
+        deadline = Deadline.after(command.timeout)
         with _started(command) as (child, said):
             given = b"" if command.stdin is None else command.stdin
-            fed = threads.started(
+            fed = threads.start(
                 lambda: _feed(_pipe(child.stdin), iter((given,)) if isinstance(given, bytes) else given)
             )
             heard = _Heard(child.stdout, HEAD, TAIL) if command.shown else _Heard(child.stdout, MOST)
@@ -182,7 +200,7 @@ class SystemRunner:
         with _started(command) as (child, said):
             given = b"" if command.stdin is None else command.stdin
             pieces = iter((given,)) if isinstance(given, bytes) else given
-            fed = threads.started(lambda: _feed(_pipe(child.stdin), pieces))
+            fed = threads.start(lambda: _feed(_pipe(child.stdin), pieces))
             try:
                 yield from _as_it_comes(_pipe(child.stdout), command.quiet)
                 child.wait(command.quiet)
@@ -244,7 +262,7 @@ def _as_it_comes(output: IO[bytes], quiet: float) -> Iterator[bytes]:
     raise TimeoutError
 
 
-def alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     """Whether a process of this machine runs; one of another account counts."""
     try:
         os.kill(pid, 0)
@@ -255,12 +273,12 @@ def alive(pid: int) -> bool:
     return True
 
 
-def here() -> tuple[str, int]:
+def this_process() -> tuple[str, int]:
     """This machine's name and our process id, by which another command here can see whether we still run."""
     return socket.gethostname(), os.getpid()
 
 
-def user(named: str = "") -> str:
+def user_name(named: str = "") -> str:
     """How the system calls the user that we run as; never empty.
 
     Args:
@@ -302,7 +320,7 @@ class _Heard:
     def __init__(self, pipe: IO[bytes] | None, head: int, tail: int = 0) -> None:
         self._pipe, self._most, self._least = _pipe(pipe), head, tail
         self._head, self._tail, self.lost = bytearray(), bytearray(), False
-        self.ended = threads.started(self._read)
+        self.ended = threads.start(self._read)
 
     def _read(self) -> None:
         with suppress(ValueError):  # it was closed meanwhile: the program has ended, and left it to another one
@@ -327,7 +345,7 @@ class _Heard:
         return head[: len(head) - cut] + CUT + tail[cut:]
 
 
-def undumpable() -> None:
+def forbid_dumps() -> None:
     """Close our memory and environment to other programs of the same user, as far as the system can.
 
     Linux: ``PR_SET_DUMPABLE`` (prctl(2)); /proc/<pid>/environ and ptrace then need a mightier user, so root is not kept out.
@@ -461,3 +479,70 @@ def _strike(text: bytes, secrets: Sequence[Secret]) -> bytes:
         if secret.reveal():
             text = text.replace(secret.reveal().encode(), "•••".encode())
     return text
+
+
+class Silence(Exception):
+    """There is no answer.
+
+    Attributes:
+        reason: why; nothing of what the program printed.
+        missing: the program is not installed, so that nobody need ask again.
+    """
+
+    def __init__(self, reason: str, *, missing: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.missing = missing
+
+
+def ask_program(command: Command, form: type[Form], who: str, *, runner: Runner) -> Form:
+    """What the program answers.
+
+    Args:
+        form: of its answer, which may itself raise `Silence` when it says that it is none.
+        who: whom the reason names: the program, or the service that it asks.
+
+    Raises:
+        Silence: it is not installed, did not end in time, or printed something else.
+    """
+    module = command.args[2] if command.args[1] == "-m" else command.name
+    missing = Silence(f"{module.replace('_', '-')} is not installed", missing=True)
+    try:
+        done = runner.run(command)
+    except SettingsError as error:
+        raise missing from error
+    except ProgramFailed as error:
+        raise Silence(f"{who} did not answer in time") from error
+    try:
+        return decoding.json(done.stdout, form, most=MOST)
+    except decoding.Misshapen as error:
+        raise Silence(f"{who} answers in a form that is not known") from error
+    except decoding.Undecodable as error:
+        said = done.stderr.decode(errors="replace")
+        if re.search(rf"No module named '?{module}", said):
+            raise missing from error
+        troubles = ((re.search(words, said), meaning) for words, meaning in TROUBLES)
+        known = next((meaning.format(*found.groups()) for found, meaning in troubles if found), "")
+        raise Silence(f"{who} {known or f'gave no answer; the program ended with code {done.returncode}'}") from error
+
+
+def insist(command: Command, form: type[Form], who: str, *, runner: Runner, deadline: Deadline) -> Form:
+    """What the program answers when it is asked again, a few times with growing pauses; see `ask_program`.
+
+    Raises:
+        Silence: the last one.
+    """
+    silence = Silence("time ran out")
+    for attempt in range(TRIES):
+        if attempt:
+            pause = 2 ** (attempt - 1) * random.uniform(1, 2)  # noqa: S311 - spreads those who ask
+            deadline.clock.sleep(min(pause, deadline.left()))
+        if deadline.has_passed():
+            break
+        try:
+            return ask_program(replace(command, timeout=min(PATIENCE, deadline.left())), form, who, runner=runner)
+        except Silence as error:
+            silence = error
+            if error.missing:
+                break
+    raise silence

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import TypeVar
 
-__all__ = ["each", "reserve_little", "started"]
+__all__ = ["each", "reserve_little", "start"]
 
 STACK = 4 << 20  # bytes
 ARENA_MAX, ARENAS = -8, 2  # mallopt(3)
@@ -32,7 +32,7 @@ def reserve_little() -> None:
         ctypes.CDLL(None).mallopt(ARENA_MAX, ARENAS)
 
 
-def started(work: Callable[[], T], name: str = "aside") -> Future[T]:
+def start(work: Callable[[], T], name: str = "aside") -> Future[T]:
     """Begin *work* in a thread of its own, which ends with the program at the latest; what it raises is in the result."""
     future: Future[T] = Future()
 

@@ -19,8 +19,7 @@ from deploylib.store import s3_upload
 from deploylib.store.folder import Folder
 from deploylib.store.interface import Store, Stored
 from deploylib.store.s3 import Bucket
-from deploylib.system.clock import SYSTEM as CLOCK
-from deploylib.system.process import SYSTEM
+from deploylib.system import Clock, process
 
 MOMENTS = ("first piece", "last piece", "dumped", "read back", "manifest", "written")
 
@@ -83,7 +82,7 @@ if __name__ == "__main__":
     _, _, url, server, store = sys.argv
     facts = connection.facts(Secret(url))
     create.create(
-        Secret(url), facts=facts, client=binaries.client_for(facts.major, "", runner=SYSTEM), store=opened(store),
-        environment="test", run="dying", commit="c" * 40, runner=SYSTEM, clock=CLOCK, wanted="restored",
+        Secret(url), facts=facts, client=binaries.client_for(facts.major, "", runner=process.SYSTEM), store=opened(store),
+        environment="test", run="dying", commit="c" * 40, runner=process.SYSTEM, clock=Clock(), wanted="restored",
         place=Place(server=Secret(server) if server else None),
     )  # fmt: skip

@@ -23,7 +23,7 @@ from deploylib.errors import BackupFailed
 from deploylib.models import EXPORTED
 from deploylib.postgres import connection
 from deploylib.store.folder import Folder
-from deploylib.system.process import SYSTEM
+from deploylib.system import process
 from tests.support.fakes import OLD, FakeClock
 from tests.support.filled import filled
 from tests.support.servers import Base, Servers
@@ -74,9 +74,9 @@ def test_it_is_restored_and_holds_what_the_database_holds(servers: Servers, stor
     made = stored(store, export(base, tmp_path), base)
     client, target = base.client, servers.fresh(16).as_root()
 
-    assert archive.table_count(made, store=store, client=client, runner=SYSTEM) > 3
-    archive.decode(made, store=store, client=client, runner=SYSTEM, within=60, progress=None)
-    archive.load(made, target.url, store=store, client=client, runner=SYSTEM, within=60, progress=None)
+    assert archive.table_count(made, store=store, client=client, runner=process.SYSTEM) > 3
+    archive.decode(made, store=store, client=client, runner=process.SYSTEM, within=60, progress=None)
+    archive.load(made, target.url, store=store, client=client, runner=process.SYSTEM, within=60, progress=None)
 
     assert target.one("select max(id) from entries") == base.one("select max(id) from entries")
     assert target.one("select count(*) from pg_largeobject_metadata") == base.one(
@@ -158,7 +158,7 @@ def made(servers: Servers, store: Folder, tmp_path: Path) -> tuple[Base, Manifes
 
 def explored(base: Base, export: Manifest, store: Folder) -> restore_test.Explored:
     """What it turns out to hold, on a server of our own."""
-    return restore_test.explored(export, store=store, client=base.client, place=Place(), runner=SYSTEM)
+    return restore_test.explored(export, store=store, client=base.client, place=Place(), runner=process.SYSTEM)
 
 
 def test_what_it_holds_is_found_out_by_restoring_it(made: tuple[Base, Manifest], store: Folder) -> None:
@@ -186,7 +186,7 @@ def test_a_later_drill_compares_with_what_was_found_out(made: tuple[Base, Manife
     file = store.root / "backups/test/one/manifest.json"
     file.write_bytes(msgspec.json.encode(msgspec.structs.replace(known, contents=wrong)))
     with pytest.raises(BackupFailed, match="does not restore what was backed up"):
-        restore_test.copied(listed, store=store, client=base.client, runner=SYSTEM)
+        restore_test.copied(listed, store=store, client=base.client, runner=process.SYSTEM)
 
 
 def test_one_that_was_only_decoded_is_restored_later(
@@ -222,5 +222,5 @@ def test_what_a_killed_run_has_unpacked_goes_with_its_scratch(servers: Servers) 
     (left / "toc.dat").write_text("data")
     client = servers.fresh(16).client
 
-    with scratch_server.server(client, runner=SYSTEM):
+    with scratch_server.server(client, runner=process.SYSTEM):
         assert not left.exists()

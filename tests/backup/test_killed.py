@@ -19,7 +19,7 @@ import pytest
 from deploylib.backups import archive, repository, restore_test, scratch_server
 from deploylib.errors import BackupFailed, DeployError
 from deploylib.store.folder import Folder
-from deploylib.system.process import SYSTEM
+from deploylib.system import process
 from tests.backup.dying import MOMENTS
 from tests.support.servers import Base, Servers
 
@@ -69,11 +69,11 @@ def test_a_server_that_a_killed_run_left_is_ended_by_the_next(
     try:
         assert run(base, store, "read back", "") == -signal.SIGKILL
         [left] = folder.glob("deploylib-scratch-*")
-        process = psutil.Process(int((left / "data/postmaster.pid").read_text().split()[0]))
+        server = psutil.Process(int((left / "data/postmaster.pid").read_text().split()[0]))
 
-        with scratch_server.server(base.client, runner=SYSTEM):
+        with scratch_server.server(base.client, runner=process.SYSTEM):
             assert not left.exists()
-            assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+            assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
         assert [*folder.iterdir()] == []
     finally:
         folder.rmdir()

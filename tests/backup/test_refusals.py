@@ -23,7 +23,7 @@ from deploylib.models import Secret
 from deploylib.postgres import sqlstates
 from deploylib.postgres.connection import REMEDIES, altered, connected, facts, refusals
 from deploylib.store.folder import Folder
-from deploylib.system.process import SYSTEM
+from deploylib.system import process
 from tests.support.scratch import left
 from tests.support.servers import Base, Servers, programs_of
 
@@ -257,7 +257,7 @@ def test_a_scratch_server_that_dies_is_no_fault_of_the_backup(
 def test_a_database_of_many_tables_is_read_within_its_locks() -> None:
     """Tables, indexes and sequences are more than there is room for, and each look is of the same moment."""
     room = {"max_locks_per_transaction": "10", "max_connections": "10"}
-    with scratch_server.server(programs_of(16), runner=SYSTEM, settings=room) as server:
+    with scratch_server.server(programs_of(16), runner=process.SYSTEM, settings=room) as server:
         with psycopg.connect(server.reveal(), autocommit=True) as connection:
             columns = "id int primary key, name text unique, more int unique generated always as identity"
             for number in range(300):

@@ -8,7 +8,7 @@ from deploylib.backups import restorability
 from deploylib.backups.restorability import Restorable
 from deploylib.models.database import Copy
 from deploylib.postgres import sqlstates
-from deploylib.system.process import SYSTEM
+from deploylib.system import process
 from tests.support.servers import Base, Servers
 
 KINDS = ("create table kinds (name text primary key)", "insert into kinds values ('a')")
@@ -61,7 +61,7 @@ def tried(base: Base, **more: int) -> Restorable:
     """Of a database as it is."""
     whole_below = more.get("whole_below", 10**9)
     return restorability.tried(
-        Copy(base.url, base.server, own=True), client=base.client, runner=SYSTEM, whole_below=whole_below
+        Copy(base.url, base.server, own=True), client=base.client, runner=process.SYSTEM, whole_below=whole_below
     )
 
 

@@ -12,8 +12,7 @@ from deploylib.backups.fill_database import NotBeside
 from deploylib.errors import BackupFailed
 from deploylib.postgres import connection
 from deploylib.store.folder import Folder
-from deploylib.system.clock import SYSTEM as CLOCK
-from deploylib.system.process import SYSTEM
+from deploylib.system import Clock, process
 from tests.support.restores import Book, Dying, changed
 from tests.support.servers import Servers
 
@@ -27,7 +26,7 @@ def book(servers: Servers, store: Folder) -> Book:
 def test_beside_is_a_new_database_by_the_same_role(book: Book) -> None:
     """Compared; what is in use is not touched; the address to set is told without its password."""
     before = book.content()
-    edges = {"store": book.store, "client": book.base.client, "runner": SYSTEM, "clock": CLOCK}
+    edges = {"store": book.store, "client": book.base.client, "runner": process.SYSTEM, "clock": Clock()}
 
     done = restore.beside(book.base.url, book.made, **edges)  # type: ignore[arg-type]
 
@@ -136,7 +135,7 @@ def test_rows_that_their_owner_may_not_see_come_back(servers: Servers, store: Fo
     )
     made = base.as_root().back_up(store)
     base.as_root().run("delete from secrets where id = 2")
-    edges = {"store": store, "client": base.client, "runner": SYSTEM, "clock": CLOCK}
+    edges = {"store": store, "client": base.client, "runner": process.SYSTEM, "clock": Clock()}
 
     done = restore.beside(base.url, made, **edges)  # type: ignore[arg-type]
     new = replace(base, url=connection.altered(base.url, dbname=done.database))

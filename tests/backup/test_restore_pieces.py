@@ -15,8 +15,7 @@ from deploylib.backups.restore_mark import Mark
 from deploylib.errors import BackupFailed, Held
 from deploylib.postgres import connection
 from deploylib.store.folder import Folder
-from deploylib.system.clock import SYSTEM as CLOCK
-from deploylib.system.process import SYSTEM, Runner
+from deploylib.system import Clock, process
 from tests.support.restores import Book, Dying, changed
 from tests.support.servers import Base, Servers
 
@@ -55,9 +54,9 @@ def marked(book: Book) -> Mark | None:
     return restore_mark.read(book.base.url)
 
 
-def restored(book: Book, runner: Runner = SYSTEM, **more: object) -> restore.Done:
+def restored(book: Book, runner: process.Runner = process.SYSTEM, **more: object) -> restore.Done:
     """Put the backup into the environment's own database."""
-    begun = msgspec.structs.replace(BEGUN, id=f"{CLOCK.now():%Y%m%dT%H%M%S.%f}")
+    begun = msgspec.structs.replace(BEGUN, id=f"{Clock().now():%Y%m%dT%H%M%S.%f}")
     return book.restore(runner, begun=begun, **more)
 
 
@@ -84,7 +83,7 @@ def at_once(base: Base, store: Folder, name: str) -> None:
     """What a restore in one transaction does first."""
     found = repository.find(store, "test", name)
     pieces = (piece for piece in [b"begin;\n", empty_database.AT_ONCE.encode(), b"rollback;\n"])
-    edges = {"store": store, "client": base.client, "runner": SYSTEM, "within": 60.0}
+    edges = {"store": store, "client": base.client, "runner": process.SYSTEM, "within": 60.0}
     archive.perform(base.url, pieces, found, **edges)  # type: ignore[arg-type]
 
 
@@ -107,7 +106,7 @@ def test_what_belongs_to_others_stays(book: Book) -> None:
 
 def test_beside_goes_piece_by_piece_too(book: Book) -> None:
     """And the new database is not marked when it is done."""
-    edges = {"store": book.store, "client": book.base.client, "runner": SYSTEM, "clock": CLOCK}
+    edges = {"store": book.store, "client": book.base.client, "runner": process.SYSTEM, "clock": Clock()}
 
     done = restore.beside(book.base.url, book.made, **edges)  # type: ignore[arg-type]
 
@@ -215,7 +214,7 @@ def test_two_thousand_five_hundred_tables(servers: Servers, store: Folder) -> No
     base.run("create table guests (id int primary key)", "insert into guests values (1)", MANY.format(2500, "public"))
     base.run("insert into many_7 values (1, 'seven', 1)")
     made = base.back_up(store, wanted="decoded")
-    edges = {"store": store, "client": base.client, "runner": SYSTEM, "clock": CLOCK}
+    edges = {"store": store, "client": base.client, "runner": process.SYSTEM, "clock": Clock()}
 
     began = time.monotonic()
     done = restore.beside(base.url, made, **edges)  # type: ignore[arg-type]

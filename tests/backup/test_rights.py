@@ -11,8 +11,7 @@ from deploylib.backups import repository, restore
 from deploylib.models import Backup
 from deploylib.postgres import connection, grants
 from deploylib.store.folder import Folder
-from deploylib.system.clock import SYSTEM as CLOCK
-from deploylib.system.process import SYSTEM
+from deploylib.system import Clock, process
 from tests.support.servers import Base, Servers
 
 
@@ -41,7 +40,7 @@ class Shop:
 
 def edges(shop: Shop) -> dict[str, object]:
     """What a restore works with."""
-    return {"store": shop.store, "client": shop.base.client, "runner": SYSTEM, "clock": CLOCK}
+    return {"store": shop.store, "client": shop.base.client, "runner": process.SYSTEM, "clock": Clock()}
 
 
 @pytest.fixture

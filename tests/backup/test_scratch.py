@@ -15,7 +15,7 @@ from deploylib.backups.fingerprint import Contents
 from deploylib.backups.scratch_server import ScratchUnfit
 from deploylib.models import Secret
 from deploylib.postgres import connection
-from deploylib.system.process import SYSTEM, Command, Completed, SystemRunner
+from deploylib.system import process
 from tests.support.scratch import left
 from tests.support.servers import MAJORS, Base, Servers, programs_of
 
@@ -32,38 +32,38 @@ def one(url: Secret, query: str) -> object:
 def test_it_is_private_and_gone_afterwards(major: int) -> None:
     """No port, a socket that only its account reaches, a password; and no process, no folder after an exception."""
     before = left()
-    with pytest.raises(ZeroDivisionError), scratch_server.server(programs_of(major), runner=SYSTEM) as url:  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), scratch_server.server(programs_of(major), runner=process.SYSTEM) as url:  # noqa: PT012
         assert str(one(url, "show server_version")).startswith(str(major))
         assert one(url, "show listen_addresses") == ""
         assert one(url, "show fsync") == "off"
         sockets = Path(str(one(url, "show unix_socket_directories")))
         assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
-        process = psutil.Process(int((sockets.parent / "data/postmaster.pid").read_text().split()[0]))
-        assert process.uids().real != 0
+        server = psutil.Process(int((sockets.parent / "data/postmaster.pid").read_text().split()[0]))
+        assert server.uids().real != 0
         assert not (sockets.parent / "password").exists()
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
             psycopg.connect(connection.altered(url, password="guessed").reveal())
         raise ZeroDivisionError
 
-    assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
     assert before == left()
 
 
 def test_no_secret_is_in_an_argument_or_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the password nor what our own environment holds, which others of its account could read."""
     monkeypatch.setenv("RENDER_API_KEY", "rnd_secret")
-    seen: list[Command] = []
+    seen: list[process.Command] = []
 
-    class Noting(SystemRunner):
-        def run(self, command: Command, /) -> Completed:
+    class Noting(process.SystemRunner):
+        def run(self, command: process.Command, /) -> process.Completed:
             seen.append(command)
             return super().run(command)
 
     with scratch_server.server(programs_of(16), runner=Noting()) as url:
         password = psycopg.conninfo.conninfo_to_dict(url.reveal())["password"]
         data = next(word for command in seen for word in command.args if "--pgdata=" in word).partition("=")[2]
-        process = psutil.Process(int(Path(data, "postmaster.pid").read_text().split()[0]))
-        shown = " ".join([*process.cmdline(), *process.environ().values()])
+        server = psutil.Process(int(Path(data, "postmaster.pid").read_text().split()[0]))
+        shown = " ".join([*server.cmdline(), *server.environ().values()])
         assert not [word for word in (str(password), "rnd_secret") if word in shown]
 
     assert str(password) not in repr([(*command.args, *command.env.values()) for command in seen])
@@ -83,11 +83,11 @@ def test_programs_that_another_account_cannot_reach_are_copied(tmp_path: Path) -
         (f"{package.name}/{found.folder.parent.name}", found.folder.parent),
         (f"{package.name}.libs", package.with_name(f"{package.name}.libs")),
     ):
-        SYSTEM.run(Command(["cp", "-a", str(target), str(hidden / name)]))
+        process.SYSTEM.run(process.Command(["cp", "-a", str(target), str(hidden / name)]))
     hidden.chmod(0o700)
     moved = type(found)(hidden / package.name / found.folder.parent.name / "bin", found.version)
 
-    with scratch_server.server(moved, runner=SYSTEM) as url:
+    with scratch_server.server(moved, runner=process.SYSTEM) as url:
         assert str(one(url, "show server_version")).startswith("16")
 
     assert stat.S_IMODE(hidden.stat().st_mode) == 0o700
@@ -106,7 +106,7 @@ def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
 
     with (
         pytest.raises(ScratchUnfit, match="does not start") as raised,
-        scratch_server.server(type(found)(folder, "16.1"), runner=SYSTEM),
+        scratch_server.server(type(found)(folder, "16.1"), runner=process.SYSTEM),
     ):
         pytest.fail("it started")
 

@@ -17,7 +17,7 @@ from deploylib.errors import BackupFailed, Unreachable
 from deploylib.postgres import connection
 from deploylib.store import s3_upload
 from deploylib.store.s3 import Bucket
-from deploylib.system.clock import SYSTEM as CLOCK
+from deploylib.system import Clock
 from tests.stores.conftest import impatient, proxy, s3, server
 from tests.support.servers import Base, Servers
 from tests.support.store_faults import GOOD, LOST, Fault, Plan, Proxy, Request, Reset, Status
@@ -59,7 +59,7 @@ def there(s3: Any, bucket: Bucket) -> tuple[list[str], list[str]]:
 
 def made(base: Base, bucket: Bucket, run: str = "run") -> str:
     """Make a backup as the stage does; gives its id."""
-    with connection.exclusively(base.url, clock=CLOCK, within=10):
+    with connection.exclusively(base.url, clock=Clock(), within=10):
         repository.clear(bucket, "test", older_than=0)
         return base.back_up(bucket, run=run, wanted="decoded").id
 

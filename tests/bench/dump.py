@@ -25,8 +25,7 @@ from deploylib.models import Secret
 from deploylib.postgres import binaries
 from deploylib.postgres import connection as postgres_connection
 from deploylib.store.s3 import Bucket
-from deploylib.system.clock import SYSTEM as CLOCK
-from deploylib.system.process import SYSTEM
+from deploylib.system import Clock, process
 from tests.support.seaweed import s3_server
 
 MAJOR, LEAST = 16, 1_500_000_000
@@ -68,9 +67,12 @@ def high_water() -> float:
 
 def main() -> int:
     """Measure, and tell."""
-    client = binaries.client_for(MAJOR, "", runner=SYSTEM)
-    served = binaries.server_for(MAJOR, client, runner=SYSTEM)
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, scratch_server.server(served, runner=SYSTEM) as server:
+    client = binaries.client_for(MAJOR, "", runner=process.SYSTEM)
+    served = binaries.server_for(MAJOR, client, runner=process.SYSTEM)
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        scratch_server.server(served, runner=process.SYSTEM) as server,
+    ):
         url = _filled(server)
         with s3_server(Path(folder)) as variables:
             os.environ |= variables
@@ -100,7 +102,7 @@ def _measured(url: Secret, server: Secret, client: binaries.Client, folder: Path
     def ours() -> Any:
         return create.create(
             url, facts=facts, client=client, store=Bucket("s3://deploys/ours"), environment="bench", run="r",
-            commit="c" * 40, runner=SYSTEM, clock=CLOCK, wanted="checksum", hashes_below=0,
+            commit="c" * 40, runner=process.SYSTEM, clock=Clock(), wanted="checksum", hashes_below=0,
         )  # fmt: skip
 
     before = high_water()
@@ -119,7 +121,9 @@ def _measured(url: Secret, server: Secret, client: binaries.Client, folder: Path
     _tell("dump, hashes, restore and comparison", f"{whole:.1f} s, proof: {proven.proof}")
     fresh = _fresh(server, "again")
     into, _ = timed(
-        lambda: restore.into(fresh, made, store=Bucket("s3://deploys/ours"), client=client, runner=SYSTEM, clock=CLOCK)
+        lambda: restore.into(
+            fresh, made, store=Bucket("s3://deploys/ours"), client=client, runner=process.SYSTEM, clock=Clock()
+        )
     )
     other = _fresh(server, "other")
     s3.download_file("deploys", "plain/dump", str(folder / "plain"))
@@ -149,7 +153,7 @@ def _as_one_would(s3: Any, client: binaries.Client, hidden: dict[str, str]) -> i
 def _proven(url: Secret, client: binaries.Client) -> Any:
     return create.create(
         url, facts=postgres_connection.facts(url), client=client, store=Bucket("s3://deploys/proven"), environment="bench",
-        run="r", commit="c" * 40, runner=SYSTEM, clock=CLOCK, wanted="restored",
+        run="r", commit="c" * 40, runner=process.SYSTEM, clock=Clock(), wanted="restored",
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from deploylib.store.folder import Folder
-from deploylib.system.http import Session
+from deploylib.system import http
 
 ORDERS = ("/deploys", "/rollback")
 
@@ -63,7 +63,7 @@ class Death:
     def asking(self, request: Callable[..., Any]) -> Callable[..., Any]:
         """The method that sends a request, counted where it asks the platform for a deploy."""
 
-        def counted(session: Session, method: str, url: str, **more: Any) -> Any:
+        def counted(session: http.Session, method: str, url: str, **more: Any) -> Any:
             answer = request(session, method, url, **more)
             if url.startswith("/"):  # of the platform's API; who asks public addresses names them in full
                 self.tell("asked", f"{method} {url}")
@@ -93,7 +93,7 @@ def main() -> None:
     for name in ("put", "put_if_absent"):
         setattr(Folder, name, death.writing(getattr(Folder, name)))
     for name in ("request",):
-        setattr(Session, name, death.asking(getattr(Session, name)))
+        setattr(http.Session, name, death.asking(getattr(http.Session, name)))
     from invoke.main import program
 
     program.run(["inv", *words[words[:1] == ["--"] :]])

@@ -98,8 +98,8 @@ GUARDS = (
     Guard(
         "an answer that never came, told as a bug",
         "deploylib/render/client.py",
-        "except (_Again, HttpError) as error:",
-        "except HttpError as error:",
+        "except (_Again, http.HttpError) as error:",
+        "except http.HttpError as error:",
         f"{LOST}test_a_platform_that_answers_nothing_is_unreachable",
     ),
     Guard(
@@ -126,8 +126,8 @@ GUARDS = (
     Guard(
         "a garbled answer that is taken for the last word",
         "deploylib/render/client.py",
-        "    return isinstance(error, (HttpError, Unreadable))\n",
-        "    return isinstance(error, HttpError)\n",
+        "    return isinstance(error, (http.HttpError, Unreadable))\n",
+        "    return isinstance(error, http.HttpError)\n",
         "tests/unit/render/test_garbled.py::test_a_sample_of_garbled_answers",
     ),
     Guard(
@@ -302,8 +302,8 @@ GUARDS = (
     Guard(
         "health that flaps",
         "deploylib/probes/verify.py",
-        "        if window.count(False) >= BAD_OF_LAST[0] or deadline.passed():\n",
-        "        if deadline.passed():\n            return None\n        if False:\n",
+        "        if window.count(False) >= BAD_OF_LAST[0] or deadline.has_passed():\n",
+        "        if deadline.has_passed():\n            return None\n        if False:\n",
         f"{RELEASE}test_health_that_flaps_does_not_count",
     ),
     Guard(
@@ -331,7 +331,7 @@ GUARDS = (
     Guard(
         "a deploy that does not end",
         "deploylib/render/rollout.py",
-        "    if deadline.passed():\n        raise DeployStopped(",
+        "    if deadline.has_passed():\n        raise DeployStopped(",
         "    if False:\n        raise DeployStopped(",
         f"{RELEASE}test_a_deploy_that_does_not_end_is_stopped_at_the_deadline",
     ),
@@ -689,7 +689,7 @@ GUARDS = (
     Guard(
         "the only dump there is, thrown away for want of a proof",
         "deploylib/backups/create.py",
-        "        except (BackupFailed, ProgramFailed) as error:\n            failed",
+        "        except (BackupFailed, process.ProgramFailed) as error:\n            failed",
         "        except ZeroDivisionError as error:\n            failed",
         f"{DATABASE}test_a_backup_that_cannot_be_proven_is_kept_and_a_person_may_go_on",
     ),
@@ -828,7 +828,7 @@ GUARDS = (
     ),
     Guard(
         "checkouts that are left for good",
-        "deploylib/system/temporary.py",
+        "deploylib/system/files.py",
         "            shutil.rmtree(left, ignore_errors=True)",
         "            pass",
         "tests/unit/system/test_temporary.py::test_what_a_killed_command_left_is_removed_by_the_next",
@@ -1067,7 +1067,7 @@ GUARDS = (
     Guard(
         "what nobody has done",
         "deploylib/environment.py",
-        ' or process.user(environ.get("USER", ""))',
+        ' or process.user_name(environ.get("USER", ""))',
         "",
         "tests/unit/state/test_holds.py::test_who_did_it_is_always_known",
     ),

@@ -13,9 +13,7 @@ from deploylib.errors import DeployError
 from deploylib.models import Secret
 from deploylib.postgres.connection import connected
 from deploylib.store.s3 import Bucket
-from deploylib.system import threads
-from deploylib.system.http import Session
-from deploylib.system.process import SYSTEM, Command
+from deploylib.system import http, process, threads
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
 
@@ -27,27 +25,27 @@ def sleeping(env: Environment, _address: str) -> None:
 
 def reading(_env: Environment, address: str) -> None:
     """In a body that drips."""
-    Session(timeout=600).request("GET", address)
+    http.Session(timeout=600).request("GET", address)
 
 
 def reading_beside(_env: Environment, address: str) -> None:
     """In several of them at once, beside the main thread."""
-    threads.each(lambda _: Session(timeout=600).request("GET", address), range(3), 3)
+    threads.each(lambda _: http.Session(timeout=600).request("GET", address), range(3), 3)
 
 
 def running(_env: Environment, _address: str) -> None:
     """In a program that does not want to end."""
-    SYSTEM.run(Command([sys.executable, "-c", STUBBORN], timeout=600))
+    process.SYSTEM.run(process.Command([sys.executable, "-c", STUBBORN], timeout=600))
 
 
 def streaming(_env: Environment, _address: str) -> None:
     """In the output of one."""
-    list(SYSTEM.stream(Command([sys.executable, "-c", STUBBORN])))
+    list(process.SYSTEM.stream(process.Command([sys.executable, "-c", STUBBORN])))
 
 
 def feeding(_env: Environment, address: str) -> None:
     """In the input of one, which comes from a server that drips."""
-    SYSTEM.run(Command(["cat"], stdin=Session(timeout=600).pieces(address), timeout=600))
+    process.SYSTEM.run(process.Command(["cat"], stdin=http.Session(timeout=600).pieces(address), timeout=600))
 
 
 def storing(_env: Environment, _address: str) -> None:

@@ -16,7 +16,7 @@ from deploylib.models.database import Copy
 from deploylib.models.findings import Examined
 from deploylib.postgres.connection import altered, connected, facts
 from deploylib.settings import MigrationSettings
-from deploylib.system.process import SYSTEM
+from deploylib.system import process
 from tests.migrations.world import ENV, World
 from tests.support.fakes import write
 
@@ -98,7 +98,7 @@ def test_limits_in_the_url_are_set_again(world: World) -> None:
 def judged(world: World, copy: str, live: Secret | None = None) -> Examined:
     """What a rehearsal on this copy means."""
     pending = world.status()
-    report = rehearsal.rehearse(world.config, world.files, Secret(copy), pending, runner=SYSTEM, live=live)
+    report = rehearsal.rehearse(world.config, world.files, Secret(copy), pending, runner=process.SYSTEM, live=live)
     return rehearsal.verdict(report, pending.pending, MigrationSettings())
 
 
@@ -205,7 +205,7 @@ def test_roles_memberships_and_settings_come_to_a_copy_of_our_own(
     name = world.url.reveal().rpartition("/")[2]
     around = server_roles.read(original)
     client = programs_of(around.version // 10000)
-    with scratch_server.server(client, runner=SYSTEM) as server:
+    with scratch_server.server(client, runner=process.SYSTEM) as server:
         with connected(server) as connection:
             connection.execute("create role copied login password 'y'")
             connection.execute("create database copied owner copied")

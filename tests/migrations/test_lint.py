@@ -15,10 +15,9 @@ from deploylib.migrations.catalog import Catalog
 from deploylib.migrations.observations import Rehearsed, Report, Step
 from deploylib.migrations.rules import LINTED, REHEARSED, judged, require
 from deploylib.migrations.squawk import widens
-from deploylib.models import Revision, Secret
+from deploylib.models import Revision, Secret, extras
 from deploylib.models.findings import Examined, Verdict
-from deploylib.system import extras
-from deploylib.system.process import SYSTEM, Command
+from deploylib.system import process
 from tests.migrations.world import World
 from tests.support.fakes import RecordingRunner
 
@@ -32,7 +31,7 @@ NOT_NULL = "ALTER TABLE people ALTER COLUMN name SET NOT NULL;\n"
 
 def examined(sql: str, known: Catalog = PEOPLE, small: int = 10_000, **more: object) -> Examined:
     """One revision."""
-    return lint.examine([Revision(id="0007", sql=sql, **more)], known, runner=SYSTEM, small=small)  # type: ignore[arg-type]
+    return lint.examine([Revision(id="0007", sql=sql, **more)], known, runner=process.SYSTEM, small=small)  # type: ignore[arg-type]
 
 
 def told(found: Examined) -> list[tuple[str, str]]:
@@ -118,9 +117,9 @@ def test_a_contract_step_says_what_it_tolerates() -> None:
 def test_what_cannot_be_read_is_a_gap_and_not_clean() -> None:
     """A revision that looks at data, and a squawk that is not there."""
     assert examined("", rendered=False).verdict is Verdict.NOT_EXAMINED
-    absent = lint.examine([Revision(id="1", sql=NOT_NULL)], PEOPLE, runner=SYSTEM, squawk="/nowhere/squawk")
+    absent = lint.examine([Revision(id="1", sql=NOT_NULL)], PEOPLE, runner=process.SYSTEM, squawk="/nowhere/squawk")
     assert [(gap.reason, gap.remedy) for gap in absent.gaps] == [
-        ("squawk is not installed", extras.install("postgres"))
+        ("squawk is not installed", extras.install_command("postgres"))
     ]
 
 
@@ -314,7 +313,7 @@ def test_the_names_of_rules_are_those_that_squawk_says(tmp_path: Path) -> None:
             f"--pg-version={major}.0",
             str(file),
         ]
-        done = SYSTEM.run(Command(args, check=False))
+        done = process.SYSTEM.run(process.Command(args, check=False))
         said |= {one["rule_name"] for one in json.loads(done.stdout)}
 
     known = set(LINTED) | lint.LEFT_OUT | set(lint.SAME) | set(lint.SAME.values())

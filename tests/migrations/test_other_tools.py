@@ -15,7 +15,7 @@ from deploylib.errors import MigrationFailed
 from deploylib.migrations import catalog, lint, observations, rehearsal, upgrade
 from deploylib.models import Secret
 from deploylib.settings import MigrationSettings
-from deploylib.system.process import SYSTEM, ReadOnlyRunner
+from deploylib.system import process
 from tests.migrations.world import World
 from tests.support.fakes import write
 
@@ -62,13 +62,13 @@ def tool(world: World) -> World:
 
 def test_what_is_pending_is_what_the_command_prints(tool: World) -> None:
     """Each with its SQL, for the linter; and what nobody can promise is said."""
-    found = upgrade.status(tool.config, tool.files, tool.url, runner=ReadOnlyRunner(SYSTEM))
+    found = upgrade.status(tool.config, tool.files, tool.url, runner=process.ReadOnlyRunner(process.SYSTEM))
 
     assert [one.id for one in found.pending] == ["20260101_one", "20260102_two"]
     assert (found.target, found.current) == ("20260102_two", "")
     assert "create table one" in found.sql
     assert ["target" in found.unchecked[0], "transaction" in found.unchecked[1]] == [True, True]
-    linted = lint.examine(found.pending, catalog.read(tool.url), runner=SYSTEM)
+    linted = lint.examine(found.pending, catalog.read(tool.url), runner=process.SYSTEM)
     assert [one.rule for one in linted.blocking] == ["adding-not-nullable-field"]
     assert [line.rpartition(": ")[2] for line in linted.accepted] == ["nobody reads it"]
 
@@ -100,7 +100,9 @@ def test_a_command_that_fails_is_told_by_its_last_words_without_the_password(too
 
 def rehearsed(tool: World, copy: str) -> observations.Report:
     """What a rehearsal on this copy tells."""
-    return rehearsal.rehearse(tool.config, tool.files, Secret(copy), tool.status(), runner=ReadOnlyRunner(SYSTEM))
+    return rehearsal.rehearse(
+        tool.config, tool.files, Secret(copy), tool.status(), runner=process.ReadOnlyRunner(process.SYSTEM)
+    )
 
 
 def migration(tool: World, *statements: str) -> None:
@@ -237,7 +239,9 @@ def test_the_programs_of_the_page_do_what_it_says(world: World) -> None:
         "files": "migrations/*.sql",
     }
 
-    found = upgrade.status(world.config, world.files, world.url, runner=ReadOnlyRunner(SYSTEM), dry=True)
+    found = upgrade.status(
+        world.config, world.files, world.url, runner=process.ReadOnlyRunner(process.SYSTEM), dry=True
+    )
 
     assert ([one.id for one in found.pending], found.notes) == (["001_a.sql", "002_b.sql"], ())
     assert [one.rendered for one in found.pending] == [True, True]
@@ -259,7 +263,7 @@ def test_a_list_that_cannot_tell_is_none(world: World, monkeypatch: pytest.Monke
 
 def test_a_list_that_writes_is_said_to(tool: World) -> None:
     """In a dry run; it makes its table all the same, because what is pending could not be known otherwise."""
-    found = upgrade.status(tool.config, tool.files, tool.url, runner=ReadOnlyRunner(SYSTEM), dry=True)
+    found = upgrade.status(tool.config, tool.files, tool.url, runner=process.ReadOnlyRunner(process.SYSTEM), dry=True)
 
     assert len(found.pending) == 2
     assert "writes to the database, also in a dry run" in found.notes[0]

@@ -12,7 +12,7 @@ from deploylib.migrations import rehearsal
 from deploylib.migrations.alembic_child.picture import lost, picture
 from deploylib.models import Secret
 from deploylib.settings import MigrationSettings
-from deploylib.system.process import SYSTEM
+from deploylib.system import process
 from tests.migrations.operations import FILLED, GRANTED, TWICE
 from tests.migrations.world import World
 
@@ -124,7 +124,7 @@ def test_what_is_pending_is_compared_with_what_serves(world: World, fresh: Calla
     )
     pending = world.status()
 
-    report = rehearsal.rehearse(world.config, world.files, Secret(fresh()), pending, runner=SYSTEM)
+    report = rehearsal.rehearse(world.config, world.files, Secret(fresh()), pending, runner=process.SYSTEM)
 
     gone = [one.gone for one in report.revisions]
     assert gone == [(), (), (), ("INSERT into public.small without x",), ()]

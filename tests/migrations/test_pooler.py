@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.models import Secret
 from deploylib.postgres import connection
-from deploylib.system.clock import SystemClock
+from deploylib.system import Clock
 from tests.migrations.pooler import pooled
 from tests.migrations.world import World
 from tests.support.edges import until
@@ -45,7 +45,7 @@ def test_a_pooler_is_refused_before_anything(world: World, sessions: int) -> Non
         began = time.monotonic()
         with (
             pytest.raises(SettingsError, match="leads to a pooler") as raised,
-            connection.exclusively(Secret(address), clock=SystemClock(), within=5),
+            connection.exclusively(Secret(address), clock=Clock(), within=5),
         ):
             pytest.fail("it was taken for a session")
 

@@ -11,14 +11,14 @@ from deploylib.migrations import rehearsal
 from deploylib.migrations.observations import Held, Rehearsed, Report
 from deploylib.models import Revision, Secret
 from deploylib.settings import MigrationSettings
-from deploylib.system.process import SYSTEM
+from deploylib.system import process
 from tests.migrations.world import World
 from tests.support.fakes import write
 
 
 def rehearsed(world: World, copy: str) -> Report:
     """What a rehearsal on this copy tells."""
-    return rehearsal.rehearse(world.config, world.files, Secret(copy), world.status(), runner=SYSTEM)
+    return rehearsal.rehearse(world.config, world.files, Secret(copy), world.status(), runner=process.SYSTEM)
 
 
 def test_the_report_tells_of_each_statement_what_it_did(world: World, fresh: Callable[[], str]) -> None:

@@ -18,8 +18,7 @@ from deploylib.errors import MigrationFailed
 from deploylib.migrations import rehearsal
 from deploylib.models import Secret
 from deploylib.postgres import connection
-from deploylib.system.clock import SystemClock
-from deploylib.system.process import SYSTEM
+from deploylib.system import Clock, process
 from tests.migrations.world import ENV, World
 
 INDEX = "with op.get_context().autocommit_block():\n    op.create_index('i', 'people', ['age'], postgresql_concurrently=True{more})"
@@ -38,7 +37,7 @@ def test_of_ten_runners_one_migrates_and_nine_find_nothing_to_do(world: World, b
     world.write(body)
 
     def run(_number: int) -> int:
-        with connection.exclusively(world.url, clock=SystemClock(), within=90):
+        with connection.exclusively(world.url, clock=Clock(), within=90):
             return len(world.upgrade("0001"))
 
     with ThreadPoolExecutor(10) as pool:
@@ -177,7 +176,7 @@ def test_an_env_py_that_opens_another_database_changes_nothing(world: World, fre
 
     with pytest.raises(MigrationFailed, match="0001 failed") as raised:
         world.upgrade("0001")
-    report = rehearsal.rehearse(world.config, world.files, world.url, world.status(), runner=SYSTEM)
+    report = rehearsal.rehearse(world.config, world.files, world.url, world.status(), runner=process.SYSTEM)
 
     assert "another database than the one in DATABASE_URL" in raised.value.details[0]
     assert "another database than the one in DATABASE_URL" in report.error

@@ -14,7 +14,7 @@ from deploylib.models.database import Copy
 from deploylib.models.findings import Examined
 from deploylib.postgres.connection import altered, connected
 from deploylib.settings import MigrationSettings
-from deploylib.system.process import SYSTEM
+from deploylib.system import process
 from tests.migrations.world import World
 from tests.support.servers import programs_of
 
@@ -51,7 +51,7 @@ def original(world: World, name: str) -> Secret:
 def copied(original: Secret) -> Iterator[tuple[Copy, tuple[str, ...]]]:
     """The same tables on a server of our own, with nobody's rights, as a restored dump has them; and what surrounds them."""
     around = server_roles.read(original)
-    with scratch_server.server(programs_of(around.version // 10000), runner=SYSTEM) as server:
+    with scratch_server.server(programs_of(around.version // 10000), runner=process.SYSTEM) as server:
         with connected(server) as connection:
             connection.execute("create role copied login password 'y'")
             connection.execute("create database copied owner copied")
@@ -65,7 +65,7 @@ def judged(world: World, original: Secret) -> tuple[Examined, tuple[str, ...]]:
     """What a rehearsal there means, and what the copy was not given."""
     pending = world.status()
     with copied(original) as (copy, lacking):
-        report = rehearsal.rehearse(world.config, world.files, copy, pending, runner=SYSTEM, live=original)
+        report = rehearsal.rehearse(world.config, world.files, copy, pending, runner=process.SYSTEM, live=original)
     return rehearsal.verdict(report, pending.pending, MigrationSettings()), lacking
 
 

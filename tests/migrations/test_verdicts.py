@@ -16,7 +16,7 @@ from deploylib.migrations.observations import Report
 from deploylib.models import Revision, Secret
 from deploylib.models.findings import Examined
 from deploylib.settings import MigrationSettings
-from deploylib.system.process import SYSTEM
+from deploylib.system import process
 from tests.migrations.operation import Operation
 from tests.migrations.operations import HELD_OUT, NAMES, OPERATIONS, SHORT
 from tests.migrations.truth import observed
@@ -42,7 +42,7 @@ def judged(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[Examined, Exa
     """What the linter says, and what the rehearsal says."""
     found = asked(world, "status", monkeypatch)
     pending = msgspec.convert(found["pending"], tuple[Revision, ...])
-    linted = lint.examine(pending, catalog.read(world.url), runner=SYSTEM)
+    linted = lint.examine(pending, catalog.read(world.url), runner=process.SYSTEM)
     report = msgspec.convert(asked(world, "rehearse", monkeypatch), Report)
     return linted, rehearsal.verdict(report, pending, MigrationSettings(longest_lock="10s"))
 

@@ -13,7 +13,7 @@ import psycopg
 from deploylib.migrations import upgrade as migrations_upgrade
 from deploylib.models import Migration, Secret
 from deploylib.settings import Config, EnvironmentSettings, MigrationSettings, Settings
-from deploylib.system.process import SYSTEM
+from deploylib.system import process
 from tests.support.fakes import write
 
 ROWS = 12_000
@@ -123,11 +123,13 @@ class World:
 
     def status(self) -> Migration:
         """What is pending."""
-        return migrations_upgrade.status(self.config, self.files, self.url, runner=SYSTEM)
+        return migrations_upgrade.status(self.config, self.files, self.url, runner=process.SYSTEM)
 
     def upgrade(self, target: str, within: float = 20) -> tuple[migrations_upgrade.Applied, ...]:
         """Apply it."""
-        return migrations_upgrade.upgrade(self.config, self.files, self.url, target, runner=SYSTEM, within=within)
+        return migrations_upgrade.upgrade(
+            self.config, self.files, self.url, target, runner=process.SYSTEM, within=within
+        )
 
     def query(self, text: str) -> Sequence[tuple[Any, ...]]:
         """Ask the database."""

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import msgspec
 
+from deploylib.models.extras import install_command
 from deploylib.models.findings import Examined, Verdict
 from deploylib.scanners import Product
 from deploylib.scanners.source_code import scan_source_code
 from deploylib.settings import ScanSettings
-from deploylib.system.clock import SYSTEM as CLOCK
-from deploylib.system.clock import Deadline
-from deploylib.system.extras import install
+from deploylib.system import Clock, Deadline
 from tests.support.fakes import FakeClock, write
 
 SHELL = "import subprocess\n\n\ndef run(name):\n    subprocess.run('ls ' + name, shell=True)\n"
@@ -91,7 +90,7 @@ def test_out_of_time_is_not_examined(tmp_path: Path) -> None:
     """It is ended, and says so."""
     write(tmp_path, {"a.py": SHELL})
 
-    said = scan_source_code(Product(tmp_path, deadline=Deadline.after(0.01, CLOCK)))
+    said = scan_source_code(Product(tmp_path, deadline=Deadline.after(0.01, Clock())))
 
     assert [(Verdict.NOT_EXAMINED, "bandit did not answer in time")] == [
         (said.verdict, gap.reason) for gap in said.gaps
@@ -106,4 +105,4 @@ def test_a_missing_tool_is_not_examined(tmp_path: Path) -> None:
     for python in ("bare", "none"):
         deadline = FakeClock().deadline(9)
         said = scan_source_code(Product(tmp_path, deadline=deadline, python=str(tmp_path / python)))
-        assert [("bandit is not installed", install("scan"))] == [(gap.reason, gap.remedy) for gap in said.gaps]
+        assert [("bandit is not installed", install_command("scan"))] == [(gap.reason, gap.remedy) for gap in said.gaps]

@@ -12,14 +12,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from deploylib.models.extras import install_command
 from deploylib.models.findings import Accepted, Examined, Verdict
 from deploylib.scanners import Product
 from deploylib.scanners.dependencies import scan_dependencies
 from deploylib.settings import ScanSettings
-from deploylib.system import json_tool
-from deploylib.system.clock import SYSTEM as CLOCK
-from deploylib.system.clock import Deadline
-from deploylib.system.extras import install
+from deploylib.system import Clock, Deadline, process
 from tests.support.answerer import answering
 from tests.support.fakes import FakeClock, write
 
@@ -91,7 +89,7 @@ def test_a_service_that_answers_with_an_error_is_never_clean(tmp_path: Path, how
 
     assert (Verdict.NOT_EXAMINED, {"package": 0}) == (said.verdict, said.counted)
     assert [f"the service osv answered {how}"] == [gap.reason for gap in said.gaps]
-    assert len(service.asked) >= json_tool.TRIES
+    assert len(service.asked) >= process.TRIES
 
 
 def test_a_service_that_refuses_is_never_clean(tmp_path: Path) -> None:
@@ -110,7 +108,7 @@ def test_a_service_that_hangs_is_given_up_at_the_deadline(tmp_path: Path) -> Non
     write(tmp_path, PATCHED)
     with answering("never") as service:
         settings = ScanSettings(osv_url=f"{service.url}/v1/query")
-        said = scan_dependencies(Product(tmp_path, settings, deadline=Deadline.after(3, CLOCK)))
+        said = scan_dependencies(Product(tmp_path, settings, deadline=Deadline.after(3, Clock())))
 
     assert [(Verdict.NOT_EXAMINED, "the service osv did not answer in time")] == [
         (said.verdict, gap.reason) for gap in said.gaps
@@ -143,7 +141,7 @@ def test_a_tool_that_is_not_installed_is_named_with_the_way_to_get_it(tmp_path: 
 
     said = scan_dependencies(Product(tmp_path, deadline=clock.deadline(60), python=str(tmp_path / "python")))
 
-    assert [("pip-audit is not installed", install("scan"))] == [(gap.reason, gap.remedy) for gap in said.gaps]
+    assert [("pip-audit is not installed", install_command("scan"))] == [(gap.reason, gap.remedy) for gap in said.gaps]
     assert clock.slept == []
 
 

@@ -14,8 +14,7 @@ import pytest
 from deploylib.models.findings import Examined, Verdict
 from deploylib.scanners import Product, credentials, list_files
 from deploylib.settings import ScanSettings
-from deploylib.system.clock import SYSTEM as CLOCK
-from deploylib.system.clock import Deadline
+from deploylib.system import Clock, Deadline
 from tests.scan.corpus import KINDS, held_back, planted
 from tests.scan.lookalikes import lookalikes
 from tests.support.fakes import FakeClock, write
@@ -121,7 +120,7 @@ def test_what_cannot_be_looked_at_is_not_examined(tmp_path: Path, monkeypatch: p
     assert (Verdict.NOT_EXAMINED, {"file": 1}, "large.csv") == (said.verdict, said.counted, said.gaps[0].what)
     assert examined(tmp_path, {}, ignored=["*.csv"]).verdict is Verdict.CLEAN
 
-    late = credentials.scan_credentials(Product(tmp_path, deadline=Deadline.after(0, CLOCK)))
+    late = credentials.scan_credentials(Product(tmp_path, deadline=Deadline.after(0, Clock())))
     assert ["time ran out after 0 of 2 files"] == [gap.reason for gap in late.gaps]
 
 

@@ -10,8 +10,7 @@ import pytest
 from deploylib.models.findings import Accepted, Scanned, Verdict
 from deploylib.scanners import Services, scan
 from deploylib.settings import ScanSettings, Variable
-from deploylib.system.clock import SystemClock
-from deploylib.system.process import SYSTEM
+from deploylib.system import Clock, process
 from tests.scan.corpus import planted
 from tests.support.answerer import answering
 from tests.support.fakes import write
@@ -24,7 +23,7 @@ PRODUCT = {
 DECLARED = (Variable(name="DATABASE_URL", kind="postgres-url"),)
 
 
-class Hasty(SystemClock):
+class Hasty(Clock):
     """Real time, but nobody waits for a second try."""
 
     def sleep(self, seconds: float) -> None:
@@ -43,7 +42,7 @@ def scanned(
     with answering(how) as service:
         settings = ScanSettings(osv_url=f"{service.url}/v1/query", within="60s", accepted=accepted)
         values = {"web": {"DATABASE_URL": url}}
-        return scan(root, settings, Services(DECLARED, values), runner=SYSTEM, clock=Hasty())
+        return scan(root, settings, Services(DECLARED, values), runner=process.SYSTEM, clock=Hasty())
 
 
 def test_a_sound_product_is_clean_in_one_line(tmp_path: Path) -> None:

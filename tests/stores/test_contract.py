@@ -17,7 +17,7 @@ from deploylib.models import Commit
 from deploylib.state.history import Ledger, Opened
 from deploylib.store import KeyTaken, Store
 from deploylib.store import open as open_store
-from deploylib.system.clock import SYSTEM
+from deploylib.system import Clock
 
 MIB = 1 << 20
 ROOT = Path(__file__).parents[2]
@@ -159,7 +159,7 @@ def test_a_good_store_passes_the_probe_and_keeps_nothing_of_it(store: Store) -> 
 
 def test_a_ledger_of_two_machines_loses_no_event(make: Callable[[], Store]) -> None:
     """Two writers of one run take different numbers for events of one kind, and both find all of them."""
-    ledgers = [Ledger(make(), SYSTEM), Ledger(make(), SYSTEM)]
+    ledgers = [Ledger(make(), Clock()), Ledger(make(), Clock())]
     ledgers[0].begin(Opened(run="r1", environment="staging", commit=Commit(id="a" * 40)))
 
     def write(ledger: Ledger) -> None:

@@ -14,11 +14,10 @@ from deploylib.errors import LeaseHeld
 from deploylib.state.lease import Holder, Leases, Tenure
 from deploylib.store.folder import Folder
 from deploylib.store.interface import Store
-from deploylib.system import process
-from deploylib.system.clock import SystemClock
+from deploylib.system import Clock, process
 
 
-class Impatient(SystemClock):
+class Impatient(Clock):
     """Looks again sooner than a command does, so that nobody waits here for a look."""
 
     def sleep(self, seconds: float) -> None:
@@ -140,7 +139,7 @@ def test_a_run_that_lost_it_does_not_get_it_back(store: Store) -> None:
 
 def test_a_holder_that_was_killed_here_is_known_to_be_dead(store: Store) -> None:
     """No waiting for its time: its process runs no more."""
-    host, _ = process.here()
+    host, _ = process.this_process()
     gone = subprocess.Popen(["true"])
     gone.wait(10)
     killed = tenure(store, "killed", host=host, pid=gone.pid)

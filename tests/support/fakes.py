@@ -12,8 +12,7 @@ from deploylib.models import Commit, Kind, Secret, Target
 from deploylib.models.progress import Quiet
 from deploylib.models.results import StageResult
 from deploylib.settings import Endpoint
-from deploylib.system.clock import Deadline
-from deploylib.system.process import Command, Completed, ProgramFailed, SystemRunner
+from deploylib.system import Clock, Deadline, process
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 KEY = "rnd_0123456789abcdefghij"
@@ -22,7 +21,7 @@ OLD, NEW, THIRD = "a" * 40, "b" * 40, "c" * 40
 
 
 @dataclass
-class FakeClock:
+class FakeClock(Clock):
     """Time that passes only when somebody sleeps; *each_sleep* is called then, for what happens meanwhile."""
 
     seconds: float = 0.0
@@ -58,12 +57,12 @@ class RecordingRunner:
         fed: what was written to each command's standard input.
     """
 
-    answers: dict[str, bytes | int | Callable[[Command], Completed]] = field(default_factory=dict)
+    answers: dict[str, bytes | int | Callable[[process.Command], process.Completed]] = field(default_factory=dict)
     pieces: Sequence[bytes | Exception] = ()
-    commands: list[Command] = field(default_factory=list)
+    commands: list[process.Command] = field(default_factory=list)
     fed: list[bytes] = field(default_factory=list)
 
-    def run(self, command: Command, /) -> Completed:
+    def run(self, command: process.Command, /) -> process.Completed:
         """Answer for the first words that fit."""
         self.commands.append(command)
         stdin = command.stdin
@@ -73,14 +72,16 @@ class RecordingRunner:
         if callable(answer):
             done = answer(command)
         elif isinstance(answer, int):
-            done = Completed(tuple(command.args), answer, b"", b"it went wrong")
+            done = process.Completed(tuple(command.args), answer, b"", b"it went wrong")
         else:
-            done = Completed(tuple(command.args), 0, answer)
+            done = process.Completed(tuple(command.args), 0, answer)
         if command.check and done.returncode:
-            raise ProgramFailed(f"{command.name} ended with code {done.returncode}", details=done.lines, remedy="look")
+            raise process.ProgramFailed(
+                f"{command.name} ended with code {done.returncode}", details=done.lines, remedy="look"
+            )
         return done
 
-    def stream(self, command: Command, /) -> Iterator[bytes]:
+    def stream(self, command: process.Command, /) -> Iterator[bytes]:
         """Hand on the pieces."""
         self.commands.append(command)
         for piece in self.pieces:
@@ -89,13 +90,13 @@ class RecordingRunner:
             yield piece
 
 
-class CountingRunner(SystemRunner):
+class CountingRunner(process.SystemRunner):
     """Really starts programs, and notes which."""
 
     def __init__(self) -> None:
-        self.commands: list[Command] = []
+        self.commands: list[process.Command] = []
 
-    def run(self, command: Command, /) -> Completed:
+    def run(self, command: process.Command, /) -> process.Completed:
         """Note it and start it."""
         self.commands.append(command)
         return super().run(command)

@@ -13,7 +13,7 @@ import httpx
 
 from deploylib.models import Kind, Secret
 from deploylib.render.client import Render
-from deploylib.system.http import Session
+from deploylib.system import http
 from tests.support.fakes import API, KEY
 
 Fault = Callable[[httpx.Request], httpx.Response]
@@ -74,7 +74,7 @@ class Platform:
         """A client of it, as `Render.at` makes one."""
         headers = {"Authorization": f"Bearer {KEY}"}
         transport = httpx.MockTransport(self.through or self)
-        return Render(Session(API, headers=headers, transport=transport), API, read_only, key=Secret(KEY))
+        return Render(http.Session(API, headers=headers, transport=transport), API, read_only, key=Secret(KEY))
 
     def add(self, name: str, kind: Kind = Kind.WORKER, *, live: str = "", **more: Any) -> str:
         """A service; *live* is the commit that it serves."""

@@ -14,7 +14,7 @@ from deploylib.release.run import Options
 from deploylib.render.client import Render
 from deploylib.settings import Config, EnvironmentSettings, Settings
 from deploylib.state.history import RunState
-from deploylib.system.process import Runner
+from deploylib.system import process
 from tests.support.fakes import CountingRunner, FakeClock, RecordingView
 from tests.support.in_memory import Platform
 from tests.support.repository import Repository
@@ -45,7 +45,7 @@ class Product:
 
     def __init__(self, repository: Repository, platform: Platform, clock: FakeClock) -> None:
         self.repository, self.platform, self.clock = repository, platform, clock
-        self.runner: Runner = CountingRunner()
+        self.runner: process.Runner = CountingRunner()
         self.view = RecordingView()
         self.environ = {"USER": "ada"}
         self.settings: dict[str, Any] = {}

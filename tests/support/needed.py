@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from deploylib.system.extras import is_there
+from deploylib.models.extras import is_installed
 
 ROOT = Path(__file__).resolve().parents[2]
 EXTRAS = ("local", "notify", "s3")  # as the session `lock` of noxfile.py has them
@@ -33,4 +33,4 @@ def absent() -> list[str]:
     for extra in (*EXTRAS, "postgres", "tasks"):
         wanted += project["optional-dependencies"][extra]
     names = {re.match(r"[\w.-]+", line)[0] for line in wanted if isinstance(line, str)}  # type: ignore[index]
-    return sorted(name for name in names - {"deploylib", "zstandard"} if not is_there(name))
+    return sorted(name for name in names - {"deploylib", "zstandard"} if not is_installed(name))

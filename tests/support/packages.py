@@ -12,19 +12,19 @@ from deploylib.models.findings import Examined
 from deploylib.scanners import Product
 from deploylib.scanners.dependencies import scan_dependencies
 from deploylib.settings import ScanSettings
-from deploylib.system.process import Command, Completed
+from deploylib.system import process
 from tests.support.fakes import FakeClock, RecordingRunner, write
 
 
-def asked(command: Command) -> list[str]:
+def asked(command: process.Command) -> list[str]:
     """The requirements that pip-audit was handed."""
     assert isinstance(command.stdin, bytes)
     return command.stdin.decode().splitlines()
 
 
-def printing(answer: Callable[[list[str]], object]) -> Callable[[Command], Completed]:
+def printing(answer: Callable[[list[str]], object]) -> Callable[[process.Command], process.Completed]:
     """A pip-audit that prints what *answer* says of the requirements."""
-    return lambda command: Completed(tuple(command.args), 0, json.dumps(answer(asked(command))).encode())
+    return lambda command: process.Completed(tuple(command.args), 0, json.dumps(answer(asked(command))).encode())
 
 
 def knowing(lines: list[str]) -> object:
@@ -48,9 +48,9 @@ def examined(root: Path, files: dict[str, str], runner: RecordingRunner | None =
 def npm(stdout: bytes | Exception) -> RecordingRunner:
     """An npm that says this."""
 
-    def run(_command: Command) -> Completed:
+    def run(_command: process.Command) -> process.Completed:
         if isinstance(stdout, Exception):
             raise stdout
-        return Completed((), 1, stdout)
+        return process.Completed((), 1, stdout)
 
     return RecordingRunner(answers={"npm audit": run})

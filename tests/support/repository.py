@@ -6,8 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploylib.system.git import Git
-from deploylib.system.process import SYSTEM
+from deploylib.system import Git, process
 from tests.support.fakes import write
 
 
@@ -20,7 +19,7 @@ class Repository:
     @property
     def git(self) -> Git:
         """Our edge to it."""
-        return Git(self.root, SYSTEM)
+        return Git(self.root, process.SYSTEM)
 
     def run(self, *args: str) -> str:
         """Run git."""

@@ -11,8 +11,7 @@ from deploylib.backups import restore
 from deploylib.errors import BackupFailed
 from deploylib.models import Backup
 from deploylib.store.folder import Folder
-from deploylib.system.clock import SYSTEM as CLOCK
-from deploylib.system.process import SYSTEM, Command, Completed, Runner
+from deploylib.system import Clock, process
 from tests.support.servers import Base
 
 OURS = (
@@ -55,9 +54,9 @@ class Book:
             large = connection.execute("select count(*) from pg_largeobject_metadata").fetchone()
         return [rows, more, large]
 
-    def restore(self, runner: Runner = SYSTEM, **more: object) -> restore.Done:
+    def restore(self, runner: process.Runner = process.SYSTEM, **more: object) -> restore.Done:
         """Put the backup back, into the database itself."""
-        edges = {"store": self.store, "client": self.base.client, "runner": runner, "clock": CLOCK}
+        edges = {"store": self.store, "client": self.base.client, "runner": runner, "clock": Clock()}
         return restore.into(self.base.url, self.made, **edges, force=True, **more)  # type: ignore[arg-type]
 
 
@@ -76,15 +75,15 @@ class Dying:
     def __init__(self, after: int, kind: bytes = b"") -> None:
         self.after, self.kind, self.seen = after, b"; Type: " + kind, 0
 
-    def run(self, command: Command, /) -> Completed:
+    def run(self, command: process.Command, /) -> process.Completed:
         """Run it; of psql only a part arrives."""
         if command.name != "psql" or not isinstance(command.stdin, Iterator):
-            return SYSTEM.run(command)
-        return SYSTEM.run(replace(command, stdin=self._part(command.stdin)))
+            return process.SYSTEM.run(command)
+        return process.SYSTEM.run(replace(command, stdin=self._part(command.stdin)))
 
-    def stream(self, command: Command, /) -> Iterator[bytes]:
+    def stream(self, command: process.Command, /) -> Iterator[bytes]:
         """Run it."""
-        return SYSTEM.stream(command)
+        return process.SYSTEM.stream(command)
 
     def _counts(self, line: bytes) -> bool:
         return line.startswith((b"-- Name: ", b"-- Data for Name: ")) and self.kind in line

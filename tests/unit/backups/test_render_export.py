@@ -15,7 +15,7 @@ from deploylib.models import Backup
 from deploylib.postgres import binaries
 from deploylib.postgres.binaries import Client
 from deploylib.store.folder import Folder
-from deploylib.system.http import Session
+from deploylib.system import http
 from tests.support.fakes import KEY, OLD, FakeClock, RecordingRunner
 from tests.support.in_memory import Platform
 
@@ -57,7 +57,7 @@ def make(
         return render_export.create(
             "book", render=platform.render(), store=Folder(tmp_path / "store"), environment="staging", run="run-1",
             commit=OLD, runner=RecordingRunner(), clock=clock, deadline=clock.deadline(60),
-            session=Session(transport=httpx.MockTransport(download)),
+            session=http.Session(transport=httpx.MockTransport(download)),
         )  # fmt: skip
 
     return made

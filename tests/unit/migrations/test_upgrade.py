@@ -14,7 +14,7 @@ from deploylib.migrations import tools, upgrade
 from deploylib.migrations.upgrade import Applied
 from deploylib.models import Secret
 from deploylib.settings import Config, EnvironmentSettings, MigrationSettings, Settings
-from deploylib.system.process import SYSTEM, Command, Completed, ReadOnlyRunner
+from deploylib.system import process
 from tests.support.alembic_project import ENV, revision
 from tests.support.fakes import RecordingRunner, write
 
@@ -64,7 +64,7 @@ def tables(url: Secret) -> list[str]:
 
 def test_looking_says_what_is_pending_and_changes_nothing(files: Path, url: Secret) -> None:
     """Oldest first, with the first line of each and the SQL; allowed in a dry run."""
-    found = upgrade.status(config(files), files, url, runner=ReadOnlyRunner(SYSTEM))
+    found = upgrade.status(config(files), files, url, runner=process.ReadOnlyRunner(process.SYSTEM))
 
     pending = [
         ("0001", "Make table 1", "migrations/versions/one.py"),
@@ -80,11 +80,11 @@ def test_looking_says_what_is_pending_and_changes_nothing(files: Path, url: Secr
 
 def test_the_schema_is_brought_to_the_target(files: Path, url: Secret) -> None:
     """Every pending revision, once; a second time there is nothing to do."""
-    applied = upgrade.upgrade(config(files), files, url, "0002", runner=SYSTEM, within=5)
+    applied = upgrade.upgrade(config(files), files, url, "0002", runner=process.SYSTEM, within=5)
 
     assert [("0001", 1), ("0002", 1)] == [(one.id, one.tries) for one in applied]
     assert tables(url) == ["alembic_version", "t1", "t2"]
-    assert upgrade.upgrade(config(files), files, url, "0002", runner=SYSTEM, within=5) == ()
+    assert upgrade.upgrade(config(files), files, url, "0002", runner=process.SYSTEM, within=5) == ()
 
 
 def test_a_revision_that_fails_leaves_those_before_it(files: Path, url: Secret) -> None:
@@ -92,7 +92,7 @@ def test_a_revision_that_fails_leaves_those_before_it(files: Path, url: Secret) 
     write(files, {"migrations/versions/two.py": revision(2, 'op.execute("create table t1 (id integer)")')})
 
     with pytest.raises(MigrationFailed, match="migration 0002 failed; the schema is at 0001") as raised:
-        upgrade.upgrade(config(files), files, url, "0002", runner=SYSTEM, within=5)
+        upgrade.upgrade(config(files), files, url, "0002", runner=process.SYSTEM, within=5)
 
     assert "table t1 already exists" in "\n".join(raised.value.details)
     assert raised.value.exit_code == 6
@@ -102,7 +102,7 @@ def test_a_revision_that_fails_leaves_those_before_it(files: Path, url: Secret) 
 def test_a_dry_run_migrates_nothing(files: Path, url: Secret) -> None:
     """The upgrade is marked as a program that writes."""
     with pytest.raises(RuntimeError, match="a dry run must not start"):
-        upgrade.upgrade(config(files), files, url, "0002", runner=ReadOnlyRunner(SYSTEM), within=5)
+        upgrade.upgrade(config(files), files, url, "0002", runner=process.ReadOnlyRunner(process.SYSTEM), within=5)
 
     assert tables(url) == []
 
@@ -112,7 +112,7 @@ def test_code_that_does_not_run_is_told_without_the_password(files: Path) -> Non
     write(files, {"migrations/env.py": 'import os, sys\nsys.exit(os.environ["DATABASE_URL"] + " and p4ss")\n'})
 
     with pytest.raises(MigrationFailed, match="alembic could not run") as raised:
-        upgrade.status(config(files), files, URL, runner=SYSTEM)
+        upgrade.status(config(files), files, URL, runner=process.SYSTEM)
 
     assert raised.value.details == ("••• and •••",)
 
@@ -133,12 +133,12 @@ def test_secrets_are_in_no_argument(files: Path) -> None:
     assert (str(files), files) == (command.env["PYTHONPATH"], command.cwd)
 
 
-def _writes(text: str) -> Callable[[Command], Completed]:
+def _writes(text: str) -> Callable[[process.Command], process.Completed]:
     """A child that leaves this answer."""
 
-    def answer(command: Command) -> Completed:
+    def answer(command: process.Command) -> process.Completed:
         Path(command.args[-1]).write_text(text)
-        return Completed(tuple(command.args), 0, b"")
+        return process.Completed(tuple(command.args), 0, b"")
 
     return answer
 
@@ -194,7 +194,9 @@ def test_a_revision_that_waited_for_its_lock_says_how_often(files: Path) -> None
 )
 def test_a_child_that_dies_is_told_by_its_last_words(files: Path, said: bytes, kind: type[DeployError]) -> None:
     """What to install, where to look, or what it said."""
-    runner = RecordingRunner(answers={"alembic_child": lambda command: Completed(tuple(command.args), 1, b"", said)})
+    runner = RecordingRunner(
+        answers={"alembic_child": lambda command: process.Completed(tuple(command.args), 1, b"", said)}
+    )
 
     with pytest.raises(kind):
         upgrade.status(config(files), files, URL, runner=runner)
@@ -205,7 +207,9 @@ def test_a_module_that_is_a_file_of_the_commit_needs_no_installation(tmp_path: P
     """Alembic looks beside its ini only where that says so."""
     write(tmp_path, {"back/alembic.ini": "[alembic]\nscript_location = %(here)s/scripts\n", "back/app.py": ""})
     said = f"ModuleNotFoundError: No module named '{lacks}'".encode()
-    runner = RecordingRunner(answers={"alembic_child": lambda command: Completed(tuple(command.args), 1, b"", said)})
+    runner = RecordingRunner(
+        answers={"alembic_child": lambda command: process.Completed(tuple(command.args), 1, b"", said)}
+    )
 
     with pytest.raises(MigrationFailed) as raised:
         upgrade.status(config(tmp_path, config="back/alembic.ini"), tmp_path, URL, runner=runner)
@@ -315,8 +319,8 @@ def test_alembic_runs_by_its_table_in_pyproject(files: Path, url: Secret, ini: s
         write(files, {"back/alembic.ini": ini})
     chosen = config(files, config="back/pyproject.toml")
 
-    found = upgrade.status(chosen, files, url, runner=SYSTEM)
-    applied = upgrade.upgrade(chosen, files, url, found.target, runner=SYSTEM, within=30)
+    found = upgrade.status(chosen, files, url, runner=process.SYSTEM)
+    applied = upgrade.upgrade(chosen, files, url, found.target, runner=process.SYSTEM, within=30)
 
     assert [one.path for one in found.pending] == ["back/migrations/versions/one.py", "back/migrations/versions/two.py"]
     assert [one.id for one in applied] == [one.id for one in found.pending]
@@ -331,7 +335,7 @@ def test_alembic_runs_in_the_folder_of_its_ini(files: Path, url: Secret, where: 
     ini = f"[alembic]\nscript_location = {where}\nprepend_sys_path = .\n"
     write(files, {"back/alembic.ini": ini, "back/models.py": "", "back/migrations/env.py": models + ENV})
 
-    found = upgrade.status(config(files, config="back/alembic.ini"), files, url, runner=SYSTEM)
+    found = upgrade.status(config(files, config="back/alembic.ini"), files, url, runner=process.SYSTEM)
 
     assert [one.path for one in found.pending] == ["back/migrations/versions/one.py", "back/migrations/versions/two.py"]
 
@@ -357,7 +361,7 @@ def test_the_first_line_of_the_cause_is_told(tmp_path: Path, said: str, line: st
     chosen = config(tmp_path, command="x", pending="sh -c 'cat said >&2; exit 3'")
 
     with pytest.raises(MigrationFailed) as raised:
-        upgrade.status(chosen, tmp_path, URL, runner=SYSTEM)
+        upgrade.status(chosen, tmp_path, URL, runner=process.SYSTEM)
 
     assert raised.value.message.partition("ended with code 3")[2] == (f": {line}" if line else "")
 
@@ -376,7 +380,7 @@ def test_a_tool_that_lacks_a_package_is_told_to_install_it(tmp_path: Path, said:
     chosen = config(tmp_path, command="x", pending="sh -c 'cat said >&2; exit 1'")
 
     with pytest.raises(MigrationFailed) as raised:
-        upgrade.status(chosen, tmp_path, URL, runner=SYSTEM)
+        upgrade.status(chosen, tmp_path, URL, runner=process.SYSTEM)
 
     assert helps in raised.value.remedy
 
@@ -387,7 +391,14 @@ def test_in_a_dry_run_a_list_only_reads_or_is_said_to_write(tmp_path: Path) -> N
     for script, notes in ((f"{refused} echo a", 1), ("echo a", 0)):
         write(tmp_path, {"list.sh": script})
         found = upgrade.status(
-            config(tmp_path, command="x", pending="sh list.sh"), tmp_path, URL, runner=ReadOnlyRunner(SYSTEM), dry=True
+            config(tmp_path, command="x", pending="sh list.sh"),
+            tmp_path,
+            URL,
+            runner=process.ReadOnlyRunner(process.SYSTEM),
+            dry=True,
         )
         assert ([one.id for one in found.pending], len(found.notes)) == (["a"], notes)
-    assert upgrade.status(config(tmp_path, command="x", pending="sh list.sh"), tmp_path, URL, runner=SYSTEM).notes == ()
+    assert (
+        upgrade.status(config(tmp_path, command="x", pending="sh list.sh"), tmp_path, URL, runner=process.SYSTEM).notes
+        == ()
+    )

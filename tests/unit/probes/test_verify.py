@@ -15,7 +15,7 @@ from deploylib.errors import Contradiction, ForeignDeploy, Unreachable, Verifica
 from deploylib.models import Kind, Proof, Verified
 from deploylib.probes import verify
 from deploylib.probes.verify import Expected, Pace
-from deploylib.system.http import Session
+from deploylib.system import http
 from tests.support.fakes import NEW, OLD, THIRD, FakeClock, target
 from tests.support.in_memory import Platform, lost, unsent
 
@@ -74,7 +74,7 @@ def prove(
         clock=clock,
         pace=PACE,
         progress=lambda _service, text: told.append(text),
-        session=Session(transport=httpx.MockTransport(address)),
+        session=http.Session(transport=httpx.MockTransport(address)),
     )
 
 
@@ -306,7 +306,7 @@ def rooted(
         render=platform.render(),
         clock=clock,
         pace=PACE,
-        session=Session(transport=httpx.MockTransport(Address(step))),
+        session=http.Session(transport=httpx.MockTransport(Address(step))),
     )
 
 
@@ -369,7 +369,7 @@ def test_a_page_that_goes_away_a_moment_later_decides_too(clock: FakeClock) -> N
             render=platform.render(),
             clock=clock,
             pace=Pace(times=3, every=1, within=60, grace=5, bake=20),
-            session=Session(transport=httpx.MockTransport(steps)),
+            session=http.Session(transport=httpx.MockTransport(steps)),
         )
 
 
@@ -384,7 +384,7 @@ def test_what_the_address_gives_now_is_looked_at_before_a_release() -> None:
 
     def now(step: Step, kind: Kind = Kind.WEB) -> tuple[str, int]:
         where = target("api", kind, url="https://api.example")
-        return verify.now(where, Session(transport=httpx.MockTransport(Address(step))))
+        return verify.now(where, http.Session(transport=httpx.MockTransport(Address(step))))
 
     assert (NEW, 200) == now(says())
     assert ("", 404) == now(plain(404))
@@ -413,7 +413,7 @@ def test_a_path_without_its_slash_is_asked_of_the_same_host(path: str, clock: Fa
             render=platform.render(),
             clock=clock,
             pace=PACE,
-            session=Session(transport=httpx.MockTransport(address)),
+            session=http.Session(transport=httpx.MockTransport(address)),
         )
     assert {one.url.host for one in address.requests} == {"api.example"}
     assert "s3cr3t" not in str(failed.value)

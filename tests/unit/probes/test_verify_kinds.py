@@ -11,7 +11,7 @@ from deploylib.errors import ForeignDeploy, VerificationFailed
 from deploylib.models import Kind, Proof, Verified
 from deploylib.probes import verify
 from deploylib.probes.verify import Expected, Pace
-from deploylib.system.http import Session
+from deploylib.system import http
 from tests.support.fakes import NEW, OLD, FakeClock, target
 from tests.support.in_memory import Platform, lost
 
@@ -48,7 +48,7 @@ def prove(
         render=(platform or Platform()).render(),
         clock=clock,
         pace=PACE,
-        session=Session(transport=httpx.MockTransport(handle)),
+        session=http.Session(transport=httpx.MockTransport(handle)),
     )
 
 

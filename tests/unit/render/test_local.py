@@ -11,7 +11,7 @@ import pytest
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.render import local
 from deploylib.settings import Config, load
-from deploylib.system.process import Completed, ReadOnlyRunner
+from deploylib.system import process
 from tests.support.fakes import RecordingRunner, write
 
 
@@ -24,7 +24,9 @@ def config(tmp_path: Path) -> Config:
 def answering(code: int, out: object = None, err: bytes = b"") -> RecordingRunner:
     """A local Render that says this."""
     said = json.dumps(out).encode() if out is not None else b""
-    return RecordingRunner(answers={"localrender": lambda command: Completed(tuple(command.args), code, said, err)})
+    return RecordingRunner(
+        answers={"localrender": lambda command: process.Completed(tuple(command.args), code, said, err)}
+    )
 
 
 def test_it_is_asked_on_its_command_line(config: Config) -> None:
@@ -95,7 +97,7 @@ def test_one_has_run_when_it_has_written_down_where(config: Config) -> None:
 
 def test_a_dry_run_neither_stops_nor_resets_it(config: Config) -> None:
     """Both are marked as writing; looking is not."""
-    runner = ReadOnlyRunner(answering(0, {}))
+    runner = process.ReadOnlyRunner(answering(0, {}))
 
     assert local.status(config, runner=runner) == {}
     for verb in (local.up, local.down, local.reset):

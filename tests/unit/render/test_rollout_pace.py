@@ -12,7 +12,7 @@ import pytest
 from deploylib.errors import BuildFailed
 from deploylib.render import rollout
 from deploylib.render.client import Render
-from deploylib.system.http import Session
+from deploylib.system import http
 from tests.support.bringing import order
 from tests.support.fakes import API, OLD, FakeClock
 from tests.support.in_memory import Platform
@@ -72,7 +72,7 @@ class Counting:
 
     def bring(self, expected: Mapping[str, float] | None = None) -> list[str]:
         """Deploy all services; their names, in the order in which they went live."""
-        session = Session(API, transport=httpx.MockTransport(self))
+        session = http.Session(API, transport=httpx.MockTransport(self))
         render = Render(session, API, clock=self.clock)
         # The stages before have seen whose these deploys are.
         render.owned.update((key, one["id"]) for key in self.takes for one in self.platform.deploys[key])

@@ -12,7 +12,7 @@ from deploylib.errors import SettingsError
 from deploylib.models.findings import Verdict
 from deploylib.scanners import Product
 from deploylib.scanners.dependencies import scan_dependencies
-from deploylib.system.process import Command, Completed, ProgramFailed
+from deploylib.system import process
 from tests.support.fakes import FakeClock, RecordingRunner, write
 from tests.support.packages import examined, knowing, npm, printing
 
@@ -260,11 +260,13 @@ def test_a_skipped_package_is_not_examined(tmp_path: Path) -> None:
 
 def test_a_service_that_recovers_is_asked_again(tmp_path: Path) -> None:
     """With growing pauses that chance spreads; the third answer counts."""
-    tries: list[Command] = []
+    tries: list[process.Command] = []
 
-    def run(command: Command) -> Completed:
+    def run(command: process.Command) -> process.Completed:
         tries.append(command)
-        return printing(knowing)(command) if len(tries) == 3 else Completed((), 1, b"", b"503 Server Error: busy")
+        return (
+            printing(knowing)(command) if len(tries) == 3 else process.Completed((), 1, b"", b"503 Server Error: busy")
+        )
 
     write(tmp_path, {"requirements.txt": "a==1 # via x"})
     clock = FakeClock()
@@ -289,7 +291,7 @@ def test_a_service_that_recovers_is_asked_again(tmp_path: Path) -> None:
 )
 def test_why_there_is_no_answer_is_said_in_our_own_words(tmp_path: Path, stderr: bytes, reason: str) -> None:
     """What a tool prints may quote anything."""
-    runner = RecordingRunner(answers={"pip_audit": lambda _: Completed((), 1, b"", stderr)})
+    runner = RecordingRunner(answers={"pip_audit": lambda _: process.Completed((), 1, b"", stderr)})
 
     said = examined(tmp_path, {"requirements.txt": "a==1 # via x"}, runner)
 
@@ -311,7 +313,7 @@ def test_an_answer_of_another_form_is_none(tmp_path: Path, answer: object) -> No
     ("said", "reason"),
     [
         (SettingsError("no npm", remedy="x"), "npm is not installed"),
-        (ProgramFailed("late", remedy="x"), "npm did not answer in time"),
+        (process.ProgramFailed("late", remedy="x"), "npm did not answer in time"),
         (b"<html>", "npm gave no answer; the program ended with code 1"),
         (b'{"statusCode": 405, "error": {"summary": ""}}', "the registry answers no audit"),
         (

@@ -235,7 +235,7 @@ def test_holds_and_their_ends_are_in_the_history(product: Product) -> None:
         ({"DEPLOYLIB_RUN": "7", "USER": "root"}, "Ada Lovelace", "Ada Lovelace"),
         ({"USER": "root"}, "Ada Lovelace", "Ada Lovelace"),
         ({"USER": "root"}, "", "root"),
-        ({}, "", process.user()),
+        ({}, "", process.user_name()),
     ],
     ids=["a CI", "a CI that names nobody", "git", "the environment", "the system"],
 )

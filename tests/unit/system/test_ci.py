@@ -25,17 +25,17 @@ def report(**more: object) -> Report:
 
 def test_all_jobs_of_a_run_and_no_other_have_its_id() -> None:
     """Of GitHub's run and attempt; a person's machine has none."""
-    found = ci.build({**GITHUB, "GITHUB_REPOSITORY": "owner/product"})
+    found = ci.read_build({**GITHUB, "GITHUB_REPOSITORY": "owner/product"})
     url = "https://github.com/owner/product/actions/runs/811"
     assert found == ci.Build(id="811-2", author="grace", url=url, earlier=("811-1",))
-    assert ci.build({"USER": "ada"}) is None
+    assert ci.read_build({"USER": "ada"}) is None
 
 
 def test_another_ci_says_what_its_jobs_share() -> None:
     """It becomes part of a key, so it may not be anything."""
-    assert ci.build({"DEPLOYLIB_RUN": "build-7", "USER": "ada"}) == ci.Build(id="build-7", author="ada")
+    assert ci.read_build({"DEPLOYLIB_RUN": "build-7", "USER": "ada"}) == ci.Build(id="build-7", author="ada")
     with pytest.raises(SettingsError, match="DEPLOYLIB_RUN"):
-        ci.build({"DEPLOYLIB_RUN": "../other"})
+        ci.read_build({"DEPLOYLIB_RUN": "../other"})
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ import pytest
 
 from deploylib.errors import SettingsError
 from deploylib.models import Commit
-from deploylib.system.git import Git
-from deploylib.system.process import SYSTEM, Completed
+from deploylib.system import Git, process
 from tests.support.fakes import RecordingRunner, write
 from tests.support.repository import Repository
 
@@ -20,13 +19,13 @@ def test_the_top_is_found_from_a_folder_below(repository: Repository) -> None:
     """Whichever folder it is asked in."""
     (repository.root / "a").mkdir()
 
-    assert repository.root.resolve() == Git(repository.root / "a", SYSTEM).top().resolve()
+    assert repository.root.resolve() == Git(repository.root / "a", process.SYSTEM).top().resolve()
 
 
 def test_a_folder_outside_git_is_refused_with_the_way_in(tmp_path: Path) -> None:
     """A release is a commit, so there must be a repository."""
     with pytest.raises(SettingsError, match="is not in a git repository") as raised:
-        Git(tmp_path, SYSTEM).top()
+        Git(tmp_path, process.SYSTEM).top()
 
     assert "git init" in raised.value.remedy
 
@@ -34,7 +33,7 @@ def test_a_folder_outside_git_is_refused_with_the_way_in(tmp_path: Path) -> None
 def test_a_folder_that_git_does_not_trust_is_named(tmp_path: Path) -> None:
     """Another owner is another reason, with another remedy."""
     said = b"fatal: detected dubious ownership in repository"
-    runner = RecordingRunner(answers={"rev-parse": lambda _: Completed((), 128, b"", said)})
+    runner = RecordingRunner(answers={"rev-parse": lambda _: process.Completed((), 128, b"", said)})
 
     with pytest.raises(SettingsError, match="belongs to another user") as raised:
         Git(tmp_path, runner).top()
@@ -194,7 +193,7 @@ def test_a_commit_is_exported_with_its_submodules(repository: Repository, tmp_pa
 
     with repository.git.exported(commit) as files:
         assert (files / "migrations/env.py").read_text() == "1"
-    with Git(tmp_path / "clone", SYSTEM).exported(commit) as files:
+    with Git(tmp_path / "clone", process.SYSTEM).exported(commit) as files:
         assert list((files / "migrations").iterdir()) == []
     assert list(repository.git.submodules(commit)) == ["migrations"]
     assert repository.git.changed() == ("migrations",)

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from deploylib.system.http import Answer, NoAnswer, NotSent, Session
+from deploylib.system import http
 
 Handler = Callable[[httpx.Request], httpx.Response]
 
@@ -22,15 +22,15 @@ def failing(kind: type[httpx.RequestError]) -> Handler:
     return handle
 
 
-def session(handler: Handler, **options: Any) -> Session:
+def session(handler: Handler, **options: Any) -> http.Session:
     """A session without a network."""
-    return Session(transport=httpx.MockTransport(handler), **options)
+    return http.Session(transport=httpx.MockTransport(handler), **options)
 
 
 @pytest.mark.parametrize("kind", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout])
 def test_without_a_connection_nothing_was_sent(kind: type[httpx.RequestError]) -> None:
     """Such a request is safe to repeat."""
-    with session(failing(kind)) as asking, pytest.raises(NotSent):
+    with session(failing(kind)) as asking, pytest.raises(http.NotSent):
         asking.request("POST", "https://a.example/")
 
 
@@ -39,7 +39,7 @@ def test_without_a_connection_nothing_was_sent(kind: type[httpx.RequestError]) -
 )
 def test_trouble_after_the_connection_is_no_answer(kind: type[httpx.RequestError]) -> None:
     """Such a request may have been accepted; the error has the kind of trouble and not the library's words."""
-    with session(failing(kind)) as asking, pytest.raises(NoAnswer, match=r"^[a-z ]+$") as raised:
+    with session(failing(kind)) as asking, pytest.raises(http.NoAnswer, match=r"^[a-z ]+$") as raised:
         asking.request("POST", "https://a.example/")
 
     assert "secret" not in str(raised.value)
@@ -52,7 +52,7 @@ def test_an_answer_that_cannot_be_unpacked_is_no_answer() -> None:
     def handle(_request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, headers=broken, stream=httpx.ByteStream(b"not"))
 
-    with session(handle) as asking, pytest.raises(NoAnswer):
+    with session(handle) as asking, pytest.raises(http.NoAnswer):
         asking.request("GET", "https://a.example/")
 
 
@@ -85,7 +85,7 @@ def test_a_body_is_sent_as_json_and_none_without_a_type() -> None:
 )
 def test_only_a_2xx_is_well(code: int, expected: bool) -> None:  # noqa: FBT001 - the expected value
     """A redirect or an error is none."""
-    assert expected == Answer(code, {}, b"").ok
+    assert expected == http.Answer(code, {}, b"").ok
 
 
 @pytest.mark.parametrize(
@@ -94,12 +94,12 @@ def test_only_a_2xx_is_well(code: int, expected: bool) -> None:  # noqa: FBT001 
 )
 def test_a_content_type_is_the_media_type_alone(value: str, expected: str) -> None:
     """Without its parameters, in lower case."""
-    assert expected == Answer(200, {"content-type": value}, b"").content_type
+    assert expected == http.Answer(200, {"content-type": value}, b"").content_type
 
 
 def test_a_body_that_is_no_json_is_none() -> None:
     """A page where JSON was expected is not an error of ours; and a body is not in the representation."""
-    answer = Answer(200, {}, b"<html>password</html>")
+    answer = http.Answer(200, {}, b"<html>password</html>")
 
     assert answer.json() is None
     assert "password" not in repr(answer)

@@ -13,21 +13,20 @@ import httpx
 import pytest
 
 from deploylib.system import http
-from deploylib.system.http import API, ASSET, PAGE, Limit, NoAnswer, NotSent, Session
 from tests.support.ends import WAYS, listening
 from tests.support.measured import peak_of
 
 MIB = 1 << 20
 
 
-def packed(body: bytes, coding: str, unpacked: str = "application/json") -> Session:
+def packed(body: bytes, coding: str, unpacked: str = "application/json") -> http.Session:
     """A session with a server that sends *body* as it is, and says that it is packed so."""
     headers = {"Content-Type": unpacked, "Content-Encoding": coding}
 
     def pieces() -> Iterator[bytes]:
         yield from (body[at : at + 1000] for at in range(0, len(body), 1000))
 
-    return Session(transport=httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, content=pieces())))
+    return http.Session(transport=httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, content=pieces())))
 
 
 @pytest.mark.parametrize("way", ["endless", "dripping", "dripping_head", "stalled", "bomb"])
@@ -54,29 +53,33 @@ def test_a_body_without_an_end_is_no_answer(way: str) -> None:
 @pytest.mark.parametrize("way", ["deep", "wide"])
 def test_json_that_explodes_is_no_json(way: str) -> None:
     """A million lists in each other, or ten million objects: none that is meant for us has so many values."""
-    with listening(lambda to: WAYS[way](to, "application/json")) as there, Session() as asking:
+    with listening(lambda to: WAYS[way](to, "application/json")) as there, http.Session() as asking:
         assert asking.request("GET", there).json() is None
 
 
 def test_the_limits_are_what_the_documentation_says() -> None:
     """32 MB of an answer of the platform; of a page and of an asset one is kept, and an asset is not read further."""
-    assert (Limit(32 * MIB, 32 * MIB), Limit(MIB, 32 * MIB), Limit(MIB, 0)) == (API, PAGE, ASSET)
+    assert (http.Limit(32 * MIB, 32 * MIB), http.Limit(MIB, 32 * MIB), http.Limit(MIB, 0)) == (
+        http.API,
+        http.PAGE,
+        http.ASSET,
+    )
 
 
-@pytest.mark.parametrize("limit", [PAGE, ASSET], ids=["page", "asset"])
-def test_what_is_large_and_ends_is_an_answer(limit: Limit) -> None:
+@pytest.mark.parametrize("limit", [http.PAGE, http.ASSET], ids=["page", "asset"])
+def test_what_is_large_and_ends_is_an_answer(limit: http.Limit) -> None:
     """A page or a picture of three megabytes is as good as a browser finds it; its beginning is kept."""
     body = b"<html>" + b"x" * 3 * MIB
     server = listening(lambda to: to.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + body))
-    with server as there, Session(timeout=5) as asking:
+    with server as there, http.Session(timeout=5) as asking:
         answer = asking.request("GET", there, limit=limit)
     assert (answer.ok, answer.whole, len(answer.body), answer.json()) == (True, False, MIB, None)
 
 
 def test_an_asset_without_an_end_is_not_waited_for() -> None:
     """Its status, its type and its beginning are all that is asked of it."""
-    with listening(lambda to: WAYS["endless"](to, "video/mp4")) as there, Session(timeout=5) as asking:
-        answer = asking.request("GET", there, limit=ASSET)
+    with listening(lambda to: WAYS["endless"](to, "video/mp4")) as there, http.Session(timeout=5) as asking:
+        answer = asking.request("GET", there, limit=http.ASSET)
     assert (answer.ok, answer.content_type, answer.whole) == (True, "video/mp4", False)
 
 
@@ -102,7 +105,7 @@ def test_what_is_packed_as_we_asked_for_is_unpacked(coding: str, body: bytes) ->
 )
 def test_what_cannot_be_unpacked_to_its_end_is_no_answer(body: bytes) -> None:
     """Half of it, or something else."""
-    with packed(body, "gzip") as asking, pytest.raises(NoAnswer):
+    with packed(body, "gzip") as asking, pytest.raises(http.NoAnswer):
         asking.request("GET", "http://a.example/")
 
 
@@ -117,14 +120,14 @@ def test_a_download_that_drips_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slower than a megabyte in a minute, here than one in a fifth of a second."""
     monkeypatch.setattr(http, "EVERY", 0.2)
     server = listening(lambda to: WAYS["dripping"](to, "application/gzip"))
-    with server as there, Session() as asking, pytest.raises(NoAnswer, match="too slowly"):
+    with server as there, http.Session() as asking, pytest.raises(http.NoAnswer, match="too slowly"):
         list(asking.pieces(there))
 
 
 def test_a_name_that_is_looked_up_for_ever_was_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """The system's resolver has no time-out, so that it is asked aside, and a signal need not wait for it."""
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: time.sleep(60))
-    with Session(timeout=0.5) as asking, pytest.raises(NotSent):
+    with http.Session(timeout=0.5) as asking, pytest.raises(http.NotSent):
         asking.request("GET", "http://slow.example/")
 
     def late(*_: object) -> None:
@@ -133,7 +136,7 @@ def test_a_name_that_is_looked_up_for_ever_was_not_asked(monkeypatch: pytest.Mon
     before = signal.signal(signal.SIGALRM, late)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.3)
-        with Session(timeout=30) as asking, pytest.raises(InterruptedError, match="heeded"):
+        with http.Session(timeout=30) as asking, pytest.raises(InterruptedError, match="heeded"):
             asking.request("GET", "http://slow.example/")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -15,28 +15,30 @@ import pytest
 
 from deploylib.errors import SettingsError
 from deploylib.models import Secret
-from deploylib.system.process import SYSTEM, Command, Completed, ProgramFailed, ReadOnlyRunner
+from deploylib.system import process
 from tests.support.fakes import RecordingRunner
 
 PASSWORD = "p4ss-w0rd"
 
 
-def python(code: str, **options: object) -> Command:
+def python(code: str, **options: object) -> process.Command:
     """A tiny program."""
-    return Command([sys.executable, "-S", "-c", code], **options)  # type: ignore[arg-type]
+    return process.Command([sys.executable, "-S", "-c", code], **options)  # type: ignore[arg-type]
 
 
 def test_a_program_is_run_to_its_end() -> None:
     """Its output is all of it, its text is without the last line's end."""
-    done = SYSTEM.run(python("print('one'); print('two')"))
+    done = process.SYSTEM.run(python("print('one'); print('two')"))
 
     assert (0, b"one\ntwo\n", "one\ntwo") == (done.returncode, done.stdout, done.text)
 
 
 def test_a_program_that_fails_raises_with_its_last_words() -> None:
     """The error has the program's name, its code and the last twenty lines of its standard error."""
-    with pytest.raises(ProgramFailed, match=r"ended with code 3") as raised:
-        SYSTEM.run(python("import sys; print('out'); [print(n, file=sys.stderr) for n in range(30)]; sys.exit(3)"))
+    with pytest.raises(process.ProgramFailed, match=r"ended with code 3") as raised:
+        process.SYSTEM.run(
+            python("import sys; print('out'); [print(n, file=sys.stderr) for n in range(30)]; sys.exit(3)")
+        )
 
     assert tuple(str(n) for n in range(10, 30)) == raised.value.details
     assert Path(sys.executable).name in raised.value.message
@@ -44,23 +46,23 @@ def test_a_program_that_fails_raises_with_its_last_words() -> None:
 
 def test_a_program_that_fails_silently_is_told_by_its_output() -> None:
     """Without standard error the output is what it said."""
-    with pytest.raises(ProgramFailed) as raised:
-        SYSTEM.run(python("print('only here'); raise SystemExit(1)"))
+    with pytest.raises(process.ProgramFailed) as raised:
+        process.SYSTEM.run(python("print('only here'); raise SystemExit(1)"))
 
     assert raised.value.details == ("only here",)
 
 
 def test_a_failure_may_be_looked_at_instead() -> None:
     """Without the check the code is a value."""
-    assert SYSTEM.run(python("raise SystemExit(7)", check=False)).returncode == 7
+    assert process.SYSTEM.run(python("raise SystemExit(7)", check=False)).returncode == 7
 
 
 def test_a_program_that_does_not_end_is_killed() -> None:
     """It fails when its time is over, and it is gone."""
     began = time.monotonic()
 
-    with pytest.raises(ProgramFailed, match=r"did not end within") as raised:
-        SYSTEM.run(
+    with pytest.raises(process.ProgramFailed, match=r"did not end within") as raised:
+        process.SYSTEM.run(
             python("import os, sys, time; print(os.getpid(), file=sys.stderr, flush=True); time.sleep(60)", timeout=0.5)
         )
 
@@ -74,8 +76,8 @@ def test_secrets_are_struck_out_of_what_a_program_said(stream: str) -> None:
     """Neither a failure's details nor its text shows them, on whichever stream it was said."""
     code = f"import sys; print('the password is {PASSWORD}', file=sys.{stream}); sys.exit(1)"
 
-    with pytest.raises(ProgramFailed) as raised:
-        SYSTEM.run(python(code, secrets=(Secret(PASSWORD), Secret(""))))
+    with pytest.raises(process.ProgramFailed) as raised:
+        process.SYSTEM.run(python(code, secrets=(Secret(PASSWORD), Secret(""))))
 
     assert raised.value.details == ("the password is •••",)
 
@@ -85,14 +87,14 @@ def test_a_command_shows_neither_its_variables_nor_its_input() -> None:
     command = python("pass", env={"PGPASSWORD": PASSWORD}, stdin=PASSWORD.encode(), secrets=(Secret(PASSWORD),))
 
     assert PASSWORD not in repr(command)
-    assert PASSWORD not in repr(Completed((), 1, b"", PASSWORD.encode()))
+    assert PASSWORD not in repr(process.Completed((), 1, b"", PASSWORD.encode()))
 
 
 def test_variables_come_on_top_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A child has our environment and what is added, in the folder that was named."""
     monkeypatch.setenv("FROM_US", "1")
 
-    done = SYSTEM.run(
+    done = process.SYSTEM.run(
         python("import os; print(os.environ['FROM_US'], os.environ['X'], os.getcwd())", env={"X": "2"}, cwd=tmp_path)
     )
 
@@ -105,14 +107,14 @@ def test_a_program_inherits_no_more_than_it_should(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("OURS", "1")
     show = [sys.executable, "-c", "import os; print(sorted({'ELSEWHERE', 'OURS', 'ITS'} & {*os.environ}))"]
 
-    assert SYSTEM.run(Command(show, drops=["ELSEWHERE"], env={"ITS": "1"})).text == "['ITS', 'OURS']"
-    assert SYSTEM.run(Command(show, bare=True, env={"ITS": "1"})).text == "['ITS']"
+    assert process.SYSTEM.run(process.Command(show, drops=["ELSEWHERE"], env={"ITS": "1"})).text == "['ITS', 'OURS']"
+    assert process.SYSTEM.run(process.Command(show, bare=True, env={"ITS": "1"})).text == "['ITS']"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another account")
 def test_a_program_runs_as_another_account() -> None:
     """In none of our groups."""
-    done = SYSTEM.run(Command(["id"], cwd=Path("/"), account=(65534, 65534)))
+    done = process.SYSTEM.run(process.Command(["id"], cwd=Path("/"), account=(65534, 65534)))
 
     assert "uid=65534" in done.text
     assert "(root)" not in done.text
@@ -121,7 +123,7 @@ def test_a_program_runs_as_another_account() -> None:
 def test_a_program_that_is_not_there_is_a_matter_of_settings() -> None:
     """The operator reads what to install."""
     with pytest.raises(SettingsError, match="no-such-program cannot be started") as raised:
-        SYSTEM.run(Command(["no-such-program"]))
+        process.SYSTEM.run(process.Command(["no-such-program"]))
 
     assert raised.value.remedy == "install no-such-program"
 
@@ -130,15 +132,15 @@ def test_input_is_fed_as_it_comes() -> None:
     """Bytes or pieces: the program reads the same."""
     count = "import sys; print(len(sys.stdin.buffer.read()))"
 
-    assert SYSTEM.run(python(count, stdin=b"x" * 10)).text == "10"
-    assert SYSTEM.run(python(count, stdin=iter([b"x" * 100_000] * 7))).text == "700000"
+    assert process.SYSTEM.run(python(count, stdin=b"x" * 10)).text == "10"
+    assert process.SYSTEM.run(python(count, stdin=iter([b"x" * 100_000] * 7))).text == "700000"
 
 
 def test_a_program_may_answer_before_it_has_read_everything() -> None:
     """Output and input larger than a pipe do not wait for each other."""
     code = "import sys; sys.stdout.write('x' * 300_000); sys.stdout.flush(); print(len(sys.stdin.buffer.read()))"
 
-    done = SYSTEM.run(python(code, stdin=iter([b"y" * 100_000] * 5), timeout=20))
+    done = process.SYSTEM.run(python(code, stdin=iter([b"y" * 100_000] * 5), timeout=20))
 
     assert done.text.endswith("x500000")
 
@@ -146,10 +148,10 @@ def test_a_program_may_answer_before_it_has_read_everything() -> None:
 def test_a_program_that_stops_reading_says_so_by_its_code() -> None:
     """A broken pipe is not our failure: the program's own end tells."""
     pieces = iter([b"y" * 100_000] * 20)
-    assert SYSTEM.run(python("import sys; sys.stdin.buffer.read(1)", stdin=pieces)).returncode == 0
+    assert process.SYSTEM.run(python("import sys; sys.stdin.buffer.read(1)", stdin=pieces)).returncode == 0
 
-    with pytest.raises(ProgramFailed, match="ended with code 4"):
-        SYSTEM.run(python("raise SystemExit(4)", stdin=iter([b"y" * 100_000] * 20)))
+    with pytest.raises(process.ProgramFailed, match="ended with code 4"):
+        process.SYSTEM.run(python("raise SystemExit(4)", stdin=iter([b"y" * 100_000] * 20)))
 
 
 def test_a_failure_of_the_input_goes_on() -> None:
@@ -160,23 +162,23 @@ def test_a_failure_of_the_input_goes_on() -> None:
         raise KeyError("gone")
 
     with pytest.raises(KeyError, match="gone"):
-        SYSTEM.run(python("import sys; sys.stdin.buffer.read()", stdin=pieces()))
+        process.SYSTEM.run(python("import sys; sys.stdin.buffer.read()", stdin=pieces()))
 
 
 def test_a_program_that_hangs_while_it_is_fed_is_killed() -> None:
     """The deadline also ends the feeding."""
-    with pytest.raises(ProgramFailed, match="did not end within"):
-        SYSTEM.run(python("import time; time.sleep(60)", stdin=iter([b"y" * 100_000] * 20), timeout=0.25))
+    with pytest.raises(process.ProgramFailed, match="did not end within"):
+        process.SYSTEM.run(python("import time; time.sleep(60)", stdin=iter([b"y" * 100_000] * 20), timeout=0.25))
 
 
 def test_a_stream_raises_instead_of_ending_when_the_program_fails() -> None:
     """Whoever takes the pieces must not believe that they are all."""
-    pieces = SYSTEM.stream(
+    pieces = process.SYSTEM.stream(
         python("import sys; print('half', flush=True); print('disk full', file=sys.stderr); sys.exit(1)")
     )
 
     assert next(pieces) == b"half\n"
-    with pytest.raises(ProgramFailed, match="ended with code 1") as raised:
+    with pytest.raises(process.ProgramFailed, match="ended with code 1") as raised:
         next(pieces)
     assert raised.value.details == ("disk full",)
 
@@ -188,25 +190,25 @@ def test_a_stream_of_which_nothing_comes_is_at_its_end(says: str) -> None:
     """A server that has gone silent keeps a dump, and whoever waits for it, for ever."""
     silent = replace(python(f"import time; {says}time.sleep(600)"), quiet=0.5)
 
-    with pytest.raises(ProgramFailed, match="has said nothing for"):
-        list(SYSTEM.stream(silent))
+    with pytest.raises(process.ProgramFailed, match="has said nothing for"):
+        list(process.SYSTEM.stream(silent))
 
 
 def test_a_stream_that_succeeds_ends() -> None:
     """All of the output, in pieces."""
-    assert b"x" * 3_000_000 == b"".join(SYSTEM.stream(python("print('x' * 3_000_000, end='')")))
+    assert b"x" * 3_000_000 == b"".join(process.SYSTEM.stream(python("print('x' * 3_000_000, end='')")))
 
 
 def test_a_dry_run_starts_only_programs_that_read() -> None:
     """One that writes, and every stream, is refused before it starts."""
     real = RecordingRunner(answers={"git": b"said"})
-    runner = ReadOnlyRunner(real)
+    runner = process.ReadOnlyRunner(real)
 
-    assert runner.run(Command(["git", "status"])).text == "said"
+    assert runner.run(process.Command(["git", "status"])).text == "said"
     with pytest.raises(RuntimeError, match="must not start pg_restore"):
-        runner.run(Command(["pg_restore"], writes=True))
+        runner.run(process.Command(["pg_restore"], writes=True))
     with pytest.raises(RuntimeError, match="must not start pg_dump"):
-        runner.stream(Command(["pg_dump"]))
+        runner.stream(process.Command(["pg_dump"]))
     assert [("git", "status")] == [tuple(command.args) for command in real.commands]
 
 
@@ -214,8 +216,8 @@ def test_a_program_that_says_too_much_is_a_failure_in_little_memory() -> None:
     """An output that is an answer has a limit, and whoever goes beyond it is ended, and not waited for."""
     endless = "import os; b = b'x' * 65536\nwhile True: os.write(1, b)"
 
-    with pytest.raises(ProgramFailed, match="printed more than 64 MB"):
-        SYSTEM.run(python(endless, timeout=60))
+    with pytest.raises(process.ProgramFailed, match="printed more than 64 MB"):
+        process.SYSTEM.run(python(endless, timeout=60))
 
 
 @pytest.mark.parametrize("stream", [1, 2], ids=["stdout", "stderr"])
@@ -223,7 +225,7 @@ def test_of_what_is_only_shown_beginning_and_end_are_kept(stream: int) -> None:
     """A hundred megabytes in one line take a few hundred kilobytes, and one line of the message."""
     code = f"import os\nos.write({stream}, b'first\\n')\nfor _ in range(1600): os.write({stream}, b'x' * 65536)\nos.write({stream}, b'\\nlast')"
 
-    done = SYSTEM.run(python(code, shown=True, timeout=60))
+    done = process.SYSTEM.run(python(code, shown=True, timeout=60))
 
     said = done.stdout if stream == 1 else done.stderr
     assert said.startswith(b"first\n")
@@ -235,7 +237,7 @@ def test_what_a_cut_leaves_of_a_secret_is_left_out() -> None:
     """Neither its beginning nor its end stands at the edge of what was kept, wherever the cut falls."""
     code = f"import os\nfor _ in range(40000): os.write(2, b'{PASSWORD}' * 7 + b'.')"
 
-    done = SYSTEM.run(python(code, secrets=(Secret(PASSWORD),), timeout=60))
+    done = process.SYSTEM.run(python(code, secrets=(Secret(PASSWORD),), timeout=60))
 
     text = done.stderr.decode(errors="ignore")
     assert "[…]" in text
@@ -247,7 +249,7 @@ def test_a_pipe_that_is_left_to_another_program_is_not_waited_for() -> None:
     code = "import subprocess, sys\nsubprocess.Popen(['sleep', '30'], stdout=subprocess.DEVNULL)\nprint('up')"
     began = time.monotonic()
 
-    assert SYSTEM.run(python(code, timeout=20)).text == "up"
+    assert process.SYSTEM.run(python(code, timeout=20)).text == "up"
 
     assert time.monotonic() - began < 10
 
@@ -262,8 +264,8 @@ signal.signal(signal.SIGTERM, lambda *_: pathlib.Path({str(polite)!r}).write_tex
 print(child.pid, file=sys.stderr, flush=True)
 while True: time.sleep(1)
 """
-    with pytest.raises(ProgramFailed, match="did not end within") as raised:
-        SYSTEM.run(python(code, timeout=1.5, tree=True))
+    with pytest.raises(process.ProgramFailed, match="did not end within") as raised:
+        process.SYSTEM.run(python(code, timeout=1.5, tree=True))
 
     assert polite.read_text() == "asked"
     left = int(raised.value.details[-1])
@@ -304,9 +306,9 @@ SYSTEM.run(Command([sys.executable, "-c", {inner!r}, {str(tmp_path)!r}], tree=Tr
 def test_a_guard_is_gone_once_it_is_not_needed() -> None:
     """Neither an end nor a failure to start leaves one behind."""
     before = psutil.Process().children()
-    SYSTEM.run(python("print(1)", tree=True))
+    process.SYSTEM.run(python("print(1)", tree=True))
     with pytest.raises(SettingsError, match="cannot be started"):
-        SYSTEM.run(Command(["/nowhere/program"], tree=True))
+        process.SYSTEM.run(process.Command(["/nowhere/program"], tree=True))
     assert psutil.Process().children() == before
 
 

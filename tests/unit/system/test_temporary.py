@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from deploylib.system import temporary
+from deploylib.system import files
 
 KEEPS = """
 import sys, tempfile, time
-from deploylib.system import temporary
+from deploylib.system import files
 tempfile.tempdir = sys.argv[1]
-with temporary.folder() as folder:
+with files.temporary_folder() as folder:
     (folder / "file").write_text("of a commit")
     print(folder, flush=True)
     time.sleep(60)
@@ -33,7 +33,7 @@ def test_a_folder_is_gone_after_its_block(base: Path) -> None:
     """Also where the block fails."""
 
     def fail() -> None:
-        with temporary.folder() as folder:
+        with files.temporary_folder() as folder:
             (folder / "file").write_text("x")
             raise ZeroDivisionError
 
@@ -54,13 +54,13 @@ def test_what_a_killed_command_left_is_removed_by_the_next(base: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", KEEPS, str(base)], stdout=subprocess.PIPE, text=True) as command:
         assert command.stdout is not None
         left = Path(command.stdout.readline().strip())
-        with temporary.folder():
+        with files.temporary_folder():
             assert (left / "file").exists(), "its owner lives"
         command.kill()
         command.wait()
     assert (left / "file").exists()
 
-    with temporary.folder() as folder:
+    with files.temporary_folder() as folder:
         assert sorted(base.iterdir()) == sorted([*others, folder])
 
     assert sorted(base.iterdir()) == others

@@ -32,10 +32,7 @@ from deploylib.render import blueprint, decode, local, rate_limit
 from deploylib.scanners import Product
 from deploylib.scanners.blueprint import scan_blueprint
 from deploylib.scanners.requirements import read_packages
-from deploylib.system import temporary
-from deploylib.system.http import Answer, NotSent, Session
-from deploylib.system.json_tool import Silence, ask
-from deploylib.system.process import SYSTEM, Command, Completed, ProgramFailed
+from deploylib.system import files, http, process
 from localrender import blueprint as of_local_render
 from localrender import yaml12
 from localrender.endpoint import read_endpoint
@@ -47,9 +44,9 @@ DEEP = b"[" * 200_000
 NO_JSON = [b"", b"{", b"<html>", b"\xff\xfe", b'{"a": "\xff"}', DEEP, b"[]", b"null"]
 
 
-def late(_command: Command) -> Completed:
+def late(_command: process.Command) -> process.Completed:
     """A program that does not end."""
-    raise ProgramFailed("it did not end within 1 s", remedy="see what it said")
+    raise process.ProgramFailed("it did not end within 1 s", remedy="see what it said")
 
 
 @pytest.mark.parametrize("body", NO_JSON)
@@ -160,7 +157,9 @@ def test_an_answer_of_the_local_render_is_read_or_told(tmp_path: Path, body: byt
 @pytest.mark.parametrize("body", [*NO_JSON, b'{"error": "x"}', b'{"error": {"message": 3, "remedy": [4]}}'])
 def test_an_error_of_the_local_render_may_be_anything(tmp_path: Path, body: bytes) -> None:
     """What cannot be read of it is told by its words, or not at all."""
-    failed = RecordingRunner(answers={"localrender": lambda command: Completed(tuple(command.args), 3, body, b"")})
+    failed = RecordingRunner(
+        answers={"localrender": lambda command: process.Completed(tuple(command.args), 3, body, b"")}
+    )
 
     with pytest.raises(DeployError, match=r"could not do what it was asked|3"):
         local.status(settings.load(tmp_path, environ={}), runner=failed)
@@ -171,8 +170,8 @@ def test_what_a_tool_prints_is_an_answer_or_silence(body: bytes) -> None:
     """pip-audit, bandit, npm and squawk are asked so."""
     runner = RecordingRunner(answers={"audit": body})
 
-    with pytest.raises(Silence):
-        ask(Command(["audit", "x"]), dict[str, str], "the service", runner=runner)
+    with pytest.raises(process.Silence):
+        process.ask_program(process.Command(["audit", "x"]), dict[str, str], "the service", runner=runner)
 
 
 @pytest.mark.parametrize(
@@ -188,10 +187,10 @@ def test_what_a_tool_prints_is_an_answer_or_silence(body: bytes) -> None:
 )
 def test_an_address_that_is_none_was_not_asked(url: str) -> None:
     """Of the platform in the settings, of a service in an answer, of an export."""
-    with Session(timeout=2.0) as session:
-        with pytest.raises(NotSent):
+    with http.Session(timeout=2.0) as session:
+        with pytest.raises(http.NotSent):
             session.request("GET", url)
-        with pytest.raises(NotSent):
+        with pytest.raises(http.NotSent):
             list(session.pieces(url))
 
 
@@ -200,8 +199,8 @@ def test_a_page_with_odd_marks_is_read_to_its_end(mark: str) -> None:
     """As a browser reads it: what is no mark of HTML is a comment."""
     page = f'{mark}><meta name="release" content="{"a" * 40}">'.encode()
 
-    assert verify.identity(Answer(200, {"content-type": "text/html"}, page)) in {"a" * 40, ""}
-    assert verify.identity(Answer(200, {"content-type": "text/html"}, b"<![foo[ ]]>" + page[-80:])) == "a" * 40
+    assert verify.identity(http.Answer(200, {"content-type": "text/html"}, page)) in {"a" * 40, ""}
+    assert verify.identity(http.Answer(200, {"content-type": "text/html"}, b"<![foo[ ]]>" + page[-80:])) == "a" * 40
 
 
 @pytest.mark.parametrize(
@@ -252,9 +251,9 @@ def test_a_wait_that_cannot_be_read_is_the_usual_one(text: str) -> None:
 def test_a_command_that_cannot_be_one_is_a_matter_of_settings(words: list[str]) -> None:
     """TOML may hold a NUL; a variable neither that nor an equals sign in its name."""
     with pytest.raises(SettingsError, match="cannot be started"):
-        SYSTEM.run(Command(words))
+        process.SYSTEM.run(process.Command(words))
     with pytest.raises(SettingsError, match="cannot be started"):
-        SYSTEM.run(Command(["ls"], env={"A=": "x"}))
+        process.SYSTEM.run(process.Command(["ls"], env={"A=": "x"}))
 
 
 @pytest.mark.parametrize("line", ["", "  ", "npm run 'migrate", 'a "'])
@@ -289,9 +288,9 @@ def test_an_answer_of_the_migrations_is_read_or_told(tmp_path: Path, body: bytes
     """``env.py`` may end the program, or write where it should not."""
     write(tmp_path, {"migrations/env.py": ""})
 
-    def child(command: Command) -> Completed:
+    def child(command: process.Command) -> process.Completed:
         Path(command.args[-1]).write_bytes(body)
-        return Completed(tuple(command.args), 0, b"")
+        return process.Completed(tuple(command.args), 0, b"")
 
     with pytest.raises(MigrationFailed, match="without an answer"):
         upgrade.status(
@@ -315,7 +314,7 @@ def test_without_a_folder_for_temporary_files_nothing_begins(monkeypatch: pytest
     """Neither an export of a commit nor a scratch Postgres."""
     monkeypatch.setattr(tempfile, "tempdir", "/gone")
 
-    with pytest.raises(SettingsError, match="no folder for temporary files"), temporary.folder():
+    with pytest.raises(SettingsError, match="no folder for temporary files"), files.temporary_folder():
         pass
     with pytest.raises(ScratchUnfit, match="is no folder"):
         begun()
@@ -323,7 +322,7 @@ def test_without_a_folder_for_temporary_files_nothing_begins(monkeypatch: pytest
 
 def begun(folder: Path | None = None, size: int = 0) -> None:
     """Begin a scratch Postgres."""
-    with scratch_server.server(Client(Path("/nowhere"), "16.1"), runner=SYSTEM, folder=folder, size=size):
+    with scratch_server.server(Client(Path("/nowhere"), "16.1"), runner=process.SYSTEM, folder=folder, size=size):
         pass
 
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 
-__all__ = ["install", "is_there", "lacking"]
+__all__ = ["install_command", "is_installed", "missing_packages"]
 
 OURS = "deploylib"
 # https://packaging.python.org/en/latest/specifications/dependency-specifiers/, as far as hatchling writes it
@@ -20,9 +20,9 @@ REQUIREMENT = re.compile(r"(?P<asked>(?P<name>[A-Za-z0-9][\w.-]*)[^;]*?)\s*;\s*(
 BEFORE = re.compile(r"python_version < '3\.(\d+)'")
 
 
-def install(extra: str) -> str:
+def install_command(extra: str) -> str:
     """The command that installs what an extra lacks here; all of it where every package is there, and yet does not work."""
-    wanted = lacking(extra) or tuple(_brought(extra))
+    wanted = missing_packages(extra) or tuple(_brought(extra))
     return (
         shlex.join(["pip", "install", *wanted])
         if wanted
@@ -30,9 +30,9 @@ def install(extra: str) -> str:
     )
 
 
-def lacking(extra: str) -> tuple[str, ...]:
+def missing_packages(extra: str) -> tuple[str, ...]:
     """The packages of an extra that are not installed here, each as pip takes it."""
-    return tuple(asked for asked, name in _brought(extra).items() if not is_there(name))
+    return tuple(asked for asked, name in _brought(extra).items() if not is_installed(name))
 
 
 def _brought(extra: str) -> dict[str, str]:
@@ -55,7 +55,7 @@ def _is_of(marker: str, extra: str) -> bool:
     return f"extra == '{extra}'" in marker and (before is None or sys.version_info < (3, int(before[1])))
 
 
-def is_there(name: str) -> bool:
+def is_installed(name: str) -> bool:
     """Whether a package is installed here."""
     try:
         metadata.version(name)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploylib.system import extras
+from deploylib.models import extras
 
 ROOT = Path(__file__).resolve().parents[3]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -35,15 +35,15 @@ def test_a_remedy_names_the_packages_that_are_lacking(absent: set[str]) -> None:
     """Deploylib itself may be on no index; those are."""
     absent |= {"boto3", "squawk-cli", "alembic"}
 
-    assert extras.install("s3") == "pip install 'boto3>=1.40'"
-    assert extras.install("postgres") == "pip install 'alembic>=1.17' 'squawk-cli>=2.70'"
-    assert extras.lacking("tasks") == ()
+    assert extras.install_command("s3") == "pip install 'boto3>=1.40'"
+    assert extras.install_command("postgres") == "pip install 'alembic>=1.17' 'squawk-cli>=2.70'"
+    assert extras.missing_packages("tasks") == ()
 
 
 def test_an_extra_that_is_there_and_does_not_work_is_installed_whole(absent: set[str]) -> None:
     """A driver may be there without its library."""
-    assert extras.install("notify") == "pip install 'slack-sdk>=3.36'"
-    assert "'psycopg[binary]>=3.2'" in extras.install("postgres")
+    assert extras.install_command("notify") == "pip install 'slack-sdk>=3.36'"
+    assert "'psycopg[binary]>=3.2'" in extras.install_command("postgres")
 
 
 def test_an_older_python_needs_what_a_newer_one_has(monkeypatch: pytest.MonkeyPatch, absent: set[str]) -> None:
@@ -51,7 +51,7 @@ def test_an_older_python_needs_what_a_newer_one_has(monkeypatch: pytest.MonkeyPa
     absent.add("zstandard")
     for version, lacking in (((3, 11), ("zstandard>=0.23",)), ((3, 14), ())):
         monkeypatch.setattr("sys.version_info", version)
-        assert extras.lacking("postgres") == lacking
+        assert extras.missing_packages("postgres") == lacking
 
 
 def test_without_metadata_nobody_guesses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,8 +62,8 @@ def test_without_metadata_nobody_guesses(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(metadata, "requires", none)
 
-    assert extras.install("s3") == "install deploylib with its extra s3, from where it came"
-    assert extras.lacking("s3") == ()
+    assert extras.install_command("s3") == "install deploylib with its extra s3, from where it came"
+    assert extras.missing_packages("s3") == ()
 
 
 def test_every_extra_that_is_asked_for_is_one() -> None:
