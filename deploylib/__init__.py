@@ -1,6 +1,6 @@
 """Deploy a product to Render, safely.
 
-An environment is opened once, and every command is a function of it:
+Open an environment once; every command is a function of it:
 
     import deploylib
 
@@ -8,17 +8,36 @@ An environment is opened once, and every command is a function of it:
     report = deploylib.deploy(env, commit="main", services=["backend"])
     print(report.outcome, report.exit_code)
 
-Nothing is printed, and nothing is imported before it is used. What a function returns is a frozen value; what goes wrong
-before a run could begin is a `DeployError` with a remedy, and what goes wrong in a run is in its report.
+The environment comes first, everything else is a keyword. A function prints nothing and returns a frozen value. What goes
+wrong before a run could begin is raised, as a `DeployError` with a remedy; what goes wrong in a run is in its report.
 
-To release
-    check, tests, scan, changes, backup, migrate, deploy, verify, rollback, promote, finish
+To release                                                               returns
+    check           look at everything a release needs, change nothing   Report
+    tests, scan     the gates of a release, each on its own              Report, Scanned
+    changes         decide which services and migrations it is about     Report
+    backup          back the database up, and prove the backup           Report
+    migrate         bring the schema to what the commit needs            Report
+    deploy          all of it, up to the proof that it serves            Report
+    verify          have what is live prove itself                       Report
+    rollback        restore an earlier release, as one unit              Report
+    promote         bring here what another environment has verified     Report
+    finish          end what was left open                               Report
 
 To look
-    status, history, logs, lease, list_backups
+    status          what is live, and what can be done about it          Status
+    history         runs and operations, newest first                    tuple of RunState
+    logs            what a run's builds and programs have written        tuple of Log
+    lease           who may change the environment                       Lease or None
+    list_backups    the backups, newest first                            tuple of Backup
 
 To take in hand
-    hold, lift, release_lease, test_restore, restore
+    hold, lift      refuse releases; let them through again              Hold, tuple of Hold
+    release_lease   give the environment back in its holder's place      Lease
+    test_restore    restore a backup where nobody sees it, and compare   Backup
+    restore         restore a backup for use                             RestoreResult
+
+Values and errors are names of this module as well: ``deploylib.Report``, ``deploylib.LeaseHeld``. The errors, each with
+its exit code, are drawn as a tree in `deploylib.errors`; what all have in common is `DeployError`.
 """
 
 from __future__ import annotations
@@ -27,9 +46,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deploylib.backups.restore import Done as RestoreResult
     from deploylib.commands.backups import backup, list_backups, restore, test_restore
-    from deploylib.commands.control import current_lease as lease
-    from deploylib.commands.control import hold, lift, release_lease
+    from deploylib.commands.control import hold, lease, lift, release_lease
     from deploylib.commands.release import (
         changes,
         check,
@@ -42,78 +61,132 @@ if TYPE_CHECKING:
         tests,
         verify,
     )
-    from deploylib.commands.status import Status, history, logs, status
+    from deploylib.commands.status import Log, Status, history, logs, status
     from deploylib.environment import Environment
-    from deploylib.errors import DeployError
+    from deploylib.errors import (
+        BackupFailed,
+        Blocked,
+        BuildFailed,
+        Contradiction,
+        DeployError,
+        DeployFailed,
+        DeployStopped,
+        ForeignDeploy,
+        Held,
+        Interrupted,
+        LeaseHeld,
+        MigrationFailed,
+        NotExamined,
+        NotKnownYet,
+        PersonNeeded,
+        SettingsError,
+        StartFailed,
+        Superseded,
+        Unhealthy,
+        Unreachable,
+        VerificationFailed,
+    )
+    from deploylib.models import Backup
+    from deploylib.models.findings import Scanned
     from deploylib.models.results import Report
+    from deploylib.state.history import RunState
+    from deploylib.state.holds import Hold
+    from deploylib.state.lease import Lease
 
 __version__ = "0.1.0"
 
-_BACKUPS, _CONTROL = "deploylib.commands.backups", "deploylib.commands.control"
-_RELEASE, _STATUS = "deploylib.commands.release", "deploylib.commands.status"
-_SURFACE = {
-    "Environment": ("deploylib.environment", "Environment"),
-    "DeployError": ("deploylib.errors", "DeployError"),
-    "Report": ("deploylib.models.results", "Report"),
-    "Status": (_STATUS, "Status"),
-    "backup": (_BACKUPS, "backup"),
-    "changes": (_RELEASE, "changes"),
-    "check": (_RELEASE, "check"),
-    "deploy": (_RELEASE, "deploy"),
-    "finish": (_RELEASE, "finish"),
-    "history": (_STATUS, "history"),
-    "hold": (_CONTROL, "hold"),
-    "lease": (_CONTROL, "current_lease"),
-    "lift": (_CONTROL, "lift"),
-    "list_backups": (_BACKUPS, "list_backups"),
-    "logs": (_STATUS, "logs"),
-    "migrate": (_RELEASE, "migrate"),
-    "promote": (_RELEASE, "promote"),
-    "release_lease": (_CONTROL, "release_lease"),
-    "restore": (_BACKUPS, "restore"),
-    "rollback": (_RELEASE, "rollback"),
-    "scan": (_RELEASE, "scan"),
-    "status": (_STATUS, "status"),
-    "test_restore": (_BACKUPS, "test_restore"),
-    "tests": (_RELEASE, "tests"),
-    "verify": (_RELEASE, "verify"),
+# Where each name is; nothing is imported before it is used.
+_HANDLE = {"Environment": "deploylib.environment"}
+_VERBS = {
+    **dict.fromkeys(("backup", "list_backups", "restore", "test_restore"), "deploylib.commands.backups"),
+    **dict.fromkeys(("hold", "lease", "lift", "release_lease"), "deploylib.commands.control"),
+    **dict.fromkeys(("changes", "check", "deploy", "finish", "migrate"), "deploylib.commands.release"),
+    **dict.fromkeys(("promote", "rollback", "scan", "tests", "verify"), "deploylib.commands.release"),
+    **dict.fromkeys(("history", "logs", "status"), "deploylib.commands.status"),
+}
+_VALUES = {
+    "Backup": "deploylib.models.database",
+    "Hold": "deploylib.state.holds",
+    "Lease": "deploylib.state.lease",
+    "Log": "deploylib.commands.status",
+    "Report": "deploylib.models.results",
+    "RestoreResult": "deploylib.backups.restore:Done",
+    "RunState": "deploylib.state.history",
+    "Scanned": "deploylib.models.findings",
+    "Status": "deploylib.commands.status",
 }
 
-__all__ = [
-    "DeployError",
-    "Environment",
-    "Report",
-    "Status",
-    "backup",
-    "changes",
-    "check",
-    "deploy",
-    "finish",
-    "history",
-    "hold",
-    "lease",
-    "lift",
-    "list_backups",
-    "logs",
-    "migrate",
-    "promote",
-    "release_lease",
-    "restore",
-    "rollback",
-    "scan",
-    "status",
-    "test_restore",
-    "tests",
-    "verify",
-]
+if TYPE_CHECKING:
+    __all__ = [
+        "Backup",
+        "BackupFailed",
+        "Blocked",
+        "BuildFailed",
+        "Contradiction",
+        "DeployError",
+        "DeployFailed",
+        "DeployStopped",
+        "Environment",
+        "ForeignDeploy",
+        "Held",
+        "Hold",
+        "Interrupted",
+        "Lease",
+        "LeaseHeld",
+        "Log",
+        "MigrationFailed",
+        "NotExamined",
+        "NotKnownYet",
+        "PersonNeeded",
+        "Report",
+        "RestoreResult",
+        "RunState",
+        "Scanned",
+        "SettingsError",
+        "StartFailed",
+        "Status",
+        "Superseded",
+        "Unhealthy",
+        "Unreachable",
+        "VerificationFailed",
+        "backup",
+        "changes",
+        "check",
+        "deploy",
+        "finish",
+        "history",
+        "hold",
+        "lease",
+        "lift",
+        "list_backups",
+        "logs",
+        "migrate",
+        "promote",
+        "release_lease",
+        "restore",
+        "rollback",
+        "scan",
+        "status",
+        "test_restore",
+        "tests",
+        "verify",
+    ]
+else:
+    # So that `help` tells these in full, and not what every exception inherits.
+    __all__ = [*_HANDLE, *_VERBS]  # noqa: PLE0604 - the keys are strings
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _SURFACE:
-        raise AttributeError(f"module 'deploylib' has no attribute {name!r}")
-    module, attribute = _SURFACE[name]
-    return getattr(importlib.import_module(module), attribute)
+    where = _HANDLE.get(name) or _VERBS.get(name) or _VALUES.get(name)
+    if where is None:
+        errors = importlib.import_module("deploylib.errors")
+        if name not in errors.__all__:
+            raise AttributeError(f"module 'deploylib' has no attribute {name!r}")
+        return getattr(errors, name)
+    module, _, attribute = where.partition(":")
+    return getattr(importlib.import_module(module), attribute or name)
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    errors = importlib.import_module("deploylib.errors").__all__
+    return [*_HANDLE, *_VERBS, *_VALUES, *errors, "__version__"]

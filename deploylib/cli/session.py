@@ -18,8 +18,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from deploylib import settings
-from deploylib.cli import github, progress
-from deploylib.cli import shown as cli_shown
+from deploylib.cli import github, progress, rendering
 from deploylib.cli import text as cli_text
 from deploylib.environment import Environment
 from deploylib.errors import Blocked, DeployError, Interrupted, NotExamined, SettingsError
@@ -71,15 +70,15 @@ def print_result(value: Any, env: Environment, show: str, options: Mapping[str, 
     """Print what a command has returned, and end the program with its exit code if that is not 0.
 
     Args:
-        show: the function of `deploylib.cli.shown` that makes lines of it, where that is no report.
+        show: the name of its rendering, where it is neither report nor scan.
         options: of the command.
     """
     if isinstance(value, Report):
         return _print_report(value, json=json)
     if isinstance(value, Scanned):
         return _print_scan(value, json=json)
-    lines = getattr(cli_shown, show or "words")(value, env, **options)
-    return tell(value, list(lines), json=json, code=getattr(value, "exit_code", 0))
+    lines = rendering.as_lines(value, show, env, options)
+    return tell(rendering.as_json(value, show), lines, json=json, code=getattr(value, "exit_code", 0))
 
 
 def _print_report(value: Report, *, json: bool) -> None:

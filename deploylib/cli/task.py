@@ -62,7 +62,7 @@ def command(
         common: flags that it has for the printing and the place.
         target: the flag that names the environment; where it is none of them, that is ``local``.
         positional: flags that may be given without their name.
-        show: the function of `deploylib.cli.shown` that makes lines of what is returned, where that is no report.
+        show: the rendering of what is returned, where that is neither report nor scan.
         texts: the help of its own flags, and of those of which it differs from the usual.
         more: the same, where the flag's name is no other parameter's.
     """

@@ -107,7 +107,7 @@ def verify(env: Environment) -> Any:
 @command("dry_run", *GATES, common=("to", "json", "debug"), target="to", from_="whose verified release")
 def promote(env: Environment, from_: str = "staging", **options: Any) -> Any:
     """Bring to one environment exactly what another has verified."""
-    return deploylib.promote(env, from_, **options)
+    return deploylib.promote(env, source=from_, **options)
 
 
 def everything() -> Collection:

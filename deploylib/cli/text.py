@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from deploylib.backups.restore import Done
-from deploylib.commands.status import Status
+from deploylib.commands.status import Log, Status
 from deploylib.models import Backup, Commit, Live, LogLine, remedies
 from deploylib.models.findings import Scanned, Verdict
 from deploylib.models.results import Report, StageResult, StageStatus, short
@@ -240,14 +240,12 @@ def scanned(found: Scanned) -> list[str]:
     return [*lines, *([""] if accepted else []), *(f"· {line}" for line in accepted)]
 
 
-def logs(found: dict[str, list[LogLine]]) -> list[str]:
+def logs(read: Iterable[Log]) -> list[str]:
     """Logs, a heading for each service and kind."""
     lines: list[str] = []
-    for name, said in found.items():
-        lines += [
-            f"── {name}",
-            *(f"{line.at[11:19]}  {line.text}" for line in said or [LogLine(at="", text="(empty)")]),
-        ]
+    for log in read:
+        last = log.lines or [LogLine(at="", text="(empty)")]
+        lines += [f"── {log.name}", *(f"{line.at[11:19]}  {line.text}" for line in last)]
     return lines or ["(this run deployed nothing)"]
 
 

@@ -49,11 +49,11 @@ def backup(
     return bring(env, options)
 
 
-def list_backups(env: Environment) -> list[Backup]:
-    """The backups of the environment, newest first; those that cannot be read are told."""
+def list_backups(env: Environment) -> tuple[Backup, ...]:
+    """List the backups, newest first; the view is told of unreadable ones."""
     for name in repository.unreadable(env.store, env.name):
         env.progress.note(f"{name}: its manifest cannot be read, so it counts as none")
-    return repository.listing(env.store, env.name)
+    return tuple(repository.listing(env.store, env.name))
 
 
 def test_restore(env: Environment, *, name: str = "", accept: bool = False, reason: str = "") -> Backup:

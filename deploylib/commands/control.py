@@ -11,10 +11,10 @@ from deploylib.release import operation
 from deploylib.state.holds import Hold
 from deploylib.state.lease import Lease
 
-__all__ = ["current_lease", "hold", "lift", "lifting", "release_lease"]
+__all__ = ["hold", "lease", "lift", "lifting", "release_lease"]
 
 
-def current_lease(env: Environment) -> Lease | None:
+def lease(env: Environment) -> Lease | None:
     """Read who may change the environment now; None: nobody ever asked."""
     return env.leases.current()
 

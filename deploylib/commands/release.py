@@ -240,8 +240,8 @@ def _flow(env: Environment, options: Options) -> tuple[Stage, ...]:
 
 def promote(
     env: Environment,
-    source: str | Environment = "staging",
     *,
+    source: str | Environment = "staging",
     skip: Sequence[str] = (),
     reason: str = "",
     wait: str = "",

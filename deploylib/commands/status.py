@@ -10,7 +10,7 @@ import msgspec
 from deploylib.backups import repository
 from deploylib.environment import Environment
 from deploylib.errors import DeployError, SettingsError, Unreachable
-from deploylib.models import Live, LogLine, remedies
+from deploylib.models import Live, LogLine, Value, remedies
 from deploylib.models.results import short
 from deploylib.release import rollback
 from deploylib.release.database import half_restored
@@ -21,7 +21,7 @@ from deploylib.state.history import OPERATIONS, RUNS, RunState
 from deploylib.state.holds import Hold
 from deploylib.state.lease import Lease
 
-__all__ = ["Status", "find_run", "history", "logs", "status"]
+__all__ = ["Log", "Status", "find_run", "history", "logs", "status"]
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,9 +149,9 @@ def _one_line(state: RunState) -> str:
     return f"{short(state.id)} {state.commit.short} {outcome}"
 
 
-def history(env: Environment, *, run: str = "", limit: int = 20) -> list[RunState]:
-    """Read the runs and the operations of an environment, newest first; or the one that is named."""
-    return [find_run(env, run)] if run else list(env.ledger.history(env.name, limit, RUNS, OPERATIONS))
+def history(env: Environment, *, run: str = "", limit: int = 20) -> tuple[RunState, ...]:
+    """Read runs and operations, newest first, or the run that is named."""
+    return (find_run(env, run),) if run else tuple(env.ledger.history(env.name, limit, RUNS, OPERATIONS))
 
 
 def find_run(env: Environment, run: str = "") -> RunState:
@@ -168,15 +168,34 @@ def find_run(env: Environment, run: str = "") -> RunState:
     return found
 
 
-def logs(env: Environment, *, run: str = "", lines: int = 50) -> dict[str, list[LogLine]]:
-    """The last lines of what a run's deploys built and started, by ``service build`` and ``service app``."""
+class Log(Value, frozen=True):
+    """The last lines of one service, of its ``build`` or its ``app``."""
+
+    service: str
+    kind: str
+    lines: tuple[LogLine, ...]
+
+    @property
+    def name(self) -> str:
+        """Service and kind."""
+        return f"{self.service} {self.kind}"
+
+
+def logs(env: Environment, *, run: str = "", lines: int = 50) -> tuple[Log, ...]:
+    """Read the last lines that a run's builds and programs have written.
+
+    Args:
+        run: its id or the end of it; empty: the last one that deployed something.
+        lines: how many of each.
+    """
     state = find_run(env, run)
     targets = {target.name: target for target in state.checked.targets}
-    found = {}
+    read = []
     for name, triggered in state.triggered.items():
         if (target := targets.get(name)) is None:
             continue
         began = env.render.deploy(target.service_id, triggered.deploy_id).created_at
         for kind in ("build", "app"):
-            found[f"{name} {kind}"] = env.render.logs(target.owner_id, target.service_id, kind, began, lines)
-    return found
+            last = env.render.logs(target.owner_id, target.service_id, kind, began, lines)
+            read.append(Log(service=name, kind=kind, lines=tuple(last)))
+    return tuple(read)

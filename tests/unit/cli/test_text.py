@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploylib.cli import text as cli_text
-from deploylib.commands.status import Status
+from deploylib.commands.status import Log, Status
 from deploylib.models import Commit, Live, LogLine, Shipped
 from deploylib.models.results import PutBack, Report, StageResult, StageStatus, Visitors
 from deploylib.state.history import Opened, RunState
@@ -239,10 +239,11 @@ def test_a_status_is_one_screen() -> None:
 
 def test_logs_have_a_heading_for_each_service() -> None:
     """An empty one is said to be empty, and so is a run that deployed nothing."""
-    found = {"api build": [LogLine(at="2026-03-01T12:00:01.5Z", text="npm ci")], "api app": []}
+    build = Log(service="api", kind="build", lines=(LogLine(at="2026-03-01T12:00:01.5Z", text="npm ci"),))
+    found = (build, Log(service="api", kind="app", lines=()))
 
     assert cli_text.logs(found) == ["── api build", "12:00:01  npm ci", "── api app", "  (empty)"]
-    assert cli_text.logs({}) == ["(this run deployed nothing)"]
+    assert cli_text.logs(()) == ["(this run deployed nothing)"]
 
 
 def test_the_local_render_is_a_table() -> None:

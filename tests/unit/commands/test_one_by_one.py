@@ -132,7 +132,7 @@ def test_what_is_asked_for_alone_is_no_run(product: Product, asked: str) -> None
     assert [done.id, product.runs()[0].id] == [one.id for one in listed]
     assert asked in history(listed)[0]
     assert events(status.find_run(product.env(), done.id[-4:]))[0].endswith("by ada")
-    assert release.promote(product.env(), product.env(), **WITHOUT_SCAN).exit_code == 0
+    assert release.promote(product.env(), source=product.env(), **WITHOUT_SCAN).exit_code == 0
     with pytest.raises(SettingsError, match="nothing to finish"):
         product.finish(done.id)
 

@@ -90,6 +90,6 @@ def test_logs_are_those_of_the_deploys_of_the_run(product: Product) -> None:
 
     found = status.logs(product.env(), lines=3)
 
-    assert list(found) == ["api build", "api app", "web build", "web app"]
-    assert {"hello"} == {line.text for lines in found.values() for line in lines}
+    assert [log.name for log in found] == ["api build", "api app", "web build", "web app"]
+    assert {"hello"} == {line.text for log in found for line in log.lines}
     assert {"3"} == {one.url.params["limit"] for one in product.platform.requests if one.url.path.endswith("/logs")}

@@ -40,7 +40,7 @@ def production(product: Product) -> FakeEnvironment:
 
 def promote(product: Product, **options: Any) -> Report:
     """``inv promote --from staging --to production``."""
-    return release.promote(production(product), product.env(), **{**WITHOUT_SCAN, **options})
+    return release.promote(production(product), source=product.env(), **{**WITHOUT_SCAN, **options})
 
 
 def served(product: Product) -> list[str]:
@@ -85,12 +85,12 @@ def test_an_environment_in_the_middle_of_a_run_is_refused(product: Product) -> N
 def test_an_environment_that_was_never_verified_is_refused(product: Product) -> None:
     """There is nothing to bring."""
     with pytest.raises(SettingsError, match="nothing was ever deployed to 'production'"):
-        release.promote(product.env(), production(product))
+        release.promote(product.env(), source=production(product))
     product.change("2")
     product.platform.plans["srv-live-web"] = ["build_failed"]
     assert product.deploy_to(production(product)).exit_code == 10
     with pytest.raises(Blocked, match="production has no verified release"):
-        release.promote(product.env(), production(product))
+        release.promote(product.env(), source=production(product))
 
 
 def test_a_refused_commit_is_not_brought_on(product: Product) -> None:

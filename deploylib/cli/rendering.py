@@ -1,0 +1,41 @@
+"""Each command's result as lines for people, and as the value that ``--json`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from deploylib.cli import text
+from deploylib.environment import Environment
+
+__all__ = ["as_json", "as_lines"]
+
+# What a task names with `show`: lines of its value, of an environment, as it was asked.
+RENDERINGS: Mapping[str, Callable[[Any, Environment, Mapping[str, Any]], Iterable[str]]] = {
+    "backup": lambda value, env, _: text.backups([value], env.clock.now()),
+    "backups": lambda value, env, _: text.backups(value, env.clock.now(), env.name),
+    "held": lambda value, env, _: ("held from now on", *text.held([value], env.clock.now())),
+    "history": lambda value, _, asked: text.events(value[0]) if asked["run"] else text.history(value),
+    "lease": lambda value, env, _: text.lease(value, env.name),
+    "lifted": lambda value, env, _: text.lifted(value, env.holds.current(), env.clock.now()),
+    "local": lambda value, *_: text.local(value),
+    "logs": lambda value, *_: text.logs(value),
+    "restored": lambda value, env, _: text.restored(value, env.name),
+    "status": lambda value, env, _: text.status(value, env.clock.now()),
+    "words": lambda value, *_: value.splitlines(),
+}
+
+
+def as_lines(value: Any, show: str, env: Environment, asked: Mapping[str, Any]) -> list[str]:
+    """Render a result as lines.
+
+    Args:
+        show: which of the renderings; empty: words, which are lines already.
+        asked: the options of the command.
+    """
+    return list(RENDERINGS[show or "words"](value, env, asked))
+
+
+def as_json(value: Any, show: str) -> Any:
+    """Choose what ``--json`` prints of a result; logs are told by service and kind."""
+    return {log.name: log.lines for log in value} if show == "logs" else value
