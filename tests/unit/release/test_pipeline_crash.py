@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from deploylib.models import Intent
 from deploylib.state.history import Ledger
 from tests.support.fakes import FakeClock
 from tests.support.in_memory import Platform
@@ -243,3 +244,21 @@ def test_a_deploy_whose_recorded_id_is_another_services_is_found_and_stopped(
     assert ("interrupted", good) == (report.outcome, product.live())
     ours = [one["status"] for one in product.platform.deploys["srv-api"] if one["commit"]["id"] == third]
     assert ours == ["canceled"]
+
+
+def test_a_rollback_that_had_only_begun_is_not_taken_for_one_to_another_release(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One service is restored and the other was not asked yet: what is live is nearer to the release that was left."""
+    dying(product, monkeypatch, "restoring", product.roll_back)
+    product.platform.begin("srv-api", product.first, "live")
+    product.clock.seconds += 120
+    left = product.runs()[0]
+    api = next(live for live in product.runs()[2].release if live.service == "api")
+    now = product.runs()[1].release[0]
+    intent = Intent(service="api", commit=product.first, existing=(), previous=now, from_deploy=api.deploy_id)
+    product.env().ledger.append(left.id, "intent", intent)
+
+    report = product.roll_back()
+
+    assert (report.outcome, [product.first] * 2) == ("succeeded", product.live())
