@@ -27,12 +27,12 @@ To look
     status          what is live, and what can be done about it          Status
     history         runs and operations, newest first                    tuple of RunState
     logs            what a run's builds and programs have written        tuple of Log
-    lease           who may change the environment                       Lease or None
+    lease           who may change the environment                       LeaseState or None
     list_backups    the backups, newest first                            tuple of Backup
 
 To take in hand
     hold, lift      refuse releases; let them through again              Hold, tuple of Hold
-    release_lease   give the environment back in its holder's place      Lease
+    release_lease   give the environment back in its holder's place      LeaseState
     test_restore    restore a backup where nobody sees it, and compare   Backup
     restore         restore a backup for use                             RestoreResult
 
@@ -89,9 +89,7 @@ if TYPE_CHECKING:
     from deploylib.models import Backup
     from deploylib.models.findings import Scanned
     from deploylib.models.results import Report
-    from deploylib.state.history import RunState
-    from deploylib.state.holds import Hold
-    from deploylib.state.lease import Lease
+    from deploylib.state import Hold, LeaseState, RunState
 
 __version__ = "0.1.0"
 
@@ -107,7 +105,7 @@ _VERBS = {
 _VALUES = {
     "Backup": "deploylib.models.database",
     "Hold": "deploylib.state.holds",
-    "Lease": "deploylib.state.lease",
+    "LeaseState": "deploylib.state.lease",
     "Log": "deploylib.commands.status",
     "Report": "deploylib.models.results",
     "RestoreResult": "deploylib.backups.restore:Done",
@@ -131,8 +129,8 @@ if TYPE_CHECKING:
         "Held",
         "Hold",
         "Interrupted",
-        "Lease",
         "LeaseHeld",
+        "LeaseState",
         "Log",
         "MigrationFailed",
         "NotExamined",

@@ -1,4 +1,7 @@
-"""One environment to deploy to: its settings, and the edges by which it is reached."""
+"""One environment to deploy to.
+
+Its settings, and the edges by which it is reached.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,7 @@ from deploylib.models.redaction import Struck
 from deploylib.probes import verify
 from deploylib.render.client import Render
 from deploylib.settings import Config
-from deploylib.state.history import Ledger
-from deploylib.state.holds import Holds
-from deploylib.state.lease import Holder, Leases, Tenure
+from deploylib.state import History, Holds, Lease, Leases
 from deploylib.store import Damaged, Store
 from deploylib.store import open as open_store
 from deploylib.system import Clock, Git, ci, process
@@ -31,7 +32,9 @@ BETWEEN_JOBS = 900.0  # jobs of one run: until the next runner has started, and 
 
 @dataclass(frozen=True)
 class Environment:
-    """What every command works with; an edge is made when it is first used.
+    """What every command works with.
+
+    An edge is made when it is first used.
 
     Attributes:
         config: its settings.
@@ -56,7 +59,9 @@ class Environment:
 
     @classmethod
     def open(cls, name: str = "local", *, folder: Path | None = None, progress: Progress | None = None) -> Self:
-        """Read the settings of the product that *folder* is in; asks nobody anything.
+        """Read the settings of the product that *folder* is in.
+
+        Asks nobody anything.
 
         Args:
             name: of the environment, one of the settings, or ``local``.
@@ -78,7 +83,7 @@ class Environment:
         return dataclasses.replace(self, runner=process.ReadOnlyRunner(self.writer), read_only=True)
 
     def without_store(self, folder: Path) -> Environment:
-        """Take the same environment with an empty store, to look at the rest where its own cannot be used."""
+        """Take the same environment with an empty store, to look around."""
         return dataclasses.replace(self, kept_in=open_store(folder))
 
     @property
@@ -88,12 +93,15 @@ class Environment:
 
     @property
     def flag(self) -> str:
-        """What a command needs so that it is about this environment, a space before it; nothing for ``local``."""
+        """The flag that names this environment, after a space; none for ``local``."""
         return self.config.flag
 
     @property
     def writer(self) -> process.Runner:
-        """Starts what writes, also in a dry run: for the local Render itself, and for a copy that is thrown away."""
+        """Starts what writes, also in a dry run.
+
+        For the local Render itself, and for a copy that is thrown away.
+        """
         return self.runner.real if isinstance(self.runner, process.ReadOnlyRunner) else self.runner
 
     @cached_property
@@ -109,7 +117,7 @@ class Environment:
         return open_store(self.config.store, encryption=chosen.store_encryption, kms_key=chosen.store_kms_key)
 
     @cached_property
-    def ledger(self) -> Ledger:
+    def history(self) -> History:
         """The history of runs; what is damaged in it is told once."""
         told = set[str]()
 
@@ -119,16 +127,22 @@ class Environment:
                 self.progress.note(f"passed over: {damaged.message}", f"  {step}")
             told.add(damaged.key)
 
-        return Ledger(self.store, self.clock, tell, self.struck.value)
+        return History(self.store, self.clock, tell, self.struck.value)
 
     @cached_property
     def build(self) -> ci.Build | None:
-        """The CI run that this command is a job of; on the local Render only one that was named, by ``DEPLOYLIB_RUN``."""
+        """The CI run that this command is a job of.
+
+        On the local Render only one that was named, by ``DEPLOYLIB_RUN``.
+        """
         return ci.read_build(self.config.environ, local=self.config.is_local)
 
     @cached_property
     def author(self) -> str:
-        """Who started it: as the CI says, as git calls who commits here, or as the system calls the user; never empty."""
+        """Who started it.
+
+        As the CI says, as git calls who commits here, or as the system calls the user; never empty.
+        """
         environ = self.config.environ
         known = (
             environ.get("GITHUB_ACTOR", "") if self.build else "",
@@ -142,7 +156,7 @@ class Environment:
         """Who may change the environment."""
         return Leases(self.store, self.name)
 
-    def tenure(self, run: str, *, shared: bool = False, operation: str = "") -> Tenure:
+    def make_lease(self, run: str, *, shared: bool = False, operation: str = "") -> Lease:
         """Make the lease that a run will ask for.
 
         Args:
@@ -150,18 +164,16 @@ class Environment:
             shared: a job of a CI that only records shares it with the run's other jobs.
             operation: what was asked for beside the releases, where it is no run that asks.
         """
-        host, pid = process.this_process()
-        holder = Holder(
+        return Lease.of(
+            self.leases,
+            self.clock,
             run=run,
             author=self.author,
             url=self.build.url if self.build else "",
             ttl=BETWEEN_JOBS if shared else A_COMMAND,
             shared=shared,
             operation=operation,
-            host=host,
-            pid=pid,
         )
-        return Tenure(self.leases, holder, self.clock)
 
     @cached_property
     def holds(self) -> Holds:

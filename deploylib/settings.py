@@ -162,7 +162,7 @@ class EnvironmentSettings(Table, frozen=True):
         services: our name of a service → the platform's name or id, where they differ.
         database: name of the platform's Postgres; default: the only one of the Blueprint.
         database_url_env: name of the variable that holds the database's URL, in place of *database*.
-        store: of backups and ledger: ``s3://bucket/prefix``, or a folder; default: the variable ``DEPLOYLIB_STORE``.
+        store: of backups and history: ``s3://bucket/prefix``, or a folder; default: the variable ``DEPLOYLIB_STORE``.
         store_encryption: asked of the bucket for every object; empty: the bucket's default.
         store_kms_key: id or ARN of the key for ``aws:kms``; default: the account's.
         only_this_machine: a folder store is good enough, because nobody deploys from elsewhere.
@@ -255,13 +255,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def store(self) -> str:
-        """Where backups and ledger are: the address of a bucket, or a folder."""
+        """Where backups and history are: the address of a bucket, or a folder."""
         chosen = self.environment.store or (not self.is_local and self.environ.get(STORE, "")) or ".deploylib"
         return chosen if "://" in chosen else str(self.root / chosen)
 
     @property
     def flag(self) -> str:
-        """What a command needs so that it is about this environment, a space before it; nothing for ``local``."""
+        """The flag that names this environment, after a space; none for ``local``."""
         return "" if self.is_local else f" --environment {self.name}"
 
     @property
@@ -341,7 +341,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return self.environment.backups == "export"
 
     def require_shared_store(self) -> None:
-        """See that ledger and backups are where every machine that deploys sees them.
+        """See that history and backups are where every machine that deploys sees them.
 
         Raises:
             SettingsError: they are in a folder, and nobody has said that only this machine deploys.

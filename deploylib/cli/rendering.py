@@ -17,7 +17,7 @@ RENDERINGS: Mapping[str, Callable[[Any, Environment, Mapping[str, Any]], Iterabl
     "held": lambda value, env, _: ("held from now on", *text.held([value], env.clock.now())),
     "history": lambda value, _, asked: text.events(value[0]) if asked["run"] else text.history(value),
     "lease": lambda value, env, _: text.lease(value, env.name),
-    "lifted": lambda value, env, _: text.lifted(value, env.holds.current(), env.clock.now()),
+    "lifted": lambda value, env, _: text.lifted(value, env.holds.read(), env.clock.now()),
     "local": lambda value, *_: text.local(value),
     "logs": lambda value, *_: text.logs(value),
     "restored": lambda value, env, _: text.restored(value, env.name),

@@ -12,9 +12,7 @@ from deploylib.models import Backup, Commit, Live, LogLine, remedies
 from deploylib.models.findings import Scanned, Verdict
 from deploylib.models.results import Report, StageResult, StageStatus, short
 from deploylib.models.units import age, volume
-from deploylib.state.history import RunState
-from deploylib.state.holds import Hold
-from deploylib.state.lease import Lease
+from deploylib.state import Hold, LeaseState, RunState
 
 __all__ = [
     "ascii_only",
@@ -138,7 +136,7 @@ def history(states: Iterable[RunState]) -> list[str]:
 
 
 def events(state: RunState) -> list[str]:
-    """One run as it was told, from the ledger."""
+    """One run as it was told, from the history."""
     lines = [header(state.id, state.opened.environment, state.commit), ""]
     if state.opened.operation:
         by = f", by {state.opened.author}" if state.opened.author else ""
@@ -261,9 +259,9 @@ def local(said: dict[str, Any]) -> list[str]:
     return [*lines, *said.get("notes", ())]
 
 
-def lease(found: Lease | None, environment: str) -> list[str]:
+def lease(found: LeaseState | None, environment: str) -> list[str]:
     """Who holds an environment."""
-    if found is None or not found.held:
+    if found is None or not found.taken:
         before = f"{found.holder.what} {short(found.holder.run)}" if found else ""
         last = f"; the last was {before}, {found.state} {age(found.age)} ago" if found else ""
         return [f"nobody holds {environment}{last}", *([found.reason] if found and found.reason else [])]

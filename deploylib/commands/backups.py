@@ -23,7 +23,7 @@ from deploylib.release.database import own_database
 from deploylib.release.pipeline import FORWARD
 from deploylib.release.reconcile import settle
 from deploylib.release.run import Options
-from deploylib.state.lease import Tenure
+from deploylib.state import Lease
 
 __all__ = ["BESIDE", "DATABASE", "SCRATCH", "backup", "list_backups", "restore", "test_restore"]
 
@@ -214,7 +214,7 @@ def _named(env: Environment, variable: str) -> Secret:
     return Secret(value)
 
 
-def _saved(env: Environment, chosen: Backup, lease: Tenure) -> Mark:
+def _saved(env: Environment, chosen: Backup, lease: Lease) -> Mark:
     """A fresh backup of what is about to be replaced, under a run of its own; returns what tells the two."""
     options = Options(until=StageName.BACKUP, asked=StageName.BACKUP)
     report = bring(env, options, spared=(chosen.id,), lease=lease)

@@ -8,26 +8,25 @@ from deploylib.environment import Environment
 from deploylib.errors import SettingsError
 from deploylib.models.results import short
 from deploylib.release import operation
-from deploylib.state.holds import Hold
-from deploylib.state.lease import Lease
+from deploylib.state import Hold, LeaseState
 
 __all__ = ["hold", "lease", "lift", "lifting", "release_lease"]
 
 
-def lease(env: Environment) -> Lease | None:
+def lease(env: Environment) -> LeaseState | None:
     """Read who may change the environment now; None: nobody ever asked."""
-    return env.leases.current()
+    return env.leases.read()
 
 
-def release_lease(env: Environment, *, reason: str) -> Lease:
+def release_lease(env: Environment, *, reason: str) -> LeaseState:
     """Give the environment back in its holder's place; the holder learns of it before its next step.
 
     Raises:
         SettingsError: nobody holds it, or there is no reason.
     """
     _require_reason(env, reason, "giving a lease back for somebody else", "lease.release", "its runner is gone")
-    now = env.leases.current()
-    if now is None or not now.held:
+    now = env.leases.read()
+    if now is None or not now.taken:
         raise SettingsError(f"nobody holds {env.name!r}", remedy="inv lease")
     with operation.recorded(env, "lease") as done:
         env.leases.release(now.number, f"by {env.author}: {reason}")
@@ -61,7 +60,7 @@ def lift(env: Environment, *, commit: str = "", hold: str = "", reason: str = ""
     Raises:
         SettingsError: nothing of that kind is held; or several are, and nobody has said which.
     """
-    current = env.holds.current()
+    current = env.holds.read()
     if hold:
         chosen = tuple(one for one in current if one.id == hold)
     elif commit:

@@ -37,8 +37,7 @@ from deploylib.release.stages.rollback import Rollback
 from deploylib.release.stages.scan import examine, judged
 from deploylib.release.stages.tests import Tests
 from deploylib.release.stages.verify import Verify
-from deploylib.state.history import RunState
-from deploylib.state.lease import Tenure
+from deploylib.state import Lease, RunState
 from deploylib.system import ci, files
 
 __all__ = [
@@ -197,7 +196,7 @@ def turn_off_auto_deploy(env: Environment, commit: str = "") -> tuple[str, ...]:
     return tuple(service.name for service in on)
 
 
-def bring(env: Environment, options: Options, *, spared: tuple[str, ...] = (), lease: Tenure | None = None) -> Report:
+def bring(env: Environment, options: Options, *, spared: tuple[str, ...] = (), lease: Lease | None = None) -> Report:
     """Bring a run to where the options say.
 
     Args:
@@ -259,9 +258,9 @@ def promote(
     other = env.beside(source) if isinstance(source, str) else source.looking()
     found = promotion.verified(
         other.name,
-        other.ledger.history(other.name, 50),
+        other.history.read_runs(other.name, 50),
         last_known(other),
-        {commit for hold in other.holds.current() for commit in hold.commits},
+        {commit for hold in other.holds.read() for commit in hold.commits},
     )
     options = Options(commit=found.commit.id, skip=tuple(skip), reason=reason, wait=wait, dry_run=dry_run)
     env = env.looking() if dry_run else env
@@ -399,7 +398,7 @@ def verify(env: Environment) -> Report:
 
 def _deployed(env: Environment) -> RunState | None:
     """The run that is open, and has deployed something: what it says is live is so, and is not yet verified."""
-    last = next(iter(env.ledger.history(env.name, 1)), None)
+    last = next(iter(env.history.read_runs(env.name, 1)), None)
     return last if last is not None and last.report is None and last.intents else None
 
 
@@ -409,7 +408,7 @@ def _looked_at(env: Environment, left: RunState | None) -> Report:
     Args:
         left: a run of a CI that is open: what it has deployed is live by now.
     """
-    last = env.ledger.newest(env.name, lambda state: state.release)
+    last = env.history.find_newest(env.name, lambda state: state.release)
     known = left or last
     if known is None:
         raise SettingsError(

@@ -18,7 +18,7 @@ from deploylib.postgres import binaries, connection
 from deploylib.release import operation
 from deploylib.release.database import own_database
 from deploylib.render import local
-from deploylib.state.lease import Tenure
+from deploylib.state import Lease
 
 __all__ = ["LOCK_WITHIN", "begin", "edges", "finish_restore", "put", "restored_lines", "tell_end"]
 
@@ -34,7 +34,7 @@ def put(
     unproven: bool = False,
     begun: Mark | None = None,
     again: bool = False,
-    lease: Tenure | None = None,
+    lease: Lease | None = None,
 ) -> Done:
     """Put a backup into a database, while nobody else backs it up, migrates it or puts anything into it.
 

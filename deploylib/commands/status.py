@@ -1,4 +1,4 @@
-"""What is live, since when, and what could be done about it: answers for a person, read from platform and ledger."""
+"""What is live, since when, and what could be done about it: answers for a person, read from platform and history."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from deploylib.release.database import half_restored
 from deploylib.release.schema_fit import goes_with
 from deploylib.release.serving import live_of
 from deploylib.render.client import Refused
-from deploylib.state.history import OPERATIONS, RUNS, RunState
-from deploylib.state.holds import Hold
-from deploylib.state.lease import Lease
+from deploylib.state import Hold, LeaseState, RunState
 
 __all__ = ["Log", "Status", "find_run", "history", "logs", "status"]
 
@@ -47,7 +45,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     back_to: str = ""
     back_trouble: str = ""
     held: tuple[Hold, ...] = ()
-    lease: Lease | None = None
+    lease: LeaseState | None = None
     last: str = ""
     last_at: datetime | None = None
     backup: str = ""
@@ -62,8 +60,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def status(env: Environment) -> Status:
-    """Look at platform, ledger and store."""
-    runs = list(env.ledger.history(env.name, 50))
+    """Look at platform, history and store."""
+    runs = list(env.history.read_runs(env.name, 50))
     known = next((state for state in runs if state.done("check")), None)
     live: tuple[Live, ...] = ()
     asked, trouble = True, ""
@@ -75,11 +73,11 @@ def status(env: Environment) -> Status:
             trouble = "nothing was ever deployed from here"
     except DeployError as error:
         asked, trouble = False, f"{error.message} ({remedies.about(env.name, error.remedy)})"
-    held = env.holds.current()
+    held = env.holds.read()
     bad = {commit for hold in held for commit in hold.commits}
     serving = {one.service: one for one in live}
     back = rollback.candidates(runs, serving, bad=bad) if live else []
-    holder = env.leases.current()
+    holder = env.leases.read()
     last = runs[0] if runs else None
     made = repository.latest(env.store, env.name)
     newest = next(iter(repository.listing(env.store, env.name)), None)
@@ -91,7 +89,7 @@ def status(env: Environment) -> Status:
         back_to=f"{back[0].commit.short} (run {short(back[0].id)})" if back else "",
         back_trouble=_back_trouble(env, back[0], runs, known, held, serving) if back and known else "",
         held=held,
-        lease=holder if holder is not None and holder.held else None,
+        lease=holder if holder is not None and holder.taken else None,
         last=_one_line(last) if last else "",
         last_at=last.last if last else None,
         backup=f"{made.id} ({made.proof})" if made else "",
@@ -151,7 +149,7 @@ def _one_line(state: RunState) -> str:
 
 def history(env: Environment, *, run: str = "", limit: int = 20) -> tuple[RunState, ...]:
     """Read runs and operations, newest first, or the run that is named."""
-    return (find_run(env, run),) if run else tuple(env.ledger.history(env.name, limit, RUNS, OPERATIONS))
+    return (find_run(env, run),) if run else tuple(env.history.read_all(env.name, limit))
 
 
 def find_run(env: Environment, run: str = "") -> RunState:
@@ -160,7 +158,7 @@ def find_run(env: Environment, run: str = "") -> RunState:
     Raises:
         SettingsError: there is none.
     """
-    found = env.ledger.find(env.name, run) if run else env.ledger.newest(env.name, lambda state: state.triggered)
+    found = env.history.find(env.name, run) if run else env.history.find_newest(env.name, lambda state: state.triggered)
     if found is None:
         raise SettingsError(
             f"there is no run {run!r}" if run else "no run has deployed anything yet", remedy="inv history"

@@ -1,6 +1,6 @@
 """The frozen values that the parts of the library hand to each other.
 
-They are msgspec structs: typed, immutable, and the same thing as the JSON that the ledger and ``--json`` hold.
+They are msgspec structs: typed, immutable, and the same thing as the JSON that the history and ``--json`` hold.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from deploylib.models.database import (
     Migration,
     Revision,
 )
-from deploylib.models.release import Change, Changes, Commit, Intent, Order, Proof, Shipped, Verified
+from deploylib.models.release import Change, Changes, Commit, Intent, Opened, Order, Proof, Restored, Shipped, Verified
 from deploylib.models.services import Deploy, DeployStatus, Kind, Live, LogLine, PathFilter, Service, Target
 from deploylib.models.stages import BackedUp, Checked, Planned, Proven, StageName, Waived
 from deploylib.models.value import Id, Moment, Secret, Value
@@ -45,11 +45,13 @@ __all__ = [
     "LogLine",
     "Migration",
     "Moment",
+    "Opened",
     "Order",
     "PathFilter",
     "Planned",
     "Proof",
     "Proven",
+    "Restored",
     "Revision",
     "Secret",
     "Service",

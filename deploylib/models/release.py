@@ -9,7 +9,19 @@ import msgspec
 from deploylib.models.services import Live, Target
 from deploylib.models.value import Id, Value
 
-__all__ = ["Change", "Changes", "Commit", "Intent", "Order", "Proof", "Shipped", "Triggered", "Verified"]
+__all__ = [
+    "Change",
+    "Changes",
+    "Commit",
+    "Intent",
+    "Opened",
+    "Order",
+    "Proof",
+    "Restored",
+    "Shipped",
+    "Triggered",
+    "Verified",
+]
 
 
 class Commit(Value, frozen=True):
@@ -22,6 +34,38 @@ class Commit(Value, frozen=True):
     def short(self) -> str:
         """The first seven characters, as people read it."""
         return self.id[:7]
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """The first event of a run: what it brings where.
+
+    Attributes:
+        services: the only services it may deploy; empty: all.
+        back: it restores an earlier release.
+        operation: what was asked for beside the releases, ``backup``, ``restore``, …; empty: it is a run.
+        promotes: the environment and the run whose verified release it brings here, ``staging/<run>``.
+        url: of the CI run.
+        recent: ids of the last commits that it brings, so that a run whose clone does not know them can tell that
+            it is the older one.
+    """
+
+    run: str
+    environment: str
+    commit: Commit
+    services: tuple[str, ...] = ()
+    author: str = ""
+    back: bool = False
+    operation: str = ""
+    promotes: str = ""
+    url: str = ""
+    recent: tuple[str, ...] = ()
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """The release that a rollback restores: of which run, and its commit."""
+
+    run: str
+    commit: Commit
 
 
 class Change(Value, frozen=True):

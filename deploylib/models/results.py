@@ -1,4 +1,4 @@
-"""What a run says of itself: its stages, what it put back, how it ended. Recorded in the ledger, printed by ``--json``."""
+"""What a run says of itself: its stages, what it put back, how it ended. Recorded in the history, printed by ``--json``."""
 
 from __future__ import annotations
 

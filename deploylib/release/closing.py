@@ -41,7 +41,7 @@ def _close(run: Run, end: Ending, began: float, *, keep: bool) -> Report:
         _update_holds(run, told)
     run.journal.close(told)
     if not keep:
-        run.lease.end("release")
+        run.lease.release()
     _tell(run, told)
     return told
 
@@ -50,7 +50,7 @@ def close_or_pause(run: Run, end: Ending, began: float) -> Report:
     """Close the run; a job that only records leaves that to `finish`, and so does who goes on later."""
     if run.decides and end.outcome != PAUSED:
         return close(run, end, began)
-    run.lease.end("release" if run.decides else "")
+    (run.lease.release if run.decides else run.lease.leave)()
     return report(run, end, began)
 
 
@@ -85,7 +85,7 @@ def stop(run: Run, error: Interrupted, began: float) -> Report:
     if run.state.opened.operation:
         return close_or_pause(run, Ending.of(error), began)
     if run.decides:
-        run.lease.end("abandon" if run.state.intents else "release")
+        (run.lease.abandon if run.state.intents else run.lease.release)()
     go_on = "inv deploy goes on where this stopped" if run.decides else "inv finish ends the run"
     return report(run, msgspec.structs.replace(Ending.of(error), next=(go_on,)), began)
 
@@ -95,7 +95,7 @@ def leave_open(run: Run, error: NotKnownYet, began: float) -> Report:
     told = report(run, Ending.of(error), began)
     if run.decides:
         try:
-            run.lease.end("abandon")
+            run.lease.abandon()
         except DeployError as gone:
             run.env.progress.note(f"the lease could not be given up ({gone.message}): it ends by itself in a minute")
         _tell(run, told)
@@ -116,7 +116,7 @@ def _tell(run: Run, told: Report) -> None:
         return
     env.progress.note(f"Slack was not told: {sent.reason}")
     try:
-        env.ledger.append(run.id, "undelivered", sent)
+        env.history.append(run.id, "undelivered", sent)
     except DeployError as error:
         env.progress.note(f"and that could not be recorded: {error.message}")
 
@@ -126,7 +126,7 @@ def _with_schema(run: Run, serving: tuple[Live, ...]) -> tuple[Live, ...]:
     static = {target.name for target in run.checked.targets if target.kind is Kind.STATIC}
     known = {} if run.back else dict.fromkeys(run.state.shipped, run.planned.migration.written_for)
     missing = {each.service for each in serving if each.service not in known} - static
-    earlier = run.env.ledger.history(run.env.name, 50) if missing else ()
+    earlier = run.env.history.read_runs(run.env.name, 50) if missing else ()
     for release in (state.release for state in earlier if missing):
         for then in release:
             if then.service in missing and any(
@@ -193,7 +193,7 @@ def _what_is_live(run: Run) -> tuple[Live, ...]:
     try:
         if run.checked.targets:
             return tuple(live(env, run.checked.targets).values())
-        known = env.ledger.newest(env.name, lambda state: state.done(StageName.CHECK), 5)
+        known = env.history.find_newest(env.name, lambda state: state.done(StageName.CHECK), 5)
         targets = known.checked.targets if known is not None else ()
         return tuple(live_of(env, target) for target in targets)
     except Interrupted:

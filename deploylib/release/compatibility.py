@@ -17,7 +17,7 @@ import msgspec
 
 from deploylib.migrations.rules import ALSO, allowed
 from deploylib.models import UNKNOWN, Live, Migration, Revision, StageName, Value
-from deploylib.state.history import RunState
+from deploylib.state import RunState
 
 __all__ = ["Fit", "after", "continued", "fit", "recorded", "served"]
 

@@ -21,7 +21,7 @@ def decide(run: Run, targets: Sequence[Target], live: Mapping[str, Live], wanted
     """
 
     def recorded(commit: str) -> tuple[str, ...]:
-        runs = run.env.ledger.history(run.env.name, 50)
+        runs = run.env.history.read_runs(run.env.name, 50)
         return next((one.opened.recent[1:] for one in runs if commit == next(iter(one.opened.recent), "")), ())
 
     git, shared = run.env.git, run.env.config.settings.shared

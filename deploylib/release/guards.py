@@ -8,8 +8,7 @@ from deploylib.models.units import age
 from deploylib.release.run import Run
 from deploylib.release.serving import AT_ONCE, served
 from deploylib.render import rollout
-from deploylib.state.history import RunState
-from deploylib.state.holds import Hold
+from deploylib.state import Hold, RunState
 from deploylib.system import threads
 
 __all__ = ["alone", "not_held"]
@@ -23,7 +22,7 @@ def not_held(run: Run) -> None:
     """
     back = run.back
     wanted = (run.commit.id, *run.wanted.values())
-    holds = [one for one in run.env.holds.current() if any(one.refuses(commit, back=back) for commit in wanted)]
+    holds = [one for one in run.env.holds.read() if any(one.refuses(commit, back=back) for commit in wanted)]
     if not holds:
         return
     told = [_held(run, one) for one in sorted(holds, key=lambda one: not one.everything)]
@@ -64,7 +63,7 @@ def alone(run: Run, targets: tuple[Target, ...], *, holding: bool) -> dict[str, 
     """
     live: dict[str, Live] = {}
     now = {triggered.deploy_id for triggered in run.state.triggered.values()}
-    history = list(run.env.ledger.history(run.env.name, 5))
+    history = list(run.env.history.read_runs(run.env.name, 5))
     asked = [(state.triggered, state.intents, state.report is None) for state in history]
     asked += [(state.back_triggered, state.back_intents, state.report is None) for state in history]
     left = {one.deploy_id for triggered, _, _ in asked for one in triggered.values()}
@@ -102,7 +101,7 @@ def _of_a_lost_run(run: Run) -> bool:
     Raises:
         Damaged: that run; but not in a rollback, which says itself what shall be live.
     """
-    damaged = run.env.ledger.unsettled(run.env.name)
+    damaged = run.env.history.find_unreadable(run.env.name)
     if damaged is not None and not run.back:
         raise damaged
     return damaged is not None

@@ -9,14 +9,13 @@ import msgspec
 
 from deploylib.environment import Environment
 from deploylib.errors import SettingsError
-from deploylib.models import Commit, StageName, Value
+from deploylib.models import Commit, Opened, StageName, Value
 from deploylib.models.units import seconds
 from deploylib.release.gates import GATES
 from deploylib.release.prerequisites import Finding
 from deploylib.release.run import Options, Run
 from deploylib.render import local
-from deploylib.state.history import Journal, Opened, RunState
-from deploylib.state.lease import Tenure
+from deploylib.state import Journal, Lease, RunState
 from deploylib.system import ci
 
 __all__ = [
@@ -66,7 +65,7 @@ class Aim(Value, frozen=True):
     decides: bool = True
 
 
-def open_or_resume(env: Environment, options: Options, aim: Aim, lease: Tenure | None = None) -> Run:
+def open_or_resume(env: Environment, options: Options, aim: Aim, lease: Lease | None = None) -> Run:
     """Go on with the run that this command belongs to, or begin a new one.
 
     Args:
@@ -76,7 +75,7 @@ def open_or_resume(env: Environment, options: Options, aim: Aim, lease: Tenure |
         SettingsError: the run is closed, or is about another commit; or a gate that is left out cannot be, or not so.
     """
     _require_reason(options, (StageName.SCHEMA,) if aim.back else GATES)
-    last = shared_run(env, aim) if env.build else next(iter(env.ledger.history(env.name, 1)), None)
+    last = shared_run(env, aim) if env.build else next(iter(env.history.read_runs(env.name, 1)), None)
     if options.services and not aim.decides and not aim.back:
         _require_own_changes(env, last, options.services)
     if (
@@ -96,7 +95,7 @@ def open_or_resume(env: Environment, options: Options, aim: Aim, lease: Tenure |
     return run
 
 
-def _begin(env: Environment, options: Options, aim: Aim, lease: Tenure | None) -> Run:
+def _begin(env: Environment, options: Options, aim: Aim, lease: Lease | None) -> Run:
     opened = Opened(
         run=_new_id(env, back=aim.back),
         environment=env.name,
@@ -110,18 +109,18 @@ def _begin(env: Environment, options: Options, aim: Aim, lease: Tenure | None) -
         recent=() if aim.back else env.git.recent(aim.commit.id, RECENT),
     )
     unrecorded = options.dry_run or (not aim.kept and env.build is None)
-    journal = Journal.open(env.ledger, opened, dry=unrecorded, since=None if env.build else aim.since)
+    journal = Journal.open(env.history, opened, dry=unrecorded, since=None if env.build else aim.since)
     return _run(env, options, journal, aim, lease)
 
 
 def open_unrecorded(env: Environment, options: Options, aim: Aim) -> Run:
     """Begin a run of which nothing is recorded: there is no store, or nobody needs to know."""
     opened = Opened(run=env.build.id if env.build else "", environment=env.name, commit=aim.commit)
-    return _run(env, options, Journal.open(env.ledger, opened, dry=True), aim)
+    return _run(env, options, Journal.open(env.history, opened, dry=True), aim)
 
 
 def take_up(
-    env: Environment, options: Options, state: RunState, *, aim: Aim | None = None, lease: Tenure | None = None
+    env: Environment, options: Options, state: RunState, *, aim: Aim | None = None, lease: Lease | None = None
 ) -> Run:
     """Go on with a run of the history.
 
@@ -130,12 +129,12 @@ def take_up(
         lease: that another run holds, which has found this one left behind.
     """
     chosen = aim or Aim(commit=state.opened.commit, back=state.opened.back)
-    return _run(env, options, Journal(env.ledger, state), chosen, lease)
+    return _run(env, options, Journal(env.history, state), chosen, lease)
 
 
-def _run(env: Environment, options: Options, journal: Journal, aim: Aim, lease: Tenure | None = None) -> Run:
+def _run(env: Environment, options: Options, journal: Journal, aim: Aim, lease: Lease | None = None) -> Run:
     operation, shared = journal.state.opened.operation, env.build is not None and not aim.decides
-    held = lease or env.tenure(journal.state.id, shared=shared, operation=operation)
+    held = lease or env.make_lease(journal.state.id, shared=shared, operation=operation)
     journal.fence = held.fence
     return Run(
         env,
@@ -186,7 +185,7 @@ def _require_own_changes(env: Environment, state: RunState | None, services: tup
     """
     if env.build is None or (state is not None and state.done(StageName.CHANGES)):
         return
-    known = set(env.ledger.runs(env.name))
+    known = set(env.history.list_ids(env.name))
     if any(f"{env.name}-{before}" in known for before in env.build.earlier):
         raise SettingsError(
             "only the failed jobs of this CI run were run again: this attempt has not decided what changes, and would "
@@ -212,7 +211,7 @@ def _new_id(env: Environment, *, back: bool) -> str:
     if env.build is None:
         return f"{env.clock.now():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
     first = _shared_id(env, env.build, back=back)
-    taken = set(env.ledger.runs(env.name))
+    taken = set(env.history.list_ids(env.name))
     return next(name for number in count(1) if (name := first if number == 1 else f"{first}-{number}") not in taken)
 
 
@@ -252,7 +251,7 @@ def _recorded(env: Environment, *, back: bool = False) -> RunState | None:
     if env.build is None:
         return None
     try:
-        return env.ledger.state(_shared_id(env, env.build, back=back))
+        return env.history.read(_shared_id(env, env.build, back=back))
     except KeyError:
         return None
 
@@ -277,7 +276,7 @@ def unfinished(env: Environment, options: Options, name: str = "") -> Run | None
         SettingsError: there is no run of that name.
     """
     if name:
-        state = env.ledger.find(env.name, name)
+        state = env.history.find(env.name, name)
         if state is None:
             raise SettingsError(f"there is no run {name!r}", remedy="inv history")
         if state.opened.operation:
@@ -288,7 +287,7 @@ def unfinished(env: Environment, options: Options, name: str = "") -> Run | None
     elif env.build is not None:
         state = _recorded(env)
     else:
-        state = env.ledger.newest(env.name, lambda each: each.report is None, 20)
+        state = env.history.find_newest(env.name, lambda each: each.report is None, 20)
         if state is None:
             return None
     if state is None:

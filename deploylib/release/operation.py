@@ -13,15 +13,13 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from deploylib.environment import A_COMMAND, Environment
+from deploylib.environment import Environment
 from deploylib.errors import DeployError, Interrupted
-from deploylib.models import Commit
+from deploylib.models import Commit, Opened
 from deploylib.models.results import DONE, Ending, Report, StageResult, StageStatus
 from deploylib.models.units import age, seconds
-from deploylib.state.history import Opened, RunState
-from deploylib.state.lease import Holder, Lease, Tenure
+from deploylib.state import Lease, LeaseState, RunState
 from deploylib.store import format_version
-from deploylib.system import process
 
 __all__ = ["Operation", "recorded"]
 
@@ -36,7 +34,7 @@ class Operation:
     """
 
     lines: list[str] = field(default_factory=list)
-    lease: Tenure | None = None
+    lease: Lease | None = None
 
 
 @contextmanager
@@ -77,56 +75,46 @@ def recorded(
 
 
 @contextmanager
-def _leased(env: Environment, state: RunState) -> Iterator[Tenure]:
+def _leased(env: Environment, state: RunState) -> Iterator[Lease]:
     """Acquire the lease for an operation, and for the backup or the end of a run that is a part of it.
 
     Whoever is interrupted abandons it: the mark of a database that is half restored tells the next one.
     """
     env.store.probe()
 
-    def waiting(lease: Lease) -> None:
+    def waiting(lease: LeaseState) -> None:
         by = lease.holder
         env.progress.note(f"waiting for {by.name}{by.of}, seen {age(lease.age)} ago  {by.url}".rstrip())
 
-    lease = Tenure(env.leases, _holder(env, state), env.clock)
-    lease.take(within=seconds(env.config.settings.deadline) if env.build else 0.0, waiting=waiting)
-    lease.lent, how = True, "abandon"
+    lease = env.make_lease(_lessee(env, state), operation=state.opened.operation)
+    lease.acquire(within=seconds(env.config.settings.deadline) if env.build else 0.0, waiting=waiting)
+    lease.lent, end = True, lease.abandon
     try:
         format_version.require(env.store)  # whoever was waited for may have been of a newer version
         yield lease
-        how = "release"
+        end = lease.release
     except DeployError as error:
-        how = "abandon" if isinstance(error, Interrupted) else "release"
+        end = lease.abandon if isinstance(error, Interrupted) else lease.release
         raise
     finally:
         lease.lent = False
         try:
-            lease.end(how)
+            end()
         except DeployError as gone:
             env.progress.note(f"the lease could not be given back ({gone.message}): it ends by itself in a minute")
 
 
-def _holder(env: Environment, state: RunState) -> Holder:
-    """Who holds: the operation; or the CI run that it is a job of, where the jobs of that hold the lease already."""
-    host, pid = process.this_process()
-    now, run = env.leases.current(), state.id
-    if env.build is not None and now is not None and now.held and now.holder.shared:
-        theirs = f"{env.name}-{env.build.id}"
-        run = now.holder.run if f"{now.holder.run}-".startswith(f"{theirs}-") else run
-    return Holder(
-        run=run,
-        author=env.author,
-        url=state.opened.url,
-        ttl=A_COMMAND,
-        operation=state.opened.operation,
-        host=host,
-        pid=pid,
-    )
+def _lessee(env: Environment, state: RunState) -> str:
+    """Name the run whose jobs share the lease already and this is one of; else the operation."""
+    now = env.leases.read()
+    shared = env.build is not None and now is not None and now.taken and now.holder.shared
+    theirs = f"{now.holder.run}-" if shared and now is not None else ""
+    return theirs[:-1] if env.build and theirs.startswith(f"{env.name}-{env.build.id}-") else state.id
 
 
 def _begun(env: Environment, opened: Opened) -> bool:
     try:
-        env.ledger.begin(opened)
+        env.history.begin(opened)
     except Interrupted:
         raise
     except DeployError as error:
@@ -148,7 +136,7 @@ def _ended(env: Environment, state: RunState, result: StageResult, ending: Endin
         **msgspec.structs.asdict(ending),
     )
     try:
-        env.ledger.append(state.id, "stage", result)
-        env.ledger.close(msgspec.structs.replace(state, stages={result.stage: result}), told)
+        env.history.append(state.id, "stage", result)
+        env.history.close(msgspec.structs.replace(state, stages={result.stage: result}), told)
     except DeployError as error:
         env.progress.note(f"the history does not know how this ended: {error.message}")

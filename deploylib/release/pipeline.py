@@ -75,7 +75,7 @@ def finish(run: Run) -> Report:
     except NotKnownYet as error:
         return closing.leave_open(run, error, began)
     except Interrupted:
-        run.lease.end("abandon")
+        run.lease.abandon()
         raise
 
 

@@ -119,7 +119,7 @@ def untracked_in_services(git: Git, blueprint: Blueprint) -> list[Finding]:
 
 
 def disk(folder: Path, minimum: str) -> list[Finding]:
-    """Room for backups and ledger: at least *minimum* free where *folder* is or will be."""
+    """Room for backups and history: at least *minimum* free where *folder* is or will be."""
     try:
         there = next(parent for parent in (folder, *folder.parents) if parent.exists())
         free = shutil.disk_usage(there).free

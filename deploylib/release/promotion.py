@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from deploylib.errors import Blocked
 from deploylib.models import Commit, Live, Value
 from deploylib.models.results import short
-from deploylib.state.history import RunState
+from deploylib.state import RunState
 
 __all__ = ["Verified", "verified"]
 
@@ -28,7 +28,7 @@ class Verified(Value, frozen=True):
 
     @property
     def name(self) -> str:
-        """How the ledger of the other environment calls it."""
+        """How the history of the other environment calls it."""
         return f"{self.environment}/{self.run}"
 
 

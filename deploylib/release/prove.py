@@ -9,7 +9,7 @@ from deploylib.environment import Environment
 from deploylib.errors import Interrupted
 from deploylib.models import Proof, Target, Verified
 from deploylib.probes import verify
-from deploylib.state.history import RunState
+from deploylib.state import RunState
 from deploylib.system import threads
 
 __all__ = ["answered", "prove"]

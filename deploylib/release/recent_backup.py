@@ -7,7 +7,7 @@ from deploylib.models import Backup, Migration
 from deploylib.models.results import StageStatus
 from deploylib.models.units import seconds
 from deploylib.release.run import Run
-from deploylib.state.history import OPERATIONS, RunState
+from deploylib.state import RunState
 
 __all__ = ["backup_for_release"]
 
@@ -22,7 +22,7 @@ def backup_for_release(run: Run) -> Backup | None:
     """
     if run.env.build is not None:
         return None
-    done = list(run.env.ledger.history(run.env.name, LAST, OPERATIONS))
+    done = list(run.env.history.read_operations(run.env.name, LAST))
     asked = next((one for one in done if one.opened.operation == "backup"), None)
     if asked is None or asked.report is None or asked.report.exit_code:
         return None
@@ -45,5 +45,5 @@ def _schema(migration: Migration) -> tuple[str, str, tuple[str, ...]]:
 
 def _changed_since(run: Run, asked: RunState) -> bool:
     """Whether a run has migrated or deployed since."""
-    runs = run.env.ledger.history(run.env.name, LAST)
+    runs = run.env.history.read_runs(run.env.name, LAST)
     return any(one.last > asked.last and (one.intents or one.done("migrate")) for one in runs if one.id != run.id)

@@ -16,8 +16,7 @@ from deploylib.release.opening import is_shared, take_up
 from deploylib.release.recovery import recovered
 from deploylib.release.run import Options, Run, Stage
 from deploylib.release.step import acquire_lease, failed_stage, needed_lease, perform
-from deploylib.state.history import RunState
-from deploylib.state.lease import Tenure
+from deploylib.state import Lease, RunState
 
 __all__ = ["conclude", "settle", "settle_left_behind"]
 
@@ -71,12 +70,12 @@ def settle_left_behind(run: Run, flow: Sequence[Stage]) -> None:
         Damaged: a run may still be open that nobody can read, and what to do about it.
     """
     env = run.env
-    if not run.back and run.releases and (damaged := env.ledger.unsettled(env.name)) is not None:
+    if not run.back and run.releases and (damaged := env.history.find_unreadable(env.name)) is not None:
         raise damaged
     settle(env, run.lease, flow, ours=run.id, back=run.back)
 
 
-def settle(env: Environment, lease: Tenure, flow: Sequence[Stage], *, ours: str = "", back: bool = False) -> None:
+def settle(env: Environment, lease: Lease, flow: Sequence[Stage], *, ours: str = "", back: bool = False) -> None:
     """End what was left half-way, before somebody who has the lease changes what it stands on.
 
     Args:
@@ -96,7 +95,7 @@ def _left_behind(env: Environment, ours: str) -> list[RunState]:
     silent = seconds(env.config.settings.deadline) + BETWEEN_JOBS
     return [
         state
-        for state in env.ledger.history(env.name, 10)
+        for state in env.history.read_runs(env.name, 10)
         if state.report is None
         and state.id != ours
         and (
@@ -105,10 +104,10 @@ def _left_behind(env: Environment, ours: str) -> list[RunState]:
     ]
 
 
-def _settle(env: Environment, left: RunState, lease: Tenure, flow: Sequence[Stage], *, back: bool) -> None:
+def _settle(env: Environment, left: RunState, lease: Lease, flow: Sequence[Stage], *, back: bool) -> None:
     if not left.intents or back:
         gone = Ending(outcome="abandoned", exit_code=Interrupted.exit_code)
-        env.ledger.close(left, Report(run=left.id, environment=env.name, **msgspec.structs.asdict(gone)))
+        env.history.close(left, Report(run=left.id, environment=env.name, **msgspec.structs.asdict(gone)))
         return
     env.progress.note(f"run {short(left.id)} of {left.commit.short} was left half-way: it is ended first")
     began = env.clock.monotonic()

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from deploylib.errors import SettingsError
 from deploylib.models import Intent, Live, Order, Target, ids
 from deploylib.models.results import short
-from deploylib.state.history import RunState
+from deploylib.state import RunState
 
 __all__ = ["candidates", "choose", "orders", "variables"]
 

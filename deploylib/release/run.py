@@ -18,8 +18,7 @@ from deploylib.probes.downtime import Watch
 from deploylib.release.database import database_of
 from deploylib.release.prerequisites import Finding
 from deploylib.render import trigger
-from deploylib.state.history import Journal, RunState
-from deploylib.state.lease import Tenure
+from deploylib.state import Journal, Lease, RunState
 from deploylib.system import Deadline
 
 __all__ = ["Options", "Run", "Stage", "planned", "result", "skipped", "table"]
@@ -72,7 +71,7 @@ class Run:
     env: Environment
     options: Options
     journal: Journal
-    lease: Tenure
+    lease: Lease
     decides: bool = True
     services: tuple[str, ...] = ()
     coming: tuple[str, ...] = ()

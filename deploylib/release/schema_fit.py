@@ -12,7 +12,7 @@ from deploylib.models import Checked, Kind, Live, Migration, Secret, StageName, 
 from deploylib.postgres import connection
 from deploylib.release import compatibility
 from deploylib.release.database import database_of
-from deploylib.state.history import RunState
+from deploylib.state import RunState
 
 __all__ = ["compared", "goes_with", "schema_now"]
 

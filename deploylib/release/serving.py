@@ -49,7 +49,7 @@ def live_of(env: Environment, target: Target, *, strict: bool = True) -> Live:
 
 def _require_nothing(env: Environment, target: Target) -> None:
     """See that nothing is live, by a second question: what became of the deploy that we know was."""
-    ours = verified_deploys.last_shipped(env.ledger.history(env.name, 20), target.name, target.service_id)
+    ours = verified_deploys.last_shipped(env.history.read_runs(env.name, 20), target.name, target.service_id)
     if not ours:
         return
     try:
@@ -81,7 +81,7 @@ def last_known(env: Environment) -> dict[str, Live]:
     Raises:
         SettingsError: none ever did.
     """
-    known = env.ledger.newest(env.name, lambda state: state.done("check"))
+    known = env.history.find_newest(env.name, lambda state: state.done("check"))
     if known is None:
         remedy = f"inv deploy --environment {env.name}"
         raise SettingsError(f"nothing was ever deployed to {env.name!r} from here", remedy=remedy)

@@ -12,8 +12,7 @@ from deploylib.release.gates import GATES
 from deploylib.release.guards import not_held
 from deploylib.release.run import Run, Stage
 from deploylib.release.unknown import not_known
-from deploylib.state.history import RunState
-from deploylib.state.lease import Lease
+from deploylib.state import LeaseState, RunState
 from deploylib.store import format_version
 
 __all__ = ["acquire_lease", "failed_stage", "is_left", "needed_lease", "perform"]
@@ -40,11 +39,11 @@ def acquire_lease(run: Run) -> bool:
     env.store.probe()
     patience = options.wait or (env.config.settings.deadline if env.build else "0s")
 
-    def waiting(lease: Lease) -> None:
+    def waiting(lease: LeaseState) -> None:
         by = lease.holder
         env.progress.note(f"waiting for {by.name}{by.of}, seen {age(lease.age)} ago  {by.url}".rstrip())
 
-    run.lease.take(within=seconds(patience, "--wait"), known=needed_lease(run.state), waiting=waiting)
+    run.lease.acquire(within=seconds(patience, "--wait"), known=needed_lease(run.state), waiting=waiting)
     format_version.require(env.store)  # whoever was waited for may have been of a newer version
     return True
 

@@ -73,7 +73,7 @@ def carried_out(stage: str, run: Run, orders: list[Order]) -> StageResult:
 
 def _asked_at(run: Run) -> dict[str, str]:
     """The path at which each service of the release that serves was asked to prove itself, by name."""
-    last = run.env.ledger.newest(run.env.name, lambda state: state.release, 30)
+    last = run.env.history.find_newest(run.env.name, lambda state: state.release, 30)
     return {target.name: verify.path(target) for target in last.checked.targets} if last else {}
 
 
@@ -86,7 +86,7 @@ def _before(run: Run, order: Order) -> tuple[str, int]:
 def _usual(run: Run) -> dict[str, float]:
     """Seconds that the last deploy of each service took, by name."""
     found: dict[str, float] = {}
-    for state in run.env.ledger.history(run.env.name, 5):
+    for state in run.env.history.read_runs(run.env.name, 5):
         found = {name: one.seconds for name, one in state.shipped.items() if one.build_seconds} | found
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from deploylib.models import Live
-from deploylib.state.history import RunState
+from deploylib.state import RunState
 
 __all__ = ["last_shipped", "unproven"]
 

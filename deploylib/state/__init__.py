@@ -1,1 +1,36 @@
-"""What an environment remembers in its store: history, lease, holds."""
+"""What an environment remembers in its store.
+
+Its runs, who may change it, and what it refuses.
+`History` is the append-only record of runs and operations, and `RunState` what the events of one add up to; a `Journal`
+writes one run while it is worked on. `Leases` are those of one environment: a command acquires its `Lease`, and
+`LeaseState` is the newest one as the store has it. `Holds` are what an environment refuses, each of them a `Hold`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deploylib.state.history import History, Journal, RunState
+    from deploylib.state.holds import Hold, Holds
+    from deploylib.state.lease import Lease, Leases, LeaseState
+
+_FACE = {
+    "History": "history",
+    "Hold": "holds",
+    "Holds": "holds",
+    "Journal": "history",
+    "Lease": "lease",
+    "LeaseState": "lease",
+    "Leases": "lease",
+    "RunState": "history",
+}
+
+__all__ = ["History", "Hold", "Holds", "Journal", "Lease", "LeaseState", "Leases", "RunState"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FACE:
+        raise AttributeError(f"module 'deploylib.state' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"deploylib.state.{_FACE[name]}"), name)

@@ -1,4 +1,4 @@
-"""The append-only history of runs, and what a run's events add up to.
+"""The append-only history of runs: events, folded into a state.
 
 One object per event, ``runs/<run id>/<sequence>-<event>.json``; a run's state is a fold over them. Nothing is ever
 changed, so several machines can append and a killed run leaves exactly what it did. Events of two jobs may bear the same
@@ -25,12 +25,12 @@ import msgspec
 
 from deploylib.errors import DeployError, Interrupted
 from deploylib.models import BackedUp, Checked, Commit, Intent, Live, Moment, Planned, Proven, Shipped, StageName, ids
-from deploylib.models.release import Triggered
+from deploylib.models.release import Opened, Restored, Triggered
 from deploylib.models.results import Ending, PutBack, Report, StageResult, StageStatus, short
 from deploylib.store import Damaged, Refused, Store, format_version, read_document
 from deploylib.system import Clock
 
-__all__ = ["OPERATIONS", "RUNS", "Event", "Journal", "Ledger", "Opened", "Restored", "RunState"]
+__all__ = ["OPERATIONS", "RUNS", "Event", "History", "Journal", "RunState"]
 
 T = TypeVar("T")
 RUNS, OPERATIONS = "history", "operations"
@@ -38,38 +38,6 @@ LEFT: dict[str, type] = {"check": Checked, "changes": Planned, "backup": BackedU
 # Of a run in the history, and of an event; whatever else lies there is not ours.
 NAMED = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]+-(?!\.\.?$)([^/\x00-\x1f\ud800-\udfff]+)")
 EVENT = re.compile(r"([0-9]{4,})-([a-z-]+)\.json")
-
-
-class Opened(msgspec.Struct, frozen=True, kw_only=True):
-    """The first event of a run: what it is to bring where.
-
-    Attributes:
-        services: the only services it may deploy; empty: all.
-        back: it restores an earlier release.
-        operation: what was asked for beside the releases, ``backup``, ``restore``, …; empty: it is a run.
-        promotes: the environment and the run whose verified release it brings here, ``staging/<run>``.
-        url: of the CI run.
-        recent: ids of the last commits that it brings, so that a run whose clone does not know them can tell that
-            it is the older one.
-    """
-
-    run: str
-    environment: str
-    commit: Commit
-    services: tuple[str, ...] = ()
-    author: str = ""
-    back: bool = False
-    operation: str = ""
-    promotes: str = ""
-    url: str = ""
-    recent: tuple[str, ...] = ()
-
-
-class Restored(msgspec.Struct, frozen=True, kw_only=True):
-    """The release that a rollback restores: of which run, and its commit."""
-
-    run: str
-    commit: Commit
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,12 +83,15 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
         return self.opened.run
 
     def done(self, stage: str) -> bool:
-        """Whether the stage has ended well, or was rightly left out, in this run."""
+        """Tell whether the stage has ended well, or was left out."""
         result = self.stages.get(stage)
         return result is not None and result.status in {StageStatus.DONE, StageStatus.SKIPPED}
 
     def left_by(self, stage: str, kind: type[T]) -> T:
-        """What a stage has left for later ones; the empty value of *kind* where it has not run."""
+        """What a stage has left for later ones.
+
+        The empty value of *kind* where it has not run.
+        """
         result = self.stages.get(stage)
         return msgspec.convert(result.data if result else {}, kind)
 
@@ -146,7 +117,10 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def commit(self) -> Commit:
-        """The commit it is about: of a rollback, the one that was restored."""
+        """The commit it is about.
+
+        Of a rollback, the one that was restored.
+        """
         return self.report.commit if self.report is not None and self.report.commit is not None else self.opened.commit
 
     @property
@@ -156,7 +130,7 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class History:
     """The history in a store.
 
     Attributes:
@@ -170,7 +144,7 @@ class Ledger:
     clean: Callable[[Any], Any] = lambda value: value
 
     def begin(self, opened: Opened) -> None:
-        """Write a run's first event, unless another job of the same run has done so."""
+        """Write a run's first event, unless another job of it has."""
         at = self.clock.now()
         known = f"{OPERATIONS if opened.operation else RUNS}/{opened.environment}/"
         format_version.write(self.store)
@@ -179,7 +153,7 @@ class Ledger:
         self.store.put_if_absent(f"runs/{opened.run}/0001-opened.json", self._event("opened", opened))
 
     def close(self, state: RunState, report: Report) -> RunState:
-        """Write a run's last event, and its state for those who look at the history."""
+        """Write a run's last event, and its state for quick looks."""
         self.append(state.id, "closed", report)
         closed = msgspec.structs.replace(state, last=self.clock.now(), report=report)
         body = msgspec.json.encode(self.clean(msgspec.to_builtins(closed)))
@@ -188,18 +162,21 @@ class Ledger:
         except Interrupted:
             raise
         except DeployError:
-            """A cache: without it the events are read."""
+            pass  # a cache: without it the events are read
         return closed
 
     def append(self, run: str, kind: str, value: Any) -> None:
-        """Write one event of a run; it is on the disk when this returns."""
+        """Write one event of a run.
+
+        It is on the disk when this returns.
+        """
         body = self._event(kind, value)
         number = max((number for number, _, _ in self._keys(run)), default=0)
         while not self.store.put_if_absent(f"runs/{run}/{number + 1:04d}-{kind}.json", body):
             number += 1
 
-    def events(self, run: str) -> Iterator[Event]:
-        """The events of a run, oldest first.
+    def read_events(self, run: str) -> Iterator[Event]:
+        """Read the events of a run, oldest first.
 
         Raises:
             Damaged: one of them cannot be read.
@@ -208,7 +185,10 @@ class Ledger:
             yield read_document(self.store, key, Event, cure=self._cure(run, key))
 
     def _keys(self, run: str) -> list[tuple[int, str, str]]:
-        """Number, kind and key of a run's events, in order; a stray object beside them is none."""
+        """Number, kind and key of a run's events, in order.
+
+        A stray object beside them is none.
+        """
         folder = f"runs/{run}/"
         named = ((EVENT.fullmatch(key.removeprefix(folder)), key) for key in self.store.list(folder))
         return [(int(found[1]), found[2], key) for found, key in named if found]
@@ -223,8 +203,10 @@ class Ledger:
         event = Event(at=self.clock.now(), kind=kind, data=self.clean(msgspec.to_builtins(value)))
         return msgspec.json.format(msgspec.json.encode(event), indent=1)
 
-    def state(self, run: str) -> RunState:
-        """A run's state: what was written when it was closed, or a fold over its events.
+    def read(self, run: str) -> RunState:
+        """Read a run.
+
+        What was written when it was closed, or a fold over its events.
 
         Raises:
             KeyError: there is no such run.
@@ -234,7 +216,7 @@ class Ledger:
             return self._whole(run, read_document(self.store, f"states/{run}.json", RunState))
         key = f"runs/{run}/"
         try:
-            events = list(self.events(run))
+            events = list(self.read_events(run))
         except KeyError as error:
             raise Damaged(str(error.args[0]), "it went away while it was read", self._cure(run, key)) from error
         if not events:
@@ -251,7 +233,7 @@ class Ledger:
             raise Damaged(key, why, self._cure(run, key)) from error
 
     def _whole(self, run: str, state: RunState) -> RunState:
-        """The state, once it is seen to be that run's, and each stage to have left what later ones ask for.
+        """Check that a state is the run's, with what later stages need.
 
         Raises:
             msgspec.ValidationError: it is not.
@@ -262,14 +244,15 @@ class Ledger:
             state.left_by(name, shape)
         return state
 
-    def unsettled(self, environment: str) -> Damaged | None:
-        """The newest run that cannot be read and may still be open; None where a run that was settled came after it.
+    def find_unreadable(self, environment: str) -> Damaged | None:
+        """Find the newest run that may be open and cannot be read.
 
-        Every run settles what it finds left behind, before it changes anything.
+        None: there is none.
+        None, too, where a run that was settled came after it: every run settles what it finds left behind, before it changes anything.
         """
-        for run in self.runs(environment):
+        for run in self.list_ids(environment):
             try:
-                state = self.state(run)
+                state = self.read(run)
             except KeyError:
                 continue
             except Damaged as damaged:
@@ -280,25 +263,30 @@ class Ledger:
                     return None
         return None
 
-    def runs(self, environment: str, *places: str) -> list[str]:
-        """The ids of an environment's runs, newest first; with *places*, of what is found there: `RUNS`, `OPERATIONS`."""
+    def list_ids(self, environment: str, *places: str) -> list[str]:
+        """List the ids of runs, newest first.
+
+        With *places* of what is there: `RUNS`, `OPERATIONS`.
+        """
         keys = [
             key.rpartition("/")[2] for place in places or (RUNS,) for key in self.store.list(f"{place}/{environment}/")
         ]
         found = (NAMED.fullmatch(key) for key in sorted(keys, reverse=True))
         return [name[1] for name in found if name]
 
-    def history(self, environment: str, limit: int = 20, *places: str) -> Iterator[RunState]:
-        """The runs of an environment, newest first, at most *limit* of them; one that cannot be read is passed over.
+    def read_runs(self, environment: str, limit: int = 20, *places: str) -> Iterator[RunState]:
+        """Read the newest runs, at most *limit*.
+
+        One that cannot be read is passed over.
 
         Args:
-            places: see `runs`.
+            places: see `list_ids`.
         """
-        for run in self.runs(environment, *places):
+        for run in self.list_ids(environment, *places):
             if limit <= 0:
                 return
             try:
-                state = self.state(run)
+                state = self.read(run)
             except KeyError:  # its first event was never written, so nobody knows what it was about
                 continue
             except Damaged as damaged:
@@ -307,98 +295,115 @@ class Ledger:
             yield state
             limit -= 1
 
-    def newest(self, environment: str, wanted: Callable[[RunState], object], limit: int = 50) -> RunState | None:
-        """The newest run, of the last *limit*, that is *wanted*."""
-        return next((state for state in self.history(environment, limit) if wanted(state)), None)
+    def read_operations(self, environment: str, limit: int) -> Iterator[RunState]:
+        """Read what was asked for beside the releases, newest first."""
+        return self.read_runs(environment, limit, OPERATIONS)
+
+    def read_all(self, environment: str, limit: int) -> Iterator[RunState]:
+        """Read runs and operations, newest first."""
+        return self.read_runs(environment, limit, RUNS, OPERATIONS)
+
+    def find_newest(self, environment: str, wanted: Callable[[RunState], object], limit: int = 50) -> RunState | None:
+        """Find the newest run, of the last *limit*, that is *wanted*."""
+        return next((state for state in self.read_runs(environment, limit) if wanted(state)), None)
 
     def find(self, environment: str, text: str) -> RunState | None:
-        """The run or operation of an environment whose id is, or alone ends with, *text*; None: there is none.
+        """Find the run or operation whose id alone ends with *text*.
 
         Raises:
             SettingsError: several end so.
             Damaged: it cannot be read.
         """
-        runs = (run for run in self.runs(environment, RUNS, OPERATIONS) if run.endswith(text) and self._keys(run))
+        runs = (run for run in self.list_ids(environment, RUNS, OPERATIONS) if run.endswith(text) and self._keys(run))
         run = ids.named(text, runs, kind="run", short=short)
         if run is None:
             return None
         try:
-            return self.state(run)
+            return self.read(run)
         except KeyError:  # it was removed in this moment
             return None
 
 
 @dataclass(slots=True)
 class Journal:
-    """One run while it is being worked on: what is recorded is in the ledger first and in *state* then.
+    """One run while it is being worked on.
 
+    What is recorded is in the history first and in *state* then.
     Nothing is written until the stage *since* has passed: a run that was refused has touched nothing. One that was examined
     and has failed is written all the same, see `keep`.
 
     Attributes:
         dry: record nothing anywhere but in *state*, for a dry run.
         since: the last stage that only looks; what it finds may still be a reason to refuse.
-        held: events that wait for that stage; None once the run is in the ledger.
+        unwritten: events that wait for that stage; None once the run is in the history.
         fence: is asked before an intent is recorded: no deploy is asked for without the lease.
     """
 
-    ledger: Ledger
+    history: History
     state: RunState
     fence: Callable[[], None] = lambda: None
     dry: bool = False
     since: StageName | None = StageName.CHECK
-    held: list[tuple[str, Any]] | None = None
+    unwritten: list[tuple[str, Any]] | None = None
 
     @classmethod
     def open(
-        cls, ledger: Ledger, opened: Opened, *, dry: bool = False, since: StageName | None = StageName.CHECK
+        cls, history: History, opened: Opened, *, dry: bool = False, since: StageName | None = StageName.CHECK
     ) -> Journal:
-        """Begin a run; where *since* is None it is written down at once."""
-        now = ledger.clock.now()
-        journal = cls(ledger, RunState(opened=opened, at=now, last=now), dry=dry, since=since, held=[])
+        """Begin a run.
+
+        Where *since* is None it is written down at once.
+        """
+        now = history.clock.now()
+        journal = cls(history, RunState(opened=opened, at=now, last=now), dry=dry, since=since, unwritten=[])
         if since is None and not dry:
             journal.write()
         return journal
 
     def record(self, kind: str, value: Any, /) -> None:
-        """Write one event; when this returns it is on the disk, or held back with those before it.
+        """Write one event.
+
+        When this returns it is on the disk, or waits with those before it.
 
         Raises:
-            LeaseHeld: an intent, and this run does not hold the environment any more.
+            LeaseHeld: an intent, and this run has lost the lease.
         """
         if kind.endswith("intent"):
             self.fence()
-        event = Event(at=self.ledger.clock.now(), kind=kind, data=msgspec.to_builtins(value))
+        event = Event(at=self.history.clock.now(), kind=kind, data=msgspec.to_builtins(value))
         after = _fold(self.state, event)
-        if self.held is not None:
-            self.held.append((kind, value))
+        if self.unwritten is not None:
+            self.unwritten.append((kind, value))
             if ((self.since is not None and after.done(self.since)) or after.intents) and not self.dry:
                 self.write()
         elif not self.dry:
-            self.ledger.append(self.state.id, kind, value)
+            self.history.append(self.state.id, kind, value)
         self.state = after
 
     def keep(self) -> None:
-        """Write what was held back after all: it has failed, which is not the same as that it was refused."""
-        if self.held is not None and not self.dry:
+        """Write a run that has failed before its time.
+
+        It was not refused.
+        """
+        if self.unwritten is not None and not self.dry:
             self.write()
 
     def close(self, report: Report) -> None:
-        """Write the end of the run, unless nothing of it was written before."""
+        """Write the end of a run of which something is written."""
         if self.written:
-            self.state = self.ledger.close(self.state, report)
+            self.state = self.history.close(self.state, report)
 
     def write(self) -> None:
-        """Write what was held back."""
-        self.ledger.begin(self.state.opened)
-        for kind, value in self.held or ():
-            self.ledger.append(self.state.id, kind, value)
-        self.held = None
+        """Write what has waited."""
+        self.history.begin(self.state.opened)
+        for kind, value in self.unwritten or ():
+            self.history.append(self.state.id, kind, value)
+        self.unwritten = None
 
     @property
     def written(self) -> bool:
-        """Whether the ledger knows of this run."""
-        return self.held is None and not self.dry
+        """Whether the history knows of this run."""
+        return self.unwritten is None and not self.dry
 
 
 BY_SERVICE: dict[str, tuple[str, Any]] = {
@@ -436,7 +441,10 @@ def _fold(state: RunState, event: Event) -> RunState:
 
 
 def _still_on_its_way(triggered: Mapping[str, Triggered], intent: Intent) -> dict[str, Triggered]:
-    """The accepted deploys less the one that is asked for again: it was there already when that was noted."""
+    """The accepted deploys less the one that is asked for again.
+
+    It was there already when that was noted.
+    """
     return {
         service: one
         for service, one in triggered.items()
@@ -445,7 +453,10 @@ def _still_on_its_way(triggered: Mapping[str, Triggered], intent: Intent) -> dic
 
 
 def _joined(before: StageResult | None, now: StageResult) -> StageResult:
-    """Two jobs may each do a part of a stage: both are told, and what has failed stays failed."""
+    """Two jobs may each do a part of a stage.
+
+    Both are told, and what has failed stays failed.
+    """
     if before is None or not now.part or not before.part or set(before.part) & set(now.part):
         return now
     worse = before if before.status is StageStatus.FAILED else now

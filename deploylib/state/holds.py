@@ -1,5 +1,6 @@
-"""What an environment refuses: commits that were found bad, or everything for a while.
+"""What an environment refuses.
 
+Commits that were found bad, or everything for a while.
 A hold is one object and its end another, ``holds/<environment>/<time>/{hold,lifted}.json``, so that nothing is ever
 changed and two people cannot undo each other unseen. Nobody waits on a hold: a release is refused at once.
 """
@@ -54,7 +55,7 @@ class Hold(Value, frozen=True):
 
     @property
     def flag(self) -> str:
-        """How it is named to ``inv hold.lift``, so that no other is lifted with it."""
+        """How ``inv hold.lift`` names it and no other."""
         return f"--commit {self.commits[0][:7]}" if len(self.commits) == 1 else f"--hold {self.id}"
 
     def refuses(self, commit: str, *, back: bool) -> bool:
@@ -65,7 +66,10 @@ class Hold(Value, frozen=True):
 
 
 class Lifted(Value, frozen=True):
-    """The end of a hold: who lifted it, or which run made it needless."""
+    """The end of a hold.
+
+    Who lifted it, or which run made it needless.
+    """
 
     at: Moment
     author: str = ""
@@ -81,13 +85,13 @@ class Holds:
     environment: str
     clock: Clock
 
-    def current(self) -> tuple[Hold, ...]:
-        """Those that hold now, oldest first."""
+    def read(self) -> tuple[Hold, ...]:
+        """Read those that are not lifted, oldest first."""
         keys = set(self.store.list(f"holds/{self.environment}/"))
         standing = sorted(key for key in keys if key.endswith("/hold.json") and _end(key) not in keys)
-        return tuple(hold for key in standing if (hold := self._read(key)) is not None)
+        return tuple(hold for key in standing if (hold := self._read_hold(key)) is not None)
 
-    def _read(self, key: str) -> Hold | None:
+    def _read_hold(self, key: str) -> Hold | None:
         name = key.split("/")[-2]
         try:
             found = read_document(self.store, key, Hold)
@@ -99,9 +103,12 @@ class Holds:
         return msgspec.structs.replace(found, id=name)  # by which it is lifted
 
     def place(self, commits: Iterable[str], reason: str, *, author: str = "", run: str = "") -> Hold:
-        """Refuse *commits*, or everything where there are none; the same refusal again is the one that stands."""
+        """Refuse *commits*, or everything where there are none.
+
+        The same refusal again is the one that stands.
+        """
         refused = tuple(dict.fromkeys(commits))
-        for one in self.current():
+        for one in self.read():
             if (one.commits, one.run) == (refused, run) and (run or one.reason == reason):
                 return one
         now = self.clock.now()
@@ -115,7 +122,7 @@ class Holds:
         self.store.put_if_absent(f"holds/{self.environment}/{hold.id}/lifted.json", msgspec.json.encode(end))
 
     def clear(self, commit: str, run: str, *, contains: Callable[[str], bool], back: bool = False) -> tuple[Hold, ...]:
-        """Lift what a verified release has made needless, and say what that was.
+        """Lift and return what a verified release has made needless.
 
         Args:
             commit: that was released and has proven itself.
@@ -123,7 +130,7 @@ class Holds:
             back: it was a rollback, which ends only what a recovery that failed had placed.
         """
         gone = []
-        for hold in (one for one in self.current() if not one.unreadable):
+        for hold in (one for one in self.read() if not one.unreadable):
             mended = not back and commit not in hold.commits and bool(hold.commits) and all(map(contains, hold.commits))
             if mended or (hold.everything and hold.run):
                 self.lift(hold, run=run)

@@ -1,8 +1,9 @@
-"""The lock of an environment: one run at a time, and a dead holder frees itself.
+"""The lease of an environment.
 
-Leases are numbered, ``leases/<environment>/<n>/``: the highest number holds, and the number is the fencing token that a
-holder checks before each step that cannot be taken back. Number n+1 can be taken, by a write that only one can win, once
-n was given back, was abandoned, or has not shown a sign of life for its time, by the store's own clock. So a dead holder
+One run at a time, and a dead holder frees itself.
+Leases are numbered, ``leases/<environment>/<n>/``: the highest number counts, and the number is the fencing token that its
+holder checks before each step that cannot be undone. Number n+1 can be acquired, by a write that only one can win, once
+n was released, was abandoned, or has not shown a sign of life for its time, by the store's own clock. So a dead holder
 blocks nobody for longer than that, and one that was only slow learns that it has lost the lease.
 """
 
@@ -12,7 +13,7 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 
@@ -21,7 +22,7 @@ from deploylib.models.units import age
 from deploylib.store import Damaged, Store, read_document
 from deploylib.system import Clock, Deadline, process
 
-__all__ = ["Holder", "Lease", "Leases", "Tenure"]
+__all__ = ["Holder", "Lease", "LeaseState", "Leases"]
 
 KEEP = 20
 UNREADABLE = 900.0  # seconds without a sign of life, for a holder that nobody can name: as long as between jobs
@@ -30,14 +31,14 @@ LONGEST = 1000  # bytes of a reason
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
-    """Who holds a lease.
+    """Who has acquired a lease.
 
     Attributes:
         run: the run's id.
         url: of the CI run.
         ttl: seconds without a sign of life after which it counts as dead.
-        shared: other jobs of the same run hold it too.
-        operation: what was asked for beside the releases, where that holds it, and no run does: ``restore``, ``backup``.
+        shared: the other jobs of the same run share it.
+        operation: what acquired it beside the releases, where no run did: ``restore``, ``backup``.
         host: the machine's name; with *pid* a command on the same machine sees at once that the holder is dead.
     """
 
@@ -52,32 +53,35 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def of(self) -> str:
-        """Whose run it is; empty where nobody wrote that down."""
+        """Whose run it is, as it is told.
+
+        Empty where nobody wrote that down.
+        """
         return f" of {self.author}" if self.author else ""
 
     @property
     def what(self) -> str:
-        """A run, or what else somebody asked for."""
+        """The word for what it does: ``run``, or the operation."""
         return self.operation or "run"
 
     @property
     def name(self) -> str:
-        """How it is told."""
+        """The word for it, and its id."""
         return f"{self.what} {self.run}"
 
     @property
     def dead(self) -> bool:
-        """Whether it is known to run no more, because it ran on this machine."""
+        """Whether its process ran on this machine, and has ended."""
         return not self.shared and self.host == process.this_process()[0] and not process.is_alive(self.pid)
 
 
-class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """The highest lease of an environment, as it is found.
+class LeaseState(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest lease of an environment, as the store has it.
 
     Attributes:
         age: seconds since its last sign of life.
         state: ``held``, ``released``, ``abandoned``, ``expired`` or ``dead``.
-        reason: why it was given back by somebody else than its holder.
+        reason: why somebody else than its holder has released it.
     """
 
     number: int
@@ -87,8 +91,8 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
     @property
-    def held(self) -> bool:
-        """Whether nobody else may take it."""
+    def taken(self) -> bool:
+        """Whether nobody else may acquire it."""
         return self.state == "held"
 
 
@@ -99,8 +103,8 @@ class Leases:
     store: Store
     environment: str
 
-    def current(self) -> Lease | None:
-        """The highest lease; None before the first."""
+    def read(self) -> LeaseState | None:
+        """Read the newest lease; None before the first."""
         keys = list(self.store.list(f"{self._root}/"))
         numbers = [_number(key) for key in keys if key.endswith("/lease.json")]
         if not any(numbers):
@@ -115,12 +119,15 @@ class Leases:
         for state in ("released", "abandoned"):
             if self._key(number, state) in keys:
                 reason = self._reason(self._key(number, state))
-                return Lease(number=number, holder=holder, age=elapsed, state=state, reason=reason)
+                return LeaseState(number=number, holder=holder, age=elapsed, state=state, reason=reason)
         state = "expired" if elapsed > holder.ttl else "dead" if holder.dead else "held"
-        return Lease(number=number, holder=holder, age=elapsed, state=state)
+        return LeaseState(number=number, holder=holder, age=elapsed, state=state)
 
-    def claim(self, holder: Holder, now: Lease | None) -> int:
-        """Try once to take the number after *now*; 0 when somebody else was quicker."""
+    def try_acquire(self, holder: Holder, now: LeaseState | None) -> int:
+        """Try once to get the number after *now*.
+
+        0 when another was quicker.
+        """
         number = now.number + 1 if now else 1
         if not self.store.put_if_absent(self._key(number, "lease.json"), msgspec.json.encode(holder)):
             return 0
@@ -129,9 +136,9 @@ class Leases:
                 self.store.delete(key)
         return number
 
-    def holds(self, number: int) -> bool:
-        """Whether *number* is still the highest and nobody has given it back."""
-        now = self.current()
+    def is_current(self, number: int) -> bool:
+        """Tell whether *number* is still the newest, and not released."""
+        now = self.read()
         return now is not None and now.number == number and now.state not in {"released", "abandoned"}
 
     def beat(self, number: int) -> None:
@@ -139,11 +146,11 @@ class Leases:
         self.store.put(self._key(number, "beat"), [b""])
 
     def release(self, number: int, reason: str = "") -> None:
-        """Give it back; *reason* where it is not the holder who does."""
+        """Release it, with a *reason* in its holder's place."""
         self.store.put_if_absent(self._key(number, "released"), reason.encode())
 
     def abandon(self, number: int) -> None:
-        """Let it go with a run unfinished: whoever takes the next one settles that run first."""
+        """Release it with a run unfinished, which the next holder settles first."""
         self.store.put_if_absent(self._key(number, "abandoned"), b"")
 
     @property
@@ -154,14 +161,17 @@ class Leases:
         return f"{self._root}/{number:08d}/{name}"
 
     def _holder(self, record: str) -> Holder:
-        """Who holds; somebody whom nobody can name, where the record is damaged: that is not the same as nobody."""
+        """Read the holder.
+
+        Where the record is damaged, an unknown one, which is not none.
+        """
         try:
             return read_document(self.store, record, Holder)
         except Damaged:
             return Holder(run="unknown (its record cannot be read)", ttl=UNREADABLE)
 
     def _reason(self, key: str) -> str:
-        """Why it was given back; that it was, its key says, whatever the object holds."""
+        """Read why it was released; that it was, its key says."""
         try:
             return next(iter(self.store.read(key)), b"")[:LONGEST].decode(errors="replace")
         except (KeyError, Damaged):
@@ -169,12 +179,14 @@ class Leases:
 
 
 @dataclass(slots=True)
-class Tenure:
-    """One command's hold on an environment: taken, kept alive by a thread, checked, given back.
+class Lease:
+    """One command's right to change an environment.
+
+    Acquired, kept alive by a thread, checked, released.
 
     Attributes:
-        number: of the lease; 0 while none is held.
-        lent: a part of the command is done under it, whose end does not give it back.
+        number: of the lease; 0 while it is not acquired.
+        lent: a part of the command works under it, whose end does not release it.
     """
 
     leases: Leases
@@ -185,31 +197,47 @@ class Tenure:
     _done: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
-    def take(self, *, within: float, known: bool = False, waiting: Callable[[Lease], None] = lambda _: None) -> None:
-        """Take the lease, or go on with the one that the run's other jobs hold.
+    @classmethod
+    def of(
+        cls, leases: Leases, clock: Clock, *, run: str, author: str, url: str, ttl: float, shared: bool, operation: str
+    ) -> Self:
+        """Make the lease that a command on this machine will acquire.
+
+        See `Holder`.
+        """
+        host, pid = process.this_process()
+        holder = Holder(
+            run=run, author=author, url=url, ttl=ttl, shared=shared, operation=operation, host=host, pid=pid
+        )
+        return cls(leases, holder, clock)
+
+    def acquire(
+        self, *, within: float, known: bool = False, waiting: Callable[[LeaseState], None] = lambda _: None
+    ) -> None:
+        """Acquire the lease, or share that of the run's other jobs.
 
         Args:
             within: seconds to wait for another holder; 0: do not wait.
-            known: the run has held the environment before, so that another run's lease since means that it was lost. An
-                operation's does not: it either changes nothing, or ends first what was left behind.
+            known: the run had a lease before, so that another run's since means that it was lost. An operation's does
+                not: it either changes nothing, or ends first what was left behind.
             waiting: is told of the lease that is waited for, once.
 
         Raises:
-            LeaseHeld: somebody else held it all the time, or has taken it over.
+            LeaseHeld: another holder had it all the time, or has taken it over.
         """
         deadline, told = Deadline.after(within, self.clock), 0
         while not self.number:
-            now = self.leases.current()
+            now = self.leases.read()
             ours = now is not None and now.holder.run == self.holder.run
             if known and now is not None and not ours and not now.holder.operation:
-                raise self._lost(now)
-            if now is not None and now.held and ours and now.holder.shared and self.holder.shared:
+                raise self._loss(now)
+            if now is not None and now.taken and ours and now.holder.shared and self.holder.shared:
                 self.leases.beat(now.number)
                 self.number = now.number
-            elif now is None or not now.held or (ours and now.holder.shared):
-                self.number = self.leases.claim(self.holder, now)
+            elif now is None or not now.taken or (ours and now.holder.shared):
+                self.number = self.leases.try_acquire(self.holder, now)
             elif deadline.has_passed():
-                raise self._held(now)
+                raise self._refusal(now)
             else:
                 if told != now.number:
                     waiting(now)
@@ -219,25 +247,36 @@ class Tenure:
         self._thread.start()
 
     def fence(self) -> None:
-        """Stop here if the lease was lost; asked before each step that cannot be taken back.
+        """Stop here if the lease was lost.
+
+        Asked before each step that cannot be undone.
 
         Raises:
-            LeaseHeld: somebody has taken it over, or given it back in our place.
+            LeaseHeld: another has acquired it, or released it in our place.
         """
-        if self.number and not self.leases.holds(self.number):
-            raise self._lost(self.leases.current())
+        if self.number and not self.leases.is_current(self.number):
+            raise self._loss(self.leases.read())
 
-    def end(self, how: str = "") -> None:
-        """Stop the signs of life, and give the lease back (``release``) or leave it to the next one (``abandon``)."""
+    def release(self) -> None:
+        """Let others acquire it."""
+        self._end(self.leases.release)
+
+    def abandon(self) -> None:
+        """Let others acquire it, who settle first what is left half-way."""
+        self._end(self.leases.abandon)
+
+    def leave(self) -> None:
+        """Keep it for the run's other jobs, and stop the heartbeat."""
+        self._end(lambda _number: None)
+
+    def _end(self, write: Callable[[int], None]) -> None:
         if self.lent:
             return
         self._done.set()
         if self._thread is not None:
             self._thread.join(2)  # it may wait for a store that does not answer
-        if self.number and how == "release":
-            self.leases.release(self.number)
-        if self.number and how == "abandon":
-            self.leases.abandon(self.number)
+        if self.number:
+            write(self.number)
         self.number = 0
 
     def _beat(self) -> None:
@@ -248,7 +287,7 @@ class Tenure:
             except DeployError:
                 continue  # the store may be back at the next beat; if it is not, the fence finds out
 
-    def _held(self, now: Lease) -> LeaseHeld:
+    def _refusal(self, now: LeaseState) -> LeaseHeld:
         where = f"; {now.holder.url}" if now.holder.url else ""
         environment = self.leases.environment
         return LeaseHeld(
@@ -258,7 +297,7 @@ class Tenure:
             f"inv lease.release --environment {environment} --reason …",
         )
 
-    def _lost(self, now: Lease | None) -> LeaseHeld:
+    def _loss(self, now: LeaseState | None) -> LeaseHeld:
         by = f"{now.holder.name} has" if now is not None and now.holder.run != self.holder.run else "somebody has"
         return LeaseHeld(
             f"{by} taken {self.leases.environment} over from {self.holder.name}",
@@ -268,7 +307,10 @@ class Tenure:
 
 
 def _number(key: str) -> int:
-    """Of the lease that a key is part of; 0 for a stray object."""
+    """Read the number of a lease from a key.
+
+    0 for a stray object.
+    """
     parts = key.split("/")
     number = int(parts[2]) if len(parts) == 4 and re.fullmatch(r"[0-9]{8,15}", parts[2]) else 0
     return number if parts[2:3] == [f"{number:08d}"] else 0

@@ -1,6 +1,6 @@
 """The boundaries of a command: every place at which a crash leaves something else behind.
 
-They are enumerated from a run that was watched: after each write to the ledger; before it, where the platform was
+They are enumerated from a run that was watched: after each write to the history; before it, where the platform was
 asked something since the last one; and when the platform has accepted a deploy.
 """
 

@@ -1,7 +1,7 @@
 """The tool's command, killed from inside at a boundary: ``python dying.py LOG WHEN NUMBER -- deploy --json``.
 
-It does what ``python -m invoke deploy --json`` does in the same folder, and writes to LOG what it wrote to the ledger
-and what it asked the platform. WHEN is ``never``; ``before`` or ``after`` the NUMBER-th write to the ledger; or
+It does what ``python -m invoke deploy --json`` does in the same folder, and writes to LOG what it wrote to the history
+and what it asked the platform. WHEN is ``never``; ``before`` or ``after`` the NUMBER-th write to the history; or
 ``accepted``: when the platform has accepted the NUMBER-th deploy, and its answer is not used yet. The kill is a
 SIGKILL, so that nothing of the command can tidy up, and the product's code knows nothing of it.
 """

@@ -82,7 +82,7 @@ def test_tests_that_cannot_be_run_are_not_examined(product: Staged) -> None:
 
 
 def test_a_gate_that_is_left_out_is_told(product: Staged) -> None:
-    """Mode 25: by name, with a reason and an author, in the report and in the ledger; backup and lease are no gates."""
+    """Mode 25: by name, with a reason and an author, in the report and in the history; backup and lease are no gates."""
     product.settings("false")
     without = product.to_staging("deploy", "--skip", "tests")
     assert without.code == 2, without.said

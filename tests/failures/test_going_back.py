@@ -147,7 +147,7 @@ def test_environment_variables_that_come_back(product: Trivial) -> None:
 
     assert "api: comes back, as it was then: OLD_FLAG" in shown.err, shown.said
     assert "api: was not there then, and goes: NEW_KEY" in shown.err
-    ledger = "".join(path.read_text() for path in (product.folder / ".deploylib").rglob("*.json"))
-    assert "OLD_FLAG" in ledger
-    assert "s3cr3t-value" not in ledger + shown.said
+    history = "".join(path.read_text() for path in (product.folder / ".deploylib").rglob("*.json"))
+    assert "OLD_FLAG" in history
+    assert "s3cr3t-value" not in history + shown.said
     variables()

@@ -44,7 +44,7 @@ def restoring(product: Product) -> Iterator[subprocess.Popen[str]]:
         other.execute("select pg_advisory_lock(%s)", (LOCK,))
         with product.start(*IN_PLACE) as process:
             try:
-                until(lambda: (now := leases(product).current()) and now.held and now.holder.operation == "restore", 60)
+                until(lambda: (now := leases(product).read()) and now.taken and now.holder.operation == "restore", 60)
                 yield process
                 other.execute("select pg_advisory_unlock_all()")
                 process.communicate(timeout=120)
@@ -54,7 +54,7 @@ def restoring(product: Product) -> Iterator[subprocess.Popen[str]]:
 
 def state(product: Product) -> str:
     """What became of the newest lease."""
-    now = leases(product).current()
+    now = leases(product).read()
     assert now is not None
     return now.state
 
@@ -97,7 +97,7 @@ def test_a_run_keeps_a_restore_in_place_out_and_none_beside(product: Product) ->
     """It is refused before anything is recorded or backed up; one beside is in nobody's way."""
     store = Folder(product.folder / ".deploylib")
     held = leases(product)
-    number = held.claim(Holder(run="20260301T120000-aaaa", author="Ann", host="another", pid=1), held.current())
+    number = held.try_acquire(Holder(run="20260301T120000-aaaa", author="Ann", host="another", pid=1), held.read())
     try:
         before = sorted(store.list("operations/")), sorted(store.list("backups/"))
         refused = product.inv(*IN_PLACE)

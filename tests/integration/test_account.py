@@ -43,7 +43,7 @@ def with_examiners(folder: Path) -> dict[str, Any]:
 
 
 def test_a_release_to_an_account_takes_the_same_way(fresh: Callable[..., Product], tmp_path: Path) -> None:
-    """Not pushed: refused. Autodeploy on: refused until it is off. Then it is released and the ledger is its own."""
+    """Not pushed: refused. Autodeploy on: refused until it is off. Then it is released and the history is its own."""
     product = fresh(parts=PARTS)
     product.ok("local.up")
     store = tmp_path / "store"

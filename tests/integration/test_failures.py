@@ -42,7 +42,7 @@ def visited(product: Product, *args: str) -> tuple[Completed, Seen]:
 
 
 def check_the_rest(product: Product, done: Completed, before: dict[str, str], outcome: str) -> None:
-    """What holds for each failure: the report is whole, the ledger is closed, what was live is live."""
+    """What holds for each failure: the report is whole, the history is closed, what was live is live."""
     assert "FAILED" in done.out, done.said
     assert f"{outcome} (exit code {done.code})" in done.out, done.said
     assert "Next" in done.out, done.said

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from deploylib.errors import SettingsError
-from deploylib.models import Commit
-from deploylib.state.history import Ledger, Opened
+from deploylib.models import Commit, Opened
+from deploylib.state.history import History
 from deploylib.store import KeyTaken, Store
 from deploylib.store import open as open_store
 from deploylib.system import Clock
@@ -159,22 +159,24 @@ def test_a_good_store_passes_the_probe_and_keeps_nothing_of_it(store: Store) -> 
 
 def test_a_ledger_of_two_machines_loses_no_event(make: Callable[[], Store]) -> None:
     """Two writers of one run take different numbers for events of one kind, and both find all of them."""
-    ledgers = [Ledger(make(), Clock()), Ledger(make(), Clock())]
-    ledgers[0].begin(Opened(run="r1", environment="staging", commit=Commit(id="a" * 40)))
+    histories = [History(make(), Clock()), History(make(), Clock())]
+    histories[0].begin(Opened(run="r1", environment="staging", commit=Commit(id="a" * 40)))
 
-    def write(ledger: Ledger) -> None:
+    def write(history: History) -> None:
         for number in range(10):
-            ledger.append("r1", "note", number)
+            history.append("r1", "note", number)
 
-    threads = [threading.Thread(target=write, args=(ledger,)) for ledger in ledgers]
+    threads = [threading.Thread(target=write, args=(history,)) for history in histories]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
 
-    for ledger in ledgers:
-        assert sorted([*range(10)] * 2) == sorted(event.data for event in ledger.events("r1") if event.kind == "note")
-        assert ["r1"] == ledger.runs("staging")
+    for history in histories:
+        assert sorted([*range(10)] * 2) == sorted(
+            event.data for event in history.read_events("r1") if event.kind == "note"
+        )
+        assert ["r1"] == history.list_ids("staging")
 
 
 @pytest.mark.parametrize("name", ["ünïcode 日本", "a%20b +c&d", "'\"<>", "new\nline", ".hidden", "x" * 200])

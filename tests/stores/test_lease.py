@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploylib.errors import LeaseHeld
-from deploylib.state.lease import Holder, Leases, Tenure
+from deploylib.state.lease import Holder, Lease, Leases
 from deploylib.store.folder import Folder
 from deploylib.store.interface import Store
 from deploylib.system import Clock, process
@@ -25,40 +25,40 @@ class Impatient(Clock):
         super().sleep(min(seconds, 0.1))
 
 
-def tenure(store: Store, run: str, **more: object) -> Tenure:
+def make_lease(store: Store, run: str, **more: object) -> Lease:
     """A run's hold on ``staging``, from a machine of its own."""
     holder = Holder(**{"run": run, "author": "ada", "host": f"host-of-{run}", "pid": 1, **more})  # type: ignore[arg-type]
-    return Tenure(Leases(store, "staging"), holder, Impatient())
+    return Lease(Leases(store, "staging"), holder, Impatient())
 
 
 def test_one_holds_and_the_others_are_told_who(store: Store) -> None:
     """Run, author and how to get on are in the refusal; given back, the next one takes it."""
-    first, second = tenure(store, "one", url="https://ci.example/1"), tenure(store, "two")
-    first.take(within=0)
+    first, second = make_lease(store, "one", url="https://ci.example/1"), make_lease(store, "two")
+    first.acquire(within=0)
 
     with pytest.raises(LeaseHeld, match=r"run one of ada holds staging.*https://ci\.example/1") as refused:
-        second.take(within=0)
+        second.acquire(within=0)
     assert "inv lease.release --environment staging --reason" in refused.value.remedy
 
-    first.end("release")
-    second.take(within=0)
-    assert (2, True) == (second.number, second.leases.holds(2))
-    second.end("release")
+    first.release()
+    second.acquire(within=0)
+    assert (2, True) == (second.number, second.leases.is_current(2))
+    second.release()
 
 
 def test_who_waits_gets_it_once_it_is_given_back(make: Callable[[], Store]) -> None:
     """It is told once of whom it waits for."""
-    first, second, seen = tenure(make(), "one"), tenure(make(), "two"), []
-    first.take(within=0)
+    first, second, seen = make_lease(make(), "one"), make_lease(make(), "two"), []
+    first.acquire(within=0)
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(second.take, within=20, waiting=lambda lease: seen.append(lease.holder.run))
+        waiting = pool.submit(second.acquire, within=20, waiting=lambda lease: seen.append(lease.holder.run))
         time.sleep(0.5)
         assert not waiting.done()
-        first.end("release")
+        first.release()
         waiting.result(20)
 
     assert (["one"], 2) == (seen, second.number)
-    second.end("release")
+    second.release()
 
 
 def test_twenty_at_once_are_one_at_a_time(make: Callable[[], Store]) -> None:
@@ -67,14 +67,14 @@ def test_twenty_at_once_are_one_at_a_time(make: Callable[[], Store]) -> None:
     most: list[int] = []
 
     def work(number: int) -> int:
-        mine = tenure(make(), f"run-{number}")
-        mine.take(within=120)
+        mine = make_lease(make(), f"run-{number}")
+        mine.acquire(within=120)
         inside.append(number)
         most.append(len(inside))
         mine.fence()
         inside.remove(number)
         taken = mine.number
-        mine.end("release")
+        mine.release()
         return taken
 
     with ThreadPoolExecutor(20) as pool:
@@ -84,57 +84,57 @@ def test_twenty_at_once_are_one_at_a_time(make: Callable[[], Store]) -> None:
 
 def test_a_holder_that_shows_no_life_is_free_and_learns_it(store: Store) -> None:
     """Expiry is by the store's clock; what was only slow is stopped by the fence before its next step."""
-    slow, next_one = tenure(store, "slow", ttl=1.0), tenure(store, "next")
-    slow.leases.claim(slow.holder, None)
+    slow, next_one = make_lease(store, "slow", ttl=1.0), make_lease(store, "next")
+    slow.leases.try_acquire(slow.holder, None)
     slow.number = 1
     slow.fence()
     time.sleep(2.2)
 
-    next_one.take(within=0)
+    next_one.acquire(within=0)
 
     with pytest.raises(LeaseHeld, match="run next has taken staging over from run slow"):
         slow.fence()
-    next_one.end("release")
+    next_one.release()
 
 
 def test_a_holder_that_works_shows_life(store: Store) -> None:
     """For longer than its time."""
-    working = tenure(store, "working", ttl=1.2)
-    working.take(within=0)
+    working = make_lease(store, "working", ttl=1.2)
+    working.acquire(within=0)
     time.sleep(3)
 
     with pytest.raises(LeaseHeld):
-        tenure(store, "other").take(within=0)
-    working.end("release")
+        make_lease(store, "other").acquire(within=0)
+    working.release()
 
 
 def test_jobs_of_one_run_share_it_until_the_last_one_takes_it(store: Store) -> None:
     """A job that comes later goes on with the same number; who finishes the run shuts the jobs out."""
-    job, later, last = (tenure(store, "ci", shared=shared) for shared in (True, True, False))
-    job.take(within=0)
-    job.end()
-    later.take(within=0, known=True)
+    job, later, last = (make_lease(store, "ci", shared=shared) for shared in (True, True, False))
+    job.acquire(within=0)
+    job.leave()
+    later.acquire(within=0, known=True)
     assert later.number == 1
 
-    last.take(within=0, known=True)
+    last.acquire(within=0, known=True)
 
     assert last.number == 2
     with pytest.raises(LeaseHeld, match="somebody has taken staging over"):
         later.fence()
-    later.end()
-    last.end("release")
+    later.leave()
+    last.release()
 
 
 def test_a_run_that_lost_it_does_not_get_it_back(store: Store) -> None:
     """What it has decided is no longer so."""
-    first, second = tenure(store, "one"), tenure(store, "two")
-    first.take(within=0)
-    first.end("abandon")
-    second.take(within=0)
-    second.end("release")
+    first, second = make_lease(store, "one"), make_lease(store, "two")
+    first.acquire(within=0)
+    first.abandon()
+    second.acquire(within=0)
+    second.release()
 
     with pytest.raises(LeaseHeld, match="run two has taken staging over"):
-        tenure(store, "one").take(within=0, known=True)
+        make_lease(store, "one").acquire(within=0, known=True)
 
 
 def test_a_holder_that_was_killed_here_is_known_to_be_dead(store: Store) -> None:
@@ -142,35 +142,35 @@ def test_a_holder_that_was_killed_here_is_known_to_be_dead(store: Store) -> None
     host, _ = process.this_process()
     gone = subprocess.Popen(["true"])
     gone.wait(10)
-    killed = tenure(store, "killed", host=host, pid=gone.pid)
-    killed.leases.claim(killed.holder, None)
+    killed = make_lease(store, "killed", host=host, pid=gone.pid)
+    killed.leases.try_acquire(killed.holder, None)
 
-    found = killed.leases.current()
+    found = killed.leases.read()
     assert found is not None
     assert found.state == "dead"
-    tenure(store, "next").take(within=0)
+    make_lease(store, "next").acquire(within=0)
 
 
 def test_somebody_else_may_give_it_back(store: Store) -> None:
     """With a reason, which the holder is told."""
-    holder = tenure(store, "one")
-    holder.take(within=0)
+    holder = make_lease(store, "one")
+    holder.acquire(within=0)
     holder.leases.release(1, "by ada: its machine is gone")
 
     with pytest.raises(LeaseHeld) as lost:
         holder.fence()
     assert lost.value.details == ("by ada: its machine is gone",)
-    holder.end()
+    holder.leave()
 
 
 def test_old_leases_are_removed(tmp_path: Path) -> None:
     """The listing stays short, and numbers go on."""
     store = Folder(tmp_path)
     for _ in range(30):
-        mine = tenure(store, "one")
-        mine.take(within=0)
-        mine.end("release")
+        mine = make_lease(store, "one")
+        mine.acquire(within=0)
+        mine.release()
 
-    last = mine.leases.current()
+    last = mine.leases.read()
     assert last is not None
     assert (30, 20) == (last.number, len(list((tmp_path / "leases/staging").iterdir())))

@@ -1,4 +1,4 @@
-"""A release whose ledger and backups are in a bucket: another machine knows of it."""
+"""A release whose history and backups are in a bucket: another machine knows of it."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Served(Protocol):
 
 
 class Before(msgspec.Struct, frozen=True):
-    """What was so before the command: what each service served, the runs of the ledger, the platform's deploys."""
+    """What was so before the command: what each service served, the runs of the history, the platform's deploys."""
 
     served: dict[str, str]
     runs: set[str]

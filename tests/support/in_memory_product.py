@@ -104,8 +104,8 @@ class Product:
         return [self.platform.live(f"srv-{name}") for name in NAMES]
 
     def runs(self) -> list[RunState]:
-        """The runs in the ledger, newest first."""
-        return list(self.env().ledger.history("staging"))
+        """The runs in the history, newest first."""
+        return list(self.env().history.read_runs("staging"))
 
     def asked(self) -> list[str]:
         """What was asked of the platform other than reading: the end of each path."""

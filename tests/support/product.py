@@ -255,12 +255,12 @@ class Product:
         return [f"{one['method']} {one['path']}" for one in self.requests() if one["method"] not in ("GET", "HEAD")]
 
     def events(self, run: str = "") -> list[dict[str, Any]]:
-        """The events of a run, by default the newest one, as the ledger has them."""
+        """The events of a run, by default the newest one, as the history has them."""
         folder = max((self.folder / ".deploylib" / "runs").glob(f"*{run}"))
         return [json.loads(path.read_text()) for path in sorted(folder.glob("[0-9]*"))]
 
     def outcome(self) -> str:
-        """How the newest run ended, by the ledger; ``open`` while it has not."""
+        """How the newest run ended, by the history; ``open`` while it has not."""
         last = self.events()[-1]
         return str(last["data"]["outcome"]) if last["kind"] == "closed" else "open"
 

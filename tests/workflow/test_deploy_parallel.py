@@ -31,7 +31,7 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def test_a_push_is_one_run_that_deploys_both_services_side_by_side(production: World) -> None:
-    """One entry in the ledger, one message; that the two jobs ran at the same time is seen above."""
+    """One entry in the history, one message; that the two jobs ran at the same time is seen above."""
     (run,) = production.runs()
     assert run["report"]["outcome"] == "succeeded"
     assert production.product.served() == dict.fromkeys(("backend", "frontend"), production.product.head)
@@ -118,7 +118,7 @@ def test_tests_are_skipped_only_with_a_reason_which_is_told(production: World) -
 
 
 def test_a_dry_run_writes_nothing(production: World) -> None:
-    """Neither to the platform nor to the ledger."""
+    """Neither to the platform nor to the history."""
     production.product.change_frontend("Only looked at")
     writes, runs = production.product.writes(), len(production.runs())
 

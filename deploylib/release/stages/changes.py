@@ -16,7 +16,7 @@ from deploylib.release.deciding import decide
 from deploylib.release.run import Run, Stage, result, skipped, table
 from deploylib.release.serving import live
 from deploylib.scanners import list_files
-from deploylib.state.history import RunState
+from deploylib.state import RunState
 
 __all__ = ["Changes"]
 
@@ -58,7 +58,7 @@ class Changes(Stage):
     def _unproven(self, run: Run, decided: Decided) -> tuple[str, ...]:
         """The services that are left as they are, and have never proven it."""
         left = {change.service: change.live for change in decided.services if not change.deploy}
-        return verified_deploys.unproven(run.env.ledger.history(run.env.name, 50), left)
+        return verified_deploys.unproven(run.env.history.read_runs(run.env.name, 50), left)
 
     def _linted(self, run: Run, migration: Migration) -> tuple[str, ...]:
         """What the SQL of the pending migrations is warned of; nothing has run yet.
@@ -81,7 +81,7 @@ class Changes(Stage):
         Raises:
             MigrationFailed: a revision says that it goes only with newer code.
         """
-        last = run.env.ledger.newest(run.env.name, lambda state: state.release, 30)
+        last = run.env.history.find_newest(run.env.name, lambda state: state.release, 30)
         if last is None or not migration.pending or not migration.applied:
             return
         now = {name: one.commit for name, one in live(run.env, run.checked.targets).items()}
@@ -100,7 +100,7 @@ class Changes(Stage):
         A job of a CI may have stood in a queue before it began; a person who types an older commit means it, and is
         told to roll back, unless the newer one was released while the command waited.
         """
-        last = run.env.ledger.newest(run.env.name, lambda state: state.release, 30)
+        last = run.env.history.find_newest(run.env.name, lambda state: state.release, 30)
         if last is None or last.commit.id == run.commit.id or (run.env.build is None and last.last < run.state.at):
             return None
         known = run.env.git.has(last.commit.id) and run.env.git.is_ancestor(run.commit.id, last.commit.id)
@@ -127,7 +127,7 @@ class Changes(Stage):
             if present:
                 found = upgrade.status(config, files, run.database, runner=run.env.runner, dry=run.options.dry_run)
             if found.unchecked:
-                found = compatibility.continued(found, list(run.env.ledger.history(config.name, 50)), files)
+                found = compatibility.continued(found, list(run.env.history.read_runs(config.name, 50)), files)
             return msgspec.structs.replace(found, elsewhere=others)
 
 

@@ -139,7 +139,7 @@ class Check(Stage):
 
     def _known(self, run: Run) -> dict[str, str]:
         """The services that an earlier run has found, by name: their ids."""
-        earlier = run.env.ledger.newest(run.env.name, lambda state: state.done(self.name), 20)
+        earlier = run.env.history.find_newest(run.env.name, lambda state: state.done(self.name), 20)
         found = earlier.checked.targets if earlier is not None else ()
         return {target.name: target.service_id for target in found}
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import msgspec
 
 from deploylib.errors import Blocked, SettingsError
-from deploylib.models import UNKNOWN, Live, Order, StageName
+from deploylib.models import UNKNOWN, Live, Order, Restored, StageName
 from deploylib.models.results import StageResult, StageStatus, short
 from deploylib.release import rollback
 from deploylib.release.gates import waived
@@ -16,7 +16,7 @@ from deploylib.release.run import Run, Stage, planned, result, table
 from deploylib.release.schema_fit import compared, schema_now
 from deploylib.release.serving import live
 from deploylib.release.switch import carried_out, variables
-from deploylib.state.history import Restored, RunState
+from deploylib.state import RunState
 
 __all__ = ["Rollback"]
 
@@ -55,9 +55,9 @@ class Rollback(Stage):
         serving, history = live(run.env, run.checked.targets, strict=False), _history(run)
         doubt = ""
         if run.state.restoring is not None:
-            release = run.env.ledger.state(run.state.restoring.run)
+            release = run.env.history.read(run.state.restoring.run)
         else:
-            bad = {commit for hold in run.env.holds.current() for commit in hold.commits}
+            bad = {commit for hold in run.env.holds.read() for commit in hold.commits}
             release = rollback.choose(history, serving, run.options.to, bad=bad)
             doubt = self._fits(run, release, history, serving)
         orders = rollback.orders(run.checked.targets, release.release, serving, run.state.intents)
@@ -88,7 +88,7 @@ class Rollback(Stage):
         targets, database = run.checked.targets, schema_now(run.env, run.checked, history)
         found = compared(targets, release, history, database, serving)
         if found.misfits:
-            bad = {commit for hold in run.env.holds.current() for commit in hold.commits}
+            bad = {commit for hold in run.env.holds.read() for commit in hold.commits}
             others = rollback.candidates(history, serving, bad=bad)
             safe = next((one for one in others if compared(targets, one, history, database, serving).known), None)
             go = f"inv rollback --to {short(safe.id)} ({safe.commit.short}) goes with it; or " if safe else ""
@@ -104,4 +104,4 @@ class Rollback(Stage):
 
 
 def _history(run: Run) -> list[RunState]:
-    return list(run.env.ledger.history(run.env.name, 50))
+    return list(run.env.history.read_runs(run.env.name, 50))

@@ -15,7 +15,7 @@ __all__ = ["Verify"]
 
 
 class Verify(Stage):
-    """What this run deployed must prove itself; outside a run, what the ledger says is live."""
+    """What this run deployed must prove itself; outside a run, what the history says is live."""
 
     name: ClassVar[StageName] = StageName.VERIFY
 

@@ -141,7 +141,7 @@ class InMemory:
     def ok(self, *args: str) -> edges.Completed:
         """A command that must succeed, or how the lease is."""
         if args[0] == "lease":
-            lease = self.product.env().leases.current()
+            lease = self.product.env().leases.read()
             told = msgspec.to_builtins(lease) if lease is not None else None
             return edges.Completed(0, json.dumps(told, default=str), "")
         done = self.inv(*args)

@@ -134,7 +134,7 @@ def test_a_report_is_printed_and_ends_the_program_only_when_it_failed(capsys: py
 
 
 def test_a_report_as_json_is_the_value(capsys: pytest.CaptureFixture[str]) -> None:
-    """The same fields as in the ledger."""
+    """The same fields as in the history."""
     session.print_result(report(0), ENV, "", {}, json=True)
 
     said = json.loads(capsys.readouterr().out)

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from deploylib.cli import text as cli_text
 from deploylib.commands.status import Log, Status
-from deploylib.models import Commit, Live, LogLine, Shipped
+from deploylib.models import Commit, Live, LogLine, Opened, Shipped
 from deploylib.models.results import PutBack, Report, StageResult, StageStatus, Visitors
-from deploylib.state.history import Opened, RunState
+from deploylib.state.history import RunState
 from deploylib.state.holds import Hold
-from deploylib.state.lease import Holder, Lease
+from deploylib.state.lease import Holder, LeaseState
 from tests.support.fakes import NEW, OLD, START, THIRD
 
 COMMIT = Commit(id=NEW, subject="Add paging")
@@ -203,7 +203,7 @@ def test_a_status_is_one_screen() -> None:
             Hold(id="1", at=START, reason="it loses orders", author="ada", commits=(THIRD,), run="x-1111"),
             Hold(id="2", at=START, reason="moving", author="ada"),
         ),
-        lease=Lease(
+        lease=LeaseState(
             number=1, holder=Holder(run="x-7f3a", author="grace", url="https://ci.example/1"), age=5, state="held"
         ),
         last="7f3a bbbbbbb succeeded",

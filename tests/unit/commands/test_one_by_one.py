@@ -11,14 +11,14 @@ from deploylib.cli.text import events, history
 from deploylib.commands import release, status
 from deploylib.environment import Environment
 from deploylib.errors import Blocked, SettingsError
-from deploylib.models import BackedUp, Backup, Commit, Planned
+from deploylib.models import BackedUp, Backup, Commit, Opened, Planned
 from deploylib.models.results import Ending, Report, StageResult, StageStatus
 from deploylib.release import operation
 from deploylib.release.opening import Aim, open_unrecorded
 from deploylib.release.run import Options
 from deploylib.release.stages import backup
 from deploylib.settings import Config, EnvironmentSettings, Settings
-from deploylib.state.history import OPERATIONS, Ledger, Opened, RunState
+from deploylib.state.history import OPERATIONS, History, RunState
 from tests.support.fakes import CountingRunner, FakeClock
 from tests.support.in_memory import Platform
 from tests.support.in_memory_product import WITHOUT_SCAN, Product
@@ -35,7 +35,7 @@ def product(repository: Repository, platform: Platform, clock: FakeClock) -> Pro
 
 def beside(product: Product) -> list[RunState]:
     """The operations, newest first."""
-    return list(product.env().ledger.history("staging", 20, OPERATIONS))
+    return list(product.env().history.read_runs("staging", 20, OPERATIONS))
 
 
 def verify(product: Product) -> Report:
@@ -53,7 +53,7 @@ def test_verify_proves_the_open_run_and_ends_it(product: Product) -> None:
     assert ("succeeded", [second] * 2) == (report.outcome, [one.commit for one in report.live])
     assert product.runs()[0].release
     assert len(product.runs()) == 2
-    assert not product.env().leases.current().held  # type: ignore[union-attr]
+    assert not product.env().leases.read().taken  # type: ignore[union-attr]
 
 
 def test_verify_of_an_open_run_that_fails_puts_back(product: Product) -> None:
@@ -155,13 +155,13 @@ def test_a_look_needs_no_lease_and_ends_nobodys_run(product: Product) -> None:
     product.deploy("deploy")
     left, writes = product.runs()[0].id, product.asked()
     product.change("3")
-    held = product.env().tenure("x")
-    held.take(within=0, known=False, waiting=lambda _lease: None)
+    held = product.env().make_lease("x")
+    held.acquire(within=0, known=False, waiting=lambda _lease: None)
 
     assert product.deploy("changes", asked="changes").outcome == "done"
-    assert product.env().leases.current().holder.run == "x"  # type: ignore[union-attr]
+    assert product.env().leases.read().holder.run == "x"  # type: ignore[union-attr]
 
-    held.end("release")
+    held.release()
     assert product.deploy("backup", asked="backup").outcome == "done"
     assert (left, None) == (product.runs()[0].id, product.runs()[0].report)
     assert product.asked() == writes
@@ -171,7 +171,7 @@ def test_an_operation_that_fails_is_recorded_as_that(product: Product) -> None:
     """And one that was killed is none that is open."""
     with pytest.raises(SettingsError), operation.recorded(product.env(), "restore"):
         raise SettingsError("no such backup", remedy="inv backup.list")
-    product.env().ledger.begin(Opened(run="killed", environment="staging", commit=Commit(id=""), operation="restore"))
+    product.env().history.begin(Opened(run="killed", environment="staging", commit=Commit(id=""), operation="restore"))
 
     killed, failed = beside(product)
 
@@ -189,7 +189,7 @@ def test_a_store_that_writes_nothing_down_keeps_nobody_from_it(
     def refuse(*_: object) -> None:
         raise SettingsError("the store is full", remedy="make room")
 
-    monkeypatch.setattr(Ledger, "begin", refuse)
+    monkeypatch.setattr(History, "begin", refuse)
     with operation.recorded(product.env(), "restore") as said:
         said.lines.append("restored")
 
@@ -216,12 +216,12 @@ def asked_for(product: Product) -> Callable[..., str]:
         opened = Opened(
             run="op-1", environment="staging", commit=Commit(id=product.first), author="ada", operation="backup"
         )
-        env.ledger.begin(opened)
+        env.history.begin(opened)
         for stage, data in (("changes", Planned()), ("backup", BackedUp(backup=made))):
             done = StageResult(stage=stage, status=StageStatus.DONE, lines=("",), data=msgspec.to_builtins(data))
-            env.ledger.append("op-1", "stage", done)
+            env.history.append("op-1", "stage", done)
         told = Report(run="op-1", environment="staging", **msgspec.structs.asdict(Ending(outcome="done")))
-        env.ledger.close(env.ledger.state("op-1"), told)
+        env.history.close(env.history.read("op-1"), told)
         what()
         env = product.env()
         run = open_unrecorded(env, Options(), Aim(commit=env.git.commit("HEAD")))

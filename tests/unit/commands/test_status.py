@@ -34,7 +34,7 @@ def test_before_the_first_deploy_nothing_is_claimed(product: Product) -> None:
 
 
 def test_what_is_live_is_the_platforms_word(product: Product) -> None:
-    """Not what the ledger remembers; and what a rollback would restore."""
+    """Not what the history remembers; and what a rollback would restore."""
     product.deploy()
     second = product.change("2")
     last = product.deploy()

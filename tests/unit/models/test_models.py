@@ -43,7 +43,7 @@ def test_a_status_has_ended_or_not_and_failed_or_not(status: DeployStatus) -> No
 
 @given(st.text().filter(lambda text: text not in set(DeployStatus)))
 def test_any_other_word_is_an_unknown_status(word: str) -> None:
-    """From the platform as from a ledger that a later version wrote."""
+    """From the platform as from a history that a later version wrote."""
     assert DeployStatus.UNKNOWN is DeployStatus(word)
     assert DeployStatus.UNKNOWN is msgspec.convert(word, DeployStatus)
 

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from deploylib.cli import github, session, text
 from deploylib.cli.progress import Plain
 from deploylib.errors import MigrationFailed
-from deploylib.models import Commit, Live, Secret
+from deploylib.models import Commit, Live, Opened, Secret
 from deploylib.models.redaction import Struck, document, harmless, no_command
 from deploylib.models.results import Ending, Report, StageResult, StageStatus
 from deploylib.notifications import message
-from deploylib.state.history import Ledger, Opened, RunState
+from deploylib.state.history import History, RunState
 from deploylib.store.folder import Folder
 from tests.support.fakes import NEW, START, FakeClock
 
@@ -119,11 +119,11 @@ def test_nothing_that_is_printed_told_or_recorded_shows_a_password(
             **msgspec.structs.asdict(Ending.of(error)),
         )
     )  # fmt: skip
-    ledger = Ledger(Folder(folder), FakeClock(), clean=struck.value)
+    history = History(Folder(folder), FakeClock(), clean=struck.value)
     opened = Opened(run="r", environment="staging", commit=Commit(id=NEW))
-    ledger.begin(opened)
-    ledger.append("r", "stage", result)
-    ledger.close(RunState(opened=opened, at=START, last=START, stages={"migrate": result}), told)
+    history.begin(opened)
+    history.append("r", "stage", result)
+    history.close(RunState(opened=opened, at=START, last=START, stages={"migrate": result}), told)
     stream = StringIO()
     Plain(stream, lambda line: harmless(struck.text(line))).ended(result)
 

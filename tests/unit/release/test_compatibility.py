@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deploylib.models import Commit, Live, Migration, Revision
+from deploylib.models import Commit, Live, Migration, Opened, Revision
 from deploylib.models.results import StageResult, StageStatus
 from deploylib.release import compatibility
-from deploylib.state.history import Opened, RunState
+from deploylib.state.history import RunState
 from tests.support.fakes import OLD, START, write
 
 

@@ -29,7 +29,7 @@ def product(repository: Repository, platform: Platform, clock: FakeClock) -> Pro
 
 
 def test_a_release_goes_through_every_stage(product: Product) -> None:
-    """In order; each ends done or is left out with a reason; what is live is in the report and in the ledger."""
+    """In order; each ends done or is left out with a reason; what is live is in the report and in the history."""
     report = product.deploy()
 
     assert ("succeeded", 0, product.first) == (report.outcome, report.exit_code, report.commit and report.commit.id)
@@ -101,7 +101,7 @@ def test_a_dry_run_asks_for_nothing_and_writes_nothing(product: Product) -> None
     ids=["autodeploy", "no service", "not pushed", "not committed", "another deploy on its way"],
 )
 def test_a_run_that_is_refused_has_touched_nothing(product: Product, spoil: object) -> None:
-    """Nothing is asked for, and the ledger does not know of it."""
+    """Nothing is asked for, and the history does not know of it."""
     assert callable(spoil)
     spoil(product)
 

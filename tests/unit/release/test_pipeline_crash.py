@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from deploylib.models import Intent
-from deploylib.state.history import Ledger
+from deploylib.state.history import History
 from tests.support.fakes import FakeClock
 from tests.support.in_memory import Platform
 from tests.support.in_memory_product import Product
@@ -32,19 +32,19 @@ def product(repository: Repository, platform: Platform, clock: FakeClock) -> Pro
 
 def dying(product: Product, monkeypatch: pytest.MonkeyPatch, kind: str, command: Callable[[], Any]) -> None:
     """Run a command that dies once it has written its first event of *kind*."""
-    write = Ledger.append
+    write = History.append
 
-    def die(self: Ledger, run: str, what: str, value: Any) -> None:
+    def die(self: History, run: str, what: str, value: Any) -> None:
         write(self, run, what, value)
         if kind in {what, getattr(value, "stage", "")}:
             raise Died
 
     with monkeypatch.context() as patched:
-        patched.setattr(Ledger, "append", die)
+        patched.setattr(History, "append", die)
         with pytest.raises(Died):
             command()
     leases = product.env().leases
-    held = leases.current()
+    held = leases.read()
     assert held is not None
     leases.abandon(held.number)  # as the death of a process on this machine is known; here it was only a part of one
 
@@ -76,7 +76,7 @@ def test_a_recovery_goes_on_where_it_was_killed(
     assert product.asked() == ["srv-api/deploys", "srv-web/deploys", "srv-api/rollback"]
     assert [one.service for one in report.put_back] == ["api"]
     assert "verified: live at" in report.put_back[0].text
-    assert product.env().leases.current().state != "held"  # type: ignore[union-attr]
+    assert product.env().leases.read().state != "held"  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("kind", ["recovering", "back-intent", "back-triggered"])
@@ -113,7 +113,7 @@ def test_what_was_all_live_is_completed_before_a_newer_commit(
     assert report.exit_code == 10
     assert [third] * 2 == product.live()
     assert [one.report.outcome for one in product.runs()[:2] if one.report] == ["build failed", "succeeded"]
-    held = product.env().leases.current()
+    held = product.env().leases.read()
     assert held is not None
     assert held.state == "released"
 
@@ -153,7 +153,7 @@ def test_a_rollback_that_fails_in_part_needs_a_person(product: Product) -> None:
     assert "a rollback is never rolled back" in report.error
     assert product.asked().count("srv-api/rollback") == 1
     assert product.first in product.live()
-    assert product.env().holds.current()[0].everything
+    assert product.env().holds.read()[0].everything
 
 
 def stopped(product: Product) -> None:
@@ -257,7 +257,7 @@ def test_a_rollback_that_had_only_begun_is_not_taken_for_one_to_another_release(
     api = next(live for live in product.runs()[2].release if live.service == "api")
     now = product.runs()[1].release[0]
     intent = Intent(service="api", commit=product.first, existing=(), previous=now, from_deploy=api.deploy_id)
-    product.env().ledger.append(left.id, "intent", intent)
+    product.env().history.append(left.id, "intent", intent)
 
     report = product.roll_back()
 

@@ -31,10 +31,10 @@ def job(product: Product, command: str, *services: str) -> Report:
 
 
 def test_jobs_do_a_part_each_and_the_last_one_completes_the_run(product: Product) -> None:
-    """One run in the ledger, both services in it, and the environment is given back."""
+    """One run in the history, both services in it, and the environment is given back."""
     for report in (job(product, "changes"), job(product, "deploy", "api"), job(product, "deploy", "web")):
         assert (report.outcome, report.exit_code) == ("paused", 0)
-        assert product.env().leases.current().held  # type: ignore[union-attr]
+        assert product.env().leases.read().taken  # type: ignore[union-attr]
 
     report = product.finish()
 
@@ -42,7 +42,7 @@ def test_jobs_do_a_part_each_and_the_last_one_completes_the_run(product: Product
     assert [product.first] * 2 == product.live()
     [run] = product.runs()
     assert run.stages["deploy"].part == ("api", "web")
-    assert not product.env().leases.current().held  # type: ignore[union-attr]
+    assert not product.env().leases.read().taken  # type: ignore[union-attr]
 
 
 def test_changes_are_decided_once_and_told_to_the_jobs(product: Product) -> None:
@@ -257,7 +257,7 @@ def test_a_second_command_of_the_same_run_leaves_it_to_the_first(product: Produc
     report = product.deploy_to(env)
 
     assert (LeaseHeld.exit_code, report.run) == (refused[0].exit_code, refused[0].run)
-    kinds = [event.kind for event in product.env().ledger.events(report.run)]
+    kinds = [event.kind for event in product.env().history.read_events(report.run)]
     assert ("succeeded", 1, 1) == (report.outcome, kinds.count("closed"), kinds.count("opened"))
     assert product.asked() == ["srv-api/deploys", "srv-web/deploys"]
 
@@ -289,16 +289,16 @@ def test_only_a_held_environment_is_given_back_and_with_a_reason(product: Produc
 
 def test_who_holds_an_environment_is_told(product: Product) -> None:
     """By run, person and page; afterwards whose it was."""
-    assert ["nobody holds staging"] == lease(product.env().leases.current(), "staging")
+    assert ["nobody holds staging"] == lease(product.env().leases.read(), "staging")
     job(product, "changes")
 
-    held = lease(product.env().leases.current(), "staging")
+    held = lease(product.env().leases.read(), "staging")
     assert held[:2] == [
         "staging is held by run staging-41-1 of grace",
         "https://github.com/owner/product/actions/runs/41",
     ]
     product.finish()
-    assert "the last was run 41-1, released" in lease(product.env().leases.current(), "staging")[0]
+    assert "the last was run 41-1, released" in lease(product.env().leases.read(), "staging")[0]
 
 
 def test_a_message_that_was_not_delivered_is_recorded_and_changes_nothing(product: Product) -> None:
@@ -308,7 +308,7 @@ def test_a_message_that_was_not_delivered_is_recorded_and_changes_nothing(produc
     report, notes = product.deploy(), product.view.notes
 
     assert ("succeeded", 0) == (report.outcome, report.exit_code)
-    [undelivered] = [one for one in product.env().ledger.events(report.run) if one.kind == "undelivered"]
+    [undelivered] = [one for one in product.env().history.read_events(report.run) if one.kind == "undelivered"]
     assert undelivered.data["reason"]
     assert any(note.startswith("Slack was not told") for note in notes)
     told = "".join(path.read_text() for path in product.repository.root.joinpath(".deploylib").rglob("*.json"))

@@ -153,7 +153,7 @@ def test_a_platform_that_goes_away_is_not_a_failure(product: Product) -> None:
     assert "refused the API key" in report.error
     assert "api: " in report.details[0]
     assert product.runs()[0].report is None
-    assert product.env().holds.current() == ()
+    assert product.env().holds.read() == ()
 
     product.platform.also = lambda _request: None
     assert product.deploy().exit_code == 0

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from deploylib.errors import SettingsError
-from deploylib.models import Commit, Live, Order
+from deploylib.models import Commit, Live, Opened, Order, Restored
 from deploylib.models.results import Report
 from deploylib.release import rollback
-from deploylib.state.history import Opened, Restored, RunState
+from deploylib.state.history import RunState
 from tests.support.fakes import NEW, OLD, START, THIRD, target
 
 

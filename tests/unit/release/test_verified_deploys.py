@@ -112,7 +112,7 @@ def test_a_bad_release_is_put_back_although_an_answer_cannot_be_read(product: Pr
 
     assert (14, [first] * 2) == (report.exit_code, product.live())
     assert len(garbled) == 2
-    assert product.env().holds.current() != ()
+    assert product.env().holds.read() != ()
 
 
 @pytest.mark.parametrize("dry", [False, True], ids=["deploy", "dry run"])

@@ -91,8 +91,8 @@ STRAYS: tuple[str, ...] = (
 STRAYS += ("20260301T120000.1-..", "20260301T120000.1-nobody", "9/lease.json", "format/9-x/y")
 LOOKS: tuple[Callable[[Product], object], ...] = (
     lambda product: status.status(product.env()),
-    lambda product: list(product.env().ledger.history("staging")),
-    lambda product: product.env().leases.current(),
+    lambda product: list(product.env().history.read_runs("staging")),
+    lambda product: product.env().leases.read(),
     lambda product: backups.list_backups(product.env()),
     lambda product: product.deploy(dry_run=True),
     lambda product: product.roll_back(dry_run=True),
@@ -216,7 +216,7 @@ def objects(product: Product, part: str = "") -> list[Path]:
 
 def lease_of(product: Product) -> int:
     """The number of the lease that stands."""
-    now = product.env().leases.current()
+    now = product.env().leases.read()
     assert now is not None
     return now.number
 
@@ -383,7 +383,7 @@ def test_an_open_run_stops_a_release_however_many_failed_since(interrupted: Call
         product.in_ci(number)
         assert product.deploy().exit_code == Unreachable.exit_code
 
-    found = product.env().ledger.unsettled("staging")
+    found = product.env().history.find_unreadable("staging")
     assert found is not None
     assert open_run in found.key
 
@@ -393,7 +393,7 @@ def test_a_lease_that_cannot_be_read_is_held_until_it_is_given_back(product: Pro
     """By somebody whom nobody can name; it can be given back in its holder's place."""
     product.change("3")
     leases = product.env().leases
-    number = leases.claim(Holder(run="r"), leases.current())
+    number = leases.try_acquire(Holder(run="r"), leases.read())
     DAMAGES[how](store_of(product) / f"leases/staging/{number:08d}/lease.json")
 
     report = product.deploy()
@@ -439,7 +439,7 @@ def test_a_newer_version_that_was_waited_for_is_refused_too(product: Product) ->
     """Two versions at once: the older one waits for the lease, and the newer one writes its format meanwhile."""
     product.change("3")
     leases, asked = product.env().leases, len(product.asked())
-    number = leases.claim(Holder(run="of a newer version"), leases.current())
+    number = leases.try_acquire(Holder(run="of a newer version"), leases.read())
 
     def ended() -> None:
         newer(product)

@@ -8,19 +8,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deploylib.errors import SettingsError
-from deploylib.models import Commit, Intent, Live, PathFilter, Shipped
+from deploylib.models import Commit, Intent, Live, Opened, PathFilter, Shipped
 from deploylib.models.release import Triggered
 from deploylib.models.results import PutBack, Report, StageResult, StageStatus
-from deploylib.state.history import Event, Journal, Ledger, Opened, RunState
+from deploylib.state.history import Event, History, Journal, RunState
 from deploylib.store.folder import Folder
 from deploylib.store.interface import Damaged
 from tests.support.fakes import NEW, OLD, FakeClock
 
 
 @pytest.fixture
-def ledger(tmp_path_factory: pytest.TempPathFactory, clock: FakeClock) -> Ledger:
+def history(tmp_path_factory: pytest.TempPathFactory, clock: FakeClock) -> History:
     """An empty one."""
-    return Ledger(Folder(tmp_path_factory.mktemp("store")), clock)
+    return History(Folder(tmp_path_factory.mktemp("store")), clock)
 
 
 def opened(run: str = "20260301T120000-aaaa", environment: str = "staging") -> Opened:
@@ -39,10 +39,10 @@ def report(run: str, outcome: str = "succeeded", commit: str = NEW) -> Report:
     return Report(run=run, environment="staging", outcome=outcome, exit_code=0, live=live)
 
 
-def write(ledger: Ledger, run: str, *, environment: str = "staging", outcome: str = "succeeded") -> None:
+def write(history: History, run: str, *, environment: str = "staging", outcome: str = "succeeded") -> None:
     """A whole run."""
-    ledger.begin(opened(run, environment))
-    ledger.append(run, "closed", report(run, outcome))
+    history.begin(opened(run, environment))
+    history.append(run, "closed", report(run, outcome))
 
 
 EVENTS = st.one_of(
@@ -68,21 +68,21 @@ def test_every_prefix_of_a_run_is_a_state(
     tmp_path_factory: pytest.TempPathFactory, events: list[tuple[str, object]]
 ) -> None:
     """Wherever a run is killed, what it has written folds, and is what the journal knew then."""
-    ledger = Ledger(Folder(tmp_path_factory.mktemp("store")), FakeClock())
-    journal = Journal.open(ledger, opened())
+    history = History(Folder(tmp_path_factory.mktemp("store")), FakeClock())
+    journal = Journal.open(history, opened())
     journal.record("stage", ended("check"))
-    assert journal.state == ledger.state(journal.state.id)
+    assert journal.state == history.read(journal.state.id)
     for kind, value in events:
         journal.record(kind, value)
-        assert journal.state == ledger.state(journal.state.id)
+        assert journal.state == history.read(journal.state.id)
 
 
-def test_an_event_is_an_object_of_its_own_with_the_next_number(ledger: Ledger) -> None:
+def test_an_event_is_an_object_of_its_own_with_the_next_number(history: History) -> None:
     """Numbers go up by one and an object is never written twice."""
     for kind in ("opened", "stage", "stage"):
-        ledger.append("1", kind, opened())
+        history.append("1", kind, opened())
 
-    assert list(ledger.store.list("runs/")) == [
+    assert list(history.store.list("runs/")) == [
         "runs/1/0001-opened.json",
         "runs/1/0002-stage.json",
         "runs/1/0003-stage.json",
@@ -90,7 +90,7 @@ def test_an_event_is_an_object_of_its_own_with_the_next_number(ledger: Ledger) -
 
 
 def test_an_event_of_another_machine_is_not_overwritten(
-    ledger: Ledger, tmp_path_factory: pytest.TempPathFactory
+    history: History, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """When a number is taken between looking and writing, the next one is."""
 
@@ -101,8 +101,8 @@ def test_an_event_of_another_machine_is_not_overwritten(
             return Folder(self.root).put_if_absent(key, body)
 
     folder = tmp_path_factory.mktemp("store")
-    Ledger(Folder(folder), FakeClock()).append("1", "opened", opened("1"))
-    Ledger(Raced(folder), FakeClock()).append("1", "stage", ended("check"))
+    History(Folder(folder), FakeClock()).append("1", "opened", opened("1"))
+    History(Raced(folder), FakeClock()).append("1", "stage", ended("check"))
 
     assert list(Folder(folder).list("runs/1/")) == [
         f"runs/1/000{n}" for n in ("1-opened.json", "2-stage.json", "3-stage.json")
@@ -110,127 +110,129 @@ def test_an_event_of_another_machine_is_not_overwritten(
     assert b"".join(Folder(folder).read("runs/1/0002-stage.json")) == b"theirs"
 
 
-def test_an_event_is_json_with_its_moment(ledger: Ledger, clock: FakeClock) -> None:
-    """A person can read the ledger without us."""
+def test_an_event_is_json_with_its_moment(history: History, clock: FakeClock) -> None:
+    """A person can read the history without us."""
     clock.sleep(5)
-    ledger.append("1", "opened", opened("1"))
+    history.append("1", "opened", opened("1"))
 
-    [event] = ledger.events("1")
+    [event] = history.read_events("1")
     assert (clock.now(), "opened", NEW) == (event.at, event.kind, event.data["commit"]["id"])
-    [key] = ledger.store.list("")
-    assert msgspec.json.decode(b"".join(ledger.store.read(key)), type=Event) == event
+    [key] = history.store.list("")
+    assert msgspec.json.decode(b"".join(history.store.read(key)), type=Event) == event
 
 
-def test_a_run_without_a_beginning_is_none(ledger: Ledger) -> None:
+def test_a_run_without_a_beginning_is_none(history: History) -> None:
     """An unknown id is no run; events that do not begin with ``opened`` are one that cannot be read."""
-    ledger.append("1", "stage", ended("check"))
+    history.append("1", "stage", ended("check"))
 
     with pytest.raises(KeyError, match="2"):
-        ledger.state("2")
+        history.read("2")
     with pytest.raises(Damaged, match="its first event is not there"):
-        ledger.state("1")
+        history.read("1")
 
 
-def test_a_history_is_of_one_environment_newest_first(ledger: Ledger) -> None:
+def test_a_history_is_of_one_environment_newest_first(history: History) -> None:
     """At most as many as asked for; other environments do not count."""
     for run, environment in (("1", "staging"), ("2", "production"), ("3", "staging"), ("4", "staging")):
-        write(ledger, run, environment=environment)
+        write(history, run, environment=environment)
 
-    assert ["4", "3", "1"] == [state.id for state in ledger.history("staging")]
-    assert ["4", "3"] == [state.id for state in ledger.history("staging", 2)]
-    assert list(ledger.history("staging", 0)) == []
+    assert ["4", "3", "1"] == [state.id for state in history.read_runs("staging")]
+    assert ["4", "3"] == [state.id for state in history.read_runs("staging", 2)]
+    assert list(history.read_runs("staging", 0)) == []
 
 
-def test_a_run_is_found_by_the_end_of_its_id(ledger: Ledger) -> None:
+def test_a_run_is_found_by_the_end_of_its_id(history: History) -> None:
     """As people read it; none where nothing fits, and without a name."""
     for run in ("20260301T120000-aaaa", "20260301T130000-bbbb"):
-        write(ledger, run)
+        write(history, run)
 
-    found = [ledger.find("staging", text) for text in ("aaaa", "", "cccc")]
+    found = [history.find("staging", text) for text in ("aaaa", "", "cccc")]
     assert ["20260301T120000-aaaa", None, None] == [state.id if state else None for state in found]
 
 
-def test_an_end_that_several_runs_have_is_refused_with_all_of_them(ledger: Ledger) -> None:
+def test_an_end_that_several_runs_have_is_refused_with_all_of_them(history: History) -> None:
     """The newest would be a guess; a whole id, and the short one that we print, are meant as they stand."""
     for run in ("20260301T120000-aaaa", "20260301T130000-aaaa", "staging-1-1", "staging-21-1"):
-        write(ledger, run)
+        write(history, run)
 
     with pytest.raises(SettingsError, match="'aaaa' may be any of 2 runs: 20260301T130000-aaaa, 20260301T120000-aaaa"):
-        ledger.find("staging", "aaaa")
+        history.find("staging", "aaaa")
     whole = ("20260301T120000-aaaa", "1-1", "staging-21-1")
-    found = [ledger.find("staging", text) for text in whole]
+    found = [history.find("staging", text) for text in whole]
     assert ["20260301T120000-aaaa", "staging-1-1", "staging-21-1"] == [state.id if state else None for state in found]
 
 
 @pytest.mark.parametrize(("outcome", "commits"), [("succeeded", [NEW]), ("nothing to do", []), ("build failed", [])])
-def test_a_release_is_what_a_run_that_succeeded_left_live(ledger: Ledger, outcome: str, commits: list[str]) -> None:
+def test_a_release_is_what_a_run_that_succeeded_left_live(history: History, outcome: str, commits: list[str]) -> None:
     """Nothing else was verified."""
-    write(ledger, "1", outcome=outcome)
+    write(history, "1", outcome=outcome)
 
-    assert commits == [one.commit for one in ledger.state("1").release]
+    assert commits == [one.commit for one in history.read("1").release]
 
 
-def test_an_open_run_has_no_release(ledger: Ledger) -> None:
+def test_an_open_run_has_no_release(history: History) -> None:
     """It may still fail."""
-    ledger.append("1", "opened", opened("1"))
+    history.append("1", "opened", opened("1"))
 
-    assert (None, ()) == (ledger.state("1").report, ledger.state("1").release)
+    assert (None, ()) == (history.read("1").report, history.read("1").release)
 
 
 @pytest.mark.parametrize(
     ("status", "done"),
     [(StageStatus.DONE, True), (StageStatus.SKIPPED, True), (StageStatus.FAILED, False), (StageStatus.PLANNED, False)],
 )
-def test_a_stage_is_done_when_it_ended_well_or_was_left_out(ledger: Ledger, status: StageStatus, *, done: bool) -> None:
+def test_a_stage_is_done_when_it_ended_well_or_was_left_out(
+    history: History, status: StageStatus, *, done: bool
+) -> None:
     """One that failed, or was only planned, has to be done again."""
-    ledger.append("1", "opened", opened("1"))
-    ledger.append("1", "stage", ended("check", status))
+    history.append("1", "opened", opened("1"))
+    history.append("1", "stage", ended("check", status))
 
-    assert (done, False) == (ledger.state("1").done("check"), ledger.state("1").done("deploy"))
+    assert (done, False) == (history.read("1").done("check"), history.read("1").done("deploy"))
 
 
-def test_a_stage_leaves_typed_data_for_later_ones(ledger: Ledger) -> None:
+def test_a_stage_leaves_typed_data_for_later_ones(history: History) -> None:
     """On whichever machine; the empty value where it has not run."""
-    ledger.append("1", "opened", opened("1"))
-    ledger.append("1", "stage", ended("changes", id=OLD))
-    state: RunState = ledger.state("1")
+    history.append("1", "opened", opened("1"))
+    history.append("1", "stage", ended("changes", id=OLD))
+    state: RunState = history.read("1")
 
     assert Commit(id=OLD) == state.left_by("changes", Commit)
     assert PathFilter() == state.left_by("check", PathFilter)
 
 
-def test_nothing_is_written_until_the_check_has_passed(ledger: Ledger) -> None:
+def test_nothing_is_written_until_the_check_has_passed(history: History) -> None:
     """A run that was refused has touched nothing; then everything that was held back is written in order."""
-    journal = Journal.open(ledger, opened())
+    journal = Journal.open(history, opened())
     journal.record("stage", ended("check", StageStatus.FAILED))
     journal.record("closed", report("1", "usage or settings"))
-    assert list(ledger.store.list("")) == []
+    assert list(history.store.list("")) == []
 
-    journal = Journal.open(ledger, opened())
+    journal = Journal.open(history, opened())
     journal.record("stage", ended("before"))
     journal.record("stage", ended("check"))
     journal.record("stage", ended("changes"))
 
-    assert ["opened", "stage", "stage", "stage"] == [event.kind for event in ledger.events(journal.state.id)]
-    assert ["before", "check", "changes"] == list(ledger.state(journal.state.id).stages)
+    assert ["opened", "stage", "stage", "stage"] == [event.kind for event in history.read_events(journal.state.id)]
+    assert ["before", "check", "changes"] == list(history.read(journal.state.id).stages)
 
 
-def test_a_dry_run_writes_nothing(ledger: Ledger) -> None:
+def test_a_dry_run_writes_nothing(history: History) -> None:
     """What it finds is in its own state and nowhere else."""
-    journal = Journal.open(ledger, opened(), dry=True)
+    journal = Journal.open(history, opened(), dry=True)
     journal.record("stage", ended("check"))
     journal.record("closed", report("1"))
 
-    assert list(ledger.store.list("")) == []
+    assert list(history.store.list("")) == []
     assert journal.state.done("check")
     assert journal.state.report is not None
 
 
-def test_what_is_recorded_is_on_the_disk_before_it_is_known(ledger: Ledger) -> None:
+def test_what_is_recorded_is_on_the_disk_before_it_is_known(history: History) -> None:
     """When the store refuses, the state does not claim it."""
-    journal = Journal.open(ledger, opened())
+    journal = Journal.open(history, opened())
     journal.record("stage", ended("check"))
-    journal.ledger = Ledger(Folder(ledger.store.root / "runs" / "x\0"), ledger.clock)  # type: ignore[attr-defined]
+    journal.history = History(Folder(history.store.root / "runs" / "x\0"), history.clock)  # type: ignore[attr-defined]
 
     with pytest.raises(ValueError, match="null byte"):
         journal.record("triggered", Triggered(service="api", deploy_id="dep-1"))
@@ -239,9 +241,9 @@ def test_what_is_recorded_is_on_the_disk_before_it_is_known(ledger: Ledger) -> N
 
 
 @pytest.mark.parametrize(("note", "made"), [("intent", "triggered"), ("back-intent", "back_triggered")])
-def test_a_deploy_that_is_asked_for_again_is_forgotten(ledger: Ledger, note: str, made: str) -> None:
+def test_a_deploy_that_is_asked_for_again_is_forgotten(history: History, note: str, made: str) -> None:
     """A note that knows it to be there already is about another one; each service is on its own."""
-    journal = Journal.open(ledger, opened(), since=None)
+    journal = Journal.open(history, opened(), since=None)
     for service in ("api", "web"):
         journal.record(note, Intent(service=service, commit=NEW, existing=("dep-1",), previous=Live(service=service)))
         journal.record(note.replace("intent", "triggered"), Triggered(service=service, deploy_id=f"dep-{service}"))
@@ -250,4 +252,4 @@ def test_a_deploy_that_is_asked_for_again_is_forgotten(ledger: Ledger, note: str
     journal.record(note, again)
 
     assert list(getattr(journal.state, made)) == ["web"]
-    assert journal.state == ledger.state(journal.state.id)
+    assert journal.state == history.read(journal.state.id)

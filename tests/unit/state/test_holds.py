@@ -57,9 +57,9 @@ def test_a_hold_stands_until_it_is_lifted(holds: Holds, clock: FakeClock) -> Non
     assert holds.place([OLD], "bad", run="run-1") == first
     second = holds.place((), "moving the database", author="ada")
 
-    assert holds.current() == (first, second)
+    assert holds.read() == (first, second)
     holds.lift(first, author="ada")
-    assert holds.current() == (second,)
+    assert holds.read() == (second,)
 
 
 def test_a_release_ends_only_the_holds_that_it_mends(holds: Holds, clock: FakeClock) -> None:
@@ -72,7 +72,7 @@ def test_a_release_ends_only_the_holds_that_it_mends(holds: Holds, clock: FakeCl
     gone = holds.clear(NEW, "run-2", contains=lambda commit: commit in {OLD, NEW})
 
     assert gone == (placed[0],)
-    assert holds.current() == tuple(placed[1:])
+    assert holds.read() == tuple(placed[1:])
 
 
 def test_a_rollback_ends_what_a_failed_recovery_has_placed(holds: Holds, clock: FakeClock) -> None:
@@ -82,7 +82,7 @@ def test_a_rollback_ends_what_a_failed_recovery_has_placed(holds: Holds, clock: 
     frozen = holds.place((), "not put back", run="run-1")
 
     assert holds.clear(OLD, "run-2", contains=lambda _: True, back=True) == (frozen,)
-    assert holds.current() == (bad,)
+    assert holds.read() == (bad,)
 
 
 def test_after_a_rollback_the_commit_is_held_and_a_newer_one_clears_it(product: Product) -> None:
@@ -97,11 +97,11 @@ def test_after_a_rollback_the_commit_is_held_and_a_newer_one_clears_it(product: 
     assert ("held", 31, []) == (refused.outcome, refused.exit_code, product.asked())
     assert "it loses orders (ada," in refused.error
     assert "inv hold.lift --environment staging" in refused.next[0]
-    assert [hold.commits for hold in product.env().holds.current()] == [(bad,)]
+    assert [hold.commits for hold in product.env().holds.read()] == [(bad,)]
     product.change("3")
     assert product.deploy().outcome == "succeeded"
     assert product.view.notes[-1] == "the hold is over: it loses orders"
-    assert not product.env().holds.current()
+    assert not product.env().holds.read()
 
 
 def test_a_commit_that_was_put_back_after_it_was_live_is_held(product: Product) -> None:
@@ -109,7 +109,7 @@ def test_a_commit_that_was_put_back_after_it_was_live_is_held(product: Product) 
     product.change("2")
     product.platform.plans["srv-web"] = ["build_failed"]
     assert product.deploy().exit_code == 10
-    assert not product.env().holds.current()
+    assert not product.env().holds.read()
     del product.platform.plans["srv-web"]
 
     def crash() -> None:
@@ -183,7 +183,7 @@ def test_a_hold_is_lifted_and_not_the_others_with_it(product: Product) -> None:
     [lifted] = control.lift(product.env())
 
     assert lifted.reason == "moving the database"
-    assert ["it loses orders"] == [one.reason for one in product.env().holds.current()]
+    assert ["it loses orders"] == [one.reason for one in product.env().holds.read()]
     assert "it loses orders" in product.deploy().error
     assert ["it loses orders"] == [one.reason for one in control.lift(product.env())]
 
@@ -199,7 +199,7 @@ def test_of_several_holds_of_everything_the_one_is_lifted_that_is_named(product:
 
     control.lift(product.env(), hold=second.rpartition(" ")[2])
 
-    left = product.env().holds.current()
+    left = product.env().holds.read()
     assert ["moving the database"] == [one.reason for one in left]
     [line] = text.held(left, product.clock.now())
     assert text.lifted([], left, product.clock.now()) == ["lifted", f"still held: {line}"]
@@ -211,7 +211,7 @@ def test_the_reason_of_a_skipped_check_is_not_that_of_a_hold(product: Product) -
     product.deploy()
     product.roll_back(skip=("schema",), reason="only an index was added")
 
-    [hold] = product.env().holds.current()
+    [hold] = product.env().holds.read()
 
     assert re.fullmatch(r"run \w{4} went back from it", hold.reason)
 
@@ -222,7 +222,7 @@ def test_holds_and_their_ends_are_in_the_history(product: Product) -> None:
     product.environ = {"USER": "grace"}
     control.lift(product.env(), reason="moved")
 
-    done = list(product.env().ledger.history("staging", 5, OPERATIONS))
+    done = list(product.env().history.read_runs("staging", 5, OPERATIONS))
 
     assert [("lift", "grace"), ("hold", "ada")] == [(one.opened.operation, one.opened.author) for one in done]
     assert "every release, also going back: moving the database" in text.history(done)[0]
