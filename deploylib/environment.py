@@ -17,7 +17,7 @@ from deploylib.models import Secret, remedies
 from deploylib.models.progress import Progress, Quiet
 from deploylib.models.redaction import Struck
 from deploylib.probes import verify
-from deploylib.render.client import Render
+from deploylib.render import Client
 from deploylib.settings import Config
 from deploylib.state import History, Holds, Lease, Leases
 from deploylib.store import Damaged, Store
@@ -186,16 +186,16 @@ class Environment:
         return Git(self.config.root, self.runner)
 
     @cached_property
-    def render(self) -> Render:
+    def render(self) -> Client:
         """The platform.
 
         Raises:
             SettingsError: there is no key.
             Unreachable: the local Render is not running.
         """
-        endpoint = self.config.endpoint()
-        self.struck.learn(endpoint.api_key)
-        return Render.at(endpoint, read_only=self.read_only, clock=self.clock)
+        client = Client.of(self.config, read_only=self.read_only, clock=self.clock)
+        self.struck.learn(client.secret)
+        return client
 
     def learned(self, secret: Secret | None) -> Secret | None:
         """Note a secret that nothing may show from now on."""

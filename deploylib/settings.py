@@ -16,15 +16,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from deploylib.errors import SettingsError, Unreachable
+from deploylib.errors import SettingsError
 from deploylib.models import Secret, decoding
 from deploylib.models.findings import Accepted
-from deploylib.models.units import is_address, seconds, size
+from deploylib.models.units import seconds, size
 from deploylib.models.value import Table
 
 __all__ = [
     "Config",
-    "Endpoint",
     "EnvironmentSettings",
     "MigrationSettings",
     "ScanSettings",
@@ -82,7 +81,6 @@ class ScanSettings(Table, frozen=True):
     within: str = "3m"
 
 
-RENDER_API = "https://api.render.com/v1"
 REFERENCE = "docs/settings.md"
 STORE, WEBHOOK = "DEPLOYLIB_STORE", "SLACK_WEBHOOK_URL"
 S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -211,20 +209,6 @@ class Settings(Table, frozen=True):
     tests: str = ""
 
 
-class Endpoint(msgspec.Struct, frozen=True):
-    """Where the platform's API is, and the key to it."""
-
-    api_url: str
-    api_key: Secret
-
-
-class _Written(msgspec.Struct, frozen=True):
-    """What the local Render has written down of itself, as far as it is needed."""
-
-    api_url: str
-    api_key: str
-
-
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """What one command runs with.
 
@@ -300,40 +284,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """The interpreter for alembic."""
         chosen = self.settings.migrations.python
         return str(self.root / chosen) if chosen else sys.executable
-
-    def endpoint(self) -> Endpoint:
-        """Where the API is and the key to it; for ``local`` what the running local Render has written down.
-
-        Raises:
-            SettingsError: the key's variable is not set, or holds no key.
-            Unreachable: the local Render is not running.
-        """
-        if self.is_local:
-            try:
-                written = decoding.json((self.local_state / "endpoint.json").read_bytes(), _Written)
-            except FileNotFoundError as error:
-                raise Unreachable("the local Render is not running", remedy="inv local.up") from error
-            except (OSError, decoding.Undecodable) as error:
-                told = f"{self.local_state / 'endpoint.json'} cannot be read"
-                raise Unreachable(told, remedy="inv local.down, then inv local.up") from error
-            return Endpoint(written.api_url, Secret(written.api_key))
-        key = self.environ.get(self.environment.api_key_env, "").strip()
-        if not key:
-            raise SettingsError(
-                f"{self.environment.api_key_env} is not set: the API key for environment {self.name!r}",
-                remedy=f"export {self.environment.api_key_env}=…  (Render Dashboard → Account settings → API keys)",
-            )
-        if not (key.isascii() and key.isprintable()):
-            raise SettingsError(
-                f"{self.environment.api_key_env} is no API key: it holds characters that none has",
-                remedy=f"export {self.environment.api_key_env}=…, as the Dashboard shows it (Account settings → API keys)",
-            )
-        url = self.environment.api_url or self.environ.get("RENDER_HOST", "") or RENDER_API
-        if not is_address(url):
-            where = f"environments.{self.name}.api_url" if self.environment.api_url else "RENDER_HOST"
-            told = f"{where}: it is no address, so that nobody could be asked there"
-            raise SettingsError(told, remedy=f'write it like "{RENDER_API}", or leave it out')
-        return Endpoint(url.rstrip("/"), Secret(key))
 
     @property
     def exported(self) -> bool:

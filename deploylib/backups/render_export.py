@@ -20,7 +20,8 @@ from deploylib.errors import BackupFailed, DeployError, SettingsError
 from deploylib.models import EXPORTED, Backup, Database, Export, remedies
 from deploylib.postgres import binaries
 from deploylib.postgres.binaries import Client
-from deploylib.render.client import Ambiguous, Forbidden, Refused, Render
+from deploylib.render import Ambiguous, Forbidden, Refused
+from deploylib.render import Client as RenderClient
 from deploylib.store import Store
 from deploylib.system import Clock, Deadline, http, process
 
@@ -32,7 +33,7 @@ TRIES, BETWEEN = 3, 2.0
 def create(
     name: str,
     *,
-    render: Render,
+    render: RenderClient,
     store: Store,
     environment: str,
     run: str,
@@ -110,7 +111,7 @@ def _major(database: Database) -> int:
     return int(database.version)
 
 
-def _made(render: Render, database: Database, clock: Clock, deadline: Deadline, every: float) -> Export:
+def _made(render: RenderClient, database: Database, clock: Clock, deadline: Deadline, every: float) -> Export:
     """An export that was begun after we asked for it, and is finished."""
     before = {one.id for one in render.exports(database.id)}
     try:

@@ -105,18 +105,19 @@ def hold_lift(env: Environment, reason: str = "", commit: str = "", hold: str = 
 )
 def local_up(env: Environment, new_ports: bool = False, postgres: str = "", faults: bool = False) -> Any:
     """Start the local Render, or let it read the Blueprint again."""
-    from deploylib.render.local import up
+    from deploylib.render import local
 
     flags = {"--new-ports": new_ports, f"--postgres={postgres}": postgres, "--faults": faults}
-    return up(env.config, extra=[flag for flag, given in flags.items() if given])
+
+    return local.up(env.config, extra=[flag for flag, given in flags.items() if given])
 
 
 @command(name="status", common=("json",), show="local")
 def local_status(env: Environment) -> Any:
     """Say what the local Render runs."""
-    from deploylib.render.local import status
+    from deploylib.render import local
 
-    return status(env.config)
+    return local.read_status(env.config)
 
 
 @command(
@@ -124,9 +125,9 @@ def local_status(env: Environment) -> Any:
 )
 def local_logs(env: Environment, service: str = "", build: bool = False, lines: int = 50) -> Any:
     """Show what the local services said."""
-    from deploylib.render.local import logs
+    from deploylib.render import local
 
-    return logs(env.config, service, "build" if build else "app", lines)
+    return local.read_logs(env.config, service, "build" if build else "app", lines)
 
 
 @command(
@@ -138,9 +139,9 @@ def local_logs(env: Environment, service: str = "", build: bool = False, lines: 
 def local_env(env: Environment, name: str | None = None) -> Any:
     """Give a variable that the Blueprint leaves out its value on the local Render."""
     from deploylib.cli.session import secret
-    from deploylib.render.local import give
+    from deploylib.render import local
 
-    return give(env.config, name or "", secret(name or ""))
+    return local.give(env.config, name or "", secret(name or ""))
 
 
 @command(
@@ -167,26 +168,26 @@ def local_fault(
     clear: bool = False,
 ) -> Any:
     """Break something on purpose, for a rehearsal or a drill."""
-    from deploylib.render.local import fault
-
     how = {"service": service, "next": next_, "value": value, "method": method, "path": path, "after": after}
-    return fault(env.config, name, how, clear=clear)
+    from deploylib.render import local
+
+    return local.fault(env.config, name, how, clear=clear)
 
 
 @command(name="down", common=())
 def local_down(env: Environment) -> Any:
     """Stop the local Render; what it holds stays."""
-    from deploylib.render.local import down
+    from deploylib.render import local
 
-    return down(env.config)
+    return local.down(env.config)
 
 
 @command(name="reset", common=())
 def local_reset(env: Environment) -> Any:
     """Stop the local Render and forget its services and databases."""
-    from deploylib.render.local import reset
+    from deploylib.render import local
 
-    return reset(env.config)
+    return local.reset(env.config)
 
 
 GROUPS = {

@@ -16,7 +16,7 @@ from deploylib.release import rollback
 from deploylib.release.database import half_restored
 from deploylib.release.schema_fit import goes_with
 from deploylib.release.serving import live_of
-from deploylib.render.client import Refused
+from deploylib.render import Refused
 from deploylib.state import Hold, LeaseState, RunState
 
 __all__ = ["Log", "Status", "find_run", "history", "logs", "status"]

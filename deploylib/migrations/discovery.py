@@ -15,7 +15,7 @@ import msgspec
 
 from deploylib.migrations.alembic_settings import INI, TOML, configures, scripts
 from deploylib.models import Elsewhere, decoding
-from deploylib.render.blueprint import Blueprint, BlueprintService
+from deploylib.render import blueprints
 
 __all__ = ["PAGE", "lost", "systems"]
 
@@ -46,7 +46,7 @@ class _Package(msgspec.Struct, frozen=True):
 
 
 def systems(
-    files: Path, names: Sequence[str], blueprint: Blueprint | None, *, ours: Collection[str] = ()
+    files: Path, names: Sequence[str], blueprint: blueprints.Blueprint | None, *, ours: Collection[str] = ()
 ) -> tuple[Elsewhere, ...]:
     """What migrates, by the files of a commit and by the commands of its services.
 
@@ -111,7 +111,7 @@ def _alembic(files: Path, ini: str) -> Elsewhere:
 
 
 def _commanded(
-    files: Path, blueprint: Blueprint, placed: Mapping[str, Elsewhere], *, ours: bool
+    files: Path, blueprint: blueprints.Blueprint, placed: Mapping[str, Elsewhere], *, ours: bool
 ) -> Iterator[Elsewhere]:
     """Those that a service's own command runs: before a deploy whatever it is, else where a word of it tells.
 
@@ -140,7 +140,7 @@ def _commanded(
                 break
 
 
-def _script(files: Path, service: BlueprintService, line: str) -> str:
+def _script(files: Path, service: blueprints.BlueprintService, line: str) -> str:
     """What ``npm run NAME`` stands for in the service's package.json; empty where it is none."""
     named = re.findall(r"\b(?:npm|pnpm|yarn|bun)\s+(?:run\s+)?([\w:.-]+)", line)
     file = files / service.root_dir / "package.json"
@@ -153,7 +153,7 @@ def _script(files: Path, service: BlueprintService, line: str) -> str:
     return "; ".join(scripts[name] for name in named if name in scripts)
 
 
-def _shells(files: Path, service: BlueprintService, line: str) -> Iterator[str]:
+def _shells(files: Path, service: blueprints.BlueprintService, line: str) -> Iterator[str]:
     """What shell scripts of the repository do that a command runs, as ``./build.sh`` does, without their remarks."""
     words = re.findall(r"[^\s;&|()'\"]+", line)
     homes = [
@@ -168,6 +168,6 @@ def _shells(files: Path, service: BlueprintService, line: str) -> Iterator[str]:
                 yield re.sub(r"(?m)^\s*#.*$", "", text)
 
 
-def _of(service: BlueprintService, glob: str) -> bool:
+def _of(service: blueprints.BlueprintService, glob: str) -> bool:
     folder = posixpath.normpath(service.root_dir or ".")
     return folder != "." and glob.startswith(f"{folder}/")

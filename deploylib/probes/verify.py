@@ -19,7 +19,7 @@ from deploylib.errors import Contradiction, ForeignDeploy, VerificationFailed
 from deploylib.models import Deploy, Kind, Proof, Target, Verified
 from deploylib.probes import assets
 from deploylib.probes.page import Page
-from deploylib.render.client import Render
+from deploylib.render import Client
 from deploylib.system import Clock, Deadline, http
 
 __all__ = [
@@ -95,7 +95,7 @@ def until_proven(
     target: Target,
     expected: Expected,
     *,
-    render: Render,
+    render: Client,
     clock: Clock,
     pace: Pace,
     progress: Callable[[str, str], None] = lambda _service, _text: None,
@@ -215,7 +215,7 @@ def _in_a_row(
     target: Target,
     expected: Expected,
     session: http.Session,
-    render: Render,
+    render: Client,
     clock: Clock,
     pace: Pace,
     progress: Callable[[str, str], None],
@@ -278,7 +278,7 @@ def _remedy(target: Target, answer: http.Answer | None) -> str:
     return "correct it; or, if that is meant, name a path that answers well: healthCheckPath in the Blueprint; then inv deploy"
 
 
-def _odd_name(target: Target, expected: Expected, served: str, render: Render, seen: set[str]) -> str:
+def _odd_name(target: Target, expected: Expected, served: str, render: Client, seen: set[str]) -> str:
     """What to say of a name that is neither the old nor the new one: of a cache, or wrong, or somebody else's deploy."""
     if served not in seen:  # whose it is, only the platform knows
         _require_ours(target, expected, render)
@@ -286,7 +286,7 @@ def _odd_name(target: Target, expected: Expected, served: str, render: Render, s
     return f"it names {served[:7]}, which is neither the commit before nor ours"
 
 
-def _require_ours(target: Target, expected: Expected, render: Render) -> None:
+def _require_ours(target: Target, expected: Expected, render: Client) -> None:
     """See that the platform says that what we wait for is live: only then is it at fault.
 
     Raises:
@@ -329,7 +329,7 @@ def _bake(
         clock.sleep(pace.every)
 
 
-def _require_no_failure(target: Target, render: Render, since: datetime, lasted: float) -> None:
+def _require_no_failure(target: Target, render: Client, since: datetime, lasted: float) -> None:
     """Its instances must not have failed meanwhile: the platform restarts them quickly enough to be missed from outside."""
     if failures := render.server_failures(target.service_id, since):
         raise VerificationFailed(
@@ -368,7 +368,7 @@ def _proven(target: Target, expected: Expected, answer: http.Answer | None, pace
     return Verified(service=target.name, proof=Proof.COMMIT, text=text)
 
 
-def _live(target: Target, render: Render) -> Deploy:
+def _live(target: Target, render: Client) -> Deploy:
     """What the platform says is live.
 
     Raises:
@@ -384,7 +384,7 @@ def _live(target: Target, render: Render) -> Deploy:
     return live
 
 
-def _reachable(target: Target, expected: Expected, render: Render, answer: http.Answer) -> Verified:
+def _reachable(target: Target, expected: Expected, render: Client, answer: http.Answer) -> Verified:
     live = _live(target, render)
     if live.commit != expected.commit:
         raise ForeignDeploy(
@@ -414,7 +414,7 @@ def _remarked(target: Target, expected: Expected, status: int) -> tuple[str, ...
 
 
 def _by_platform(
-    target: Target, expected: Expected, render: Render, clock: Clock, pace: Pace, progress: Callable[[str, str], None]
+    target: Target, expected: Expected, render: Client, clock: Clock, pace: Pace, progress: Callable[[str, str], None]
 ) -> Verified:
     """Nothing to ask from outside: the platform's own view, over a while."""
     since, deadline = clock.now(), Deadline.after(pace.settle, clock)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from deploylib.errors import DeployError, SettingsError
 from deploylib.models import Change, Changes, Commit, Kind, Live, PathFilter, Target
 from deploylib.models.globs import matches, reaches
-from deploylib.render.blueprint import Blueprint, parse
+from deploylib.render import blueprints
 from deploylib.system import Git
 
 __all__ = ["Recorded", "as_good", "detect", "promoted", "touched"]
@@ -26,7 +26,7 @@ def detect(
     head: Commit,
     *,
     git: Git,
-    blueprint: Blueprint | None,
+    blueprint: blueprints.Blueprint | None,
     blueprint_path: str,
     shared: tuple[str, ...] = (),
     only: Collection[str] = (),
@@ -141,7 +141,7 @@ def _decide(
     live: Live,
     head: Commit,
     git: Git,
-    blueprint: Blueprint | None,
+    blueprint: blueprints.Blueprint | None,
     blueprint_path: str,
     shared: tuple[str, ...],
 ) -> Change:
@@ -169,7 +169,7 @@ def _what_changed(
     base: str,
     head: Commit,
     git: Git,
-    blueprint: Blueprint | None,
+    blueprint: blueprints.Blueprint | None,
     blueprint_path: str,
     shared: tuple[str, ...],
 ) -> str:
@@ -196,10 +196,10 @@ def _files(names: Sequence[str]) -> str:
     return f"{names[0]} changed" if len(names) == 1 else f"{len(names)} files changed, {names[0]} among them"
 
 
-def _described_differently(name: str, base: str, git: Git, blueprint: Blueprint | None, path: str) -> bool:
+def _described_differently(name: str, base: str, git: Git, blueprint: blueprints.Blueprint | None, path: str) -> bool:
     """Whether the Blueprint says something else of the service than it did at *base*; unreadable then: yes."""
     try:
-        before = parse(git.read(base, path) or "", path).service(name)
+        before = blueprints.parse(git.read(base, path) or "", path).service(name)
     except DeployError:
         return True
     now = blueprint.service(name) if blueprint is not None else None

@@ -84,7 +84,9 @@ def alone(run: Run, targets: tuple[Target, ...], *, holding: bool) -> dict[str, 
                     service=target.name,
                 )
             if holding:
-                rollout.settle(target, one.id, render=run.env.render, clock=run.env.clock, deadline=run.deadline)
+                rollout.cancel_and_wait(
+                    target, one.id, client=run.env.render, clock=run.env.clock, deadline=run.deadline
+                )
     return live
 
 

@@ -14,9 +14,7 @@ from deploylib.models import Commit, Kind, PathFilter, Secret, Service, Target, 
 from deploylib.models.globs import matches, within
 from deploylib.models.units import size
 from deploylib.release.prerequisites import Finding
-from deploylib.render import blueprint
-from deploylib.render.blueprint import Blueprint
-from deploylib.render.client import Render
+from deploylib.render import Client, blueprints
 from deploylib.settings import Config, ServiceSettings
 from deploylib.system import Git
 
@@ -76,7 +74,7 @@ def _uncommitted(changed: Sequence[str]) -> SettingsError:
     )
 
 
-def read_blueprint(config: Config, git: Git, commit: Commit, *, lying: bool = False) -> Blueprint | None:
+def read_blueprint(config: Config, git: Git, commit: Commit, *, lying: bool = False) -> blueprints.Blueprint | None:
     """The Blueprint as *commit* has it; None where there is none and the settings name the services instead.
 
     Args:
@@ -88,7 +86,7 @@ def read_blueprint(config: Config, git: Git, commit: Commit, *, lying: bool = Fa
     path = config.settings.blueprint
     text = _lying(git.top() / path) if lying else git.read(commit.id, path)
     if text is not None:
-        return blueprint.parse(text, path).of(config.name)
+        return blueprints.parse(text, path).of(config.name)
     if config.environment.services:
         return None
     raise SettingsError(
@@ -108,7 +106,7 @@ def _lying(file: Path) -> str | None:
         raise SettingsError(told, remedy=f"see what {file} is, and who may read it") from error
 
 
-def untracked_in_services(git: Git, blueprint: Blueprint) -> list[Finding]:
+def untracked_in_services(git: Git, blueprint: blueprints.Blueprint) -> list[Finding]:
     """Files that would be part of a service, and are in no commit: most likely forgotten."""
     chosen = [service.filter for service in blueprint.deployable]
     lost = [name for name in git.untracked() if any(one.paths and matches(name, one) for one in chosen)]
@@ -132,7 +130,7 @@ def disk(folder: Path, minimum: str) -> list[Finding]:
     return [Finding(text, "make room (df -h), or set minimum_free in the settings")]
 
 
-def services(config: Config, blueprint: Blueprint | None, chosen: Sequence[str]) -> tuple[str, ...]:
+def services(config: Config, blueprint: blueprints.Blueprint | None, chosen: Sequence[str]) -> tuple[str, ...]:
     """The names of the product's services, all of them; *chosen* must be among them.
 
     Raises:
@@ -152,7 +150,7 @@ def services(config: Config, blueprint: Blueprint | None, chosen: Sequence[str])
     return tuple(named)
 
 
-def elsewhere(blueprint: Blueprint | None, git: Git) -> dict[str, str]:
+def elsewhere(blueprint: blueprints.Blueprint | None, git: Git) -> dict[str, str]:
     """The services that are not made from a commit of this repository, as the Blueprint says, and why: none of ours to release."""
     found = {}
     for service in blueprint.deployable if blueprint else ():
@@ -164,7 +162,7 @@ def elsewhere(blueprint: Blueprint | None, git: Git) -> dict[str, str]:
     return found
 
 
-def database(config: Config, blueprint: Blueprint | None) -> str:
+def database(config: Config, blueprint: blueprints.Blueprint | None) -> str:
     """The platform's name of the product's Postgres: of the settings, or the only one of the Blueprint; else empty."""
     databases = blueprint.databases if blueprint else ()
     if config.exported and not config.environment.database and len(databases) != 1:
@@ -175,14 +173,14 @@ def database(config: Config, blueprint: Blueprint | None) -> str:
     return config.environment.database or (databases[0].name if len(databases) == 1 else "")
 
 
-def address(config: Config, render: Render, name: str) -> Secret | None:
+def address(config: Config, render: Client, name: str) -> Secret | None:
     """Where the database of that name is; None where the product has none."""
     return config.database_url() or (render.database_url(name) if name else None)
 
 
 def targets(
     config: Config,
-    blueprint: Blueprint | None,
+    blueprint: blueprints.Blueprint | None,
     names: Iterable[str],
     found: Sequence[Service],
     git: Git,
@@ -257,7 +255,7 @@ def _doubles(mapped: Sequence[Target]) -> list[Finding]:
     ]
 
 
-def _unknown(config: Config, blueprint: Blueprint | None, mapped: Sequence[Target]) -> list[Finding]:
+def _unknown(config: Config, blueprint: blueprints.Blueprint | None, mapped: Sequence[Target]) -> list[Finding]:
     """A name in ``after`` that is no service would be waited for by nobody."""
     known = {one.name for one in mapped} | set(services(config, blueprint, ()))
     return [
@@ -279,7 +277,7 @@ def _circles(mapped: Sequence[Target]) -> list[Finding]:
 
 
 def _service_findings(
-    config: Config, name: str, service: Service, blueprint: Blueprint | None, git: Git
+    config: Config, name: str, service: Service, blueprint: blueprints.Blueprint | None, git: Git
 ) -> list[Finding]:
     where = service.dashboard_url or "the Render Dashboard"
     described = blueprint.service(name) if blueprint else None
@@ -307,7 +305,7 @@ def _service_findings(
     return found
 
 
-def _target(config: Config, name: str, service: Service, blueprint: Blueprint | None) -> Target:
+def _target(config: Config, name: str, service: Service, blueprint: blueprints.Blueprint | None) -> Target:
     settings = config.settings.services.get(name, ServiceSettings())
     described = blueprint.service(name) if blueprint else None
     if settings.paths or settings.ignored:

@@ -25,8 +25,7 @@ from deploylib.release.prove import prove
 from deploylib.release.run import Run
 from deploylib.release.serving import live_of
 from deploylib.release.unknown import not_known
-from deploylib.render import rollout, trigger
-from deploylib.render.client import Refused
+from deploylib.render import Refused, rollout
 from deploylib.system import Deadline
 
 __all__ = ["recover", "recovered"]
@@ -112,7 +111,7 @@ def recover(run: Run) -> tuple[PutBack, ...]:
         asked = run.state.back_triggered.get(target.name)
         ours = {made[target.name], asked.deploy_id if asked else ""}
         # Somebody may be going back at this moment, and must not be gone back upon.
-        rollout.undisturbed(target, ours, render=run.env.render, clock=run.env.clock, deadline=deadline)
+        rollout.wait_for_others(target, ours, client=run.env.render, clock=run.env.clock, deadline=deadline)
         if live_of(run.env, target).deploy_id != made[target.name] and target.name not in run.state.back_intents:
             continue  # it never went live, or something else serves since, which is not ours to undo
         if intent.previous.deploy_id:
@@ -137,7 +136,7 @@ def _stop(run: Run, deadline: Deadline) -> dict[str, str]:
         if (intent := run.state.intents.get(target.name)) is None:
             continue
         if deploy_id := _made(run, target, intent):
-            rollout.settle(target, deploy_id, render=run.env.render, clock=run.env.clock, deadline=deadline)
+            rollout.cancel_and_wait(target, deploy_id, client=run.env.render, clock=run.env.clock, deadline=deadline)
             made[target.name] = deploy_id
     return made
 
@@ -152,25 +151,27 @@ def _made(run: Run, target: Target, intent: Intent) -> str:
         try:
             return run.env.render.deploy(target.service_id, known.deploy_id).id
         except Refused as error:
-            if error.status != rollout.NOT_FOUND:
+            if not error.is_unknown:
                 raise
-    return trigger.made(target, intent, render=run.env.render, clock=run.env.clock)
+    return rollout.find_requested(target, intent, client=run.env.render, clock=run.env.clock)
 
 
 def _restore(run: Run, back: list[Order], deadline: Deadline) -> None:
     run.env.progress.began("put back")
     began = run.env.clock.monotonic()
-    shipped = rollout.bring(
+    shipped = rollout.roll_out(
         back,
-        render=run.env.render,
-        clock=run.env.clock,
-        deadline=deadline,
-        record=lambda kind, value: run.record(f"back-{kind}", value),
-        progress=run.env.progress.progress,
-        intents=run.state.back_intents,
-        triggered=run.state.back_triggered,
-        start_within=seconds(run.env.config.settings.start_within),
-        look_for=run.look_for,
+        rollout.Rollout(
+            run.env.render,
+            run.env.clock,
+            deadline,
+            lambda kind, value: run.record(f"back-{kind}", value),
+            run.env.progress.progress,
+            intents=run.state.back_intents,
+            triggered=run.state.back_triggered,
+            start_within=seconds(run.env.config.settings.start_within),
+            look_for=run.look_for,
+        ),
     )
     rebuilt = {one.service for one in shipped if one.rebuilt}
     proven = prove(

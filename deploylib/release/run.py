@@ -17,7 +17,7 @@ from deploylib.probes import verify
 from deploylib.probes.downtime import Watch
 from deploylib.release.database import database_of
 from deploylib.release.prerequisites import Finding
-from deploylib.render import trigger
+from deploylib.render import rollout
 from deploylib.state import Journal, Lease, RunState
 from deploylib.system import Deadline
 
@@ -138,7 +138,7 @@ class Run:
     @property
     def look_for(self) -> float:
         """Seconds for which a deploy whose answer was lost is looked for; a loopback server lists it at once."""
-        return 10.0 if self.env.config.is_local else trigger.LOOK_FOR
+        return 10.0 if self.env.config.is_local else rollout.LOOK_FOR
 
     @property
     def pace(self) -> verify.Pace:

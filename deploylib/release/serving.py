@@ -9,7 +9,7 @@ from deploylib.environment import Environment
 from deploylib.errors import Contradiction, SettingsError
 from deploylib.models import Deploy, DeployStatus, Live, Target
 from deploylib.release import verified_deploys
-from deploylib.render.client import Refused
+from deploylib.render import Refused
 from deploylib.system import threads
 
 __all__ = ["AT_ONCE", "last_known", "live", "live_of", "served"]

@@ -34,7 +34,7 @@ def carried_out(stage: str, run: Run, orders: list[Order]) -> StageResult:
 
     Raises:
         Superseded: a newer release took the place of this one.
-        DeployError: see `rollout.bring`.
+        DeployError: see `rollout.roll_out`.
     """
     paths = _asked_at(run)
     asked = dict(zip(orders, threads.each(lambda order: _before(run, order), orders, AT_ONCE), strict=True))
@@ -48,18 +48,20 @@ def carried_out(stage: str, run: Run, orders: list[Order]) -> StageResult:
         if verify.is_public(order.target) and order.previous.commit
     )
     try:
-        rollout.bring(
+        rollout.roll_out(
             orders,
-            render=run.env.render,
-            clock=run.env.clock,
-            deadline=run.deadline,
-            record=run.journal.record,
-            progress=run.env.progress.progress,
-            intents=run.state.intents,
-            triggered=run.state.triggered,
-            expected=_usual(run),
-            start_within=seconds(run.env.config.settings.start_within),
-            look_for=run.look_for,
+            rollout.Rollout(
+                run.env.render,
+                run.env.clock,
+                run.deadline,
+                run.journal.record,
+                run.env.progress.progress,
+                intents=run.state.intents,
+                triggered=run.state.triggered,
+                usual=_usual(run),
+                start_within=seconds(run.env.config.settings.start_within),
+                look_for=run.look_for,
+            ),
         )
     except ForeignDeploy as error:
         raise (_superseded(run, error) or error) from error

@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from deploylib.render.blueprint_schema import Remark, told
+from deploylib.render.blueprint_schema import Remark, remark_on
 from deploylib.render.yaml12 import Document, Place
 
-__all__ = ["Scope", "examine", "modernise", "scopes"]
+__all__ = ["Scope", "check_references", "modernise", "scopes"]
 
 KEY_VALUE = ("keyvalue", "redis")
 OTHERS_BUILD = ("docker", "image", "static")  # runtimes that know how they are started
@@ -60,13 +60,13 @@ def modernise(document: Document) -> list[Remark]:
         older = service.pop("env", service.get("runtime"))
         document.lines.setdefault((*place, "runtime"), document.lines[*place, "env"])
         text = "env is the older word for runtime, which Render still reads"
-        found.append(told(document, (*place, "env"), text, is_note=True))
+        found.append(remark_on(document, (*place, "env"), text, is_note=True))
         if service.setdefault("runtime", older) != older:
-            found.append(told(document, (*place, "env"), f"env says {older!r} and runtime {service['runtime']!r}"))
+            found.append(remark_on(document, (*place, "env"), f"env says {older!r} and runtime {service['runtime']!r}"))
     return found
 
 
-def examine(document: Document) -> list[Remark]:
+def check_references(document: Document) -> list[Remark]:
     """What is wrong with names and references, of a document that fits the schema."""
     found = [*_named_twice(document, "services"), *_named_twice(document, "databases")]
     services = [service for service, _ in _all(document, "services")]
@@ -93,7 +93,7 @@ def _named_twice(document: Document, key: str) -> Iterator[Remark]:
     for one, place in _all(document, key):
         name = (one.get("type") in KEY_VALUE, one["name"])
         if name in seen:
-            yield told(document, (*place, "name"), f"two {key} are called {one['name']!r}")
+            yield remark_on(document, (*place, "name"), f"two {key} are called {one['name']!r}")
         seen.add(name)
 
 
@@ -102,10 +102,10 @@ def _incomplete(document: Document, service: dict[str, Any], place: Place) -> It
     if runtime == "static" and service["type"] == "web":
         if "staticPublishPath" not in service:
             text = "staticPublishPath is missing, which Render documents as required"
-            yield told(document, place, text, is_note=True)
+            yield remark_on(document, place, text, is_note=True)
     elif runtime and runtime not in OTHERS_BUILD and not service.get("startCommand"):
         text = f"startCommand is missing, which Render documents as required for {runtime}"
-        yield told(document, place, text, is_note=True)
+        yield remark_on(document, place, text, is_note=True)
 
 
 def _reference(
@@ -116,7 +116,7 @@ def _reference(
         return
     if kinds:
         text = f"{wanted['name']} is of type {kinds[0][0]} here, not {wanted['type']}"
-        yield told(document, (*at, "fromService", "type"), text)
+        yield remark_on(document, (*at, "fromService", "type"), text)
         return
     yield _outside(document, at, "service", wanted["name"])
 
@@ -129,7 +129,7 @@ def _kinds(service: dict[str, Any]) -> tuple[str, ...]:
 
 def _outside(document: Document, at: Place, what: str, name: str) -> Remark:
     text = f"the {what} {name!r} is not in this file, so Render looks for it in the account"
-    return told(document, at, text, is_note=True)
+    return remark_on(document, at, text, is_note=True)
 
 
 def _all(document: Document, key: str) -> Iterator[tuple[dict[str, Any], Place]]:

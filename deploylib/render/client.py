@@ -8,11 +8,11 @@ answer says how many requests its window still allows; when none is left, the ne
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property, partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -22,14 +22,17 @@ from deploylib.errors import DeployError, SettingsError, Unreachable
 from deploylib.models import Database, Deploy, DeployStatus, Export, LogLine, Secret, Service
 from deploylib.render import decode, rate_limit
 from deploylib.render.decode import Unreadable
+from deploylib.render.endpoint import RENDER_API, find_endpoint
 from deploylib.render.rate_limit import Budget, Left
-from deploylib.settings import Endpoint
+from deploylib.settings import Config
 from deploylib.system import Clock, http
 
-__all__ = ["Ambiguous", "Forbidden", "Refused", "Render"]
+__all__ = ["Ambiguous", "Client", "Forbidden", "Refused"]
 
 T = TypeVar("T")
 PAGE = 100
+TIMEOUT = 30.0  # seconds
+NOT_FOUND = 404
 PAGES = 200  # of one list: more than an account has
 TOO_MANY = 429
 PASSING = (TOO_MANY, 500, 502, 503, 504)
@@ -46,6 +49,11 @@ class Refused(DeployError):
     def __init__(self, message: str, *, remedy: str, status: int) -> None:
         super().__init__(message, remedy=remedy)
         self.status = status
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the platform knows of no such thing."""
+        return self.status == NOT_FOUND
 
 
 class Forbidden(Unreachable):
@@ -70,44 +78,59 @@ class _Again(Exception):
         self.refused = refused
 
 
-@dataclass(frozen=True, slots=True)
-class Render:
-    """A client of one account.
+@dataclass(frozen=True)
+class Client:
+    """A client of one account: `Client(key, url)`.
 
     Attributes:
+        key: is sent in a header, and struck out of what the platform says.
+        url: of the API, with ``/v1``.
         read_only: refuse anything but reading, for a dry run.
         clock: for waiting until the next window.
+        through: a session in the place of its own.
         reads: what is left of the window of reads, which is one for all services.
         log_reads: likewise of reads of logs.
         writes: likewise of writes but for deploys: ten a minute for each service are more than a run sends.
-        key: struck out of what the platform says.
         owned: deploys that were asked for by their id at a service, now or in an earlier run, and so are its own:
             ``(service, deploy)``.
     """
 
-    session: http.Session = field(repr=False)
-    address: str
+    key: Secret | str = field(repr=False)
+    url: str = RENDER_API
     read_only: bool = False
-    clock: Clock = field(default_factory=Clock, repr=False)
-    reads: Budget = field(default_factory=lambda: Budget(KEPT), repr=False)
-    log_reads: Budget = field(default_factory=Budget, repr=False)
-    writes: Budget = field(default_factory=Budget, repr=False)
-    key: Secret = field(default=Secret(""), repr=False)
-    owned: set[tuple[str, str]] = field(default_factory=set, repr=False)
+    clock: Clock = field(default=Clock(), repr=False)
+    through: http.Session | None = field(default=None, repr=False)
+    reads: Budget = field(default_factory=lambda: Budget(KEPT), init=False, repr=False)
+    log_reads: Budget = field(default_factory=Budget, init=False, repr=False)
+    writes: Budget = field(default_factory=Budget, init=False, repr=False)
+    owned: set[tuple[str, str]] = field(default_factory=set, init=False, repr=False)
+
+    @classmethod
+    def of(cls, config: Config, *, read_only: bool = False, clock: Clock = Clock()) -> Client:
+        """Make the client of an environment.
+
+        Raises:
+            SettingsError: there is no key.
+            Unreachable: the local Render is not running.
+        """
+        endpoint = find_endpoint(config)
+        return cls(endpoint.api_key, endpoint.api_url, read_only, clock)
+
+    @cached_property
+    def session(self) -> http.Session:
+        """Its connections."""
+        headers = {"Authorization": f"Bearer {self.secret.reveal()}"}
+        return self.through or http.Session(self.url, headers=headers, timeout=TIMEOUT)
+
+    @property
+    def secret(self) -> Secret:
+        """Its key."""
+        return self.key if isinstance(self.key, Secret) else Secret(self.key)
 
     @property
     def is_local(self) -> bool:
         """Whether it runs on this machine: what it lacks is to be installed here."""
-        return urlsplit(self.address).hostname in {"127.0.0.1", "localhost", "::1"}
-
-    @classmethod
-    def at(
-        cls, endpoint: Endpoint, *, read_only: bool = False, timeout: float = 30.0, clock: Clock | None = None
-    ) -> Render:
-        """The client for an endpoint; the key is in a header and nowhere else."""
-        key = {"Authorization": f"Bearer {endpoint.api_key.reveal()}"}
-        session = http.Session(endpoint.api_url, headers=key, timeout=timeout)
-        return cls(session, endpoint.api_url, read_only, clock or Clock(), key=endpoint.api_key)
+        return urlsplit(self.url).hostname in {"127.0.0.1", "localhost", "::1"}
 
     def left(self) -> Left | None:
         """What the window of reads still allows; None while the platform has not said."""
@@ -117,15 +140,30 @@ class Render:
 
     def services(self) -> Iterator[Service]:
         """Every service that the key reaches."""
-        found = self._pages("/services", "service", {"includePreviews": "false"}, decode.service)
+        found = self._pages("/services", "service", {"includePreviews": "false"}, decode.read_service)
         yield from (service for service in found if service is not None)
+
+    def service(self, name: str) -> Service:
+        """Find the one service of that name or id.
+
+        Raises:
+            SettingsError: the key reaches none, or several.
+        """
+        found = [each for each in self.services() if name in {each.id, each.name}]
+        if len(found) != 1:
+            count = "no service" if not found else f"{len(found)} services"
+            raise SettingsError(
+                f"the account has {count} called {name!r}",
+                remedy="name it by its id (srv-…), as the Render Dashboard shows it",
+            )
+        return found[0]
 
     def variables(self, service_id: str) -> dict[str, str]:
         """The service's own environment variables, by name; those of its groups are not among them.
 
         They do not say of which service they are, so nothing is decided by them: they are told, and scanned.
         """
-        return dict(self._pages(f"/services/{service_id}/env-vars", "envVar", {}, decode.variable))
+        return dict(self._pages(f"/services/{service_id}/env-vars", "envVar", {}, decode.read_variable))
 
     def turn_off_auto_deploy(self, service_id: str) -> None:
         """Make the service deploy only when it is asked to."""
@@ -146,7 +184,7 @@ class Render:
     def deploy(self, service_id: str, deploy_id: str) -> Deploy:
         """One deploy; a service knows only its own."""
         path = f"/services/{service_id}/deploys/{deploy_id}"
-        found = self._read(path, lambda value: decode.deploy(value, deploy_id))
+        found = self._read(path, lambda value: decode.read_deploy(value, deploy_id))
         self.owned.add((service_id, deploy_id))
         return found
 
@@ -159,7 +197,7 @@ class Render:
         """
 
         def read(value: Any) -> list[Deploy]:
-            found = decode.deploys(value, status)
+            found = decode.read_deploys(value, status)
             if found and not any((service_id, each.id) in self.owned for each in found):
                 self._require_own(service_id, found[-1].id)
             return found
@@ -204,8 +242,8 @@ class Render:
         """The machine-readable cause of a failed deploy, from its ``deploy_ended`` event; empty where there is none."""
         for details in self._events(service_id, {"type": "deploy_ended", "limit": 20}):
             if details.get("deployId") == deploy_id:
-                reason = decode.part(details, "reason")
-                return decode.part(reason, "failure") or {key: value for key, value in reason.items() if value}
+                reason = decode.nested(details, "reason")
+                return decode.nested(reason, "failure") or {key: value for key, value in reason.items() if value}
         return {}
 
     def server_failures(self, service_id: str, since: datetime) -> int:
@@ -215,7 +253,7 @@ class Render:
 
     def _events(self, service_id: str, query: dict[str, Any]) -> list[dict[str, Any]]:
         """The details of a service's events, newest first."""
-        read = functools.partial(decode.events, service_id=service_id, kind=query["type"])
+        read = partial(decode.read_events, service_id=service_id, kind=query["type"])
         return self._read(f"/services/{service_id}/events", read, query)
 
     def logs(
@@ -225,7 +263,7 @@ class Render:
         query = {"ownerId": owner_id, "resource": service_id, "type": kind, "limit": limit, "direction": "backward"}
         if since is not None:
             query["startTime"] = since.isoformat()
-        return self._read("/logs", functools.partial(decode.log_lines, service_id=service_id), query)
+        return self._read("/logs", partial(decode.read_log_lines, service_id=service_id), query)
 
     def instances(self, service_id: str) -> set[str]:
         """The ids of the instances that run now; they do not say of which service they are."""
@@ -240,7 +278,7 @@ class Render:
         Raises:
             SettingsError: the account has none, or several, of that name.
         """
-        every = self._pages("/postgres", "postgres", {"name": name}, decode.database)
+        every = self._pages("/postgres", "postgres", {"name": name}, decode.read_database)
         named = [found for found in every if found[1] == name]
         if len(named) != 1:
             count = "no database" if not named else f"{len(named)} databases"
@@ -253,7 +291,7 @@ class Render:
     def exports(self, database_id: str) -> list[Export]:
         """The exports of a database that the platform still has, or is making; it keeps them for seven days."""
         path = f"/postgres/{database_id}/export"
-        found = self._read(path, lambda value: decode.things(value, "", decode.export))
+        found = self._read(path, lambda value: decode.things(value, "", decode.read_export))
         return [one for one in found if one is not None]
 
     def ask_for_export(self, database_id: str) -> None:
@@ -272,7 +310,7 @@ class Render:
             SettingsError: the account has none, or several, of that name.
             Unreachable: it is there, and its address is not told, as while it is being made.
         """
-        told = self._read(f"/postgres/{self.database(name).id}/connection-info", decode.addresses)
+        told = self._read(f"/postgres/{self.database(name).id}/connection-info", decode.read_addresses)
         if not (address := told.external_connection_string):
             raise Unreachable(
                 f"the platform does not tell the address of the database {name!r}",
@@ -312,10 +350,10 @@ class Render:
         try:
             for attempt in stamina.retry_context(on=_back_off, attempts=6, timeout=90.0, wait_initial=0.2):
                 with attempt:
-                    return read(decode.document(self._once("GET", path, query=query)))
+                    return read(decode.decode_body(self._once("GET", path, query=query)))
         except Unreadable as error:
             raise Unreachable(
-                f"{self.address} gives no answer that can be read: GET {path}: {error}",
+                f"{self.url} gives no answer that can be read: GET {path}: {error}",
                 remedy="see what stands between here and the platform (a proxy, a login page), then the same command again",
             ) from error
         except (_Again, http.HttpError) as error:
@@ -342,8 +380,8 @@ class Render:
         answer = self._sent(method, path, query, body)
         if answer.ok:
             return answer
-        said = str(decode.part({"answer": answer.json()}, "answer").get("message") or "")
-        if key := self.key.reveal():
+        said = str(decode.nested({"answer": answer.json()}, "answer").get("message") or "")
+        if key := self.secret.reveal():
             said = said.replace(key, "•••")
         if answer.status in PASSING:
             refused = answer.status == TOO_MANY
@@ -353,7 +391,7 @@ class Render:
         if answer.status in {401, 403}:
             kind = Unreachable if answer.status == 401 else Forbidden
             raise kind(
-                f"{self.address} refused the API key ({answer.status}){f': {said}' if said else ''}",
+                f"{self.url} refused the API key ({answer.status}){f': {said}' if said else ''}",
                 remedy="check the key: it must belong to a user of the workspace that owns the services",
             )
         raise Refused(
@@ -379,9 +417,9 @@ class Render:
 
     def _unreachable(self, reason: str) -> Unreachable:
         return Unreachable(
-            f"{self.address} cannot be reached: {reason}",
+            f"{self.url} cannot be reached: {reason}",
             remedy="inv local.up, then run the same command again"
-            if self.address.startswith("http://127.0.0.1:")
+            if self.url.startswith("http://127.0.0.1:")
             else "check the network and https://status.render.com, then run the same command again",
         )
 
@@ -404,7 +442,7 @@ def _page(value: Any, wrapper: str, read: Callable[[Any], T]) -> tuple[list[obje
 def _begun(value: Any) -> Deploy | None:
     """The deploy that an answer names; None where it names none, and so must be looked up."""
     try:
-        return decode.deploy(value)
+        return decode.read_deploy(value)
     except Unreadable:
         return None
 

@@ -20,20 +20,20 @@ from deploylib.system import http
 __all__ = [
     "Addresses",
     "Unreadable",
-    "addresses",
-    "database",
-    "deploy",
-    "deploys",
-    "document",
-    "events",
-    "export",
-    "log_lines",
-    "moment",
-    "part",
-    "service",
+    "decode_body",
+    "nested",
+    "read_addresses",
+    "read_database",
+    "read_deploy",
+    "read_deploys",
+    "read_events",
+    "read_export",
+    "read_log_lines",
+    "read_moment",
+    "read_service",
+    "read_variable",
     "thing",
     "things",
-    "variable",
 ]
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -120,7 +120,7 @@ class _Lines(_Wire, frozen=True):
     logs: list[_Line | None] | None = None
 
 
-def document(answer: http.Answer) -> Any:
+def decode_body(answer: http.Answer) -> Any:
     """The JSON of an answer.
 
     Raises:
@@ -167,13 +167,13 @@ def _plain(name: str) -> bool:
     return bool(name) and name.isascii() and name.replace("-", "").replace("_", "").isalnum()
 
 
-def part(item: dict[str, Any], name: str) -> dict[str, Any]:
+def nested(item: dict[str, Any], name: str) -> dict[str, Any]:
     """An object inside another; empty where it is absent, null, or something else."""
     found = item.get(name)
     return found if isinstance(found, dict) else {}
 
 
-def service(item: Any) -> Service | None:
+def read_service(item: Any) -> Service | None:
     """A service; None where it is of a type that we do not know, and so not ours to deploy."""
     told = thing(item, _Service)
     if told.type is None or told.type not in {*Kind}:
@@ -203,7 +203,7 @@ def service(item: Any) -> Service | None:
     )
 
 
-def deploy(item: Any, wanted: str = "") -> Deploy:
+def read_deploy(item: Any, wanted: str = "") -> Deploy:
     """A deploy; a status that nobody knows is ``unknown``.
 
     Args:
@@ -217,36 +217,36 @@ def deploy(item: Any, wanted: str = "") -> Deploy:
         status=DeployStatus(told.status or "unknown"),
         commit=(told.commit.id if told.commit else "") or "",
         trigger=told.trigger or "",
-        created_at=moment(told.created_at),
-        started_at=moment(told.started_at),
-        finished_at=moment(told.finished_at),
+        created_at=read_moment(told.created_at),
+        started_at=read_moment(told.started_at),
+        finished_at=read_moment(told.finished_at),
     )
 
 
-def deploys(value: Any, status: DeployStatus | None = None) -> list[Deploy]:
+def read_deploys(value: Any, status: DeployStatus | None = None) -> list[Deploy]:
     """The deploys of a list, all of them of *status* where only such were asked for."""
-    found = things(value, "deploy", deploy)
+    found = things(value, "deploy", read_deploy)
     if status is not None and any(each.status is not status for each in found):
         raise Unreadable(f"a deploy that is not {status}")
     return found
 
 
-def variable(item: Any) -> tuple[str, str]:
+def read_variable(item: Any) -> tuple[str, str]:
     """An environment variable: its name and its value."""
     told = thing(item, _Variable)
     return told.key, told.value or ""
 
 
-def database(item: Any) -> tuple[str, str, str]:
+def read_database(item: Any) -> tuple[str, str, str]:
     """A Postgres: id, name, version."""
     told = thing(item, _Database)
     return told.id, told.name or "", str(told.version or "")
 
 
-def export(item: Any) -> Export | None:
+def read_export(item: Any) -> Export | None:
     """An export; None where it has no id or no moment yet, and so is none that could be fetched."""
     told = thing(item, _Export)
-    if not told.id or (at := moment(told.created_at)) is None:
+    if not told.id or (at := read_moment(told.created_at)) is None:
         return None
     return Export(id=told.id, created_at=at, url=Secret(told.url) if told.url else None)
 
@@ -257,23 +257,23 @@ class Addresses(_Wire, frozen=True, rename="camel"):
     external_connection_string: str | None = None
 
 
-def addresses(value: Any) -> Addresses:
+def read_addresses(value: Any) -> Addresses:
     """The addresses of a Postgres."""
     return thing(value, Addresses)
 
 
-def events(value: Any, service_id: str, kind: str) -> list[dict[str, Any]]:
+def read_events(value: Any, service_id: str, kind: str) -> list[dict[str, Any]]:
     """The details of events of one kind, newest first; one that tells none is empty: only an explanation hangs on it."""
     if not isinstance(value, list):
         raise Unreadable("no list")
-    every = [part(item, "event") if isinstance(item, dict) else {} for item in value]
+    every = [nested(item, "event") if isinstance(item, dict) else {} for item in value]
     for each in every:
         if each.get("serviceId") not in {None, service_id} or each.get("type") not in {None, kind}:
             raise Unreadable(f"an event that is not {kind} of {service_id}")
-    return [part(each, "details") for each in every]
+    return [nested(each, "details") for each in every]
 
 
-def log_lines(value: Any, service_id: str) -> list[LogLine]:
+def read_log_lines(value: Any, service_id: str) -> list[LogLine]:
     """Lines of a service's log, oldest first; whose a line is stands among its labels."""
     found = []
     for line in thing(value, _Lines).logs or ():
@@ -287,7 +287,7 @@ def log_lines(value: Any, service_id: str) -> list[LogLine]:
     return sorted(found, key=lambda line: line.at)
 
 
-def moment(text: Any) -> datetime | None:
+def read_moment(text: Any) -> datetime | None:
     """A moment; None where there is none, or it cannot be read."""
     try:
         return msgspec.convert(text, Moment) if text else None

@@ -22,7 +22,7 @@ from deploylib.errors import (
     Unhealthy,
 )
 from deploylib.models import Deploy, DeployStatus, Order, Value
-from deploylib.render.client import Render
+from deploylib.render.client import Client
 
 __all__ = ["Diagnosis", "between", "diagnosed", "failure", "last_words", "meaning", "replaced", "unhealthy"]
 
@@ -67,9 +67,9 @@ class Diagnosis(Value, frozen=True):
     remedy: str
 
 
-def replaced(order: Order, deploy: Deploy, render: Render) -> DeployError:
+def replaced(order: Order, deploy: Deploy, client: Client) -> DeployError:
     """A deploy that ended canceled or replaced: somebody else's took its place, or it was stopped."""
-    newest = next(iter(render.deploys(order.target.service_id, limit=1)), None)
+    newest = next(iter(client.deploys(order.target.service_id, limit=1)), None)
     if newest is None:
         return Contradiction(
             f"{order.target.name}: the platform lists no deploy, and {deploy.id} was {deploy.status}",
@@ -90,21 +90,21 @@ def replaced(order: Order, deploy: Deploy, render: Render) -> DeployError:
     )
 
 
-def failure(order: Order, deploy: Deploy, render: Render) -> DeployError:
+def failure(order: Order, deploy: Deploy, client: Client) -> DeployError:
     """The failed deploy as an error: its kind from the status, the cause from its event, the last words from its log."""
     name = order.target.name
-    cause = render.failure(order.target.service_id, deploy.id)
+    cause = client.failure(order.target.service_id, deploy.id)
     code = cause.get("nonZeroExit")
     ended = f"exited with code {code}" if code else "ended" if cause.get("earlyExit") else ""
     if deploy.status is DeployStatus.BUILD_FAILED:
-        details = last_words(order, deploy, render, "build")
-        why, remedy = diagnosed(details, render, "correct the build, commit, inv deploy")
+        details = last_words(order, deploy, client, "build")
+        why, remedy = diagnosed(details, client, "correct the build, commit, inv deploy")
         return BuildFailed(f"{name}: the build {ended or 'failed'}{why}", details=details, remedy=remedy, service=name)
-    details = last_words(order, deploy, render, "app")
+    details = last_words(order, deploy, client, "app")
     if deploy.status is DeployStatus.PRE_DEPLOY_FAILED:
         if details == NOTHING:  # the documents do not say to which of the two logs its words belong
-            details = last_words(order, deploy, render, "build")
-        why, remedy = diagnosed(details, render, CORRECT)
+            details = last_words(order, deploy, client, "build")
+        why, remedy = diagnosed(details, client, CORRECT)
         return StartFailed(
             f"{name}: the pre-deploy command {ended or 'failed'}{why}", details=details, remedy=remedy, service=name
         )
@@ -112,15 +112,15 @@ def failure(order: Order, deploy: Deploy, render: Render) -> DeployError:
         what = "ran out of memory" if "oomKilled" in cause else ended
         lasted = between(deploy.started_at, deploy.finished_at)
         took = f", {lasted:.1f} s after the deploy began" if lasted is not None else ""
-        why, remedy = diagnosed(details, render, CORRECT)
+        why, remedy = diagnosed(details, client, CORRECT)
         return StartFailed(f"{name}: the program {what}{took}{why}", details=details, remedy=remedy, service=name)
-    return unhealthy(order, render, details, str(cause.get("unhealthy") or ""))
+    return unhealthy(order, client, details, str(cause.get("unhealthy") or ""))
 
 
-def unhealthy(order: Order, render: Render, details: tuple[str, ...], why: str) -> Unhealthy:
+def unhealthy(order: Order, client: Client, details: tuple[str, ...], why: str) -> Unhealthy:
     """A program that runs and is not well: at another port, or for a reason that the platform tells."""
     path = order.target.health_path or "its port"
-    known, remedy = diagnosed((*details, why), render, f"make {path} answer 2xx within 5 s, commit, inv deploy")
+    known, remedy = diagnosed((*details, why), client, f"make {path} answer 2xx within 5 s, commit, inv deploy")
     said = f": {why}" if why else known
     return Unhealthy(
         f"{order.target.name}: it runs, but {path} did not answer well{said}",
@@ -130,9 +130,9 @@ def unhealthy(order: Order, render: Render, details: tuple[str, ...], why: str) 
     )
 
 
-def diagnosed(lines: tuple[str, ...], render: Render, otherwise: str) -> tuple[str, str]:
+def diagnosed(lines: tuple[str, ...], client: Client, otherwise: str) -> tuple[str, str]:
     """What last words mean, as the end of a sentence, and what helps; nothing, and the usual step, where they say nothing."""
-    known = meaning(lines, local=render.is_local)
+    known = meaning(lines, local=client.is_local)
     return (f": {known.cause}", known.remedy) if known is not None else ("", otherwise)
 
 
@@ -141,15 +141,15 @@ def between(start: datetime | None, end: datetime | None) -> float | None:
     return (end - start).total_seconds() if start and end else None
 
 
-def last_words(order: Order, deploy: Deploy, render: Render, kind: str) -> tuple[str, ...]:
+def last_words(order: Order, deploy: Deploy, client: Client, kind: str) -> tuple[str, ...]:
     """What the build or the new program said last, and not what the old one says meanwhile.
 
     A log that cannot be read must not hide the failure itself.
     """
     target = order.target
     try:
-        lines = render.logs(target.owner_id, target.service_id, kind, deploy.created_at, limit=100)
-        serving = render.instances(target.service_id) if kind == "app" else set()
+        lines = client.logs(target.owner_id, target.service_id, kind, deploy.created_at, limit=100)
+        serving = client.instances(target.service_id) if kind == "app" else set()
     except Interrupted:
         raise
     except DeployError as error:

@@ -19,7 +19,7 @@ from deploylib.models.units import size
 from deploylib.settings import Config
 from deploylib.system import process
 
-__all__ = ["Here", "down", "fault", "give", "here", "logs", "reset", "running", "status", "up"]
+__all__ = ["Here", "down", "fault", "give", "is_running", "read_here", "read_logs", "read_status", "reset", "up"]
 
 START_WITHIN = 90.0
 ABSENT = 1
@@ -49,7 +49,7 @@ class Here(msgspec.Struct, frozen=True):
         return tuple(lines)
 
 
-def here(config: Config, said: Mapping[str, Any]) -> Here:
+def read_here(config: Config, said: Mapping[str, Any]) -> Here:
     """What of the Blueprint it can run, by what it says of itself when it is `up`.
 
     Raises:
@@ -67,7 +67,7 @@ def here(config: Config, said: Mapping[str, Any]) -> Here:
     return Here(services, both, unset, databases)
 
 
-def running(config: Config) -> bool:
+def is_running(config: Config) -> bool:
     """Whether one has written down that it runs; after a ``kill -9`` it may not."""
     return (config.local_state / "endpoint.json").exists()
 
@@ -104,7 +104,7 @@ def reset(config: Config, *, runner: process.Runner = process.SYSTEM) -> str:
     return _ask(config, runner, "reset", *_state(config), timeout=60, writes=True).text
 
 
-def status(config: Config, *, runner: process.Runner = process.SYSTEM) -> dict[str, Any]:
+def read_status(config: Config, *, runner: process.Runner = process.SYSTEM) -> dict[str, Any]:
     """What runs, with addresses and commits."""
     return _answer(config, _ask(config, runner, "status", *_state(config), "--json"))
 
@@ -119,7 +119,7 @@ def give(config: Config, name: str, value: str, *, runner: process.Runner = proc
     return _ask(config, runner, *args, writes=True, secret=value).text
 
 
-def logs(
+def read_logs(
     config: Config, service: str = "", kind: str = "app", lines: int = 50, *, runner: process.Runner = process.SYSTEM
 ) -> str:
     """The last lines of its services, or of one of them."""

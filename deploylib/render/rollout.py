@@ -5,24 +5,20 @@ The platform does the work in parallel; this is one loop that asks and watches.
 
 from __future__ import annotations
 
-import functools
-import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from deploylib.errors import DeployStopped, ForeignDeploy, PersonNeeded, Unhealthy
-from deploylib.models import Deploy, DeployStatus, Intent, Kind, Order, Shipped, Target
-from deploylib.models.release import Triggered
+from deploylib.models import Deploy, DeployStatus, Kind, Live, Order, Shipped, Target
 from deploylib.models.units import age
 from deploylib.render import diagnosis, rate_limit, trigger
-from deploylib.render.client import Ambiguous, Refused, Render
+from deploylib.render.client import Ambiguous, Client, Refused
 from deploylib.render.rate_limit import Left
-from deploylib.render.trigger import LOOK_FOR, Accepted, Record
+from deploylib.render.trigger import LOOK_FOR, Rollout, Underway, find_requested
 from deploylib.system import Clock, Deadline
 
-__all__ = ["bring", "settle", "undisturbed"]
+__all__ = ["LOOK_FOR", "Rollout", "cancel_and_wait", "deploy_and_wait", "find_requested", "roll_out", "wait_for_others"]
 
-NOT_FOUND = 404
 WORDS = {
     DeployStatus.CREATED: "accepted",
     DeployStatus.QUEUED: "queued behind another deploy",
@@ -39,50 +35,62 @@ class _Watch:
     """One order, and what became of it."""
 
     order: Order
-    accepted: Accepted | None = None
+    underway: Underway | None = None
     status: DeployStatus | None = None
     began: float = 0.0
     next_look: float = 0.0
     phases: dict[DeployStatus, float] = field(default_factory=dict)
-    look_again: Callable[[Accepted], Accepted | None] = lambda _accepted: None
 
     @property
     def name(self) -> str:
         return self.order.target.name
 
 
-def bring(
-    orders: Sequence[Order],
-    *,
-    render: Render,
-    clock: Clock,
-    deadline: Deadline,
-    record: Record,
-    progress: Callable[[str, str], None],
-    intents: Mapping[str, Intent] | None = None,
-    triggered: Mapping[str, Triggered] | None = None,
-    expected: Mapping[str, float] | None = None,
-    start_within: float = math.inf,
-    look_for: float = LOOK_FOR,
-) -> tuple[Shipped, ...]:
-    """Carry out the orders, in parallel but for a service that has to come after others.
+def deploy_and_wait(client: Client, service: str, commit: str, *, within: float = 1200.0) -> Deploy:
+    """Deploy a commit of one service, and wait until it is live.
 
     Args:
-        record: is told intent, acceptance and end of every deploy (``intent``, ``triggered``, ``shipped``).
-        progress: is told service and state, each time it changes.
-        intents: what this run has recorded before it was interrupted.
-        triggered: likewise; such a deploy is watched, not asked for again.
-        expected: seconds that a deploy of a service usually takes, by its name, to look when it is worth it.
-        look_for: seconds for which a deploy whose answer was lost is looked for, before a person is asked to.
-        start_within: seconds that a new version may be starting; Render itself waits for fifteen minutes (Health checks).
+        service: its name or id.
+        commit: the full id.
+        within: seconds after which waiting ends.
+
+    Returns:
+        The deploy as the platform describes it then.
+
+    Raises:
+        DeployFailed: it did not go live, and why.
+        ForeignDeploy: somebody else's deploy took its place.
+    """
+    wanted = client.service(service)
+    target = Target(
+        name=wanted.name,
+        service_id=wanted.id,
+        kind=wanted.kind,
+        owner_id=wanted.owner_id,
+        health_path=wanted.health_path,
+        dashboard_url=wanted.dashboard_url,
+    )
+    rollout = Rollout(
+        client,
+        client.clock,
+        Deadline.after(within, client.clock),
+        record=lambda _kind, _value: None,
+        progress=lambda _service, _text: None,
+    )
+    [shipped] = roll_out([Order(target=target, commit=commit, previous=Live(service=wanted.name))], rollout)
+    return client.deploy(wanted.id, shipped.deploy_id)
+
+
+def roll_out(orders: Sequence[Order], rollout: Rollout) -> tuple[Shipped, ...]:
+    """Carry out the orders, in parallel but for a service that has to come after others.
 
     Raises:
         DeployFailed: of the first service that failed, once it did; the others are left as they are then.
         ForeignDeploy: somebody else's deploy took the place of ours.
     """
-    usual = expected or {}
+    clock = rollout.clock
     # The longest first: the last one to be accepted is then not the last one to end.
-    waiting = sorted((_Watch(order) for order in orders), key=lambda watch: -usual.get(watch.name, 0.0))
+    waiting = sorted((_Watch(order) for order in orders), key=lambda watch: -rollout.usual.get(watch.name, 0.0))
     running: list[_Watch] = []
     shipped: list[Shipped] = []
     names = {order.target.name for order in orders}
@@ -92,30 +100,18 @@ def bring(
             if _ready(watch, names, shipped):
                 waiting.remove(watch)
                 watch.began = clock.monotonic()
-                watch.accepted = trigger.ask(
-                    watch.order,
-                    render=render,
-                    clock=clock,
-                    record=record,
-                    progress=progress,
-                    known=(intents or {}).get(watch.name),
-                    triggered=(triggered or {}).get(watch.name),
-                    look_for=look_for,
-                )
-                watch.look_again = functools.partial(
-                    trigger.found_again, render=render, clock=clock, record=record, within=look_for
-                )
+                watch.underway = trigger.place_order(watch.order, rollout)
                 running.append(watch)
-                pause = _pause(watch, render, clock, usual, len(waiting) + len(running), keep + len(waiting))
+                pause = _pause(watch, rollout, len(waiting) + len(running), keep + len(waiting))
                 if pause > rate_limit.QUICK:  # looks are scarce, and one that was just asked for has not ended yet
                     watch.next_look = clock.monotonic() + pause
-        for watch in [one for one in running if one.next_look <= clock.monotonic()]:
-            if (done := _look(watch, render, clock, deadline, progress, start_within)) is not None:
+        for watch in [each for each in running if each.next_look <= clock.monotonic()]:
+            if (done := _look(watch, rollout)) is not None:
                 running.remove(watch)
-                record("shipped", done)
+                rollout.record("shipped", done)
                 shipped.append(done)
             else:
-                watch.next_look = clock.monotonic() + _pause(watch, render, clock, usual, len(running), keep)
+                watch.next_look = clock.monotonic() + _pause(watch, rollout, len(running), keep)
         if waiting and not running and not any(_ready(watch, names, shipped) for watch in waiting):
             raise ValueError("services wait for each other")
         if running and not any(_ready(watch, names, shipped) for watch in waiting):
@@ -128,35 +124,27 @@ def _ready(watch: _Watch, names: set[str], shipped: Sequence[Shipped]) -> bool:
     return not (set(watch.order.target.after) & names) - {done.service for done in shipped}
 
 
-def _pause(
-    watch: _Watch, render: Render, clock: Clock, expected: Mapping[str, float], watching: int, keep: int
-) -> float:
+def _pause(watch: _Watch, rollout: Rollout, watching: int, keep: int) -> float:
     """Seconds until the next look at it, where *watching* deploys share the reads of the window but for *keep*."""
-    left = render.left()
+    left = rollout.client.left()
     if left is not None:
         left = Left(max(left.requests - keep, left.requests // 4), left.seconds)  # not none at all for the last one
-    elapsed = clock.monotonic() - watch.began
-    return rate_limit.pause(elapsed, expected.get(watch.name, 0.0), watching, left)
+    elapsed = rollout.clock.monotonic() - watch.began
+    return rate_limit.pause(elapsed, rollout.usual.get(watch.name, 0.0), watching, left)
 
 
-def _look(
-    watch: _Watch,
-    render: Render,
-    clock: Clock,
-    deadline: Deadline,
-    progress: Callable[[str, str], None],
-    start_within: float,
-) -> Shipped | None:
+def _look(watch: _Watch, rollout: Rollout) -> Shipped | None:
     """Look at a deploy once: still on its way (None), live, or an error that says why."""
-    if watch.accepted is None:
+    if watch.underway is None:
         return None
-    order, name = watch.accepted.order, watch.name
-    if (deploy := _asked(watch, watch.accepted, render)) is None:
+    client, clock = rollout.client, rollout.clock
+    order, name = watch.underway.order, watch.name
+    if (deploy := _asked(watch, watch.underway, rollout)) is None:
         return None
     if deploy.status is not watch.status:
         watch.status = deploy.status
         watch.phases.setdefault(deploy.status, clock.monotonic())
-        progress(name, WORDS.get(deploy.status, deploy.status.value.replace("_", " ")))
+        rollout.progress(name, WORDS.get(deploy.status, deploy.status.value.replace("_", " ")))
     if deploy.status is DeployStatus.LIVE:
         if order.target.kind is Kind.CRON and deploy.commit not in {"", order.commit, *order.as_good}:
             raise ForeignDeploy(
@@ -175,28 +163,28 @@ def _look(
             seconds=round(ended - watch.began if took is None else took, 2),
             build_seconds=0.0 if order.from_deploy else round(start - watch.began, 2),
             start_seconds=round(ended - start, 2),
-            rebuilt=watch.accepted.rebuilt,
+            rebuilt=watch.underway.rebuilt,
         )
     if deploy.status.failed:
-        raise diagnosis.failure(order, deploy, render)
+        raise diagnosis.failure(order, deploy, client)
     if deploy.status in {DeployStatus.CANCELED, DeployStatus.DEACTIVATED}:
-        raise diagnosis.replaced(order, deploy, render)
+        raise diagnosis.replaced(order, deploy, client)
     starting = clock.monotonic() - watch.phases.get(DeployStatus.UPDATING, clock.monotonic())
-    if deploy.status is DeployStatus.UPDATING and starting > start_within:
-        details = diagnosis.last_words(order, deploy, render, "app")
+    if deploy.status is DeployStatus.UPDATING and starting > rollout.start_within:
+        details = diagnosis.last_words(order, deploy, client, "app")
         sooner = f"make {order.target.health_path or 'its port'} answer sooner, or set start_within in the settings"
-        why, remedy = diagnosis.diagnosed(details, render, sooner)
+        why, remedy = diagnosis.diagnosed(details, client, sooner)
         raise Unhealthy(
             f"{name}: it was not healthy after {age(starting)}, and is stopped{why}",
             details=details,
             remedy=remedy,
             service=name,
         )
-    if deadline.has_passed():
+    if rollout.deadline.has_passed():
         raise DeployStopped(
             f"{name}: {WORDS.get(deploy.status, deploy.status.value)} when the deadline passed",
             details=diagnosis.last_words(
-                order, deploy, render, "app" if deploy.status is DeployStatus.UPDATING else "build"
+                order, deploy, client, "app" if deploy.status is DeployStatus.UPDATING else "build"
             ),
             remedy="see why it takes so long; deadline in the settings says how long to wait",
             service=name,
@@ -204,38 +192,38 @@ def _look(
     return None
 
 
-def _asked(watch: _Watch, accepted: Accepted, render: Render) -> Deploy | None:
+def _asked(watch: _Watch, underway: Underway, rollout: Rollout) -> Deploy | None:
     """The deploy by its id; None where the platform knows of none, and another one was found to be ours."""
     try:
-        return render.deploy(accepted.order.target.service_id, accepted.deploy_id)
+        return rollout.client.deploy(underway.order.target.service_id, underway.deploy_id)
     except Refused as error:
-        if error.status != NOT_FOUND or (again := watch.look_again(accepted)) is None:
+        if not error.is_unknown or (again := trigger.find_again(underway, rollout)) is None:
             raise
-        watch.accepted = again
+        watch.underway = again
         return None
 
 
-def undisturbed(target: Target, ours: Collection[str], *, render: Render, clock: Clock, deadline: Deadline) -> None:
+def wait_for_others(target: Target, ours: Collection[str], *, client: Client, clock: Clock, deadline: Deadline) -> None:
     """Wait until nobody else has a deploy of the service on its way, or until the deadline."""
     while not deadline.has_passed():
-        deploys = render.deploys(target.service_id, limit=5)
+        deploys = client.deploys(target.service_id, limit=5)
         if all(one.status.terminal or one.id in ours for one in deploys):
             return
         clock.sleep(1.0)
 
 
-def settle(target: Target, deploy_id: str, *, render: Render, clock: Clock, deadline: Deadline) -> Deploy:
+def cancel_and_wait(target: Target, deploy_id: str, *, client: Client, clock: Clock, deadline: Deadline) -> Deploy:
     """Stop a deploy that is on its way, and wait until it has ended either way.
 
     Raises:
         PersonNeeded: it has not ended before the deadline.
     """
-    deploy = render.deploy(target.service_id, deploy_id)
+    deploy = client.deploy(target.service_id, deploy_id)
     if not deploy.status.terminal:
         try:
-            render.cancel(target.service_id, deploy_id)
+            client.cancel(target.service_id, deploy_id)
         except (Ambiguous, Refused):
-            deploy = render.deploy(target.service_id, deploy_id)  # it may have ended in this moment
+            deploy = client.deploy(target.service_id, deploy_id)  # it may have ended in this moment
     while not deploy.status.terminal:
         if deadline.has_passed():
             raise PersonNeeded(
@@ -244,5 +232,5 @@ def settle(target: Target, deploy_id: str, *, render: Render, clock: Clock, dead
                 service=target.name,
             )
         clock.sleep(0.5)
-        deploy = render.deploy(target.service_id, deploy_id)
+        deploy = client.deploy(target.service_id, deploy_id)
     return deploy

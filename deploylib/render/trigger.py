@@ -7,7 +7,9 @@ ever asked for twice, but for what was canceled while nobody watched: a run that
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
@@ -15,10 +17,10 @@ import msgspec
 from deploylib.errors import DeployStopped, PersonNeeded
 from deploylib.models import Deploy, DeployStatus, Intent, Kind, Order, Target
 from deploylib.models.release import Triggered
-from deploylib.render.client import Ambiguous, Refused, Render
+from deploylib.render.client import Ambiguous, Client, Refused
 from deploylib.system import Clock, Deadline
 
-__all__ = ["LOOK_FOR", "Accepted", "Record", "ask", "found_again", "made"]
+__all__ = ["LOOK_FOR", "Record", "Rollout", "Underway", "find_again", "find_requested", "place_order"]
 
 LOOK_FOR = 60.0
 AFTER_A_CRASH = 5.0
@@ -32,7 +34,34 @@ class Record(Protocol):
         ...
 
 
-class Accepted(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Rollout:
+    """What every order of one rollout is carried out with.
+
+    Attributes:
+        deadline: when waiting ends.
+        record: is told intent, acceptance and end of every deploy (``intent``, ``triggered``, ``shipped``).
+        progress: is told service and state, each time it changes.
+        intents: what this run has recorded before it was interrupted, by service.
+        triggered: likewise; such a deploy is watched, not asked for again.
+        usual: seconds that a deploy of a service usually takes, by its name, to look when it is worth it.
+        look_for: seconds for which a deploy whose answer was lost is looked for, before a person is asked to.
+        start_within: seconds that a new version may be starting; Render itself waits for fifteen minutes (Health checks).
+    """
+
+    client: Client
+    clock: Clock
+    deadline: Deadline
+    record: Record
+    progress: Callable[[str, str], None]
+    intents: Mapping[str, Intent] = field(default_factory=dict)
+    triggered: Mapping[str, Triggered] = field(default_factory=dict)
+    usual: Mapping[str, float] = field(default_factory=dict)
+    look_for: float = LOOK_FOR
+    start_within: float = math.inf
+
+
+class Underway(msgspec.Struct, frozen=True):
     """A deploy that is on its way for an order.
 
     Attributes:
@@ -46,41 +75,26 @@ class Accepted(msgspec.Struct, frozen=True):
     intent: Intent | None = None
 
 
-def ask(
-    order: Order,
-    *,
-    render: Render,
-    clock: Clock,
-    record: Record,
-    progress: Callable[[str, str], None],
-    known: Intent | None = None,
-    triggered: Triggered | None = None,
-    look_for: float = LOOK_FOR,
-) -> Accepted:
+def place_order(order: Order, rollout: Rollout) -> Underway:
     """Have the platform accept the order, exactly once.
-
-    Args:
-        record: is told what is about to be asked (``intent``), and the deploy that was accepted (``triggered``).
-        progress: is told that an artifact is gone, or a deploy was canceled.
-        known: what was recorded of this order before the run was interrupted.
-        triggered: likewise; there is nothing to ask for then, unless it was canceled.
-        look_for: seconds for which a deploy whose answer was lost is looked for.
 
     Raises:
         DeployStopped: it was refused.
         PersonNeeded: nobody can say whether it was accepted, or several deploys may be the one.
     """
+    client, record, progress = rollout.client, rollout.record, rollout.progress
+    known, triggered = rollout.intents.get(order.target.name), rollout.triggered.get(order.target.name)
     name, rebuilt = order.target.name, False
     if known is not None and order.from_deploy and not known.from_deploy:
         order, rebuilt = msgspec.structs.replace(order, from_deploy=""), True
     before = triggered.deploy_id if triggered is not None else ""
     if known is not None and not before:
         # The run died between its note and the answer; what the platform does not have by now never arrived.
-        before = made(order.target, known, render=render, clock=clock)
-    if before and not _canceled(order.target, before, render):
+        before = find_requested(order.target, known, client=client, clock=rollout.clock)
+    if before and not _canceled(order.target, before, client):
         if triggered is None:
             record("triggered", Triggered(service=name, deploy_id=before, adopted=True))
-        return Accepted(order, before, rebuilt, known)
+        return Underway(order, before, rebuilt, known)
     if before:
         progress(name, f"{before} was canceled while nobody watched, so it is asked for again")
         order = msgspec.structs.replace(
@@ -89,17 +103,17 @@ def ask(
             answered=known.answered if known is not None else 0,
         )
         known = None
-    intent = known or _intend(order, render, record)
+    intent = known or _intend(order, client, record)
     try:
-        accepted, lost = _send(order, render)
+        accepted, lost = _send(order, client)
     except _ArtifactGone as gone:
         progress(name, f"its artifact is no longer kept, so {order.commit[:7]} is built again ({gone})")
         order, rebuilt = msgspec.structs.replace(order, from_deploy=""), True
-        intent = _intend(order, render, record)
-        accepted, lost = _send(order, render)
+        intent = _intend(order, client, record)
+        accepted, lost = _send(order, client)
     if accepted is not None and not _may_be_ours(accepted, order, intent):
         accepted = None  # an answer about another deploy: ours is looked up
-    accepted = accepted or _find(order, intent, render, clock, within=look_for)
+    accepted = accepted or _find(order, intent, client, rollout.clock, within=rollout.look_for)
     if accepted is None:
         raise PersonNeeded(
             f"{name}: the platform does not say whether it accepted the deploy",
@@ -107,19 +121,19 @@ def ask(
             service=name,
         )
     record("triggered", Triggered(service=name, deploy_id=accepted.id, adopted=lost))
-    return Accepted(order, accepted.id, rebuilt, intent)
+    return Underway(order, accepted.id, rebuilt, intent)
 
 
-def _canceled(target: Target, deploy_id: str, render: Render) -> bool:
+def _canceled(target: Target, deploy_id: str, client: Client) -> bool:
     """Whether a deploy of a run that is gone on with was canceled, and nobody has asked for another one since.
 
     A platform that was started anew cancels what it was at; so does a person, who then lets the run go on all the same.
     """
     try:
-        status = render.deploy(target.service_id, deploy_id).status
+        status = client.deploy(target.service_id, deploy_id).status
     except Refused:
         return False  # whoever watches it looks it up
-    newest = next(iter(render.deploys(target.service_id, limit=1)), None) if status is DeployStatus.CANCELED else None
+    newest = next(iter(client.deploys(target.service_id, limit=1)), None) if status is DeployStatus.CANCELED else None
     return newest is not None and newest.id == deploy_id
 
 
@@ -129,23 +143,24 @@ def _may_be_ours(accepted: Deploy, order: Order, intent: Intent) -> bool:
     return fits and accepted.id not in intent.existing
 
 
-def found_again(accepted: Accepted, *, render: Render, clock: Clock, record: Record, within: float) -> Accepted | None:
+def find_again(underway: Underway, rollout: Rollout) -> Underway | None:
     """Look a deploy up of whose id the platform knows nothing: the answer that named it was about something else."""
-    if (
-        accepted.intent is None
-        or (found := _find(accepted.order, accepted.intent, render, clock, within=within)) is None
-    ):
+    order, intent = underway.order, underway.intent
+    if intent is None:
         return None
-    record("triggered", Triggered(service=accepted.order.target.name, deploy_id=found.id, adopted=True))
-    return Accepted(accepted.order, found.id, accepted.rebuilt, accepted.intent)
+    found = _find(order, intent, rollout.client, rollout.clock, within=rollout.look_for)
+    if found is None:
+        return None
+    rollout.record("triggered", Triggered(service=order.target.name, deploy_id=found.id, adopted=True))
+    return msgspec.structs.replace(underway, deploy_id=found.id)
 
 
-def _intend(order: Order, render: Render, record: Record) -> Intent:
+def _intend(order: Order, client: Client, record: Record) -> Intent:
     """Note what is about to be asked, and which deploys are there already: an answer that is lost is found by that."""
     intent = Intent(
         service=order.target.name,
         commit=order.commit,
-        existing=tuple(deploy.id for deploy in render.deploys(order.target.service_id)),
+        existing=tuple(deploy.id for deploy in client.deploys(order.target.service_id)),
         previous=order.previous,
         from_deploy=order.from_deploy,
         variables=order.variables,
@@ -160,13 +175,13 @@ class _ArtifactGone(Exception):
     """The platform refused to restore a deploy; the number that it keeps depends on the plan (Render, Rollbacks)."""
 
 
-def _send(order: Order, render: Render) -> tuple[Deploy | None, bool]:
+def _send(order: Order, client: Client) -> tuple[Deploy | None, bool]:
     """Send it; True when nobody knows whether it arrived."""
     try:
         if order.from_deploy:
-            return render.roll_back(order.target.service_id, order.from_deploy), False
+            return client.roll_back(order.target.service_id, order.from_deploy), False
         tip = order.target.kind is Kind.CRON  # always built from the tip of its branch: a commit is refused
-        return render.trigger(order.target.service_id, "" if tip else order.commit), False
+        return client.trigger(order.target.service_id, "" if tip else order.commit), False
     except Ambiguous:
         return None, True
     except Refused as error:
@@ -177,14 +192,14 @@ def _send(order: Order, render: Render) -> tuple[Deploy | None, bool]:
         ) from error
 
 
-def _find(order: Order, intent: Intent, render: Render, clock: Clock, *, within: float) -> Deploy | None:
+def _find(order: Order, intent: Intent, client: Client, clock: Clock, *, within: float) -> Deploy | None:
     """The deploy that an unanswered request made: not among those that existed, and of the same commit."""
     deadline = Deadline.after(within, clock)
     ours = {"", "unknown", "rollback" if order.from_deploy else "api"}
     while True:
         new = [
             deploy
-            for deploy in render.deploys(order.target.service_id)
+            for deploy in client.deploys(order.target.service_id)
             if deploy.id not in intent.existing and deploy.commit in {"", intent.commit} and deploy.trigger in ours
         ]
         if len(new) > 1:
@@ -200,12 +215,12 @@ def _find(order: Order, intent: Intent, render: Render, clock: Clock, *, within:
         clock.sleep(min(2.0, within / 10))
 
 
-def made(target: Target, intent: Intent, *, render: Render, clock: Clock) -> str:
-    """The id of the deploy that a run asked for before it died; empty when its request never arrived.
+def find_requested(target: Target, intent: Intent, *, client: Client, clock: Clock) -> str:
+    """Find the id of the deploy that a run asked for before it died; empty when its request never arrived.
 
     Raises:
         PersonNeeded: there are several that it may have been.
     """
     order = Order(target=target, commit=intent.commit, previous=intent.previous, from_deploy=intent.from_deploy)
-    found = _find(order, intent, render, clock, within=AFTER_A_CRASH)
+    found = _find(order, intent, client, clock, within=AFTER_A_CRASH)
     return found.id if found else ""

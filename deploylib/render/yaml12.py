@@ -14,7 +14,7 @@ import yaml
 
 from deploylib.errors import SettingsError
 
-__all__ = ["Document", "Place", "load"]
+__all__ = ["Document", "Place", "load_yaml"]
 
 LARGEST = 1_000_000  # characters of a document: twice as many take PyYAML ten seconds
 MOST = 100_000  # values of a document, counted as its aliases repeat them
@@ -74,7 +74,7 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
 
 
-def load(text: str, name: str) -> Document:
+def load_yaml(text: str, name: str) -> Document:
     """Read a text.
 
     Args:

@@ -10,7 +10,7 @@ import msgspec
 
 from deploylib.errors import SettingsError
 from deploylib.models.findings import Examined, Finding, Gap
-from deploylib.render.blueprint import read
+from deploylib.render import blueprints
 from deploylib.scanners import credential_rules
 from deploylib.scanners.product import Product
 
@@ -29,7 +29,7 @@ def scan_blueprint(product: Product) -> Examined:
     if not file.is_file():
         return Examined("blueprint")
     try:
-        document, _ = read(file.read_bytes().decode(errors="replace"), path)
+        document, _ = blueprints.load_document(file.read_bytes().decode(errors="replace"), path)
     except OSError:
         gap = Gap(path, "it cannot be read", "see who may read it")
         return Examined("blueprint", gaps=(gap,))

@@ -13,8 +13,7 @@ from deploylib.errors import SettingsError
 from deploylib.models import decoding
 from deploylib.models.findings import Finding, Gap
 from deploylib.models.units import count
-from deploylib.render import blueprint_references
-from deploylib.render.blueprint import read
+from deploylib.render import blueprints
 from deploylib.scanners import installs
 from deploylib.scanners.installs import Brought
 from deploylib.scanners.package_files import canonical, of_node, scripts, unaudited
@@ -142,10 +141,10 @@ def _commanded(files: Path, there: Collection[str], path: str) -> Iterator[tuple
     if path not in there:
         return
     try:
-        document, _ = read((files / path).read_text(encoding="utf-8", errors="replace"), path)
+        document, _ = blueprints.load_document((files / path).read_text(encoding="utf-8", errors="replace"), path)
     except SettingsError:
         return
-    for scope in blueprint_references.scopes(document):
+    for scope in blueprints.scopes(document):
         for service, place in scope.each("services"):
             for key in COMMANDS:
                 for one in installs.by_command(str(service.get(key) or ""), str(service.get("rootDir") or "")):

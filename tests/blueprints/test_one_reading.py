@@ -14,17 +14,17 @@ import pytest
 import deploylib
 import localrender
 from deploylib.errors import SettingsError
-from deploylib.render import blueprint_schema
-from deploylib.render.blueprint import parse
-from deploylib.render.blueprint import read as read_by_library
-from deploylib.render.yaml12 import Document, load
+from deploylib.render import blueprint_schema, blueprints
+from deploylib.render.yaml12 import Document, load_yaml
 from localrender.blueprint import read as read_by_local_render
 from localrender.errors import LocalRenderError
 from localrender.yaml12 import load as load_by_local_render
 from tests.support.blueprint_cases import CASES, NO_YAML, Case
 
 Read = Callable[[str, str], tuple[Any, list[str]]]
-READERS = pytest.mark.parametrize("read", [read_by_library, read_by_local_render], ids=["library", "local Render"])
+READERS = pytest.mark.parametrize(
+    "read", [blueprints.load_document, read_by_local_render], ids=["library", "local Render"]
+)
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 SCHEMA, BLUEPRINTS = SHARED / "render" / "render.yaml.schema.json", SHARED / "cases" / "blueprints"
 WITH_SCHEMA = pytest.mark.skipif(not SCHEMA.is_file(), reason="Render's schema is not beside this repository")
@@ -93,10 +93,10 @@ def test_what_is_as_deep_as_the_bound_is_read(read: Read) -> None:
     assert "levels" not in told
 
 
-@pytest.mark.parametrize("load", [load, load_by_local_render], ids=["library", "local Render"])
+@pytest.mark.parametrize("load", [load_yaml, load_by_local_render], ids=["library", "local Render"])
 def test_of_several_merged_mappings_the_first_wins(load: Callable[[str, str], Any]) -> None:
     """In its value as in how it is written."""
-    document = load("a: &a {key: 3.10}\nb: &b {key: 3.20}\nc: {<<: [*a, *b]}\n", "f")
+    document = load_yaml("a: &a {key: 3.10}\nb: &b {key: 3.20}\nc: {<<: [*a, *b]}\n", "f")
 
     assert (document.data["c"]["key"], document.written["c", "key"]) == (3.1, "3.10")
 
@@ -125,7 +125,7 @@ def test_the_blueprints_beside_this_repository_are_read_alike() -> None:
     texts = {path.name: path.read_bytes().decode() for path in BLUEPRINTS.glob("*.yaml")}
     texts |= json.loads((BLUEPRINTS / "small.json").read_text(encoding="utf-8"))
     for name, text in texts.items():
-        first, second = said(read_by_library, text), said(read_by_local_render, text)
+        first, second = said(blueprints.load_document, text), said(read_by_local_render, text)
         assert first == second or ("YAML" in repr(first) and second[0]), name
 
 
@@ -137,10 +137,10 @@ def test_what_renders_schema_takes_is_read() -> None:
     refused = set()
     for name, text in texts.items():
         try:
-            document = load(text, name)
+            document = load_yaml(text, name)
         except SettingsError:
             continue
-        if published().is_valid(document.data) and said(read_by_library, text)[0]:
+        if published().is_valid(document.data) and said(blueprints.load_document, text)[0]:
             refused.add(name)
     assert refused == {
         "db disk 7",
@@ -242,10 +242,10 @@ def changed(node: Any) -> Iterator[Any]:
 def test_both_schemas_refuse_the_same(sample: str) -> None:
     """Each sample is taken, and of everything that is nearly one of them both say the same."""
     theirs = published()
-    assert theirs.is_valid(load(sample, "f").data)
-    assert blueprint_schema.examine(load(sample, "f")) == []
-    for wrong in changed(load(sample, "f").data):
-        found = blueprint_schema.examine(Document(copy.deepcopy(wrong), {}, {}))
+    assert theirs.is_valid(load_yaml(sample, "f").data)
+    assert blueprint_schema.check_schema(load_yaml(sample, "f")) == []
+    for wrong in changed(load_yaml(sample, "f").data):
+        found = blueprint_schema.check_schema(Document(copy.deepcopy(wrong), {}, {}))
         found = [one for one in found if not any(text in one.text for text in BEYOND)]
         found = [one for one in found if not (one.is_note and any(key in one.place for key in OPEN))]
         ours_takes = not found or all(
@@ -259,7 +259,7 @@ def test_services_of_projects_and_ungrouped_ones_are_released() -> None:
     one = "{{type: worker, name: {0}, runtime: go, startCommand: x}}".format
     environments = f"[{{name: Production, services: [{one('b')}]}}, {{name: staging, services: [{one('c')}], databases: [{{name: d}}]}}]"
     text = f"services: [{one('a')}]\nungrouped: {{services: [{one('u')}]}}\nprojects: [{{name: p, environments: {environments}}}]"
-    found = parse(text)
+    found = blueprints.parse(text)
 
     assert [each.name for each in found.deployable] == ["a", "u", "b", "c"]
     assert [each.name for each in found.of("local").deployable] == ["a", "u", "b", "c"]

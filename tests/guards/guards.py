@@ -90,9 +90,9 @@ GUARDS = (
     ),
     Guard(
         "an address of the platform that is none, asked all the same",
-        "deploylib/settings.py",
-        "        if not is_address(url):",
-        "        if False:",
+        "deploylib/render/endpoint.py",
+        "    if not is_address(url):",
+        "    if False:",
         "tests/unit/test_settings.py::test_an_address_of_the_platform_that_is_none_is_told",
     ),
     Guard(
@@ -112,7 +112,7 @@ GUARDS = (
     Guard(
         "a deploy of another service that is to be stopped in place of ours",
         "deploylib/release/recovery.py",
-        "            if error.status != rollout.NOT_FOUND:\n",
+        "            if not error.is_unknown:\n",
         "            if error:\n",
         "tests/unit/release/test_pipeline_crash.py::test_a_deploy_whose_recorded_id_is_another_services_is_found_and_stopped",
     ),
@@ -161,7 +161,7 @@ GUARDS = (
     Guard(
         "a build that fails while its sibling goes live later",
         "deploylib/release/recovery.py",
-        "            rollout.settle(target, deploy_id, render=run.env.render, clock=run.env.clock, deadline=deadline)\n",
+        "            rollout.cancel_and_wait(target, deploy_id, client=run.env.render, clock=run.env.clock, deadline=deadline)\n",
         "",
         f"{RELEASE}test_a_failed_build_is_told_at_once",
     ),
@@ -217,15 +217,15 @@ GUARDS = (
     Guard(
         "asking twice for what was accepted",
         "deploylib/render/trigger.py",
-        "    accepted = accepted or _find(order, intent, render, clock, within=look_for)\n",
-        "    if accepted is None:\n        accepted, lost = _send(order, render)\n",
+        "    accepted = accepted or _find(order, intent, client, rollout.clock, within=rollout.look_for)\n",
+        "    if accepted is None:\n        accepted, lost = _send(order, client)\n",
         f"{LOST}test_a_deploy_whose_answer_was_lost_is_adopted",
     ),
     Guard(
         "sending again what may have arrived",
         "deploylib/render/trigger.py",
         "    if accepted is None:\n        raise PersonNeeded(",
-        "    if accepted is None:\n        accepted, lost = _send(order, render)\n    if accepted is None:\n"
+        "    if accepted is None:\n        accepted, lost = _send(order, client)\n    if accepted is None:\n"
         "        raise PersonNeeded(",
         f"{LOST}test_a_deploy_that_may_never_have_arrived_is_not_sent_again",
     ),
@@ -324,14 +324,14 @@ GUARDS = (
     Guard(
         "waiting for the platform's own limit",
         "deploylib/render/rollout.py",
-        "    if deploy.status is DeployStatus.UPDATING and starting > start_within:\n",
+        "    if deploy.status is DeployStatus.UPDATING and starting > rollout.start_within:\n",
         "    if False:\n",
         f"{RELEASE}test_a_health_check_that_never_answers_is_cut_short",
     ),
     Guard(
         "a deploy that does not end",
         "deploylib/render/rollout.py",
-        "    if deadline.has_passed():\n        raise DeployStopped(",
+        "    if rollout.deadline.has_passed():\n        raise DeployStopped(",
         "    if False:\n        raise DeployStopped(",
         f"{RELEASE}test_a_deploy_that_does_not_end_is_stopped_at_the_deadline",
     ),
@@ -598,7 +598,7 @@ GUARDS = (
     Guard(
         "a recovery that is begun anew",
         "deploylib/release/recovery.py",
-        "        intents=run.state.back_intents,\n        triggered=run.state.back_triggered,\n",
+        "            intents=run.state.back_intents,\n            triggered=run.state.back_triggered,\n",
         "",
         "tests/unit/release/test_pipeline_crash.py::test_a_recovery_goes_on_where_it_was_killed",
     ),
@@ -1130,7 +1130,7 @@ GUARDS = (
     Guard(
         "a cause that everybody knows, told as any other",
         "deploylib/render/diagnosis.py",
-        "    known = meaning(lines, local=render.is_local)\n",
+        "    known = meaning(lines, local=client.is_local)\n",
         "    known = None\n",
         "tests/unit/render/test_rollout_failures.py::test_a_cause_that_is_known_is_in_the_message_with_what_helps",
     ),

@@ -1,4 +1,4 @@
-"""One call of `rollout.bring`, with everything that it recorded and told."""
+"""One call of `rollout.roll_out`, with everything that it recorded and told."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.in_memory import Platform
 
 @dataclass
 class Run:
-    """One call of `rollout.bring`, with what it recorded and told."""
+    """One call of `rollout.roll_out`, with what it recorded and told."""
 
     platform: Platform
     clock: FakeClock
@@ -36,15 +36,17 @@ class Run:
         triggered: Mapping[str, Triggered] | None = None,
     ) -> tuple[Shipped, ...]:
         """Carry the orders out."""
-        return rollout.bring(
+        return rollout.roll_out(
             orders,
-            render=self.platform.render(),
-            clock=self.clock,
-            deadline=self.clock.deadline(within),
-            record=self.record,
-            progress=lambda service, text: self.told.append((service, text)),
-            intents=intents,
-            triggered=triggered,
+            rollout.Rollout(
+                self.platform.render(),
+                self.clock,
+                self.clock.deadline(within),
+                self.record,
+                lambda service, text: self.told.append((service, text)),
+                intents=intents or {},
+                triggered=triggered or {},
+            ),
         )
 
     def kinds(self) -> list[str]:

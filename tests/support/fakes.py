@@ -11,7 +11,7 @@ from typing import Any
 from deploylib.models import Commit, Kind, Secret, Target
 from deploylib.models.progress import Quiet
 from deploylib.models.results import StageResult
-from deploylib.settings import Endpoint
+from deploylib.render.endpoint import Endpoint
 from deploylib.system import Clock, Deadline, process
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -9,9 +9,8 @@ from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
-from deploylib.models import Deploy, Secret
-from deploylib.render.client import Render
-from deploylib.settings import Endpoint
+from deploylib.models import Deploy
+from deploylib.render import Client
 from tests.support.edges import environment
 from tests.support.product import TIME_SCALE, Product
 
@@ -61,7 +60,7 @@ def until_next_window() -> None:
 def newest(made: Product) -> dict[str, Deploy]:
     """The newest deploy of each service; asked for by our own client, which waits where the limits want it to."""
     known = made.endpoint
-    render = Render.at(Endpoint(known["api_url"], Secret(known["api_key"])))
+    render = Client(known["api_key"], known["api_url"])
     with render.session:
         return {service.name: render.deploys(service.id, limit=1)[0] for service in render.services()}
 

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 
 from deploylib.models import Kind, Secret
-from deploylib.render.client import Render
-from deploylib.system import http
+from deploylib.render import Client
+from deploylib.system import Clock, http
 from tests.support.fakes import API, KEY
 
 Fault = Callable[[httpx.Request], httpx.Response]
@@ -70,11 +70,12 @@ class Platform:
         """An answer that says no."""
         return httpx.Response(409, json={"message": "not now"})
 
-    def render(self, *, read_only: bool = False) -> Render:
-        """A client of it, as `Render.at` makes one."""
+    def render(self, *, read_only: bool = False, clock: Clock = Clock()) -> Client:
+        """A client of it, as the library makes one."""
         headers = {"Authorization": f"Bearer {KEY}"}
         transport = httpx.MockTransport(self.through or self)
-        return Render(http.Session(API, headers=headers, transport=transport), API, read_only, key=Secret(KEY))
+        session = http.Session(API, headers=headers, transport=transport)
+        return Client(Secret(KEY), API, read_only, clock, session)
 
     def add(self, name: str, kind: Kind = Kind.WORKER, *, live: str = "", **more: Any) -> str:
         """A service; *live* is the commit that it serves."""

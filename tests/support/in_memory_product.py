@@ -11,7 +11,7 @@ from deploylib.environment import Environment
 from deploylib.models import StageName
 from deploylib.models.results import Report
 from deploylib.release.run import Options
-from deploylib.render.client import Render
+from deploylib.render import Client
 from deploylib.settings import Config, EnvironmentSettings, Settings
 from deploylib.state.history import RunState
 from deploylib.system import process
@@ -34,7 +34,7 @@ class FakeEnvironment(Environment):
     platform: Platform | None = None
 
     @cached_property
-    def render(self) -> Render:
+    def render(self) -> Client:
         """A client of the platform in memory."""
         assert self.platform is not None
         return self.platform.render(read_only=self.read_only)

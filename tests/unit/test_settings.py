@@ -10,7 +10,8 @@ import pytest
 
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.models import Secret
-from deploylib.settings import RENDER_API, Config, Endpoint, load
+from deploylib.render.endpoint import RENDER_API, Endpoint, find_endpoint
+from deploylib.settings import Config, load
 from tests.support.fakes import KEY, write
 
 STAGING = '[environments.staging]\nstore = "state"\nonly_this_machine = true\n'
@@ -104,19 +105,19 @@ def test_the_key_comes_from_the_variable_that_the_settings_name(tmp_path: Path) 
     """Without the variable, or with an empty one, the operator reads which one to set."""
     text = f'{STAGING}api_key_env = "OUR_KEY"\napi_url = "https://proxy.example/v1/"\n'
 
-    found = settings(tmp_path, text, "staging", OUR_KEY=f" {KEY}\n").endpoint()
+    found = find_endpoint(settings(tmp_path, text, "staging", OUR_KEY=f" {KEY}\n"))
 
     assert Endpoint("https://proxy.example/v1", Secret(KEY)) == found
     for environ in ({}, {"OUR_KEY": " "}):
         with pytest.raises(SettingsError, match="OUR_KEY is not set") as raised:
-            settings(tmp_path, text, "staging", **environ).endpoint()
+            find_endpoint(settings(tmp_path, text, "staging", **environ))
         assert "export OUR_KEY=" in raised.value.remedy
 
 
 def test_the_api_is_renders_unless_told_otherwise(tmp_path: Path) -> None:
     """``RENDER_HOST`` is the variable of Render's own clients."""
     found = [
-        settings(tmp_path, STAGING, "staging", RENDER_API_KEY=KEY, **more).endpoint().api_url
+        find_endpoint(settings(tmp_path, STAGING, "staging", RENDER_API_KEY=KEY, **more)).api_url
         for more in ({}, {"RENDER_HOST": "https://elsewhere.example/v1/"})
     ]
 
@@ -127,11 +128,11 @@ def test_the_local_render_has_written_down_where_it_is(tmp_path: Path) -> None:
     """No variable is needed; while it does not run, the remedy is to start it."""
     config = settings(tmp_path, "")
     with pytest.raises(Unreachable, match="not running") as raised:
-        config.endpoint()
+        find_endpoint(config)
     assert raised.value.remedy == "inv local.up"
 
     write(tmp_path, {".localrender/endpoint.json": json.dumps({"api_url": "http://127.0.0.1:1/v1", "api_key": KEY})})
-    assert Endpoint("http://127.0.0.1:1/v1", Secret(KEY)) == config.endpoint()
+    assert Endpoint("http://127.0.0.1:1/v1", Secret(KEY)) == find_endpoint(config)
 
 
 def test_local_with_an_address_is_a_platform_like_any_other(tmp_path: Path) -> None:
@@ -161,7 +162,7 @@ def test_no_secret_is_in_the_representation(tmp_path: Path) -> None:
     """Neither of the settings nor of the endpoint."""
     config = settings(tmp_path, STAGING, "staging", RENDER_API_KEY=KEY, OTHER="p4ss")
 
-    assert not [word for word in (KEY, "p4ss", "rnd_") if word in f"{config!r} {config} {config.endpoint()!r}"]
+    assert not [word for word in (KEY, "p4ss", "rnd_") if word in f"{config!r} {config} {find_endpoint(config)!r}"]
     assert "staging" in repr(config)
 
 
@@ -213,6 +214,6 @@ def test_an_address_of_the_platform_that_is_none_is_told(tmp_path: Path, url: st
     """Where it was written, and before it is asked."""
     set_there = settings(tmp_path, f'{STAGING}api_url = "{url}"\n', "staging", RENDER_API_KEY="rnd_1")
     with pytest.raises(SettingsError, match=r"environments\.staging\.api_url: it is no address"):
-        set_there.endpoint()
+        find_endpoint(set_there)
     with pytest.raises(SettingsError, match="RENDER_HOST: it is no address"):
-        settings(tmp_path, STAGING, "staging", RENDER_API_KEY="rnd_1", RENDER_HOST=url).endpoint()
+        find_endpoint(settings(tmp_path, STAGING, "staging", RENDER_API_KEY="rnd_1", RENDER_HOST=url))

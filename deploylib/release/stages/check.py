@@ -20,9 +20,7 @@ from deploylib.release.guards import alone
 from deploylib.release.prerequisites import Finding
 from deploylib.release.run import Run, Stage, result
 from deploylib.release.serving import live_of
-from deploylib.render import local
-from deploylib.render.blueprint import Blueprint
-from deploylib.render.client import Refused
+from deploylib.render import Refused, blueprints, local
 
 NOWHERE = "nothing of the Blueprint runs here: release it to an account, inv check --environment production"
 
@@ -65,7 +63,7 @@ class Check(Stage):
         notes = described.notes if described is not None else ()
         return result(self.name, line, *notes, *here.told, *apart, data=msgspec.structs.replace(found, targets=targets))
 
-    def _described(self, run: Run, findings: list[Finding]) -> tuple[Blueprint | None, tuple[str, ...]]:
+    def _described(self, run: Run, findings: list[Finding]) -> tuple[blueprints.Blueprint | None, tuple[str, ...]]:
         """The Blueprint, and the names of the services."""
         try:
             described = preflight.read_blueprint(run.env.config, run.env.git, run.commit, lying=run.uncommitted)
@@ -74,7 +72,7 @@ class Check(Stage):
             return None, ()
         return described, preflight.services(run.env.config, described, run.services)
 
-    def _missing(self, run: Run, described: Blueprint | None) -> list[Finding]:
+    def _missing(self, run: Run, described: blueprints.Blueprint | None) -> list[Finding]:
         """What the stages to come will not find on this machine or in its settings."""
         files = run.env.git.lying() if run.uncommitted else run.env.git.files(run.commit.id)
         chosen = run.env.config.environment
@@ -85,7 +83,7 @@ class Check(Stage):
         return prerequisites.missing(run.env.config, stages=coming, files=files, database=database, told=told)
 
     def _targets(
-        self, run: Run, described: Blueprint | None, names: tuple[str, ...], findings: list[Finding]
+        self, run: Run, described: blueprints.Blueprint | None, names: tuple[str, ...], findings: list[Finding]
     ) -> tuple[Target, ...]:
         """The services of the platform, as far as it can be asked."""
         there = _told(lambda: list(run.env.render.services()), findings)
@@ -97,7 +95,9 @@ class Check(Stage):
         findings += found + (self._not_pushed(run, there) or self._built_from_tips(run, targets, there))
         return targets
 
-    def _database(self, run: Run, described: Blueprint | None, findings: list[Finding]) -> tuple[Checked, str]:
+    def _database(
+        self, run: Run, described: blueprints.Blueprint | None, findings: list[Finding]
+    ) -> tuple[Checked, str]:
         """The database as it is found; a rollback needs none, so that it only says what it could not see."""
         name = _told(lambda: preflight.database(run.env.config, described), findings)
         if name is None:
@@ -128,7 +128,7 @@ class Check(Stage):
         binaries.client_for(facts.major, config.settings.postgres_bin, runner=run.env.runner)
         return facts, f"Postgres {facts.major}"
 
-    def _client(self, run: Run, described: Blueprint | None, findings: list[Finding]) -> None:
+    def _client(self, run: Run, described: blueprints.Blueprint | None, findings: list[Finding]) -> None:
         """Programs for the server that the Blueprint names, where it could not be asked itself."""
         majors = {one.postgres_major_version for one in described.databases} if described is not None else set()
         for major in sorted(int(each) for each in majors if each.isdigit()):
@@ -158,14 +158,14 @@ class Check(Stage):
 
     def _local(self, run: Run) -> local.Here:
         """Start the local Render; what it cannot run is left out."""
-        first = not local.running(run.env.config)
+        first = not local.is_running(run.env.config)
         if first:
             run.env.progress.note("Starting a local Render (no account needed) …")
         said = local.up(run.env.config, runner=run.env.writer, only=run.services)
         if first:
             versions = ", ".join(sorted({f"Postgres {d['version']}" for d in said.get("databases", {}).values()}))
             run.env.progress.note(f"{versions or 'no database'} · edge on 127.0.0.1 · stop it: inv local.down")
-        return local.here(run.env.config, said)
+        return local.read_here(run.env.config, said)
 
     def _not_pushed(self, run: Run, there: list[Service]) -> list[Finding]:
         """The platform builds from the remote: a commit that is only here cannot be deployed, and going back builds none."""
@@ -207,7 +207,9 @@ class Check(Stage):
             return False
 
 
-def _near(described: Blueprint | None, here: local.Here) -> tuple[Blueprint | None, tuple[str, ...]]:
+def _near(
+    described: blueprints.Blueprint | None, here: local.Here
+) -> tuple[blueprints.Blueprint | None, tuple[str, ...]]:
     """The Blueprint with the databases that are made here, and what is said of the others: nothing asked for needs them."""
     if described is None or here.databases is None:
         return described, ()

@@ -8,21 +8,23 @@ import pytest
 
 from deploylib.migrations import discovery
 from deploylib.models import Elsewhere
-from deploylib.render.blueprint import Blueprint, parse
+from deploylib.render import blueprints
 from deploylib.scanners import list_files
 from tests.support.fakes import write
 
 ENV = "from alembic import context\n"
 
 
-def blueprint(**keys: str) -> Blueprint:
+def blueprint(**keys: str) -> blueprints.Blueprint:
     """A service ``api`` in the folder ``api``, with these keys as well."""
     more = "".join(f"    {key}: {value}\n" for key, value in keys.items())
     head = "services:\n  - type: web\n    name: api\n    runtime: node\n    rootDir: api\n"
-    return parse(f"{head}{more}" + ("" if "startCommand" in keys else "    startCommand: node server.js\n"))
+    return blueprints.parse(f"{head}{more}" + ("" if "startCommand" in keys else "    startCommand: node server.js\n"))
 
 
-def found(root: Path, files: dict[str, str], described: Blueprint | None = None, *ours: str) -> list[Elsewhere]:
+def found(
+    root: Path, files: dict[str, str], described: blueprints.Blueprint | None = None, *ours: str
+) -> list[Elsewhere]:
     """What is found in a tree with these files."""
     write(root, {"api/server.js": "", **files})
     return list(discovery.systems(root, list_files(root), described or blueprint(), ours=ours))

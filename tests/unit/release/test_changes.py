@@ -11,7 +11,7 @@ import deploylib
 from deploylib.errors import SettingsError
 from deploylib.models import Change, Commit, Kind, Live, PathFilter
 from deploylib.release import changes
-from deploylib.render.blueprint import APART, parse
+from deploylib.render import blueprints
 from tests.support.fakes import target
 from tests.support.repository import Repository
 
@@ -41,7 +41,7 @@ def decide(
         {name: Live(service=name, commit=base) for name in ("api", "web")},
         Commit(id=head),
         git=repository.git,
-        blueprint=parse(text) if text else None,
+        blueprint=blueprints.parse(text) if text else None,
         blueprint_path="render.yaml",
         shared=shared,
         only=only,
@@ -175,7 +175,7 @@ def test_settings_that_deploy_nothing_are_keys_of_the_schema() -> None:
     shapes = json.loads(schema)["$defs"]
     known = {key for name in ("server", "static", "cron") for key in shapes[name]["properties"]}
 
-    assert known >= APART
+    assert known >= blueprints.APART
 
 
 def test_a_comment_in_the_blueprint_changes_nothing(repository: Repository) -> None:

@@ -12,12 +12,12 @@ from deploylib.errors import SettingsError
 from deploylib.models import Kind, PathFilter, Service
 from deploylib.release import preflight
 from deploylib.release.prerequisites import Finding
-from deploylib.render.blueprint import Blueprint, parse
+from deploylib.render import blueprints
 from deploylib.settings import Config, EnvironmentSettings, ServiceSettings, Settings
 from tests.support.fakes import write
 from tests.support.repository import Repository
 
-BLUEPRINT = parse(
+BLUEPRINT = blueprints.parse(
     "services:\n"
     "  - {type: worker, name: api, runtime: go, startCommand: ./api, rootDir: api}\n"
     "  - {type: web, name: web, runtime: static, staticPublishPath: dist, rootDir: web}\n"
@@ -44,7 +44,7 @@ def service(name: str = "api", **more: Any) -> Service:
 
 
 def findings(
-    repository: Repository, found: list[Service], setup: Config, blueprint: Blueprint | None = BLUEPRINT
+    repository: Repository, found: list[Service], setup: Config, blueprint: blueprints.Blueprint | None = BLUEPRINT
 ) -> str:
     """What is said of the service api."""
     return "\n".join(one.text for one in preflight.targets(setup, blueprint, ["api"], found, repository.git)[1])
@@ -203,7 +203,7 @@ def test_a_target_takes_its_files_from_settings_then_blueprint_then_platform(rep
     filtered = service(build_filter=PathFilter(paths=("y/**",)))
     setup, own = config(repository.root), config(repository.root, named=named)
 
-    def files(setup: Config, blueprint: Blueprint | None, found: Service) -> tuple[str, ...]:
+    def files(setup: Config, blueprint: blueprints.Blueprint | None, found: Service) -> tuple[str, ...]:
         return preflight.targets(setup, blueprint, ["api"], [found], repository.git)[0][0].filter.paths
 
     assert files(own, BLUEPRINT, filtered) == ("x/**",)
@@ -263,7 +263,7 @@ def test_a_name_to_come_after_that_is_no_service_is_found(repository: Repository
 def test_a_blueprint_of_which_nothing_is_deployed_is_told_with_its_notes(repository: Repository) -> None:
     """A misspelt key leaves nothing to release, and is the likeliest reason."""
     with pytest.raises(SettingsError, match="no services that are deployed from a commit") as raised:
-        preflight.services(config(repository.root), parse("servces: []"), ())
+        preflight.services(config(repository.root), blueprints.parse("servces: []"), ())
 
     assert "did you mean services?" in raised.value.details[0]
 
@@ -278,7 +278,7 @@ def test_what_is_made_elsewhere_is_named_with_its_reason(repository: Repository)
     ]
     rows.append(one("c", f"runtime: go, startCommand: x, repo: {REPO}"))
 
-    found = preflight.elsewhere(parse(f"services: [{', '.join(rows)}]"), repository.git)
+    found = preflight.elsewhere(blueprints.parse(f"services: [{', '.join(rows)}]"), repository.git)
 
     assert list(found) == ["a", "b"]
     assert "made from an image" in found["a"]

@@ -6,7 +6,7 @@ import pytest
 
 from deploylib.errors import SettingsError
 from deploylib.models import Kind, PathFilter
-from deploylib.render.blueprint import Blueprint, parse
+from deploylib.render import blueprints
 
 WHOLE = """
 version: "1"
@@ -72,7 +72,7 @@ def service(text: str) -> str:
 
 def test_every_shape_of_service_is_read() -> None:
     """A file that uses what Render's reference shows; the API's word for each type."""
-    found = parse(WHOLE)
+    found = blueprints.parse(WHOLE)
 
     assert [(one.name, one.kind) for one in found.services] == [
         ("api", Kind.WEB),
@@ -89,7 +89,7 @@ def test_every_shape_of_service_is_read() -> None:
 
 def test_a_service_is_found_by_its_name() -> None:
     """None where there is none of that name."""
-    found = parse(WHOLE)
+    found = blueprints.parse(WHOLE)
 
     api = found.service("api")
     assert api is not None
@@ -116,7 +116,7 @@ def test_a_service_is_found_by_its_name() -> None:
 )
 def test_a_service_is_made_of_its_filter_else_its_folder_else_everything(text: str, expected: PathFilter) -> None:
     """Paths of a filter are from the repository's top, also where rootDir is set."""
-    [one] = parse(service(f"type: web, runtime: go, startCommand: ./x, {text}")).services
+    [one] = blueprints.parse(service(f"type: web, runtime: go, startCommand: ./x, {text}")).services
 
     assert expected == one.filter
 
@@ -124,7 +124,7 @@ def test_a_service_is_made_of_its_filter_else_its_folder_else_everything(text: s
 @pytest.mark.parametrize("word", ["off", '"off"', "'off'"])
 def test_off_is_a_word(word: str) -> None:
     """YAML of old reads it as false; Render does not."""
-    [one] = parse(service(f"type: web, runtime: go, startCommand: x, autoDeployTrigger: {word}")).services
+    [one] = blueprints.parse(service(f"type: web, runtime: go, startCommand: x, autoDeployTrigger: {word}")).services
 
     assert one.settings["autoDeployTrigger"] == "off"
 
@@ -133,7 +133,7 @@ def test_off_is_a_word(word: str) -> None:
 def test_only_true_and_false_are_booleans(word: str) -> None:
     """Whatever else looks like one is text, and refused where a boolean belongs."""
     with pytest.raises(SettingsError, match=r"autoDeploy \(x\): must be true or false, not text"):
-        parse(service(f"type: web, runtime: go, startCommand: x, autoDeploy: {word}"))
+        blueprints.parse(service(f"type: web, runtime: go, startCommand: x, autoDeploy: {word}"))
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_only_true_and_false_are_booleans(word: str) -> None:
 def test_a_problem_is_told_with_its_place_and_a_remedy(text: str, said: str) -> None:
     """What Render would refuse is refused before anything depends on it."""
     with pytest.raises(SettingsError, match=said) as raised:
-        parse(text, "infra/render.yaml")
+        blueprints.parse(text, "infra/render.yaml")
 
     assert raised.value.message.startswith("infra/render.yaml")
     assert "infra/render.yaml" in raised.value.remedy
@@ -164,7 +164,7 @@ def test_all_problems_are_told_at_once() -> None:
     text = "services:\n  - {name: a, type: cron, runtime: go}\n  - {name: b, type: web, foo: 1}\n"
 
     with pytest.raises(SettingsError, match="schedule is missing") as raised:
-        parse(text)
+        blueprints.parse(text)
 
     assert raised.value.details == (
         "render.yaml:3: services[1] (b): runtime is missing",
@@ -175,4 +175,4 @@ def test_all_problems_are_told_at_once() -> None:
 @pytest.mark.parametrize("text", ["runtime: docker", "runtime: image, image: {url: a}", "buildSource: a"])
 def test_a_service_that_brings_its_own_start_needs_no_command(text: str) -> None:
     """An image knows how it is started."""
-    assert isinstance(parse(service(f"type: web, {text}")), Blueprint)
+    assert isinstance(blueprints.parse(service(f"type: web, {text}")), blueprints.Blueprint)

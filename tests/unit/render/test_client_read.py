@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import httpx
 import pytest
@@ -12,7 +11,7 @@ from stamina.instrumentation import RetryDetails
 
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.models import Deploy, DeployStatus, Kind, LogLine, PathFilter
-from deploylib.render.client import Refused, Render
+from deploylib.render import Client, Refused
 from deploylib.render.rate_limit import Left
 from tests.support.fakes import API, KEY, NEW, START, FakeClock, endpoint
 from tests.support.in_memory import Fault, Platform, lost, status, unsent
@@ -211,7 +210,7 @@ def test_one_request_too_many_waits_as_long_as_the_platform_asks(
     platform.faults.append(("GET", "/services", status(429, **headers)))
 
     with pytest.raises(Waits) as raised:
-        list(replace(platform.render(), clock=clock).services())
+        list(platform.render(clock=clock).services())
 
     assert (expected,) == raised.value.args
 
@@ -427,7 +426,7 @@ def test_a_read_waits_for_the_window_before_it_would_be_one_too_many(platform: P
     key = platform.add("worker")
     left = [6, 5, 4, 399]
     platform.also = lambda _request: httpx.Response(200, json=[], headers=limits(left.pop(0), 20))
-    render = replace(platform.render(), clock=clock)
+    render = platform.render(clock=clock)
 
     for _ in range(4):
         render.deploys(key)
@@ -444,7 +443,7 @@ def test_logs_have_a_window_of_their_own(platform: Platform, clock: FakeClock) -
         json={"logs": []} if request.url.path.endswith("/logs") else [],
         headers=limits(0 if request.url.path.endswith("/logs") else 300, 20),
     )
-    render = replace(platform.render(), clock=clock)
+    render = platform.render(clock=clock)
 
     render.logs("tea-1", key, "app")
     render.deploys(key)
@@ -474,7 +473,7 @@ def test_the_key_is_sent_and_shown_nowhere(platform: Platform) -> None:
         list(render.services())
 
     assert f"Bearer {KEY}" == platform.requests[0].headers["Authorization"]
-    own = Render.at(endpoint())
+    own = Client(endpoint().api_key, endpoint().api_url)
     shown = [repr(render), str(render), repr(own), str(raised.value), repr(raised.value), repr(endpoint())]
     assert not [text for text in shown if KEY in text or "rnd_" in text]
     assert API in repr(own)
@@ -483,7 +482,7 @@ def test_the_key_is_sent_and_shown_nowhere(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize("ask", [lambda r: r.live("srv-api"), lambda r: r.deploys("srv-api")], ids=["live", "deploys"])
-def test_a_list_of_another_services_deploys_is_no_answer(platform: Platform, ask: Callable[[Render], object]) -> None:
+def test_a_list_of_another_services_deploys_is_no_answer(platform: Platform, ask: Callable[[Client], object]) -> None:
     """A deploy does not name its service, so one of a list whose deploys nobody knows is asked for by its id."""
     for name in ("api", "web"):
         platform.add(name, live=NEW)

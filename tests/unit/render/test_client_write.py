@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import httpx
 import pytest
 
 from deploylib.errors import Unreachable
-from deploylib.render.client import Ambiguous, Refused
+from deploylib.render import Ambiguous, Refused
 from tests.support.fakes import KEY, NEW, OLD, FakeClock
 from tests.support.in_memory import Fault, Platform, lost, status, unsent
 
@@ -142,7 +140,7 @@ def test_a_write_waits_for_its_window_where_all_services_share_one(
     """Each service has ten deploys and changes a minute of its own; rollbacks and the rest are counted together."""
     limits = {"Ratelimit-Limit": "30", "Ratelimit-Remaining": "0", "Ratelimit-Reset": "20"}
     platform.also = lambda _request: httpx.Response(200, json={}, headers=limits)
-    render = replace(platform.render(), clock=clock)
+    render = platform.render(clock=clock)
 
     getattr(render, name)(*args)
     getattr(render, name)(*args)

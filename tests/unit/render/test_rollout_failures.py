@@ -21,13 +21,11 @@ def fail(platform: Platform, clock: FakeClock, state: str, failure: Any) -> Depl
     platform.events = [{"type": "deploy_ended", "serviceId": key, "details": details}]
     wanted = Order(target=target("api", health_path="/health"), commit=NEW, previous=Live(service="api", commit=OLD))
     with pytest.raises(DeployFailed) as raised:
-        rollout.bring(
+        rollout.roll_out(
             [wanted],
-            render=platform.render(),
-            clock=clock,
-            deadline=clock.deadline(600),
-            record=lambda _kind, _value: None,
-            progress=lambda _service, _text: None,
+            rollout.Rollout(
+                platform.render(), clock, clock.deadline(600), lambda _kind, _value: None, lambda _service, _text: None
+            ),
         )
     return raised.value
 
@@ -127,7 +125,9 @@ def test_one_that_failed_leaves_the_others_as_they_are(platform: Platform, clock
 def settle(platform: Platform, clock: FakeClock, name: str, within: float = 60) -> DeployStatus:
     """Stop a deploy of api."""
     wanted = target("api", dashboard_url="https://dashboard.example/api")
-    return rollout.settle(wanted, name, render=platform.render(), clock=clock, deadline=clock.deadline(within)).status
+    return rollout.cancel_and_wait(
+        wanted, name, client=platform.render(), clock=clock, deadline=clock.deadline(within)
+    ).status
 
 
 def test_a_deploy_that_is_on_its_way_is_canceled_and_waited_for(platform: Platform, clock: FakeClock) -> None:

@@ -10,11 +10,10 @@ import httpx
 import pytest
 
 from deploylib.errors import BuildFailed
-from deploylib.render import rollout
-from deploylib.render.client import Render
+from deploylib.render import Client, rollout
 from deploylib.system import http
 from tests.support.bringing import order
-from tests.support.fakes import API, OLD, FakeClock
+from tests.support.fakes import API, KEY, OLD, FakeClock
 from tests.support.in_memory import Platform
 
 LIMIT, LATENCY = 400, 0.02
@@ -73,17 +72,19 @@ class Counting:
     def bring(self, expected: Mapping[str, float] | None = None) -> list[str]:
         """Deploy all services; their names, in the order in which they went live."""
         session = http.Session(API, transport=httpx.MockTransport(self))
-        render = Render(session, API, clock=self.clock)
+        render = Client(KEY, API, clock=self.clock, through=session)
         # The stages before have seen whose these deploys are.
         render.owned.update((key, one["id"]) for key in self.takes for one in self.platform.deploys[key])
-        shipped = rollout.bring(
+        shipped = rollout.roll_out(
             [order(key.removeprefix("srv-")) for key in self.takes],
-            render=render,
-            clock=self.clock,
-            deadline=self.clock.deadline(1200),
-            record=lambda _kind, _value: None,
-            progress=lambda _service, _text: None,
-            expected=expected,
+            rollout.Rollout(
+                render,
+                self.clock,
+                self.clock.deadline(1200),
+                lambda _kind, _value: None,
+                lambda _service, _text: None,
+                usual=expected or {},
+            ),
         )
         return [one.service for one in shipped]
 

@@ -28,7 +28,8 @@ from deploylib.postgres import binaries, connection
 from deploylib.postgres.binaries import Client
 from deploylib.probes import verify
 from deploylib.release import preflight
-from deploylib.render import blueprint, decode, local, rate_limit
+from deploylib.render import blueprints, decode, local, rate_limit
+from deploylib.render.endpoint import find_endpoint
 from deploylib.scanners import Product
 from deploylib.scanners.blueprint import scan_blueprint
 from deploylib.scanners.requirements import read_packages
@@ -123,12 +124,12 @@ def test_what_the_local_render_has_written_down_is_read_or_told(tmp_path: Path, 
     file.parent.mkdir()
     file.write_bytes(body)
     with pytest.raises(Unreachable, match="cannot be read"):
-        settings.load(tmp_path, environ={}).endpoint()
+        find_endpoint(settings.load(tmp_path, environ={}))
 
     file.unlink()
     file.mkdir()
     with pytest.raises(Unreachable, match="cannot be read"):
-        settings.load(tmp_path, environ={}).endpoint()
+        find_endpoint(settings.load(tmp_path, environ={}))
 
 
 @pytest.mark.parametrize("key", ["rnd_kéy", "rnd\nkey", "rnd\x00key", "“rnd_key”"])
@@ -137,7 +138,7 @@ def test_a_key_that_is_none_is_told_without_it(tmp_path: Path, key: str) -> None
     write(tmp_path, {"deploylib.toml": '[environments.x]\nstore = "s"\nonly_this_machine = true\n'})
 
     with pytest.raises(SettingsError, match="is no API key") as raised:
-        settings.load(tmp_path, "x", {"RENDER_API_KEY": key}).endpoint()
+        find_endpoint(settings.load(tmp_path, "x", {"RENDER_API_KEY": key}))
     assert key not in raised.value.diagnostics()
 
 
@@ -151,7 +152,7 @@ def test_an_answer_of_the_local_render_is_read_or_told(tmp_path: Path, body: byt
         with pytest.raises(Unreachable, match=r"no answer that can be read|did not answer"):
             local.up(product, runner=runner)
         with pytest.raises(Unreachable, match=r"no answer that can be read|did not answer"):
-            local.status(product, runner=runner)
+            local.read_status(product, runner=runner)
 
 
 @pytest.mark.parametrize("body", [*NO_JSON, b'{"error": "x"}', b'{"error": {"message": 3, "remedy": [4]}}'])
@@ -162,7 +163,7 @@ def test_an_error_of_the_local_render_may_be_anything(tmp_path: Path, body: byte
     )
 
     with pytest.raises(DeployError, match=r"could not do what it was asked|3"):
-        local.status(settings.load(tmp_path, environ={}), runner=failed)
+        local.read_status(settings.load(tmp_path, environ={}), runner=failed)
 
 
 @pytest.mark.parametrize("body", NO_JSON)
@@ -213,7 +214,7 @@ def test_a_page_with_odd_marks_is_read_to_its_end(mark: str) -> None:
 def test_a_blueprint_that_cannot_be_read_is_told(tmp_path: Path, text: str) -> None:
     """By both programs, whatever the library of YAML raises for it; the scan names the file and quotes nothing."""
     with pytest.raises(SettingsError, match=r"render\.yaml"):
-        blueprint.parse(text)
+        blueprints.parse(text)
     write(tmp_path, {"render.yaml": text})
     assert [one.rule for one in scan_blueprint(Product(tmp_path)).findings] == ["invalid"]
 
@@ -236,7 +237,7 @@ def test_aliases_do_not_explode() -> None:
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
 
     with pytest.raises(SettingsError, match="as its aliases repeat them"):
-        blueprint.parse("\n".join(lines))
+        blueprints.parse("\n".join(lines))
 
 
 @pytest.mark.parametrize(
@@ -480,9 +481,9 @@ def test_exports_are_typed_at_the_edge() -> None:
     """An address that is a number is no answer; an export without a moment is none yet."""
     moment = "2026-03-01T12:00:00Z"
     with pytest.raises(decode.Unreadable):
-        decode.export({"id": "exp-1", "url": 3, "createdAt": moment})
-    assert decode.export({"id": "exp-1", "url": "https://x/", "createdAt": "x"}) is None
-    assert decode.export({"id": "exp-1", "url": None, "createdAt": moment}) is not None
+        decode.read_export({"id": "exp-1", "url": 3, "createdAt": moment})
+    assert decode.read_export({"id": "exp-1", "url": "https://x/", "createdAt": "x"}) is None
+    assert decode.read_export({"id": "exp-1", "url": None, "createdAt": moment}) is not None
 
 
 def test_uploads_that_lack_their_names_are_no_listing() -> None:
@@ -515,12 +516,12 @@ def test_an_address_of_a_service_that_is_none_is_no_answer(url: str) -> None:
     """Nobody could be asked there, so that a good release would not prove itself."""
     said = {"id": "srv-a", "type": "web_service", "name": "a", "serviceDetails": {"url": url}}
     with pytest.raises(decode.Unreadable, match="an address of srv-a that is none"):
-        decode.service(said)
+        decode.read_service(said)
 
 
 def test_who_is_not_asked_may_be_anywhere() -> None:
     """A private service has a name in its network, and one that is being made no address yet."""
     for kind, url in (("private_service", "a:10000"), ("web_service", ""), ("web_service", "https://a.example")):
-        found = decode.service({"id": "srv-a", "type": kind, "serviceDetails": {"url": url}})
+        found = decode.read_service({"id": "srv-a", "type": kind, "serviceDetails": {"url": url}})
         assert found is not None
         assert found.url == url

@@ -13,10 +13,11 @@ import msgspec
 from deploylib.errors import SettingsError
 from deploylib.models import Kind, PathFilter
 from deploylib.models.globs import within
-from deploylib.render import blueprint_references, blueprint_schema, yaml12
-from deploylib.render.blueprint_schema import Remark
+from deploylib.render import yaml12
+from deploylib.render.blueprint_references import check_references, modernise, scopes
+from deploylib.render.blueprint_schema import Remark, check_schema
 
-__all__ = ["Blueprint", "BlueprintDatabase", "BlueprintService", "parse", "read"]
+__all__ = ["Blueprint", "BlueprintDatabase", "BlueprintService", "load_document", "parse", "scopes"]
 
 ANY = Any
 # Keys of a service that neither its build nor its program depends on (https://render.com/docs/blueprint-spec): when and for
@@ -132,37 +133,37 @@ def parse(text: str, name: str = "render.yaml") -> Blueprint:
         name: how the file is called in messages.
 
     Raises:
-        SettingsError: see `read`.
+        SettingsError: see `load_document`.
     """
-    document, notes = read(text, name)
-    scopes = list(blueprint_references.scopes(document))
+    document, notes = load_document(text, name)
+    every = list(scopes(document))
     services = [
         msgspec.convert({**one, "environment": scope.environment, "settings": one}, BlueprintService)
-        for scope in scopes
+        for scope in every
         for one, _ in scope.each("services")
     ]
     databases = [
         msgspec.convert({**one, "environment": scope.environment}, BlueprintDatabase)
-        for scope in scopes
+        for scope in every
         for one, _ in scope.each("databases")
     ]
     return Blueprint(services=tuple(services), databases=tuple(databases), notes=tuple(notes))
 
 
-def read(text: str, name: str = "render.yaml") -> tuple[yaml12.Document, list[str]]:
+def load_document(text: str, name: str = "render.yaml") -> tuple[yaml12.Document, list[str]]:
     """The document as it is written, and what is worth a note.
 
     Raises:
         SettingsError: not YAML, nothing in it, or a type, value or combination that Render would refuse: all of them.
     """
-    document = yaml12.load(text, name)
+    document = yaml12.load_yaml(text, name)
     remedy = f"correct {name}; Render's reference: https://render.com/docs/blueprint-spec"
     if document.data is None:
         raise SettingsError(f"{name} is empty: it has no services", remedy=remedy)
-    older = blueprint_references.modernise(document)
-    found: list[Remark] = sorted([*older, *blueprint_schema.examine(document)])
+    older = modernise(document)
+    found: list[Remark] = sorted([*older, *check_schema(document)])
     if all(one.is_note for one in found):
-        found = sorted([*found, *blueprint_references.examine(document)])
+        found = sorted([*found, *check_references(document)])
     errors = [one.within(name) for one in found if not one.is_note]
     notes = [one.within(name) for one in found if one.is_note]
     if errors:
