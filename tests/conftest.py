@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.needed import require
+from tests.support.skips import expected
 
 require()  # before the other files of this kind are read, each of which would be an error of its own
 ODD = pytest.StashKey[dict[str, str]]()
@@ -17,12 +18,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The option."""
     told = "a file with a pattern a line for each reason to skip a test that may come up here; any other fails the run"
     parser.addoption("--expected-skips", type=Path, metavar="FILE", help=told)
-
-
-def expected(file: Path) -> re.Pattern[str]:
-    """A pattern of every reason that *file* allows; lines that begin with # are remarks."""
-    lines = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
-    return re.compile("|".join(f"(?:{line})" for line in lines) or r"(?!)")
 
 
 class _Skips:

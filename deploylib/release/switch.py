@@ -42,11 +42,8 @@ def carried_out(stage: str, run: Run, orders: list[Order]) -> StageResult:
         msgspec.structs.replace(order, named_before=named, answered=verify.comparable(order.target, status, paths))
         for order, (named, status) in asked.items()
     ]
-    run.visitors.start(
-        order.target.url + (order.target.health_path or "/")
-        for order in orders
-        if verify.is_public(order.target) and order.previous.commit
-    )
+    seen = [order.target for order in orders if verify.is_public(order.target) and order.previous.commit]
+    run.visitors.start([target.url + (target.health_path or "/") for target in seen])
     try:
         rollout.roll_out(
             orders,

@@ -18,7 +18,7 @@ from deploylib.postgres import connection
 from deploylib.store import s3_upload
 from deploylib.store.s3 import Bucket
 from deploylib.system import Clock
-from tests.stores.conftest import impatient, proxy, s3, server
+from tests.support.bucket import impatient, proxy, s3, server
 from tests.support.servers import Base, Servers
 from tests.support.store_faults import GOOD, LOST, Fault, Plan, Proxy, Request, Reset, Status
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from localrender.blueprint import Blueprint
 from localrender.endpoint import has_own_postgres
 from localrender.errors import LocalRenderError
 from localrender.state import State
+from tests.support import blueprint_file
 
 SITE = "{type: web, name: site, runtime: static, staticPublishPath: .}"
 API = "{type: web, name: api, runtime: python, startCommand: x, envVars: [{key: D, fromDatabase: {name: d, property: host}}]}"
@@ -26,13 +26,7 @@ OTHERS = {
 }
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    """Where a Blueprint is, in a clone of ``example/product``."""
-    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
-    remote = ["remote", "add", "origin", "git@github.com:Example/product.git"]
-    subprocess.run(["git", "-C", str(tmp_path), *remote], check=True)
-    return tmp_path / "render.yaml"
+file = blueprint_file.file  # a fixture
 
 
 def load(file: Path, services: list[str], more: str = "", only: tuple[str, ...] = ()) -> Blueprint:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from tests.standing import Quiet, asked, serving
 from tests.support.ends import WAYS
+from tests.support.standing import Quiet, asked, serving
 
 
 class Proxy:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.hostile.conftest import MEMORY, Ended, Evil
+from tests.hostile.evil import MEMORY, Ended, Evil
 from tests.support.ends import WAYS, listening
 from tests.support.trivial import SERVER
 

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
-from tests.support.edges import Completed
 from tests.support.product import Product
-from tests.support.visitors import visiting
+from tests.support.visitors import counted, visiting
 
 CONNECTIONS = 8  # to each of two services
-
-
-def visitors(done: Completed) -> tuple[int, int]:
-    """What a run says of the requests during its switch: how many, and how many failed."""
-    found = re.search(r"^Visitors +(\d+) requests during the switch, (\d+) failed; longest gap", done.out, re.MULTILINE)
-    assert found is not None, done.said
-    return int(found[1]), int(found[2])
 
 
 def test_sixteen_busy_connections_over_a_deploy_and_a_rollback(deployed: Product) -> None:
@@ -26,7 +16,7 @@ def test_sixteen_busy_connections_over_a_deploy_and_a_rollback(deployed: Product
     urls = deployed.url("backend", "/api/health"), deployed.url("frontend")
     with visiting(*urls, connections=CONNECTIONS, every=0.03) as seen:
         for command in ("deploy", "rollback"):
-            probed, failed = visitors(deployed.ok(command))
+            probed, failed = counted(deployed.ok(command))
             assert probed > 5
             assert failed == 0
     assert not seen.failures, seen.failures[:5]

@@ -9,18 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_zero_downtime import visitors
 from tests.support.product import Product
-from tests.support.visitors import LONGEST, MOST, visiting
+from tests.support.visitors import LONGEST, MOST, counted, visiting
 
 DEPLOYS, ROLLBACKS, CONNECTIONS = 10, 2, 8
 
 pytestmark = [pytest.mark.load, pytest.mark.timeout(600)]
 
 
-def tell(what: str, number: int, counted: tuple[int, int]) -> None:
+def tell(what: str, number: int, seen: tuple[int, int]) -> None:
     """One line of the session's result."""
-    requests, failed = counted
+    requests, failed = seen
     print(f"{what} {number}: {requests} requests, {failed} failed", flush=True)
     assert failed == 0
 
@@ -36,9 +35,9 @@ def test_ten_deploys_and_two_rollbacks_without_a_failed_request(tmp_path: Path) 
             for number in range(1, DEPLOYS + 1):
                 product.change_backend(f"Backend {number}")
                 released.add(product.change_frontend(f"Frontend {number}"))
-                tell("deploy", number, visitors(product.ok("deploy")))
+                tell("deploy", number, counted(product.ok("deploy")))
             for number in range(1, ROLLBACKS + 1):
-                tell("rollback", number, visitors(product.ok("rollback")))
+                tell("rollback", number, counted(product.ok("rollback")))
         tell("all", 12, (seen.requests, seen.failed))
         assert not seen.failures, seen.failures[:10]
         assert seen.opened == 2 * CONNECTIONS

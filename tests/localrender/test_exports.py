@@ -18,8 +18,8 @@ from render.public_api.client import AuthenticatedClient
 from localrender import runtimes
 from localrender.errors import LocalRenderError
 from localrender.exports import pg_dump
+from tests.localrender.databases import setting, superuser, url
 from tests.localrender.product import Local, Product, until
-from tests.localrender.test_postgres import setting, superuser, url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ from localrender.blueprint import load
 from localrender.keyvalue import KeyValues
 from localrender.model import EnvVar
 from localrender.state import State
-from tests.blueprints.test_runs_here import file as blueprint_file
+from tests.support.blueprint_file import file as blueprint_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import psutil
 import psycopg
 import pytest
 
+from tests.localrender.databases import setting, superuser, url
 from tests.localrender.product import Local, Product, until
 
 if TYPE_CHECKING:
@@ -27,12 +27,6 @@ databases:
   - {name: plain, postgresMajorVersion: "16"}
   - {name: newer, postgresMajorVersion: "18", databaseName: letters, user: writer}
 """
-
-
-def url(local: Local, name: str) -> str:
-    """The external connection string that the API gives."""
-    found = {one["postgres"]["name"]: one["postgres"]["id"] for one in local.get("/postgres")}
-    return str(local.get(f"/postgres/{found[name]}/connection-info")["externalConnectionString"])
 
 
 def test_a_database_is_reached_with_its_password_only(shared: Local) -> None:
@@ -120,18 +114,6 @@ def test_a_named_server_gets_the_databases(shared: Local, fresh: Callable[..., L
     with psycopg.connect(url(own, "elsewhere")) as connection:
         connection.execute("select 1")
     assert not (own.state / "postgres").exists()
-
-
-def setting(local: Local) -> dict[str, str]:
-    """What a state remembers by name."""
-    with closing(sqlite3.connect(local.state / "state.sqlite3")) as store:
-        return dict(store.execute("select name, value from setting").fetchall())
-
-
-def superuser(local: Local) -> str:
-    """The superuser's URL of a local Render's own cluster."""
-    known = setting(local)
-    return f"postgresql://postgres:{known['postgres_password_16']}@127.0.0.1:{known['postgres_port_16']}/postgres"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root drops privileges")

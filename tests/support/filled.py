@@ -6,7 +6,7 @@ import contextlib
 
 import psycopg
 
-from tests.backup.everything import EVERYTHING, VIRTUAL, XML
+from tests.support.everything import EVERYTHING, VIRTUAL, XML
 from tests.support.servers import Base
 
 

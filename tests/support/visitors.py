@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from tests.support.edges import Completed
+
 LONGEST = 300.0
 MOST = 200_000
 COMMIT = re.compile(rb"\b[0-9a-f]{40}\b")
@@ -93,3 +95,10 @@ def visiting(*urls: str, connections: int = 1, every: float = 0.02) -> Iterator[
         for thread in threads:
             thread.join(15)
         seen.seconds = time.monotonic() - began
+
+
+def counted(done: Completed) -> tuple[int, int]:
+    """What a run says of the requests during its switch: how many, and how many failed."""
+    found = re.search(r"^Visitors +(\d+) requests during the switch, (\d+) failed; longest gap", done.out, re.MULTILINE)
+    assert found is not None, done.said
+    return int(found[1]), int(found[2])

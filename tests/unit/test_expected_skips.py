@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import expected
+from tests.support.skips import expected
 
 ROOT = Path(__file__).resolve().parents[2]
 SKIPPED = "import pytest\ndef test_passes(): pass\ndef test_skipped(): pytest.skip('no {} here')\n"

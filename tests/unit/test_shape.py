@@ -91,3 +91,20 @@ def test_everything_public_has_a_docstring(path: Path) -> None:
     tree = ast.parse(path.read_text())
     assert ast.get_docstring(tree)
     assert [] == [name for name, text in public(tree) if not text]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda path: path.relative_to(ROOT).as_posix()
+)
+def test_no_test_imports_another(path: Path) -> None:
+    """What several need stands in ``tests/support``, or beside them in a file that is no test and no conftest."""
+    imported = [
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests")
+        for alias in node.names
+    ]
+
+    assert [name for name in imported if any(part.startswith(("test_", "conftest")) for part in name.split("."))] == []
+    if path.is_relative_to(ROOT / "tests/support"):
+        assert [name for name in imported if not name.startswith("tests.support")] == []

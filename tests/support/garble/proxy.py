@@ -13,8 +13,8 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from tests.standing import Quiet, asked, serving
 from tests.support.garble.ways import WAYS, Told, told
+from tests.support.standing import Quiet, asked, serving
 
 SERVICE, DEPLOY, OWNER, MOMENT = r"srv-\w+", r"dep-\w+", r"tea-\w+", r"\d{4}-\d\d-\d\dT[^&]+"
 
