@@ -76,6 +76,7 @@ def command(
         }
         shared = {key: each for key, each in shared.items() if key not in own}
         chosen = {**shared, **{key: each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for key, each in own.items()}}
+        several = {key: SEVERAL[key] for key in SEVERAL if key in shared}
         inner = [key for key in own if key not in {*FIRST, *LAST}]
         order = [key for key in (*FIRST, *inner, *LAST) if key in chosen]
 
@@ -84,7 +85,7 @@ def command(
             json, debug = given.pop("json", False), given.pop("debug", False)
             environment = given.pop(target, "local")
             options = {
-                SEVERAL.get(key, key): _split(value) if key in SEVERAL else value for key, value in given.items()
+                several.get(key, key): _split(value) if key in several else value for key, value in given.items()
             }
             try:
                 if c.config.run.dry:
@@ -104,7 +105,7 @@ def command(
             run,
             name=name or body.__name__,
             default=default,
-            iterable=[key for key in SEVERAL if key in chosen],
+            iterable=list(several),
             positional=list(positional),
             help={key.strip("_").replace("_", "-"): text for key, text in told.items()},
         )
