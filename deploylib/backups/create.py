@@ -18,7 +18,7 @@ from deploylib.backups.fingerprint import Contents
 from deploylib.backups.repository import Manifest, Unproven
 from deploylib.backups.restore_test import HASHES_BELOW, PROVE_WITHIN, Place, Proof
 from deploylib.backups.snapshot import Exporter, exported
-from deploylib.errors import BackupFailed, DeployError, Interrupted, SettingsError
+from deploylib.errors import BackupFailed, DeployError, SettingsError, Unreachable
 from deploylib.models import Backup, Facts, Secret, remedies
 from deploylib.models.database import Copy
 from deploylib.postgres import connection, sqlstates
@@ -131,9 +131,7 @@ def _lock_room(url: Secret) -> tuple[str, ...]:
     """How many locks there are too few, where the server still says so."""
     try:
         taken, room = connection.lock_room(url)
-    except Interrupted:
-        raise
-    except DeployError:
+    except (SettingsError, Unreachable):
         return ()
     return (
         f"pg_dump locks {taken} tables and sequences at once; the server has room for some {room}, for all sessions",

@@ -109,6 +109,6 @@ def variables(history: Iterable[RunState], service: str, deploy_id: str) -> tupl
     for state in history:
         made = {**state.triggered, **state.back_triggered}
         if service in made and made[service].deploy_id == deploy_id:
-            intent = state.intents.get(service) or state.back_intents[service]
-            return intent.variables
+            intent = state.intents.get(service) or state.back_intents.get(service)
+            return intent.variables if intent else ()  # the event that tells them may be damaged
     return ()

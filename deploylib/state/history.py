@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from deploylib.errors import DeployError, Interrupted
+from deploylib.errors import SettingsError, Unreachable
 from deploylib.models import BackedUp, Checked, Commit, Intent, Live, Moment, Planned, Proven, Shipped, StageName, ids
 from deploylib.models.release import Opened, Restored, Triggered
 from deploylib.models.results import Ending, PutBack, Report, StageResult, StageStatus, short
@@ -157,12 +157,8 @@ class History:
         self.append(state.id, "closed", report)
         closed = msgspec.structs.replace(state, last=self.clock.now(), report=report)
         body = msgspec.json.encode(self.clean(msgspec.to_builtins(closed)))
-        try:
+        with suppress(SettingsError, Unreachable):  # a cache: without it the events are read
             self.store.put(f"states/{state.id}.json", [body])
-        except Interrupted:
-            raise
-        except DeployError:
-            pass  # a cache: without it the events are read
         return closed
 
     def append(self, run: str, kind: str, value: Any) -> None:
