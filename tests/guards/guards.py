@@ -1116,8 +1116,8 @@ GUARDS = (
     Guard(
         "visitors that ask what is private",
         "deploylib/release/switch.py",
-        "        if verify.is_public(order.target) and",
-        "        if order.target.url and",
+        "for order in orders if verify.is_public(order.target) and",
+        "for order in orders if order.target.url and",
         "tests/unit/probes/test_downtime.py::test_visitors_ask_only_what_is_public",
     ),
     Guard(
