@@ -46,7 +46,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from deploylib.backups.restore import Done as RestoreResult
     from deploylib.commands.backups import backup, list_backups, restore, test_restore
     from deploylib.commands.control import hold, lease, lift, release_lease
     from deploylib.commands.release import (
@@ -87,6 +86,7 @@ if TYPE_CHECKING:
         VerificationFailed,
     )
     from deploylib.models import Backup
+    from deploylib.models.database import RestoreResult
     from deploylib.models.findings import Scanned
     from deploylib.models.results import Report
     from deploylib.state import Hold, LeaseState, RunState
@@ -108,7 +108,7 @@ _VALUES = {
     "LeaseState": "deploylib.state.lease",
     "Log": "deploylib.commands.status",
     "Report": "deploylib.models.results",
-    "RestoreResult": "deploylib.backups.restore:Done",
+    "RestoreResult": "deploylib.models.database:RestoreResult",
     "RunState": "deploylib.state.history",
     "Scanned": "deploylib.models.findings",
     "Status": "deploylib.commands.status",

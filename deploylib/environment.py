@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from deploylib import settings
+from deploylib.backups import Edges
 from deploylib.models import Secret, remedies
 from deploylib.models.progress import Progress, Quiet
 from deploylib.models.redaction import Struck
@@ -115,6 +116,12 @@ class Environment:
             return self.kept_in
         chosen = self.config.environment
         return open_store(self.config.store, encryption=chosen.store_encryption, kms_key=chosen.store_kms_key)
+
+    @cached_property
+    def backup_edges(self) -> Edges:
+        """What backups and restores work with."""
+        programs = self.config.settings.postgres_bin
+        return Edges(self.store, programs, self.runner, self.clock, self.progress.transferred)
 
     @cached_property
     def history(self) -> History:

@@ -6,7 +6,6 @@ what was uploaded of it is given up instead of becoming the newest backup.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import os
@@ -17,30 +16,27 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from deploylib.backups import export_archive, scratch_server
+from deploylib.backups import export_archive, repository, scratch_server
+from deploylib.backups.edges import Edges
 from deploylib.backups.fingerprint import WORD, Contents, definitions
 from deploylib.errors import BackupFailed, SettingsError
 from deploylib.models import Backup, Secret
 from deploylib.postgres import connection, sqlstates
-from deploylib.postgres.binaries import Client
-from deploylib.store import Store
 from deploylib.system import process
 
 __all__ = [
-    "Damaged",
+    "count_tables",
     "decode",
     "dump",
     "form",
     "load",
-    "needs",
     "perform",
+    "read_needs",
     "schema",
     "script",
     "settings",
-    "table_count",
     "through",
-    "unpacked",
-    "verified",
+    "unpack",
 ]
 
 ZSTD_SINCE = 16  # the first major whose pg_dump knows another compression than gzip
@@ -65,119 +61,62 @@ SETTING = re.compile(
     re.MULTILINE,
 )
 ANYBODY = {"public", "PUBLIC", "current_user", "CURRENT_USER", "session_user", "CURRENT_ROLE"}
-Progress = Callable[[int, int], None] | None
+PROVE_WITHIN, RESTORE_WITHIN = 3600.0, 6 * 3600.0  # seconds that a restore may take, as a proof and in earnest
 
 
-class Damaged(BackupFailed):
-    """The store does not hold the dump that it was given: there is nothing to keep."""
-
-
-"""Told the bytes of each piece, and those of all of them; 0: nobody knows."""
-
-
-def form(client: Client, runner: process.Runner) -> str:
+def form(edges: Edges) -> str:
     """The format that dumps are made in here; see `Backup.format`.
 
     zstd at level 3 takes a quarter of the processor time of gzip's default and makes a smaller archive (measured on 1.8
     GB). Whether pg_dump was built with it is only said when it is asked for; it says so before it connects.
     """
-    if client.major >= ZSTD_SINCE:
+    if edges.client.major >= ZSTD_SINCE:
         words = [
-            client.program("pg_dump"),
+            edges.client.program("pg_dump"),
             "--format=custom",
             "--compress=zstd:3",
             "--host=/nonexistent",
             "--no-password",
         ]
-        said = runner.run(process.Command(words, check=False, env=sqlstates.ENGLISH, drops=connection.MISLEADING))
+        said = edges.runner.run(process.Command(words, check=False, env=sqlstates.ENGLISH, drops=connection.MISLEADING))
         if any("connection" in line for line in said.lines):
             return "custom:zstd"
     return "custom.zst" if _zstd() else "custom"
 
 
-def dump(
-    url: Secret,
-    *,
-    client: Client,
-    form: str,
-    snapshot: str,
-    runner: process.Runner,
-    progress: Progress = None,
-    expected: int = 0,
-) -> Generator[bytes]:
-    """The pieces of a dump.
+def dump(url: Secret, edges: Edges, *, form: str, snapshot: str, expected: int = 0) -> Generator[bytes]:
+    """Dump a database, piece by piece.
 
     Args:
         form: see `form`.
         snapshot: of a session that stays open until this one has begun.
-        progress: told the bytes of each piece.
         expected: bytes of all of them, as far as anybody can tell.
 
     Raises:
-        ProgramFailed: instead of ending, when pg_dump failed.
+        process.ProgramFailed: instead of ending, when pg_dump failed.
     """
     level = {"custom": "1", "custom:zstd": "zstd:3", "custom.zst": "0"}[form]
     words = ["--format=custom", f"--compress={level}", "--lock-wait-timeout=10s", f"--snapshot={snapshot}", *ALIKE]
-    pieces = runner.stream(_connecting(url, [client.program("pg_dump"), *words], writes=True))
+    pieces = edges.runner.stream(_connecting(url, [edges.client.program("pg_dump"), *words], writes=True))
     for piece in _packed(pieces) if form == "custom.zst" else pieces:
-        if progress is not None:
-            progress(len(piece), expected)
+        if edges.progress is not None:
+            edges.progress(len(piece), expected)
         yield piece
 
 
-def schema(url: Secret, *, client: Client, runner: process.Runner, snapshot: str = "") -> dict[str, str]:
-    """The definitions of a database: name → checksum; see `definitions`.
+def schema(url: Secret, edges: Edges, snapshot: str = "") -> dict[str, str]:
+    """Read the definitions of a database: name → checksum; see `definitions`.
 
     Raises:
-        ProgramFailed: pg_dump failed.
+        process.ProgramFailed: pg_dump failed.
     """
-    words = [client.program("pg_dump"), "--schema-only", "--no-owner", "--no-acl", *ALIKE]
+    words = [edges.client.program("pg_dump"), "--schema-only", "--no-owner", "--no-acl", *ALIKE]
     if snapshot:
         words.append(f"--snapshot={snapshot}")
-    return definitions(runner.run(_connecting(url, words, timeout=300.0)).text)
+    return definitions(edges.runner.run(_connecting(url, words, timeout=300.0)).text)
 
 
-def verified(backup: Backup, *, store: Store, progress: Progress = None) -> Iterator[bytes]:
-    """The pieces of a dump, read back from the store; the last one is handed on only when the checksum is right.
-
-    Whoever reads them cannot come to a good end with a bad dump.
-
-    Raises:
-        Damaged: it is missing, cut, or other bytes than were written.
-    """
-    digest, size, held = hashlib.sha256(), 0, b""
-    try:
-        for piece in store.read(backup.key):
-            digest.update(piece)
-            size += len(piece)
-            if held:
-                yield held
-            held = piece
-            if progress is not None:
-                progress(len(piece), backup.size)
-    except KeyError as error:
-        message = f"the dump of backup {backup.id} is not in the store"
-        raise Damaged(message, remedy="take another backup (inv backup.list)") from error
-    if size != backup.size:
-        message = f"the dump of backup {backup.id} has {size} bytes, its manifest says {backup.size}"
-        raise Damaged(message, remedy="take another backup (inv backup.list), and check the store's disk")
-    if digest.hexdigest() != backup.sha256:
-        message = f"the store gave back other bytes of backup {backup.id} than it was given: the checksum is wrong"
-        raise Damaged(message, remedy="take another backup (inv backup.list), and check the store's disk")
-    if held:
-        yield held
-
-
-def decode(
-    backup: Backup,
-    *,
-    store: Store,
-    client: Client,
-    runner: process.Runner,
-    within: float,
-    progress: Progress,
-    folder: Path | None = None,
-) -> None:
+def decode(backup: Backup, edges: Edges, *, within: float = PROVE_WITHIN) -> None:
     """Read the whole dump back and decode it to its last byte.
 
     Listing an archive proves nothing: it succeeds on a file that was cut in half (measured).
@@ -186,27 +125,15 @@ def decode(
         BackupFailed: its checksum is wrong, or pg_restore cannot read it.
         SettingsError: pg_restore was built without what it is compressed with.
     """
-    with _opened(backup, store, progress, folder) as (words, pieces):
-        command = [client.program("pg_restore"), "--file=/dev/null", *words]
-        _restoring(process.Command(command, stdin=pieces, timeout=within), backup, store, runner)
+    with _opened(backup, edges) as (words, pieces):
+        command = [edges.client.program("pg_restore"), "--file=/dev/null", *words]
+        _restoring(process.Command(command, stdin=pieces, timeout=within), backup, edges)
 
 
-def load(
-    backup: Backup,
-    url: Secret,
-    *,
-    store: Store,
-    client: Client,
-    runner: process.Runner,
-    within: float,
-    progress: Progress,
-    folder: Path | None = None,
-) -> None:
+def load(backup: Backup, url: Secret, edges: Edges, folder: Path | None = None) -> None:
     """Restore a dump into an empty database, and stop at the first error.
 
     Args:
-        within: seconds after which it is given up.
-        progress: told the bytes of the dump that have been read.
         folder: where an export is unpacked already.
 
     Raises:
@@ -215,83 +142,63 @@ def load(
     """
     # The name of the database comes from the environment, like the rest; without --dbname it would write a script.
     words = ["--exit-on-error", "--no-owner", "--no-acl", *ALIKE, "--dbname=application_name=deploylib"]
-    with _opened(backup, store, progress, folder) as (more, pieces):
-        command = [client.program("pg_restore"), *words, *more]
-        _restoring(
-            _connecting(url, command, writes=True, stdin=pieces, timeout=within, tree=True), backup, store, runner
-        )
+    with _opened(backup, edges, folder) as (more, pieces):
+        command = [edges.client.program("pg_restore"), *words, *more]
+        loading = _connecting(url, command, writes=True, stdin=pieces, timeout=PROVE_WITHIN, tree=True)
+        _restoring(loading, backup, edges)
 
 
 @contextmanager
-def script(
-    backup: Backup,
-    *,
-    store: Store,
-    client: Client,
-    runner: process.Runner,
-    leave_out: Callable[[str], bool],
-    progress: Progress,
-) -> Iterator[Iterator[bytes]]:
-    """The pieces of the SQL that makes what a dump holds, less the entries of its table of contents that are *leave_out*.
+def script(backup: Backup, edges: Edges, leave_out: Callable[[str], bool]) -> Iterator[Iterator[bytes]]:
+    """Write the SQL that makes what a dump holds, piece by piece, less what is left out.
 
     Args:
-        leave_out: is given an entry as pg_restore lists it, without its numbers: ``EXTENSION - vector``.
+        leave_out: given an entry of its table of contents as pg_restore lists it, without its numbers: ``EXTENSION - vector``.
 
     Raises:
         BackupFailed: while it is read: its checksum is wrong, or pg_restore cannot read it. Then it has no end.
     """
-    listed = _listed(backup, store, client, runner).splitlines(keepends=True)
+    listed = _listed(backup, edges).splitlines(keepends=True)
     kept = [line for line in listed if not leave_out(ENTRY.sub("", line.strip()))]
     with tempfile.NamedTemporaryFile("w", prefix="deploylib-", suffix=".list") as chosen:
         chosen.writelines(kept)
         chosen.flush()
-        with _opened(backup, store, progress) as (more, pieces):
+        with _opened(backup, edges) as (more, pieces):
             words = ["--file=-", "--no-owner", "--no-acl", *ALIKE, f"--use-list={chosen.name}"]
             words += [word for word in more if not word.startswith("--jobs")]
-            command = process.Command([client.program("pg_restore"), *words], env=sqlstates.ENGLISH, stdin=pieces)
-            with closing(_flowing(runner.stream(command))) as made:
+            command = process.Command([edges.client.program("pg_restore"), *words], env=sqlstates.ENGLISH, stdin=pieces)
+            with closing(_flowing(edges.runner.stream(command))) as made:
                 yield made
 
 
-def settings(
-    backup: Backup, *, store: Store, client: Client, runner: process.Runner
-) -> tuple[tuple[str, str, Secret], ...]:
-    """What the database was set to: role (empty: all of them), setting and value, each as SQL writes it.
+def settings(backup: Backup, edges: Edges) -> tuple[tuple[str, str, Secret], ...]:
+    """Read what the database was set to: role (empty: all of them), setting and value, each as SQL writes it.
 
     Raises:
         BackupFailed: the dump is damaged.
     """
     with tempfile.NamedTemporaryFile("w", prefix="deploylib-", suffix=".list") as nothing:
         words = ["--create", "--file=-", f"--use-list={nothing.name}"]
-        said = _said(backup, store, client, runner, None, words)
+        said = _said(backup, edges, words)
     return tuple((role, name, Secret(value)) for role, name, value in SETTING.findall(said))
 
 
-def perform(
-    url: Secret,
-    pieces: Generator[bytes],
-    backup: Backup,
-    *,
-    store: Store,
-    client: Client,
-    runner: process.Runner,
-    within: float,
-) -> None:
+def perform(url: Secret, pieces: Generator[bytes], backup: Backup, edges: Edges) -> None:
     """Run a script in a database, and stop at the first error.
 
     Raises:
         BackupFailed: a statement failed, or the dump that the script is made of is damaged.
     """
     words = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]
-    command = [client.program("psql"), *words, "--dbname=application_name=deploylib", "--file=-"]
+    command = [edges.client.program("psql"), *words, "--dbname=application_name=deploylib", "--file=-"]
     with closing(pieces):
         try:
-            runner.run(_connecting(url, command, writes=True, stdin=pieces, timeout=within, shown=True))
+            edges.runner.run(_connecting(url, command, writes=True, stdin=pieces, timeout=RESTORE_WITHIN, shown=True))
         except process.ProgramFailed as error:
-            raise _unrestored(error, backup, store) from error
+            raise _unrestored(error, backup, edges) from error
 
 
-def through(url: Secret, into: Secret, *, client: Client, runner: process.Runner, whole: bool, within: float) -> None:
+def through(url: Secret, into: Secret, edges: Edges, *, whole: bool, within: float) -> None:
     """Dump a database straight into another, empty one.
 
     Args:
@@ -299,7 +206,7 @@ def through(url: Secret, into: Secret, *, client: Client, runner: process.Runner
         within: seconds after which it is given up.
 
     Raises:
-        ProgramFailed: pg_dump or pg_restore failed.
+        process.ProgramFailed: pg_dump or pg_restore failed.
     """
     words = [
         "--format=custom",
@@ -308,10 +215,11 @@ def through(url: Secret, into: Secret, *, client: Client, runner: process.Runner
         *ALIKE,
         *([] if whole else ["--schema-only"]),
     ]
-    taking = _connecting(url, [client.program("pg_dump"), *words], writes=True)
+    taking = _connecting(url, [edges.client.program("pg_dump"), *words], writes=True)
     words = ["--exit-on-error", "--no-owner", "--no-acl", *ALIKE, "--dbname=application_name=deploylib"]
-    with closing(_flowing(runner.stream(taking))) as pieces:
-        runner.run(_connecting(into, [client.program("pg_restore"), *words], writes=True, stdin=pieces, timeout=within))
+    with closing(_flowing(edges.runner.stream(taking))) as pieces:
+        command = [edges.client.program("pg_restore"), *words]
+        edges.runner.run(_connecting(into, command, writes=True, stdin=pieces, timeout=within))
 
 
 def _flowing(pieces: Iterator[bytes]) -> Generator[bytes]:
@@ -319,17 +227,15 @@ def _flowing(pieces: Iterator[bytes]) -> Generator[bytes]:
     yield from pieces
 
 
-def table_count(backup: Backup, *, store: Store, client: Client, runner: process.Runner) -> int:
-    """How many tables' data the table of contents names."""
-    return len(re.findall(TABLE, _listed(backup, store, client, runner)))
+def count_tables(backup: Backup, edges: Edges) -> int:
+    """Count the tables whose data the table of contents names."""
+    return len(re.findall(TABLE, _listed(backup, edges)))
 
 
-def needs(
-    backup: Backup, folder: Path, *, store: Store, client: Client, runner: process.Runner
-) -> tuple[int, Contents]:
-    """How many tables' data an unpacked export holds, and what a database must have before that is restored."""
-    listed = _listed(backup, store, client, runner, folder)
-    script = _said(backup, store, client, runner, folder, ["--schema-only", "--file=-"])
+def read_needs(backup: Backup, edges: Edges, folder: Path) -> tuple[int, Contents]:
+    """Count the tables of an unpacked export, and read what a database must have before it is restored."""
+    listed = _listed(backup, edges, folder)
+    script = _said(backup, edges, ["--schema-only", "--file=-"], folder)
     return len(re.findall(TABLE, listed)), Contents(
         extensions=dict.fromkeys(re.findall(r"^\d+; \d+ \d+ EXTENSION - (\S+)", listed, re.MULTILINE), ""),
         roles=tuple(
@@ -339,28 +245,30 @@ def needs(
 
 
 @contextmanager
-def unpacked(backup: Backup, *, store: Store, progress: Progress = None) -> Iterator[Path]:
-    """An export's dump in a folder, for as long as the block takes; what a killed run left of one goes with its scratch.
+def unpack(backup: Backup, edges: Edges) -> Iterator[Path]:
+    """Unpack an export's dump into a folder, which goes after the block.
+
+    What a killed run left of one goes with its scratch server.
 
     Raises:
         BackupFailed: it is damaged.
         ScratchUnfit: there is no room for it.
     """
     with tempfile.TemporaryDirectory(prefix=f"{scratch_server.NAME}-{os.getpid()}-") as folder:
-        export_archive.unpack(backup, verified(backup, store=store, progress=progress), Path(folder))
+        export_archive.unpack(
+            backup, repository.read_dump(backup, store=edges.store, progress=edges.progress), Path(folder)
+        )
         yield Path(folder)
 
 
-def _listed(backup: Backup, store: Store, client: Client, runner: process.Runner, folder: Path | None = None) -> str:
-    return _said(backup, store, client, runner, folder, ["--list"])
+def _listed(backup: Backup, edges: Edges, folder: Path | None = None) -> str:
+    return _said(backup, edges, ["--list"], folder)
 
 
-def _said(
-    backup: Backup, store: Store, client: Client, runner: process.Runner, folder: Path | None, words: list[str]
-) -> str:
-    with _opened(backup, store, None, folder) as (more, pieces):
-        command = [client.program("pg_restore"), *words, *more]
-        return _restoring(process.Command(command, stdin=pieces, timeout=300.0), backup, store, runner).text
+def _said(backup: Backup, edges: Edges, words: list[str], folder: Path | None = None) -> str:
+    with _opened(backup, edges.without_progress(), folder) as (more, pieces):
+        command = [edges.client.program("pg_restore"), *words, *more]
+        return _restoring(process.Command(command, stdin=pieces, timeout=300.0), backup, edges).text
 
 
 def _bare(name: str) -> str:
@@ -368,26 +276,25 @@ def _bare(name: str) -> str:
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
-def _restoring(command: process.Command, backup: Backup, store: Store, runner: process.Runner) -> process.Completed:
+def _restoring(command: process.Command, backup: Backup, edges: Edges) -> process.Completed:
     try:
-        return runner.run(command)
+        return edges.runner.run(command)
     except process.ProgramFailed as error:
         if any("does not support compression" in line for line in error.details):
             raise SettingsError(
                 f"{command.args[0]} cannot read zstd, with which backup {backup.id} is compressed",
                 remedy="set postgres_bin in the settings to a PostgreSQL that was built with zstd",
             ) from error
-        raise _unrestored(error, backup, store) from error
+        raise _unrestored(error, backup, edges) from error
 
 
-def _unrestored(error: process.ProgramFailed, backup: Backup, store: Store) -> BackupFailed:
+def _unrestored(error: process.ProgramFailed, backup: Backup, edges: Edges) -> BackupFailed:
     """Why a dump could not be restored.
 
     Raises:
-        Damaged: it is the dump.
+        DumpDamaged: it is the dump; otherwise it is a place that refuses a good one.
     """
-    for _ in verified(backup, store=store):
-        """It says which of the two it is: a damaged dump, or a place that refuses a good one."""
+    repository.read_back(backup, store=edges.store)
     state, line = sqlstates.spoken(error.details)
     return BackupFailed(
         f"backup {backup.id} cannot be restored: {line or error.message}",
@@ -402,22 +309,18 @@ def _connecting(url: Secret, words: list[str], **more: Any) -> process.Command:
     return process.Command(words, env=env, secrets=hidden, drops=connection.MISLEADING, **more)
 
 
-def _unpacked(backup: Backup, store: Store, progress: Progress) -> Iterator[bytes]:
-    pieces = verified(backup, store=store, progress=progress)
-    return _inflated(pieces, backup) if backup.format == "custom.zst" else pieces
-
-
 @contextmanager
 def _opened(
-    backup: Backup, store: Store, progress: Progress, folder: Path | None = None
+    backup: Backup, edges: Edges, folder: Path | None = None
 ) -> Iterator[tuple[list[str], Iterator[bytes] | None]]:
     """How pg_restore gets at a dump: more words, and what it is fed. A folder may be read by several jobs."""
     if not backup.exported:
-        yield [], _unpacked(backup, store, progress)
+        pieces = repository.read_dump(backup, store=edges.store, progress=edges.progress)
+        yield [], _inflated(pieces, backup) if backup.format == "custom.zst" else pieces
     elif folder is not None:
         yield ["--format=directory", f"--jobs={JOBS}", str(folder)], None
     else:
-        with unpacked(backup, store=store, progress=progress) as own:
+        with unpack(backup, edges) as own:
             yield ["--format=directory", f"--jobs={JOBS}", str(own)], None
 
 
@@ -463,8 +366,10 @@ def _inflated(pieces: Iterator[bytes], backup: Backup) -> Iterator[bytes]:
     except module.ZstdError as error:
         for _ in pieces:
             """To its end, where the checksum says so if it is another dump than the one that was made."""
-        raise Damaged(
+        raise repository.DumpDamaged(
             f"the dump of backup {backup.id} is damaged: {error}", remedy="take another backup (inv backup.list)"
         ) from error
     if not press.eof:
-        raise Damaged(f"the dump of backup {backup.id} ends too early", remedy="take another backup (inv backup.list)")
+        raise repository.DumpDamaged(
+            f"the dump of backup {backup.id} ends too early", remedy="take another backup (inv backup.list)"
+        )

@@ -7,7 +7,7 @@ by piece, each in a transaction of its own, where the server has not the room fo
 from __future__ import annotations
 
 from deploylib.models import Secret
-from deploylib.postgres.connection import connected
+from deploylib.postgres import connected
 
 __all__ = ["AT_ONCE", "locks", "one_by_one", "something"]
 

@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
 
 from deploylib.backups import archive, restore_mark, restore_test
-from deploylib.backups.archive import Progress
+from deploylib.backups.edges import Edges
 from deploylib.backups.repository import Manifest
-from deploylib.backups.snapshot import CONFIGURED, Exporter
+from deploylib.backups.restore_test import IN_PLACE, NotBeside
+from deploylib.backups.snapshot import CONFIGURED
 from deploylib.errors import SettingsError
 from deploylib.models import Secret
-from deploylib.postgres import grants
-from deploylib.postgres.binaries import Client
-from deploylib.postgres.connection import connected, named, refusals
-from deploylib.store import Store
-from deploylib.system import process
+from deploylib.postgres import connected, grants
+from deploylib.postgres import connection as postgres
 
-__all__ = ["IN_PLACE", "Edges", "Filled", "NotBeside", "compared", "fill", "locks"]
+__all__ = ["Filled", "compared", "fill", "locks"]
 
 THERE = r"""
 select (select coalesce(array_agg(extname::text), '{}') from pg_extension),
@@ -60,26 +57,6 @@ COPYING = re.compile(rb"COPY [^;]+ FROM stdin;\r?\n")
 LOCKS_A_TABLE, LOCKS_A_DEFINITION = 3, 2
 # A commit need not wait for the disk, as one that does comes last of all.
 ONE_BY_ONE = b"set client_min_messages = warning; set synchronous_commit = off;\n"
-
-
-# What a remedy says of doing it all the same; who knows the environment says it as it is typed.
-IN_PLACE = "--into database --force --unproven --confirm ENVIRONMENT"
-
-
-class NotBeside(SettingsError):
-    """The role may not make a database or what is in it, so that nothing can be restored beside another one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Edges:
-    """What a restore works with, and for how long."""
-
-    store: Store
-    client: Client
-    runner: process.Runner
-    exporter: Exporter
-    within: float
-    progress: Progress
 
 
 class Filled(msgspec.Struct, frozen=True):
@@ -146,12 +123,8 @@ def fill(
         if whole:
             yield b"commit;\n"  # never reached where the dump turns out to be damaged: its last piece is held back
 
-    with archive.script(
-        found, store=edges.store, client=edges.client, runner=edges.runner, leave_out=leave_out, progress=edges.progress
-    ) as pieces:
-        archive.perform(
-            url, made(pieces), found, store=edges.store, client=edges.client, runner=edges.runner, within=edges.within
-        )
+    with archive.script(found, edges, leave_out) as pieces:
+        archive.perform(url, made(pieces), found, edges)
     return Filled(tuple(left_out), tuple(later), there.others, _surrounding(url, found, edges))
 
 
@@ -201,20 +174,18 @@ def _surrounding(url: Secret, found: Manifest, edges: Edges) -> tuple[str, ...]:
     Settings come after the transaction: emptying does not touch them. Their values come from the dump, are written down
     nowhere, and never told: one may be a secret.
     """
-    _, name = named(url)
+    _, name = postgres.named(url)
     lacking: list[str] = []
     with connected(url, 10, statements="60s") as connection:
         connection.execute("set search_path = ''")
         has = {(role, name): value for role, name, value in connection.execute(HAS).fetchall()}
-        for role, setting, value in archive.settings(
-            found, store=edges.store, client=edges.client, runner=edges.runner
-        ):
+        for role, setting, value in archive.settings(found, edges):
             if has.get((role, setting.strip('"').lower())) == _plain(value):
                 continue
             database = f'"{name.replace(chr(34), chr(34) * 2)}"'
             where = f"role {role} in database {database}" if role else f"database {database}"
             try:
-                with refusals(_Refused, "it is refused"):
+                with postgres.refusals(_Refused, "it is refused"):
                     connection.execute(f"alter {where} set {setting} to {value.reveal()}")
             except _Refused:  # its sentence may hold the value
                 of = f"role {role} in the database" if role else "the database"
@@ -275,7 +246,7 @@ def compared(url: Secret, found: Manifest, made: Filled, edges: Edges) -> tuple[
     if not expected.schema_by:
         why = "of an export nobody knows" if found.exported else "its manifest, of an older version, does not say"
         return (f"nothing was compared: {why} what it should hold",)
-    there = restore_test.held(url, like=expected, client=edges.client, runner=edges.runner, exporter=edges.exporter)
+    there = restore_test.held(url, edges, like=expected)
     schema = {label: there.schema[label] for label in restore_mark.without(there.schema)}
     absent = [entry.replace(" - ", " ", 1) for entry in made.left_out]
     tables = {f"table {FORCED_TABLE.findall(line)[0].decode()}" for line in made.later}

@@ -14,7 +14,7 @@ import msgspec
 
 from deploylib.models import Value
 from deploylib.models.units import count
-from deploylib.postgres.grants import Grant
+from deploylib.postgres import Grant
 
 __all__ = ["Contents", "Counter", "Objects", "Table", "definitions", "differences", "remarks"]
 

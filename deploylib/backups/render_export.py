@@ -12,51 +12,39 @@ from contextlib import nullcontext
 import msgspec
 
 from deploylib.backups import archive, repository, restore_test
-from deploylib.backups.archive import Progress
-from deploylib.backups.repository import Manifest, Unproven
-from deploylib.backups.restore_test import PROVE_WITHIN, Place
+from deploylib.backups.edges import Edges
+from deploylib.backups.repository import Manifest
 from deploylib.backups.scratch_server import ScratchUnfit
-from deploylib.errors import BackupFailed, DeployError, SettingsError
+from deploylib.errors import BackupFailed, SettingsError
 from deploylib.models import EXPORTED, Backup, Database, Export, remedies
-from deploylib.postgres import binaries
-from deploylib.postgres.binaries import Client
+from deploylib.models.database import BackupOrder
 from deploylib.render import Ambiguous, Forbidden, Refused
 from deploylib.render import Client as RenderClient
-from deploylib.store import Store
-from deploylib.system import Clock, Deadline, http, process
+from deploylib.system import Clock, Deadline, http
 
-__all__ = ["create"]
+__all__ = ["export"]
 
 TRIES, BETWEEN = 3, 2.0
 
 
-def create(
+def export(
     name: str,
-    *,
     render: RenderClient,
-    store: Store,
-    environment: str,
-    run: str,
-    commit: str,
-    runner: process.Runner,
-    clock: Clock,
+    edges: Edges,
+    order: BackupOrder,
     deadline: Deadline,
-    configured: str = "",
-    place: Place = Place(),  # noqa: B008 - immutable
+    *,
     every: float = 5.0,
     session: http.Session | None = None,
-    progress: Progress = None,
 ) -> Backup:
-    """Have the platform export a database, download that into the store, restore it, and write down what it holds.
+    """Have the platform export a database, store that, restore it, and write down what it holds.
 
     Args:
         name: the platform's, of the database.
+        order: whose it is.
         deadline: for the export to be made.
-        configured: a folder with the programs of Postgres, from the settings.
-        place: where it is restored.
         every: seconds between two looks at whether it is made.
         session: for the download; None: one of its own.
-        progress: told the bytes of each piece that was downloaded, and then read back.
 
     Raises:
         BackupFailed: it was not made in time, not given, or is damaged; what was written of it is removed.
@@ -64,42 +52,20 @@ def create(
         SettingsError: the platform makes none of this database, or there are no programs for it.
         Unreachable: the platform or the store does not answer.
     """
-    began, now = clock.monotonic(), clock.now()
+    began = edges.clock.monotonic()
     database = render.database(name)
-    client = binaries.client_for(_major(database), configured, runner=runner)
-    found = _made(render, database, clock, deadline, every)
-    made = Manifest(
-        id=f"{now:%Y%m%dT%H%M%SZ}-{run}",
-        key=f"backups/{environment}/{now:%Y%m%dT%H%M%SZ}-{run}/dump",
-        environment=environment,
-        run=run,
-        commit=commit,
-        created_at=found.created_at,
-        revision="",
-        server_version=database.version,
-        client_version=client.version,
-        format=EXPORTED,
-        size=0,
-        sha256="",
-        proof="decoded",
-        tables=0,
-        seconds=0.0,
+    edges = edges.for_server(_major(database))
+    manifest = repository.begin(
+        order, edges, revision="", server_version=database.version, format=EXPORTED, proof="decoded"
     )
-    failed: DeployError | None = None
-    with repository.all_or_nothing(store, made.key):
+    export = _made(render, database, edges.clock, deadline, every)
+    manifest = msgspec.structs.replace(manifest, created_at=export.created_at)
+
+    def download(manifest: Manifest) -> Manifest:
         with nullcontext(session) if session else http.Session(timeout=60.0) as own:
-            made = _downloaded(made, found, store, own, clock, progress)
-        dumped = clock.monotonic()
-        try:
-            made = _proven(made, store, client, place, runner, progress)
-        except archive.Damaged:
-            raise
-        except (BackupFailed, process.ProgramFailed) as error:
-            failed, made = error, repository.unproven(made, error)
-        kept = repository.write(repository.timed(made, began, dumped, clock.monotonic()), store=store)
-    if failed is not None:
-        raise Unproven(kept, failed) from failed
-    return kept
+            return _downloaded(manifest, export, edges, own)
+
+    return repository.keep(manifest, edges, began, download, lambda manifest: _proven(manifest, edges))
 
 
 def _major(database: Database) -> int:
@@ -134,17 +100,15 @@ def _made(render: RenderClient, database: Database, clock: Clock, deadline: Dead
     )
 
 
-def _downloaded(
-    made: Manifest, found: Export, store: Store, session: http.Session, clock: Clock, progress: Progress
-) -> Manifest:
+def _downloaded(made: Manifest, found: Export, edges: Edges, session: http.Session) -> Manifest:
     """Into the store; without a key of ours, as whoever has the address needs none."""
     address = found.url.reveal() if found.url else ""
     for left in reversed(range(TRIES)):
         try:
-            stored = store.put(made.key, _told(session.pieces(address), progress), new=True)
+            stored = edges.store.put(made.key, _told(session.pieces(address), edges), new=True)
         except http.HttpError as error:
             if left:
-                clock.sleep(BETWEEN * (TRIES - left))
+                edges.clock.sleep(BETWEEN * (TRIES - left))
             else:
                 message = f"the export was made, and could not be downloaded: {error}"
                 raise BackupFailed(message, remedy="inv backup, once more") from error
@@ -153,19 +117,17 @@ def _downloaded(
     raise AssertionError("the last try returns or raises")
 
 
-def _told(pieces: Iterator[bytes], progress: Progress) -> Iterator[bytes]:
+def _told(pieces: Iterator[bytes], edges: Edges) -> Iterator[bytes]:
     for piece in pieces:
-        if progress is not None:
-            progress(len(piece), 0)
+        if edges.progress is not None:
+            edges.progress(len(piece), 0)
         yield piece
 
 
-def _proven(
-    made: Manifest, store: Store, client: Client, place: Place, runner: process.Runner, progress: Progress
-) -> Manifest:
+def _proven(made: Manifest, edges: Edges) -> Manifest:
     """What it holds, from a copy; where there is no place for one, it is decoded, and the notes say why."""
     try:
-        found = restore_test.explored(made, store=store, client=client, place=place, runner=runner, progress=progress)
+        found = restore_test.explored(made, edges)
         return msgspec.structs.replace(
             made, proof="restored", revision=found.facts.revision, database_size=found.facts.size, tables=found.tables,
             contents=found.contents, notes=found.notes,
@@ -174,10 +136,9 @@ def _proven(
         step = remedies.about(made.environment, error.remedy)
         notes = (f"the platform's export, not restored: {error.message} ({step})",)
     try:
-        archive.decode(made, store=store, client=client, runner=runner, within=PROVE_WITHIN, progress=progress)
-        tables = archive.table_count(made, store=store, client=client, runner=runner)
+        archive.decode(made, edges)
+        tables = archive.count_tables(made, edges)
     except ScratchUnfit:  # not even unpacked: what is known is that it lies there as it was downloaded
-        for _ in archive.verified(made, store=store, progress=progress):
-            """Reading it is the proof."""
+        repository.read_back(made, store=edges.store, progress=edges.progress)
         return msgspec.structs.replace(made, proof="checksum", notes=notes)
     return msgspec.structs.replace(made, tables=tables, notes=notes)

@@ -11,35 +11,43 @@ failed is kept and marked; it is never the reason why a proven one goes.
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
+from deploylib.backups.edges import Edges
 from deploylib.backups.fingerprint import Contents
 from deploylib.errors import BackupFailed, DeployError, SettingsError
 from deploylib.models import UNPROVEN, Backup, Moment, Value
+from deploylib.models.database import BackupOrder
 from deploylib.postgres import sqlstates
 from deploylib.store import Damaged, KeyTaken, Refused, Store, read_document
 from deploylib.system import process
 
 __all__ = [
     "Accepted",
+    "DumpDamaged",
     "Manifest",
     "Restored",
     "Unproven",
     "accept",
     "accepted",
     "all_or_nothing",
+    "begin",
     "clear",
     "find",
+    "keep",
     "latest",
     "listing",
     "manifest",
     "prune",
+    "read_back",
+    "read_dump",
     "record",
     "remove",
     "timed",
@@ -78,6 +86,10 @@ class Unproven(BackupFailed):
         self.kept = kept
 
 
+class DumpDamaged(BackupFailed):
+    """The store does not hold the dump that it was given: there is nothing to keep."""
+
+
 class Accepted(Value, frozen=True):
     """A person's word to go on although a dump could not be proven."""
 
@@ -92,6 +104,58 @@ class Restored(Value, frozen=True):
     at: Moment
     seconds: float
     notes: tuple[str, ...] = ()
+
+
+def begin(order: BackupOrder, edges: Edges, **known: Any) -> Manifest:
+    """Name a backup that is about to be made, with what is *known* of it already."""
+    now = edges.clock.now()
+    name = f"{now:%Y%m%dT%H%M%SZ}-{order.run}"
+    return Manifest(
+        id=name,
+        key=f"backups/{order.environment}/{name}/dump",
+        environment=order.environment,
+        run=order.run,
+        commit=order.commit,
+        created_at=now,
+        client_version=edges.client.version,
+        size=0,
+        sha256="",
+        tables=0,
+        seconds=0.0,
+        **known,
+    )
+
+
+def keep(
+    manifest: Manifest,
+    edges: Edges,
+    began: float,
+    dump: Callable[[Manifest], Manifest],
+    prove: Callable[[Manifest], Manifest],
+) -> Backup:
+    """Put a dump into the store, prove it, and write its manifest last.
+
+    Args:
+        began: when the backup did, by the clock's `monotonic`.
+
+    Raises:
+        Unproven: the proof has failed; the dump is kept, and marked so.
+        BackupFailed: there is no dump, or a damaged one; what was written of it is removed.
+    """
+    failed: DeployError | None = None
+    with all_or_nothing(edges.store, manifest.key):
+        manifest = dump(manifest)
+        dumped = edges.clock.monotonic()
+        try:
+            manifest = prove(manifest)
+        except DumpDamaged:
+            raise
+        except (BackupFailed, process.ProgramFailed) as error:
+            failed, manifest = error, unproven(manifest, error)
+        kept = write(timed(manifest, began, dumped, edges.clock.monotonic()), store=edges.store)
+    if failed is not None:
+        raise Unproven(kept, failed) from failed
+    return kept
 
 
 def timed(made: Manifest, began: float, dumped: float, ended: float) -> Manifest:
@@ -173,6 +237,48 @@ def manifest(backup: Backup, *, store: Store) -> Manifest:
         message = f"the manifest beside backup {backup.id} is that of {found.id}"
         raise BackupFailed(message, remedy="take another backup (inv backup.list), and see who changed the store")
     return found
+
+
+def read_dump(backup: Backup, *, store: Store, progress: Callable[[int, int], None] | None = None) -> Iterator[bytes]:
+    """Read a dump back, piece by piece; the last one comes only when the checksum is right.
+
+    So nothing that reads the pieces can come to a good end with a bad dump.
+
+    Raises:
+        DumpDamaged: it is missing, cut, or other bytes than were written.
+    """
+    digest, size, held = hashlib.sha256(), 0, b""
+    try:
+        for piece in store.read(backup.key):
+            digest.update(piece)
+            size += len(piece)
+            if held:
+                yield held
+            held = piece
+            if progress is not None:
+                progress(len(piece), backup.size)
+    except KeyError as error:
+        message = f"the dump of backup {backup.id} is not in the store"
+        raise DumpDamaged(message, remedy="take another backup (inv backup.list)") from error
+    wrong = ""
+    if size != backup.size:
+        wrong = f"the dump of backup {backup.id} has {size} bytes, its manifest says {backup.size}"
+    elif digest.hexdigest() != backup.sha256:
+        wrong = f"the store gave back other bytes of backup {backup.id} than it was given: the checksum is wrong"
+    if wrong:
+        raise DumpDamaged(wrong, remedy="take another backup (inv backup.list), and check the store's disk")
+    if held:
+        yield held
+
+
+def read_back(backup: Backup, *, store: Store, progress: Callable[[int, int], None] | None = None) -> None:
+    """Read a dump to its last byte.
+
+    Raises:
+        DumpDamaged: it is missing, or other bytes than were written.
+    """
+    for _ in read_dump(backup, store=store, progress=progress):
+        """Reading it is the proof."""
 
 
 def listing(store: Store, environment: str) -> list[Backup]:

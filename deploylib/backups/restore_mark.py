@@ -13,7 +13,8 @@ import msgspec
 
 from deploylib.errors import Held, SettingsError
 from deploylib.models import Facts, Moment, Secret, Value, decoding
-from deploylib.postgres.connection import RESTORING, connected, marked, refusals
+from deploylib.postgres import connected
+from deploylib.postgres import connection as postgres
 from deploylib.store import Damaged, Store, read_document
 from deploylib.system import Clock
 
@@ -59,7 +60,7 @@ def read(url: Secret) -> Mark | None:
     Raises:
         Unreachable: the database does not answer.
     """
-    return _parsed(marked(url))
+    return _parsed(postgres.marked(url))
 
 
 def of(facts: Facts) -> Mark | None:
@@ -93,20 +94,20 @@ def place(url: Secret, mark: Mark) -> None:
         SettingsError: the role may not.
     """
     said = msgspec.json.encode(mark).decode().replace("'", "''")
-    refused = refusals(
+    refused = postgres.refusals(
         SettingsError, "the database cannot be marked as one that is being restored", "inv backup.restore (beside it)"
     )
     with connected(url, 10) as connection, refused, connection.transaction():
         connection.execute("set local synchronous_commit = on; set local standard_conforming_strings = on")
-        connection.execute(f"create schema if not exists {RESTORING}")
-        connection.execute(f"comment on schema {RESTORING} is '{said}'")
+        connection.execute(f"create schema if not exists {postgres.RESTORING}")
+        connection.execute(f"comment on schema {postgres.RESTORING} is '{said}'")
 
 
 def remove(url: Secret) -> None:
     """Take the mark away: what the database holds is whole. All that was written before is on its disk then, too."""
     with connected(url, 10) as connection, connection.transaction():
         connection.execute("set local synchronous_commit = on")
-        connection.execute(f"drop schema if exists {RESTORING}")
+        connection.execute(f"drop schema if exists {postgres.RESTORING}")
 
 
 def begin(store: Store, mark: Mark) -> None:
@@ -136,7 +137,7 @@ def end(store: Store, environment: str, *, clock: Clock, backup: str = "") -> No
 
 def without(labels: Iterable[str]) -> Iterator[str]:
     """The names of definitions less those of the mark."""
-    return (label for label in labels if not label.lower().endswith(f"schema {RESTORING}"))
+    return (label for label in labels if not label.lower().endswith(f"schema {postgres.RESTORING}"))
 
 
 def _parsed(comment: str) -> Mark | None:

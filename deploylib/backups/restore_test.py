@@ -1,4 +1,7 @@
-"""The full proof: a backup is restored into a scratch Postgres, and what that holds is compared."""
+"""The full proof: a backup is restored into a scratch Postgres, and what that holds is compared.
+
+A copy that a migration was rehearsed on is dumped and restored once more, so that there is a backup after it, too.
+"""
 
 from __future__ import annotations
 
@@ -8,29 +11,29 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from deploylib.backups import archive, repository, scratch_database, scratch_server
-from deploylib.backups.archive import Progress
+from deploylib.backups.edges import Edges, Place, edges_of
 from deploylib.backups.fingerprint import Contents, differences, remarks
 from deploylib.backups.repository import Restored
-from deploylib.backups.scratch_server import ScratchUnfit
-from deploylib.backups.snapshot import Exporter, exported
-from deploylib.errors import BackupFailed
-from deploylib.models import Backup, Facts, Secret
-from deploylib.models.database import Copy
-from deploylib.postgres import connection
-from deploylib.postgres.binaries import Client, server_for
+from deploylib.backups.scratch_server import ScratchDied, ScratchUnfit
+from deploylib.backups.snapshot import exported
+from deploylib.errors import BackupFailed, SettingsError
+from deploylib.models import Backup, Facts, Secret, Value
+from deploylib.models.database import BackupOrder, Copy, ProofKind
+from deploylib.postgres import binaries, connection, sqlstates
 from deploylib.store import Store
-from deploylib.system import Clock, process
+from deploylib.system import process
 
 __all__ = [
+    "IN_PLACE",
     "UNCOMPARED",
     "Explored",
-    "Place",
-    "Proof",
+    "NotBeside",
+    "Restorable",
+    "ScratchDied",
     "compared",
     "copied",
     "estimate",
@@ -40,11 +43,10 @@ __all__ = [
     "prove",
     "restored",
     "strongest",
+    "try_again",
 ]
 
-PROVE_WITHIN = 3600.0  # seconds that a restore may take
-HASHES_BELOW = 20_000_000_000  # bytes; hashing 1.8 GB took 3.3 to 6.9 s, so this takes a minute
-Proof = Literal["restored", "decoded", "checksum"]
+HASHES_BELOW = BackupOrder().hashes_below
 
 # Bytes of a database per second and seconds before the first, where there is no history. Guesses on the safe side: on
 # two busy cores 634 MB took 37 to 41 s with a restore (15 to 17 MB/s), and 8 to 10 s with a decoding, all on one
@@ -58,64 +60,36 @@ REFUSED = re.compile(
 )
 
 
-class Place(msgspec.Struct, frozen=True):
-    """Where backups are restored to prove them.
+# What a remedy says of doing it all the same; who knows the environment says it as it is typed.
+IN_PLACE = "--into database --force --unproven --confirm ENVIRONMENT"
 
-    Attributes:
-        server: a URL of a server on which a database may be made; None: one of our own is started.
-        folder: where our own one lies; None: the folder for temporary files.
-    """
 
-    server: Secret | None = None
-    folder: Path | None = None
+class NotBeside(SettingsError):
+    """The role may not make a database or what is in it, so that nothing can be restored beside another one."""
 
 
 def restored(
-    backup: Backup,
-    expected: Contents,
-    *,
-    store: Store,
-    client: Client,
-    place: Place,
-    runner: process.Runner,
-    exporter: Exporter,
-    within: float,
-    progress: Progress = None,
-    also: Callable[[Copy], None] = lambda _copy: None,
+    backup: Backup, expected: Contents, edges: Edges, also: Callable[[Copy], None] = lambda _copy: None
 ) -> tuple[str, ...]:
     """Restore a backup where nobody sees it, and compare it with *expected*; returns remarks.
 
     Args:
-        within: seconds after which the restore is given up.
-        progress: told the bytes of the dump that were restored.
-        also: is given the address of the copy once it was found equal; it may do with it what it likes.
+        also: given the address of the copy once it was found equal; it may do with it what it likes.
 
     Raises:
         BackupFailed: it cannot be restored, or holds something else, which is named.
         ScratchUnfit: there is no place to restore it; nothing was found out about it.
         SettingsError: there is no server for it on this machine.
     """
-    with loaded(
-        backup, expected, store=store, client=client, place=place, runner=runner, within=within, progress=progress
-    ) as (url, said):
-        found = held(url, like=expected, client=client, runner=runner, exporter=exporter)
-        remarked = compared(backup, expected, found)
+    with loaded(backup, expected, edges) as (url, said):
+        remarked = compared(backup, expected, held(url, edges, like=expected))
         also(url)
     return (*said, *remarked)
 
 
 @contextmanager
 def loaded(
-    backup: Backup,
-    holds: Contents,
-    *,
-    store: Store,
-    client: Client,
-    place: Place,
-    runner: process.Runner,
-    within: float,
-    progress: Progress = None,
-    folder: Path | None = None,
+    backup: Backup, holds: Contents, edges: Edges, folder: Path | None = None
 ) -> Iterator[tuple[Copy, tuple[str, ...]]]:
     """A backup restored where nobody sees it, for as long as the block takes: the copy's address, and remarks.
 
@@ -128,13 +102,11 @@ def loaded(
         ScratchUnfit: there is no place to restore it; nothing was found out about it.
         SettingsError: there is no server for it on this machine.
     """
-    with _server(backup, client, place, runner) as server, scratch_database.database(server, holds) as (url, said):
+    with _server(backup, edges) as server, scratch_database.database(server, holds) as (url, said):
         try:
-            archive.load(
-                backup, url, store=store, client=client, runner=runner, within=within, progress=progress, folder=folder
-            )
+            archive.load(backup, url, edges, folder)
         except BackupFailed as error:
-            if _is_full(place, error):
+            if _is_full(edges.place, error):
                 raise ScratchUnfit(
                     "the disk of the scratch Postgres is full",
                     details=error.details,
@@ -147,10 +119,10 @@ def loaded(
                     remedy="name a server that may do what yours does",
                 ) from error
             raise
-        yield Copy(url, server, own=place.server is None), said
+        yield Copy(url, server, own=edges.place.server is None), said
 
 
-def strongest(size: int, left_seconds: float, history: Sequence[Backup]) -> Proof:
+def strongest(size: int, left_seconds: float, history: Sequence[Backup]) -> ProofKind:
     """The strongest proof that a backup has time for.
 
     Args:
@@ -180,20 +152,12 @@ def estimate(size: int, kind: str, history: Sequence[Backup]) -> float:
     return MARGIN * max(one.seconds * max(1.0, size / one.database_size) for one in known)
 
 
-def held(
-    url: Secret,
-    *,
-    like: Contents | None,
-    client: Client,
-    runner: process.Runner,
-    exporter: Exporter,
-    hashes: bool = True,
-) -> Contents:
+def held(url: Secret, edges: Edges, *, like: Contents | None = None, hashes: bool = True) -> Contents:
     """What a restored database holds, hashed in the way in which *like* was, where there is something to compare."""
-    with exporter(url) as snapshot:
+    with edges.exporter(url) as snapshot:
         found = snapshot.look(like=like, hashes=hashes)
-    definitions = archive.schema(url, client=client, runner=runner)
-    return msgspec.structs.replace(found, schema=definitions, schema_by=client.version)
+    definitions = archive.schema(url, edges)
+    return msgspec.structs.replace(found, schema=definitions, schema_by=edges.client.version)
 
 
 def compared(backup: Backup, expected: Contents, found: Contents) -> tuple[str, ...]:
@@ -218,12 +182,13 @@ def _is_full(place: Place, error: BackupFailed) -> bool:
 
 
 @contextmanager
-def _server(backup: Backup, client: Client, place: Place, runner: process.Runner) -> Iterator[Secret]:
-    if place.server is not None:
-        yield place.server
+def _server(backup: Backup, edges: Edges) -> Iterator[Secret]:
+    if edges.place.server is not None:
+        yield edges.place.server
         return
-    programs = server_for(backup.major, client, runner=runner)
-    with scratch_server.server(programs, runner=runner, size=backup.database_size, folder=place.folder) as url:
+    programs = binaries.server_for(backup.major, edges.client, runner=edges.runner)
+    folder, size = edges.place.folder, backup.database_size
+    with scratch_server.server(programs, runner=edges.runner, size=size, folder=folder) as url:
         yield url
 
 
@@ -245,26 +210,12 @@ class Explored(msgspec.Struct, frozen=True):
     notes: tuple[str, ...]
 
 
-def prove(
-    backup: Backup,
-    *,
-    store: Store,
-    client: Client,
-    runner: process.Runner,
-    clock: Clock,
-    place: Place = Place(),  # noqa: B008 - immutable
-    within: float = PROVE_WITHIN,
-    progress: Progress = None,
-    exporter: Exporter = exported,
-) -> Backup:
+def prove(backup: Backup, store: Store | Edges) -> Backup:
     """Restore an existing backup into a scratch Postgres, compare it with its manifest, and record that.
 
     Args:
-        backup: as `listing` gives it.
-        client: of a version that fits the server that it was made of.
-        place: where it is restored.
-        within: seconds after which the restore is given up.
-        progress: told the bytes of the dump that were restored.
+        backup: as `repository.listing` gives it.
+        store: that it is in, or all that it is proven with.
 
     Returns:
         It, proven ``restored``.
@@ -273,37 +224,18 @@ def prove(
         BackupFailed: its manifest or its dump is damaged, or it holds something else than its manifest says.
         SettingsError: there is no place to restore it on this machine.
     """
-    began = clock.monotonic()
-    notes = copied(
-        backup,
-        store=store,
-        client=client,
-        runner=runner,
-        place=place,
-        within=within,
-        progress=progress,
-        exporter=exporter,
-    )
-    done = Restored(at=clock.now(), seconds=round(clock.monotonic() - began, 3), notes=notes)
-    return repository.record(backup, done, store=store)
+    edges = edges_of(store)
+    began = edges.clock.monotonic()
+    notes = copied(backup, edges)
+    done = Restored(at=edges.clock.now(), seconds=round(edges.clock.monotonic() - began, 3), notes=notes)
+    return repository.record(backup, done, store=edges.store)
 
 
-def copied(
-    backup: Backup,
-    *,
-    store: Store,
-    client: Client,
-    runner: process.Runner,
-    place: Place = Place(),  # noqa: B008 - immutable
-    within: float = PROVE_WITHIN,
-    progress: Progress = None,
-    exporter: Exporter = exported,
-    also: Callable[[Copy], None] = lambda _copy: None,
-) -> tuple[str, ...]:
-    """Restore an existing backup where nobody sees it, compare it with its manifest, and throw it away; writes nothing.
+def copied(backup: Backup, edges: Edges, also: Callable[[Copy], None] = lambda _copy: None) -> tuple[str, ...]:
+    """Restore an existing backup where nobody sees it, compare it, and throw it away; writes nothing.
 
     Args:
-        also: is given the address of the restored copy, once that was found equal.
+        also: given the address of the restored copy, once that was found equal to the manifest.
 
     Returns:
         What was remarked.
@@ -312,60 +244,91 @@ def copied(
         BackupFailed: its manifest or its dump is damaged, or it holds something else than its manifest says.
         SettingsError: there is no place to restore it on this machine.
     """
-    found = repository.manifest(backup, store=store)
+    edges = edges.for_server(backup.major)
+    found = repository.manifest(backup, store=edges.store)
     if found.exported and not found.contents.schema_by:
-        explored(
-            found, store=store, client=client, place=place, runner=runner, within=within, progress=progress, also=also
-        )
+        explored(found, edges, also)
         return (UNCOMPARED,)
     if not found.contents.schema_by:
         raise BackupFailed(
             f"the manifest of backup {backup.id} does not say what it holds: it is of an older version",
             remedy="make a new backup (inv backup)",
         )
-    return restored(
-        found,
-        found.contents,
-        store=store,
-        client=client,
-        place=place,
-        runner=runner,
-        exporter=exporter,
-        within=within,
-        progress=progress,
-        also=also,
-    )
+    return restored(found, found.contents, edges, also)
 
 
-def explored(
-    backup: Backup,
-    *,
-    store: Store,
-    client: Client,
-    place: Place,
-    runner: process.Runner,
-    within: float = PROVE_WITHIN,
-    progress: Progress = None,
-    also: Callable[[Copy], None] = lambda _copy: None,
-) -> Explored:
+def explored(backup: Backup, edges: Edges, also: Callable[[Copy], None] = lambda _copy: None) -> Explored:
     """Restore an export where nobody sees it, and look what it holds; it is read and unpacked once.
 
     Args:
-        also: is given the address of the restored copy.
+        also: given the address of the restored copy.
 
     Raises:
         BackupFailed: it is damaged, or cannot be restored.
         SettingsError: there is no place to restore it on this machine.
     """
-    with archive.unpacked(backup, store=store, progress=progress) as folder:
-        tables, holds = archive.needs(backup, folder, store=store, client=client, runner=runner)
+    with archive.unpack(backup, edges) as folder:
+        tables, holds = archive.read_needs(backup, edges, folder)
         sized = msgspec.structs.replace(backup, database_size=backup.database_size or EXPANDS * backup.size)
-        with loaded(
-            sized, holds, store=store, client=client, place=place, runner=runner, within=within, folder=folder
-        ) as (url, said):
+        with loaded(sized, holds, edges.without_progress(), folder) as (url, said):
             facts = connection.facts(url)
-            contents = held(
-                url, like=None, client=client, runner=runner, exporter=exported, hashes=facts.size < HASHES_BELOW
-            )
+            contents = held(url, edges, hashes=facts.size < HASHES_BELOW)
             also(url)
     return Explored(msgspec.structs.replace(contents, locale={}), facts, tables, (UNCOMPARED, *said))
+
+
+class Restorable(Value, frozen=True):
+    """What came of a second restore.
+
+    Attributes:
+        whole: with the rows; otherwise of the definitions alone.
+        size: bytes of the database.
+        cause: what it failed with; empty: it did not.
+        details: what the program said.
+        remedy: the next step, where it failed.
+        unknown: why it could not be tried; empty: it was.
+    """
+
+    whole: bool
+    size: int
+    cause: str = ""
+    details: tuple[str, ...] = ()
+    remedy: str = ""
+    unknown: str = ""
+
+
+def try_again(copy: Copy, edges: Edges, *, whole_below: int, within: float = archive.PROVE_WITHIN) -> Restorable:
+    """Dump a copy that a migration was rehearsed on, and restore that beside it.
+
+    A dump is restored with an empty search_path, table by table: a CHECK by a function that reads another table, or a name
+    without its schema in a function that an index uses, works every day and fails then.
+
+    Args:
+        whole_below: bytes; of a larger database only the definitions are dumped.
+        within: seconds after which it is given up.
+
+    Raises:
+        Unreachable: the copy does not answer.
+    """
+    facts = connection.facts(copy)
+    size, edges = facts.size, edges.for_server(facts.major)
+    whole = size < whole_below
+    try:
+        with exported(copy) as snapshot:
+            holds = snapshot.around()
+        with scratch_database.database(copy.server, holds) as (beside, _):
+            archive.through(copy, beside, edges, whole=whole, within=within)
+    except ScratchUnfit as error:
+        return Restorable(whole=whole, size=size, unknown=error.message)
+    except process.ProgramFailed as error:
+        state, line = sqlstates.spoken(error.details)
+        if REFUSED.search(line) or state in {"53100", "53200"}:
+            return Restorable(whole=whole, size=size, unknown=line)
+        return Restorable(
+            whole=whole,
+            size=size,
+            cause=line or error.message,
+            details=sqlstates.shown(error.details),
+            remedy=sqlstates.restoring(state, line),
+        )
+    return Restorable(whole=whole, size=size)

@@ -10,7 +10,8 @@ from typing import Any
 from deploylib.backups.fingerprint import Contents
 from deploylib.backups.scratch_server import ScratchUnfit
 from deploylib.models import Secret
-from deploylib.postgres.connection import altered, connected, refusals
+from deploylib.postgres import altered, connected
+from deploylib.postgres import connection as postgres
 
 __all__ = ["database"]
 
@@ -37,13 +38,13 @@ def database(server: Secret, holds: Contents) -> Iterator[tuple[Secret, tuple[st
         ScratchUnfit: the server lacks an extension, or refuses.
     """
     name = f"deploylib-scratch-{secrets.token_hex(6)}"
-    unfit = refusals(ScratchUnfit, "the scratch server refused", "name a server that may do what yours does")
+    unfit = postgres.refusals(ScratchUnfit, "the scratch server refused", "name a server that may do what yours does")
     with connected(server) as connection:
         with unfit:
             vessel = _Vessel(connection, server, name, holds)
             vessel.require_extensions()
         try:
-            with refusals(ScratchUnfit, "the scratch server refused", "name one that may do what yours does"):
+            with postgres.refusals(ScratchUnfit, "the scratch server refused", "name one that may do what yours does"):
                 made = vessel.make()
             yield made
         except BaseException:
@@ -98,7 +99,7 @@ class _Vessel:
         plain = ["locale 'C.UTF-8'", "locale 'C'"] if encoding == "UTF8" else ["locale 'C'"]
         *tries, last = [_locale(self.holds.locale), *plain]
         for number, words in enumerate(tries):
-            with suppress(ScratchUnfit), refusals(ScratchUnfit, "no such locale", "another one is tried"):
+            with suppress(ScratchUnfit), postgres.refusals(ScratchUnfit, "no such locale", "another one is tried"):
                 self.connection.execute(f"{start} {words}")
                 return (OTHER_LOCALE,) if number else ()
         self.connection.execute(f"{start} {last}")

@@ -23,8 +23,7 @@ from urllib.parse import quote
 from deploylib.errors import BackupFailed, DeployError, Interrupted, SettingsError, Unreachable
 from deploylib.models import Secret
 from deploylib.models.units import volume
-from deploylib.postgres import connection
-from deploylib.postgres.binaries import Client, trouble
+from deploylib.postgres import Client, binaries, connected
 from deploylib.system import process
 
 __all__ = ["ScratchDied", "ScratchUnfit", "server"]
@@ -187,7 +186,7 @@ def _started(place: _Place, more: Mapping[str, str]) -> Secret:
         raise ScratchUnfit(
             f"the scratch Postgres does not start: {error.message}",
             details=said,
-            remedy=trouble() or "see what it said",
+            remedy=binaries.trouble() or "see what it said",
         ) from error
     finally:
         secret.unlink()
@@ -201,7 +200,7 @@ def _require_alive(place: _Place, url: Secret, error: Exception | None) -> None:
         ScratchDied: it does not; its last words are told, without what it was asked, which may hold data.
     """
     try:
-        with connection.connected(url, ANSWERS_WITHIN):
+        with connected(url, ANSWERS_WITHIN):
             return
     except Unreachable:
         log = place.folder / "data" / "log"

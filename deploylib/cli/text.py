@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from deploylib.backups.restore import Done
 from deploylib.commands.status import Log, Status
 from deploylib.models import Backup, Commit, Live, LogLine, remedies
+from deploylib.models.database import RestoreResult
 from deploylib.models.findings import Scanned, Verdict
 from deploylib.models.results import Report, StageResult, StageStatus, short
 from deploylib.models.units import age, volume
@@ -209,7 +209,7 @@ def backups(found: Iterable[Backup], now: datetime, environment: str = "local") 
     return lines or [remedies.about(environment, "there is no backup: inv backup")]
 
 
-def restored(done: Done, environment: str = "local") -> list[str]:
+def restored(done: RestoreResult, environment: str = "local") -> list[str]:
     """A restore of what an environment has backed up."""
     compared = " and compared" if done.compared else ""
     lines = [f"{done.backup.id}: {done.tables} tables restored{compared}, {done.seconds:.1f} s", *done.notes]

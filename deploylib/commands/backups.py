@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from deploylib.backups import fill_database, repository, restore_mark, restore_test
-from deploylib.backups.archive import Damaged
-from deploylib.backups.restore import Done, beside
-from deploylib.backups.restore_mark import Mark
-from deploylib.backups.scratch_server import ScratchDied
+from deploylib.backups import prove, repository, restore_mark, restore_test
+from deploylib.backups import restore as restore_backup
 from deploylib.commands.release import bring
-from deploylib.commands.restores import LOCK_WITHIN, begin, edges, put, restored_lines, tell_end
+from deploylib.commands.restores import LOCK_WITHIN, begin, put, restored_lines, tell_end
 from deploylib.environment import Environment
 from deploylib.errors import BackupFailed, Interrupted, SettingsError
-from deploylib.models import UNPROVEN, Backup, Facts, Secret, StageName
+from deploylib.models import UNPROVEN, Backup, Secret, StageName
+from deploylib.models.database import RestoreResult
 from deploylib.models.results import Report
 from deploylib.models.units import volume
-from deploylib.postgres import binaries, connection
+from deploylib.postgres import connection
 from deploylib.release import operation
 from deploylib.release.database import own_database
 from deploylib.release.pipeline import FORWARD
@@ -80,17 +78,9 @@ def test_restore(env: Environment, *, name: str = "", accept: bool = False, reas
 
 def _proven(env: Environment, chosen: Backup, said: list[str], *, accept: bool, reason: str) -> Backup:
     began = begin(env, f"{chosen.id}, {volume(chosen.size)}")
-    client = binaries.client_for(chosen.major, env.config.settings.postgres_bin, runner=env.runner)
     try:
-        done = restore_test.prove(
-            chosen,
-            store=env.store,
-            client=client,
-            runner=env.runner,
-            clock=env.clock,
-            progress=env.progress.transferred,
-        )
-    except (Damaged, ScratchDied):
+        done = prove(chosen, env.backup_edges)
+    except (repository.DumpDamaged, restore_test.ScratchDied):
         raise
     except BackupFailed as error:
         if not accept:
@@ -112,7 +102,7 @@ def restore(
     force: bool = False,
     unproven: bool = False,
     confirm: str = "",
-) -> Done:
+) -> RestoreResult:
     """Restore a backup, and compare what is there then with it.
 
     Args:
@@ -132,11 +122,10 @@ def restore(
     chosen = repository.find(env.store, env.name, name)
     if into == SCRATCH:
         proven = test_restore(env, name=chosen.id)
-        return Done(proven, proven.proof_seconds, proven.tables, proven.notes)
+        return RestoreResult(proven, proven.proof_seconds, proven.tables, proven.notes)
     url = _address(env) if into == BESIDE else _own(env, chosen, confirm) if into == DATABASE else _named(env, into)
     env.learned(url)
-    facts = connection.facts(url)
-    found = restore_mark.of(facts)
+    found = restore_mark.of(connection.facts(url))
     if into == DATABASE:
         restore_mark.require_none(found, env.flag)
     elif found is not None:
@@ -145,7 +134,7 @@ def restore(
     # names: neither a release nor another restore is in its way, and it is in nobody's. Another one's URL is not ours to hold.
     with operation.recorded(env, "restore", needs_lease=into == DATABASE) as work, _typed(env, chosen, into):
         if into == BESIDE:
-            done = _put_beside(env, url, chosen, facts)
+            done = _put_beside(env, url, chosen)
         elif work.lease is not None:
             settle(env, work.lease, FORWARD)
             begun = _saved(env, chosen, work.lease)
@@ -161,11 +150,11 @@ def _typed(env: Environment, chosen: Backup, into: str) -> Iterator[None]:
     """What helps where nothing can be restored beside, in the words that are typed here."""
     try:
         yield
-    except fill_database.NotBeside as error:
+    except restore_test.NotBeside as error:
         own = f"{_in_place(env, chosen)} --force --unproven --confirm {env.name}"
         words = own if into in {BESIDE, DATABASE} else "the same with --force --unproven"
-        raise fill_database.NotBeside(
-            error.message, details=error.details, remedy=error.remedy.replace(fill_database.IN_PLACE, words)
+        raise restore_test.NotBeside(
+            error.message, details=error.details, remedy=error.remedy.replace(restore_test.IN_PLACE, words)
         ) from error
 
 
@@ -173,10 +162,10 @@ def _in_place(env: Environment, chosen: Backup) -> str:
     return f"inv backup.restore{env.flag} --backup {chosen.id} --into {DATABASE}"
 
 
-def _put_beside(env: Environment, url: Secret, chosen: Backup, facts: Facts) -> Done:
+def _put_beside(env: Environment, url: Secret, chosen: Backup) -> RestoreResult:
     began = begin(env, f"{chosen.id}, {volume(chosen.size)}")
     with connection.exclusively(url, clock=env.clock, within=LOCK_WITHIN):
-        done = beside(url, chosen, **edges(env, facts))
+        done = restore_backup(url, chosen, env.backup_edges, "beside")
     tell_end(env, *restored_lines(done), since=began)
     return done
 
@@ -214,7 +203,7 @@ def _named(env: Environment, variable: str) -> Secret:
     return Secret(value)
 
 
-def _saved(env: Environment, chosen: Backup, lease: Lease) -> Mark:
+def _saved(env: Environment, chosen: Backup, lease: Lease) -> restore_mark.Mark:
     """A fresh backup of what is about to be replaced, under a run of its own; returns what tells the two."""
     options = Options(until=StageName.BACKUP, asked=StageName.BACKUP)
     report = bring(env, options, spared=(chosen.id,), lease=lease)
@@ -225,7 +214,7 @@ def _saved(env: Environment, chosen: Backup, lease: Lease) -> Mark:
             f"what is there now could not be backed up: {report.error}", remedy="inv backup, and then the same again"
         )
     made = report.backed_up.backup
-    return Mark(
+    return restore_mark.Mark(
         id=f"{env.clock.now():%Y%m%dT%H%M%S.%f}",
         environment=env.name,
         backup=chosen.id,

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import msgspec
 
-from deploylib.backups import create, repository, restore, restore_mark
-from deploylib.backups.restore import Done
-from deploylib.backups.restore_mark import Mark
+from deploylib.backups import repository, restore, restore_mark
 from deploylib.environment import Environment
 from deploylib.errors import BackupFailed, SettingsError
-from deploylib.models import Backup, Facts, Secret
+from deploylib.models import Backup, Secret
+from deploylib.models.database import Into, RestoreResult
 from deploylib.models.results import StageResult, StageStatus
 from deploylib.models.units import volume
-from deploylib.postgres import binaries, connection
+from deploylib.postgres import connection
 from deploylib.release import operation
 from deploylib.release.database import own_database
 from deploylib.render import local
 from deploylib.state import Lease
 
-__all__ = ["LOCK_WITHIN", "begin", "edges", "finish_restore", "put", "restored_lines", "tell_end"]
+__all__ = ["LOCK_WITHIN", "begin", "finish_restore", "put", "restored_lines", "tell_end"]
 
 LOCK_WITHIN = 60.0  # seconds, for a backup or a migration that is at work
 
@@ -32,10 +31,10 @@ def put(
     *,
     force: bool = False,
     unproven: bool = False,
-    begun: Mark | None = None,
+    begun: restore_mark.Mark | None = None,
     again: bool = False,
     lease: Lease | None = None,
-) -> Done:
+) -> RestoreResult:
     """Put a backup into a database, while nobody else backs it up, migrates it or puts anything into it.
 
     Args:
@@ -48,43 +47,25 @@ def put(
         SettingsError: with *again*, it is not marked any more: somebody else has ended it.
         BackupFailed: the backup is damaged, or cannot be restored.
     """
-    facts, began = connection.facts(url), begin(env, f"{chosen.id}, {volume(chosen.size)}")
+    began = begin(env, f"{chosen.id}, {volume(chosen.size)}")
     with connection.exclusively(url, clock=env.clock, within=LOCK_WITHIN):
         found = restore_mark.read(url)
         if again and found is None:
             raise SettingsError("somebody else has ended the restore meanwhile", remedy=f"inv status{env.flag}")
         if begun is not None and not again:
             restore_mark.require_none(found, env.flag)
-        done = restore.into(
-            url,
-            chosen,
-            **edges(env, facts),
-            force=force or again,
-            unproven=unproven or again,
-            begun=begun,
-            fence=lease.fence if lease is not None else lambda: None,
-        )
+        edges = replace(env.backup_edges, fence=lease.fence) if lease is not None else env.backup_edges
+        into: Into = "unproven" if again or (force and unproven) else "emptied" if force else "empty"
+        done = restore(url, chosen, edges, into, begun)
     return _restored(env, done, began)
 
 
-def edges(env: Environment, facts: Facts) -> dict[str, Any]:
-    """Gather what a restore works with, by the names of its arguments."""
-    client = binaries.client_for(facts.major, env.config.settings.postgres_bin, runner=env.runner)
-    return {
-        "store": env.store,
-        "client": client,
-        "runner": env.runner,
-        "clock": env.clock,
-        "progress": env.progress.transferred,
-    }
-
-
-def _restored(env: Environment, done: Done, began: float) -> Done:
+def _restored(env: Environment, done: RestoreResult, began: float) -> RestoreResult:
     tell_end(env, *restored_lines(done), since=began)
     return done
 
 
-def restored_lines(done: Done) -> tuple[str, ...]:
+def restored_lines(done: RestoreResult) -> tuple[str, ...]:
     """What a restore comes to."""
     compared = ", compared" if done.compared else ""
     where = f"the new database {done.database}" if done.database else "the database"
@@ -138,7 +119,7 @@ def finish_restore(env: Environment, wanted: str = "") -> StageResult | None:
     return StageResult(stage="restore", status=StageStatus.DONE, lines=lines, seconds=took)
 
 
-def _marked(env: Environment, url: Secret | None) -> Mark | None:
+def _marked(env: Environment, url: Secret | None) -> restore_mark.Mark | None:
     """The mark of a database; where it has none, and nobody is at work on it, the store learns that it is whole."""
     if url is None:
         return None
@@ -150,7 +131,7 @@ def _marked(env: Environment, url: Secret | None) -> Mark | None:
     return found
 
 
-def _chosen(env: Environment, found: Mark, wanted: str) -> Backup:
+def _chosen(env: Environment, found: restore_mark.Mark, wanted: str) -> Backup:
     """The backup that is put in: the one that is asked for, or, if that was not and it cannot be read, the fresh one.
 
     Raises:
@@ -176,5 +157,5 @@ def _readable(env: Environment, name: str) -> Backup:
     """The backup of that id, once all of it was read."""
     chosen = repository.find(env.store, env.name, name or "(nobody knows which)")
     repository.manifest(chosen, store=env.store)
-    create.read_back(chosen, store=env.store)
+    repository.read_back(chosen, store=env.store)
     return chosen

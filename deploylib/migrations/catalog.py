@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from deploylib.models import Secret, Value
-from deploylib.postgres.connection import connected
+from deploylib.postgres import connected
 
 __all__ = ["Catalog", "read"]
 

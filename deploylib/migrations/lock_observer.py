@@ -18,7 +18,7 @@ from deploylib.migrations.alembic_child.picture import lost, picture
 from deploylib.migrations.alembic_child.recorder import MODES, RELATIONS, empty
 from deploylib.migrations.observations import Held, Rehearsed, Step
 from deploylib.models import Secret
-from deploylib.postgres.connection import connected
+from deploylib.postgres import connected
 from deploylib.system import Clock, Deadline
 
 __all__ = ["EVERY", "entered", "watched"]

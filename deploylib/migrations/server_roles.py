@@ -16,9 +16,8 @@ from typing import Any
 from deploylib.errors import SettingsError
 from deploylib.models import Secret
 from deploylib.models.database import Copy
-from deploylib.postgres import grants
-from deploylib.postgres.connection import altered, child_environment, connected, named, refusals
-from deploylib.postgres.grants import Grant
+from deploylib.postgres import Grant, altered, connected, grants
+from deploylib.postgres import connection as postgres
 
 __all__ = ["Surroundings", "brought", "read", "there"]
 
@@ -105,7 +104,7 @@ def read(url: Secret) -> Surroundings:
             roles={role: tuple(rights) for role, *rights in connection.execute(ROLES).fetchall()},
             members=tuple(connection.execute(MEMBERS, [list(HARMLESS)]).fetchall()),
             settings=tuple((own, role, tuple(some)) for own, role, some in connection.execute(CONFIGURED).fetchall()),
-            options=child_environment(url).get("PGOPTIONS", ""),
+            options=postgres.child_environment(url).get("PGOPTIONS", ""),
             grants=_grants(connection),
         )
 
@@ -145,7 +144,7 @@ def _grants(connection: Any) -> tuple[Grant, ...]:
 def _given(url: Secret, around: Surroundings) -> Iterator[str]:
     """Give and take until the copy's rights are those of the original; tells where that cannot be had."""
     try:
-        with connected(url) as connection, connection.transaction(), refusals(_Refused, "rights"):
+        with connected(url) as connection, connection.transaction(), postgres.refusals(_Refused, "rights"):
             connection.execute("set local search_path = ''")
             connection.execute(grants.alike(around.grants))
     except SettingsError as error:
@@ -162,7 +161,7 @@ class _Bringing:
     def __init__(self, connection: Any, copy: Copy, around: Surroundings) -> None:
         self.run = connection.execute
         self.around = around
-        self.user, self.name = named(copy)
+        self.user, self.name = postgres.named(copy)
         self.mighty: dict[str, bool] = dict(self.run("select rolname, rolsuper from pg_roles").fetchall())
         self.lacking: list[str] = []
 
@@ -213,7 +212,7 @@ class _Bringing:
     def told(self, what: str) -> Iterator[None]:
         """Go on where the server refuses it."""
         try:
-            with refusals(_Refused, "the copy has not"):
+            with postgres.refusals(_Refused, "the copy has not"):
                 yield
         except _Refused:
             self.lacking.append(what)

@@ -1,1 +1,30 @@
-"""All that knows Postgres: connections, errors, grants, and its programs."""
+"""The edge to a Postgres server, and the programs of Postgres on this machine.
+
+- `connected`: a connection; `altered`: the same URL with another database, role or password
+- `connection`: the rest about a connection: facts, the lock of a database, refusals, a child's environment
+- `Client`: programs of one version; `binaries` finds those that fit a server
+- `Grant`: a right that differs from a new object's; `grants` reads and gives them
+- `sqlstates`: what to do about an error of the server
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deploylib.postgres import binaries, connection, grants, sqlstates
+    from deploylib.postgres.binaries import Client
+    from deploylib.postgres.connection import altered, connected
+    from deploylib.postgres.grants import Grant
+
+_FACE = {"Client": "binaries", "Grant": "grants", "altered": "connection", "connected": "connection"}
+
+__all__ = ["Client", "Grant", "altered", "binaries", "connected", "connection", "grants", "sqlstates"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_FACE.get(name, name)}")
+    return getattr(module, name) if name in _FACE else module

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from deploylib.backups import restore_mark
-from deploylib.backups.restore_mark import Mark
 from deploylib.environment import Environment
 from deploylib.models import Checked, Secret
 from deploylib.release import preflight
@@ -24,7 +23,7 @@ def own_database(env: Environment) -> Secret | None:
     return env.learned(preflight.address(env.config, env.render, name))
 
 
-def half_restored(env: Environment) -> Mark | None:
+def half_restored(env: Environment) -> restore_mark.Mark | None:
     """Read the mark of a database into which a restore has begun and not ended; None: all is well.
 
     Only where the store says that one has begun is the database asked.

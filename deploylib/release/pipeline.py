@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deploylib.backups.restore_mark import require_none
+from deploylib.backups import restore_mark
 from deploylib.errors import DeployError, Interrupted, LeaseHeld, NotKnownYet
 from deploylib.models import StageName
 from deploylib.models.results import NOTHING, SUPERSEDED, Ending, Report
@@ -104,7 +104,7 @@ def _prepare(run: Run, stage: Stage) -> None:
     operation = run.state.opened.operation
     if not stage.needs_lease or operation == StageName.CHANGES or not acquire_lease(run):
         return
-    require_none(half_restored(run.env), run.env.flag)  # whoever was waited for may have left it so
+    restore_mark.require_none(half_restored(run.env), run.env.flag)  # whoever was waited for may have left it so
     if operation:
         return
     settle_left_behind(run, FORWARD)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from deploylib.backups import restorability
+from dataclasses import replace
+
+from deploylib.backups import restore_test
 from deploylib.errors import MigrationFailed
 from deploylib.migrations import observations, rehearsal, rules, server_roles
 from deploylib.models.database import Copy
 from deploylib.models.units import count, size, volume
-from deploylib.postgres import binaries, connection
 from deploylib.release.run import Run
 
 __all__ = ["Rehearsal", "judged"]
@@ -19,11 +20,11 @@ class Rehearsal:
     def __init__(self) -> None:
         self.reports: list[observations.Report] = []
         self.lacking: list[str] = []
-        self.restored: list[restorability.Restorable] = []
+        self.restored: list[restore_test.Restorable] = []
 
     def on(self, run: Run, copy: Copy) -> None:
         """Apply the pending migrations, and see whether what comes of them can be dumped and restored once more."""
-        migration, settings = run.planned.migration, run.env.config.settings
+        migration = run.planned.migration
         if not migration.pending:
             return
         if run.database is not None:
@@ -35,11 +36,9 @@ class Rehearsal:
             )
         self.reports.append(report)
         if report.revisions and not report.failed:
-            client = binaries.client_for(connection.facts(copy).major, settings.postgres_bin, runner=run.env.writer)
-            whole_below = size(settings.migrations.restored_whole)
-            self.restored.append(
-                restorability.tried(copy, client=client, runner=run.env.writer, whole_below=whole_below)
-            )
+            edges = replace(run.env.backup_edges, runner=run.env.writer)
+            whole_below = size(run.env.config.settings.migrations.restored_whole)
+            self.restored.append(restore_test.try_again(copy, edges, whole_below=whole_below))
 
 
 def judged(run: Run, rehearsed: Rehearsal) -> list[str]:
@@ -70,7 +69,7 @@ def judged(run: Run, rehearsed: Rehearsal) -> list[str]:
     return told
 
 
-def _restorable(tried: restorability.Restorable, limit: str) -> str:
+def _restorable(tried: restore_test.Restorable, limit: str) -> str:
     """What the second restore says of the migrations.
 
     Raises:

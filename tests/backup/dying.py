@@ -11,15 +11,14 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from deploylib.backups import create
-from deploylib.backups.restore_test import Place
+from deploylib.backups import Edges, create
+from deploylib.backups.edges import Place
 from deploylib.models import Secret
-from deploylib.postgres import binaries, connection
+from deploylib.models.database import BackupOrder
 from deploylib.store import s3_upload
 from deploylib.store.folder import Folder
 from deploylib.store.interface import Store, Stored
 from deploylib.store.s3 import Bucket
-from deploylib.system import Clock, process
 
 MOMENTS = ("first piece", "last piece", "dumped", "read back", "manifest", "written")
 
@@ -80,9 +79,5 @@ def opened(address: str) -> Store:
 
 if __name__ == "__main__":
     _, _, url, server, store = sys.argv
-    facts = connection.facts(Secret(url))
-    create.create(
-        Secret(url), facts=facts, client=binaries.client_for(facts.major, "", runner=process.SYSTEM), store=opened(store),
-        environment="test", run="dying", commit="c" * 40, runner=process.SYSTEM, clock=Clock(), wanted="restored",
-        place=Place(server=Secret(server) if server else None),
-    )  # fmt: skip
+    place = Place(server=Secret(server) if server else None)
+    create(url, Edges(opened(store), place=place), BackupOrder("test", "dying", "c" * 40))

@@ -16,8 +16,8 @@ import msgspec
 import pytest
 
 from deploylib.backups import archive, export_archive, repository, restore_test, scratch_server
+from deploylib.backups.edges import Place
 from deploylib.backups.repository import Manifest
-from deploylib.backups.restore_test import Place
 from deploylib.backups.scratch_server import ScratchUnfit
 from deploylib.errors import BackupFailed
 from deploylib.models import EXPORTED
@@ -72,11 +72,11 @@ def test_it_is_restored_and_holds_what_the_database_holds(servers: Servers, stor
     """Every type, large object and extension; by several jobs, and by the commands for any other backup."""
     base = filled(servers.fresh(16))
     made = stored(store, export(base, tmp_path), base)
-    client, target = base.client, servers.fresh(16).as_root()
+    edges, target = base.edges(store), servers.fresh(16).as_root()
 
-    assert archive.table_count(made, store=store, client=client, runner=process.SYSTEM) > 3
-    archive.decode(made, store=store, client=client, runner=process.SYSTEM, within=60, progress=None)
-    archive.load(made, target.url, store=store, client=client, runner=process.SYSTEM, within=60, progress=None)
+    assert archive.count_tables(made, edges) > 3
+    archive.decode(made, edges)
+    archive.load(made, target.url, edges)
 
     assert target.one("select max(id) from entries") == base.one("select max(id) from entries")
     assert target.one("select count(*) from pg_largeobject_metadata") == base.one(
@@ -122,7 +122,7 @@ def test_other_bytes_than_were_stored_are_found_out(store: Folder, tmp_path: Pat
     (store.root / made.key).write_bytes(packed({"a/toc.dat": b"y"}))
 
     with pytest.raises(BackupFailed, match=r"checksum|bytes"):
-        export_archive.unpack(made, archive.verified(made, store=store), tmp_path)
+        export_archive.unpack(made, repository.read_dump(made, store=store), tmp_path)
 
 
 def test_no_room_is_said_before_anything_is_written(
@@ -158,7 +158,7 @@ def made(servers: Servers, store: Folder, tmp_path: Path) -> tuple[Base, Manifes
 
 def explored(base: Base, export: Manifest, store: Folder) -> restore_test.Explored:
     """What it turns out to hold, on a server of our own."""
-    return restore_test.explored(export, store=store, client=base.client, place=Place(), runner=process.SYSTEM)
+    return restore_test.explored(export, base.edges(store, place=Place()))
 
 
 def test_what_it_holds_is_found_out_by_restoring_it(made: tuple[Base, Manifest], store: Folder) -> None:
@@ -186,7 +186,7 @@ def test_a_later_drill_compares_with_what_was_found_out(made: tuple[Base, Manife
     file = store.root / "backups/test/one/manifest.json"
     file.write_bytes(msgspec.json.encode(msgspec.structs.replace(known, contents=wrong)))
     with pytest.raises(BackupFailed, match="does not restore what was backed up"):
-        restore_test.copied(listed, store=store, client=base.client, runner=process.SYSTEM)
+        restore_test.copied(listed, base.edges(store, place=Place()))
 
 
 def test_one_that_was_only_decoded_is_restored_later(

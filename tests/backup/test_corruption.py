@@ -127,7 +127,7 @@ def test_a_full_database_is_not_emptied_for_a_damaged_dump(
     target.run("create table precious as select 1 as id")
 
     with pytest.raises(BackupFailed, match="its manifest says"):
-        target.restore(made, store, force=True, unproven=unproven)
+        target.restore(made, store, into="unproven" if unproven else "emptied")
 
     assert target.one("select id from precious") == 1
     assert target.one("select count(*) from pg_database where datname ~ '^proof'") == 0
@@ -145,7 +145,7 @@ def test_a_missing_dump_is_named(base: Base, bad: tuple[Folder, Backup]) -> None
 def test_the_dump_of_another_backup_is_no_substitute(base: Base, bad: tuple[Folder, Backup], tmp_path: Path) -> None:
     """Of the same database, a moment later."""
     store, made = bad
-    other = base.back_up(Folder(tmp_path / "other"), run="other", wanted="decoded")
+    other = base.back_up(Folder(tmp_path / "other"), run="other", proof="decoded")
     (store.root / made.key).write_bytes((tmp_path / "other" / other.key).read_bytes())
 
     with pytest.raises(BackupFailed, match=r"its manifest says|the checksum is wrong"):
@@ -226,7 +226,7 @@ def test_a_dump_of_something_else_is_found_out_by_name(
     store, made = bad
     other = servers.fresh(16)
     other.run(BOOK, change)
-    wrong = other.back_up(Folder(tmp_path / "other"), wanted="checksum")
+    wrong = other.back_up(Folder(tmp_path / "other"), proof="checksum")
     dump = (tmp_path / "other" / wrong.key).read_bytes()
     (store.root / made.key).write_bytes(dump)
     file = store.root / made.key.replace("/dump", "/manifest.json")
@@ -254,7 +254,7 @@ def test_a_store_that_damages_what_it_is_given_gets_no_backup(base: Base, tmp_pa
 
     for wanted in ("restored", "decoded", "checksum"):
         with pytest.raises(BackupFailed, match="the checksum is wrong"):
-            base.back_up(store, wanted=wanted)
+            base.back_up(store, proof=wanted)
     assert list(store.list("")) == []
 
 
@@ -275,7 +275,7 @@ def test_a_database_that_is_not_empty_is_refused(servers: Servers, bad: tuple[Fo
             target.restore(made, store)
         assert name in str(raised.value)
 
-    assert target.restore(made, store, force=True).notes == ()
+    assert target.restore(made, store, into="emptied").notes == ()
     assert repository.manifest(made, store=store).contents.objects.number == target.one(
         "select count(*) from pg_largeobject_metadata"
     )

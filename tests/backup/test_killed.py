@@ -16,7 +16,8 @@ import psutil
 import psycopg
 import pytest
 
-from deploylib.backups import archive, repository, restore_test, scratch_server
+from deploylib.backups import archive, repository, scratch_server
+from deploylib.backups.edges import Place
 from deploylib.errors import BackupFailed, DeployError
 from deploylib.store.folder import Folder
 from deploylib.system import process
@@ -47,7 +48,7 @@ def run(base: Base, store: Folder, moment: str, server: str) -> int:
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_kill_at_any_moment_leaves_the_last_good_backup(base: Base, store: Folder, moment: str) -> None:
     """Either the new one is whole, or there is none; it can be proven, and the next one is made as if nothing was."""
-    good = base.back_up(store, wanted="decoded")
+    good = base.back_up(store, proof="decoded")
 
     assert run(base, store, moment, base.server.reveal()) == -signal.SIGKILL
 
@@ -55,7 +56,7 @@ def test_a_kill_at_any_moment_leaves_the_last_good_backup(base: Base, store: Fol
     assert ["dying"] * (moment == "written") + ["run"] == [one.run for one in left]
     assert [base.prove(one, store).proof for one in left] == ["restored"] * len(left)
     assert good == repository.latest(store, "test") or moment == "written" or left[-1].id == good.id
-    assert base.back_up(store, run="next", wanted="decoded").run == repository.listing(store, "test")[0].run
+    assert base.back_up(store, run="next", proof="decoded").run == repository.listing(store, "test")[0].run
 
 
 def test_a_server_that_a_killed_run_left_is_ended_by_the_next(
@@ -127,7 +128,7 @@ def test_an_interruption_removes_what_was_written(base: Base, store: Folder) -> 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        base.back_up(store, place=restore_test.Place(), progress=interrupt)
+        base.back_up(store, place=Place(), progress=interrupt)
 
     assert seen
     assert list(store.list("")) == []
@@ -158,7 +159,7 @@ def test_a_full_disk_leaves_a_weaker_proof_and_says_so(base: Base, store: Folder
             with (small_disk / "ballast").open("wb") as ballast:
                 os.posix_fallocate(ballast.fileno(), 0, room.f_bavail * room.f_frsize - 200_000)
 
-    made = base.back_up(store, place=restore_test.Place(folder=small_disk), progress=fill)
+    made = base.back_up(store, place=Place(folder=small_disk), progress=fill)
 
     assert (small_disk / "ballast").exists()
     assert made.proof == "decoded"
@@ -168,12 +169,12 @@ def test_a_full_disk_leaves_a_weaker_proof_and_says_so(base: Base, store: Folder
 
 def test_no_restore_begins_without_room(base: Base, store: Folder, small_disk: Path) -> None:
     """It is refused before anything is started, with how much it needs."""
-    made = base.back_up(store, wanted="decoded")
+    made = base.back_up(store, proof="decoded")
     with (small_disk / "ballast").open("wb") as ballast:
         os.posix_fallocate(ballast.fileno(), 0, 300_000_000)
 
     with pytest.raises(scratch_server.ScratchUnfit, match="a restore needs"):
-        base.prove(made, store, place=restore_test.Place(folder=small_disk))
+        base.prove(made, store, place=Place(folder=small_disk))
 
 
 @pytest.mark.load

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from deploylib.backups import scratch_server, snapshot
+from deploylib.backups.edges import Place
 from deploylib.backups.repository import Unproven
-from deploylib.backups.restore_test import Place
 from deploylib.backups.snapshot import Snapshot
 from deploylib.errors import BackupFailed, Unreachable
 from deploylib.migrations import server_roles

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from deploylib.backups import restorability
-from deploylib.backups.restorability import Restorable
+from deploylib.backups import restore_test
+from deploylib.backups.restore_test import Restorable
 from deploylib.models.database import Copy
 from deploylib.postgres import sqlstates
-from deploylib.system import process
+from deploylib.store.folder import Folder
 from tests.support.servers import Base, Servers
 
 KINDS = ("create table kinds (name text primary key)", "insert into kinds values ('a')")
@@ -60,9 +62,8 @@ GOOD = {
 def tried(base: Base, **more: int) -> Restorable:
     """Of a database as it is."""
     whole_below = more.get("whole_below", 10**9)
-    return restorability.tried(
-        Copy(base.url, base.server, own=True), client=base.client, runner=process.SYSTEM, whole_below=whole_below
-    )
+    edges = base.edges(Folder(Path("/nonexistent")))
+    return restore_test.try_again(Copy(base.url, base.server, own=True), edges, whole_below=whole_below)
 
 
 @pytest.mark.parametrize(

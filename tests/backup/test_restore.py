@@ -7,12 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from deploylib.backups import restore
-from deploylib.backups.fill_database import NotBeside
+from deploylib.backups.restore_test import NotBeside
 from deploylib.errors import BackupFailed
 from deploylib.postgres import connection
 from deploylib.store.folder import Folder
-from deploylib.system import Clock, process
 from tests.support.restores import Book, Dying, changed
 from tests.support.servers import Servers
 
@@ -26,9 +24,8 @@ def book(servers: Servers, store: Folder) -> Book:
 def test_beside_is_a_new_database_by_the_same_role(book: Book) -> None:
     """Compared; what is in use is not touched; the address to set is told without its password."""
     before = book.content()
-    edges = {"store": book.store, "client": book.base.client, "runner": process.SYSTEM, "clock": Clock()}
 
-    done = restore.beside(book.base.url, book.made, **edges)  # type: ignore[arg-type]
+    done = book.restore(into="beside")
 
     assert book.content() == before
     assert done.compared
@@ -72,7 +69,7 @@ def test_an_extension_of_another_role_stays(book: Book) -> None:
     assert "--unproven" in refused.value.remedy
     assert root.one("select count(place) from guests") == 0
 
-    book.restore(unproven=True)
+    book.restore(into="unproven")
     assert root.one("select min(place::text) from guests") == "[1,2,3]"
     assert root.one("select obj_description(oid) from pg_extension where extname = 'vector'") == "of somebody else"
 
@@ -88,7 +85,7 @@ def test_who_may_make_no_database_says_so_with_a_second_flag(book: Book) -> None
     assert "--unproven" in refused.value.remedy
     assert book.content() == before
 
-    book.restore(unproven=True)
+    book.restore(into="unproven")
     assert book.content()[0] == [(1, "Ann"), (2, "Bob")]
 
 
@@ -99,7 +96,7 @@ def test_killed_at_an_entry_it_holds_the_old_content(book: Book, after: int) -> 
     while True:
         dying = Dying(number)
         with suppress(BackupFailed):
-            book.restore(dying, unproven=True)
+            book.restore(dying, into="unproven")
             break
         assert book.content() == before
         assert dying.seen == number
@@ -117,7 +114,7 @@ def test_large_objects_end_no_transaction(servers: Servers, store: Folder, major
     before, dying = book.content(), Dying(1, b"CONSTRAINT")
 
     with pytest.raises(BackupFailed, match="killed"):
-        book.restore(dying, unproven=True)
+        book.restore(dying, into="unproven")
 
     assert dying.seen == 1
     assert book.content() == before
@@ -135,15 +132,14 @@ def test_rows_that_their_owner_may_not_see_come_back(servers: Servers, store: Fo
     )
     made = base.as_root().back_up(store)
     base.as_root().run("delete from secrets where id = 2")
-    edges = {"store": store, "client": base.client, "runner": process.SYSTEM, "clock": Clock()}
 
-    done = restore.beside(base.url, made, **edges)  # type: ignore[arg-type]
+    done = base.restore(made, store, "beside")
     new = replace(base, url=connection.altered(base.url, dbname=done.database))
     assert (new.one("select count(*) from secrets"), new.as_root().one("select count(*) from secrets")) == (1, 2)
     assert new.one("select relforcerowsecurity from pg_class where relname = 'secrets'")
     base.as_root().run(f"drop database {done.database}")
 
-    into = restore.into(base.url, made, force=True, **edges)  # type: ignore[arg-type]
+    into = base.restore(made, store, "emptied")
     assert base.as_root().one("select count(*) from secrets") == 2
     assert base.one("select relforcerowsecurity from pg_class where relname = 'secrets'")
     assert "compared beside only" in into.notes[-1]

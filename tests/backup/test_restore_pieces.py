@@ -10,9 +10,10 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from deploylib.backups import archive, empty_database, fill_database, repository, restore, restore_mark
+from deploylib.backups import archive, empty_database, fill_database, repository, restore_mark
 from deploylib.backups.restore_mark import Mark
 from deploylib.errors import BackupFailed, Held
+from deploylib.models.database import Into, RestoreResult
 from deploylib.postgres import connection
 from deploylib.store.folder import Folder
 from deploylib.system import Clock, process
@@ -54,10 +55,10 @@ def marked(book: Book) -> Mark | None:
     return restore_mark.read(book.base.url)
 
 
-def restored(book: Book, runner: process.Runner = process.SYSTEM, **more: object) -> restore.Done:
+def restored(book: Book, runner: process.Runner = process.SYSTEM, into: Into = "emptied") -> RestoreResult:
     """Put the backup into the environment's own database."""
     begun = msgspec.structs.replace(BEGUN, id=f"{Clock().now():%Y%m%dT%H%M%S.%f}")
-    return book.restore(runner, begun=begun, **more)
+    return book.restore(runner, into, begun)
 
 
 @pytest.mark.parametrize("tables", [70, pytest.param(210, marks=pytest.mark.load)])
@@ -66,13 +67,13 @@ def test_more_tables_than_one_transaction_may_lock_are_restored(tight: Servers, 
     base = tight.fresh(16)
     base.run("create table guests (id int primary key)", "insert into guests values (1)", MANY.format(tables, "public"))
     base.run("insert into many_7 values (1, 'seven', 1)")
-    made = base.back_up(store, wanted="decoded")
+    made = base.back_up(store, proof="decoded")
     base.run("update many_7 set text = 'eight'")
     with pytest.raises(BackupFailed, match="out of shared memory"):
         at_once(base, store, made.id)
     assert base.one("select text from many_7") == "eight"
 
-    done = base.restore(made, store, force=True, unproven=True)
+    done = base.restore(made, store, into="unproven")
 
     assert done.compared
     assert base.one("select text from many_7") == "seven"
@@ -83,8 +84,7 @@ def at_once(base: Base, store: Folder, name: str) -> None:
     """What a restore in one transaction does first."""
     found = repository.find(store, "test", name)
     pieces = (piece for piece in [b"begin;\n", empty_database.AT_ONCE.encode(), b"rollback;\n"])
-    edges = {"store": store, "client": base.client, "runner": process.SYSTEM, "within": 60.0}
-    archive.perform(base.url, pieces, found, **edges)  # type: ignore[arg-type]
+    archive.perform(base.url, pieces, found, base.edges(store))
 
 
 def test_what_belongs_to_others_stays(book: Book) -> None:
@@ -106,9 +106,7 @@ def test_what_belongs_to_others_stays(book: Book) -> None:
 
 def test_beside_goes_piece_by_piece_too(book: Book) -> None:
     """And the new database is not marked when it is done."""
-    edges = {"store": book.store, "client": book.base.client, "runner": process.SYSTEM, "clock": Clock()}
-
-    done = restore.beside(book.base.url, book.made, **edges)  # type: ignore[arg-type]
+    done = book.restore(into="beside")
 
     new = replace(book.base, url=connection.altered(book.base.url, dbname=done.database))
     assert done.compared
@@ -132,7 +130,7 @@ def test_what_its_owner_may_not_see_is_compared_before_it_is_hidden(book: Book) 
     book.made = root.back_up(book.store, run="again")
     root.run("delete from secrets where id = 2")
 
-    done = restored(book, unproven=True)
+    done = restored(book, into="unproven")
 
     assert done.compared
     assert root.one("select count(*) from secrets") == 2
@@ -154,7 +152,7 @@ def test_killed_anywhere_it_is_marked_and_is_ended_by_starting_over(book: Book, 
     while True:
         dying = Killed(number)
         with suppress(BackupFailed):
-            restored(book, runner=dying, unproven=True)
+            restored(book, runner=dying, into="unproven")
             break
         assert dying.seen == number
         found = marked(book)
@@ -165,7 +163,7 @@ def test_killed_anywhere_it_is_marked_and_is_ended_by_starting_over(book: Book, 
             book.base.back_up(book.store, run="half")
         assert "inv finish --environment test" in refused.value.remedy
         if after or number % 25 == 0:
-            restored(book, unproven=True)
+            restored(book, into="unproven")
             assert (marked(book), book.content()[0]) == (None, NEW)
             assert restore_mark.left_open(book.store, "test") == ()
         if after:
@@ -185,7 +183,7 @@ def test_a_damaged_dump_is_found_out_before_anything_is_emptied(book: Book) -> N
     dump.write_bytes(content)
 
     with pytest.raises(BackupFailed):
-        restored(book, unproven=True)
+        restored(book, into="unproven")
 
     assert (marked(book), book.content()) == (None, before)
 
@@ -200,7 +198,7 @@ def test_what_differs_at_the_end_stays_marked(book: Book) -> None:
     book.base.as_root().run(*OTHERS_GONE)
 
     with pytest.raises(BackupFailed, match=r"does not restore what was backed up.*marked restoring") as refused:
-        restored(book, unproven=True)
+        restored(book, into="unproven")
 
     assert "inv finish --environment test --database back" in refused.value.remedy
     assert marked(book) is not None
@@ -213,16 +211,15 @@ def test_two_thousand_five_hundred_tables(servers: Servers, store: Folder) -> No
     base = servers.fresh(16)
     base.run("create table guests (id int primary key)", "insert into guests values (1)", MANY.format(2500, "public"))
     base.run("insert into many_7 values (1, 'seven', 1)")
-    made = base.back_up(store, wanted="decoded")
-    edges = {"store": store, "client": base.client, "runner": process.SYSTEM, "clock": Clock()}
+    made = base.back_up(store, proof="decoded")
 
     began = time.monotonic()
-    done = restore.beside(base.url, made, **edges)  # type: ignore[arg-type]
+    done = base.restore(made, store, "beside")
     beside, began = time.monotonic() - began, time.monotonic()
     assert done.compared
     base.as_root().run(f"drop database {done.database} with (force)")
     base.run("update many_7 set text = 'eight'")
-    into = base.restore(made, store, force=True)
+    into = base.restore(made, store, into="emptied")
 
     print(f"2,500 tables: beside {beside:.0f} s, in place with its proof {time.monotonic() - began:.0f} s")
     assert into.compared

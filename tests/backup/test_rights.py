@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 import psycopg
 import pytest
 
-from deploylib.backups import repository, restore
+from deploylib.backups import repository
 from deploylib.models import Backup
 from deploylib.postgres import connection, grants
 from deploylib.store.folder import Folder
-from deploylib.system import Clock, process
 from tests.support.servers import Base, Servers
 
 
@@ -36,11 +35,6 @@ class Shop:
             unnest(setconfig) c where setdatabase = (select oid from pg_database where datname = current_database())"""
         found = (base or self.base).one(query.replace("order by 1", "order by setrole = 0, c"))
         return [str(one) for one in found]
-
-
-def edges(shop: Shop) -> dict[str, object]:
-    """What a restore works with."""
-    return {"store": shop.store, "client": shop.base.client, "runner": process.SYSTEM, "clock": Clock()}
 
 
 @pytest.fixture
@@ -105,7 +99,7 @@ def test_a_restore_in_place_brings_rights_and_settings_back(shop: Shop) -> None:
     forgotten(shop)
     assert had != shop.rights()
 
-    done = restore.into(shop.base.url, shop.made, **edges(shop), force=True)  # type: ignore[arg-type]
+    done = shop.base.restore(shop.made, shop.store, "emptied")
 
     assert had == shop.rights()
     assert was == shop.settings()
@@ -117,7 +111,7 @@ def test_a_restore_beside_brings_rights_and_settings_along(shop: Shop) -> None:
     """The new database is set as the old one was; another role's setting is left out, by name and without its value."""
     had, was = shop.rights(), shop.settings()
 
-    done = restore.beside(shop.base.url, shop.made, **edges(shop))  # type: ignore[arg-type]
+    done = shop.base.restore(shop.made, shop.store, "beside")
 
     new = replace(shop.base, url=connection.altered(shop.base.url, dbname=done.database))
     assert had == shop.rights(new)
@@ -133,7 +127,7 @@ def test_a_right_of_a_role_that_is_not_there_is_told(shop: Shop) -> None:
     reader, writer = shop.roles
     shop.base.as_root().run(f"drop owned by {writer}", f"drop role {writer}")
 
-    done = restore.into(shop.base.url, shop.made, **edges(shop), force=True)  # type: ignore[arg-type]
+    done = shop.base.restore(shop.made, shop.store, "emptied")
 
     told = [note for note in done.notes if f"there is no role {writer} here" in note]
     assert any("INSERT on table public.orders" in note for note in told)
@@ -161,6 +155,6 @@ def test_a_backup_that_says_nothing_of_rights_is_restored_and_that_is_told(
     )
     monkeypatch.setattr(repository, "manifest", lambda *_, **__: old)
 
-    done = restore.into(shop.base.url, shop.made, **edges(shop), force=True)  # type: ignore[arg-type]
+    done = shop.base.restore(shop.made, shop.store, "emptied")
 
     assert any("grants and default privileges were not restored" in note for note in done.notes)

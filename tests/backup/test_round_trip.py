@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from deploylib.backups import archive, repository
-from deploylib.backups.restore_test import Place
+from deploylib.backups.edges import Place
 from deploylib.errors import BackupFailed
 from deploylib.store.folder import Folder
 from tests.support.filled import filled
@@ -47,7 +47,7 @@ def test_everything_is_restored_exactly_while_somebody_writes(servers: Servers, 
 @pytest.mark.parametrize("major", MAJORS)
 def test_a_restore_equals_the_backup(servers: Servers, store: Folder, major: int) -> None:
     """Into an empty database of an ordinary role; progress is told in bytes."""
-    made = filled(servers.fresh(major)).back_up(store, wanted="decoded")
+    made = filled(servers.fresh(major)).back_up(store, proof="decoded")
     told: list[int] = []
     target = servers.fresh(major)
 

@@ -61,7 +61,7 @@ def made(base: Base, bucket: Bucket, run: str = "run") -> str:
     """Make a backup as the stage does; gives its id."""
     with connection.exclusively(base.url, clock=Clock(), within=10):
         repository.clear(bucket, "test", older_than=0)
-        return base.back_up(bucket, run=run, wanted="decoded").id
+        return base.back_up(bucket, run=run, proof="decoded").id
 
 
 def at(number: int, fault: Fault, *, ever_after: bool = False) -> Plan:

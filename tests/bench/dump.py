@@ -20,12 +20,13 @@ from typing import Any
 import boto3
 import psycopg
 
-from deploylib.backups import create, restore, scratch_server, snapshot
+from deploylib.backups import Edges, create, restore, scratch_server, snapshot
 from deploylib.models import Secret
+from deploylib.models.database import BackupOrder
 from deploylib.postgres import binaries
 from deploylib.postgres import connection as postgres_connection
 from deploylib.store.s3 import Bucket
-from deploylib.system import Clock, process
+from deploylib.system import process
 from tests.support.seaweed import s3_server
 
 MAJOR, LEAST = 16, 1_500_000_000
@@ -100,10 +101,8 @@ def _measured(url: Secret, server: Secret, client: binaries.Client, folder: Path
     s3 = _client()
 
     def ours() -> Any:
-        return create.create(
-            url, facts=facts, client=client, store=Bucket("s3://deploys/ours"), environment="bench", run="r",
-            commit="c" * 40, runner=process.SYSTEM, clock=Clock(), wanted="checksum", hashes_below=0,
-        )  # fmt: skip
+        order = BackupOrder("bench", "r", "c" * 40, facts=facts, proof="checksum", hashes_below=0)
+        return create(url, Edges(Bucket("s3://deploys/ours"), client), order)
 
     before = high_water()
     _, made = timed(ours)
@@ -120,11 +119,7 @@ def _measured(url: Secret, server: Secret, client: binaries.Client, folder: Path
     whole, proven = timed(lambda: _proven(url, client))
     _tell("dump, hashes, restore and comparison", f"{whole:.1f} s, proof: {proven.proof}")
     fresh = _fresh(server, "again")
-    into, _ = timed(
-        lambda: restore.into(
-            fresh, made, store=Bucket("s3://deploys/ours"), client=client, runner=process.SYSTEM, clock=Clock()
-        )
-    )
+    into, _ = timed(lambda: restore(fresh, made, Edges(Bucket("s3://deploys/ours"), client)))
     other = _fresh(server, "other")
     s3.download_file("deploys", "plain/dump", str(folder / "plain"))
     by_hand, _ = timed(lambda: _restored_by_hand(client, other, folder / "plain"))
@@ -151,10 +146,7 @@ def _as_one_would(s3: Any, client: binaries.Client, hidden: dict[str, str]) -> i
 
 
 def _proven(url: Secret, client: binaries.Client) -> Any:
-    return create.create(
-        url, facts=postgres_connection.facts(url), client=client, store=Bucket("s3://deploys/proven"), environment="bench",
-        run="r", commit="c" * 40, runner=process.SYSTEM, clock=Clock(), wanted="restored",
-    )  # fmt: skip
+    return create(url, Edges(Bucket("s3://deploys/proven"), client), BackupOrder("bench", "r", "c" * 40))
 
 
 def _restored_by_hand(client: binaries.Client, into: Secret, dump: Path) -> None:

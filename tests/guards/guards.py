@@ -520,7 +520,7 @@ GUARDS = (
     ),
     Guard(
         "a database that holds half of a backup, and does not say so",
-        "deploylib/backups/restore.py",
+        "deploylib/backups/restore_database.py",
         "    restore_mark.place(url, said)\n    try:\n",
         "    try:\n",
         "tests/backup/test_restore_pieces.py::test_killed_anywhere_it_is_marked_and_is_ended_by_starting_over",
@@ -541,7 +541,7 @@ GUARDS = (
     ),
     Guard(
         "a damaged dump that is found out when the old content is gone",
-        "deploylib/backups/restore.py",
+        "deploylib/backups/restore_database.py",
         "        if not proven:  # a damaged",
         "        if False:  # a damaged",
         "tests/backup/test_restore_pieces.py::test_a_damaged_dump_is_found_out_before_anything_is_emptied",
@@ -639,9 +639,9 @@ GUARDS = (
     ),
     Guard(
         "a damaged dump",
-        "deploylib/backups/archive.py",
-        "    if digest.hexdigest() != backup.sha256:",
-        "    if False:",
+        "deploylib/backups/repository.py",
+        "    elif digest.hexdigest() != backup.sha256:",
+        "    elif False:",
         "tests/backup/test_corruption.py::test_a_damaged_dump_is_never_restored",
     ),
     Guard(
@@ -688,7 +688,7 @@ GUARDS = (
     ),
     Guard(
         "the only dump there is, thrown away for want of a proof",
-        "deploylib/backups/create.py",
+        "deploylib/backups/repository.py",
         "        except (BackupFailed, process.ProgramFailed) as error:\n            failed",
         "        except ZeroDivisionError as error:\n            failed",
         f"{DATABASE}test_a_backup_that_cannot_be_proven_is_kept_and_a_person_may_go_on",

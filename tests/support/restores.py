@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 import psycopg
 
 from deploylib.backups import restore
+from deploylib.backups.restore_mark import Mark
 from deploylib.errors import BackupFailed
 from deploylib.models import Backup
+from deploylib.models.database import Into, RestoreResult
 from deploylib.store.folder import Folder
-from deploylib.system import Clock, process
+from deploylib.system import process
 from tests.support.servers import Base
 
 OURS = (
@@ -54,10 +56,11 @@ class Book:
             large = connection.execute("select count(*) from pg_largeobject_metadata").fetchone()
         return [rows, more, large]
 
-    def restore(self, runner: process.Runner = process.SYSTEM, **more: object) -> restore.Done:
+    def restore(
+        self, runner: process.Runner = process.SYSTEM, into: Into = "emptied", begun: Mark | None = None
+    ) -> RestoreResult:
         """Put the backup back, into the database itself."""
-        edges = {"store": self.store, "client": self.base.client, "runner": runner, "clock": Clock()}
-        return restore.into(self.base.url, self.made, **edges, force=True, **more)  # type: ignore[arg-type]
+        return restore(self.base.url, self.made, self.base.edges(self.store, runner=runner), into, begun)
 
 
 def changed(base: Base, store: Folder) -> Book:

@@ -14,16 +14,16 @@ from typing import Any
 import psycopg
 import pytest
 
-from deploylib.backups import create, restore, restore_test, scratch_server
-from deploylib.backups.restore import Done
-from deploylib.backups.restore_test import Place
+from deploylib.backups import Edges, create, prove, restore, scratch_server
+from deploylib.backups.edges import Place
 from deploylib.models import Backup, Secret
+from deploylib.models.database import BackupOrder, Into, RestoreResult
 from deploylib.postgres import binaries
 from deploylib.postgres.binaries import Client
-from deploylib.postgres.connection import altered, facts
+from deploylib.postgres.connection import altered
 from deploylib.store.folder import Folder
 from deploylib.store.interface import Store
-from deploylib.system import Clock, process
+from deploylib.system import process
 
 COMMIT = "c" * 40
 MAJORS = (14, 15, 16, 17, 18)
@@ -63,24 +63,22 @@ class Base:
         assert row is not None
         return row[0]
 
+    def edges(self, store: Store, **more: Any) -> Edges:
+        """What a backup works with; copies are restored on the same server, unless told otherwise."""
+        return Edges(store, self.client, **{"place": Place(server=self.server), **more})
+
     def back_up(self, store: Store, *, run: str = "run", **more: Any) -> Backup:
-        """Make a backup; proven by a restore on the same server, unless told otherwise."""
-        return create.create(
-            self.url, facts=facts(self.url), client=self.client, store=store, environment="test", run=run,
-            commit=COMMIT, runner=process.SYSTEM, clock=Clock(),
-            **{"wanted": "restored", "place": Place(server=self.server), **more},
-        )  # fmt: skip
+        """Make a backup; proven by a restore, unless told otherwise."""
+        order = {name: more.pop(name) for name in BackupOrder.__struct_fields__ if name in more}
+        return create(self.url, self.edges(store, **more), BackupOrder("test", run, COMMIT, **order))
 
     def prove(self, made: Backup, store: Store, **more: Any) -> Backup:
         """Prove a backup later."""
-        place = {"place": Place(server=self.server), **more}
-        return restore_test.prove(made, store=store, client=self.client, runner=process.SYSTEM, clock=Clock(), **place)
+        return prove(made, self.edges(store, **more))
 
-    def restore(self, made: Backup, store: Store, **more: Any) -> Done:
-        """Restore a backup into this database."""
-        return restore.into(
-            self.url, made, store=store, client=self.client, runner=process.SYSTEM, clock=Clock(), **more
-        )
+    def restore(self, made: Backup, store: Store, into: Into = "empty", **more: Any) -> RestoreResult:
+        """RestoreResult a backup into this database, or beside it."""
+        return restore(self.url, made, self.edges(store, **more), into)
 
 
 class Servers:

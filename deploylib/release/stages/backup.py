@@ -8,14 +8,14 @@ from typing import ClassVar
 import msgspec
 
 from deploylib import models
-from deploylib.backups import create, render_export, repository, restore_test
+from deploylib.backups import create, export, repository, restore_test
 from deploylib.errors import DeployError, Interrupted
 from deploylib.migrations import upgrade
 from deploylib.models import BackedUp, PathFilter, Secret, StageName
-from deploylib.models.database import Copy
+from deploylib.models.database import BackupOrder, Copy
 from deploylib.models.results import StageResult
 from deploylib.models.units import age, count, seconds, volume
-from deploylib.postgres import binaries, connection
+from deploylib.postgres import connection
 from deploylib.release import changes
 from deploylib.release.recent_backup import backup_for_release
 from deploylib.release.rehearse import Rehearsal, judged
@@ -88,19 +88,13 @@ class Backup(Stage):
         """The platform's export of a database that is not opened from here."""
         repository.clear(run.env.store, run.env.name, older_than=LEFT_AFTER)
         try:
-            made = render_export.create(
+            made = export(
                 run.checked.database,
-                render=run.env.render,
-                store=run.env.store,
-                environment=run.env.name,
-                run=run.id,
-                commit=run.commit.id,
-                runner=run.env.runner,
-                clock=run.env.clock,
-                deadline=run.deadline,
-                configured=run.env.config.settings.postgres_bin,
+                run.env.render,
+                run.env.backup_edges,
+                BackupOrder(run.env.name, run.id, run.commit.id),
+                run.deadline,
                 every=0.5 if run.env.config.is_local else 5.0,
-                progress=run.env.progress.transferred,
             )
         except repository.Unproven as error:
             made = self._accepted(run, error)
@@ -117,21 +111,16 @@ class Backup(Stage):
         asked = run.options.asked == self.name and not run.options.when_due
         history = repository.listing(run.env.store, run.env.name)[:10]
         wanted = restore_test.strongest(facts.size, A_PERSON_WAITS if asked else left, history)
-        return create.create(
-            url,
+        order = BackupOrder(
+            run.env.name,
+            run.id,
+            run.commit.id,
+            proof="decoded" if wanted == "checksum" else wanted,
             facts=facts,
-            client=binaries.client_for(facts.major, settings.postgres_bin, runner=run.env.runner),
-            store=run.env.store,
-            environment=run.env.name,
-            run=run.id,
-            commit=run.commit.id,
-            runner=run.env.runner,
-            clock=run.env.clock,
-            wanted="decoded" if wanted == "checksum" else wanted,
             history=history,
-            progress=run.env.progress.transferred,
             also=also,
         )
+        return create(url, run.env.backup_edges, order)
 
     def _accepted(self, run: Run, error: repository.Unproven) -> models.Backup:
         """The dump that could not be proven, where a person goes on without: of this schema, and for this very cause.

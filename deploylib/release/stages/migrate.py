@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from deploylib import models
@@ -11,7 +12,7 @@ from deploylib.migrations import rehearsal, upgrade
 from deploylib.models import Facts, StageName, remedies
 from deploylib.models.results import StageResult
 from deploylib.models.units import age, count
-from deploylib.postgres import binaries, connection
+from deploylib.postgres import connection
 from deploylib.release.rehearse import Rehearsal, judged
 from deploylib.release.run import Run, Stage, planned, result, skipped
 
@@ -85,14 +86,8 @@ class Migrate(Stage):
         return [f"on backup {found.id}, {elapsed} old", *judged(run, rehearsed)]
 
     def _copied(self, run: Run, found: models.Backup, rehearsed: Rehearsal) -> None:
-        restore_test.copied(
-            found,
-            store=run.env.store,
-            client=binaries.client_for(found.major, run.env.config.settings.postgres_bin, runner=run.env.writer),
-            runner=run.env.writer,
-            progress=run.env.progress.transferred,
-            also=lambda copy: rehearsed.on(run, copy),
-        )
+        edges = replace(run.env.backup_edges, runner=run.env.writer)
+        restore_test.copied(found, edges, lambda copy: rehearsed.on(run, copy))
 
     def _none(self, run: Run) -> str:
         if run.env.config.exported:

@@ -11,13 +11,14 @@ import msgspec
 import psycopg
 import pytest
 
-from deploylib.backups import archive, repository, restore_test
-from deploylib.backups import create as backups_create
+from deploylib import backups
+from deploylib.backups import Edges, archive, repository, restore_test
 from deploylib.backups.fingerprint import Contents, Table
 from deploylib.backups.repository import Unproven
 from deploylib.backups.snapshot import Snapshot
 from deploylib.errors import BackupFailed, Interrupted, SettingsError
 from deploylib.models import Backup, Facts, Secret
+from deploylib.models.database import BackupOrder
 from deploylib.postgres.binaries import Client
 from deploylib.store.folder import Folder
 from deploylib.store.interface import Store
@@ -25,6 +26,7 @@ from deploylib.system import process
 from tests.support.fakes import OLD, FakeClock, RecordingRunner
 
 URL = Secret("postgresql://book:p4ss-w0rd@db.example:5433/book")
+CLIENT = Client(Path("/pg/bin"), "16.4")
 FACTS = Facts(version="16.4", size=10**6, empty=False, revision="0002")
 PIECES = [b"PGDMP", b"x" * 1000, b"end"]
 LIST = b";\n1; 0 1 TABLE DATA public entries book\n2; 0 2 TABLE DATA public moods book\n3; 1 1 INDEX public i book\n"
@@ -78,18 +80,8 @@ class Broken(Folder):
 def create(store: Store, runner: RecordingRunner, clock: FakeClock, still: Still | None = None) -> Backup:
     """Make a backup."""
     still = still or Still()
-    return backups_create.create(
-        URL,
-        facts=FACTS,
-        client=Client(Path("/pg/bin"), "16.4"),
-        store=store,
-        environment="staging",
-        run="run-1",
-        commit=OLD,
-        runner=runner,
-        clock=clock,
-        exporter=still.exported,
-    )
+    edges = Edges(store, CLIENT, runner, clock, exporter=still.exported)
+    return backups.create(URL, edges, BackupOrder("staging", "run-1", OLD, facts=FACTS, proof="decoded"))
 
 
 @pytest.fixture(autouse=True)
@@ -276,10 +268,8 @@ def test_a_large_database_is_counted_and_not_hashed(
     """So that a release is not held up by it."""
     still = Still()
 
-    backups_create.create(
-        URL, facts=msgspec.structs.replace(FACTS, size=size), client=Client(Path("/pg/bin"), "16.4"), store=store,
-        environment="staging", run="run-1", commit=OLD, runner=runner, clock=clock, exporter=still.exported,
-    )  # fmt: skip
+    order = BackupOrder("staging", "run-1", OLD, "decoded", msgspec.structs.replace(FACTS, size=size))
+    backups.create(URL, Edges(store, CLIENT, runner, clock, exporter=still.exported), order)
 
     assert still.hashes == [hashes]
 
@@ -288,11 +278,9 @@ def test_where_nothing_can_be_restored_the_proof_says_so(
     store: Folder, runner: RecordingRunner, clock: FakeClock
 ) -> None:
     """A good dump is kept with the proof that could be had, and with why it is not a better one."""
-    made = backups_create.create(
-        URL, facts=msgspec.structs.replace(FACTS, version="99.1"), client=Client(Path("/pg/bin"), "99.1"), store=store,
-        environment="staging", run="run-1", commit=OLD, runner=runner, clock=clock, wanted="restored",
-        exporter=Still().exported,
-    )  # fmt: skip
+    edges = Edges(store, Client(Path("/pg/bin"), "99.1"), runner, clock, exporter=Still().exported)
+    order = BackupOrder("staging", "run-1", OLD, facts=msgspec.structs.replace(FACTS, version="99.1"))
+    made = backups.create(URL, edges, order)
 
     assert made.proof == "decoded"
     assert "no Postgres 99 here" in made.notes[0]
@@ -301,10 +289,8 @@ def test_where_nothing_can_be_restored_the_proof_says_so(
 
 def test_a_checksum_is_a_proof_of_its_own_kind(store: Folder, runner: RecordingRunner, clock: FakeClock) -> None:
     """It is read back, not decoded, and does not count as proven."""
-    made = backups_create.create(
-        URL, facts=FACTS, client=Client(Path("/pg/bin"), "16.4"), store=store, environment="staging", run="run-1",
-        commit=OLD, runner=runner, clock=clock, wanted="checksum", exporter=Still().exported,
-    )  # fmt: skip
+    edges = Edges(store, CLIENT, runner, clock, exporter=Still().exported)
+    made = backups.create(URL, edges, BackupOrder("staging", "run-1", OLD, "checksum", FACTS))
 
     assert (made.proof, made.proven) == ("checksum", False)
     assert "pg_restore" not in [command.name for command in runner.commands]
@@ -344,12 +330,8 @@ def test_how_large_a_dump_becomes_is_told_by_the_last_one(
 ) -> None:
     """In proportion to the database; nothing where there is none of the same kind."""
     told: list[int] = []
-    client = Client(Path("/pg/bin"), "16.4")
-    likes = [msgspec.structs.replace(one, size=1000, format=archive.form(client, runner)) for one in history]
-    backups_create.create(
-        URL, facts=FACTS, client=client, store=store, environment="staging", run="run-1",
-        commit=OLD, runner=runner, clock=clock, wanted="checksum", exporter=Still().exported, history=likes,
-        progress=lambda _size, of: told.append(of),
-    )  # fmt: skip
+    edges = Edges(store, CLIENT, runner, clock, lambda _size, of: told.append(of), exporter=Still().exported)
+    likes = [msgspec.structs.replace(one, size=1000, format=archive.form(edges)) for one in history]
+    backups.create(URL, edges, BackupOrder("staging", "run-1", OLD, "checksum", FACTS, history=likes))
 
     assert told[0] == expected

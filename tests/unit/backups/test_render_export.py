@@ -9,9 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from deploylib.backups import render_export
+from deploylib.backups import Edges, export
 from deploylib.errors import BackupFailed, DeployError, SettingsError
 from deploylib.models import Backup
+from deploylib.models.database import BackupOrder
 from deploylib.postgres import binaries
 from deploylib.postgres.binaries import Client
 from deploylib.store.folder import Folder
@@ -54,11 +55,9 @@ def make(
     monkeypatch.setattr(binaries, "client_for", lambda *_, **__: Client(Path("/pg/bin"), "16.4"))
 
     def made(download: Callable[[httpx.Request], httpx.Response]) -> Backup:
-        return render_export.create(
-            "book", render=platform.render(), store=Folder(tmp_path / "store"), environment="staging", run="run-1",
-            commit=OLD, runner=RecordingRunner(), clock=clock, deadline=clock.deadline(60),
-            session=http.Session(transport=httpx.MockTransport(download)),
-        )  # fmt: skip
+        edges = Edges(Folder(tmp_path / "store"), runner=RecordingRunner(), clock=clock)
+        order, session = BackupOrder("staging", "run-1", OLD), http.Session(transport=httpx.MockTransport(download))
+        return export("book", platform.render(), edges, order, clock.deadline(60), session=session)
 
     return made
 

@@ -7,30 +7,28 @@ and the database is marked *restoring* as long as that takes (`deploylib.backups
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import quote
 
 import msgspec
 
 from deploylib.backups import archive, empty_database, fill_database, repository, restore_mark
-from deploylib.backups.archive import Progress
-from deploylib.backups.fill_database import IN_PLACE, Edges, Filled, NotBeside
+from deploylib.backups.edges import Edges, edges_of
+from deploylib.backups.fill_database import Filled
 from deploylib.backups.repository import Manifest
 from deploylib.backups.restore_mark import Mark
-from deploylib.backups.snapshot import Exporter, exported
+from deploylib.backups.restore_test import IN_PLACE, NotBeside
 from deploylib.errors import BackupFailed, SettingsError
 from deploylib.models import Backup, Secret
+from deploylib.models.database import Into, RestoreResult
 from deploylib.models.redaction import MARK
-from deploylib.postgres import sqlstates
-from deploylib.postgres.binaries import Client
-from deploylib.postgres.connection import altered, connected, lock_room, refusals
+from deploylib.postgres import altered, connected, connection, sqlstates
 from deploylib.store import Store
-from deploylib.system import Clock, process
+from deploylib.system import Clock
 
-__all__ = ["Done", "beside", "into"]
+__all__ = ["restore"]
 
-WITHIN = 6 * 3600.0
 BESIDE = f"a role that may make databases (on Render the database's own may); or {IN_PLACE}"
 LIKE_IT = r"""
 select format('create database %%I template template0 encoding %%L lc_collate %%L lc_ctype %%L%%s', %s::text,
@@ -42,44 +40,10 @@ from pg_database d where datname = current_database()
 UNSEEN = "could not be read, so that it was compared "
 
 
-class Done(msgspec.Struct, frozen=True):
-    """A restore; where it was compared with the backup, it was found equal.
-
-    Attributes:
-        seconds: from the first look to the comparison.
-        tables: how many were restored.
-        notes: what should be known, for example that an extension has another version.
-        compared: with what the backup says it holds; not where it does not say.
-        database: the name of the new one, where it was restored beside.
-        address: of it, without the password.
-    """
-
-    backup: Backup
-    seconds: float
-    tables: int
-    notes: tuple[str, ...] = ()
-    compared: bool = True
-    database: str = ""
-    address: str = ""
-
-
-def into(
-    url: Secret,
-    backup: Backup,
-    *,
-    store: Store,
-    client: Client,
-    runner: process.Runner,
-    clock: Clock,
-    force: bool = False,
-    unproven: bool = False,
-    begun: Mark | None = None,
-    fence: Callable[[], None] = lambda: None,
-    within: float = WITHIN,
-    progress: Progress = None,
-    exporter: Exporter = exported,
-) -> Done:
-    """Restore a backup into a database, and compare what is there then with the backup.
+def restore(
+    url: Secret | str, backup: Backup, store: Store | Edges, into: Into = "empty", begun: Mark | None = None
+) -> RestoreResult:
+    """Restore a backup, and compare what is there then with it.
 
     Owners are not restored: all belongs to the URL's role. Grants, default privileges and settings are, where the roles
     are there and the role may; what lacks is told. What cannot belong to it is left out and told:
@@ -92,27 +56,29 @@ def into(
 
     Args:
         url: of a role that is allowed to make what the backup holds.
-        backup: as `backup.listing` gives it.
-        client: of a version that fits the database's server and the one that the backup was made of.
-        force: empty the database first, of what the role owns, where it is not empty.
-        unproven: leave out the proof beside, where the role may not make a database.
-        begun: what the mark shall say, and the store where it names an environment.
-        fence: is asked right before anything is removed: whether the environment is still held.
-        within: seconds after which the restore is given up.
-        progress: told the bytes of the dump that have been read (twice as many with *force*).
+        backup: as `repository.listing` gives it.
+        store: that it is in, or all that it is restored with.
+        into: by default the database of the URL, which must be empty.
+        begun: what the mark shall say, where it is an environment's own database.
 
     Raises:
         SettingsError: the database is not empty, and nobody insisted; or the programs cannot read the dump.
-        NotBeside: the proof beside cannot be made.
-        LeaseHeld: by the *fence*.
+        NotBeside: the role may not make a database.
+        LeaseHeld: by the fence.
         BackupFailed: the backup is damaged, cannot be restored, or the database holds something else than it should,
-            which is named. A database that was not empty is as it was then, or marked.
+            which is named. A new database is gone then; one that was not empty is as it was, or marked.
         Unreachable: the database does not answer.
     """
-    began = clock.monotonic()
-    found = repository.manifest(backup, store=store)
+    url = url if isinstance(url, Secret) else Secret(url)
+    edges = edges_of(store).for_server(connection.facts(url).major)
+    return _beside(url, backup, edges) if into == "beside" else _into(url, backup, edges, into, begun)
+
+
+def _into(url: Secret, backup: Backup, edges: Edges, into: Into, begun: Mark | None) -> RestoreResult:
+    began = edges.clock.monotonic()
+    found = repository.manifest(backup, store=edges.store)
     something, marked = empty_database.something(url), restore_mark.read(url)
-    if something is not None and not force:
+    if something is not None and into == "empty":
         own = begun.environment if begun is not None else ""
         insist = f"inv backup.restore --backup {backup.id} --into database --force --confirm {own}"
         raise SettingsError(
@@ -120,60 +86,41 @@ def into(
             remedy=f"inv backup.restore --backup {backup.id} (beside it, in a new database); or "
             f"{insist if own else 'the same with --force'}, which removes everything of yours first",
         )
-    edges = Edges(store, client, runner, exporter, within, progress)
     whole = marked is None and _fits(url, found)
-    proven = something is not None and marked is None and not unproven
+    proven = something is not None and marked is None and into != "unproven"
     if proven:
-        with _made(url, f"proof_{backup.id}"[:50], clock) as proof:
+        with _made(url, f"proof_{backup.id}"[:50], edges.clock) as proof:
             _filled_new(proof, found, edges, whole=whole)
-    fence()
+    edges.fence()
     notes = _at_once(url, found, edges, empty=something is not None, proven=proven) if whole else None
     if notes is None:
         if not proven:  # a damaged dump must not be found out when the old content is gone
-            archive.decode(found, store=store, client=client, runner=runner, within=within, progress=None)
-        fence()
-        said = msgspec.structs.replace(begun or marked or Mark(), at=clock.now(), backup=backup.id)
+            archive.decode(found, edges.without_progress(), within=archive.RESTORE_WITHIN)
+        edges.fence()
+        said = msgspec.structs.replace(begun or marked or Mark(), at=edges.clock.now(), backup=backup.id)
         notes = _piece_by_piece(url, found, edges, said, proven=proven)
     if begun is not None and begun.environment:
-        restore_mark.end(store, begun.environment, clock=clock, backup=backup.id)
-    with connected(url, 10, statements="0") as connection:
-        connection.execute("analyze")
-    took = round(clock.monotonic() - began, 3)
+        restore_mark.end(edges.store, begun.environment, clock=edges.clock, backup=backup.id)
+    _analyze(url)
+    took = round(edges.clock.monotonic() - began, 3)
     compared = bool(found.contents.schema_by) and not any(UNSEEN in note for note in notes)
-    return Done(backup, took, found.tables, tuple(dict.fromkeys(notes)), compared=compared)
+    return RestoreResult(backup, took, found.tables, tuple(dict.fromkeys(notes)), compared=compared)
 
 
-def beside(
-    url: Secret,
-    backup: Backup,
-    *,
-    store: Store,
-    client: Client,
-    runner: process.Runner,
-    clock: Clock,
-    within: float = WITHIN,
-    progress: Progress = None,
-    exporter: Exporter = exported,
-) -> Done:
-    """Restore a backup into a new database on the same server, by the same role, and compare it.
+def _beside(url: Secret, backup: Backup, edges: Edges) -> RestoreResult:
+    """Restore into a new database, which stays; nobody uses it until the product's URL names it.
 
-    What is there now is not touched, and neither is the environment: so nobody holds it for that. The new database stays; nobody uses it until the product's URL names it.
-
-    Raises:
-        NotBeside: the role may not make a database.
-        BackupFailed: the backup is damaged, cannot be restored, or holds something else; the new database is gone then.
+    What is there now is not touched, and neither is the environment: so nobody needs its lease for that.
     """
-    began = clock.monotonic()
-    found = repository.manifest(backup, store=store)
-    edges = Edges(store, client, runner, exporter, within, progress)
-    name = f"restored_{clock.now():%Y%m%d_%H%M%S}"
-    with _made(url, name, clock, keep=True) as new:
+    began = edges.clock.monotonic()
+    found = repository.manifest(backup, store=edges.store)
+    name = f"restored_{edges.clock.now():%Y%m%d_%H%M%S}"
+    with _made(url, name, edges.clock, keep=True) as new:
         notes = _filled_new(new, found, edges, whole=_fits(new, found))
-        with connected(new, 10, statements="0") as connection:
-            connection.execute("analyze")
-    return Done(
+        _analyze(new)
+    return RestoreResult(
         backup,
-        round(clock.monotonic() - began, 3),
+        round(edges.clock.monotonic() - began, 3),
         found.tables,
         tuple(dict.fromkeys(notes)),
         compared=bool(found.contents.schema_by),
@@ -182,9 +129,15 @@ def beside(
     )
 
 
+def _analyze(url: Secret) -> None:
+    """Gather statistics."""
+    with connected(url, 10, statements="0") as session:
+        session.execute("analyze")
+
+
 def _fits(url: Secret, found: Manifest) -> bool:
     """Whether one transaction may take all the locks of emptying a database and filling it; a guess."""
-    _, room = lock_room(url)
+    _, room = connection.lock_room(url)
     return empty_database.locks(url) + fill_database.locks(found) <= room
 
 
@@ -258,9 +211,9 @@ def _compared(
 
 def _hide(url: Secret, made: Filled) -> None:
     """Run the statements that hide rows from their owner."""
-    with connected(url, 10, statements="0") as connection:
+    with connected(url, 10, statements="0") as session:
         for statement in made.later:
-            connection.execute(statement)
+            session.execute(statement)
 
 
 @contextmanager
@@ -271,19 +224,19 @@ def _made(url: Secret, name: str, clock: Clock, *, keep: bool = False) -> Iterat
         NotBeside: the role may not.
     """
     name = f"{name}_{clock.now():%f}" if not keep else name
-    refused = refusals(NotBeside, f"no database can be made beside this one ({name})", BESIDE)
-    with connected(url, 10, statements="0") as connection:
-        statement = connection.execute(LIKE_IT, (name,)).fetchone()[0]
+    refused = connection.refusals(NotBeside, f"no database can be made beside this one ({name})", BESIDE)
+    with connected(url, 10, statements="0") as session:
+        statement = session.execute(LIKE_IT, (name,)).fetchone()[0]
         with refused:
-            connection.execute(statement)
+            session.execute(statement)
     well = False
     try:
         yield altered(url, dbname=name)
         well = True
     finally:
         if not (keep and well):
-            with connected(url, 10, statements="60s") as connection:
-                connection.execute(f'drop database if exists "{name}" with (force)')
+            with connected(url, 10, statements="60s") as session:
+                session.execute(f'drop database if exists "{name}" with (force)')
 
 
 def _shown(url: Secret) -> str:

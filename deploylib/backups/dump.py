@@ -1,0 +1,145 @@
+"""Backups: a dump streamed into the store, proven against the very snapshot that it was made of.
+
+The manifest is written last; without one there is no backup. Which programs fit is in `deploylib.postgres.binaries`, what is
+kept in `deploylib.backups.repository`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing, suppress
+
+import msgspec
+
+from deploylib.backups import archive, repository, restore_mark, restore_test
+from deploylib.backups.edges import Edges, edges_of
+from deploylib.backups.fingerprint import Contents
+from deploylib.backups.repository import Manifest
+from deploylib.errors import BackupFailed, DeployError, Interrupted, SettingsError
+from deploylib.models import Backup, Secret, remedies
+from deploylib.models.database import BackupOrder
+from deploylib.postgres import connection, sqlstates
+from deploylib.store import Store
+from deploylib.system import process
+
+__all__ = ["create"]
+
+
+def create(url: Secret | str, store: Store | Edges, order: BackupOrder = BackupOrder()) -> Backup:  # noqa: B008 - frozen
+    """Dump a database into the store, prove the dump, and write its manifest.
+
+    Args:
+        url: of a role that may read all of it.
+        store: where it is kept, or all that it is made with.
+        order: whose it is, and how strongly it is proven; by default as strongly as can be.
+
+    Raises:
+        BackupFailed: the dump failed, or the store holds other bytes; what was written of it is removed.
+        Unproven: the dump could not be restored, or holds something else: it is kept, and marked so.
+        Unreachable: the database does not answer.
+        Held: the database is marked restoring.
+        SettingsError: the store cannot be written, or the programs lack something.
+    """
+    url = url if isinstance(url, Secret) else Secret(url)
+    facts = order.facts or connection.facts(url)
+    edges = edges_of(store).for_server(facts.major)
+    restore_mark.require_none(restore_mark.of(facts), f" --environment {order.environment}")
+    began = edges.clock.monotonic()
+    manifest = repository.begin(
+        order,
+        edges,
+        revision=facts.revision,
+        server_version=facts.version,
+        format=archive.form(edges),
+        proof=order.proof,
+        database_size=facts.size,
+    )
+
+    def dump(manifest: Manifest) -> Manifest:
+        try:
+            return _dumped(url, manifest, edges, order)
+        except process.ProgramFailed as error:
+            step = sqlstates.remedy(*sqlstates.spoken(error.details))
+            details = (*sqlstates.shown(error.details), *(_lock_room(url) if step == sqlstates.LOCKS else ()))
+            raise BackupFailed(
+                f"the backup failed: {error.message}", details=details, remedy=f"{step} (inv backup)"
+            ) from error
+
+    return repository.keep(manifest, edges, began, dump, lambda manifest: _proven(manifest, edges, order))
+
+
+def _lock_room(url: Secret) -> tuple[str, ...]:
+    """How many locks there are too few, where the server still says so."""
+    try:
+        taken, room = connection.lock_room(url)
+    except Interrupted:
+        raise
+    except DeployError:
+        return ()
+    return (
+        f"pg_dump locks {taken} tables and sequences at once; the server has room for some {room}, for all sessions",
+    )
+
+
+def _expected(made: Manifest, history: Sequence[Backup]) -> int:
+    """Bytes of the dump, by the last one of its kind; 0: nobody knows."""
+    known = (one for one in history if one.format == made.format and one.database_size)
+    return next((round(one.size / one.database_size * made.database_size) for one in known), 0)
+
+
+def _dumped(url: Secret, made: Manifest, edges: Edges, order: BackupOrder) -> Manifest:
+    """Dump, and meanwhile count and hash what the same snapshot shows."""
+    with edges.exporter(url) as snapshot, ThreadPoolExecutor(max_workers=1) as pool:
+        looking = pool.submit(snapshot.look, hashes=made.database_size < order.hashes_below)
+        try:
+            expected = _expected(made, order.history)
+            dump = archive.dump(url, edges, form=made.format, snapshot=snapshot.id, expected=expected)
+            with closing(dump) as pieces:  # ends pg_dump where the store gives up
+                stored = edges.store.put(made.key, _unless(looking, pieces), new=True, expected=made.database_size)
+            contents = snapshot.settled(looking.result())
+        except BaseException as error:
+            # A snapshot ends with the first thing that its session is refused, and pg_dump only sees it end.
+            ended = wait([looking], timeout=1).done if isinstance(error, process.ProgramFailed) else ()
+            if ended and (reason := looking.exception()) is not None:
+                raise reason from error
+            with suppress(Exception):  # the connection may be what broke
+                snapshot.cancel()
+            raise
+        schema = archive.schema(url, edges, snapshot.id)
+    return msgspec.structs.replace(
+        made,
+        size=stored.size,
+        sha256=stored.sha256,
+        tables=sum(not table.derived for table in contents.tables),
+        contents=msgspec.structs.replace(contents, schema=schema, schema_by=edges.client.version),
+    )
+
+
+def _unless(looking: Future[Contents], pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The pieces, unless the other thread has failed: then the rest would be for nothing."""
+    for piece in pieces:
+        if looking.done():
+            looking.result()
+        yield piece
+
+
+def _proven(made: Manifest, edges: Edges, order: BackupOrder) -> Manifest:
+    """The strongest proof that was wanted and can be had."""
+    if made.proof == "restored":
+        try:
+            notes = restore_test.restored(made, made.contents, edges, order.also)
+            return msgspec.structs.replace(made, notes=notes)
+        except SettingsError as error:
+            notes = (f"not restored: {error.message} ({remedies.about(made.environment, error.remedy)})",)
+            made = msgspec.structs.replace(made, proof="decoded", notes=notes)
+    if made.proof == "checksum":
+        repository.read_back(made, store=edges.store, progress=edges.progress)
+        return made
+    archive.decode(made, edges)
+    there = archive.count_tables(made, edges.without_progress())
+    if there < made.tables:
+        raise BackupFailed(
+            f"the dump holds the rows of {there} tables, the database has {made.tables}", remedy="inv backup, once more"
+        )
+    return made

@@ -1,0 +1,81 @@
+"""What backups and restores work with; it always travels together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from deploylib.backups.snapshot import Exporter, exported
+from deploylib.models import Secret
+from deploylib.postgres import Client, binaries
+from deploylib.store import Store, format_version
+from deploylib.system import Clock, process
+
+__all__ = ["Edges", "Place", "edges_of"]
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where backups are restored to prove them.
+
+    Attributes:
+        server: a URL of a server on which a database may be made; None: one of our own is started.
+        folder: where our own one lies; None: the folder for temporary files.
+    """
+
+    server: Secret | None = None
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """What a backup or a restore works with.
+
+    Attributes:
+        programs: of Postgres, or the folder that the settings name; empty: those that fit the server are looked for.
+        progress: told the bytes of each piece, and those of all of them; 0: nobody knows.
+        place: where copies are restored to prove a backup.
+        exporter: takes a snapshot of a database.
+        fence: asked right before anything is removed: whether the environment is still ours to change.
+    """
+
+    store: Store
+    programs: Client | str = ""
+    runner: process.Runner = process.SYSTEM
+    clock: Clock = Clock()
+    progress: Callable[[int, int], None] | None = None
+    place: Place = field(default_factory=Place)
+    exporter: Exporter = exported
+    fence: Callable[[], None] = lambda: None
+
+    @property
+    def client(self) -> Client:
+        """The programs, once they were chosen for a server."""
+        if isinstance(self.programs, str):
+            raise TypeError("programs were not chosen: Edges.for_server")
+        return self.programs
+
+    def for_server(self, major: int) -> Edges:
+        """Choose the programs for a server, unless they are chosen.
+
+        Raises:
+            SettingsError: none fits.
+        """
+        if isinstance(self.programs, Client):
+            return self
+        return dataclasses.replace(self, programs=binaries.client_for(major, self.programs, runner=self.runner))
+
+    def without_progress(self) -> Edges:
+        """Take the same edges, of which nobody is told how far it is."""
+        return dataclasses.replace(self, progress=None)
+
+
+def edges_of(store: Store | Edges) -> Edges:
+    """Take edges as they are, or those of this machine where only a store is given, whose format is named then."""
+    if isinstance(store, Edges):
+        return store
+    format_version.write(store)
+    return Edges(store)
