@@ -121,6 +121,39 @@ def test_the_script_of_the_readme_runs(tmp_path: Path) -> None:
         os.chdir(here)
 
 
+def test_the_walk_of_contributing_is_at_most_ten_files() -> None:
+    """Numbered, and each of them is there."""
+    walk = (
+        (ROOT / "CONTRIBUTING.md").read_text().partition("## A walk through the rooms")[2].partition("\n\nCalls go")[0]
+    )
+    files = re.findall(r"\]\(([\w/.]+)\)", walk)
+
+    assert 5 <= len(files) == len(set(files)) <= 10
+    assert [name for name in files if not (ROOT / name).is_file()] == []
+
+
+def test_the_glossary_tells_each_word_once() -> None:
+    """In order, so that one finds it."""
+    text = (ROOT / "CONTRIBUTING.md").read_text().partition("## Words")[2].partition("\n## ")[0]
+    words = re.findall(r"^\| ([^|]+?) \|", text, re.MULTILINE)[1:]
+
+    assert 25 <= len(words) <= 40
+    assert words == sorted(words, key=str.lower)
+    assert len(words) == len(set(words))
+
+
+def test_every_folder_of_tests_is_in_their_readme() -> None:
+    """With what it proves, how long it takes, and the session that runs it."""
+    rows = re.findall(r"^\| `(\w+)/` \|(.+)\|$", (ROOT / "tests" / "README.md").read_text(), re.MULTILINE)
+    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and any(path.rglob("*.py"))}
+
+    assert {name for name, _ in rows} == folders - {"support"}
+    assert all(len([cell for cell in cells.split("|") if cell.strip()]) == 3 for _, cells in rows)
+    sessions = set(re.findall(r"^def (\w+)\(session", (ROOT / "noxfile.py").read_text(), re.MULTILINE))
+    named = {word for _, cells in rows for word in re.findall(r"`(?:nox -s )?(\w+)[^`]*`", cells.split("|")[2])}
+    assert named <= sessions
+
+
 def test_ci_runs_the_commands_of_the_readme() -> None:
     """The two commands are marked in the README, and CI takes them from there."""
     readme = (ROOT / "README.md").read_text()
