@@ -295,10 +295,10 @@ def _unrestored(error: process.ProgramFailed, backup: Backup, edges: Edges) -> B
         DumpDamaged: it is the dump; otherwise it is a place that refuses a good one.
     """
     repository.read_back(backup, store=edges.store)
-    state, line = sqlstates.spoken(error.details)
+    state, line = sqlstates.recognize(error.details)
     return BackupFailed(
         f"backup {backup.id} cannot be restored: {line or error.message}",
-        details=sqlstates.shown(error.details),
+        details=sqlstates.without_rows(error.details),
         remedy=sqlstates.restoring(state, line),
     )
 

@@ -60,8 +60,8 @@ def create(url: Secret | str, store: Store | Edges, order: BackupOrder = BackupO
         try:
             return _dumped(url, manifest, edges, order)
         except process.ProgramFailed as error:
-            step = sqlstates.remedy(*sqlstates.spoken(error.details))
-            details = (*sqlstates.shown(error.details), *(_lock_room(url) if step == sqlstates.LOCKS else ()))
+            step = sqlstates.remedy(*sqlstates.recognize(error.details))
+            details = (*sqlstates.without_rows(error.details), *(_lock_room(url) if step == sqlstates.LOCKS else ()))
             raise BackupFailed(
                 f"the backup failed: {error.message}", details=details, remedy=f"{step} (inv backup)"
             ) from error
@@ -128,7 +128,7 @@ def _proven(made: Manifest, edges: Edges, order: BackupOrder) -> Manifest:
     """The strongest proof that was wanted and can be had."""
     if made.proof == "restored":
         try:
-            notes = restore_test.restored(made, made.contents, edges, order.also)
+            notes = restore_test.restore_and_compare(made, made.contents, edges, order.also)
             return msgspec.structs.replace(made, notes=notes)
         except SettingsError as error:
             notes = (f"not restored: {error.message} ({remedies.about(made.environment, error.remedy)})",)

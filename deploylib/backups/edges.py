@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from deploylib.backups.snapshot import Exporter, exported
+from deploylib.backups.snapshot import Exporter, take_snapshot
 from deploylib.models import Secret
 from deploylib.postgres import Client, binaries
 from deploylib.store import Store, format_version
@@ -48,7 +48,7 @@ class Edges:
     clock: Clock = Clock()
     progress: Callable[[int, int], None] | None = None
     place: Place = field(default_factory=Place)
-    exporter: Exporter = exported
+    exporter: Exporter = take_snapshot
     fence: Callable[[], None] = lambda: None
 
     @property

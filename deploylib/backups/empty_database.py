@@ -7,7 +7,7 @@ by piece, each in a transaction of its own, where the server has not the room fo
 from __future__ import annotations
 
 from deploylib.models import Secret
-from deploylib.postgres import connected
+from deploylib.postgres import connect
 
 __all__ = ["AT_ONCE", "locks", "one_by_one", "something"]
 
@@ -136,21 +136,21 @@ STAYING = "(select count(*) from pg_catalog.pg_depend where deptype = 'e' and ob
 
 def something(url: Secret) -> str | None:
     """The name of something that is in a database; None: it is empty, but perhaps for its mark."""
-    with connected(url, 10, statements="0") as connection:
+    with connect(url, 10, statements="0") as connection:
         found: str | None = connection.execute(SOMETHING).fetchone()[0]
     return found
 
 
 def locks(url: Secret) -> int:
     """How many locks a transaction takes that empties a database."""
-    with connected(url, 10, statements="0") as connection:
+    with connect(url, 10, statements="0") as connection:
         [number] = connection.execute(f"select {LOCKS} - {STAYING}").fetchone()
     return max(0, int(number))
 
 
 def one_by_one(url: Secret) -> str:
     """The statements that empty a database as it is now, each to be run in a transaction of its own; any may be run again."""
-    with connected(url, 10, statements="0") as connection:
+    with connect(url, 10, statements="0") as connection:
         connection.execute("set search_path = ''")
         statements = [sql for (sql,) in connection.execute(ONE_BY_ONE).fetchall()]
     return "".join(f"{sql};\n" for sql in (*statements, AT_ONCE.rstrip().removesuffix(";")))

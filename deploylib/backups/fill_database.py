@@ -18,10 +18,10 @@ from deploylib.backups.restore_test import IN_PLACE, NotBeside
 from deploylib.backups.snapshot import CONFIGURED
 from deploylib.errors import SettingsError
 from deploylib.models import Secret
-from deploylib.postgres import connected, grants
+from deploylib.postgres import connect, grants
 from deploylib.postgres import connection as postgres
 
-__all__ = ["Filled", "compared", "fill", "locks"]
+__all__ = ["Filled", "compare", "fill", "locks"]
 
 THERE = r"""
 select (select coalesce(array_agg(extname::text), '{}') from pg_extension),
@@ -97,7 +97,7 @@ def fill(
         BackupFailed: a statement failed, or the dump is damaged.
         NotBeside: the role may not create an extension that lacks.
     """
-    with connected(url, 10, statements="0") as connection:
+    with connect(url, 10, statements="0") as connection:
         there = _There(*connection.execute(THERE).fetchone())
         lacking = set(found.contents.extensions) - set(there.extensions) - {"plpgsql"}
         if lacking and not there.mighty:
@@ -174,9 +174,9 @@ def _surrounding(url: Secret, found: Manifest, edges: Edges) -> tuple[str, ...]:
     Settings come after the transaction: emptying does not touch them. Their values come from the dump, are written down
     nowhere, and never told: one may be a secret.
     """
-    _, name = postgres.named(url)
+    _, name = postgres.names_of(url)
     lacking: list[str] = []
-    with connected(url, 10, statements="60s") as connection:
+    with connect(url, 10, statements="60s") as connection:
         connection.execute("set search_path = ''")
         has = {(role, name): value for role, name, value in connection.execute(HAS).fetchall()}
         for role, setting, value in archive.settings(found, edges):
@@ -193,7 +193,7 @@ def _surrounding(url: Secret, found: Manifest, edges: Edges) -> tuple[str, ...]:
         if found.contents.grants is None:
             lacking.append("grants and default privileges were not restored: the backup does not say them")
         else:
-            lacking += grants.left_out(found.contents.grants, connection)
+            lacking += grants.list_left_out(found.contents.grants, connection)
         known = {row[0] for row in connection.execute(CONFIGURED).fetchall()}
     lacking += [
         f"left out: setting {one.split(' ')[-1]} of role {one.rpartition(' ')[0]} on its whole server, which no backup holds"
@@ -236,7 +236,7 @@ def _held_back(pieces: Iterator[bytes], later: list[bytes], *, whole: bool) -> I
     yield rest
 
 
-def compared(url: Secret, found: Manifest, made: Filled, edges: Edges) -> tuple[str, ...]:
+def compare(url: Secret, found: Manifest, made: Filled, edges: Edges) -> tuple[str, ...]:
     """Compare a database with what the backup says that it holds; returns remarks.
 
     Raises:
@@ -246,7 +246,7 @@ def compared(url: Secret, found: Manifest, made: Filled, edges: Edges) -> tuple[
     if not expected.schema_by:
         why = "of an export nobody knows" if found.exported else "its manifest, of an older version, does not say"
         return (f"nothing was compared: {why} what it should hold",)
-    there = restore_test.held(url, edges, like=expected)
+    there = restore_test.look_at(url, edges, like=expected)
     schema = {label: there.schema[label] for label in restore_mark.without(there.schema)}
     absent = [entry.replace(" - ", " ", 1) for entry in made.left_out]
     tables = {f"table {FORCED_TABLE.findall(line)[0].decode()}" for line in made.later}
@@ -256,7 +256,7 @@ def compared(url: Secret, found: Manifest, made: Filled, edges: Edges) -> tuple[
         if label in tables or any(f"{entry} ".lower().startswith(f"{label} ".lower()) for entry in absent)
     }
     there = msgspec.structs.replace(there, schema={**schema, **known})
-    return restore_test.compared(found, expected, there)
+    return restore_test.compare_contents(found, expected, there)
 
 
 def _require_trusted(connection: Any, extensions: list[str]) -> None:

@@ -127,7 +127,7 @@ def _told(pieces: Iterator[bytes], edges: Edges) -> Iterator[bytes]:
 def _proven(made: Manifest, edges: Edges) -> Manifest:
     """What it holds, from a copy; where there is no place for one, it is decoded, and the notes say why."""
     try:
-        found = restore_test.explored(made, edges)
+        found = restore_test.explore(made, edges)
         return msgspec.structs.replace(
             made, proof="restored", revision=found.facts.revision, database_size=found.facts.size, tables=found.tables,
             contents=found.contents, notes=found.notes,

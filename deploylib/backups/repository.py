@@ -36,11 +36,11 @@ __all__ = [
     "Restored",
     "Unproven",
     "accept",
-    "accepted",
     "all_or_nothing",
     "begin",
     "clear",
     "find",
+    "find_accepted",
     "keep",
     "latest",
     "listing",
@@ -50,9 +50,9 @@ __all__ = [
     "read_dump",
     "record",
     "remove",
-    "timed",
     "unproven",
     "unreadable",
+    "with_times",
     "write",
 ]
 
@@ -78,10 +78,10 @@ class Unproven(BackupFailed):
     """
 
     def __init__(self, kept: Backup, why: DeployError) -> None:
-        state, line = sqlstates.spoken(why.details)
+        state, line = sqlstates.recognize(why.details)
         step = sqlstates.restoring(state, line) if isinstance(why, process.ProgramFailed) else why.remedy
         remedy = f"{step}; the dump is kept, and not counted (see the runbook: a backup that cannot be proven)"
-        details = sqlstates.shown(why.details)
+        details = sqlstates.without_rows(why.details)
         super().__init__(f"{why.message}; kept unproven: {kept.id}", details=details, remedy=remedy)
         self.kept = kept
 
@@ -152,13 +152,13 @@ def keep(
             raise
         except (BackupFailed, process.ProgramFailed) as error:
             failed, manifest = error, unproven(manifest, error)
-        kept = write(timed(manifest, began, dumped, edges.clock.monotonic()), store=edges.store)
+        kept = write(with_times(manifest, began, dumped, edges.clock.monotonic()), store=edges.store)
     if failed is not None:
         raise Unproven(kept, failed) from failed
     return kept
 
 
-def timed(made: Manifest, began: float, dumped: float, ended: float) -> Manifest:
+def with_times(made: Manifest, began: float, dumped: float, ended: float) -> Manifest:
     """With the seconds that it took, from three moments."""
     return msgspec.structs.replace(
         made,
@@ -209,7 +209,7 @@ def accept(backup: Backup, word: Accepted, *, store: Store) -> Backup:
     return _accepted(backup, word)
 
 
-def accepted(like: Backup, *, store: Store, now: datetime) -> Backup | None:
+def find_accepted(like: Backup, *, store: Store, now: datetime) -> Backup | None:
     """The dump that a person goes on with, where this one has its schema and its cause; None: nobody does, or long since."""
     for backup in listing(store, like.environment):
         since = (now - backup.accepted_at).total_seconds() if backup.accepted_at else ACCEPTED_FOR
@@ -359,7 +359,7 @@ def clear(store: Store, environment: str, *, older_than: float = DEBRIS_AFTER) -
     """Remove what killed runs have left: dumps without a manifest, and uploads that were not ended.
 
     Args:
-        older_than: seconds. 0 only for whoever holds the lock of the environment's database (`connection.exclusively`):
+        older_than: seconds. 0 only for whoever holds the lock of the environment's database (`connection.lock_database`):
             then nobody else is at work there.
     """
     with suppress(Refused):  # without that right a lifecycle rule of the bucket has to do it

@@ -23,7 +23,7 @@ from deploylib.errors import BackupFailed, SettingsError
 from deploylib.models import Backup, Secret
 from deploylib.models.database import Into, RestoreResult
 from deploylib.models.redaction import MARK
-from deploylib.postgres import altered, connected, connection, sqlstates
+from deploylib.postgres import alter_url, connect, connection, sqlstates
 from deploylib.store import Store
 from deploylib.system import Clock
 
@@ -131,7 +131,7 @@ def _beside(url: Secret, backup: Backup, edges: Edges) -> RestoreResult:
 
 def _analyze(url: Secret) -> None:
     """Gather statistics."""
-    with connected(url, 10, statements="0") as session:
+    with connect(url, 10, statements="0") as session:
         session.execute("analyze")
 
 
@@ -146,7 +146,7 @@ def _filled_new(url: Secret, found: Manifest, edges: Edges, *, whole: bool) -> t
     made = _tried(url, found, edges, first="", hold_back=True) if whole else None
     if made is None:
         return _piece_by_piece(url, found, edges, Mark(backup=found.id), proven=False)
-    notes = (*made.notes, *fill_database.compared(url, found, made, edges), *made.lacking)
+    notes = (*made.notes, *fill_database.compare(url, found, made, edges), *made.lacking)
     _hide(url, made)
     return notes
 
@@ -206,12 +206,12 @@ def _compared(
     """
     if found.contents.schema_by and (why := "belongs to others" if made.others else hidden):
         return (f"what {why} {UNSEEN}{'beside only, ' if proven else ''}not here",)
-    return fill_database.compared(url, found, made, edges)
+    return fill_database.compare(url, found, made, edges)
 
 
 def _hide(url: Secret, made: Filled) -> None:
     """Run the statements that hide rows from their owner."""
-    with connected(url, 10, statements="0") as session:
+    with connect(url, 10, statements="0") as session:
         for statement in made.later:
             session.execute(statement)
 
@@ -225,21 +225,21 @@ def _made(url: Secret, name: str, clock: Clock, *, keep: bool = False) -> Iterat
     """
     name = f"{name}_{clock.now():%f}" if not keep else name
     refused = connection.refusals(NotBeside, f"no database can be made beside this one ({name})", BESIDE)
-    with connected(url, 10, statements="0") as session:
+    with connect(url, 10, statements="0") as session:
         statement = session.execute(LIKE_IT, (name,)).fetchone()[0]
         with refused:
             session.execute(statement)
     well = False
     try:
-        yield altered(url, dbname=name)
+        yield alter_url(url, dbname=name)
         well = True
     finally:
         if not (keep and well):
-            with connected(url, 10, statements="60s") as session:
+            with connect(url, 10, statements="60s") as session:
                 session.execute(f'drop database if exists "{name}" with (force)')
 
 
 def _shown(url: Secret) -> str:
     """An address as a person may read and copy it, with a mark in place of each password."""
     more = {"sslpassword": MARK} if "sslpassword=" in url.reveal() else {}
-    return altered(url, password=MARK, **more).reveal().replace(quote(MARK), MARK)
+    return alter_url(url, password=MARK, **more).reveal().replace(quote(MARK), MARK)

@@ -13,12 +13,12 @@ import msgspec
 
 from deploylib.errors import Held, SettingsError
 from deploylib.models import Facts, Moment, Secret, Value, decoding
-from deploylib.postgres import connected
+from deploylib.postgres import connect
 from deploylib.postgres import connection as postgres
 from deploylib.store import Damaged, Store, read_document
 from deploylib.system import Clock
 
-__all__ = ["Ended", "Mark", "begin", "end", "left_open", "of", "place", "read", "remove", "require_none", "without"]
+__all__ = ["Ended", "Mark", "begin", "end", "list_open", "of", "place", "read", "remove", "require_none", "without"]
 
 
 class Mark(Value, frozen=True):
@@ -60,7 +60,7 @@ def read(url: Secret) -> Mark | None:
     Raises:
         Unreachable: the database does not answer.
     """
-    return _parsed(postgres.marked(url))
+    return _parsed(postgres.read_mark(url))
 
 
 def of(facts: Facts) -> Mark | None:
@@ -97,7 +97,7 @@ def place(url: Secret, mark: Mark) -> None:
     refused = postgres.refusals(
         SettingsError, "the database cannot be marked as one that is being restored", "inv backup.restore (beside it)"
     )
-    with connected(url, 10) as connection, refused, connection.transaction():
+    with connect(url, 10) as connection, refused, connection.transaction():
         connection.execute("set local synchronous_commit = on; set local standard_conforming_strings = on")
         connection.execute(f"create schema if not exists {postgres.RESTORING}")
         connection.execute(f"comment on schema {postgres.RESTORING} is '{said}'")
@@ -105,7 +105,7 @@ def place(url: Secret, mark: Mark) -> None:
 
 def remove(url: Secret) -> None:
     """Take the mark away: what the database holds is whole. All that was written before is on its disk then, too."""
-    with connected(url, 10) as connection, connection.transaction():
+    with connect(url, 10) as connection, connection.transaction():
         connection.execute("set local synchronous_commit = on")
         connection.execute(f"drop schema if exists {postgres.RESTORING}")
 
@@ -115,7 +115,7 @@ def begin(store: Store, mark: Mark) -> None:
     store.put_if_absent(f"{_place(mark.environment)}{mark.id}/begun.json", msgspec.json.encode(mark))
 
 
-def left_open(store: Store, environment: str) -> tuple[Mark, ...]:
+def list_open(store: Store, environment: str) -> tuple[Mark, ...]:
     """The restores of an environment's own database that have begun and not ended, oldest first; mostly none.
 
     One whose record cannot be read is told without what it says: the database knows.
@@ -131,7 +131,7 @@ def left_open(store: Store, environment: str) -> tuple[Mark, ...]:
 def end(store: Store, environment: str, *, clock: Clock, backup: str = "") -> None:
     """Write down that the database is whole, which ends whatever was begun."""
     done = msgspec.json.encode(Ended(at=clock.now(), backup=backup))
-    for mark in left_open(store, environment):
+    for mark in list_open(store, environment):
         store.put_if_absent(f"{_place(environment)}{mark.id}/ended.json", done)
 
 

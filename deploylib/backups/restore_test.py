@@ -19,7 +19,7 @@ from deploylib.backups.edges import Edges, Place, edges_of
 from deploylib.backups.fingerprint import Contents, differences, remarks
 from deploylib.backups.repository import Restored
 from deploylib.backups.scratch_server import ScratchDied, ScratchUnfit
-from deploylib.backups.snapshot import exported
+from deploylib.backups.snapshot import take_snapshot
 from deploylib.errors import BackupFailed, SettingsError
 from deploylib.models import Backup, Facts, Secret, Value
 from deploylib.models.database import BackupOrder, Copy, ProofKind
@@ -34,16 +34,16 @@ __all__ = [
     "NotBeside",
     "Restorable",
     "ScratchDied",
-    "compared",
-    "copied",
+    "choose_proof",
+    "compare_contents",
     "estimate",
-    "explored",
-    "held",
-    "loaded",
+    "explore",
+    "load_copy",
+    "look_at",
     "prove",
-    "restored",
-    "strongest",
+    "restore_and_compare",
     "try_again",
+    "try_copy",
 ]
 
 HASHES_BELOW = BackupOrder().hashes_below
@@ -68,7 +68,7 @@ class NotBeside(SettingsError):
     """The role may not make a database or what is in it, so that nothing can be restored beside another one."""
 
 
-def restored(
+def restore_and_compare(
     backup: Backup, expected: Contents, edges: Edges, also: Callable[[Copy], None] = lambda _copy: None
 ) -> tuple[str, ...]:
     """Restore a backup where nobody sees it, and compare it with *expected*; returns remarks.
@@ -81,14 +81,14 @@ def restored(
         ScratchUnfit: there is no place to restore it; nothing was found out about it.
         SettingsError: there is no server for it on this machine.
     """
-    with loaded(backup, expected, edges) as (url, said):
-        remarked = compared(backup, expected, held(url, edges, like=expected))
+    with load_copy(backup, expected, edges) as (url, said):
+        remarked = compare_contents(backup, expected, look_at(url, edges, like=expected))
         also(url)
     return (*said, *remarked)
 
 
 @contextmanager
-def loaded(
+def load_copy(
     backup: Backup, holds: Contents, edges: Edges, folder: Path | None = None
 ) -> Iterator[tuple[Copy, tuple[str, ...]]]:
     """A backup restored where nobody sees it, for as long as the block takes: the copy's address, and remarks.
@@ -122,7 +122,7 @@ def loaded(
         yield Copy(url, server, own=edges.place.server is None), said
 
 
-def strongest(size: int, left_seconds: float, history: Sequence[Backup]) -> ProofKind:
+def choose_proof(size: int, left_seconds: float, history: Sequence[Backup]) -> ProofKind:
     """The strongest proof that a backup has time for.
 
     Args:
@@ -152,7 +152,7 @@ def estimate(size: int, kind: str, history: Sequence[Backup]) -> float:
     return MARGIN * max(one.seconds * max(1.0, size / one.database_size) for one in known)
 
 
-def held(url: Secret, edges: Edges, *, like: Contents | None = None, hashes: bool = True) -> Contents:
+def look_at(url: Secret, edges: Edges, *, like: Contents | None = None, hashes: bool = True) -> Contents:
     """What a restored database holds, hashed in the way in which *like* was, where there is something to compare."""
     with edges.exporter(url) as snapshot:
         found = snapshot.look(like=like, hashes=hashes)
@@ -160,7 +160,7 @@ def held(url: Secret, edges: Edges, *, like: Contents | None = None, hashes: boo
     return msgspec.structs.replace(found, schema=definitions, schema_by=edges.client.version)
 
 
-def compared(backup: Backup, expected: Contents, found: Contents) -> tuple[str, ...]:
+def compare_contents(backup: Backup, expected: Contents, found: Contents) -> tuple[str, ...]:
     """Remarks about a restored database that holds what it should.
 
     Raises:
@@ -226,12 +226,12 @@ def prove(backup: Backup, store: Store | Edges) -> Backup:
     """
     edges = edges_of(store)
     began = edges.clock.monotonic()
-    notes = copied(backup, edges)
+    notes = try_copy(backup, edges)
     done = Restored(at=edges.clock.now(), seconds=round(edges.clock.monotonic() - began, 3), notes=notes)
     return repository.record(backup, done, store=edges.store)
 
 
-def copied(backup: Backup, edges: Edges, also: Callable[[Copy], None] = lambda _copy: None) -> tuple[str, ...]:
+def try_copy(backup: Backup, edges: Edges, also: Callable[[Copy], None] = lambda _copy: None) -> tuple[str, ...]:
     """Restore an existing backup where nobody sees it, compare it, and throw it away; writes nothing.
 
     Args:
@@ -247,17 +247,17 @@ def copied(backup: Backup, edges: Edges, also: Callable[[Copy], None] = lambda _
     edges = edges.for_server(backup.major)
     found = repository.manifest(backup, store=edges.store)
     if found.exported and not found.contents.schema_by:
-        explored(found, edges, also)
+        explore(found, edges, also)
         return (UNCOMPARED,)
     if not found.contents.schema_by:
         raise BackupFailed(
             f"the manifest of backup {backup.id} does not say what it holds: it is of an older version",
             remedy="make a new backup (inv backup)",
         )
-    return restored(found, found.contents, edges, also)
+    return restore_and_compare(found, found.contents, edges, also)
 
 
-def explored(backup: Backup, edges: Edges, also: Callable[[Copy], None] = lambda _copy: None) -> Explored:
+def explore(backup: Backup, edges: Edges, also: Callable[[Copy], None] = lambda _copy: None) -> Explored:
     """Restore an export where nobody sees it, and look what it holds; it is read and unpacked once.
 
     Args:
@@ -270,9 +270,9 @@ def explored(backup: Backup, edges: Edges, also: Callable[[Copy], None] = lambda
     with archive.unpack(backup, edges) as folder:
         tables, holds = archive.read_needs(backup, edges, folder)
         sized = msgspec.structs.replace(backup, database_size=backup.database_size or EXPANDS * backup.size)
-        with loaded(sized, holds, edges.without_progress(), folder) as (url, said):
+        with load_copy(sized, holds, edges.without_progress(), folder) as (url, said):
             facts = connection.facts(url)
-            contents = held(url, edges, hashes=facts.size < HASHES_BELOW)
+            contents = look_at(url, edges, hashes=facts.size < HASHES_BELOW)
             also(url)
     return Explored(msgspec.structs.replace(contents, locale={}), facts, tables, (UNCOMPARED, *said))
 
@@ -314,21 +314,21 @@ def try_again(copy: Copy, edges: Edges, *, whole_below: int, within: float = arc
     size, edges = facts.size, edges.for_server(facts.major)
     whole = size < whole_below
     try:
-        with exported(copy) as snapshot:
+        with take_snapshot(copy) as snapshot:
             holds = snapshot.around()
         with scratch_database.database(copy.server, holds) as (beside, _):
             archive.through(copy, beside, edges, whole=whole, within=within)
     except ScratchUnfit as error:
         return Restorable(whole=whole, size=size, unknown=error.message)
     except process.ProgramFailed as error:
-        state, line = sqlstates.spoken(error.details)
+        state, line = sqlstates.recognize(error.details)
         if REFUSED.search(line) or state in {"53100", "53200"}:
             return Restorable(whole=whole, size=size, unknown=line)
         return Restorable(
             whole=whole,
             size=size,
             cause=line or error.message,
-            details=sqlstates.shown(error.details),
+            details=sqlstates.without_rows(error.details),
             remedy=sqlstates.restoring(state, line),
         )
     return Restorable(whole=whole, size=size)

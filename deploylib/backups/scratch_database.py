@@ -10,7 +10,7 @@ from typing import Any
 from deploylib.backups.fingerprint import Contents
 from deploylib.backups.scratch_server import ScratchUnfit
 from deploylib.models import Secret
-from deploylib.postgres import altered, connected
+from deploylib.postgres import alter_url, connect
 from deploylib.postgres import connection as postgres
 
 __all__ = ["database"]
@@ -39,7 +39,7 @@ def database(server: Secret, holds: Contents) -> Iterator[tuple[Secret, tuple[st
     """
     name = f"deploylib-scratch-{secrets.token_hex(6)}"
     unfit = postgres.refusals(ScratchUnfit, "the scratch server refused", "name a server that may do what yours does")
-    with connected(server) as connection:
+    with connect(server) as connection:
         with unfit:
             vessel = _Vessel(connection, server, name, holds)
             vessel.require_extensions()
@@ -73,7 +73,7 @@ class _Vessel:
             )
 
     def make(self) -> tuple[Secret, tuple[str, ...]]:
-        url, run = altered(self.server, dbname=self.name), self.connection.execute
+        url, run = alter_url(self.server, dbname=self.name), self.connection.execute
         if self.mighty:
             password = secrets.token_urlsafe(24)
             rights = "superuser" if self.holds.superuser else "nosuperuser"
@@ -83,9 +83,9 @@ class _Vessel:
             for role in self.roles:
                 run(f"create role {role} nologin")
         remark = self._create()
-        with connected(url) as inside:
+        with connect(url) as inside:
             self._prepare(inside)
-        return (altered(url, user=self.name, password=password) if self.mighty else url), remark
+        return (alter_url(url, user=self.name, password=password) if self.mighty else url), remark
 
     def remove(self) -> None:
         self.connection.execute(f'drop database if exists "{self.name}" with (force)')

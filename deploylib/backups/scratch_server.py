@@ -23,7 +23,7 @@ from urllib.parse import quote
 from deploylib.errors import BackupFailed, DeployError, Interrupted, SettingsError, Unreachable
 from deploylib.models import Secret
 from deploylib.models.units import volume
-from deploylib.postgres import Client, binaries, connected
+from deploylib.postgres import Client, binaries, connect
 from deploylib.system import process
 
 __all__ = ["ScratchDied", "ScratchUnfit", "server"]
@@ -200,7 +200,7 @@ def _require_alive(place: _Place, url: Secret, error: Exception | None) -> None:
         ScratchDied: it does not; its last words are told, without what it was asked, which may hold data.
     """
     try:
-        with connected(url, ANSWERS_WITHIN):
+        with connect(url, ANSWERS_WITHIN):
             return
     except Unreachable:
         log = place.folder / "data" / "log"

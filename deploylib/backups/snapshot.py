@@ -22,7 +22,7 @@ from deploylib.errors import BackupFailed
 from deploylib.models import Secret
 from deploylib.postgres import connection, grants
 
-__all__ = ["CONFIGURED", "Exported", "Exporter", "Snapshot", "batches", "exported"]
+__all__ = ["CONFIGURED", "Exported", "Exporter", "Snapshot", "batches", "take_snapshot"]
 
 T = TypeVar("T")
 # What the text of a value depends on: the same on both sides.
@@ -284,7 +284,7 @@ def batches(things: Sequence[tuple[T, int]], share: int) -> Iterator[list[T]]:
 
 
 @contextmanager
-def exported(url: Secret) -> Iterator[Snapshot]:
+def take_snapshot(url: Secret) -> Iterator[Snapshot]:
     """A snapshot of a database, for this block and for the dumps that are given its name.
 
     Raises:
@@ -297,8 +297,8 @@ def exported(url: Secret) -> Iterator[Snapshot]:
         "grant pg_read_all_data to the URL's role, or use the URL of the role that owns all of it",
     )
     with (
-        connection.connected(url, 10, statements="0") as keeper,
-        connection.connected(url, 10, statements="0") as reader,
+        connection.connect(url, 10, statements="0") as keeper,
+        connection.connect(url, 10, statements="0") as reader,
         refusals,
     ):
         keeper.execute(BEGIN)

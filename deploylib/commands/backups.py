@@ -164,7 +164,7 @@ def _in_place(env: Environment, chosen: Backup) -> str:
 
 def _put_beside(env: Environment, url: Secret, chosen: Backup) -> RestoreResult:
     began = begin(env, f"{chosen.id}, {volume(chosen.size)}")
-    with connection.exclusively(url, clock=env.clock, within=LOCK_WITHIN):
+    with connection.lock_database(url, clock=env.clock, within=LOCK_WITHIN):
         done = restore_backup(url, chosen, env.backup_edges, "beside")
     tell_end(env, *restored_lines(done), since=began)
     return done

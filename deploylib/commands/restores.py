@@ -48,7 +48,7 @@ def put(
         BackupFailed: the backup is damaged, or cannot be restored.
     """
     began = begin(env, f"{chosen.id}, {volume(chosen.size)}")
-    with connection.exclusively(url, clock=env.clock, within=LOCK_WITHIN):
+    with connection.lock_database(url, clock=env.clock, within=LOCK_WITHIN):
         found = restore_mark.read(url)
         if again and found is None:
             raise SettingsError("somebody else has ended the restore meanwhile", remedy=f"inv status{env.flag}")
@@ -90,7 +90,7 @@ COMPLETE, BACK = "complete", "back"
 
 def finish_restore(env: Environment, wanted: str = "") -> StageResult | None:
     """End a restore of the environment's own database, where the store or a person says that one is open; None: it is whole."""
-    if env.config.exported or not (wanted or restore_mark.left_open(env.store, env.name)):
+    if env.config.exported or not (wanted or restore_mark.list_open(env.store, env.name)):
         return None
     if env.build is not None and not wanted:
         step = f"inv finish{env.flag} --database complete, or back"
@@ -125,7 +125,7 @@ def _marked(env: Environment, url: Secret | None) -> restore_mark.Mark | None:
         return None
     if (found := restore_mark.read(url)) is not None:
         return found
-    with connection.exclusively(url, clock=env.clock, within=LOCK_WITHIN):
+    with connection.lock_database(url, clock=env.clock, within=LOCK_WITHIN):
         if (found := restore_mark.read(url)) is None:
             restore_mark.end(env.store, env.name, clock=env.clock)
     return found

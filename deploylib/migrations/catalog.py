@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from deploylib.models import Secret, Value
-from deploylib.postgres import connected
+from deploylib.postgres import connect
 
 __all__ = ["Catalog", "read"]
 
@@ -91,7 +91,7 @@ def read(url: Secret, *, timeout: int = 5) -> Catalog:
     Raises:
         Unreachable: it does not answer, or not to us.
     """
-    with connected(url, timeout) as connection:
+    with connect(url, timeout) as connection:
 
         def every(query: str) -> list[Any]:
             return list(connection.execute(query).fetchall())

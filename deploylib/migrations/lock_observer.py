@@ -18,7 +18,7 @@ from deploylib.migrations.alembic_child.picture import lost, picture
 from deploylib.migrations.alembic_child.recorder import MODES, RELATIONS, empty
 from deploylib.migrations.observations import Held, Rehearsed, Step
 from deploylib.models import Secret
-from deploylib.postgres import connected
+from deploylib.postgres import connect
 from deploylib.system import Clock, Deadline
 
 __all__ = ["EVERY", "entered", "watched"]
@@ -44,7 +44,7 @@ def entered(copy: Secret) -> Iterator[Callable[[], bool]]:
 
     From ``pg_stat_database``, Postgres 14 and later.
     """
-    with connected(copy) as connection:
+    with connect(copy) as connection:
         before = _sessions(connection)
         yield lambda: _sessions(connection) > before
 
@@ -62,7 +62,7 @@ def watched(copy: Secret, work: Callable[[], object], *, name: str, text: str) -
         MigrationFailed: the program was never in the copy.
         Unreachable: the copy is gone.
     """
-    with connected(copy, statements="0") as connection:
+    with connect(copy, statements="0") as connection:
         connection.execute("analyze")  # a copy that was just restored says of no table how large it is
         before = _relations(connection)
 
@@ -118,7 +118,7 @@ def _looking(copy: Secret) -> Iterator[dict[tuple[int, str], float]]:
 
     def look() -> None:
         try:
-            with connected(copy) as connection:
+            with connect(copy) as connection:
                 while not stop.wait(EVERY):
                     for pid, since, relation, mode, now in connection.execute(HELD, [list(NOTICED)]).fetchall():
                         began = first.setdefault((pid, since, relation, mode), now)

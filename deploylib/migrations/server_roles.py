@@ -16,7 +16,7 @@ from typing import Any
 from deploylib.errors import SettingsError
 from deploylib.models import Secret
 from deploylib.models.database import Copy
-from deploylib.postgres import Grant, altered, connected, grants
+from deploylib.postgres import Grant, alter_url, connect, grants
 from deploylib.postgres import connection as postgres
 
 __all__ = ["Surroundings", "brought", "read", "there"]
@@ -95,7 +95,7 @@ def read(url: Secret) -> Surroundings:
     Raises:
         Unreachable: it does not answer, or not to us.
     """
-    with connected(url) as connection:
+    with connect(url) as connection:
         [(user, name, version)] = connection.execute(WHO).fetchall()
         return Surroundings(
             user=user,
@@ -122,14 +122,14 @@ def brought(copy: Copy, around: Surroundings) -> tuple[Copy, tuple[str, ...]]:
     """
     if not copy.own:
         return copy, ("roles and settings of the database: it is on a server that is not ours",)
-    with connected(copy.server) as connection:
+    with connect(copy.server) as connection:
         bringing = _Bringing(connection, copy, around)
         bringing.names()
         bringing.roles()
         bringing.memberships()
         bringing.settings()
     more = {"options": around.options} if around.options else {}
-    url = altered(copy, user=bringing.user, dbname=bringing.name, **more)
+    url = alter_url(copy, user=bringing.user, dbname=bringing.name, **more)
     lacking = [*bringing.lacking, *_given(url, around)]
     return Copy(url, copy.server, own=True), tuple(lacking)
 
@@ -144,7 +144,7 @@ def _grants(connection: Any) -> tuple[Grant, ...]:
 def _given(url: Secret, around: Surroundings) -> Iterator[str]:
     """Give and take until the copy's rights are those of the original; tells where that cannot be had."""
     try:
-        with connected(url) as connection, connection.transaction(), postgres.refusals(_Refused, "rights"):
+        with connect(url) as connection, connection.transaction(), postgres.refusals(_Refused, "rights"):
             connection.execute("set local search_path = ''")
             connection.execute(grants.alike(around.grants))
     except SettingsError as error:
@@ -161,7 +161,7 @@ class _Bringing:
     def __init__(self, connection: Any, copy: Copy, around: Surroundings) -> None:
         self.run = connection.execute
         self.around = around
-        self.user, self.name = postgres.named(copy)
+        self.user, self.name = postgres.names_of(copy)
         self.mighty: dict[str, bool] = dict(self.run("select rolname, rolsuper from pg_roles").fetchall())
         self.lacking: list[str] = []
 
@@ -229,7 +229,7 @@ def there(url: Secret, kind: str, name: str) -> bool:
     """
     if kind not in KNOWN:
         return True
-    with connected(url) as connection:
+    with connect(url) as connection:
         return bool(connection.execute(KNOWN[kind], [name]).fetchone())
 
 

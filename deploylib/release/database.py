@@ -31,7 +31,7 @@ def half_restored(env: Environment) -> restore_mark.Mark | None:
     Raises:
         Unreachable: the database does not answer, so that nobody knows.
     """
-    if env.config.exported or not restore_mark.left_open(env.store, env.name):
+    if env.config.exported or not restore_mark.list_open(env.store, env.name):
         return None
     url = own_database(env)
     return restore_mark.read(url) if url is not None else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploylib.backups.fingerprint import ALIKE, Contents, Table, remarks
-from deploylib.backups.snapshot import exported
+from deploylib.backups.snapshot import take_snapshot
 from tests.support.servers import Servers
 
 # Type, and two values of it that Postgres holds for equal, or whose hashes are.
@@ -43,7 +43,7 @@ def test_rows_are_compared_as_stored(servers: Servers) -> None:
             statements.append(f"create table t{number}{side} as select {literal}::{kind} as v")
     base.run(*statements)
 
-    with exported(base.url) as snapshot:
+    with take_snapshot(base.url) as snapshot:
         hashes = {table.name.removeprefix("public."): table.hash for table in snapshot.look().tables}
 
     same = [pair for number, pair in enumerate(PAIRS) if hashes[f"t{number}a"] == hashes[f"t{number}b"]]

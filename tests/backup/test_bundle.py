@@ -158,7 +158,7 @@ def made(servers: Servers, store: Folder, tmp_path: Path) -> tuple[Base, Manifes
 
 def explored(base: Base, export: Manifest, store: Folder) -> restore_test.Explored:
     """What it turns out to hold, on a server of our own."""
-    return restore_test.explored(export, base.edges(store, place=Place()))
+    return restore_test.explore(export, base.edges(store, place=Place()))
 
 
 def test_what_it_holds_is_found_out_by_restoring_it(made: tuple[Base, Manifest], store: Folder) -> None:
@@ -186,7 +186,7 @@ def test_a_later_drill_compares_with_what_was_found_out(made: tuple[Base, Manife
     file = store.root / "backups/test/one/manifest.json"
     file.write_bytes(msgspec.json.encode(msgspec.structs.replace(known, contents=wrong)))
     with pytest.raises(BackupFailed, match="does not restore what was backed up"):
-        restore_test.copied(listed, base.edges(store, place=Place()))
+        restore_test.try_copy(listed, base.edges(store, place=Place()))
 
 
 def test_one_that_was_only_decoded_is_restored_later(

@@ -21,7 +21,7 @@ from deploylib.errors import BackupFailed, Unreachable
 from deploylib.migrations import server_roles
 from deploylib.models import Secret
 from deploylib.postgres import sqlstates
-from deploylib.postgres.connection import REMEDIES, altered, connected, facts, refusals
+from deploylib.postgres.connection import REMEDIES, alter_url, connect, facts, refusals
 from deploylib.store.folder import Folder
 from deploylib.system import process
 from tests.support.scratch import left
@@ -45,7 +45,7 @@ def refused(url: Secret, *statements: str) -> BackupFailed:
 
     def asking() -> None:
         rights = refusals(BackupFailed, "it was refused", "read it as its owner")
-        with connected(url) as connection, rights:
+        with connect(url) as connection, rights:
             for statement in statements:
                 connection.execute(statement)
 
@@ -83,16 +83,16 @@ def test_a_database_without_an_encoding_is_read(servers: Servers, encoding: str)
     with psycopg.connect(base.server.reveal(), autocommit=True) as server:
         name = f"encoded_{encoding.lower()}"
         server.execute(f"create database {name} template template0 encoding '{encoding}' locale 'C'")
-    url = altered(base.server, dbname=name)
+    url = alter_url(base.server, dbname=name)
 
     assert facts(url).major == 16
     assert server_roles.read(url).name == name
-    with snapshot.exported(url) as moment:
+    with snapshot.take_snapshot(url) as moment:
         assert moment.look().tables == ()
     if encoding == "SQL_ASCII":
         with psycopg.connect(url.reveal(), autocommit=True, client_encoding="SQL_ASCII") as odd:
             odd.execute(b'create table "\xe9t\xe9" (id int)')
-        with pytest.raises(BackupFailed, match="invalid byte sequence"), snapshot.exported(url) as moment:
+        with pytest.raises(BackupFailed, match="invalid byte sequence"), snapshot.take_snapshot(url) as moment:
             moment.look()
 
 
@@ -127,7 +127,7 @@ def test_a_full_table_of_locks_is_told_as_that(servers: Servers) -> None:
 @contextmanager
 def unseen(url: Secret) -> Iterator[Snapshot]:
     """A snapshot whose look never fails, so that pg_dump does."""
-    with snapshot.exported(url) as real:
+    with snapshot.take_snapshot(url) as real:
         waiting = threading.Event()
 
         class Patient:
@@ -171,7 +171,7 @@ def test_a_session_that_is_ended_is_no_refusal(servers: Servers) -> None:
     base = servers.fresh(16)
 
     def asking() -> None:
-        with connected(base.url) as connection, refusals(BackupFailed, "refused", "x"):
+        with connect(base.url) as connection, refusals(BackupFailed, "refused", "x"):
             base.as_root().run(f"select pg_terminate_backend({connection.info.backend_pid})")
             connection.execute("select 1")
 
@@ -238,7 +238,7 @@ def test_a_scratch_server_that_dies_is_no_fault_of_the_backup(
         looks.append(url)
         if len(looks) == 2 and when == "compared":
             dies()
-        return snapshot.exported(url)
+        return snapshot.take_snapshot(url)
 
     with pytest.raises(Unproven, match="scratch Postgres died") as raised:
         base.back_up(
@@ -262,7 +262,7 @@ def test_a_database_of_many_tables_is_read_within_its_locks() -> None:
             columns = "id int primary key, name text unique, more int unique generated always as identity"
             for number in range(300):
                 connection.execute(f"create table t{number} ({columns})".encode())
-        with snapshot.exported(server) as moment:
+        with snapshot.take_snapshot(server) as moment:
             with psycopg.connect(server.reveal(), autocommit=True) as connection:
                 connection.execute("insert into t1 (id) values (1)")
             contents = moment.look()

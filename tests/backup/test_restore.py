@@ -29,8 +29,8 @@ def test_beside_is_a_new_database_by_the_same_role(book: Book) -> None:
 
     assert book.content() == before
     assert done.compared
-    new = replace(book.base, url=connection.altered(book.base.url, dbname=done.database))
-    assert done.address == connection.altered(new.url, password="MARK").reveal().replace("MARK", "•••")
+    new = replace(book.base, url=connection.alter_url(book.base.url, dbname=done.database))
+    assert done.address == connection.alter_url(new.url, password="MARK").reveal().replace("MARK", "•••")
     assert new.one("select string_agg(name, ',' order by id) from guests") == "Ann,Bob"
     assert new.one("select pg_get_userbyid(datdba) = current_user from pg_database where datname = current_database()")
     assert any("EVENT TRIGGER" in note for note in done.notes)
@@ -134,7 +134,7 @@ def test_rows_that_their_owner_may_not_see_come_back(servers: Servers, store: Fo
     base.as_root().run("delete from secrets where id = 2")
 
     done = base.restore(made, store, "beside")
-    new = replace(base, url=connection.altered(base.url, dbname=done.database))
+    new = replace(base, url=connection.alter_url(base.url, dbname=done.database))
     assert (new.one("select count(*) from secrets"), new.as_root().one("select count(*) from secrets")) == (1, 2)
     assert new.one("select relforcerowsecurity from pg_class where relname = 'secrets'")
     base.as_root().run(f"drop database {done.database}")

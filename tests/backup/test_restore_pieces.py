@@ -108,7 +108,7 @@ def test_beside_goes_piece_by_piece_too(book: Book) -> None:
     """And the new database is not marked when it is done."""
     done = book.restore(into="beside")
 
-    new = replace(book.base, url=connection.altered(book.base.url, dbname=done.database))
+    new = replace(book.base, url=connection.alter_url(book.base.url, dbname=done.database))
     assert done.compared
     assert new.one("select string_agg(name, ',' order by id) from guests") == "Ann,Bob"
     assert restore_mark.read(new.url) is None
@@ -158,14 +158,14 @@ def test_killed_anywhere_it_is_marked_and_is_ended_by_starting_over(book: Book, 
         found = marked(book)
         assert found is not None
         assert (found.backup, found.saved, found.environment) == (book.made.id, "before", "test")
-        assert restore_mark.left_open(book.store, "test")
+        assert restore_mark.list_open(book.store, "test")
         with pytest.raises(Held, match="marked restoring") as refused:
             book.base.back_up(book.store, run="half")
         assert "inv finish --environment test" in refused.value.remedy
         if after or number % 25 == 0:
             restored(book, into="unproven")
             assert (marked(book), book.content()[0]) == (None, NEW)
-            assert restore_mark.left_open(book.store, "test") == ()
+            assert restore_mark.list_open(book.store, "test") == ()
         if after:
             return
         number += 1

@@ -113,7 +113,7 @@ def test_a_restore_beside_brings_rights_and_settings_along(shop: Shop) -> None:
 
     done = shop.base.restore(shop.made, shop.store, "beside")
 
-    new = replace(shop.base, url=connection.altered(shop.base.url, dbname=done.database))
+    new = replace(shop.base, url=connection.alter_url(shop.base.url, dbname=done.database))
     assert had == shop.rights(new)
     assert [one for one in was if "work_mem" not in one and "app.key" not in one] == shop.settings(new)
     assert len(done.notes) == 2

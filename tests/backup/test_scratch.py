@@ -42,7 +42,7 @@ def test_it_is_private_and_gone_afterwards(major: int) -> None:
         assert server.uids().real != 0
         assert not (sockets.parent / "password").exists()
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-            psycopg.connect(connection.altered(url, password="guessed").reveal())
+            psycopg.connect(connection.alter_url(url, password="guessed").reveal())
         raise ZeroDivisionError
 
     assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE

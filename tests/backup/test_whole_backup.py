@@ -59,7 +59,7 @@ def there(s3: Any, bucket: Bucket) -> tuple[list[str], list[str]]:
 
 def made(base: Base, bucket: Bucket, run: str = "run") -> str:
     """Make a backup as the stage does; gives its id."""
-    with connection.exclusively(base.url, clock=Clock(), within=10):
+    with connection.lock_database(base.url, clock=Clock(), within=10):
         repository.clear(bucket, "test", older_than=0)
         return base.back_up(bucket, run=run, proof="decoded").id
 

@@ -84,7 +84,7 @@ def main() -> int:
 def _filled(server: Secret) -> Secret:
     with psycopg.connect(server.reveal(), autocommit=True) as connection:
         connection.execute("create database big")
-    url = postgres_connection.altered(server, dbname="big")
+    url = postgres_connection.alter_url(server, dbname="big")
     with psycopg.connect(url.reveal(), autocommit=True) as connection:
         for statement in DATA:
             connection.execute(statement.encode())
@@ -113,7 +113,7 @@ def _measured(url: Secret, server: Secret, client: binaries.Client, folder: Path
     _tell("times less wall time", f"{plain / made.dump_seconds:.2f} (wanted: 2.5), size {made.size / size:.2f}")
     _tell("of the floor", f"{made.dump_seconds / floor:.2f}")
     _tell("memory of our process at most", f"{memory:.0f} MB ({before:.0f} before; wanted: below 150)")
-    with snapshot.exported(url) as seen:
+    with snapshot.take_snapshot(url) as seen:
         hashing, _ = timed(lambda: seen.look(hashes=True))
     _tell("exact hashes of it all", f"{hashing:.1f} s")
     whole, proven = timed(lambda: _proven(url, client))
@@ -164,7 +164,7 @@ def _restored_by_hand(client: binaries.Client, into: Secret, dump: Path) -> None
 def _fresh(server: Secret, name: str) -> Secret:
     with psycopg.connect(server.reveal(), autocommit=True) as connection:
         connection.execute(f"create database {name}".encode())
-    return postgres_connection.altered(server, dbname=name)
+    return postgres_connection.alter_url(server, dbname=name)
 
 
 def _client() -> Any:

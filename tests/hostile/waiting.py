@@ -11,7 +11,7 @@ from deploylib.cli.task import command
 from deploylib.environment import Environment
 from deploylib.errors import DeployError
 from deploylib.models import Secret
-from deploylib.postgres.connection import connected
+from deploylib.postgres.connection import connect
 from deploylib.store.s3 import Bucket
 from deploylib.system import http, process, threads
 
@@ -60,13 +60,13 @@ def uploading(_env: Environment, _address: str) -> None:
 
 def connecting(_env: Environment, address: str) -> None:
     """In a database that takes the connection and says nothing."""
-    with connected(Secret(address.replace("http", "postgresql") + "/x"), timeout=60):
+    with connect(Secret(address.replace("http", "postgresql") + "/x"), timeout=60):
         """Never."""
 
 
 def asking(_env: Environment, address: str) -> None:
     """In a statement."""
-    with connected(Secret(address), statements="0") as connection:
+    with connect(Secret(address), statements="0") as connection:
         connection.execute("select pg_sleep(600)")
 
 

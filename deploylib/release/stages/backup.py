@@ -63,7 +63,7 @@ class Backup(Stage):
         if run.database is None:
             return skipped(self.name, why)
         rehearsed = Rehearsal()
-        with connection.exclusively(run.database, clock=run.env.clock, within=LOCK_WITHIN):
+        with connection.lock_database(run.database, clock=run.env.clock, within=LOCK_WITHIN):
             repository.clear(run.env.store, run.env.name, older_than=0)
             try:
                 made = self._made(run, run.database, lambda copy: rehearsed.on(run, copy))
@@ -110,7 +110,7 @@ class Backup(Stage):
         left = seconds(settings.target) - (run.env.clock.now() - run.state.at).total_seconds() - seconds(RESERVE)
         asked = run.options.asked == self.name and not run.options.when_due
         history = repository.listing(run.env.store, run.env.name)[:10]
-        wanted = restore_test.strongest(facts.size, A_PERSON_WAITS if asked else left, history)
+        wanted = restore_test.choose_proof(facts.size, A_PERSON_WAITS if asked else left, history)
         order = BackupOrder(
             run.env.name,
             run.id,
@@ -129,7 +129,7 @@ class Backup(Stage):
             Unproven: nobody has said so, or not of this.
         """
         kept = error.kept
-        if (known := repository.accepted(kept, store=run.env.store, now=run.env.clock.now())) is not None:
+        if (known := repository.find_accepted(kept, store=run.env.store, now=run.env.clock.now())) is not None:
             notes = (f"not proven: {kept.cause}", f"accepted by {known.accepted} ({known.id})", *kept.notes)
             return msgspec.structs.replace(kept, notes=notes)
         self._pruned(run)

@@ -43,7 +43,7 @@ class Migrate(Stage):
             return skipped(self.name, self._none(run))
         with (
             run.env.git.exported(run.commit.id) as files,
-            connection.exclusively(url, clock=run.env.clock, within=LOCK_WITHIN),
+            connection.lock_database(url, clock=run.env.clock, within=LOCK_WITHIN),
         ):
             facts = connection.facts(url, versions=migration.versions)
             restore_mark.require_none(restore_mark.of(facts), run.env.flag)
@@ -87,7 +87,7 @@ class Migrate(Stage):
 
     def _copied(self, run: Run, found: models.Backup, rehearsed: Rehearsal) -> None:
         edges = replace(run.env.backup_edges, runner=run.env.writer)
-        restore_test.copied(found, edges, lambda copy: rehearsed.on(run, copy))
+        restore_test.try_copy(found, edges, lambda copy: rehearsed.on(run, copy))
 
     def _none(self, run: Run) -> str:
         if run.env.config.exported:

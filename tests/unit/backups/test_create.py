@@ -319,7 +319,7 @@ def earlier(proof: str, seconds: float, size: int) -> Backup:
 )
 def test_the_strongest_proof_that_fits_is_chosen(size: int, left: float, history: list[Backup], strongest: str) -> None:
     """By what earlier ones took, by experience where there are none."""
-    assert strongest == restore_test.strongest(size, left, history)
+    assert strongest == restore_test.choose_proof(size, left, history)
 
 
 @pytest.mark.parametrize(

@@ -199,11 +199,11 @@ def test_a_persons_word_is_for_a_schema_a_cause_and_a_day(
         path.write_bytes(msgspec.json.encode(msgspec.json.decode(path.read_bytes()) | {"revision": "7", "cause": "c"}))
     newest, older = repository.listing(store, "staging")
     at = datetime(2026, 4, 1, tzinfo=UTC)
-    assert repository.accepted(newest, store=store, now=at) is None
+    assert repository.find_accepted(newest, store=store, now=at) is None
     repository.accept(older, Accepted(at=at, author="anna", reason="it is dropped"), store=store)
     like = msgspec.structs.replace(newest, revision=revision, cause=cause)
 
-    found = repository.accepted(like, store=store, now=at + timedelta(hours=hours))
+    found = repository.find_accepted(like, store=store, now=at + timedelta(hours=hours))
 
     assert good == (found is not None and found.id == older.id)
 

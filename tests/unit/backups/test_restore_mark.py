@@ -36,10 +36,10 @@ def test_what_has_begun_is_open_until_the_database_is_whole(store: Folder) -> No
     """Whatever was left before it ends with it; another environment's does not."""
     first, second = begun(store, "1"), begun(store, "2")
 
-    assert restore_mark.left_open(store, "staging") == (first, second)
-    assert restore_mark.left_open(store, "staging-2") == ()
+    assert restore_mark.list_open(store, "staging") == (first, second)
+    assert restore_mark.list_open(store, "staging-2") == ()
     restore_mark.end(store, "staging", clock=FakeClock(), backup="good")
-    assert restore_mark.left_open(store, "staging") == ()
+    assert restore_mark.list_open(store, "staging") == ()
 
 
 def test_a_record_that_cannot_be_read_is_open_all_the_same(store: Folder) -> None:
@@ -49,7 +49,7 @@ def test_a_record_that_cannot_be_read_is_open_all_the_same(store: Folder) -> Non
     path.chmod(0o644)
     path.write_text("{")
 
-    assert restore_mark.left_open(store, "staging") == (Mark(id="1"),)
+    assert restore_mark.list_open(store, "staging") == (Mark(id="1"),)
 
 
 @pytest.mark.parametrize("comment", ["{}", "{", "by hand", '{"backup": 7}', "\udcff"])

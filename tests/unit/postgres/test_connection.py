@@ -10,7 +10,7 @@ import pytest
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.models import Facts, Secret
 from deploylib.postgres import connection
-from deploylib.postgres.connection import REMEDIES, altered, child_environment
+from deploylib.postgres.connection import REMEDIES, alter_url, child_environment
 
 CODE = connection._code  # noqa: SLF001 - a pure function, told by what the servers really say
 
@@ -112,7 +112,7 @@ def test_another_database_of_the_same_server_is_reached_in_the_same_way() -> Non
     """Also with a password that looks like a URL."""
     url = Secret("postgresql+psycopg://book:a+b%3A%2F%2Fc@db.example:5433/books?sslmode=require")
 
-    assert child_environment(altered(altered(url, dbname="other"), user="reader")) == {
+    assert child_environment(alter_url(alter_url(url, dbname="other"), user="reader")) == {
         "PGHOST": "db.example",
         "PGPORT": "5433",
         "PGUSER": "reader",
@@ -134,7 +134,7 @@ def test_another_database_of_the_same_server_is_reached_in_the_same_way() -> Non
 )  # fmt: skip
 def test_the_address_of_another_database_is_written_as_people_write_it(url: str, other: str) -> None:
     """Host and port before the path; only what cannot be there is in the query."""
-    assert altered(Secret(url), dbname="other").reveal() == other
+    assert alter_url(Secret(url), dbname="other").reveal() == other
 
 
 def test_what_the_url_does_not_say_is_not_set() -> None:
@@ -145,7 +145,7 @@ def test_what_the_url_does_not_say_is_not_set() -> None:
 WORD, AT = "p4ss", "@"
 
 
-@pytest.mark.parametrize("use", [child_environment, connection.facts, lambda url: altered(url, dbname="other")])
+@pytest.mark.parametrize("use", [child_environment, connection.facts, lambda url: alter_url(url, dbname="other")])
 @pytest.mark.parametrize(
     "url",
     [

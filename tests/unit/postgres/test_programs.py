@@ -96,7 +96,7 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def found() -> list[Client]:
     """Those of the package."""
-    return [client for client in binaries.installed("", runner=process.SYSTEM) if client.version == "99.1"]
+    return [client for client in binaries.find_installed("", runner=process.SYSTEM) if client.version == "99.1"]
 
 
 HALF: dict[str, Callable[[Path], object]] = {
@@ -172,7 +172,7 @@ def test_a_file_that_is_no_program_is_passed_over(tmp_path: Path) -> None:
     for name in ("pg_dump", "pg_restore"):
         (tmp_path / name).chmod(0o755)
 
-    assert binaries.installed(str(tmp_path), runner=process.SYSTEM) == []
+    assert binaries.find_installed(str(tmp_path), runner=process.SYSTEM) == []
 
 
 def test_a_server_to_restore_into_is_no_older_than_the_dump_and_no_newer_than_its_programs(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_a_class_serves_its_codes_and_a_code_has_its_own() -> None:
 )
 def test_a_sentence_of_a_program_becomes_a_code(line: str, state: str) -> None:
     """Where it is known, word for word; of another language nothing is claimed."""
-    assert state == sqlstates.spoken(("pg_dump: warning: something", line))[0]
+    assert state == sqlstates.recognize(("pg_dump: warning: something", line))[0]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_rows_are_not_quoted_and_no_line_is_endless() -> None:
         "HINT:  You might need to increase max_locks_per_transaction.",
     )
 
-    shown = sqlstates.shown(lines)
+    shown = sqlstates.without_rows(lines)
 
     assert "anna" not in " ".join(shown)
     assert "COPY a, line 7" in " ".join(shown)

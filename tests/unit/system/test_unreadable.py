@@ -362,11 +362,11 @@ def test_programs_that_do_not_answer_are_passed_over(tmp_path: Path) -> None:
     """As if they were not there: what is said names those that are."""
     write(tmp_path, {"pg_dump": "", "pg_restore": ""})
 
-    assert binaries.installed(str(tmp_path), runner=RecordingRunner(answers={"pg_dump": late})) == []
-    assert binaries.installed(str(tmp_path), runner=RecordingRunner(answers={"pg_dump": b"no version"})) == []
+    assert binaries.find_installed(str(tmp_path), runner=RecordingRunner(answers={"pg_dump": late})) == []
+    assert binaries.find_installed(str(tmp_path), runner=RecordingRunner(answers={"pg_dump": b"no version"})) == []
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
-    assert binaries.installed(str(loop), runner=RecordingRunner()) == []
+    assert binaries.find_installed(str(loop), runner=RecordingRunner()) == []
 
 
 def test_what_git_cannot_say_is_not_taken_for_no(repository: Repository) -> None:
@@ -457,7 +457,7 @@ def test_an_s3_client_that_cannot_be_set_up_is_a_matter_of_settings(
 def test_a_database_s_address_is_read_or_told(url: str) -> None:
     """Wherever a name is taken from it."""
     with pytest.raises(SettingsError, match="cannot be read"):
-        connection.named(Secret(url))
+        connection.names_of(Secret(url))
 
 
 def test_a_size_has_an_end() -> None:
