@@ -83,7 +83,10 @@ def _lock_room(url: Secret) -> tuple[str, ...]:
 
 
 def _expected(made: Manifest, history: Sequence[Backup]) -> int:
-    """Bytes of the dump, by the last one of its kind; 0: nobody knows."""
+    """Bytes of the dump, by the last one of its kind.
+
+    0: nobody knows.
+    """
     known = (one for one in history if one.format == made.format and one.database_size)
     return next((round(one.size / one.database_size * made.database_size) for one in known), 0)
 

@@ -135,7 +135,10 @@ STAYING = "(select count(*) from pg_catalog.pg_depend where deptype = 'e' and ob
 
 
 def something(url: Secret) -> str | None:
-    """The name of something that is in a database; None: it is empty, but perhaps for its mark."""
+    """The name of something that is in a database.
+
+    None: it is empty, but perhaps for its mark.
+    """
     with connect(url, 10, statements="0") as connection:
         found: str | None = connection.execute(SOMETHING).fetchone()[0]
     return found

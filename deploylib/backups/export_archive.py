@@ -84,7 +84,10 @@ class _Stream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill as much of it as there is at hand; 0 at the end."""
+        """Fill as much of it as there is at hand.
+
+        0 at the end.
+        """
         while not self._left:
             if (piece := next(self._pieces, None)) is None:
                 return 0

@@ -237,7 +237,9 @@ def _held_back(pieces: Iterator[bytes], later: list[bytes], *, whole: bool) -> I
 
 
 def compare(url: Secret, found: Manifest, made: Filled, edges: Edges) -> tuple[str, ...]:
-    """Compare a database with what the backup says that it holds; returns remarks.
+    """Compare a database with what the backup says that it holds.
+
+    Returns remarks.
 
     Raises:
         BackupFailed: it differs, and not in what was left out or comes later.

@@ -101,7 +101,10 @@ def _made(render: RenderClient, database: Database, clock: Clock, deadline: Dead
 
 
 def _downloaded(made: Manifest, found: Export, edges: Edges, session: http.Session) -> Manifest:
-    """Into the store; without a key of ours, as whoever has the address needs none."""
+    """Download an export into the store.
+
+    Without a key of ours, as whoever has the address needs none.
+    """
     address = found.url.reveal() if found.url else ""
     for left in reversed(range(TRIES)):
         try:
@@ -125,7 +128,10 @@ def _told(pieces: Iterator[bytes], edges: Edges) -> Iterator[bytes]:
 
 
 def _proven(made: Manifest, edges: Edges) -> Manifest:
-    """What it holds, from a copy; where there is no place for one, it is decoded, and the notes say why."""
+    """What it holds, from a copy.
+
+    Where there is no place for one, it is decoded, and the notes say why.
+    """
     try:
         found = restore_test.explore(made, edges)
         return msgspec.structs.replace(

@@ -169,7 +169,10 @@ def with_times(made: Manifest, began: float, dumped: float, ended: float) -> Man
 
 
 def unproven(made: Manifest, why: DeployError) -> Manifest:
-    """The same, marked as a dump whose proof has failed; the cause is the same for each dump that has it."""
+    """The same, marked as a dump whose proof has failed.
+
+    The cause is the same for each dump that has it.
+    """
     errors = (line for line in why.details if re.match(r"pg_\w+: error: ", line))
     cause = next(errors, why.message).partition(": error: ")[2] or why.message.replace(f"backup {made.id} ", "")
     return msgspec.structs.replace(made, proof=UNPROVEN, cause=cause)
@@ -192,7 +195,10 @@ def write(made: Manifest, *, store: Store) -> Backup:
 
 
 def record(backup: Backup, proof: Restored, *, store: Store) -> Backup:
-    """Write a later proof beside a backup; the first one stays. Returns the backup with it."""
+    """Write a later proof beside a backup.
+
+    The first one stays. Returns the backup with it.
+    """
     store.put_if_absent(_beside(backup.key, RESTORED), msgspec.json.format(msgspec.json.encode(proof), indent=1))
     return _proven(backup, proof)
 
@@ -240,7 +246,9 @@ def manifest(backup: Backup, *, store: Store) -> Manifest:
 
 
 def read_dump(backup: Backup, *, store: Store, progress: Callable[[int, int], None] | None = None) -> Iterator[bytes]:
-    """Read a dump back, piece by piece; the last one comes only when the checksum is right.
+    """Read a dump back, piece by piece.
+
+    The last one comes only when the checksum is right.
 
     So nothing that reads the pieces can come to a good end with a bad dump.
 
@@ -282,7 +290,10 @@ def read_back(backup: Backup, *, store: Store, progress: Callable[[int, int], No
 
 
 def listing(store: Store, environment: str) -> list[Backup]:
-    """The backups of an environment, newest first, each with its strongest proof; what cannot be read is left out."""
+    """The backups of an environment, newest first, each with its strongest proof.
+
+    What cannot be read is left out.
+    """
     keys = set(store.list(f"backups/{environment}/"))
     found = []
     for key in (key for key in keys if key.endswith(f"/{MANIFEST}")):
@@ -298,7 +309,9 @@ def listing(store: Store, environment: str) -> list[Backup]:
 
 
 def find(store: Store, environment: str, name: str) -> Backup:
-    """The backup of that id; the newest proven one where *name* is empty.
+    """The backup of that id.
+
+    The newest proven one where *name* is empty.
 
     Raises:
         SettingsError: there is none.
@@ -323,7 +336,9 @@ def unreadable(store: Store, environment: str) -> tuple[str, ...]:
 
 
 def prune(store: Store, environment: str, keep: int, *, spare: Collection[str] = ()) -> list[Backup]:
-    """Remove what is older than the newest *keep* proven backups; call it only after a new one was made.
+    """Remove what is older than the newest *keep* proven backups.
+
+    Call it only after a new one was made.
 
     Backups whose proof is a checksum count for nothing: while there are fewer than *keep* proven ones, or when the
     newest of all is not proven, nothing goes. At least one proven one always stays. Of dumps whose proof has failed the
@@ -374,7 +389,9 @@ def clear(store: Store, environment: str, *, older_than: float = DEBRIS_AFTER) -
 
 @contextmanager
 def all_or_nothing(store: Store, key: str) -> Iterator[None]:
-    """Make a backup in this block; where it fails, what was written is removed.
+    """Make a backup in this block.
+
+    Where it fails, what was written is removed.
 
     What stays, because the store is away or keeps it under a lock, has no manifest.
 
@@ -423,7 +440,10 @@ def _read(store: Store, key: str) -> Backup | None:
 
 
 def _word(store: Store, backup: Backup, name: str, kind: type[W]) -> W | None:
-    """What was said of a backup later; None where that was removed meanwhile or is damaged: it counts as before, then."""
+    """What was said of a backup later.
+
+    None where that was removed meanwhile or is damaged: it counts as before, then.
+    """
     try:
         return read_document(store, _beside(backup.key, name), kind)
     except (KeyError, Damaged):

@@ -1,4 +1,6 @@
-"""A backup goes back: beside, into a new database; or into one, once that was proven beside.
+"""A backup goes back into a database, or into a new one beside it.
+
+Into one that holds something only once the same restore was proven beside.
 
 Into one that is not empty it goes in one transaction, which a damaged dump never ends: killed at any moment, the database
 holds the old content or the new. Where the server has not the room for as many locks, each piece is a transaction of its own
@@ -108,7 +110,9 @@ def _into(url: Secret, backup: Backup, edges: Edges, into: Into, begun: Mark | N
 
 
 def _beside(url: Secret, backup: Backup, edges: Edges) -> RestoreResult:
-    """Restore into a new database, which stays; nobody uses it until the product's URL names it.
+    """Restore into a new database, which stays.
+
+    Nobody uses it until the product's URL names it.
 
     What is there now is not touched, and neither is the environment: so nobody needs its lease for that.
     """
@@ -142,7 +146,10 @@ def _fits(url: Secret, found: Manifest) -> bool:
 
 
 def _filled_new(url: Secret, found: Manifest, edges: Edges, *, whole: bool) -> tuple[str, ...]:
-    """Fill a new database and compare it; returns what should be known. What hides rows comes after the comparison."""
+    """Fill a new database and compare it.
+
+    Returns what should be known. What hides rows comes after the comparison.
+    """
     made = _tried(url, found, edges, first="", hold_back=True) if whole else None
     if made is None:
         return _piece_by_piece(url, found, edges, Mark(backup=found.id), proven=False)
@@ -152,7 +159,10 @@ def _filled_new(url: Secret, found: Manifest, edges: Edges, *, whole: bool) -> t
 
 
 def _at_once(url: Secret, found: Manifest, edges: Edges, *, empty: bool, proven: bool) -> tuple[str, ...] | None:
-    """Empty and fill a database in one transaction, and compare it; None: the server had not the room after all."""
+    """Empty and fill a database in one transaction, and compare it.
+
+    None: the server had not the room after all.
+    """
     made = _tried(url, found, edges, first=empty_database.AT_ONCE if empty else "", hold_back=False)
     if made is None:
         return None
@@ -161,7 +171,10 @@ def _at_once(url: Secret, found: Manifest, edges: Edges, *, empty: bool, proven:
 
 
 def _tried(url: Secret, found: Manifest, edges: Edges, *, first: str, hold_back: bool) -> Filled | None:
-    """Fill a database in one transaction; None: the server has not the room for its locks, and nothing has happened."""
+    """Fill a database in one transaction.
+
+    None: the server has not the room for its locks, and nothing has happened.
+    """
     try:
         return fill_database.fill(url, found, edges, first=first, hold_back=hold_back)
     except BackupFailed as error:
@@ -218,7 +231,9 @@ def _hide(url: Secret, made: Filled) -> None:
 
 @contextmanager
 def _made(url: Secret, name: str, clock: Clock, *, keep: bool = False) -> Iterator[Secret]:
-    """A new, empty database on the same server, by the same role; gone after the block, or kept when that ends well.
+    """A new, empty database on the same server, by the same role.
+
+    Gone after the block, or kept when that ends well.
 
     Raises:
         NotBeside: the role may not.

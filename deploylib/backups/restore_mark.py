@@ -64,7 +64,10 @@ def read(url: Secret) -> Mark | None:
 
 
 def of(facts: Facts) -> Mark | None:
-    """The mark of a database that was looked at just now; None: it has none."""
+    """The mark of a database that was looked at just now.
+
+    None: it has none.
+    """
     return _parsed(facts.restoring)
 
 
@@ -104,7 +107,10 @@ def place(url: Secret, mark: Mark) -> None:
 
 
 def remove(url: Secret) -> None:
-    """Take the mark away: what the database holds is whole. All that was written before is on its disk then, too."""
+    """Take the mark away: what the database holds is whole.
+
+    All that was written before is on its disk then, too.
+    """
     with connect(url, 10) as connection, connection.transaction():
         connection.execute("set local synchronous_commit = on")
         connection.execute(f"drop schema if exists {postgres.RESTORING}")

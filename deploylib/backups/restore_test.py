@@ -71,7 +71,9 @@ class NotBeside(SettingsError):
 def restore_and_compare(
     backup: Backup, expected: Contents, edges: Edges, also: Callable[[Copy], None] = lambda _copy: None
 ) -> tuple[str, ...]:
-    """Restore a backup where nobody sees it, and compare it with *expected*; returns remarks.
+    """Restore a backup where nobody sees it, and compare it with *expected*.
+
+    Returns remarks.
 
     Args:
         also: given the address of the copy once it was found equal; it may do with it what it likes.
@@ -176,7 +178,10 @@ def compare_contents(backup: Backup, expected: Contents, found: Contents) -> tup
 
 
 def _is_full(place: Place, error: BackupFailed) -> bool:
-    """Whether it was the disk; a server that cannot write its log dies, and the client only sees it go."""
+    """Whether it was the disk.
+
+    A server that cannot write its log dies, and the client only sees it go.
+    """
     said = any("No space left on device" in line for line in error.details)
     return said or (place.server is None and shutil.disk_usage(place.folder or tempfile.gettempdir()).free < NOTHING)
 
@@ -258,7 +263,9 @@ def try_copy(backup: Backup, edges: Edges, also: Callable[[Copy], None] = lambda
 
 
 def explore(backup: Backup, edges: Edges, also: Callable[[Copy], None] = lambda _copy: None) -> Explored:
-    """Restore an export where nobody sees it, and look what it holds; it is read and unpacked once.
+    """Restore an export where nobody sees it, and look what it holds.
+
+    It is read and unpacked once.
 
     Args:
         also: given the address of the restored copy.

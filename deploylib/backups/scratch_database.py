@@ -126,7 +126,10 @@ class _Vessel:
 
 
 def _locale(known: dict[str, str]) -> str:
-    """The end of ``create database`` for a locale as pg_database names it; the column's name changed with 17."""
+    """The end of ``create database`` for a locale as pg_database names it.
+
+    The column's name changed with 17.
+    """
     words = [
         f"{word} '{known[key]}'"
         for key, word in (("datcollate", "lc_collate"), ("datctype", "lc_ctype"))

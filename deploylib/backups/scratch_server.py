@@ -60,7 +60,10 @@ SETTINGS = {
 
 
 class ScratchUnfit(SettingsError):
-    """This machine has no place that can hold what the backup holds; that says nothing of the backup."""
+    """This machine has no place that can hold what the backup holds.
+
+    That says nothing of the backup.
+    """
 
 
 class ScratchDied(BackupFailed):
@@ -215,7 +218,10 @@ def _require_alive(place: _Place, url: Secret, error: Exception | None) -> None:
 
 
 def _stop(place: _Place) -> None:
-    """End it at once: nothing of it is kept. One that cannot be told to ends by itself, a minute after its folder."""
+    """End it at once: nothing of it is kept.
+
+    One that cannot be told to ends by itself, a minute after its folder.
+    """
     data = f"--pgdata={place.folder / 'data'}"
     with suppress(DeployError):
         place.run("pg_ctl", "stop", "--mode=immediate", "-w", data, check=False)
@@ -254,7 +260,10 @@ def _placed(own: Path, programs: Client, runner: process.Runner) -> _Place:
 
 
 def _sweep(base: Path, programs: Client, runner: process.Runner) -> None:
-    """End and remove what a process of ours left that was killed. Only folders that we own: nobody else made them."""
+    """End and remove what a process of ours left that was killed.
+
+    Only folders that we own: nobody else made them.
+    """
     for left in base.glob(f"{NAME}-*-*"):
         pid = left.name.removeprefix(f"{NAME}-").partition("-")[0]
         try:

@@ -184,7 +184,10 @@ class Exported:
         )
 
     def around(self) -> Contents:
-        """What a database must have before anything is restored into it; without what it holds."""
+        """What a database must have before anything is restored into it.
+
+        Without what it holds.
+        """
         with self._moment():
             return Contents(
                 extensions=dict(self._all("select extname, extversion from pg_catalog.pg_extension order by 1")),

@@ -92,7 +92,9 @@ def facts(url: Secret, *, versions: str = "", timeout: int = 5) -> Facts:
 
 
 def read_mark(url: Secret, *, timeout: int = 5) -> str:
-    """What the mark of a database says, see `Facts`; nothing that a restore may have locked is looked at.
+    """What the mark of a database says, see `Facts`.
+
+    Nothing that a restore may have locked is looked at.
 
     Raises:
         Unreachable: it does not answer, or not to us.
@@ -202,7 +204,9 @@ def child_environment(url: Secret) -> dict[str, str]:
 
 
 def alter_url(url: Secret, **parts: str) -> Secret:
-    """The same connection with some parameters of libpq replaced, for example ``dbname``; a URL that others read too.
+    """The same connection with some parameters of libpq replaced, for example ``dbname``.
+
+    A URL that others read too.
 
     Host and port are before the path, as people and platforms write them. What cannot be there (the path of a socket, several
     hosts) is in its query, where libpq, SQLAlchemy and the drivers of Node take it; Prisma wants a host before the path all the

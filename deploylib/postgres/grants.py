@@ -169,7 +169,9 @@ def alike(grants: Sequence[Grant]) -> str:
 
 
 def list_left_out(wanted: Sequence[Grant], connection: Any) -> tuple[str, ...]:
-    """What a database has otherwise after `alike`, each with the reason; the first ones one by one.
+    """What a database has otherwise after `alike`, each with the reason.
+
+    The first ones one by one.
 
     Args:
         connection: of the role that restored; its search_path must be empty.

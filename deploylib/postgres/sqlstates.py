@@ -1,4 +1,6 @@
-"""What to do about an error of Postgres, by its SQLSTATE; the one place that knows.
+"""What to do about an error of Postgres, by its SQLSTATE.
+
+The one place that knows.
 
 The codes are those of the manual's appendix "PostgreSQL Error Codes": five characters, of which the first two are the
 class. A code that is not here gets a remedy that claims nothing. pg_dump and pg_restore print sentences, and no code;

@@ -56,7 +56,10 @@ class Folder:
         return Stored(key, size, digest.hexdigest())
 
     def put_if_absent(self, key: str, body: bytes) -> bool:
-        """Write a small object unless there is one; a hard link decides who wins and is never half written."""
+        """Write a small object unless there is one.
+
+        A hard link decides who wins and is never half written.
+        """
         target = self._path(key)
         with self._writing(target) as (handle, name):
             handle.write(body)
@@ -111,7 +114,10 @@ class Folder:
         self._tidy(path)
 
     def sweep(self, prefix: str, older_than: float) -> tuple[str, ...]:
-        """Remove temporary files that nobody has written to for so long; see `Store.sweep`."""
+        """Remove temporary files that nobody has written to for so long.
+
+        See `Store.sweep`.
+        """
         removed = []
         start, now = self._path(prefix.rpartition("/")[0]), Clock().now().timestamp()
         for path in list(start.rglob(f"{files.PART}*")):

@@ -60,7 +60,9 @@ class Store(Protocol):
     """
 
     def put(self, key: str, pieces: Iterable[bytes], *, new: bool = False, expected: int = 0) -> Stored:
-        """Write an object from pieces; if they raise, there is no object and the error goes on.
+        """Write an object from pieces.
+
+        If they raise, there is no object and the error goes on.
 
         Args:
             key: of the object.
@@ -75,11 +77,16 @@ class Store(Protocol):
         ...
 
     def put_if_absent(self, key: str, body: bytes) -> bool:
-        """Write a small object unless there is one; False when there is. Of two writers one wins."""
+        """Write a small object unless there is one.
+
+        False when there is. Of two writers one wins.
+        """
         ...
 
     def read(self, key: str) -> Iterator[bytes]:
-        """An object's content in pieces; it ends when all of it was given, else it raises.
+        """An object's content in pieces.
+
+        It ends when all of it was given, else it raises.
 
         Raises:
             KeyError: there is none.

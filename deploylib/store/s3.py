@@ -25,7 +25,9 @@ CHUNK = 1 << 20
 
 
 class Bucket:
-    """The store at ``s3://bucket/prefix``; credentials and endpoint are found as boto3 finds them.
+    """The store at ``s3://bucket/prefix``.
+
+    Credentials and endpoint are found as boto3 finds them.
 
     Args:
         address: ``s3://bucket`` or ``s3://bucket/prefix``.
@@ -52,7 +54,9 @@ class Bucket:
         return f"Bucket({self.address!r})"
 
     def probe(self) -> None:
-        """Find out whether two writers of one key are told apart; see `Store.probe`.
+        """Find out whether two writers of one key are told apart.
+
+        See `Store.probe`.
 
         Raises:
             SettingsError: they are not.
@@ -70,7 +74,10 @@ class Bucket:
             )
 
     def put(self, key: str, pieces: Iterable[bytes], *, new: bool = False, expected: int = 0) -> Stored:
-        """Write an object from pieces, in parts when it is large; see `Store.put`, and `multipart` for its limits."""
+        """Write an object from pieces, in parts when it is large.
+
+        See `Store.put`, and `multipart` for its limits.
+        """
         digest, size = hashlib.sha256(), 0
         with Upload(self._calls, key, new=new) as upload:
             for part in parts(pieces, sizes(expected)):
@@ -111,7 +118,10 @@ class Bucket:
             found = self._open(key, position, tag)
 
     def list(self, prefix: str) -> Iterator[str]:
-        """The keys that begin with *prefix*, in order, page by page; see `Store.list`."""
+        """The keys that begin with *prefix*, in order, page by page.
+
+        See `Store.list`.
+        """
         token: dict[str, str] = {}
         seen: set[str] = set()
         while True:
@@ -146,7 +156,9 @@ class Bucket:
             ) from error
 
     def sweep(self, prefix: str, older_than: float) -> tuple[str, ...]:
-        """Abort uploads that were begun and never ended, by the server's clock; see `Store.sweep`.
+        """Abort uploads that were begun and never ended, by the server's clock.
+
+        See `Store.sweep`.
 
         MinIO lists uploads of one key only, so that nothing is found there; it removes them by itself after a day.
         """

@@ -50,7 +50,10 @@ NEEDED = {
 
 
 class Broken(Exception):
-    """An answer ended before it was whole; its argument names the kind of trouble."""
+    """An answer ended before it was whole.
+
+    Its argument names the kind of trouble.
+    """
 
 
 class Answer(msgspec.Struct, frozen=True):

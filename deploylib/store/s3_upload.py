@@ -98,7 +98,9 @@ def write(calls: Calls, key: str, body: bytes | bytearray, *, new: bool) -> None
 
 
 class Upload:
-    """One object on its way; left by an error, nothing of it stays.
+    """One object on its way.
+
+    Left by an error, nothing of it stays.
 
     Args:
         calls: where.
@@ -128,7 +130,10 @@ class Upload:
                 self._calls.attempt("abort_multipart_upload", self._key, stop=stop, UploadId=self._id)
 
     def add(self, part: bytearray) -> None:
-        """Send the next part, in the background; when this returns, the one before it may be overwritten."""
+        """Send the next part, in the background.
+
+        When this returns, the one before it may be overwritten.
+        """
         if self._only is None and not self._id:
             self._only = part
             return
@@ -139,7 +144,9 @@ class Upload:
         self._submit(part)
 
     def complete(self) -> None:
-        """Make the object of what was sent; the only moment at which there is one.
+        """Make the object of what was sent.
+
+        The only moment at which there is one.
 
         Raises:
             KeyTaken: there must be none yet, and there is.

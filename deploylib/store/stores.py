@@ -16,7 +16,9 @@ KINDS = (Bucket, Folder)
 
 
 def open(address: str | Path, *, encryption: str = "", kms_key: str = "") -> Store:  # noqa: A001 - read as store.open
-    """Open the store at an address; a folder is made by the first write.
+    """Open the store at an address.
+
+    A folder is made by the first write.
 
     Args:
         address: ``s3://bucket/prefix``, or a folder.
