@@ -155,6 +155,18 @@ def test_what_the_api_does_not_have_is_a_json_error(book: Backend, method: str, 
     assert answer.json()["error"]["message"]
 
 
+def test_the_rules_are_those_that_decide(book: Backend) -> None:
+    """The page asks for them: each mood is kept, and the longest name and message are."""
+    rules = book.get("/api/rules").json()
+
+    for mood in rules["moods"]:
+        longest = {key: "a" * most for key, most in rules["longest"].items()}
+        assert book.write(**longest, mood=mood).status_code == 201
+        assert {
+            book.write(**{**longest, key: "a" * (most + 1)}).status_code for key, most in rules["longest"].items()
+        } == {400}
+
+
 def test_connections_that_the_database_closed_cost_no_request(book: Backend, book_url: str) -> None:
     """After a restart of the database the next request is served, not the next but one."""
     book.write(name="Ada", message="before")

@@ -33,6 +33,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/api/health/live", health.live),
             Route("/api/health", health.full),
             Route("/api/entries", entries.answer, methods=["GET", "POST"]),
+            Route("/api/rules", entries.rules),
         ],
         middleware=[
             # The book is public and knows no sessions, so a page of any origin may read and write it.

@@ -1,21 +1,18 @@
 """The entries in Postgres.
 
-A deploy changes the schema first and the code after, and a rollback puts back the code alone, so the code
-has to work with the schema one revision behind its own and one ahead:
-
-- behind (0001, no `mood` yet): a statement that meets the missing column is sent again without it; moods
-  read as null and are not kept;
-- ahead: columns are always named, never `*`, so a column that the next revision adds is not noticed. That
-  revision has to give it a default or let it be null, and may drop only what this code does not name.
+A release changes the schema first and the code after, and a rollback puts back the code alone. So the code
+never meets a schema that is behind its own, and has to work with one that is ahead: columns are always named,
+never `*`, so one that the next revision adds is not noticed. That revision has to give it a default or let it be
+null, and may drop only what this code does not name.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, LiteralString, NamedTuple
+from typing import Any, Literal, LiteralString
 
 import psycopg
-from psycopg.errors import ConnectionTimeout, UndefinedColumn, UndefinedTable
+from psycopg.errors import ConnectionTimeout, UndefinedTable
 from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -56,27 +53,12 @@ class DatabaseUnavailable(Exception):
         self.code = code
 
 
-class _Statements(NamedTuple):
-    page: LiteralString
-    add: LiteralString
-
-
-_WITH_MOOD = _Statements(
-    page="""
-        select id, name, message, mood, created_at from entries
-        where id < %(after)s order by id desc limit %(limit)s""",
-    add="""
-        insert into entries (name, message, mood) values (%(name)s, %(message)s, %(mood)s)
-        returning id, name, message, mood, created_at""",
-)
-_WITHOUT_MOOD = _Statements(
-    page="""
-        select id, name, message, null as mood, created_at from entries
-        where id < %(after)s order by id desc limit %(limit)s""",
-    add="""
-        insert into entries (name, message) values (%(name)s, %(message)s)
-        returning id, name, message, null as mood, created_at""",
-)
+_PAGE: LiteralString = """
+    select id, name, message, mood, created_at from entries
+    where id < %(after)s order by id desc limit %(limit)s"""
+_ADD: LiteralString = """
+    insert into entries (name, message, mood) values (%(name)s, %(message)s, %(mood)s)
+    returning id, name, message, mood, created_at"""
 
 
 class Database:
@@ -104,23 +86,18 @@ class Database:
 
     async def page(self, *, limit: int, after: int = NEWEST) -> list[Entry]:
         """Give the newest entries that are older than the entry `after`."""
-        values = {"limit": limit, "after": after}
-        return await self._run(_WITH_MOOD.page, _WITHOUT_MOOD.page, values)
+        return await self._run(_PAGE, {"limit": limit, "after": after})
 
     async def add(self, *, name: str, message: str, mood: str | None) -> Entry:
         """Keep one entry."""
-        values = {"name": name, "message": message, "mood": mood}
-        [entry] = await self._run(_WITH_MOOD.add, _WITHOUT_MOOD.add, values)
+        [entry] = await self._run(_ADD, {"name": name, "message": message, "mood": mood})
         return entry
 
-    async def _run(self, statement: LiteralString, older: LiteralString, values: Mapping[str, object]) -> list[Entry]:
+    async def _run(self, statement: LiteralString, values: Mapping[str, object]) -> list[Entry]:
         async def run() -> list[Entry]:
             async with self._pool.connection() as connection:
                 cursor = connection.cursor(row_factory=class_row(Entry))
-                try:
-                    await cursor.execute(statement, values)
-                except UndefinedColumn:
-                    await cursor.execute(older, values)
+                await cursor.execute(statement, values)
                 return await cursor.fetchall()
 
         try:

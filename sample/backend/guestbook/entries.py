@@ -27,13 +27,13 @@ class Entries:
 
     async def read(self, request: Request) -> Response:
         """Answer a page, newest first; `next` is the `after` of the following page, null on the last."""
-        limit, after = validation.page(request.query_params)
+        page = validation.page(request.query_params)
         try:
-            entries = await self._database.page(limit=limit + 1, after=after)
+            entries = await self._database.page(limit=page.limit + 1, after=page.after)
         except DatabaseUnavailable as error:
             raise _unavailable(error) from error
-        shown = entries[:limit]
-        following = shown[-1].id if len(entries) > limit else None
+        shown = entries[: page.limit]
+        following = shown[-1].id if len(entries) > page.limit else None
         return JSONResponse(
             {"entries": [entry.as_json() for entry in shown], "next": following}, headers={"Cache-Control": "no-store"}
         )
@@ -48,6 +48,10 @@ class Entries:
         except DatabaseUnavailable as error:
             raise _unavailable(error) from error
         return JSONResponse(entry.as_json(), HTTPStatus.CREATED, headers={"Cache-Control": "no-store"})
+
+    async def rules(self, _request: Request) -> Response:
+        """Answer what an entry may be, for the page that asks for one."""
+        return JSONResponse(validation.RULES, headers={"Cache-Control": "no-store"})
 
 
 async def _body(request: Request) -> bytes:

@@ -1,85 +1,80 @@
 """What a request may say. Everything here is pure: text in, values or a Problem out."""
 
 import json
-import unicodedata
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+from msgspec import Meta
 
 from .database import NEWEST
 from .problems import Problem
 
-MOODS = ("happy", "grateful", "curious", "calm")
+Mood = Literal["happy", "grateful", "curious", "calm"]
 NAME_LENGTH = 80
 MESSAGE_LENGTH = 1000
 
-_PAGE_LENGTH = 20
-_LONGEST_PAGE = 100
+_CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff"
+_HIDDEN = r"\s\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff"  # spaces, and what shows nothing at all
+_SHOWS = rf"\A(?=[\s\S]*[^{_HIDDEN}])"
+
+RULES: dict[str, Any] = {"moods": get_args(Mood), "longest": {"name": NAME_LENGTH, "message": MESSAGE_LENGTH}}
+"""What the page tells before it sends: it asks, so that each rule stands here alone."""
+
+_MISTAKES = {
+    "name": f"One line of 1 to {NAME_LENGTH} characters.",
+    "message": f"1 to {MESSAGE_LENGTH} characters.",
+    "mood": f"One of {', '.join(get_args(Mood))}, or nothing.",
+    "limit": "A whole number from 1 to 100.",
+    "after": "The id of an entry, as in `next`.",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class NewEntry:
-    """What somebody writes into the book."""
+class NewEntry(msgspec.Struct, frozen=True):
+    """What somebody writes into the book; fields it does not know are left alone, so a newer frontend may send more."""
 
-    name: str
-    message: str
-    mood: str | None
+    name: Annotated[str, Meta(max_length=NAME_LENGTH, pattern=rf"{_SHOWS}[^\n\t{_CONTROL}]*\Z")]
+    message: Annotated[str, Meta(max_length=MESSAGE_LENGTH, pattern=rf"{_SHOWS}[^{_CONTROL}]*\Z")]
+    mood: Mood | None = None
 
 
-def page(query: Mapping[str, str]) -> tuple[int, int]:
+class Page(msgspec.Struct, frozen=True):
+    """Which entries are asked for."""
+
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    after: Annotated[int, Meta(ge=1, le=NEWEST)] = NEWEST
+
+
+def page(query: Mapping[str, str]) -> Page:
     """Read `limit` and `after`."""
-    fields: dict[str, str] = {}
-    limit = _whole_number(query.get("limit"), default=_PAGE_LENGTH, largest=_LONGEST_PAGE)
-    after = _whole_number(query.get("after"), default=NEWEST, largest=NEWEST)
-    if limit is None:
-        fields["limit"] = f"A whole number from 1 to {_LONGEST_PAGE}."
-    if after is None:
-        fields["after"] = "The id of an entry, as in `next`."
-    if limit is None or after is None:
-        raise Problem(HTTPStatus.BAD_REQUEST, "That page cannot be shown.", fields=fields)
-    return limit, after
+    try:
+        return msgspec.convert(dict(query), Page, strict=False)
+    except msgspec.ValidationError as error:
+        raise _refused("That page cannot be shown.", error) from None
 
 
 def new_entry(body: bytes) -> NewEntry:
-    """Read an entry; fields it does not know are left alone, so a newer frontend may send more."""
+    """Read an entry."""
     try:
         values = json.loads(body)
     except (ValueError, RecursionError):
         raise Problem(HTTPStatus.BAD_REQUEST, "The body is not JSON.") from None
-    if not isinstance(values, dict):
-        raise Problem(HTTPStatus.BAD_REQUEST, "The body has to be a JSON object.")
-
-    fields: dict[str, str] = {}
-    name = _text(values, "name", longest=NAME_LENGTH, fields=fields)
-    message = _text(values, "message", longest=MESSAGE_LENGTH, fields=fields, allowed="\n\t")
-    mood = values.get("mood")
-    if mood is not None and mood not in MOODS:
-        fields["mood"] = f"One of {', '.join(MOODS)}, or nothing."
-    if fields:
-        raise Problem(HTTPStatus.BAD_REQUEST, "The entry cannot be kept as it is.", fields=fields)
-    return NewEntry(name, message, mood)
+    if isinstance(values, dict):
+        values = {key: _trimmed(value) if isinstance(value, str) else value for key, value in values.items()}
+    try:
+        return msgspec.convert(values, NewEntry)
+    except msgspec.ValidationError as error:
+        raise _refused("The entry cannot be kept as it is.", error) from None
 
 
-def _whole_number(text: str | None, *, default: int, largest: int) -> int | None:
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(largest))):
-        return None
-    number = int(text)
-    return number if 0 < number <= largest else None
+def _trimmed(text: str) -> str:
+    return text.replace("\r\n", "\n").strip()
 
 
-def _text(values: Mapping[str, object], key: str, *, longest: int, fields: dict[str, str], allowed: str = "") -> str:
-    value = values.get(key)
-    if not isinstance(value, str):
-        fields[key] = "Needed, as text."
-        return ""
-    text = value.replace("\r\n", "\n").strip()
-    kinds = {character: unicodedata.category(character) for character in text}
-    if all(kind[0] in "ZC" for kind in kinds.values()):  # spaces, and what shows nothing at all
-        fields[key] = "Please write something."
-    elif len(text) > longest:
-        fields[key] = f"At most {longest} characters; this has {len(text)}."
-    elif any(kind in ("Cc", "Cs") and character not in allowed for character, kind in kinds.items()):
-        fields[key] = "Has characters that cannot be kept."
-    return text
+def _refused(message: str, error: msgspec.ValidationError) -> Problem:
+    """Name the field that the library speaks of, and say what it has to be."""
+    field = re.search(r"`\$\.(\w+)|field `(\w+)`", str(error))
+    name = (field[1] or field[2]) if field else ""
+    return Problem(HTTPStatus.BAD_REQUEST, message, fields={name: _MISTAKES[name]} if name else {})

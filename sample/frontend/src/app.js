@@ -2,7 +2,7 @@
 
 const API_URL = document.querySelector('meta[name="api-url"]').content;
 const PATIENCE = 10_000;
-const LONGEST = { name: 80, message: 1000 };
+const longest = { name: Infinity, message: Infinity }; // until the backend has told its rules
 const UNREACHABLE = "The guest book cannot be reached right now. Check your connection and try again.";
 
 const element = (id) => document.getElementById(id);
@@ -87,13 +87,26 @@ async function read(click) {
 
 // Writing
 
+// What an entry may be is asked for, so that it stands in the backend alone; without an answer a book can be signed as well.
+async function learn() {
+  const rules = await call("/api/rules");
+  Object.assign(longest, rules.longest);
+  for (const mood of rules.moods) {
+    const choice = document.querySelector(".moods label").cloneNode(true);
+    Object.assign(choice.querySelector("input"), { value: mood, checked: false });
+    choice.querySelector("span").textContent = mood[0].toUpperCase() + mood.slice(1);
+    document.querySelector(".moods").append(choice);
+  }
+  count();
+}
+
 const length = (text) => [...text].length;
 
 function mistakes(entry) {
   const found = {};
-  for (const [key, longest] of Object.entries(LONGEST)) {
+  for (const [key, most] of Object.entries(longest)) {
     if (!entry[key].trim()) found[key] = "Please write something.";
-    else if (length(entry[key].trim()) > longest) found[key] = `At most ${longest} characters.`;
+    else if (length(entry[key].trim()) > most) found[key] = `At most ${most} characters.`;
   }
   return found;
 }
@@ -106,7 +119,8 @@ function show(fields) {
 }
 
 function count() {
-  element("message-count").textContent = `${length(form.elements.message.value)} of ${LONGEST.message}`;
+  const most = Number.isFinite(longest.message) ? ` of ${longest.message}` : "";
+  element("message-count").textContent = `${length(form.elements.message.value)}${most}`;
 }
 
 async function write() {
@@ -152,4 +166,5 @@ older.addEventListener("click", read);
 element("retry").addEventListener("click", read);
 
 count();
+learn().catch(() => {}); // `read` tells that nobody answers
 read();
