@@ -43,9 +43,11 @@ its exit code, are drawn as a tree in `deploylib.errors`; what all have in commo
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # of `typing`, which costs more than all the rest of this import
 if TYPE_CHECKING:
+    from typing import Any
+
     from deploylib.commands.backups import backup, list_backups, restore, test_restore
     from deploylib.commands.control import hold, lease, lift, release_lease
     from deploylib.commands.release import (

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from tests.bench import dump
+from tests.bench import dump, starting
 from tests.support import fifty
 from tests.support.product import Product
 
@@ -118,15 +118,19 @@ def fifty_services(folder: Path) -> list[Measured]:
 CASES: dict[str, Callable[[Path], list[Measured]]] = {"sample": sample, "fifty": fifty_services}
 
 
-BACKUP = "backup"
+BACKUP, STARTING = "backup", "starting"
 
 
 def main(names: list[str]) -> None:
     """Measure the named cases, or all."""
-    for name in names or [*CASES, BACKUP]:
+    for name in names or [STARTING, *CASES, BACKUP]:
         if name == BACKUP:
             print("== a backup of 1.5 GB or more", flush=True)
             dump.main()
+            continue
+        if name == STARTING:
+            print(f"== starting, against {starting.BEFORE}", flush=True)
+            starting.main()
             continue
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             for one in CASES[name](Path(folder) / "product"):
