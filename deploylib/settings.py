@@ -219,10 +219,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     root: Path
-    name: str
-    settings: Settings
-    environment: EnvironmentSettings
-    environ: Mapping[str, str]
+    name: str = "local"
+    settings: Settings = Settings()
+    environment: EnvironmentSettings = EnvironmentSettings()
+    environ: Mapping[str, str] = os.environ
 
     def __repr__(self) -> str:
         return f"Config(root={self.root}, name={self.name!r})"

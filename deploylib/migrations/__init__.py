@@ -1,1 +1,30 @@
-"""Migrations of the database: linted, rehearsed on a copy, applied."""
+"""Migrations: linted, rehearsed on a copy, applied.
+
+`upgrade` brings a database to the newest revision of a folder, and `Tool` is what does it: alembic, or another tool by its
+commands, with the files of one commit. `lint_revisions` reads the SQL of what is pending beside the database's `Catalog`,
+which `read_catalog` reads. `rehearsal` applies it to a copy and measures the locks; `server_roles` brings roles and rights
+to that copy. Both find hazards of one table, and `rules` tells which of them a revision allows. `discovery` finds
+migrations that others run.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deploylib.migrations import discovery, rehearsal, rules, server_roles
+    from deploylib.migrations.catalog import read_catalog
+    from deploylib.migrations.lint import lint_revisions
+    from deploylib.migrations.tool import Tool, upgrade
+
+_FACE = {"Tool": "tool", "lint_revisions": "lint", "read_catalog": "catalog", "upgrade": "tool"}
+
+__all__ = ["Tool", "discovery", "lint_revisions", "read_catalog", "rehearsal", "rules", "server_roles", "upgrade"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_FACE.get(name, name)}")
+    return getattr(module, name) if name in _FACE else module

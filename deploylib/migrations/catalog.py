@@ -1,4 +1,4 @@
-"""What a linter must know of the live database: how large each table is, the types of its columns, its indexes."""
+"""The live database as a linter must know it: sizes, types, indexes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from deploylib.models import Secret, Value
 from deploylib.postgres import connect
 
-__all__ = ["Catalog", "read"]
+__all__ = ["Catalog", "plain_name", "read_catalog"]
 
 # A table that was never analyzed says -1: then its size tells, at 40 bytes for a row, which is a short one.
 TABLES = """
@@ -51,7 +51,7 @@ where k.contype = 'c' and k.convalidated and n.nspname !~ '^pg_'
 
 
 class Catalog(Value, frozen=True):
-    """A database as it is before the release; names as `named` gives them.
+    """A database as it is before the release; names as `plain_name` gives them.
 
     Attributes:
         major: the server's major version.
@@ -75,18 +75,21 @@ class Catalog(Value, frozen=True):
     utc: bool = False
 
     def size(self, table: str) -> int | None:
-        """About how many rows it has; None where there is no such table yet."""
-        return self.rows.get(named(table))
+        """Tell about how many rows it has; None: there is no such table."""
+        return self.rows.get(plain_name(table))
 
 
-def named(table: str) -> str:
-    """A table's name as the catalog has it: without quotes and, where that is where one looks first, without schema."""
+def plain_name(table: str) -> str:
+    """Write a table's name as the catalog has it, without quotes.
+
+    Where that schema is the first that is looked in, without it.
+    """
     parts = [part[1:-1] if part.startswith('"') else part.lower() for part in re.findall(r'"[^"]+"|[\w$]+', table)]
     return ".".join(parts)
 
 
-def read(url: Secret, *, timeout: int = 5) -> Catalog:
-    """Look at a database.
+def read_catalog(url: Secret, *, timeout: int = 5) -> Catalog:
+    """Read the catalog of a database.
 
     Raises:
         Unreachable: it does not answer, or not to us.
@@ -111,10 +114,10 @@ def read(url: Secret, *, timeout: int = 5) -> Catalog:
                 index_tables.setdefault(index, table)
                 index_tables[f"{schema}.{index}"] = table
         proven = {
-            f"{table}.{found[1]}"
+            f"{table}.{match[1]}"
             for schema, name, visible, text in every(PROVEN)
             for table in _names(schema, name, visible=visible)
-            for found in re.finditer(r'\(\(?"?([\w$]+)"? IS NOT NULL\)', text)
+            for match in re.finditer(r'\(\(?"?([\w$]+)"? IS NOT NULL\)', text)
         }
         steady = {name for (name,) in every(STEADY)} - {name for (name,) in every(VOLATILE)}
         [(version, zone)] = every("select current_setting('server_version_num')::int, current_setting('timezone')")
@@ -123,7 +126,7 @@ def read(url: Secret, *, timeout: int = 5) -> Catalog:
         rows=rows,
         partitioned=frozenset(parents),
         types=types,
-        indexes={table: tuple(found) for table, found in indexes.items()},
+        indexes={table: tuple(columns) for table, columns in indexes.items()},
         index_tables=index_tables,
         steady=frozenset(steady),
         proven=frozenset(proven),

@@ -1,4 +1,4 @@
-"""Migrations that nobody has told us to run: what looks like a system of them, where it is, and how it is taken over.
+"""Migrations that others run: what looks like them, where, and how they are taken over.
 
 What is not found is not none. A commit whose migrations others run is named as that, backed up before, and its schema is
 unknown.
@@ -17,7 +17,7 @@ from deploylib.migrations.alembic_settings import INI, TOML, configures, scripts
 from deploylib.models import Elsewhere, decoding
 from deploylib.render import blueprints
 
-__all__ = ["PAGE", "lost", "systems"]
+__all__ = ["PAGE", "find_others", "find_unfetched"]
 
 PAGE = "docs/migrations.md"
 TAKEN_OVER = f"[migrations] command, pending and files ({PAGE})"
@@ -45,10 +45,10 @@ class _Package(msgspec.Struct, frozen=True):
     scripts: dict[str, str] = {}
 
 
-def systems(
+def find_others(
     files: Path, names: Sequence[str], blueprint: blueprints.Blueprint | None, *, ours: Collection[str] = ()
 ) -> tuple[Elsewhere, ...]:
-    """What migrates, by the files of a commit and by the commands of its services.
+    """Find what migrates, by files of a commit and commands of its services.
 
     Args:
         files: the tree.
@@ -62,8 +62,8 @@ def systems(
     return (*commanded, *(one for glob, one in placed.items() if glob not in located))
 
 
-def lost(submodules: Mapping[str, str], files: Path, wanted: Collection[str]) -> tuple[str, ...]:
-    """Folders of submodules that this clone has not fetched, and that migrations are in, or are expected in.
+def find_unfetched(submodules: Mapping[str, str], files: Path, wanted: Collection[str]) -> tuple[str, ...]:
+    """Find submodules that are not fetched and may have migrations.
 
     Args:
         submodules: all of the commit.
@@ -95,7 +95,7 @@ def _placed(files: Path, names: Sequence[str]) -> Iterator[Elsewhere]:
 
 
 def _known(name: str) -> Iterator[tuple[str, str]]:
-    """The tool that a file is known to be of, and the folder of its migrations."""
+    """Tell the tool that a file belongs to, and the folder of its migrations."""
     fitting = ((tool, pattern.fullmatch(name)) for tool, pattern in KNOWN)
     yield from [(tool, found["folder"]) for tool, found in fitting if found][:1]
 
@@ -113,7 +113,9 @@ def _alembic(files: Path, ini: str) -> Elsewhere:
 def _commanded(
     files: Path, blueprint: blueprints.Blueprint, placed: Mapping[str, Elsewhere], *, ours: bool
 ) -> Iterator[Elsewhere]:
-    """Those that a service's own command runs: before a deploy whatever it is, else where a word of it tells.
+    """Find those that a service's own command runs.
+
+    Before a deploy whatever it is, else where a word of it tells.
 
     Args:
         placed: those that are known by their files, by their globs.
@@ -141,7 +143,7 @@ def _commanded(
 
 
 def _script(files: Path, service: blueprints.BlueprintService, line: str) -> str:
-    """What ``npm run NAME`` stands for in the service's package.json; empty where it is none."""
+    """Read what ``npm run NAME`` stands for in the service's package.json."""
     named = re.findall(r"\b(?:npm|pnpm|yarn|bun)\s+(?:run\s+)?([\w:.-]+)", line)
     file = files / service.root_dir / "package.json"
     if not named or not file.is_file():
@@ -154,7 +156,7 @@ def _script(files: Path, service: blueprints.BlueprintService, line: str) -> str
 
 
 def _shells(files: Path, service: blueprints.BlueprintService, line: str) -> Iterator[str]:
-    """What shell scripts of the repository do that a command runs, as ``./build.sh`` does, without their remarks."""
+    """Read the shell scripts that a command runs, without their remarks."""
     words = re.findall(r"[^\s;&|()'\"]+", line)
     homes = [
         service.root_dir,

@@ -1,4 +1,4 @@
-"""Hazards in the SQL of what is pending, before any of it runs: squawk reads it, the live catalog says what matters.
+"""Hazards in pending SQL: squawk reads it, the live catalog weighs it.
 
 Squawk knows a file and nothing else: a table of three hundred rows, a varchar that only grows, or a default that is
 computed once are hazards to it. What a rehearsal would see is not looked for here. https://squawkhq.com/docs/rules
@@ -13,14 +13,14 @@ from pathlib import Path
 import msgspec
 
 from deploylib.migrations.catalog import Catalog
-from deploylib.migrations.rules import judged, way_back
+from deploylib.migrations.rules import apply_exceptions, require_way_back
 from deploylib.migrations.squawk import Judge, Statement
 from deploylib.models import Revision
 from deploylib.models.extras import install_command
 from deploylib.models.findings import Examined, Finding, Gap
 from deploylib.system import files, process
 
-__all__ = ["examine"]
+__all__ = ["lint_revisions"]
 
 NAME = "migration lint"
 # Style, and what the runner makes needless. Left out here and not by squawk, which refuses a name that it does not know.
@@ -40,8 +40,8 @@ SAME = {
 }
 
 
-class _Said(msgspec.Struct, frozen=True):
-    """One thing that squawk says; lines and columns begin at 0."""
+class _Report(msgspec.Struct, frozen=True):
+    """One report of squawk; lines and columns begin at 0."""
 
     rule_name: str
     line: int
@@ -52,7 +52,7 @@ class _Said(msgspec.Struct, frozen=True):
     help: str | None = None
 
 
-def examine(
+def lint_revisions(
     pending: Sequence[Revision], catalog: Catalog, *, runner: process.Runner, small: int = 10_000, squawk: str = ""
 ) -> Examined:
     """Look at each pending revision on its own, oldest first.
@@ -66,7 +66,7 @@ def examine(
     findings: list[Finding] = []
     gaps: list[Gap] = []
     for number, revision in enumerate(pending):
-        findings += way_back(revision)
+        findings += require_way_back(revision)
         if not revision.rendered:
             why = "its SQL depends on the data, or is not known before it runs"
             gaps.append(Gap(what=revision.id, reason=why, remedy="only a rehearsal sees what it does"))
@@ -76,18 +76,18 @@ def examine(
         before = "".join(one.sql for one in pending[:number])
         after = "".join(one.sql for one in pending[number:])
         try:
-            said = _asked(program, revision.sql, catalog.major, runner)
+            reports = _ask_squawk(program, revision.sql, catalog.major, runner)
         except process.Silence as silence:
             remedy = install_command("postgres") if silence.missing else "squawk says more by hand"
             gaps.append(Gap(what=revision.id, reason=silence.reason, remedy=remedy))
             continue
         judge = Judge(revision, catalog, before, after, small)
-        findings += [one for each in said for one in judge.squawk(*each)]
-        findings += judge.ours()
+        findings += [finding for report in reports for finding in judge.weigh(*report)]
+        findings += judge.read_sql()
     examined = Examined(
         name=NAME, counted={"migration": len(pending) - len(gaps)}, findings=tuple(findings), gaps=tuple(gaps)
     )
-    return judged(examined, pending)
+    return apply_exceptions(examined, pending)
 
 
 def _program() -> str:
@@ -95,8 +95,8 @@ def _program() -> str:
     return str(beside) if beside.exists() else "squawk"
 
 
-def _asked(program: str, sql: str, major: int, runner: process.Runner) -> Iterator[tuple[str, str, Statement]]:
-    """What squawk says of the SQL of one revision: rule, message, statement."""
+def _ask_squawk(program: str, sql: str, major: int, runner: process.Runner) -> Iterator[tuple[str, str, Statement]]:
+    """Ask squawk about the SQL of one revision: rule, message, statement."""
     with files.temporary_folder() as folder:
         file = folder / "revision.sql"
         lines = sql.replace("squawk-ignore", "squawk ignore").splitlines()
@@ -104,25 +104,28 @@ def _asked(program: str, sql: str, major: int, runner: process.Runner) -> Iterat
         # A configuration in the commit could switch it off: it gets one that is empty.
         args = [program, "--config", "/dev/null", "--reporter", "json", f"--pg-version={major}.0", file.name]
         command = process.Command(args, cwd=folder, check=False, timeout=60)
-        said = process.ask_program(command, list[_Said], "squawk", runner=runner)
-    found = [(one.rule_name, one.message, _statement(lines, one)) for one in said if one.rule_name not in LEFT_OUT]
-    there = {(rule, statement.text) for rule, _message, statement in found}
+        reports = process.ask_program(command, list[_Report], "squawk", runner=runner)
+    kept = [(one.rule_name, one.message, _statement(lines, one)) for one in reports if one.rule_name not in LEFT_OUT]
+    there = {(rule, statement.text) for rule, _message, statement in kept}
     same = {(SAME[rule], text) for rule, text in there if rule in SAME}
-    return (one for one in found if (one[0], one[2].text) not in same)
+    return (one for one in kept if (one[0], one[2].text) not in same)
 
 
-def _statement(lines: Sequence[str], said: _Said) -> Statement:
-    """The statement at a place: statements end with a semicolon at the end of a line, as alembic writes them."""
-    first = said.line
+def _statement(lines: Sequence[str], report: _Report) -> Statement:
+    """Find the statement at a place.
+
+    Statements end with a semicolon at the end of a line, as alembic writes them.
+    """
+    first = report.line
     while first and not lines[first - 1].rstrip().endswith(";"):
         first -= 1
-    last = min(said.line, len(lines) - 1)
+    last = min(report.line, len(lines) - 1)
     while last < len(lines) - 1 and not lines[last].rstrip().endswith(";"):
         last += 1
     words = [line for line in lines[first : last + 1] if not line.lstrip().startswith("--")]
-    columns = slice(said.column, said.column_end if said.line_end == said.line else None)
-    before = " ".join([*lines[first : said.line], lines[said.line][: said.column]])
-    more = lines[said.line + 1 : said.line_end + 1] if said.line_end > said.line else []
+    columns = slice(report.column, report.column_end if report.line_end == report.line else None)
+    before = " ".join([*lines[first : report.line], lines[report.line][: report.column]])
+    more = lines[report.line + 1 : report.line_end + 1] if report.line_end > report.line else []
     return Statement(
-        text="\n".join(words).strip().rstrip(";"), piece=" ".join([lines[said.line][columns], *more]), before=before
+        text="\n".join(words).strip().rstrip(";"), piece=" ".join([lines[report.line][columns], *more]), before=before
     )

@@ -1,4 +1,4 @@
-"""What a program does to a copy of the database, seen by a session that looks on.
+"""A session that watches what a program does to a copy of the database.
 
 For migrations of another tool, whose statements cannot be heard one by one as alembic's can. Every few milliseconds it
 is asked which locks the other sessions hold (``pg_locks`` with ``pg_stat_activity``); afterwards, which tables are in
@@ -21,7 +21,7 @@ from deploylib.models import Secret
 from deploylib.postgres import connect
 from deploylib.system import Clock, Deadline
 
-__all__ = ["EVERY", "entered", "watched"]
+__all__ = ["EVERY", "expect_sessions", "watch"]
 
 EVERY = 0.02
 NOTICED = MODES[MODES.index("ShareLock") :]
@@ -39,8 +39,8 @@ ENDED_WITHIN = 2.0  # seconds
 
 
 @contextmanager
-def entered(copy: Secret) -> Iterator[Callable[[], bool]]:
-    """Tells whether anybody else has opened a session in that database since the block began.
+def expect_sessions(copy: Secret) -> Iterator[Callable[[], bool]]:
+    """Count sessions that others open in that database within the block.
 
     From ``pg_stat_database``, Postgres 14 and later.
     """
@@ -49,8 +49,8 @@ def entered(copy: Secret) -> Iterator[Callable[[], bool]]:
         yield lambda: _sessions(connection) > before
 
 
-def watched(copy: Secret, work: Callable[[], object], *, name: str, text: str) -> Rehearsed:
-    """Let *work* be done while somebody looks on.
+def watch(copy: Secret, work: Callable[[], object], *, name: str, text: str) -> Rehearsed:
+    """Watch a copy while *work* is done.
 
     Args:
         copy: the address of the copy; nobody else is in it.
@@ -71,7 +71,7 @@ def watched(copy: Secret, work: Callable[[], object], *, name: str, text: str) -
 
         serving, used, sessions = picture(ask), _changed(connection), _sessions(connection)
         began = Clock().monotonic()
-        with _looking(copy) as seen:
+        with _watch_locks(copy) as longest:
             work()
         took = Clock().monotonic() - began
         if _sessions(connection) <= sessions + 1:  # the one that looked on
@@ -80,7 +80,7 @@ def watched(copy: Secret, work: Callable[[], object], *, name: str, text: str) -
                 remedy="look at once which one; it must take the address from DATABASE_URL, and from nowhere else",
             )
         after = _relations(connection)
-        changed = {one: now for one, now in _changed(connection).items() if one in before and now != used.get(one)}
+        changed = {oid: now for oid, now in _changed(connection).items() if oid in before and now != used.get(oid)}
         gone = tuple(lost(serving, picture(ask), ask))
         rewritten = {one for one, row in before.items() if one in after and row[2] in "rm" and after[one][3] != row[3]}
         losing = rewritten | {one for one, (_rows, deleted) in changed.items() if deleted > used.get(one, (0, 0))[1]}
@@ -89,7 +89,7 @@ def watched(copy: Secret, work: Callable[[], object], *, name: str, text: str) -
     def counted(one: int, which: int) -> int:
         return changed[one][which] - used.get(one, (0, 0))[which]
 
-    held = [(before[one], mode, seconds) for (one, mode), seconds in seen.items() if one in before]
+    held = [(before[one], mode, seconds) for (one, mode), seconds in longest.items() if one in before]
     tables = {one: row for one, row in before.items() if one in rewritten | emptied | changed.keys()}
     step = Step(
         text=text,
@@ -109,8 +109,11 @@ def watched(copy: Secret, work: Callable[[], object], *, name: str, text: str) -
 
 
 @contextmanager
-def _looking(copy: Secret) -> Iterator[dict[tuple[int, str], float]]:
-    """Look as long as the block takes; filled afterwards: the longest time for which each lock was held."""
+def _watch_locks(copy: Secret) -> Iterator[dict[tuple[int, str], float]]:
+    """Watch locks as long as the block takes.
+
+    Filled afterwards: the longest time for which each was held.
+    """
     stop = threading.Event()
     longest: dict[tuple[int, str], float] = {}
     first: dict[tuple[Any, ...], float] = {}
@@ -146,7 +149,7 @@ def _changed(connection: Any) -> dict[int, tuple[int, int]]:
 
 
 def _sessions(connection: Any) -> int:
-    """How many the database has had so far, our own included."""
+    """Count the sessions that the database has had, our own included."""
     _settled(connection)
     if connection.info.server_version >= COLLECTED:
         connection.execute("select pg_stat_force_next_flush()")  # or our own would be counted later
@@ -155,7 +158,7 @@ def _sessions(connection: Any) -> int:
 
 
 def _settled(connection: Any) -> None:
-    """Wait for the program's sessions to end, and for what each tells at its end of what it did."""
+    """Wait for the program's sessions to end, and to tell what they did."""
     deadline = Deadline.after(ENDED_WITHIN)
     others = f"select count(*) from pg_stat_activity a where {OTHERS}"  # noqa: S608 - fixed text
     while connection.execute(others).fetchone()[0] and not deadline.has_passed():

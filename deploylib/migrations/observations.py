@@ -1,4 +1,4 @@
-"""What a rehearsal saw, revision by revision; what it means is in `deploylib.migrations.rehearsal`."""
+"""A rehearsal's observations, revision by revision; `rehearsal` tells what they mean."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Held", "Rehearsed", "Report", "Step"]
 
 
 class Step(Value, frozen=True):
-    """What one statement did, to tables that were there before its revision.
+    """One statement, and what it did to tables older than its revision.
 
     Attributes:
         transaction: it ran in one; else its locks cannot be seen.
@@ -44,7 +44,7 @@ class Step(Value, frozen=True):
 
 
 class Held(Value, frozen=True):
-    """A lock that others notice, from the statement that took it to the end of its transaction."""
+    """A lock that others notice, until its transaction ended."""
 
     table: str
     mode: str

@@ -1,4 +1,4 @@
-"""The pending migrations on a copy of the database, before they run in earnest: what they lock, rewrite and take.
+"""Pending migrations on a copy of the database: what they lock, rewrite and take.
 
 A rehearsal sees what no linter does: code that reads data, the real size of each table, the time that it all takes.
 """
@@ -7,24 +7,23 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from deploylib.errors import MigrationFailed
 from deploylib.migrations import lock_observer, server_roles
 from deploylib.migrations.alembic_child.recorder import LACKED, lacking
+from deploylib.migrations.hazards import MEASURED
 from deploylib.migrations.observations import Rehearsed, Report, Step
-from deploylib.migrations.rules import REHEARSED, allowed, finding, judged
-from deploylib.migrations.tools import alembic, listed, part, run
+from deploylib.migrations.rules import apply_exceptions, make_finding, read_exceptions
+from deploylib.migrations.tool import Tool, convert_part
 from deploylib.models import Migration, Revision, Secret
 from deploylib.models.findings import Examined, Finding, Gap
 from deploylib.models.units import count, seconds
-from deploylib.settings import Config, MigrationSettings
-from deploylib.system import process
+from deploylib.settings import MigrationSettings
 
-__all__ = ["OtherRevision", "rehearse", "verdict"]
+__all__ = ["OtherRevision", "Report", "judge", "rehearse"]
 
 NAME, FAILED = "rehearsal", "rehearsal-failed"
 BY_HAND = "rehearse them by hand"
@@ -45,15 +44,7 @@ BLOCKED = {
 }
 
 
-def rehearse(
-    config: Config,
-    files: Path,
-    copy: Secret,
-    migration: Migration,
-    *,
-    runner: process.Runner,
-    live: Secret | None = None,
-) -> Report:
+def rehearse(tool: Tool, copy: Secret, migration: Migration, *, live: Secret | None = None) -> Report:
     """Apply what is pending to a copy that nobody needs afterwards.
 
     Args:
@@ -64,130 +55,126 @@ def rehearse(
         OtherRevision: the copy is at another revision than the database.
         MigrationFailed: another tool's command did not open the copy: it may have migrated another database.
     """
-    limits = config.settings.migrations
-    timeout = 60 + 6 * seconds(limits.statement_timeout) + seconds(limits.patience)
-    if limits.command:
-        return _commanded(config, files, copy, migration, runner=runner, timeout=timeout, live=live)
-    may_fail = [one.id for one in migration.pending if FAILED in allowed(one)]
+    if tool.settings.command:
+        return _rehearse_command(tool, copy, migration, live)
+    may_fail = [one.id for one in migration.pending if FAILED in read_exceptions(one)]
     request = {"command": "rehearse", "target": migration.target, "within": 10, "allowed": may_fail}
-    found = alembic(config, files, copy, request, runner=runner, writes=False, timeout=timeout)
-    if "error" in found and "failed" not in found:
-        raise MigrationFailed(found["error"], remedy="correct the migrations and commit")
-    _require_same(found["pending"], migration)
-    revisions = part(found, "revisions", tuple[Rehearsed, ...])
+    answer = tool.run_alembic(copy, request, writes=False, timeout=tool.timeout(0))
+    if "error" in answer and "failed" not in answer:
+        raise MigrationFailed(answer["error"], remedy="correct the migrations and commit")
+    _require_same([one["id"] for one in answer["pending"]], migration)
     return Report(
-        revisions=_explained(revisions, live),
-        failed=found.get("failed", ""),
-        error=found.get("error", ""),
-        state=found.get("sqlstate") or "",
+        revisions=_explain(convert_part(answer, "revisions", tuple[Rehearsed, ...]), live),
+        failed=answer.get("failed", ""),
+        error=answer.get("error", ""),
+        state=answer.get("sqlstate") or "",
     )
 
 
-def _explained(revisions: tuple[Rehearsed, ...], live: Secret | None) -> tuple[Rehearsed, ...]:
-    """The same; each step that was passed over with what the copy lacks for it, where the database has that."""
+def _explain(revisions: tuple[Rehearsed, ...], live: Secret | None) -> tuple[Rehearsed, ...]:
+    """Add to steps that were passed over what the copy lacks for them.
+
+    As far as the database has that.
+    """
     earlier = ""
     explained = []
-    for one in revisions:
+    for revision in revisions:
         steps = []
-        for step in one.statements:
+        for step in revision.statements:
             lacks = _lacks(step.state, step.passed, earlier, live) if step.passed else ""
             earlier += step.text if step.passed else ""
             steps.append(msgspec.structs.replace(step, lacks=lacks))
-        explained.append(msgspec.structs.replace(one, statements=tuple(steps)))
+        explained.append(msgspec.structs.replace(revision, statements=tuple(steps)))
     return tuple(explained)
 
 
 def _lacks(state: str, words: str, earlier: str, live: Secret | None) -> str:
-    """What the copy lacks, in the server's words; nothing where the database has no such thing either.
+    """Name what the copy lacks, in the server's words.
+
+    Nothing where the database has no such thing either.
 
     Args:
         earlier: the statements that were passed over before: they may have made it.
     """
     if not lacking(state, words):
         return ""
-    found = LACKED.search(words)
-    if found is None or not found["name"]:
+    match = LACKED.search(words)
+    if match is None or not match["name"]:
         return f"right to that, or not the means: {words}"
-    kind, name = found["kind"], found["name"]
-    has = name in earlier or live is None or server_roles.there(live, kind, name)
+    kind, name = match["kind"], match["name"]
+    has = name in earlier or live is None or server_roles.server_has(live, kind, name)
     return f"{kind} {name}" if has else ""
 
 
-def _commanded(
-    config: Config,
-    files: Path,
-    copy: Secret,
-    migration: Migration,
-    *,
-    runner: process.Runner,
-    timeout: float,
-    live: Secret | None,
-) -> Report:
-    """Another tool's command, looked at from outside; not before its other command has shown that it finds the copy."""
-    command = config.settings.migrations.command
+def _rehearse_command(tool: Tool, copy: Secret, migration: Migration, live: Secret | None) -> Report:
+    """Watch another tool's command from outside.
+
+    Not before its other command has shown that it finds the copy.
+    """
+    command = tool.settings.command
     name = ", ".join(one.id for one in migration.pending)
-    with lock_observer.entered(copy) as entered:
-        pending = listed(config, files, copy, runner=runner)
+    with lock_observer.expect_sessions(copy) as entered:
+        pending = tool.list_pending(copy)
         if not entered():
-            return Report(unchecked=(f"{config.settings.migrations.pending} did not open the copy in DATABASE_URL",))
-    _require_same([{"id": one.id} for one in pending], migration)
+            return Report(unchecked=(f"{tool.settings.pending} did not open the copy in DATABASE_URL",))
+    _require_same([one.id for one in pending], migration)
 
     failed: list[MigrationFailed] = []
 
     def work() -> None:
         try:
-            run(config, files, copy, command, runner=runner, writes=False, timeout=timeout)
+            tool.run_command(copy, command, writes=False, timeout=tool.timeout(0))
         except MigrationFailed as error:
             failed.append(error)
 
-    seen = lock_observer.watched(copy, work, name=name, text=command)
+    rehearsed = lock_observer.watch(copy, work, name=name, text=command)
     if failed:
-        said = " ".join((failed[0].message, *failed[0].details))
-        right = re.search(r"permission denied[^\n]*|must be (?:owner|superuser)[^\n]*", said)
-        wanting = LACKED.search(said) or right
+        words = " ".join((failed[0].message, *failed[0].details))
+        right = re.search(r"permission denied[^\n]*|must be (?:owner|superuser)[^\n]*", words)
+        wanting = LACKED.search(words) or right
         if wanting and (lacks := _lacks("42501" if right else "42704", wanting[0], "", live)):
             return Report(
                 unchecked=(*FROM_OUTSIDE, f"{command} did not come to its end, because the copy has no {lacks}")
             )
         words = " ".join((failed[0].message, *failed[0].details[-1:]))
         return Report(failed=name, error=words, unchecked=FROM_OUTSIDE)
-    if left := listed(config, files, copy, runner=runner):
+    if left := tool.list_pending(copy):
         return Report(failed=name, error=f"after {command} {left[0].id} is still pending", unchecked=FROM_OUTSIDE)
-    return Report(revisions=(seen,), unchecked=FROM_OUTSIDE)
+    return Report(revisions=(rehearsed,), unchecked=FROM_OUTSIDE)
 
 
-def _require_same(pending: Sequence[Mapping[str, str]], migration: Migration) -> None:
-    if [one["id"] for one in pending] != [one.id for one in migration.pending]:
+def _require_same(pending: Sequence[str], migration: Migration) -> None:
+    if list(pending) != [one.id for one in migration.pending]:
         raise OtherRevision(
             "the copy of the database is at another revision than the database",
             remedy="somebody may have migrated meanwhile: inv deploy looks again",
         )
 
 
-def verdict(report: Report, pending: tuple[Revision, ...], settings: MigrationSettings) -> Examined:
-    """What the report means for the release; whoever restored the copy may say more."""
+def judge(report: Report, pending: tuple[Revision, ...], settings: MigrationSettings) -> Examined:
+    """Tell what the report means for the release."""
     longest, small = seconds(settings.longest_lock), settings.small_table
     if len(pending) > 1:
         pending = (*pending, _together(pending))
     revisions = {revision.id: revision for revision in pending}
     findings: list[Finding] = []
     gaps = [Gap(what="migrations", reason=why, remedy=BY_HAND) for why in report.unchecked]
-    for one in report.revisions:
-        revision = revisions.get(one.id, Revision(id=one.id))
-        for step in one.statements:
-            findings += _statement(revision, step, small, heard=one.heard)
-        gaps += _passed_over(revision, one)
-        findings += _whole(revision, one, longest)
-        findings += _little_by_little(revision, one, small)
+    for rehearsed in report.revisions:
+        revision = revisions.get(rehearsed.id, Revision(id=rehearsed.id))
+        for step in rehearsed.statements:
+            findings += _judge_statement(revision, step, small, heard=rehearsed.heard)
+        gaps += _passed_over(revision, rehearsed)
+        findings += _judge_whole(revision, rehearsed, longest)
+        findings += _judge_batches(revision, rehearsed, small)
     if report.failed:
         revision = revisions.get(report.failed, Revision(id=report.failed))
         words = report.error.partition("\n")[0]
         follows = (report.state[:2] == "42" or not report.state) and any(not one.whole for one in report.revisions)
-        if follows or FAILED in allowed(revision):
+        if follows or FAILED in read_exceptions(revision):
             why = "which may come of what was passed over" if follows else "as it may"
             gaps.append(Gap(what=revision.id, reason=f"{revision.id} to its end: {words}, {why}", remedy=BY_HAND))
         if not follows:
-            findings.append(finding(NAME, FAILED, REHEARSED[FAILED], revision, words))
+            findings.append(_finding(FAILED, revision, words))
         reached = {name for one in report.revisions for name in one.id.split(", ")} | {report.failed}
         left = [one.id for one in pending if not reached >= set(one.id.split(", "))]
         gaps += [
@@ -199,89 +186,92 @@ def verdict(report: Report, pending: tuple[Revision, ...], settings: MigrationSe
         counted["statement"] = sum(not step.passed for one in heard for step in one.statements)
     took = sum(step.seconds for one in report.revisions for step in one.statements)
     examined = Examined(name=NAME, counted=counted, findings=tuple(findings), gaps=tuple(gaps), seconds=took)
-    return judged(examined, pending)
+    return apply_exceptions(examined, pending)
 
 
 def _together(pending: tuple[Revision, ...]) -> Revision:
-    """All of them as one, with the exceptions of each: another tool applies them together."""
+    """Take all as one, with the exceptions of each: another tool applies them together."""
     remarks = tuple(remark for one in pending for remark in one.remarks)
     return Revision(id=", ".join(one.id for one in pending), path=pending[-1].path if pending else "", remarks=remarks)
 
 
-def _passed_over(revision: Revision, one: Rehearsed) -> Iterator[Gap]:
-    """What of a revision was not rehearsed."""
-    for step in one.statements:
+def _finding(rule: str, revision: Revision, where: str, *, about: str = "", level: str = "", **words: str) -> Finding:
+    """Make a finding of a hazard as a rehearsal measures it; *words* are its lock and whom it blocks."""
+    hazard = msgspec.structs.replace(MEASURED[rule], **words)
+    return make_finding(NAME, hazard, revision, where, rule=rule, about=about, level=level)
+
+
+def _passed_over(revision: Revision, rehearsed: Rehearsed) -> Iterator[Gap]:
+    """Tell what of a revision was not rehearsed."""
+    for step in rehearsed.statements:
         if step.passed:
             why = f"because the copy has no {step.lacks}" if step.lacks else step.passed
             yield Gap(what=revision.id, reason=f"{revision.id}: {step.short}, {why}", remedy=BY_HAND)
 
 
-def _statement(revision: Revision, step: Step, small: int, *, heard: bool) -> Iterator[Finding]:
-    """What one statement did to a table that is not small, or that it failed on a copy that has all it needs."""
+def _judge_statement(revision: Revision, step: Step, small: int, *, heard: bool) -> Iterator[Finding]:
+    """Tell what one statement did to a table that is not small.
+
+    Or that it failed on a copy that has all it needs.
+    """
     if step.passed:
         if not step.lacks:
-            yield finding(NAME, FAILED, REHEARSED[FAILED], revision, f"{step.short}: {step.passed}")
+            yield _finding(FAILED, revision, f"{step.short}: {step.passed}")
         return
 
-    def about(table: str) -> str:
-        return f"{table} ({count(step.rows.get(table, 0), 'row')}, {step.seconds:.1f} s)"
-
-    def found(rule: str, table: str, level: str = "refuse") -> Finding:
-        return finding(NAME, rule, REHEARSED[rule], revision, step.short, about=about(table), level=level)
+    def of(rule: str, table: str, level: str = "", **words: str) -> Finding:
+        about = f"{table} ({count(step.rows.get(table, 0), 'row')}, {step.seconds:.1f} s)"
+        return _finding(rule, revision, step.short, about=about, level=level, **words)
 
     large = {table for table, rows in step.rows.items() if rows > small}
-    yield from (found("emptied", table) for table in step.emptied if step.rows.get(table, 0))
-    yield from (found("rewrite", table) for table in step.rewritten if table in large - {*step.emptied})
+    yield from (of("emptied", table) for table in step.emptied if step.rows.get(table, 0))
+    yield from (of("rewrite", table) for table in step.rewritten if table in large - {*step.emptied})
     held = {table: mode for table, mode in step.locks.items() if mode in BLOCKED and step.rows.get(table, 0)}
     for table in step.scanned:
         if held and table in large:
             place = table if table in held else next(iter(held))
             blocks = f"{BLOCKED[held[place]]} of {place}"
-            lock = msgspec.structs.replace(REHEARSED["work-under-lock"], lock=_mode(held[place]), blocks=blocks)
-            yield finding(NAME, "work-under-lock", lock, revision, step.short, about=about(table))
+            yield of("work-under-lock", table, lock=_mode(held[place]), blocks=blocks)
     many = (
         table
         for table, number in step.changed.items()
         if number > small and table not in {*step.rewritten, *step.emptied}
     )
     # What was not heard may have been many transactions.
-    yield from (found("bulk-change", table, "refuse" if heard else "warn") for table in many)
+    yield from (of("bulk-change", table, "refuse" if heard else "warn") for table in many)
 
 
-def _whole(revision: Revision, one: Rehearsed, longest: float) -> Iterator[Finding]:
-    """What the whole revision did."""
-    for held in one.held:
+def _judge_whole(revision: Revision, rehearsed: Rehearsed, longest: float) -> Iterator[Finding]:
+    """Tell what the whole revision did."""
+    for held in rehearsed.held:
         if held.rows and held.seconds > longest:
-            lock = msgspec.structs.replace(REHEARSED["long-lock"], lock=_mode(held.mode), blocks=BLOCKED[held.mode])
             about = f"{held.table} ({count(held.rows, 'row')}) for {held.seconds:.1f} s"
-            yield finding(NAME, "long-lock", lock, revision, "the whole revision", about=about)
-    several = sorted({held.table for held in one.held if held.rows and held.mode == "AccessExclusiveLock"})
+            words = {"lock": _mode(held.mode), "blocks": BLOCKED[held.mode]}
+            yield _finding("long-lock", revision, "the whole revision", about=about, **words)
+    several = sorted({held.table for held in rehearsed.held if held.rows and held.mode == "AccessExclusiveLock"})
     if len(several) > 1:
-        rule = "several-tables"
-        names = ", ".join(several)
-        yield finding(NAME, rule, REHEARSED[rule], revision, "the whole revision", about=names, level="warn")
-    for text in one.lifted:
-        yield finding(NAME, "limit-lifted", REHEARSED["limit-lifted"], revision, text, level="warn")
-    if one.gone:
-        rule = "contract-step"
-        names = ", ".join(one.gone[:5]) + (f" and {len(one.gone) - 5} more" if len(one.gone) > 5 else "")
+        yield _finding("several-tables", revision, "the whole revision", about=", ".join(several))
+    for text in rehearsed.lifted:
+        yield _finding("limit-lifted", revision, text)
+    if gone := rehearsed.gone:
+        names = ", ".join(gone[:5]) + (f" and {len(gone) - 5} more" if len(gone) > 5 else "")
         level = "note" if revision.tolerates else "refuse"
-        yield finding(NAME, rule, REHEARSED[rule], revision, f"takes away {names}", level=level)
+        yield _finding("contract-step", revision, f"takes away {names}", level=level)
 
 
-def _little_by_little(revision: Revision, one: Rehearsed, small: int) -> Iterator[Finding]:
-    """Batches in one transaction are none."""
+def _judge_batches(revision: Revision, rehearsed: Rehearsed, small: int) -> Iterator[Finding]:
+    """Add up what the statements changed: batches in one transaction are none."""
     total: Counter[str] = Counter()
-    for step in one.statements:
+    for step in rehearsed.statements:
         if step.transaction and all(number <= small for number in step.changed.values()):
             total.update(step.changed)
     for table, number in total.items():
         if number > small:
-            about = f"{table} ({count(number, 'row')} in {count(len(one.statements), 'statement')})"
-            yield finding(NAME, "bulk-change", REHEARSED["bulk-change"], revision, "the whole revision", about=about)
+            about = f"{table} ({count(number, 'row')} in {count(len(rehearsed.statements), 'statement')})"
+            yield _finding("bulk-change", revision, "the whole revision", about=about)
 
 
 def _mode(mode: str) -> str:
-    """``AccessExclusiveLock`` as the documentation writes it."""
+    """Write ``AccessExclusiveLock`` as the documentation does."""
     words = "".join(f" {letter}" if letter.isupper() else letter for letter in mode.removesuffix("Lock"))
     return words.strip().upper()

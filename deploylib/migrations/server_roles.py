@@ -1,4 +1,4 @@
-"""What surrounds a database on its server and is in no dump of it: roles, memberships, rights, settings; brought to a copy.
+"""Roles, memberships, rights and settings of a server, brought to a copy.
 
 A revision names roles, finds its tables by the search_path of its role, takes rights away from roles that had them, and is run
 by a role of a certain name. What a copy
@@ -19,7 +19,7 @@ from deploylib.models.database import Copy
 from deploylib.postgres import Grant, alter_url, connect, grants
 from deploylib.postgres import connection as postgres
 
-__all__ = ["Surroundings", "brought", "read", "there"]
+__all__ = ["Surroundings", "bring", "read_surroundings", "server_has"]
 
 WHO = "select session_user::text, current_database()::text, current_setting('server_version_num')::int"
 ROLES = r"select rolname, rolinherit, rolcreatedb, rolcreaterole, rolbypassrls from pg_roles where rolname !~ '^pg_'"
@@ -64,7 +64,7 @@ KNOWN = {
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What was read of a server.
+    """Roles, rights and settings that were read of a server.
 
     Attributes:
         user: the role of the URL, and *name* the database.
@@ -89,8 +89,8 @@ class _Refused(SettingsError):
     """The copy's server does not take it; what the revision does without it is told."""
 
 
-def read(url: Secret) -> Surroundings:
-    """What surrounds a database.
+def read_surroundings(url: Secret) -> Surroundings:
+    """Read what surrounds a database on its server.
 
     Raises:
         Unreachable: it does not answer, or not to us.
@@ -109,10 +109,10 @@ def read(url: Secret) -> Surroundings:
         )
 
 
-def brought(copy: Copy, around: Surroundings) -> tuple[Copy, tuple[str, ...]]:
-    """The copy with what surrounds the original: its role and its database have the names that they have there.
+def bring(copy: Copy, around: Surroundings) -> tuple[Copy, tuple[str, ...]]:
+    """Bring what surrounds the original to its copy.
 
-    Roles are made without login, password and membership in what reaches beyond the server.
+    Its role and its database get the names that they have there.     Roles are made without login, password and membership in what reaches beyond the server.
 
     Returns:
         Its new address, and what the copy's server did not take.
@@ -135,14 +135,20 @@ def brought(copy: Copy, around: Surroundings) -> tuple[Copy, tuple[str, ...]]:
 
 
 def _grants(connection: Any) -> tuple[Grant, ...]:
-    """What differs from the rights of a new object; a search_path of its own would shorten the names."""
+    """Read what differs from the rights of a new object.
+
+    A search_path of its own would shorten the names.
+    """
     with connection.transaction():
         connection.execute("set local search_path = ''")
         return grants.read(connection)
 
 
 def _given(url: Secret, around: Surroundings) -> Iterator[str]:
-    """Give and take until the copy's rights are those of the original; tells where that cannot be had."""
+    """Give and take until the copy's rights are the original's.
+
+    It tells where that cannot be had.
+    """
     try:
         with connect(url) as connection, connection.transaction(), postgres.refusals(_Refused, "rights"):
             connection.execute("set local search_path = ''")
@@ -166,7 +172,7 @@ class _Bringing:
         self.lacking: list[str] = []
 
     def names(self) -> None:
-        """Role and database are called as the original's, where the server's own are not called so."""
+        """Name role and database as the original's, where those names are free."""
         user, name = self.around.user, self.around.name
         if user not in self.mighty:
             with self.told(f"role {user} as its own"):
@@ -197,7 +203,7 @@ class _Bringing:
                     self.run(f"grant {_name(role)} to {_name(member)} {_options(how)}")
 
     def settings(self) -> None:
-        """As they are stored: which of them are lists, only the server knows."""
+        """Bring settings as they are stored: which are lists, only the server knows."""
         for (role, own), values in _settings(self.around).items():
             if not self.mighty.get(role, bool(role)):
                 with self.told(f"settings of {role or 'the database'}"):
@@ -218,7 +224,7 @@ class _Bringing:
             self.lacking.append(what)
 
 
-def there(url: Secret, kind: str, name: str) -> bool:
+def server_has(url: Secret, kind: str, name: str) -> bool:
     """Whether a server has a thing of that name.
 
     Args:
@@ -234,7 +240,10 @@ def there(url: Secret, kind: str, name: str) -> bool:
 
 
 def _rights(rights: tuple[bool, bool, bool, bool], version: int) -> str:
-    """Before Postgres 16 whoever makes roles could give itself those that reach beyond the server."""
+    """Write a role's rights.
+
+    Before Postgres 16 a role that makes roles could give itself those that reach beyond the server.
+    """
     names = zip(("inherit", "createdb", "createrole", "bypassrls"), rights, strict=True)
     given = {name: has and (name != "createrole" or version >= 160000) for name, has in names}
     return " ".join(name if has else f"no{name}" for name, has in given.items())
@@ -248,7 +257,10 @@ def _options(how: dict[str, Any]) -> str:
 
 
 def _settings(around: Surroundings) -> dict[tuple[str, bool], dict[str, str]]:
-    """By role, and whether they are of this database alone; those of all roles of the server become the database's."""
+    """Gather settings by role, and whether of this database alone.
+
+    Those of all roles of the server become the database's.
+    """
     found: dict[tuple[str, bool], dict[str, str]] = {}
     for own, role, some in around.settings:
         values = dict(one.split("=", 1) for one in some)

@@ -1,4 +1,4 @@
-"""What squawk says of a statement, weighed against the live database: refuse, warn, note, or nothing at all."""
+"""Reports of squawk, weighed against the live database: refuse, warn, note, nothing."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from itertools import pairwise
 import msgspec
 
 from deploylib.migrations.alembic_child.sessions import BOOKKEEPING
-from deploylib.migrations.catalog import Catalog, named
-from deploylib.migrations.rules import LINTED, Hazard, finding
+from deploylib.migrations.catalog import Catalog, plain_name
+from deploylib.migrations.hazards import BY_RULE, Hazard
+from deploylib.migrations.rules import make_finding
 from deploylib.models import Revision, Value
 from deploylib.models.findings import Finding
 from deploylib.models.units import count
@@ -109,16 +110,14 @@ class Judge(msgspec.Struct, frozen=True):
     after: str
     small: int
 
-    def squawk(self, rule: str, message: str, statement: Statement) -> Iterator[Finding]:
-        """What its word means here."""
+    def weigh(self, rule: str, message: str, statement: Statement) -> Iterator[Finding]:
+        """Tell what a report of squawk means here."""
         if BOOKKEEPING.match(statement.text):
             return
-        hazard = LINTED.get(rule)
-        if hazard is None:
-            other = Hazard(
-                when="warn", lock="none", blocks="nobody", text=message, safe="https://squawkhq.com/docs/rules"
-            )
-            yield finding("squawk", rule, other, self.revision, statement.short, level="warn")
+        if (hazard := BY_RULE.get(rule)) is None:
+            page = "https://squawkhq.com/docs/rules"
+            unknown = Hazard(when="warn", lock="none", blocks="nobody", text=message, safe=page, squawk=(rule,))
+            yield make_finding("squawk", unknown, self.revision, statement.short)
             return
         if re.search(r"\bEXCLUDE\b", statement.piece, FLAGS):
             hazard = msgspec.structs.replace(hazard, text="builds an index", safe="there is no short way: a new table")
@@ -127,15 +126,16 @@ class Judge(msgspec.Struct, frozen=True):
         level = self.level(rule, hazard, statement, table, rows)
         about = "" if rows is None else f"{table} (about {count(rows, 'row')})"
         if level:
-            yield finding("squawk", rule, hazard, self.revision, statement.short, about=about or table, level=level)
+            about, where = about or table, statement.short
+            yield make_finding("squawk", hazard, self.revision, where, rule=rule, about=about, level=level)
 
     def level(self, rule: str, hazard: Hazard, statement: Statement, table: str, rows: int | None) -> str:
-        """How much it matters; not at all for a table that this release makes."""
+        """Tell how much it matters; not at all for a table that is new."""
         if hazard.when in {"warn", "note"}:
             return hazard.when
         if hazard.when == "always":
             return "refuse"
-        if table and rows is None and not self.renamed(table):
+        if table and rows is None and not self.replain_name(table):
             return ""
         if hazard.when == "contract":
             inner = r"\bRENAME\s+CONSTRAINT\b|\bALTER\s+INDEX\b|\bALTER\s+SEQUENCE\b"
@@ -152,25 +152,28 @@ class Judge(msgspec.Struct, frozen=True):
         return "note" if quick or self.catalog_only(rule, statement, table) else "refuse"
 
     def table(self, statement: Statement) -> str:
-        """The table that it is about, as it is written; empty where that is not known."""
+        """Find the table that it is about, as written; empty: not known."""
         for pattern in TARGETS:
             if found := re.search(pattern, statement.text, FLAGS):
                 return found["table"]
         found = re.search(INDEX, statement.text, FLAGS)
-        return self.catalog.index_tables.get(named(found["table"]), "") if found else ""
+        return self.catalog.index_tables.get(plain_name(found["table"]), "") if found else ""
 
     def rows(self, statement: Statement, table: str) -> int | None:
-        """About how many rows it is about; a domain has those of the largest table that uses it."""
+        """Tell about how many rows it touches.
+
+        A domain has those of the largest table that uses it.
+        """
         if domain := re.search(DOMAIN, statement.text, FLAGS):
-            names = {named(domain["table"]), f"{named(domain['table'])}[]"}
+            names = {plain_name(domain["table"]), f"{plain_name(domain['table'])}[]"}
             users = (name.rpartition(".")[0] for name, kind in self.catalog.types.items() if kind in names)
             return max((self.catalog.size(user) or 0 for user in users), default=0)
         return self.catalog.size(table) if table else None
 
-    def renamed(self, table: str) -> bool:
+    def replain_name(self, table: str) -> bool:
         """Whether a pending revision gives this name to a table that is there."""
         new = re.findall(rf"\bRENAME\s+TO\s+({IDENTIFIER})", self.before + self.after, FLAGS)
-        return named(table).rpartition(".")[2] in {named(name) for name in new}
+        return plain_name(table).rpartition(".")[2] in {plain_name(name) for name in new}
 
     def catalog_only(self, rule: str, statement: Statement, table: str) -> bool:
         """Whether it is short whatever the size, as only the catalog can tell."""
@@ -185,84 +188,96 @@ class Judge(msgspec.Struct, frozen=True):
             return bool(inline) and "DEFAULT" not in statement.text.upper()
         if rule in {"require-concurrent-index-creation", "disallowed-unique-constraint"}:
             # Of a parent of partitions: its index is an empty shell, to which those of the partitions are attached.
-            return named(table) in self.catalog.partitioned and bool(re.search(ALONE, statement.text, FLAGS))
+            return plain_name(table) in self.catalog.partitioned and bool(re.search(ALONE, statement.text, FLAGS))
         if rule == "adding-not-nullable-field":
             column = re.search(rf"({IDENTIFIER})\s+$", statement.before)
-            return column is not None and self.proven(table, named(column[1]))
+            return column is not None and self.proven(table, plain_name(column[1]))
         if rule == "constraint-missing-not-valid":  # from Postgres 18 on: nothing is read, whatever it says
             return bool(re.search(r"\bNOT\s+ENFORCED\b", piece, FLAGS))
         return rule == "ban-alter-domain-with-add-constraint" and "NOT VALID" in statement.text.upper()
 
     def type_stays(self, table: str, statement: Statement) -> bool:
-        """Whether every value is one of the new type as it lies there, also where the column is cast to it in so many words."""
+        """Whether every value is one of the new type as it lies there.
+
+        Also where the column is cast to it in so many words.
+        """
         column = re.search(rf"({IDENTIFIER})\s+(?:SET\s+DATA\s+)?$", statement.before)
         kind = CHANGED.search(statement.piece)
         if not column or not kind or re.search(r"\bCOLLATE\b", statement.text, FLAGS):
             return False
-        through = _cast(kind["using"] or column[1], named(column[1]))
-        old = self.catalog.types.get(f"{named(table)}.{named(column[1])}", "")
+        through = _cast(kind["using"] or column[1], plain_name(column[1]))
+        old = self.catalog.types.get(f"{plain_name(table)}.{plain_name(column[1])}", "")
         types = [old, *([through] if through else []), kind["kind"]]
         return through is not None and all(widens(one, new, utc=self.catalog.utc) for one, new in pairwise(types))
 
     def proven(self, table: str, column: str) -> bool:
         """Whether a CHECK that is validated before says that the column is never NULL."""
-        if f"{named(table)}.{column}" in self.catalog.proven:
+        if f"{plain_name(table)}.{column}" in self.catalog.proven:
             return True
         checks = {
-            named(found["name"])
+            plain_name(found["name"])
             for found in re.finditer(CHECKED, self.before, FLAGS)
-            if named(found["column"]) == column
+            if plain_name(found["column"]) == column
         }
         validated = re.findall(rf"\bVALIDATE\s+CONSTRAINT\s+({IDENTIFIER})", self.before, FLAGS)
-        return bool(checks & {named(name) for name in validated})
+        return bool(checks & {plain_name(name) for name in validated})
 
-    def ours(self) -> Iterator[Finding]:
-        """What squawk does not see: columns of json, foreign keys without an index on the child, limits that are lifted."""
-        yield from self._begun_with()
-        for one in LIFTS.finditer(self.revision.sql):
-            where = Statement(text=one[0]).short
-            yield finding("deploylib", "limit-lifted", LINTED["limit-lifted"], self.revision, where, level="warn")
-        for one in re.finditer(rf"\bADD\s+(?:COLUMN\s+)?{IDENTIFIER}\s+JSON\b", self.revision.sql, FLAGS):
-            yield finding("deploylib", "json-column", LINTED["json-column"], self.revision, one[0], level="warn")
+    def read_sql(self) -> Iterator[Finding]:
+        """Find what squawk does not see.
+
+        Columns of json, foreign keys without an index on the child, limits that are lifted, settings of connections.
+        """
+        yield from self._settings()
+        for match in LIFTS.finditer(self.revision.sql):
+            yield self._found("limit-lifted", Statement(text=match[0]).short)
+        for match in re.finditer(rf"\bADD\s+(?:COLUMN\s+)?{IDENTIFIER}\s+JSON\b", self.revision.sql, FLAGS):
+            yield self._found("json-column", match[0])
         every = self.before + self.after
         for text in re.split(r";\s*(?:\n|$)", self.revision.sql):
             target = re.search(f"{ALTERED}|{MADE.replace('?P<table>', '?P<made>')}", text, FLAGS)
             if not target:
                 continue
-            table = named(target["table"] or target["made"])
+            table = plain_name(target["table"] or target["made"])
             has = list(self.catalog.indexes.get(table, ()))
             has += [
-                _columns(one["columns"]) for one in re.finditer(INDEXED, every, FLAGS) if named(one["table"]) == table
+                _columns(one["columns"])
+                for one in re.finditer(INDEXED, every, FLAGS)
+                if plain_name(one["table"]) == table
             ]
             has += [_columns(one["columns"]) for one in re.finditer(KEYS, text, FLAGS)]
-            for one in re.finditer(REFERS, text, FLAGS):
-                wanted = _columns(one["columns"] or one["column"])
+            for match in re.finditer(REFERS, text, FLAGS):
+                wanted = _columns(match["columns"] or match["column"])
                 if not any(set(index[: len(wanted)]) == set(wanted) for index in has):
-                    rule = "foreign-key-without-index"
-                    where = Statement(text=text.strip()).short
                     about = f"{table} ({', '.join(wanted)})"
-                    yield finding("deploylib", rule, LINTED[rule], self.revision, where, about=about, level="warn")
+                    yield self._found("foreign-key-without-index", Statement(text=text.strip()).short, about=about)
 
-    def _begun_with(self) -> Iterator[Finding]:
-        """Settings that the next connections begin with: refused where no code bears them, else a rehearsal tells."""
-        for one in BEGINS.finditer(self.revision.sql):
-            where = Statement(text=one[0].strip()).short
-            if _harmful(one):
+    def _settings(self) -> Iterator[Finding]:
+        """Find settings that the next connections begin with.
+
+        Refused where no code bears them, else a rehearsal tells.
+        """
+        for match in BEGINS.finditer(self.revision.sql):
+            where = Statement(text=match[0].strip()).short
+            if _harmful(match):
                 level = "note" if self.revision.tolerates else "refuse"
-                rule = "setting-of-connections"
-                yield finding("deploylib", rule, LINTED[rule], self.revision, where, level=level)
-            elif (one["name"] or "").lower() in OPEN or (one["reset"] or "").lower() in {"all", *OPEN, *HARMFUL}:
-                rule = "search-path"
-                yield finding("deploylib", rule, LINTED[rule], self.revision, where, level="warn")
+                yield self._found("setting-of-connections", where, level=level)
+            elif (match["name"] or "").lower() in OPEN or (match["reset"] or "").lower() in {"all", *OPEN, *HARMFUL}:
+                yield self._found("search-path", where)
+
+    def _found(self, rule: str, where: str, *, about: str = "", level: str = "") -> Finding:
+        return make_finding("deploylib", BY_RULE[rule], self.revision, where, about=about, level=level)
 
 
-def _harmful(found: re.Match[str]) -> bool:
-    value = (found["value"] or "").strip().strip("'").lower()
-    return value in HARMFUL.get(found["name"].lower(), ()) if found["name"] else False
+def _harmful(match: re.Match[str]) -> bool:
+    value = (match["value"] or "").strip().strip("'").lower()
+    return value in HARMFUL.get(match["name"].lower(), ()) if match["name"] else False
 
 
 def widens(old: str, new: str, *, utc: bool) -> bool:
-    """Whether every value of the old type is one of the new as it lies there: then no row is touched."""
+    """Whether every value of the old type is one of the new.
+
+    As it lies there: then no row is touched.
+    """
     (kind, size), (wanted, limit) = _type(old), _type(new)
     if not kind:
         return False
@@ -281,13 +296,16 @@ def widens(old: str, new: str, *, utc: bool) -> bool:
 
 
 def _cast(text: str, column: str) -> str | None:
-    """The type that an expression casts a column to; empty: it is the column itself; None: it is something else."""
+    """Read the type that an expression casts a column to.
+
+    Empty: it is the column itself; None: it is something else.
+    """
     plain = text.strip()
     while plain.startswith("(") and plain.endswith(")"):
         plain = plain[1:-1].strip()
     for pattern in CASTS:
         found = pattern.fullmatch(plain)
-        if found and named(found["column"]) == column:
+        if found and plain_name(found["column"]) == column:
             return found["kind"] or ""
     return None
 
@@ -304,4 +322,4 @@ def _type(text: str) -> tuple[str, tuple[int, ...]]:
 
 
 def _columns(text: str) -> tuple[str, ...]:
-    return tuple(named(part.split()[0]) if part.split() else "" for part in text.split(","))
+    return tuple(plain_name(part.split()[0]) if part.split() else "" for part in text.split(","))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from deploylib.migrations.rules import ALSO, allowed
+from deploylib.migrations import rules
 from deploylib.models import UNKNOWN, Live, Migration, Revision, StageName, Value
 from deploylib.state import RunState
 
@@ -136,9 +136,8 @@ def _too_old(schema: Migration, had: Collection[str], ran: Mapping[str, str]) ->
 
 def _taken(schema: Migration, had: Collection[str]) -> str:
     """The first revision beyond those that code *had* whose file allows it to take something away, without saying from whom."""
-    steps = {"contract-step", *ALSO["contract-step"]}
     for revision in schema.applied:
-        reasons = [reason for rule, reason in allowed(revision).items() if rule in steps]
+        reasons = [reason for rule, reason in rules.read_exceptions(revision).items() if rule in rules.CONTRACT_STEPS]
         if revision.id not in had and not revision.tolerates and reasons:
             return f"{revision.id} took something away ({reasons[0]})"
     return ""

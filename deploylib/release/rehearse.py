@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from deploylib.backups import restore_test
 from deploylib.errors import MigrationFailed
-from deploylib.migrations import observations, rehearsal, rules, server_roles
+from deploylib.migrations import Tool, rehearsal, rules, server_roles
 from deploylib.models.database import Copy
 from deploylib.models.units import count, size, volume
 from deploylib.release.run import Run
@@ -18,7 +18,7 @@ class Rehearsal:
     """What was tried on a copy that was just restored, before it is done in earnest."""
 
     def __init__(self) -> None:
-        self.reports: list[observations.Report] = []
+        self.reports: list[rehearsal.Report] = []
         self.lacking: list[str] = []
         self.restored: list[restore_test.Restorable] = []
 
@@ -28,12 +28,11 @@ class Rehearsal:
         if not migration.pending:
             return
         if run.database is not None:
-            copy, lacking = server_roles.brought(copy, server_roles.read(run.database))
+            copy, lacking = server_roles.bring(copy, server_roles.read_surroundings(run.database))
             self.lacking += lacking
         with run.env.git.exported(run.commit.id) as files:
-            report = rehearsal.rehearse(
-                run.env.config, files, copy, migration, runner=run.env.writer, live=run.database
-            )
+            tool = Tool(files, run.env.config, run.env.writer)
+            report = rehearsal.rehearse(tool, copy, migration, live=run.database)
         self.reports.append(report)
         if report.revisions and not report.failed:
             edges = replace(run.env.backup_edges, runner=run.env.writer)
@@ -51,14 +50,14 @@ def judged(run: Run, rehearsed: Rehearsal) -> list[str]:
     if pending and not rehearsed.reports:
         told.append("not rehearsed: the backup was not restored")
     for report in rehearsed.reports:
-        examined = rehearsal.verdict(report, pending, run.env.config.settings.migrations)
-        rules.require(examined)
+        examined = rehearsal.judge(report, pending, run.env.config.settings.migrations)
+        rules.require_harmless(examined)
         if any(examined.counted.values()):
             whole = examined.counted["migration"] == len(pending)
             done = " · ".join(count(number, what) for what, number in examined.counted.items())
             part = "" if whole else f" in part, of {count(len(pending), 'migration')}"
             told.append(f"rehearsed on the restored copy{part}: {done}, {examined.seconds:.1f} s")
-        told += rules.remarked(examined)
+        told += rules.list_remarks(examined)
         told += [f"not rehearsed: {gap.reason}" for gap in examined.gaps]
         told += examined.accepted
     if rehearsed.reports and not rehearsed.restored:

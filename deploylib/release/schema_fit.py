@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from deploylib.environment import Environment
 from deploylib.errors import DeployError, Interrupted, MigrationFailed, SettingsError
-from deploylib.migrations import tools, upgrade
+from deploylib.migrations import Tool
 from deploylib.models import Checked, Kind, Live, Migration, Secret, StageName, Target
 from deploylib.postgres import connection
 from deploylib.release import compatibility
@@ -57,7 +57,7 @@ def schema_now(env: Environment, checked: Checked, history: list[RunState]) -> M
         if env.config.settings.migrations.command:
             applied = compatibility.recorded(history)
             current = applied[-1].id if applied else ""
-            return Migration(current=current, applied=applied, unchecked=tools.UNCHECKED)
+            return Migration(current=current, applied=applied, unchecked=Tool.unchecked)
         return _read(env, url, history)
     except Interrupted:
         raise
@@ -72,6 +72,7 @@ def _read(env: Environment, url: Secret, history: list[RunState]) -> Migration:
     )
     commit = next((each for each in migrated if env.git.has(each)), env.git.commit("HEAD").id)
     with suppress(MigrationFailed, SettingsError), env.git.exported(commit) as files:
-        if upgrade.present(env.config, files):
-            return upgrade.status(env.config, files, url, runner=env.runner)
+        tool = Tool(files, env.config, env.runner)
+        if tool.has_migrations:
+            return tool.read_status(url)
     return Migration(current=connection.facts(url).revision, ahead=True)

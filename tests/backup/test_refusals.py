@@ -86,7 +86,7 @@ def test_a_database_without_an_encoding_is_read(servers: Servers, encoding: str)
     url = alter_url(base.server, dbname=name)
 
     assert facts(url).major == 16
-    assert server_roles.read(url).name == name
+    assert server_roles.read_surroundings(url).name == name
     with snapshot.take_snapshot(url) as moment:
         assert moment.look().tables == ()
     if encoding == "SQL_ASCII":

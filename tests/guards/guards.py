@@ -153,9 +153,9 @@ GUARDS = (
     ),
     Guard(
         "a migration that failed, told without the revision that was reached",
-        "deploylib/migrations/upgrade.py",
-        '    if "failed" in found:\n',
-        "    if False:\n",
+        "deploylib/migrations/tool.py",
+        '        if "failed" in answer:\n',
+        "        if False:\n",
         "tests/integration/test_failures.py::test_a_migration_that_fails",
     ),
     Guard(
@@ -393,7 +393,7 @@ GUARDS = (
     ),
     Guard(
         "a migration that waits for ever, and all readers behind it",
-        "deploylib/migrations/tools.py",
+        "deploylib/migrations/tool.py",
         "-c lock_timeout={lock} ",
         "",
         f"{DATABASE}test_a_migration_that_waits_for_a_lock",
@@ -401,14 +401,14 @@ GUARDS = (
     Guard(
         "a migration that fails on the data",
         "deploylib/release/rehearse.py",
-        "        rules.require(examined)\n",
+        "        rules.require_harmless(examined)\n",
         "",
         f"{DATABASE}test_a_migration_that_fails_on_the_copy_is_never_run",
     ),
     Guard(
         "a migration that locks too much",
         "deploylib/release/stages/changes.py",
-        "        rules.require(examined)\n",
+        "        rules.require_harmless(examined)\n",
         "",
         f"{DATABASE}test_a_migration_that_holds_readers_up_is_refused",
     ),
@@ -821,8 +821,8 @@ GUARDS = (
     ),
     Guard(
         "a migration that goes on after its command was killed",
-        "deploylib/migrations/tools.py",
-        "                    tree=True,\n",
+        "deploylib/migrations/tool.py",
+        "                        tree=True,\n",
         "",
         "tests/migrations/test_runner.py::test_a_killed_command_takes_its_migration_with_it",
     ),
@@ -1003,16 +1003,16 @@ GUARDS = (
     ),
     Guard(
         "alembic run where its relative paths lead nowhere",
-        "deploylib/migrations/tools.py",
-        "    return files if relative and not (home / found).exists() and (files / found).exists() else home\n",
+        "deploylib/migrations/alembic_settings.py",
+        "    return files if relative and not (home / location).exists() and (files / location).exists() else home\n",
         "    return files\n",
         "tests/unit/migrations/test_upgrade.py::test_alembic_runs_in_the_folder_of_its_ini",
     ),
     Guard(
         "a dry run whose list writes unseen",
-        "deploylib/migrations/tools.py",
-        '        environment["PGOPTIONS"] += " -c default_transaction_read_only=on"\n',
-        "        pass\n",
+        "deploylib/migrations/tool.py",
+        '            environment["PGOPTIONS"] += " -c default_transaction_read_only=on"\n',
+        "            pass\n",
         "tests/unit/migrations/test_upgrade.py::test_in_a_dry_run_a_list_only_reads_or_is_said_to_write",
     ),
     Guard(
@@ -1284,7 +1284,7 @@ GUARDS = (
     Guard(
         "an empty shell of an index, refused",
         "deploylib/migrations/squawk.py",
-        "            return named(table) in self.catalog.partitioned and",
+        "            return plain_name(table) in self.catalog.partitioned and",
         "            return False and",
         "tests/migrations/test_lint.py::test_an_index_of_a_parent_of_partitions_alone_is_an_empty_shell",
     ),

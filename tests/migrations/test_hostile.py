@@ -98,8 +98,8 @@ def test_limits_in_the_url_are_set_again(world: World) -> None:
 def judged(world: World, copy: str, live: Secret | None = None) -> Examined:
     """What a rehearsal on this copy means."""
     pending = world.status()
-    report = rehearsal.rehearse(world.config, world.files, Secret(copy), pending, runner=process.SYSTEM, live=live)
-    return rehearsal.verdict(report, pending.pending, MigrationSettings())
+    report = rehearsal.rehearse(world.tool, Secret(copy), pending, live=live)
+    return rehearsal.judge(report, pending.pending, MigrationSettings())
 
 
 @pytest.mark.parametrize(
@@ -203,17 +203,17 @@ def test_roles_memberships_and_settings_come_to_a_copy_of_our_own(
     from tests.support.servers import programs_of
 
     name = world.url.reveal().rpartition("/")[2]
-    around = server_roles.read(original)
+    around = server_roles.read_surroundings(original)
     client = programs_of(around.version // 10000)
     with scratch_server.server(client, runner=process.SYSTEM) as server:
         with connect(server) as connection:
             connection.execute("create role copied login password 'y'")
             connection.execute("create database copied owner copied")
         bare = Copy(alter_url(server, user="copied", password="y", dbname="copied"), server, own=True)
-        unlike, told = server_roles.brought(Copy(bare, server, own=False), around)
+        unlike, told = server_roles.bring(Copy(bare, server, own=False), around)
         with connect(server) as connection:
             made = connection.execute("select rolname from pg_roles where rolname !~ '^pg_' order by 1").fetchall()
-        copy, lacking = server_roles.brought(bare, around)
+        copy, lacking = server_roles.bring(bare, around)
         with connect(copy) as connection:
             seen = connection.execute(
                 "select current_user::text, current_database()::text, current_setting('search_path'), current_setting('work_mem'),"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploylib.errors import MigrationFailed
-from deploylib.migrations import catalog, lint, observations, rehearsal, upgrade
+from deploylib.migrations import Tool, lint_revisions, read_catalog, rehearsal
 from deploylib.models import Secret
 from deploylib.settings import MigrationSettings
 from deploylib.system import process
@@ -62,13 +62,13 @@ def tool(world: World) -> World:
 
 def test_what_is_pending_is_what_the_command_prints(tool: World) -> None:
     """Each with its SQL, for the linter; and what nobody can promise is said."""
-    found = upgrade.status(tool.config, tool.files, tool.url, runner=process.ReadOnlyRunner(process.SYSTEM))
+    found = Tool(tool.files, tool.config, process.ReadOnlyRunner(process.SYSTEM)).read_status(tool.url)
 
     assert [one.id for one in found.pending] == ["20260101_one", "20260102_two"]
     assert (found.target, found.current) == ("20260102_two", "")
     assert "create table one" in found.sql
     assert ["target" in found.unchecked[0], "transaction" in found.unchecked[1]] == [True, True]
-    linted = lint.examine(found.pending, catalog.read(tool.url), runner=process.SYSTEM)
+    linted = lint_revisions(found.pending, read_catalog(tool.url), runner=process.SYSTEM)
     assert [one.rule for one in linted.blocking] == ["adding-not-nullable-field"]
     assert [line.rpartition(": ")[2] for line in linted.accepted] == ["nobody reads it"]
 
@@ -98,11 +98,14 @@ def test_a_command_that_fails_is_told_by_its_last_words_without_the_password(too
     assert raised.value.details == ("••• no",)
 
 
-def rehearsed(tool: World, copy: str) -> observations.Report:
+def looking(tool: World) -> Tool:
+    """What migrates it, and may not write."""
+    return Tool(tool.files, tool.config, process.ReadOnlyRunner(process.SYSTEM))
+
+
+def rehearsed(tool: World, copy: str) -> rehearsal.Report:
     """What a rehearsal on this copy tells."""
-    return rehearsal.rehearse(
-        tool.config, tool.files, Secret(copy), tool.status(), runner=process.ReadOnlyRunner(process.SYSTEM)
-    )
+    return rehearsal.rehearse(looking(tool), Secret(copy), tool.status())
 
 
 def migration(tool: World, *statements: str) -> None:
@@ -118,7 +121,7 @@ def test_it_is_rehearsed_on_the_copy_and_looked_at_from_outside(tool: World, fre
     [both] = report.revisions
     assert (both.id, both.heard, report.failed) == ("20260101_one, 20260102_two", False, "")
     assert both.gone == ("public.small.n",)
-    found = rehearsal.verdict(report, tool.status().pending, tool.config.settings.migrations)
+    found = rehearsal.judge(report, tool.status().pending, tool.config.settings.migrations)
     assert {one.rule for one in found.findings} <= {"several-tables"}, "if anybody has seen them at the same moment"
     assert (found.verdict, found.counted) == ("not examined", {"migration": 2})
     assert [line.rpartition(": ")[2] for line in found.accepted] == ["nobody reads it"]
@@ -145,7 +148,7 @@ def test_what_it_does_to_others_is_found(
     """As with alembic, but for what only each statement by itself would show."""
     migration(tool, *statements)
 
-    found = rehearsal.verdict(rehearsed(tool, fresh()), tool.status().pending, tool.config.settings.migrations)
+    found = rehearsal.judge(rehearsed(tool, fresh()), tool.status().pending, tool.config.settings.migrations)
 
     assert [(one.rule, one.level) for one in found.findings] == [(rule, level)]
 
@@ -165,7 +168,7 @@ def test_what_hurts_nobody_is_let_through(tool: World, fresh: Callable[[], str],
         write(tool.files, {f"prisma/migrations/2027010{number}_x/migration.sql": statement})
     shutil.rmtree(tool.files / "prisma/migrations/20260102_two")
 
-    found = rehearsal.verdict(rehearsed(tool, fresh()), tool.status().pending, tool.config.settings.migrations)
+    found = rehearsal.judge(rehearsed(tool, fresh()), tool.status().pending, tool.config.settings.migrations)
 
     assert [(one.rule, one.text) for one in found.findings] == []
 
@@ -197,7 +200,7 @@ def test_a_command_that_leaves_something_was_not_rehearsed(tool: World, fresh: C
     write(tool.files, {"idle.py": "import os, psycopg\npsycopg.connect(os.environ['DATABASE_URL']).close()\n"})
     tool.settings["command"] = f"{sys.executable} idle.py"
 
-    found = rehearsal.verdict(rehearsed(tool, fresh()), tool.status().pending, tool.config.settings.migrations)
+    found = rehearsal.judge(rehearsed(tool, fresh()), tool.status().pending, tool.config.settings.migrations)
 
     assert [(one.rule, one.blocks) for one in found.findings] == [("rehearsal-failed", True)]
     assert "20260101_one is still pending" in found.findings[0].where
@@ -214,9 +217,9 @@ def test_a_copy_at_another_revision_is_refused(tool: World, fresh: Callable[[], 
 
 def test_whether_there_are_migrations(tool: World) -> None:
     """Of whatever tool; a command without the other is refused."""
-    assert upgrade.present(tool.config, tool.files)
+    commanded = tool.tool
     tool.settings.clear()
-    assert not upgrade.present(tool.config, tool.files)
+    assert (commanded.has_migrations, tool.tool.has_migrations) == (True, False)
     with pytest.raises(ValueError, match="need each other"):
         MigrationSettings(command="x")
 
@@ -239,9 +242,7 @@ def test_the_programs_of_the_page_do_what_it_says(world: World) -> None:
         "files": "migrations/*.sql",
     }
 
-    found = upgrade.status(
-        world.config, world.files, world.url, runner=process.ReadOnlyRunner(process.SYSTEM), dry=True
-    )
+    found = looking(world).read_status(world.url, dry=True)
 
     assert ([one.id for one in found.pending], found.notes) == (["001_a.sql", "002_b.sql"], ())
     assert [one.rendered for one in found.pending] == [True, True]
@@ -263,7 +264,7 @@ def test_a_list_that_cannot_tell_is_none(world: World, monkeypatch: pytest.Monke
 
 def test_a_list_that_writes_is_said_to(tool: World) -> None:
     """In a dry run; it makes its table all the same, because what is pending could not be known otherwise."""
-    found = upgrade.status(tool.config, tool.files, tool.url, runner=process.ReadOnlyRunner(process.SYSTEM), dry=True)
+    found = Tool(tool.files, tool.config, process.ReadOnlyRunner(process.SYSTEM)).read_status(tool.url, dry=True)
 
     assert len(found.pending) == 2
     assert "writes to the database, also in a dry run" in found.notes[0]

@@ -12,7 +12,6 @@ from deploylib.migrations import rehearsal
 from deploylib.migrations.alembic_child.picture import lost, picture
 from deploylib.models import Secret
 from deploylib.settings import MigrationSettings
-from deploylib.system import process
 from tests.migrations.operations import FILLED, GRANTED, TWICE
 from tests.migrations.world import World
 
@@ -124,11 +123,11 @@ def test_what_is_pending_is_compared_with_what_serves(world: World, fresh: Calla
     )
     pending = world.status()
 
-    report = rehearsal.rehearse(world.config, world.files, Secret(fresh()), pending, runner=process.SYSTEM)
+    report = rehearsal.rehearse(world.tool, Secret(fresh()), pending)
 
     gone = [one.gone for one in report.revisions]
     assert gone == [(), (), (), ("INSERT into public.small without x",), ()]
-    [finding] = rehearsal.verdict(report, pending.pending, MigrationSettings()).blocking
+    [finding] = rehearsal.judge(report, pending.pending, MigrationSettings()).blocking
     assert (finding.rule, finding.where) == ("contract-step", "0004: takes away INSERT into public.small without x")
 
 

@@ -11,14 +11,13 @@ from deploylib.migrations import rehearsal
 from deploylib.migrations.observations import Held, Rehearsed, Report
 from deploylib.models import Revision, Secret
 from deploylib.settings import MigrationSettings
-from deploylib.system import process
 from tests.migrations.world import World
 from tests.support.fakes import write
 
 
 def rehearsed(world: World, copy: str) -> Report:
     """What a rehearsal on this copy tells."""
-    return rehearsal.rehearse(world.config, world.files, Secret(copy), world.status(), runner=process.SYSTEM)
+    return rehearsal.rehearse(world.tool, Secret(copy), world.status())
 
 
 def test_the_report_tells_of_each_statement_what_it_did(world: World, fresh: Callable[[], str]) -> None:
@@ -86,7 +85,7 @@ def test_a_revision_that_fails_on_the_copy_is_refused_with_the_database_s_words(
     world.write("pass", "op.execute('alter table people add constraint k check (age > 5)')")
 
     report = rehearsed(world, fresh())
-    found = rehearsal.verdict(report, world.status().pending, MigrationSettings())
+    found = rehearsal.judge(report, world.status().pending, MigrationSettings())
 
     assert (report.failed, len(report.revisions)) == ("0002", 2)
     [finding] = found.blocking
@@ -106,7 +105,7 @@ def test_a_lock_that_others_notice_must_be_short(mode: str, rows: int, seconds: 
     """On a table that has rows, longer than the setting."""
     report = Report(revisions=(Rehearsed(id="1", held=(Held(table="t", mode=mode, rows=rows, seconds=seconds),)),))
 
-    found = rehearsal.verdict(report, (Revision(id="1"),), MigrationSettings(longest_lock="1s"))
+    found = rehearsal.judge(report, (Revision(id="1"),), MigrationSettings(longest_lock="1s"))
 
     assert bool(found.blocking) is refused
     if refused:
@@ -117,7 +116,7 @@ def test_several_tables_in_one_transaction_are_a_warning() -> None:
     """They wait for each other's users, and can deadlock with them."""
     held = tuple(Held(table=name, mode="AccessExclusiveLock", rows=5, seconds=0.1) for name in "ab")
 
-    found = rehearsal.verdict(Report(revisions=(Rehearsed(id="1", held=held),)), (), MigrationSettings())
+    found = rehearsal.judge(Report(revisions=(Rehearsed(id="1", held=held),)), (), MigrationSettings())
 
     assert [(one.rule, one.level) for one in found.findings] == [("several-tables", "warn")]
 
@@ -129,6 +128,6 @@ def test_a_contract_step_that_says_what_it_tolerates_is_let_through(number: int,
     pending = tuple(Revision(id=f"000{one}", tolerates=tolerates) for one in range(1, number + 1))
     report = Report(revisions=(Rehearsed(id="0001", gone=("public.people.note",)),))
 
-    found = rehearsal.verdict(report, pending, MigrationSettings())
+    found = rehearsal.judge(report, pending, MigrationSettings())
 
     assert [(one.rule, one.level) for one in found.findings] == [("contract-step", level)]

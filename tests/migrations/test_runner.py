@@ -14,12 +14,13 @@ import psutil
 import psycopg
 import pytest
 
-from deploylib.errors import MigrationFailed
-from deploylib.migrations import rehearsal
+from deploylib.errors import MigrationFailed, SettingsError
+from deploylib.migrations import rehearsal, upgrade
 from deploylib.models import Secret
 from deploylib.postgres import connection
-from deploylib.system import Clock, process
+from deploylib.system import Clock
 from tests.migrations.world import ENV, World
+from tests.support.documents import examples
 
 INDEX = "with op.get_context().autocommit_block():\n    op.create_index('i', 'people', ['age'], postgresql_concurrently=True{more})"
 VALID = "select indisvalid from pg_index where indexrelid = to_regclass('i')"
@@ -176,7 +177,7 @@ def test_an_env_py_that_opens_another_database_changes_nothing(world: World, fre
 
     with pytest.raises(MigrationFailed, match="0001 failed") as raised:
         world.upgrade("0001")
-    report = rehearsal.rehearse(world.config, world.files, world.url, world.status(), runner=process.SYSTEM)
+    report = rehearsal.rehearse(world.tool, world.url, world.status())
 
     assert "another database than the one in DATABASE_URL" in raised.value.details[0]
     assert "another database than the one in DATABASE_URL" in report.error
@@ -231,3 +232,30 @@ def until(good: Callable[[], bool]) -> None:
     while not good():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
+
+
+def test_a_folder_is_brought_to_its_newest_revision_in_a_script(world: World) -> None:
+    """The example of the documents as it stands, without settings; a second time there is nothing to do."""
+    world.write(
+        "op.add_column('small', sa.Column('x', sa.Text()))", "op.add_column('small', sa.Column('y', sa.Text()))"
+    )
+    [script] = examples(Path(__file__).parents[2] / "docs" / "library.md", "Migrations")
+    environ = {**os.environ, "DATABASE_URL": world.url.reveal()}
+
+    done = [
+        subprocess.run(
+            [sys.executable, "-c", script], cwd=world.files, env=environ, capture_output=True, text=True, check=False
+        )
+        for _ in range(2)
+    ]
+
+    assert [(one.returncode, one.stderr) for one in done] == [(0, ""), (0, "")]
+    assert [one.stdout.splitlines() for one in done] == [["0001 Revision 0001 1 try", "0002 Revision 0002 1 try"], []]
+    assert len(script.strip().splitlines()) <= 10
+    assert world.query("select version_num from alembic_version") == [("0002",)]
+
+
+def test_a_folder_without_migrations_is_told(world: World, tmp_path: Path) -> None:
+    """And not taken for one that is up to date."""
+    with pytest.raises(SettingsError, match="has no migrations"):
+        upgrade(world.url, tmp_path)

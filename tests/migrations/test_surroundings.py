@@ -50,7 +50,7 @@ def original(world: World, name: str) -> Secret:
 @contextmanager
 def copied(original: Secret) -> Iterator[tuple[Copy, tuple[str, ...]]]:
     """The same tables on a server of our own, with nobody's rights, as a restored dump has them; and what surrounds them."""
-    around = server_roles.read(original)
+    around = server_roles.read_surroundings(original)
     with scratch_server.server(programs_of(around.version // 10000), runner=process.SYSTEM) as server:
         with connect(server) as connection:
             connection.execute("create role copied login password 'y'")
@@ -58,15 +58,15 @@ def copied(original: Secret) -> Iterator[tuple[Copy, tuple[str, ...]]]:
         bare = Copy(alter_url(server, user="copied", password="y", dbname="copied"), server, own=True)
         with connect(bare) as connection:
             connection.execute(f"create schema shop; set search_path = shop; {TABLES}")
-        yield server_roles.brought(bare, around)
+        yield server_roles.bring(bare, around)
 
 
 def judged(world: World, original: Secret) -> tuple[Examined, tuple[str, ...]]:
     """What a rehearsal there means, and what the copy was not given."""
     pending = world.status()
     with copied(original) as (copy, lacking):
-        report = rehearsal.rehearse(world.config, world.files, copy, pending, runner=process.SYSTEM, live=original)
-    return rehearsal.verdict(report, pending.pending, MigrationSettings()), lacking
+        report = rehearsal.rehearse(world.tool, copy, pending, live=original)
+    return rehearsal.judge(report, pending.pending, MigrationSettings()), lacking
 
 
 def test_what_a_revision_names_is_there_and_not_blamed_on_it(world: World, original: Secret, name: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from deploylib.migrations import catalog, lint, rehearsal
+from deploylib.migrations import lint_revisions, read_catalog, rehearsal
 from deploylib.migrations.alembic_child.__main__ import main
 from deploylib.migrations.observations import Report
 from deploylib.models import Revision, Secret
@@ -42,9 +42,9 @@ def judged(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[Examined, Exa
     """What the linter says, and what the rehearsal says."""
     found = asked(world, "status", monkeypatch)
     pending = msgspec.convert(found["pending"], tuple[Revision, ...])
-    linted = lint.examine(pending, catalog.read(world.url), runner=process.SYSTEM)
+    linted = lint_revisions(pending, read_catalog(world.url), runner=process.SYSTEM)
     report = msgspec.convert(asked(world, "rehearse", monkeypatch), Report)
-    return linted, rehearsal.verdict(report, pending, MigrationSettings(longest_lock="10s"))
+    return linted, rehearsal.judge(report, pending, MigrationSettings(longest_lock="10s"))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_an_operation_is_judged_as_postgres_shows_it(
 
     refused = [f"{one.tool} {one.rule}" for one in (*linted.blocking, *rehearsed.blocking)]
     SEEN[operation.name] = (operation, bool(linted.blocking), bool(rehearsed.blocking))
-    known = catalog.read(world.url).major >= 18 and operation.name.endswith(" before 18")
+    known = read_catalog(world.url).major >= 18 and operation.name.endswith(" before 18")
     assert seen == (set() if known else operation.truth)
     assert ("rehearsal rehearsal-failed" in refused) <= ("fails" in seen), rehearsed
     assert bool(refused) == (operation.hazardous and not known), (refused, linted, rehearsed)

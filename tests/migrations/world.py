@@ -10,10 +10,10 @@ from typing import Any
 
 import psycopg
 
-from deploylib.migrations import upgrade as migrations_upgrade
+from deploylib.migrations import Tool
+from deploylib.migrations.tool import Applied
 from deploylib.models import Migration, Secret
 from deploylib.settings import Config, EnvironmentSettings, MigrationSettings, Settings
-from deploylib.system import process
 from tests.support.fakes import write
 
 ROWS = 12_000
@@ -121,15 +121,18 @@ class World:
             environ={},
         )
 
+    @property
+    def tool(self) -> Tool:
+        """What migrates it."""
+        return Tool(self.files, self.config)
+
     def status(self) -> Migration:
         """What is pending."""
-        return migrations_upgrade.status(self.config, self.files, self.url, runner=process.SYSTEM)
+        return self.tool.read_status(self.url)
 
-    def upgrade(self, target: str, within: float = 20) -> tuple[migrations_upgrade.Applied, ...]:
+    def upgrade(self, target: str, within: float = 20) -> tuple[Applied, ...]:
         """Apply it."""
-        return migrations_upgrade.upgrade(
-            self.config, self.files, self.url, target, runner=process.SYSTEM, within=within
-        )
+        return self.tool.upgrade(self.url, target, within=within)
 
     def query(self, text: str) -> Sequence[tuple[Any, ...]]:
         """Ask the database."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from deploylib.settings import ScanSettings, Variable
 from deploylib.system import Clock, process
 from tests.scan.corpus import planted
 from tests.support.answerer import answering
+from tests.support.documents import examples
 from tests.support.fakes import write
 
 PRODUCT = {
@@ -99,3 +102,17 @@ def test_an_examiner_that_cannot_look_keeps_it_from_being_clean(tmp_path: Path) 
     assert (Verdict.NOT_EXAMINED, Verdict.FINDINGS) == (blind.verdict, found.verdict)
     assert "not examined: dependencies" in blind.line
     assert ["the service osv answered 503"] == [gap.reason for gap in found.gaps]
+
+
+def test_a_folder_is_scanned_in_a_script(tmp_path: Path) -> None:
+    """The example of the documents as it stands, without settings."""
+    write(tmp_path, {"run.py": "import subprocess\nsubprocess.run(input(), shell=True)\n", "yarn.lock": "\n"})
+    [script] = examples(Path(__file__).parents[2] / "docs" / "library.md", "Scanning")
+
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    verdict, finding, *gaps = done.stdout.splitlines()
+    assert (verdict, finding.partition(" ")[0]) == ("findings", "run.py:2")
+    assert [line.partition(" nothing here")[0] for line in gaps] == ["not examined: yarn.lock"]
+    assert len(script.strip().splitlines()) <= 10

@@ -10,7 +10,7 @@ import msgspec
 from deploylib import models
 from deploylib.backups import create, export, repository, restore_test
 from deploylib.errors import DeployError, Interrupted
-from deploylib.migrations import upgrade
+from deploylib.migrations import Tool
 from deploylib.models import BackedUp, PathFilter, Secret, StageName
 from deploylib.models.database import BackupOrder, Copy
 from deploylib.models.results import StageResult
@@ -181,7 +181,7 @@ class Backup(Stage):
         globs = [glob for one in others for glob in one.files]
         if run.env.config.exported:
             with run.env.git.exported(run.commit.id) as files:
-                place = upgrade.folder(run.env.config, files)
+                place = Tool(files, run.env.config).folder
             globs += [f"{place}/**"] if place else []
         elif not others:
             return ""

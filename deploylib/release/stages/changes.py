@@ -7,7 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from deploylib.errors import MigrationFailed, SettingsError
-from deploylib.migrations import catalog, discovery, lint, rules, upgrade
+from deploylib.migrations import Tool, discovery, lint_revisions, read_catalog, rules
 from deploylib.models import Changes as Decided
 from deploylib.models import Elsewhere, Migration, Planned, StageName, remedies
 from deploylib.models.results import StageResult
@@ -69,9 +69,9 @@ class Changes(Stage):
         if not migration.pending or run.database is None:
             return ()
         small = run.env.config.settings.migrations.small_table
-        examined = lint.examine(migration.pending, catalog.read(run.database), runner=run.env.runner, small=small)
-        rules.require(examined)
-        said = rules.remarked(examined)
+        examined = lint_revisions(migration.pending, read_catalog(run.database), runner=run.env.runner, small=small)
+        rules.require_harmless(examined)
+        said = rules.list_remarks(examined)
         said += [f"not examined: {gap.what}: {gap.reason}" for gap in examined.gaps]
         return (*said, *examined.accepted, *migration.unchecked)
 
@@ -113,19 +113,20 @@ class Changes(Stage):
             chosen = config.settings.migrations
             wanted = [one for one in (chosen.path, chosen.config, chosen.files) if one]
             if run.checked.facts is not None or config.exported:
-                _require_fetched(discovery.lost(run.env.git.submodules(run.commit.id), files, wanted))
-            present, place = upgrade.present(config, files), upgrade.folder(config, files)
+                _require_fetched(discovery.find_unfetched(run.env.git.submodules(run.commit.id), files, wanted))
+            tool = Tool(files, config, run.env.runner)
+            present, place = tool.has_migrations, tool.folder
             others: tuple[Elsewhere, ...] = ()
             if not present or (place and not config.exported):
                 described = preflight.read_blueprint(config, run.env.git, run.commit)
-                others = discovery.systems(
+                others = discovery.find_others(
                     files, list_files(files), described, ours=(place,) if place and present else ()
                 )
             if run.database is None:
                 return Migration(elsewhere=others, notes=_nowhere(present=present) if not config.exported else ())
             found = Migration()
             if present:
-                found = upgrade.status(config, files, run.database, runner=run.env.runner, dry=run.options.dry_run)
+                found = tool.read_status(run.database, dry=run.options.dry_run)
             if found.unchecked:
                 found = compatibility.continued(found, list(run.env.history.read_runs(config.name, 50)), files)
             return msgspec.structs.replace(found, elsewhere=others)

@@ -8,7 +8,7 @@ from typing import ClassVar
 from deploylib import models
 from deploylib.backups import repository, restore_mark, restore_test
 from deploylib.errors import MigrationFailed, SettingsError
-from deploylib.migrations import rehearsal, upgrade
+from deploylib.migrations import Tool, rehearsal
 from deploylib.models import Facts, StageName, remedies
 from deploylib.models.results import StageResult
 from deploylib.models.units import age, count
@@ -49,9 +49,7 @@ class Migrate(Stage):
             restore_mark.require_none(restore_mark.of(facts), run.env.flag)
             self._require_backup(run, facts)
             within = min(120.0, run.deadline.left())
-            applied = upgrade.upgrade(
-                run.env.config, files, url, migration.target, runner=run.env.runner, within=within
-            )
+            applied = Tool(files, run.env.config, run.env.runner).upgrade(url, migration.target, within=within)
         line = f"{migration.before} → {migration.target} · {count(len(applied), 'revision')}"
         waited = tuple(
             f"{one.id} waited for a lock, {one.tries} tries: {'; '.join(one.waited_for) or 'nobody knows whose'}"

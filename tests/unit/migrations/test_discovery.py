@@ -27,7 +27,7 @@ def found(
 ) -> list[Elsewhere]:
     """What is found in a tree with these files."""
     write(root, {"api/server.js": "", **files})
-    return list(discovery.systems(root, list_files(root), described or blueprint(), ours=ours))
+    return list(discovery.find_others(root, list_files(root), described or blueprint(), ours=ours))
 
 
 @pytest.mark.parametrize(
@@ -176,6 +176,6 @@ def test_a_submodule_that_was_not_fetched_may_hold_migrations(tmp_path: Path) ->
     write(tmp_path, {"here/migrations/env.py": ENV})
     every = dict.fromkeys(("migrations", "libs/shared", "here/migrations", "db/schema"), "1" * 40)
 
-    assert discovery.lost(every, tmp_path, []) == ("migrations",)
-    assert discovery.lost(every, tmp_path, ["db/schema/sql/*.sql"]) == ("db/schema",)
-    assert discovery.lost({"libs/shared": "1" * 40}, tmp_path, []) == ()
+    assert discovery.find_unfetched(every, tmp_path, []) == ("migrations",)
+    assert discovery.find_unfetched(every, tmp_path, ["db/schema/sql/*.sql"]) == ("db/schema",)
+    assert discovery.find_unfetched({"libs/shared": "1" * 40}, tmp_path, []) == ()

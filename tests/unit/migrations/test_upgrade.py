@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from deploylib.errors import DeployError, MigrationFailed, SettingsError, Unreachable
-from deploylib.migrations import tools, upgrade
-from deploylib.migrations.upgrade import Applied
+from deploylib.migrations import Tool
+from deploylib.migrations.alembic_settings import locate
+from deploylib.migrations.tool import Applied
 from deploylib.models import Secret
 from deploylib.settings import Config, EnvironmentSettings, MigrationSettings, Settings
 from deploylib.system import process
@@ -64,7 +65,7 @@ def tables(url: Secret) -> list[str]:
 
 def test_looking_says_what_is_pending_and_changes_nothing(files: Path, url: Secret) -> None:
     """Oldest first, with the first line of each and the SQL; allowed in a dry run."""
-    found = upgrade.status(config(files), files, url, runner=process.ReadOnlyRunner(process.SYSTEM))
+    found = Tool(files, config(files), process.ReadOnlyRunner(process.SYSTEM)).read_status(url)
 
     pending = [
         ("0001", "Make table 1", "migrations/versions/one.py"),
@@ -80,11 +81,11 @@ def test_looking_says_what_is_pending_and_changes_nothing(files: Path, url: Secr
 
 def test_the_schema_is_brought_to_the_target(files: Path, url: Secret) -> None:
     """Every pending revision, once; a second time there is nothing to do."""
-    applied = upgrade.upgrade(config(files), files, url, "0002", runner=process.SYSTEM, within=5)
+    applied = Tool(files, config(files), process.SYSTEM).upgrade(url, "0002", within=5)
 
     assert [("0001", 1), ("0002", 1)] == [(one.id, one.tries) for one in applied]
     assert tables(url) == ["alembic_version", "t1", "t2"]
-    assert upgrade.upgrade(config(files), files, url, "0002", runner=process.SYSTEM, within=5) == ()
+    assert Tool(files, config(files), process.SYSTEM).upgrade(url, "0002", within=5) == ()
 
 
 def test_a_revision_that_fails_leaves_those_before_it(files: Path, url: Secret) -> None:
@@ -92,7 +93,7 @@ def test_a_revision_that_fails_leaves_those_before_it(files: Path, url: Secret) 
     write(files, {"migrations/versions/two.py": revision(2, 'op.execute("create table t1 (id integer)")')})
 
     with pytest.raises(MigrationFailed, match="migration 0002 failed; the schema is at 0001") as raised:
-        upgrade.upgrade(config(files), files, url, "0002", runner=process.SYSTEM, within=5)
+        Tool(files, config(files), process.SYSTEM).upgrade(url, "0002", within=5)
 
     assert "table t1 already exists" in "\n".join(raised.value.details)
     assert raised.value.exit_code == 6
@@ -102,7 +103,7 @@ def test_a_revision_that_fails_leaves_those_before_it(files: Path, url: Secret) 
 def test_a_dry_run_migrates_nothing(files: Path, url: Secret) -> None:
     """The upgrade is marked as a program that writes."""
     with pytest.raises(RuntimeError, match="a dry run must not start"):
-        upgrade.upgrade(config(files), files, url, "0002", runner=process.ReadOnlyRunner(process.SYSTEM), within=5)
+        Tool(files, config(files), process.ReadOnlyRunner(process.SYSTEM)).upgrade(url, "0002", within=5)
 
     assert tables(url) == []
 
@@ -112,7 +113,7 @@ def test_code_that_does_not_run_is_told_without_the_password(files: Path) -> Non
     write(files, {"migrations/env.py": 'import os, sys\nsys.exit(os.environ["DATABASE_URL"] + " and p4ss")\n'})
 
     with pytest.raises(MigrationFailed, match="alembic could not run") as raised:
-        upgrade.status(config(files), files, URL, runner=process.SYSTEM)
+        Tool(files, config(files), process.SYSTEM).read_status(URL)
 
     assert raised.value.details == ("••• and •••",)
 
@@ -123,7 +124,7 @@ def test_secrets_are_in_no_argument(files: Path) -> None:
         answers={"alembic_child": _writes('{"current": "", "target": "", "pending": [], "ahead": false}')}
     )
 
-    upgrade.status(config(files, lock_timeout="2s", statement_timeout="90s"), files, URL, runner=runner)
+    Tool(files, config(files, lock_timeout="2s", statement_timeout="90s"), runner).read_status(URL)
 
     [command] = runner.commands
     assert "p4ss" not in f"{command.args} {command!r}"
@@ -166,7 +167,7 @@ def test_what_the_child_answers_becomes_an_outcome(files: Path, answer: str, sai
     runner = RecordingRunner(answers={"alembic_child": _writes(answer)})
 
     with pytest.raises(MigrationFailed, match=said) as raised:
-        upgrade.upgrade(config(files), files, URL, "0002", runner=runner, within=5)
+        Tool(files, config(files), runner).upgrade(URL, "0002", within=5)
 
     assert remedy in raised.value.remedy
 
@@ -178,7 +179,7 @@ def test_a_revision_that_waited_for_its_lock_says_how_often(files: Path) -> None
     )
     runner = RecordingRunner(answers={"alembic_child": _writes(answer)})
 
-    found = upgrade.upgrade(config(files), files, URL, "0002", runner=runner, within=5)
+    found = Tool(files, config(files), runner).upgrade(URL, "0002", within=5)
 
     assert found == (Applied(id="0002", title="t", seconds=1.5, tries=3),)
 
@@ -199,7 +200,7 @@ def test_a_child_that_dies_is_told_by_its_last_words(files: Path, said: bytes, k
     )
 
     with pytest.raises(kind):
-        upgrade.status(config(files), files, URL, runner=runner)
+        Tool(files, config(files), runner).read_status(URL)
 
 
 @pytest.mark.parametrize(("lacks", "helps"), [("app", "prepend_sys_path = ."), ("flask", "must be installed")])
@@ -212,7 +213,7 @@ def test_a_module_that_is_a_file_of_the_commit_needs_no_installation(tmp_path: P
     )
 
     with pytest.raises(MigrationFailed) as raised:
-        upgrade.status(config(tmp_path, config="back/alembic.ini"), tmp_path, URL, runner=runner)
+        Tool(tmp_path, config(tmp_path, config="back/alembic.ini"), runner).read_status(URL)
 
     assert helps in raised.value.remedy
 
@@ -235,14 +236,14 @@ def test_where_the_migrations_are(
     """What the settings say, else what alembic's own habits say."""
     write(tmp_path, dict.fromkeys(there, ""))
 
-    assert expected == tools.location(config(tmp_path, **chosen), tmp_path)
+    assert expected == locate(config(tmp_path, **chosen).settings.migrations, tmp_path)
 
 
 @pytest.mark.parametrize("key", ["path", "config"])
 def test_a_chosen_place_that_is_not_there_is_refused(tmp_path: Path, key: str) -> None:
     """A wrong setting is not taken for "no migrations"."""
     with pytest.raises(SettingsError, match=f"migrations.{key} is 'gone'"):
-        tools.location(config(tmp_path, **{key: "gone"}), tmp_path)
+        locate(config(tmp_path, **{key: "gone"}).settings.migrations, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -270,7 +271,7 @@ def test_where_migrations_are_is_told_by_files_or_not_at_all(
     """Whoever cannot ask the database goes by it; a wrong folder would be worse than none."""
     write(tmp_path, {"db/alembic.ini": ini, "db/migrations/env.py": "", "db/env.py": ""})
 
-    assert upgrade.folder(config(tmp_path, **chosen), tmp_path) == folder
+    assert Tool(tmp_path, config(tmp_path, **chosen)).folder == folder
 
 
 HERE = '[tool.alembic]\nscript_location = "%(here)s/db/scripts"\n'
@@ -296,14 +297,14 @@ def test_alembic_is_found_by_its_table_in_pyproject(
     write(tmp_path, there)
     settings = config(tmp_path, **chosen)
 
-    assert (tools.location(settings, tmp_path), upgrade.folder(settings, tmp_path)) == (("", place), folder)
+    assert (locate(settings.settings.migrations, tmp_path), Tool(tmp_path, settings).folder) == (("", place), folder)
 
 
 def test_a_pyproject_that_cannot_be_read_has_no_table_of_alembic(tmp_path: Path) -> None:
     """Of a table that is chosen, alembic itself says what is wrong with it."""
     for text in ("[tool.alembic", "tool = 3\n", "[tool]\nalembic = 3\n"):
         write(tmp_path, {"pyproject.toml": text})
-        assert tools.location(config(tmp_path), tmp_path) == ("", "")
+        assert locate(config(tmp_path).settings.migrations, tmp_path) == ("", "")
 
 
 @pytest.mark.parametrize("ini", ["", "[alembic]\nfile_template = x\n"], ids=["alone", "beside an ini"])
@@ -319,8 +320,8 @@ def test_alembic_runs_by_its_table_in_pyproject(files: Path, url: Secret, ini: s
         write(files, {"back/alembic.ini": ini})
     chosen = config(files, config="back/pyproject.toml")
 
-    found = upgrade.status(chosen, files, url, runner=process.SYSTEM)
-    applied = upgrade.upgrade(chosen, files, url, found.target, runner=process.SYSTEM, within=30)
+    found = Tool(files, chosen, process.SYSTEM).read_status(url)
+    applied = Tool(files, chosen, process.SYSTEM).upgrade(url, found.target, within=30)
 
     assert [one.path for one in found.pending] == ["back/migrations/versions/one.py", "back/migrations/versions/two.py"]
     assert [one.id for one in applied] == [one.id for one in found.pending]
@@ -335,7 +336,7 @@ def test_alembic_runs_in_the_folder_of_its_ini(files: Path, url: Secret, where: 
     ini = f"[alembic]\nscript_location = {where}\nprepend_sys_path = .\n"
     write(files, {"back/alembic.ini": ini, "back/models.py": "", "back/migrations/env.py": models + ENV})
 
-    found = upgrade.status(config(files, config="back/alembic.ini"), files, url, runner=process.SYSTEM)
+    found = Tool(files, config(files, config="back/alembic.ini"), process.SYSTEM).read_status(url)
 
     assert [one.path for one in found.pending] == ["back/migrations/versions/one.py", "back/migrations/versions/two.py"]
 
@@ -361,7 +362,7 @@ def test_the_first_line_of_the_cause_is_told(tmp_path: Path, said: str, line: st
     chosen = config(tmp_path, command="x", pending="sh -c 'cat said >&2; exit 3'")
 
     with pytest.raises(MigrationFailed) as raised:
-        upgrade.status(chosen, tmp_path, URL, runner=process.SYSTEM)
+        Tool(tmp_path, chosen, process.SYSTEM).read_status(URL)
 
     assert raised.value.message.partition("ended with code 3")[2] == (f": {line}" if line else "")
 
@@ -380,7 +381,7 @@ def test_a_tool_that_lacks_a_package_is_told_to_install_it(tmp_path: Path, said:
     chosen = config(tmp_path, command="x", pending="sh -c 'cat said >&2; exit 1'")
 
     with pytest.raises(MigrationFailed) as raised:
-        upgrade.status(chosen, tmp_path, URL, runner=process.SYSTEM)
+        Tool(tmp_path, chosen, process.SYSTEM).read_status(URL)
 
     assert helps in raised.value.remedy
 
@@ -390,15 +391,9 @@ def test_in_a_dry_run_a_list_only_reads_or_is_said_to_write(tmp_path: Path) -> N
     refused = 'case "$PGOPTIONS" in *read_only*) echo "cannot execute CREATE TABLE in a read-only transaction" >&2; exit 1; esac; '
     for script, notes in ((f"{refused} echo a", 1), ("echo a", 0)):
         write(tmp_path, {"list.sh": script})
-        found = upgrade.status(
-            config(tmp_path, command="x", pending="sh list.sh"),
-            tmp_path,
-            URL,
-            runner=process.ReadOnlyRunner(process.SYSTEM),
-            dry=True,
-        )
+        chosen = config(tmp_path, command="x", pending="sh list.sh")
+        found = Tool(tmp_path, chosen, process.ReadOnlyRunner(process.SYSTEM)).read_status(URL, dry=True)
         assert ([one.id for one in found.pending], len(found.notes)) == (["a"], notes)
     assert (
-        upgrade.status(config(tmp_path, command="x", pending="sh list.sh"), tmp_path, URL, runner=process.SYSTEM).notes
-        == ()
+        Tool(tmp_path, config(tmp_path, command="x", pending="sh list.sh"), process.SYSTEM).read_status(URL).notes == ()
     )

@@ -179,7 +179,7 @@ def test_migrations_in_a_submodule_that_is_not_here_are_not_none(
     product = Product(repository, platform, clock)
     repository.run("update-index", "--add", "--cacheinfo", f"160000,{NEW},migrations")
     repository.run("commit", "--quiet", "--message", "library")
-    lost = discovery.lost(repository.git.submodules("HEAD"), repository.root, [])
+    lost = discovery.find_unfetched(repository.git.submodules("HEAD"), repository.root, [])
 
     with pytest.raises(SettingsError, match="migrations is a submodule that this clone has not fetched") as raised:
         changes._require_fetched(lost)  # noqa: SLF001 - the rule, without a database

@@ -20,8 +20,8 @@ from deploylib.backups.scratch_server import ScratchUnfit
 from deploylib.cli import github, session
 from deploylib.environment import Environment
 from deploylib.errors import DeployError, MigrationFailed, SettingsError, Unreachable
-from deploylib.migrations import upgrade
-from deploylib.migrations.tools import listed, part
+from deploylib.migrations import Tool
+from deploylib.migrations.tool import Applied, convert_part
 from deploylib.models import Revision, Secret, decoding, units
 from deploylib.models.results import Report
 from deploylib.postgres import binaries, connection
@@ -274,14 +274,14 @@ def test_a_glob_that_is_none_is_told(tmp_path: Path, pattern: str) -> None:
         pytest.skip("this Python takes it for a*")
 
     with pytest.raises(SettingsError, match=r"migrations\.files"):
-        listed(product, tmp_path, Secret("postgresql://h/x"), runner=RecordingRunner())
+        Tool(tmp_path, product, RecordingRunner()).list_pending(Secret("postgresql://h/x"))
 
 
 def test_what_a_revision_says_of_itself_is_understood_or_told(tmp_path: Path) -> None:
     """``tolerates = 5`` is no revision."""
     with pytest.raises(MigrationFailed, match="tolerates"):
-        part({"pending": [{"id": "a", "tolerates": 5}]}, "pending", tuple[Revision, ...])
-    assert part({}, "applied", tuple[upgrade.Applied, ...]) == ()
+        convert_part({"pending": [{"id": "a", "tolerates": 5}]}, "pending", tuple[Revision, ...])
+    assert convert_part({}, "applied", tuple[Applied, ...]) == ()
 
 
 @pytest.mark.parametrize("body", [b"", b"[", b"\xff", DEEP])
@@ -293,11 +293,9 @@ def test_an_answer_of_the_migrations_is_read_or_told(tmp_path: Path, body: bytes
         Path(command.args[-1]).write_bytes(body)
         return process.Completed(tuple(command.args), 0, b"")
 
+    tool = Tool(tmp_path, settings.load(tmp_path, environ={}), RecordingRunner(answers={"alembic_child": child}))
     with pytest.raises(MigrationFailed, match="without an answer"):
-        upgrade.status(
-            settings.load(tmp_path, environ={}), tmp_path, Secret("postgresql://h/x"),
-            runner=RecordingRunner(answers={"alembic_child": child}),
-        )  # fmt: skip
+        tool.read_status(Secret("postgresql://h/x"))
 
 
 @pytest.mark.parametrize("name", ["package.json", "pyproject.toml"])
