@@ -39,16 +39,17 @@ def warm_environment() -> Path:
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
     folder = Path(tempfile.gettempdir(), f"warm-{run}")
     folder.mkdir(exist_ok=True)
-    lock = (folder / "lock").open("w")
+    lock = (folder / "used").open("w")
+    fcntl.flock(lock, fcntl.LOCK_SH)  # as long as this worker lives: one that comes later must not wait for its end
     atexit.register(_forget, folder, lock)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    if not (folder / "made").exists():
-        subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, timeout=120)
-        needed = ROOT / "sample" / "backend" / "requirements.txt"
-        command = [str(folder / "venv/bin/python"), "-m", "pip", "install", "-q", "-r", str(needed)]
-        subprocess.run(command, env=environment(), check=True, timeout=300)
-        (folder / "made").touch()
-    fcntl.flock(lock, fcntl.LOCK_SH)
+    with (folder / "making").open("w") as making:
+        fcntl.flock(making, fcntl.LOCK_EX)
+        if not (folder / "made").exists():
+            subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, timeout=120)
+            needed = ROOT / "sample" / "backend" / "requirements.txt"
+            command = [str(folder / "venv/bin/python"), "-m", "pip", "install", "-q", "-r", str(needed)]
+            subprocess.run(command, env=environment(), check=True, timeout=300)
+            (folder / "made").touch()
     return folder
 
 
