@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from deploylib.models.redaction import harmless
 from deploylib.models.results import Report, StageStatus
+from deploylib.models.sections import Topic, by_topic
 from deploylib.system import ci
 
 __all__ = ["annotation", "publish", "summary"]
@@ -41,11 +42,12 @@ def summary(report: Report) -> str:
     for one in report.stages:
         text = "<br>".join(_plain(line) for line in one.lines)
         lines.append(f"| {SIGNS[one.status]} {one.status} | {one.stage} | {text} | {one.seconds:.1f} |")
-    lines += [f"\n**{_plain(report.error)}**"] if report.error else []
-    lines += [f"- put back: {_plain(f'{one.service} {one.text}')}" for one in report.put_back]
-    live = ((one, one.url if ADDRESS.fullmatch(one.url) else "") for one in report.live)
-    lines += ["", *(f"- live: {_plain(one.service)} `{one.commit[:7] or 'nothing'}` {url}" for one, url in live)]
-    lines += [f"- next: {_plain(line)}" for line in report.next]
+    told = by_topic(report)
+    lines += [f"\n**{_plain(line.text)}**" for line in told[Topic.WHY]]
+    lines += [f"- put back: {_plain(f'{line.name} {line.text}')}" for line in told[Topic.PUT_BACK]]
+    live = ((line, line.url if ADDRESS.fullmatch(line.url) else "") for line in told[Topic.LIVE] if line.name)
+    lines += ["", *(f"- live: {_plain(line.name)} `{line.text[:7] or 'nothing'}` {url}" for line, url in live)]
+    lines += [f"- next: {_plain(line.text)}" for line in told[Topic.NEXT]]
     return "\n".join(lines) + "\n\n"
 
 

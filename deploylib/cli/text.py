@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from deploylib.commands.status import Log, Status
-from deploylib.models import Backup, Commit, Live, LogLine, remedies
+from deploylib.models import Backup, Commit, LogLine, remedies
 from deploylib.models.database import RestoreResult
 from deploylib.models.findings import Scanned, Verdict
 from deploylib.models.results import Report, StageResult, StageStatus, short
+from deploylib.models.sections import Line, Section, Topic, sections
 from deploylib.models.units import age, volume
 from deploylib.state import Hold, LeaseState, RunState
 
@@ -78,24 +79,10 @@ def text(report: Report) -> str:
     word = report.outcome.partition(" by ")[0].upper() if report.exit_code == 0 else "FAILED"
     said = words.get(report.outcome, f"{report.outcome} (exit code {report.exit_code})")
     lines = ["", f"{f'{word:<{NAME + 2}} {said}':<{WIDTH}}  {report.seconds:.1f}s"]
-    if report.exit_code:
-        lines += _block("Why", [report.error])
-        lines += _block("Put back", [f"{one.service} {one.text}" for one in report.put_back])
-        lines += _block(
-            "Live",
-            [
-                " · ".join(_live(one) for one in report.live)
-                or remedies.about(report.environment, "unknown: inv status")
-            ],
-        )
-    else:
-        width = max((len(one.service) for one in report.live), default=0)
-        lines += [f"  {one.service:<{width}}  {_address(one)}" for one in report.live]
-    if report.outcome == "succeeded" and 0 < report.target < report.seconds:
-        lines += _block("Slow", [f"it took {age(report.seconds)}; the target is {age(report.target)}"])
-    waived = [f"{one.stage} {line}" for one in report.stages if one.waived is not None for line in one.lines]
-    lines += _block("Waived", waived)
-    lines += _block("Visitors", [report.visitors.text] if report.visitors.text else [])
+    apart = {Topic.NEXT} if report.exit_code else {Topic.NEXT, Topic.WHY, Topic.PUT_BACK}
+    for section in sections(report):
+        if section.topic not in apart:
+            lines += _rendered(section, failed=bool(report.exit_code))
     lines += ["", *_block("Next", list(report.next) or _next(report))]
     return "\n".join(lines)
 
@@ -110,13 +97,19 @@ def _block(title: str, lines: Iterable[str]) -> list[str]:
     return [f"{title if number == 0 else '':<{NAME + 2}} {line}" for number, line in enumerate(lines)]
 
 
-def _live(one: Live) -> str:
-    return f"{one.service} {one.commit[:7] or 'nothing'}"
+def _rendered(section: Section, *, failed: bool) -> list[str]:
+    if section.topic is not Topic.LIVE:
+        return _block(section.topic, [f"{line.name} {line.text}".lstrip() for line in section.lines])
+    if failed:
+        live = [f"{line.name} {line.text[:7] or 'nothing'}" if line.name else line.text for line in section.lines]
+        return _block(section.topic, [" · ".join(live)])
+    width = max(len(line.name) for line in section.lines)
+    return [f"  {line.name:<{width}}  {_address(line)}" for line in section.lines]
 
 
-def _address(one: Live) -> str:
-    where = f"{one.url}/" if one.url else "(no public address)"
-    return f"{where}  {one.commit[:7] or 'not deployed yet'}"
+def _address(line: Line) -> str:
+    where = f"{line.url}/" if line.url else "(no public address)"
+    return f"{where}  {line.text[:7] or 'not deployed yet'}"
 
 
 def history(states: Iterable[RunState]) -> list[str]:

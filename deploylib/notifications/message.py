@@ -21,7 +21,8 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from deploylib.errors import PersonNeeded
 from deploylib.models import Secret, Value
 from deploylib.models.extras import install_command
-from deploylib.models.results import Report, StageStatus
+from deploylib.models.results import Report
+from deploylib.models.sections import Line, Topic, by_topic
 
 __all__ = ["Told", "message", "send"]
 
@@ -46,13 +47,14 @@ def message(report: Report, previous: Mapping[str, str], *, url: str = "") -> di
     if report.commit is not None:
         where = f"{where} ← {_said(report.commit.short)}"
         subject = f' "{_said(report.commit.subject)}"' if report.commit.subject else ""
+    told = by_topic(report)
     sections = [
         [f"*{header}*", f"{where}{subject}"],
-        list(_services(report, previous)),
-        [f"{BACK[one.ok]}: {_said(f'{one.service} {one.text}')}" for one in report.put_back],
-        list(dict.fromkeys(_skipped(report))),
-        [f"Why: {_said(report.error, SECTION - 100)}"] if report.error else [],
-        [f"Next: {_said(line)}" for line in report.next],
+        list(_services(told[Topic.LIVE], previous)),
+        [f"{BACK[line.ok]}: {_said(f'{line.name} {line.text}')}" for line in told[Topic.PUT_BACK]],
+        list(dict.fromkeys(_skipped(told[Topic.WAIVED]))),
+        [f"Why: {_said(line.text, SECTION - 100)}" for line in told[Topic.WHY]],
+        [f"Next: {_said(line.text)}" for line in told[Topic.NEXT]],
         [f"<{url.replace('&', '&amp;')}|the run in CI>"] if re.fullmatch(r"https?://[^\s<>|]{1,1000}", url) else [],
     ]
     return {"text": f"{header}: {where}", "blocks": [_section(lines) for lines in sections if lines]}
@@ -65,9 +67,9 @@ def _outcome(report: Report) -> str:
     return f"{sign} FAILED: {_said(report.outcome)} (exit code {report.exit_code})"
 
 
-def _services(report: Report, previous: Mapping[str, str]) -> Iterator[str]:
+def _services(lines: tuple[Line, ...], previous: Mapping[str, str]) -> Iterator[str]:
     """A line a service; what could not be asked at the end is not claimed to be known."""
-    live = {one.service: one.commit for one in report.live}
+    live = {line.name: line.text for line in lines if line.name}
     for name in dict.fromkeys([*live, *previous]):
         new = _said(live[name][:7]) or "nothing" if name in live else "unknown"
         old = f"{_said(previous[name][:7]) or 'nothing'} → " if name in previous else ""
@@ -75,11 +77,11 @@ def _services(report: Report, previous: Mapping[str, str]) -> Iterator[str]:
         yield f"{_said(name)}  " + (f"unchanged ({new})" if same else f"{old}{new}")
 
 
-def _skipped(report: Report) -> Iterator[str]:
+def _skipped(lines: tuple[Line, ...]) -> Iterator[str]:
     """The gates that somebody chose to go without; what a run had no need of is not told."""
-    for one in report.stages:
-        if one.status is StageStatus.SKIPPED and (waived := one.waived) is not None:
-            yield f"– {_said(one.stage)} skipped by {_said(waived.skipped_by)}: {_said(waived.reason or 'no reason')}"
+    for line in lines:
+        if line.by:
+            yield f"– {_said(line.name)} skipped by {_said(line.by)}: {_said(line.reason or 'no reason')}"
 
 
 def _said(text: str, limit: int = LINE) -> str:
