@@ -1,4 +1,4 @@
-"""What GitHub shows of a run: outputs, a summary, an error on its page."""
+"""Hand GitHub what it shows of a run: outputs, summary, errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIGNS = {StageStatus.DONE: "✓", StageStatus.SKIPPED: "–", StageStatus.PLANNE
 
 
 def publish(report: Report, environ: Mapping[str, str]) -> None:
-    """Hand a report to GitHub: outputs for the jobs after this one, and at the end of a run the summary."""
+    """Hand a report to GitHub: outputs, and at the end the summary."""
     if path := environ.get("GITHUB_OUTPUT"):
         ci.append(path, "".join(f"{name}={value}\n" for name, value in _outputs(report).items()))
     ended = report.outcome != "paused"
@@ -34,7 +34,10 @@ def annotation(title: str, message: str) -> str:
 
 
 def summary(report: Report) -> str:
-    """A run as a table in Markdown; what comes from elsewhere is shown as it is and cannot format anything."""
+    """Tell a run as a table in Markdown.
+
+    What comes from elsewhere is shown as it is and cannot format anything.
+    """
     title = f"### {_plain(report.outcome)}: {_plain(report.environment)}"
     if report.commit is not None:
         title += f" ← `{report.commit.short}` {_plain(report.commit.subject)}"

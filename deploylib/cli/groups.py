@@ -1,4 +1,4 @@
-"""The tasks that come in groups: backups, the lease, holds, the local Render."""
+"""The groups of tasks: backups, lease, holds, the local Render."""
 
 from __future__ import annotations
 

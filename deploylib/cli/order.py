@@ -1,4 +1,4 @@
-"""The order in which ``inv --list`` tells the tasks: the everyday ones first, the rest by name and group."""
+"""List the everyday tasks first, the rest by name and group."""
 
 from __future__ import annotations
 

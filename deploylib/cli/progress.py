@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a live view on a terminal, plain lines everywhere else.
+"""Show a run while it goes on: live on terminals, elsewhere in lines.
 
 Both write to standard error; results go to standard output and are not their business.
 """
@@ -27,7 +27,7 @@ TOLD = {"deploy", "rollback", "put back"}
 
 
 class Plain(Quiet):
-    """A line for everything that has ended, and for every step of a deploy."""
+    """Writes a line when something ends, and at each deploy step."""
 
     def __init__(self, stream: IO[str], clean: Callable[[str], str] = harmless) -> None:
         """Write to a stream; *clean* makes a line of anybody fit to be shown."""
@@ -129,7 +129,10 @@ class _Terminal(Plain):
 def choose(
     stream: IO[str], environ: Mapping[str, str], clock: Clock, clean: Callable[[str], str] = harmless
 ) -> Iterator[Progress]:
-    """The view that fits the stream: live on a terminal that can move its cursor, else plain lines."""
+    """Choose the view that fits the stream.
+
+    Live on a terminal that can move its cursor, else plain lines.
+    """
     if not stream.isatty() or environ.get("TERM") == "dumb" or environ.get("CI"):
         yield Plain(stream, clean)
         return

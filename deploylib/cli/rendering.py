@@ -1,4 +1,4 @@
-"""Each command's result as lines for people, and as the value that ``--json`` prints."""
+"""Render each command's result: as lines, or for ``--json``."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ def as_lines(value: Any, show: str, env: Environment, asked: Mapping[str, Any]) 
 
 
 def as_json(value: Any, show: str) -> Any:
-    """Choose what ``--json`` prints of a result; logs are told by service and kind."""
+    """Choose what ``--json`` prints; logs go by service and kind."""
     return {log.name: log.lines for log in value} if show == "logs" else value

@@ -39,7 +39,7 @@ HEEDED_WITHIN = 8.0  # seconds: a runner of CI kills after ten, and says so to n
 
 @contextmanager
 def session(environment: str, *, looking: bool = False) -> Iterator[Environment]:
-    """Open an environment for one command; Ctrl-C and SIGTERM end it in order.
+    """Open an environment for one command; signals end it in order.
 
     Args:
         looking: only to find out what a release would lack; a store is then not required.
@@ -67,7 +67,7 @@ def crashed(kind: type[BaseException], error: BaseException, trace: TracebackTyp
 
 
 def print_result(value: Any, env: Environment, show: str, options: Mapping[str, Any], *, json: bool) -> None:
-    """Print what a command has returned, and end the program with its exit code if that is not 0.
+    """Print a result, and end the program with its exit code.
 
     Args:
         show: the name of its rendering, where it is neither report nor scan.
@@ -96,7 +96,7 @@ def _print_report(value: Report, *, json: bool) -> None:
 
 
 def fail(error: DeployError, environment: str, *, json: bool) -> NoReturn:
-    """Tell an error: message, evidence, next step; end the program with the outcome's exit code."""
+    """Tell an error, and end the program with its exit code."""
     error.remedy = remedies.about(environment, error.remedy)
     if json:
         said = {"outcome": error.outcome, "exit_code": error.exit_code, "error": error.message}
@@ -110,7 +110,7 @@ def fail(error: DeployError, environment: str, *, json: bool) -> NoReturn:
 
 
 def annotate(title: str, message: str) -> None:
-    """Show an error on the page of a GitHub run; of no meaning elsewhere."""
+    """Show an error on the page of a GitHub run."""
     if os.environ.get("GITHUB_ACTIONS") == "true":
         lines = [harmless(STRUCK.text(line)) for line in message.splitlines()]
         sys.stderr.write(github.annotation(title, "\n".join(lines)) + "\n")
@@ -149,7 +149,7 @@ def tell(value: Any, lines: Sequence[str], *, json: bool, code: int = 0) -> None
 
 @contextmanager
 def _signals(environment: str) -> Iterator[None]:
-    """Turn the first SIGINT or SIGTERM into `Interrupted`; a second one ends the program at once.
+    """Turn the first signal into `Interrupted`; a second one ends the program.
 
     Python runs a handler only between two steps of the main thread, and what it raises may be taken for something else.
     So the signal is also seen by a thread, which ends the program when that has not ended by itself `HEEDED_WITHIN`.

@@ -1,6 +1,6 @@
-"""A command of the library as a task of invoke: common flags, a session, one printed result, one exit code.
+"""Make a task of invoke of each command.
 
-Imports nothing heavy, so that ``inv --list`` stays quick.
+Common flags, a session, one printed result and one exit code. Imports nothing heavy, so that ``inv --list`` stays quick.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ def command(
     texts: Mapping[str, str] = MappingProxyType({}),
     **more: str,
 ) -> Callable[[Callable[..., Any]], Task[Any]]:
-    """Make a task of a function that is given an environment and its flags, and returns what is to be printed.
+    """Make a task of a function of an environment and its flags.
+
+    What the function returns is printed.
 
     Args:
         flags: those of `FLAGS` that it takes besides its own parameters.

@@ -1,4 +1,4 @@
-"""A report as text: pure functions from values to lines, for whoever prints them."""
+"""Make lines of values: pure functions, which print nothing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def ascii_only(line: str) -> str:
 
 
 def header(run: str, environment: str, commit: Commit | None) -> str:
-    """The first line of a run; without a commit it restores an earlier release."""
+    """Begin a run; without a commit it restores an earlier release."""
     what = f'{commit.short} "{commit.subject}"' if commit is not None else "the release before"
     return f"run {short(run)}   {environment} ← {what}"
 
@@ -65,7 +65,7 @@ def stage(result: StageResult, ago: float | None = None) -> list[str]:
 
 
 def text(report: Report) -> str:
-    """A whole report: what came of it, what is live, what to do next."""
+    """Tell a report: outcome, what is live, what to do next."""
     commit = report.commit.short if report.commit else ""
     words = {
         "succeeded": f"{commit} is live on {report.environment}",
@@ -216,7 +216,7 @@ def restored(done: RestoreResult, environment: str = "local") -> list[str]:
 
 
 def scanned(found: Scanned) -> list[str]:
-    """What a scan says: the line, then every finding and gap with its remedy."""
+    """Tell a scan: its line, then findings and gaps with remedies."""
     mark = {Verdict.CLEAN: "✓", Verdict.FINDINGS: "✗", Verdict.NOT_EXAMINED: "–"}[found.verdict]
     lines = [f"{f'{mark} scan      {found.line}':<{WIDTH}}  {found.seconds:.1f}s"]
     for one in (*found.blocking, *found.notes):

@@ -1,4 +1,7 @@
-"""A report as one list of sections: a terminal, a summary in Markdown and a message to Slack render the same."""
+"""Tell a report as one list of sections.
+
+A terminal, a summary in Markdown and a message to Slack render the same.
+"""
 
 from __future__ import annotations
 
@@ -66,12 +69,12 @@ def sections(report: Report) -> tuple[Section, ...]:
 
 
 def by_topic(report: Report) -> dict[Topic, tuple[Line, ...]]:
-    """Give the lines of every topic, for who tells them in an order of its own."""
+    """Give the lines of every topic, for an order of one's own."""
     return dict.fromkeys(Topic, ()) | {section.topic: section.lines for section in sections(report)}
 
 
 def _live(report: Report) -> Iterator[Line]:
-    """What every service serves; of a run that has failed also that nobody knows it."""
+    """Tell what each service serves; after a failure also "unknown"."""
     yield from (Line(name=each.service, text=each.commit, url=each.url) for each in report.live)
     if report.exit_code and not report.live:
         yield Line(text=remedies.about(report.environment, "unknown: inv status"))
