@@ -22,6 +22,7 @@ To release                                                               returns
     rollback        restore an earlier release, as one unit              Report
     promote         bring here what another environment has verified     Report
     finish          end what was left open                               Report
+    stage           add a step of your own to every release              a decorator
 
 To look
     status          what is live, and what can be done about it          Status
@@ -91,6 +92,7 @@ if TYPE_CHECKING:
     from deploylib.models.database import RestoreResult
     from deploylib.models.findings import Scanned
     from deploylib.models.results import Report
+    from deploylib.release.own_steps import OwnStep, StepService, stage
     from deploylib.state import Hold, LeaseState, RunState
 
 __version__ = "0.1.0"
@@ -104,6 +106,7 @@ _VERBS = {
     **dict.fromkeys(("promote", "rollback", "scan", "tests", "verify"), "deploylib.commands.release"),
     **dict.fromkeys(("history", "logs", "status"), "deploylib.commands.status"),
 }
+_STEPS = dict.fromkeys(("OwnStep", "StepService", "stage"), "deploylib.release.own_steps")
 _VALUES = {
     "Backup": "deploylib.models.database",
     "Hold": "deploylib.state.holds",
@@ -137,6 +140,7 @@ if TYPE_CHECKING:
         "MigrationFailed",
         "NotExamined",
         "NotKnownYet",
+        "OwnStep",
         "PersonNeeded",
         "Report",
         "RestoreResult",
@@ -145,6 +149,7 @@ if TYPE_CHECKING:
         "SettingsError",
         "StartFailed",
         "Status",
+        "StepService",
         "Superseded",
         "Unhealthy",
         "Unreachable",
@@ -166,6 +171,7 @@ if TYPE_CHECKING:
         "restore",
         "rollback",
         "scan",
+        "stage",
         "status",
         "test_restore",
         "tests",
@@ -173,11 +179,11 @@ if TYPE_CHECKING:
     ]
 else:
     # So that `help` tells these in full, and not what every exception inherits.
-    __all__ = [*_HANDLE, *_VERBS]  # noqa: PLE0604 - the keys are strings
+    __all__ = [*_HANDLE, *_VERBS, "stage"]  # noqa: PLE0604 - the keys are strings
 
 
 def __getattr__(name: str) -> Any:
-    where = _HANDLE.get(name) or _VERBS.get(name) or _VALUES.get(name)
+    where = _HANDLE.get(name) or _VERBS.get(name) or _STEPS.get(name) or _VALUES.get(name)
     if where is None:
         errors = importlib.import_module("deploylib.errors")
         if name not in errors.__all__:
@@ -189,4 +195,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     errors = importlib.import_module("deploylib.errors").__all__
-    return [*_HANDLE, *_VERBS, *_VALUES, *errors, "__version__"]
+    return [*_HANDLE, *_VERBS, *_STEPS, *_VALUES, *errors, "__version__"]

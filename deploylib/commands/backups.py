@@ -18,7 +18,7 @@ from deploylib.models.units import volume
 from deploylib.postgres import connection
 from deploylib.release import operation
 from deploylib.release.database import own_database
-from deploylib.release.pipeline import FORWARD
+from deploylib.release.pipeline import forward
 from deploylib.release.reconcile import settle
 from deploylib.release.run import Options
 from deploylib.state import Lease
@@ -72,7 +72,7 @@ def test_restore(env: Environment, *, name: str = "", accept: bool = False, reas
             "only a dump whose proof has failed can be accepted, and with a reason",
             remedy=f'inv backups.prove{env.flag} --backup ID --accept --reason "…" (inv backup.list)',
         )
-    with operation.recorded(env, "prove") as work:
+    with operation.record_operation(env, "prove") as work:
         return _proven(env, chosen, work.lines, accept=accept, reason=reason)
 
 
@@ -132,11 +132,11 @@ def restore(
         env.progress.note(f"the database is marked restoring: {found.line}")
     # Only its own database is what a release stands on. Beside, the store is read and a new database made, which no service
     # names: neither a release nor another restore is in its way, and it is in nobody's. Another one's URL is not ours to hold.
-    with operation.recorded(env, "restore", needs_lease=into == DATABASE) as work, _typed(env, chosen, into):
+    with operation.record_operation(env, "restore", needs_lease=into == DATABASE) as work, _typed(env, chosen, into):
         if into == BESIDE:
             done = _put_beside(env, url, chosen)
         elif work.lease is not None:
-            settle(env, work.lease, FORWARD)
+            settle(env, work.lease, forward())
             begun = _saved(env, chosen, work.lease)
             done = put(env, url, chosen, force=force, unproven=unproven, begun=begun, lease=work.lease)
         else:

@@ -19,13 +19,13 @@ from deploylib.release.database import half_restored
 from deploylib.release.gates import GATES
 from deploylib.release.opening import (
     Aim,
+    find_shared_run,
     is_shared,
     open_or_resume,
     open_unrecorded,
-    shared_run,
     start_local_again,
     take_up,
-    unfinished,
+    take_up_unfinished,
 )
 from deploylib.release.prerequisites import Finding
 from deploylib.release.prove import answered, prove
@@ -33,6 +33,7 @@ from deploylib.release.run import Options, Run, Stage
 from deploylib.release.serving import last_known
 from deploylib.release.stages.check import Check
 from deploylib.release.stages.deploy import Deploy
+from deploylib.release.stages.own import Own
 from deploylib.release.stages.rollback import Rollback
 from deploylib.release.stages.scan import examine, judged
 from deploylib.release.stages.tests import Tests
@@ -206,7 +207,8 @@ def bring(env: Environment, options: Options, *, spared: tuple[str, ...] = (), l
     Raises:
         SettingsError: before a run could begin.
     """
-    names = [stage.name for stage in pipeline.FORWARD]
+    whole = pipeline.forward()
+    names = [stage.name for stage in whole]
     until = next((name for name in names if name == options.until), None)
     if until is None:
         raise SettingsError(f"there is no stage {options.until!r}", remedy=f"one of: {', '.join(names)}")
@@ -215,26 +217,31 @@ def bring(env: Environment, options: Options, *, spared: tuple[str, ...] = (), l
             "a migration is rehearsed anyway, on the backup that it makes", remedy="--rehearse goes with --dry-run"
         )
     env = env.looking() if options.dry_run else env
-    flow = _flow(env, options)
-    alone = until if env.build is None and options.asked is until and until in ALONE else ""
+    to_the_end = until in {StageName.VERIFY, names[-1]}
+    flow = _flow(env, options, whole)
+    alone = until if env.build is None and options.asked == until and until in ALONE else ""
     aim = Aim(
         commit=preflight.release_commit(env.git, options.commit),
-        since=StageName.CHECK if until is StageName.CHECK else StageName.CHANGES,
+        since=StageName.CHECK if until == StageName.CHECK else StageName.CHANGES,
         operation=alone,
         coming=tuple(stage.name for stage in flow),
+        steps=() if alone else tuple(stage.name for stage in whole if isinstance(stage, Own)),
         spared=spared,
-        decides=env.build is None or until == names[-1],
+        decides=env.build is None or to_the_end,
     )
     run = open_or_resume(env, options, aim, lease)
-    return pipeline.bring_to_an_end(run, flow, paused_at="" if until == names[-1] else until)
+    return pipeline.bring_to_an_end(run, flow, paused_at="" if to_the_end else until)
 
 
-def _flow(env: Environment, options: Options) -> tuple[Stage, ...]:
+def _flow(env: Environment, options: Options, whole: tuple[Stage, ...]) -> tuple[Stage, ...]:
     """The stages to do; a look or a backup on a person's machine releases nothing, and so needs no gate."""
-    names = [stage.name for stage in pipeline.FORWARD]
-    flow = pipeline.FORWARD[: names.index(StageName(options.until)) + 1]
+    names = [stage.name for stage in whole]
+    end = names.index(options.until) + 1
+    if options.until != StageName.DEPLOY:  # what comes after that needs all of it, which may be several jobs'
+        while options.until in set(StageName) and end < len(whole) and isinstance(whole[end], Own):
+            end += 1
     looks = options.asked is StageName.BACKUP or (options.asked is StageName.CHANGES and env.build is None)
-    return tuple(stage for stage in flow if not (looks and stage.name in GATES))
+    return tuple(stage for stage in whole[:end] if not (looks and (stage.name in GATES or isinstance(stage, Own))))
 
 
 def promote(
@@ -256,7 +263,7 @@ def promote(
         SettingsError: it was never deployed from here, or the commit is not in this clone.
     """
     other = env.beside(source) if isinstance(source, str) else source.looking()
-    found = promotion.verified(
+    found = promotion.require_verified(
         other.name,
         other.history.read_runs(other.name, 50),
         last_known(other),
@@ -264,12 +271,18 @@ def promote(
     )
     options = Options(commit=found.commit.id, skip=tuple(skip), reason=reason, wait=wait, dry_run=dry_run)
     env = env.looking() if dry_run else env
-    aim = Aim(commit=preflight.release_commit(env.git, found.commit.id), promotes=found.name, wanted=found.commits)
+    flow = pipeline.forward()
+    aim = Aim(
+        commit=preflight.release_commit(env.git, found.commit.id),
+        promotes=found.name,
+        wanted=found.commits,
+        steps=tuple(stage.name for stage in flow if isinstance(stage, Own)),
+    )
     run = open_or_resume(env, options, aim)
     if found.tested and not run.state.done(StageName.TESTS):
         line = f"skipped: passed on {found.environment} in run {short(found.run)}"
         run.record("stage", StageResult(stage=StageName.TESTS, status=StageStatus.SKIPPED, lines=(line,)))
-    return pipeline.bring_to_an_end(run, pipeline.FORWARD)
+    return pipeline.bring_to_an_end(run, flow)
 
 
 def rollback(
@@ -311,7 +324,7 @@ def finish(env: Environment, *, run: str = "", database: str = "") -> Report:
 
 
 def _finish_run(env: Environment, name: str) -> Report:
-    run = unfinished(env, Options(), name)
+    run = take_up_unfinished(env, Options(), name)
     if run is None:
         return Report(run="", environment=env.name, outcome=NOTHING, exit_code=0)
     if run.state.report is not None:
@@ -378,9 +391,9 @@ def verify(env: Environment) -> Report:
     """
     commit = env.git.commit("HEAD")
     aim = Aim(commit=commit, since=None, decides=env.build is None)
-    if env.build is not None and shared_run(env, msgspec.structs.replace(aim, decides=True)) is not None:
+    if env.build is not None and find_shared_run(env, msgspec.structs.replace(aim, decides=True)) is not None:
         run = open_or_resume(env, Options(), aim)
-        return pipeline.bring_to_an_end(run, (Verify(),), paused_at=StageName.VERIFY)
+        return pipeline.bring_to_an_end(run, _after_deploy(), paused_at=StageName.VERIFY)
     left = _deployed(env)
     if left is None or is_shared(env, left):
         return _looked_at(env, left)
@@ -393,7 +406,12 @@ def verify(env: Environment) -> Report:
         )
     env.progress.opened(run.id, env.name, None if run.back else run.commit)
     start_local_again(run)
-    return pipeline.bring_to_an_end(run, (Verify(),))
+    return pipeline.bring_to_an_end(run, (Verify(),) if run.back else _after_deploy())
+
+
+def _after_deploy() -> tuple[Stage, ...]:
+    whole = pipeline.forward()
+    return whole[[stage.name for stage in whole].index(StageName.DEPLOY) + 1 :]
 
 
 def _deployed(env: Environment) -> RunState | None:
@@ -430,7 +448,7 @@ def _looked_at(env: Environment, left: RunState | None) -> Report:
     end, results = Ending(), tuple[StageResult, ...]()
     try:
         restore_mark.require_none(half_restored(env), env.flag)
-        with operation.recorded(env, StageName.VERIFY, run.commit) as looked:
+        with operation.record_operation(env, StageName.VERIFY, run.commit) as looked:
             looked.lines += [
                 f"{shown.service}  {shown.text}" for shown in prove(env, run.checked.targets, expected, run.pace)
             ]

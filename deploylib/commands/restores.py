@@ -111,7 +111,7 @@ def finish_restore(env: Environment, wanted: str = "") -> StageResult | None:
     began = env.clock.monotonic()
     chosen = _chosen(env, found, wanted)
     said = msgspec.structs.replace(found, environment=env.name, id=found.id or f"{env.clock.now():%Y%m%dT%H%M%S.%f}")
-    with operation.recorded(env, "restore", needs_lease=True) as told:
+    with operation.record_operation(env, "restore", needs_lease=True) as told:
         done = put(env, url, chosen, begun=said, again=True, lease=told.lease)
         told.lines.extend(restored_lines(done))
     lines = (f"{chosen.id} is in the database: {done.tables} tables", *done.notes)

@@ -47,6 +47,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
         url: of the CI run.
         recent: ids of the last commits that it brings, so that a run whose clone does not know them can tell that
             it is the older one.
+        steps: the names of the steps of a team's own that are part of it.
     """
 
     run: str
@@ -59,6 +60,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     promotes: str = ""
     url: str = ""
     recent: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,10 +9,10 @@ from deploylib.models import Kind, Live, StageName
 from deploylib.models.results import DONE, PAUSED, PLANNED, Ending, Report, StageResult, short
 from deploylib.models.units import seconds
 from deploylib.notifications import message
-from deploylib.release.guards import not_held
+from deploylib.release.guards import require_not_held
 from deploylib.release.run import Run
 from deploylib.release.serving import live, live_of
-from deploylib.release.unknown import not_known
+from deploylib.release.unknown import explain_unknown
 
 __all__ = ["close", "close_or_pause", "ending", "leave_open", "report", "stop"]
 
@@ -29,7 +29,7 @@ def close(run: Run, end: Ending, began: float, *, keep: bool = False) -> Report:
     try:
         return _close(run, end, began, keep=keep)
     except DeployError as error:
-        if (unknown := not_known(run, error)) is not None:
+        if (unknown := explain_unknown(run, error)) is not None:
             raise unknown from error
         raise
 
@@ -74,7 +74,7 @@ def _after(run: Run) -> tuple[str, ...]:
     if run.planned.nothing:
         return ()
     try:
-        not_held(run)
+        require_not_held(run)
     except Held as error:
         return (error.remedy,)
     return ("inv deploy releases it",)

@@ -6,12 +6,12 @@ from deploylib.models import StageName, Waived
 from deploylib.models.results import StageResult
 from deploylib.release.run import Run, skipped
 
-__all__ = ["GATES", "waived"]
+__all__ = ["GATES", "skip_gate"]
 
 GATES = (StageName.TESTS, StageName.SCAN)
 
 
-def waived(run: Run, gate: StageName) -> StageResult | None:
+def skip_gate(run: Run, gate: StageName) -> StageResult | None:
     """A gate that a person leaves out; it is recorded, and told with the end of the run."""
     if gate not in run.options.skip:
         return None

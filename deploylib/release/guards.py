@@ -11,10 +11,10 @@ from deploylib.render import rollout
 from deploylib.state import Hold, RunState
 from deploylib.system import threads
 
-__all__ = ["alone", "not_held"]
+__all__ = ["alone", "require_not_held"]
 
 
-def not_held(run: Run) -> None:
+def require_not_held(run: Run) -> None:
     """See that the environment takes this release; nobody waits on a hold.
 
     Raises:

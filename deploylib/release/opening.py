@@ -20,13 +20,13 @@ from deploylib.system import ci
 
 __all__ = [
     "Aim",
+    "find_shared_run",
     "is_shared",
     "open_or_resume",
     "open_unrecorded",
-    "shared_run",
     "start_local_again",
     "take_up",
-    "unfinished",
+    "take_up_unfinished",
 ]
 
 RECENT = 100
@@ -45,6 +45,7 @@ class Aim(Value, frozen=True):
         promotes: the environment and the run whose verified release is brought here, ``staging/<run>``.
         wanted: the commit of each service, by name, where a release is brought from elsewhere.
         coming: the stages that the command is to do, by name.
+        steps: those of a team's own, of the whole release.
         uncommitted: what lies in the folder is looked at, committed or not.
         noticed: what must be put right, and was seen before the first stage.
         spared: ids of backups that are not to be removed for a newer one.
@@ -59,6 +60,7 @@ class Aim(Value, frozen=True):
     promotes: str = ""
     wanted: dict[str, str] = msgspec.field(default_factory=dict)
     coming: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
     uncommitted: bool = False
     noticed: tuple[Finding, ...] = ()
     spared: tuple[str, ...] = ()
@@ -75,7 +77,7 @@ def open_or_resume(env: Environment, options: Options, aim: Aim, lease: Lease | 
         SettingsError: the run is closed, or is about another commit; or a gate that is left out cannot be, or not so.
     """
     _require_reason(options, (StageName.SCHEMA,) if aim.back else GATES)
-    last = shared_run(env, aim) if env.build else next(iter(env.history.read_runs(env.name, 1)), None)
+    last = find_shared_run(env, aim) if env.build else next(iter(env.history.read_runs(env.name, 1)), None)
     if options.services and not aim.decides and not aim.back:
         _require_own_changes(env, last, options.services)
     if (
@@ -106,6 +108,7 @@ def _begin(env: Environment, options: Options, aim: Aim, lease: Lease | None) ->
         operation=aim.operation,
         promotes=aim.promotes,
         url=env.build.url if env.build else "",
+        steps=aim.steps,
         recent=() if aim.back else env.git.recent(aim.commit.id, RECENT),
     )
     unrecorded = options.dry_run or (not aim.kept and env.build is None)
@@ -224,7 +227,7 @@ def is_shared(env: Environment, state: RunState) -> bool:
     return state.id.startswith(f"{env.name}-")
 
 
-def shared_run(env: Environment, aim: Aim) -> RunState | None:
+def find_shared_run(env: Environment, aim: Aim) -> RunState | None:
     """Find the run that the jobs of this CI run share, as long as it is open; None before it began.
 
     Raises:
@@ -266,7 +269,7 @@ def _same(env: Environment, options: Options, aim: Aim, last: RunState) -> bool:
     return was == wanted and (env.clock.now() - last.last).total_seconds() < seconds(env.config.settings.deadline)
 
 
-def unfinished(env: Environment, options: Options, name: str = "") -> Run | None:
+def take_up_unfinished(env: Environment, options: Options, name: str = "") -> Run | None:
     """Take up the run to be finished; where a CI run has recorded nothing, open one that says so; None: none is open.
 
     Args:

@@ -21,7 +21,7 @@ from deploylib.models.units import age, seconds
 from deploylib.state import Lease, LeaseState, RunState
 from deploylib.store import format_version
 
-__all__ = ["Operation", "recorded"]
+__all__ = ["Operation", "record_operation"]
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class Operation:
 
 
 @contextmanager
-def recorded(
+def record_operation(
     env: Environment, name: str, commit: Commit | None = None, *, needs_lease: bool = False
 ) -> Iterator[Operation]:
     """Record that an operation began, what is said in the block, and how it ended.

@@ -1,11 +1,8 @@
-"""The whole of a release at one glance: the stages, in order, and what happens when one fails.
+"""A whole release at one glance: the stages, in order, and a failure's end.
 
-Before the first deploy is asked for, a failure stops the run and nothing that serves has changed. From then on a
-failure is put back: what is on its way is stopped, what went live is rolled back, only what this run changed, at most
-once. The first error is what the operator sees. A signal never rolls back: the run stays open and goes on later.
-
-On one machine one command does all of it. The jobs of a CI do a part each and only record; `finish` is their last, and
-alone decides.
+Before the first deploy is asked for, a failure stops the run and nothing that serves has changed. From then on it is put
+back: only what this run changed, at most once. A signal never rolls back: the run stays open and goes on later.
+On one machine one command does all of it. The jobs of a CI only record; `finish` is their last, and alone decides.
 """
 
 from __future__ import annotations
@@ -20,12 +17,13 @@ from deploylib.release import closing
 from deploylib.release.database import half_restored
 from deploylib.release.guards import alone
 from deploylib.release.reconcile import conclude, settle_left_behind
-from deploylib.release.recovery import recovered
+from deploylib.release.recovery import recover_run
 from deploylib.release.run import Run, Stage
 from deploylib.release.stages import backup, changes, check, deploy, migrate, rollback, scan, tests, verify
-from deploylib.release.step import acquire_lease, is_left, needed_lease, perform
+from deploylib.release.stages.own import require_registered, with_own_steps
+from deploylib.release.step import acquire_lease, has_needed_lease, is_left, perform
 
-__all__ = ["BACK", "FORWARD", "bring_to_an_end", "finish"]
+__all__ = ["BACK", "FORWARD", "bring_to_an_end", "finish", "forward"]
 
 FORWARD: tuple[Stage, ...] = (
     check.Check(),
@@ -41,12 +39,13 @@ BACK: tuple[Stage, ...] = (check.Check(), rollback.Rollback(), verify.Verify())
 CHANGING = {None, StageName.DEPLOY, StageName.MIGRATE}  # who asks for less than these may still have something to do
 
 
-def bring_to_an_end(run: Run, flow: Sequence[Stage], *, paused_at: str = "") -> Report:
-    """Do each stage that the run has not done yet, and report what came of it, whatever the outcome.
+def forward() -> tuple[Stage, ...]:
+    """Return the stages of a release, with a team's own steps among them."""
+    return with_own_steps(FORWARD)
 
-    Args:
-        paused_at: the last stage of *flow*, where the run goes on after it.
-    """
+
+def bring_to_an_end(run: Run, flow: Sequence[Stage], *, paused_at: str = "") -> Report:
+    """Do each stage not done yet, up to *paused_at*, and report what came of it."""
     began = run.env.clock.monotonic()
     try:
         return closing.close_or_pause(run, _carry_out(run, flow, paused_at), began)
@@ -56,7 +55,7 @@ def bring_to_an_end(run: Run, flow: Sequence[Stage], *, paused_at: str = "") -> 
         return closing.stop(run, error, began)
     except LeaseHeld as error:
         # Another command is at work in this very run, or has taken it over: what becomes of it is not ours to say.
-        run.decides = run.decides and not needed_lease(run.state)
+        run.decides = run.decides and not has_needed_lease(run.state)
         return closing.close_or_pause(run, Ending.of(error), began)
 
 
@@ -69,9 +68,9 @@ def finish(run: Run) -> Report:
     """
     began = run.env.clock.monotonic()
     try:
-        if needed_lease(run.state):
+        if has_needed_lease(run.state):
             acquire_lease(run)
-        return closing.close(run, conclude(run, BACK if run.back else FORWARD), began)
+        return closing.close(run, conclude(run, BACK if run.back else forward()), began)
     except NotKnownYet as error:
         return closing.leave_open(run, error, began)
     except Interrupted:
@@ -84,7 +83,8 @@ def _carry_out(run: Run, flow: Sequence[Stage], paused_at: str) -> Ending:
     try:
         if run.decides and run.state.recovering is not None:
             acquire_lease(run)
-            return recovered(run, run.state.recovering)
+            return recover_run(run, run.state.recovering)
+        require_registered(run, forward())
         for stage in flow:
             if is_left(run, stage):
                 _prepare(run, stage)
@@ -95,7 +95,7 @@ def _carry_out(run: Run, flow: Sequence[Stage], paused_at: str) -> Ending:
         raise
     except DeployError as error:
         end = Ending.of(error)
-        return recovered(run, end) if run.decides else end
+        return recover_run(run, end) if run.decides else end
     return closing.ending(run, paused_at)
 
 
@@ -107,8 +107,8 @@ def _prepare(run: Run, stage: Stage) -> None:
     restore_mark.require_none(half_restored(run.env), run.env.flag)  # whoever was waited for may have left it so
     if operation:
         return
-    settle_left_behind(run, FORWARD)
-    if not needed_lease(run.state):
+    settle_left_behind(run, forward())
+    if not has_needed_lease(run.state):
         run.seen = alone(run, run.checked.targets, holding=True)
 
 

@@ -9,7 +9,7 @@ from deploylib.models import Commit, Live, Value
 from deploylib.models.results import short
 from deploylib.state import RunState
 
-__all__ = ["Verified", "verified"]
+__all__ = ["Verified", "require_verified"]
 
 
 class Verified(Value, frozen=True):
@@ -32,7 +32,7 @@ class Verified(Value, frozen=True):
         return f"{self.environment}/{self.run}"
 
 
-def verified(
+def require_verified(
     environment: str, history: Iterable[RunState], live: Mapping[str, Live], bad: Collection[str] = ()
 ) -> Verified:
     """The release that *environment* serves, if its last verification was of exactly that.

@@ -13,9 +13,10 @@ from deploylib.models.results import NOTHING, SUPERSEDED, Ending, Report, short
 from deploylib.models.units import seconds
 from deploylib.release import closing
 from deploylib.release.opening import is_shared, take_up
-from deploylib.release.recovery import recovered
+from deploylib.release.recovery import recover_run
 from deploylib.release.run import Options, Run, Stage
-from deploylib.release.step import acquire_lease, failed_stage, needed_lease, perform
+from deploylib.release.stages.own import require_registered
+from deploylib.release.step import acquire_lease, find_failed_stage, has_needed_lease, perform
 from deploylib.state import Lease, RunState
 
 __all__ = ["conclude", "settle", "settle_left_behind"]
@@ -32,21 +33,23 @@ def conclude(run: Run, flow: Sequence[Stage]) -> Ending:
         LeaseHeld: another command has taken it over.
     """
     if run.state.recovering is not None:
-        return recovered(run, run.state.recovering)
-    failed = failed_stage(run)
+        return recover_run(run, run.state.recovering)
+    failed = find_failed_stage(run)
     if failed is not None and failed.failure is not None:
-        return recovered(run, failed.failure)
+        return recover_run(run, failed.failure)
     if run.planned.superseded:
         return Ending(outcome=SUPERSEDED)
     if run.state.done(StageName.CHANGES) and run.planned.nothing:
         return Ending(outcome=NOTHING)
+    require_registered(run, flow)
     missing = [stage for stage in flow if not stage.done(run)]
+    first = next(place for place, stage in enumerate(flow) if stage.name in CLOSING)
     left = [name for name in run.planned.changes.deploying if name not in run.state.shipped]
     begun = run.back and run.state.intents  # a rollback that has begun is only ever completed
-    if not begun and (left or any(stage.name not in CLOSING for stage in missing)):
+    if not begun and (left or any(stage in flow[:first] for stage in missing)):
         where = ", ".join(left) or missing[0].name
         lost = Interrupted(f"the run ended at {where}, and nobody recorded why", remedy="run the workflow again")
-        return recovered(run, Ending.of(lost))
+        return recover_run(run, Ending.of(lost))
     try:
         for stage in missing:
             acquire_lease(run)  # it is ours already: see that it still is
@@ -54,7 +57,7 @@ def conclude(run: Run, flow: Sequence[Stage]) -> Ending:
     except (Interrupted, LeaseHeld, NotKnownYet):
         raise
     except DeployError as error:
-        return recovered(run, Ending.of(error))
+        return recover_run(run, Ending.of(error))
     return Ending()
 
 
@@ -99,7 +102,9 @@ def _left_behind(env: Environment, ours: str) -> list[RunState]:
         if state.report is None
         and state.id != ours
         and (
-            needed_lease(state) or not is_shared(env, state) or (env.clock.now() - state.last).total_seconds() > silent
+            has_needed_lease(state)
+            or not is_shared(env, state)
+            or (env.clock.now() - state.last).total_seconds() > silent
         )
     ]
 

@@ -24,17 +24,17 @@ from deploylib.probes import verify
 from deploylib.release.prove import prove
 from deploylib.release.run import Run
 from deploylib.release.serving import live_of
-from deploylib.release.unknown import not_known
+from deploylib.release.unknown import explain_unknown
 from deploylib.render import Refused, rollout
 from deploylib.system import Deadline
 
-__all__ = ["recover", "recovered"]
+__all__ = ["recover", "recover_run"]
 
 WITHIN = 600.0
 NOT_OURS = {ForeignDeploy.exit_code, LeaseHeld.exit_code, Superseded.exit_code}
 
 
-def recovered(run: Run, ending: Ending) -> Ending:
+def recover_run(run: Run, ending: Ending) -> Ending:
     """The ending of a run that has failed, once what it changed is put back.
 
     Somebody else's deploys are left alone: then only what is still on its way is stopped, and what each service serves
@@ -58,7 +58,7 @@ def recovered(run: Run, ending: Ending) -> Ending:
     except (Interrupted, LeaseHeld):
         raise
     except DeployError as worse:
-        if (unknown := not_known(run, worse)) is not None:
+        if (unknown := explain_unknown(run, worse)) is not None:
             raise unknown from worse
         return _given_up(run, first, worse)
     if first.exit_code == VerificationFailed.exit_code and (left := _left(run)):

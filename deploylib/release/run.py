@@ -157,8 +157,12 @@ class Stage(Protocol):
         needs_lease: no other run may change what it has seen.
     """
 
-    name: ClassVar[StageName]
     needs_lease: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """The stage's name."""
+        ...
 
     def done(self, run: Run) -> bool:
         """Tell whether this run has done it."""

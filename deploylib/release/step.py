@@ -9,13 +9,13 @@ from deploylib.models import StageName
 from deploylib.models.results import StageResult, StageStatus
 from deploylib.models.units import age, seconds
 from deploylib.release.gates import GATES
-from deploylib.release.guards import not_held
+from deploylib.release.guards import require_not_held
 from deploylib.release.run import Run, Stage
-from deploylib.release.unknown import not_known
+from deploylib.release.unknown import explain_unknown
 from deploylib.state import LeaseState, RunState
 from deploylib.store import format_version
 
-__all__ = ["acquire_lease", "failed_stage", "is_left", "needed_lease", "perform"]
+__all__ = ["acquire_lease", "find_failed_stage", "has_needed_lease", "is_left", "perform"]
 
 REFUSABLE = {StageName.CHECK, StageName.CHANGES, StageName.MIGRATE, StageName.DEPLOY, StageName.ROLLBACK}
 WITHOUT_LEASE = {*GATES, StageName.CHECK}
@@ -43,19 +43,26 @@ def acquire_lease(run: Run) -> bool:
         by = lease.holder
         env.progress.note(f"waiting for {by.name}{by.of}, seen {age(lease.age)} ago  {by.url}".rstrip())
 
-    run.lease.acquire(within=seconds(patience, "--wait"), known=needed_lease(run.state), waiting=waiting)
+    run.lease.acquire(within=seconds(patience, "--wait"), known=has_needed_lease(run.state), waiting=waiting)
     format_version.require(env.store)  # whoever was waited for may have been of a newer version
     return True
 
 
-def needed_lease(state: RunState) -> bool:
+def has_needed_lease(state: RunState) -> bool:
     """Tell whether a run has got beyond what it may do without the lease."""
     return bool(state.intents) or bool(set(state.stages) - WITHOUT_LEASE)
 
 
-def failed_stage(run: Run) -> StageResult | None:
+def find_failed_stage(run: Run) -> StageResult | None:
     """Find the stage that has failed in this run."""
-    return next((each for each in run.state.stages.values() if each.status is StageStatus.FAILED), None)
+    return next(
+        (
+            each
+            for each in run.state.stages.values()
+            if each.status is StageStatus.FAILED and not (each.failure is None and run.state.done(StageName.VERIFY))
+        ),
+        None,
+    )
 
 
 def is_left(run: Run, stage: Stage) -> bool:
@@ -64,7 +71,7 @@ def is_left(run: Run, stage: Stage) -> bool:
     Raises:
         Blocked: the run has failed in another job.
     """
-    failed = failed_stage(run)
+    failed = find_failed_stage(run)
     if failed is not None and not run.decides:
         raise Blocked(
             f"this run has failed at {failed.stage}: {failed.lines[0]}", remedy="inv finish closes it, and puts it back"
@@ -89,10 +96,10 @@ def perform(run: Run, stage: Stage) -> None:
     part = () if run.decides else run.services
     try:
         if stage.name in REFUSABLE and run.releases:
-            not_held(run)
+            require_not_held(run)
         result = stage.plan(run) if run.options.dry_run else stage.apply(run)
     except DeployError as error:
-        if (unknown := not_known(run, error)) is not None:
+        if (unknown := explain_unknown(run, error)) is not None:
             raise unknown from error
         if not isinstance(error, (Interrupted, LeaseHeld)):  # the run stays open, or is another command's by now
             failed = StageResult.of(stage.name, error, env.clock.monotonic() - began, part)

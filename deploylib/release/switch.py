@@ -14,7 +14,7 @@ from deploylib.release.serving import AT_ONCE
 from deploylib.render import rollout
 from deploylib.system import threads
 
-__all__ = ["carried_out", "variables"]
+__all__ = ["bring_services", "variables"]
 
 
 def variables(run: Run, target: Target) -> tuple[str, ...]:
@@ -29,7 +29,7 @@ def variables(run: Run, target: Target) -> tuple[str, ...]:
         return ()  # only told before a rollback: a release does not fail for it
 
 
-def carried_out(stage: str, run: Run, orders: list[Order]) -> StageResult:
+def bring_services(stage: str, run: Run, orders: list[Order]) -> StageResult:
     """Have the services do it, all at once, while visitors are counted.
 
     Raises:

@@ -6,10 +6,10 @@ from deploylib.errors import DeployError, NotKnownYet, Unreachable
 from deploylib.release.run import Run
 from deploylib.system import files
 
-__all__ = ["not_known"]
+__all__ = ["explain_unknown"]
 
 
-def not_known(run: Run, error: DeployError) -> NotKnownYet | None:
+def explain_unknown(run: Run, error: DeployError) -> NotKnownYet | None:
     """Say that nothing has failed yet: after the commit point nobody answered.
 
     Returns:

@@ -210,7 +210,7 @@ GUARDS = (
     Guard(
         "a release during a freeze",
         "deploylib/release/step.py",
-        "            not_held(run)\n",
+        "            require_not_held(run)\n",
         "            pass\n",
         f"{CROWD}test_a_person_holds_everything",
     ),
@@ -514,7 +514,7 @@ GUARDS = (
     Guard(
         "a run that goes on by itself over a restored database",
         "deploylib/commands/backups.py",
-        "            settle(env, work.lease, FORWARD)\n",
+        "            settle(env, work.lease, forward())\n",
         "",
         "tests/failures/test_restore_holds.py::test_a_release_that_was_left_half_way_is_ended_before_a_restore",
     ),
@@ -1151,7 +1151,7 @@ GUARDS = (
     Guard(
         "a backup alone that stays open",
         "deploylib/commands/release.py",
-        'until if env.build is None and options.asked is until and until in ALONE else ""',
+        'until if env.build is None and options.asked == until and until in ALONE else ""',
         '""',
         "tests/unit/commands/test_one_by_one.py::test_what_is_asked_for_alone_is_no_run",
     ),

@@ -8,7 +8,7 @@ from deploylib.models import Kind, Live, Order, StageName, Target
 from deploylib.models.results import StageResult
 from deploylib.release import changes
 from deploylib.release.run import Run, Stage, planned, skipped, table
-from deploylib.release.switch import carried_out, variables
+from deploylib.release.switch import bring_services, variables
 
 __all__ = ["Deploy"]
 
@@ -37,7 +37,7 @@ class Deploy(Stage):
             return skipped(self.name, "no service changed")
         left = self._left(run)
         orders = [self._order(run, target) for target in run.checked.targets if target.name in left]
-        return carried_out(self.name, run, orders)
+        return bring_services(self.name, run, orders)
 
     def _order(self, run: Run, target: Target) -> Order:
         commit = run.planned.wanted.get(target.name, run.commit.id)

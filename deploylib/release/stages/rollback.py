@@ -11,11 +11,11 @@ from deploylib.errors import Blocked, SettingsError
 from deploylib.models import UNKNOWN, Live, Order, Restored, StageName
 from deploylib.models.results import StageResult, StageStatus, short
 from deploylib.release import rollback
-from deploylib.release.gates import waived
+from deploylib.release.gates import skip_gate
 from deploylib.release.run import Run, Stage, planned, result, table
 from deploylib.release.schema_fit import compared, schema_now
 from deploylib.release.serving import live
-from deploylib.release.switch import carried_out, variables
+from deploylib.release.switch import bring_services, variables
 from deploylib.state import RunState
 
 __all__ = ["Rollback"]
@@ -43,7 +43,7 @@ class Rollback(Stage):
         )
         if run.state.restoring is None:
             run.record("restoring", Restored(run=release.id, commit=release.commit))
-        return carried_out(self.name, run, orders)
+        return bring_services(self.name, run, orders)
 
     def _chosen(self, run: Run) -> tuple[RunState, list[Order], list[str]]:
         """The release, what each service does, and what a person should know.
@@ -82,7 +82,7 @@ class Rollback(Stage):
         Raises:
             Blocked: it is known not to.
         """
-        if (given := waived(run, StageName.SCHEMA)) is not None:
+        if (given := skip_gate(run, StageName.SCHEMA)) is not None:
             run.record("stage", given)
             return ""
         targets, database = run.checked.targets, schema_now(run.env, run.checked, history)

@@ -12,7 +12,7 @@ from deploylib.models import Commit, StageName, remedies
 from deploylib.models.findings import Finding, Gap, Scanned, Verdict
 from deploylib.models.results import Ending, StageResult, StageStatus
 from deploylib.release import preflight
-from deploylib.release.gates import waived
+from deploylib.release.gates import skip_gate
 from deploylib.release.run import Run, Stage, planned, result, skipped
 from deploylib.scanners import Services, scan
 from deploylib.system import process
@@ -43,7 +43,7 @@ class Scan(Stage):
         return result(self.name, found.line)
 
     def _not(self, run: Run) -> StageResult | None:
-        if (given := waived(run, self.name)) is not None:
+        if (given := skip_gate(run, self.name)) is not None:
             return given
         return skipped(self.name, "off for local (inv scan)") if run.env.config.is_local else None
 

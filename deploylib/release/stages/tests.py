@@ -9,7 +9,7 @@ from deploylib.models import StageName
 from deploylib.models.results import StageResult
 from deploylib.models.units import seconds, words
 from deploylib.release import prerequisites
-from deploylib.release.gates import waived
+from deploylib.release.gates import skip_gate
 from deploylib.release.run import Run, Stage, planned, result, skipped
 from deploylib.system import process
 
@@ -62,7 +62,7 @@ class Tests(Stage):
         return result(self.name, last[:100])
 
     def _not(self, run: Run) -> StageResult | None:
-        if (given := waived(run, self.name)) is not None:
+        if (given := skip_gate(run, self.name)) is not None:
             return given
         if not run.env.config.settings.tests:
             return skipped(self.name, 'the settings name no command (tests = "…")')

@@ -169,7 +169,7 @@ def test_a_look_needs_no_lease_and_ends_nobodys_run(product: Product) -> None:
 
 def test_an_operation_that_fails_is_recorded_as_that(product: Product) -> None:
     """And one that was killed is none that is open."""
-    with pytest.raises(SettingsError), operation.recorded(product.env(), "restore"):
+    with pytest.raises(SettingsError), operation.record_operation(product.env(), "restore"):
         raise SettingsError("no such backup", remedy="inv backup.list")
     product.env().history.begin(Opened(run="killed", environment="staging", commit=Commit(id=""), operation="restore"))
 
@@ -190,7 +190,7 @@ def test_a_store_that_writes_nothing_down_keeps_nobody_from_it(
         raise SettingsError("the store is full", remedy="make room")
 
     monkeypatch.setattr(History, "begin", refuse)
-    with operation.recorded(product.env(), "restore") as said:
+    with operation.record_operation(product.env(), "restore") as said:
         said.lines.append("restored")
 
     assert product.view.notes == ["the history does not know of this: the store is full"]
@@ -239,7 +239,7 @@ def test_a_release_uses_the_backup_that_was_asked_for_before_it(asked_for: Calla
 
 def restored(product: Product) -> None:
     """``inv backup.restore``."""
-    with operation.recorded(product.env(), "restore"):
+    with operation.record_operation(product.env(), "restore"):
         product.clock.seconds += 1
 
 
