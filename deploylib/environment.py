@@ -17,7 +17,7 @@ from deploylib.backups import Edges
 from deploylib.models import Secret, remedies
 from deploylib.models.progress import Progress, Quiet
 from deploylib.models.redaction import Struck
-from deploylib.probes import verify
+from deploylib.probes import Pace
 from deploylib.render import Client
 from deploylib.settings import Config
 from deploylib.state import History, Holds, Lease, Leases
@@ -210,6 +210,6 @@ class Environment:
         return secret
 
     @property
-    def pace(self) -> verify.Pace:
+    def pace(self) -> Pace:
         """How verification measures: quick against a loopback server, patient against the world."""
-        return verify.Pace(every=0.1, within=20, grace=2, settle=2) if self.config.is_local else verify.Pace()
+        return Pace(every=0.1, within=20, grace=2, settle=2) if self.config.is_local else Pace()

@@ -13,7 +13,7 @@ from deploylib.errors import Blocked, DeployError, Interrupted, SettingsError, U
 from deploylib.models import StageName
 from deploylib.models.findings import Scanned
 from deploylib.models.results import NOTHING, Ending, Report, StageResult, StageStatus, short
-from deploylib.probes.verify import Expected
+from deploylib.probes import Expected
 from deploylib.release import closing, operation, pipeline, preflight, promotion
 from deploylib.release.database import half_restored
 from deploylib.release.gates import GATES

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
+from functools import partial
 
 from deploylib.models.results import Visitors
-from deploylib.system import Clock, Deadline, http
+from deploylib.system import Clock, Deadline, http, threads
 
-__all__ = ["Watch"]
+__all__ = ["DowntimeWatch"]
 
 SERVER_ERROR = 500
 AT_LEAST = 0.02  # seconds: for a thread that has ended
 
 
 @dataclass
-class Watch:
+class DowntimeWatch:
     """Sends a request to each address at a steady pace, from `start` until `stop`, on keep-alive connections.
 
     An answer of 500 or more, or none, is a failure; a 404 is an answer.
@@ -28,16 +30,14 @@ class Watch:
     clock: Clock
     every: float = 0.5
     timeout: float = 5.0
-    _threads: list[threading.Thread] = field(default_factory=list)
+    _visits: list[Future[None]] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _seen: list[Visitors] = field(default_factory=list)
 
     def start(self, addresses: Iterable[str]) -> None:
         """Begin."""
         for address in addresses:
-            thread = threading.Thread(target=self._visit, args=(address,), name=f"visitor {address}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            self._visits.append(threads.start(partial(self._visit, address), name=f"visitor {address}"))
 
     def stop(self, patience: float = 0.0) -> Visitors:
         """End, and say what was met.
@@ -47,9 +47,10 @@ class Watch:
         """
         self._stop.set()
         deadline = Deadline.after(patience or self.timeout + 1)
-        for thread in self._threads:
-            thread.join(max(AT_LEAST, deadline.left()))
-        self._threads.clear()
+        ended, _ = wait(self._visits, max(AT_LEAST, deadline.left()))
+        for visit in ended:
+            visit.result()
+        self._visits.clear()
         return Visitors(
             requests=sum(seen.requests for seen in self._seen),
             failed=sum(seen.failed for seen in self._seen),

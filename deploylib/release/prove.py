@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from deploylib.environment import Environment
 from deploylib.errors import Interrupted
 from deploylib.models import Proof, Target, Verified
-from deploylib.probes import verify
+from deploylib.probes import Expected, Pace, Probe, address, verify_service
 from deploylib.state import RunState
 from deploylib.system import threads
 
@@ -18,8 +18,8 @@ __all__ = ["answered", "prove"]
 def prove(
     env: Environment,
     targets: Sequence[Target],
-    expected: Mapping[str, verify.Expected],
-    pace: verify.Pace,
+    expected: Mapping[str, Expected],
+    pace: Pace,
     progress: Callable[[str, str], None] | None = None,
 ) -> tuple[Verified, ...]:
     """Verify several services at once; when this is interrupted, each ends before its next request.
@@ -39,7 +39,7 @@ def prove(
 
     def ask(target: Target) -> Verified:
         wanted = expected[target.name]
-        return verify.until_proven(target, wanted, render=env.render, clock=env.clock, pace=pace, progress=said)
+        return verify_service(target, wanted, Probe(client=env.render, clock=env.clock, pace=pace, progress=said))
 
     chosen = [target for target in targets if target.name in expected]
     try:
@@ -51,4 +51,4 @@ def prove(
 def answered(state: RunState) -> dict[str, int]:
     """Read the status that each public address gave when a run verified it."""
     shown = state.proven.verified
-    return {each.service: each.answered or verify.GOOD for each in shown if each.proof is not Proof.PLATFORM}
+    return {each.service: each.answered or address.GOOD for each in shown if each.proof is not Proof.PLATFORM}

@@ -20,7 +20,7 @@ from deploylib.errors import (
 from deploylib.models import Intent, Live, Order, Target
 from deploylib.models.results import Ending, PutBack, StageResult, StageStatus, short
 from deploylib.models.units import seconds
-from deploylib.probes import verify
+from deploylib.probes import Expected
 from deploylib.release.prove import prove
 from deploylib.release.run import Run
 from deploylib.release.serving import live_of
@@ -178,7 +178,7 @@ def _restore(run: Run, back: list[Order], deadline: Deadline) -> None:
         run.env,
         run.checked.targets,
         {
-            order.target.name: verify.Expected(
+            order.target.name: Expected(
                 order.commit,
                 order.previous.commit,
                 misnamed=run.state.intents[order.target.name].misnamed,

@@ -13,8 +13,7 @@ from deploylib.environment import Environment
 from deploylib.models import Checked, Commit, Live, Planned, Secret, StageName, Value
 from deploylib.models.results import StageResult, StageStatus
 from deploylib.models.units import seconds
-from deploylib.probes import verify
-from deploylib.probes.downtime import Watch
+from deploylib.probes import DowntimeWatch, Pace
 from deploylib.release.database import database_of
 from deploylib.release.prerequisites import Finding
 from deploylib.render import rollout
@@ -121,9 +120,9 @@ class Run:
         self.journal.record(kind, value)
 
     @cached_property
-    def visitors(self) -> Watch:
+    def visitors(self) -> DowntimeWatch:
         """Ask the public addresses while traffic is switched."""
-        return Watch(self.env.clock, every=0.1 if self.env.config.is_local else 0.5)
+        return DowntimeWatch(self.env.clock, every=0.1 if self.env.config.is_local else 0.5)
 
     @cached_property
     def deadline(self) -> Deadline:
@@ -141,7 +140,7 @@ class Run:
         return 10.0 if self.env.config.is_local else rollout.LOOK_FOR
 
     @property
-    def pace(self) -> verify.Pace:
+    def pace(self) -> Pace:
         """How verification measures; the bake is what gives way when the run would take longer than its target."""
         settings = self.env.config.settings
         bake = seconds(settings.bake or ("0s" if self.env.config.is_local else "15s"))

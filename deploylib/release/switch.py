@@ -8,7 +8,7 @@ from deploylib.errors import DeployError, ForeignDeploy, Interrupted, Superseded
 from deploylib.models import Kind, Order, Shipped, Target
 from deploylib.models.results import StageResult
 from deploylib.models.units import seconds
-from deploylib.probes import verify
+from deploylib.probes import address
 from deploylib.release.run import Run, result, table
 from deploylib.release.serving import AT_ONCE
 from deploylib.render import rollout
@@ -39,10 +39,12 @@ def bring_services(stage: str, run: Run, orders: list[Order]) -> StageResult:
     paths = _asked_at(run)
     asked = dict(zip(orders, threads.each(lambda order: _before(run, order), orders, AT_ONCE), strict=True))
     orders = [
-        msgspec.structs.replace(order, named_before=named, answered=verify.comparable(order.target, status, paths))
+        msgspec.structs.replace(
+            order, named_before=named, answered=address.comparable_status(order.target, status, paths)
+        )
         for order, (named, status) in asked.items()
     ]
-    seen = [order.target for order in orders if verify.is_public(order.target) and order.previous.commit]
+    seen = [order.target for order in orders if address.is_public(order.target) and order.previous.commit]
     run.visitors.start([target.url + (target.health_path or "/") for target in seen])
     try:
         rollout.roll_out(
@@ -73,13 +75,13 @@ def bring_services(stage: str, run: Run, orders: list[Order]) -> StageResult:
 def _asked_at(run: Run) -> dict[str, str]:
     """The path at which each service of the release that serves was asked to prove itself, by name."""
     last = run.env.history.find_newest(run.env.name, lambda state: state.release, 30)
-    return {target.name: verify.path(target) for target in last.checked.targets} if last else {}
+    return {target.name: address.path_of(target) for target in last.checked.targets} if last else {}
 
 
 def _before(run: Run, order: Order) -> tuple[str, int]:
     """What the address names and gives before this run changes it; nothing new of a service that was asked for already."""
     begun = order.target.name in run.state.intents or not order.previous.commit
-    return ("", 0) if begun else verify.now(order.target)
+    return ("", 0) if begun else address.observe(order.target)
 
 
 def _usual(run: Run) -> dict[str, float]:

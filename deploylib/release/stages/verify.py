@@ -7,7 +7,7 @@ from typing import ClassVar
 from deploylib.errors import DeployStopped, PersonNeeded, VerificationFailed
 from deploylib.models import Intent, Proof, Proven, StageName, Verified
 from deploylib.models.results import StageResult
-from deploylib.probes import verify
+from deploylib.probes import Expected
 from deploylib.release.prove import prove
 from deploylib.release.run import Run, Stage, planned, result, skipped, table
 
@@ -40,7 +40,7 @@ class Verify(Stage):
         known = not migration.ahead and (migration.pending or not migration.unchecked)
         revision = migration.target if known else ""
         expected = {
-            name: verify.Expected(
+            name: Expected(
                 one.commit,
                 one.previous.commit,
                 revision,
@@ -50,7 +50,7 @@ class Verify(Stage):
             for name, one in shipped.items()
         }
         found = {name: run.planned.changes.of(name).live for name in run.planned.unproven if name not in shipped}
-        expected |= {name: verify.Expected(live.commit) for name, live in found.items()}
+        expected |= {name: Expected(live.commit) for name, live in found.items()}
         try:
             proven = prove(run.env, run.checked.targets, expected, run.pace)
         except VerificationFailed as error:

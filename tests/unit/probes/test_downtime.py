@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from deploylib.models.results import Visitors
-from deploylib.probes.downtime import Watch
+from deploylib.probes import DowntimeWatch
 from deploylib.system import Clock
 from tests.support.fakes import FakeClock
 from tests.support.in_memory import Platform
@@ -60,7 +60,7 @@ def watch(codes: list[int]) -> Visitors:
 
     enough = threading.Event()
     with server(answers(), enough) as address:
-        visitors = Watch(Clock(), every=0.002, timeout=2)
+        visitors = DowntimeWatch(Clock(), every=0.002, timeout=2)
         visitors.start([address])
         assert enough.wait(5)
         return visitors.stop()
@@ -90,7 +90,7 @@ def test_no_answer_is_a_failure() -> None:
 
 def test_without_addresses_nothing_is_met() -> None:
     """And stopping twice is no error."""
-    visitors = Watch(Clock())
+    visitors = DowntimeWatch(Clock())
     visitors.start([])
 
     assert [Visitors(), Visitors()] == [visitors.stop(), visitors.stop()]
@@ -100,7 +100,7 @@ def test_a_gap_that_never_ends_is_told_as_that() -> None:
     """An address that gives no good answer any more has no gap between two; what has ended is none."""
     enough, codes = threading.Event(), iter([200, *[503] * 10_000])
     with server(codes, enough) as address:
-        visitors = Watch(Clock(), every=0.002, timeout=2)
+        visitors = DowntimeWatch(Clock(), every=0.002, timeout=2)
         visitors.start([address])
         assert enough.wait(5)
         found = visitors.stop()
@@ -128,10 +128,10 @@ def test_visitors_ask_only_what_is_public(
     product.change("2")
     asked = list[str]()
 
-    def start(_watch: Watch, addresses: Iterable[str]) -> None:
+    def start(_watch: DowntimeWatch, addresses: Iterable[str]) -> None:
         asked.extend(addresses)
 
-    monkeypatch.setattr(Watch, "start", start)
+    monkeypatch.setattr(DowntimeWatch, "start", start)
 
     product.deploy("deploy")
 

@@ -13,8 +13,7 @@ import pytest
 
 from deploylib.errors import Contradiction, ForeignDeploy, Unreachable, VerificationFailed
 from deploylib.models import Kind, Proof, Verified
-from deploylib.probes import verify
-from deploylib.probes.verify import Expected, Pace
+from deploylib.probes import Expected, Pace, Probe, address, verify_service
 from deploylib.system import http
 from tests.support.fakes import NEW, OLD, THIRD, FakeClock, target
 from tests.support.in_memory import Platform, lost, unsent
@@ -67,14 +66,16 @@ def prove(
     platform = platform or Platform()
     if "srv-api" not in platform.services:
         platform.add("api", Kind.WEB, live=NEW)
-    return verify.until_proven(
+    return verify_service(
         target("api", Kind.WEB, url="https://api.example", health_path="/live", identity_path="/health"),
         Expected(NEW, previous, revision, misnamed),
-        render=platform.render(),
-        clock=clock,
-        pace=PACE,
-        progress=lambda _service, text: told.append(text),
-        session=http.Session(transport=httpx.MockTransport(address)),
+        Probe(
+            client=platform.render(),
+            clock=clock,
+            pace=PACE,
+            progress=lambda _service, text: told.append(text),
+            session=http.Session(transport=httpx.MockTransport(address)),
+        ),
     )
 
 
@@ -300,13 +301,15 @@ def rooted(
     """Have a service of which nobody has named a health path prove the new commit, at its root."""
     platform = platform or Platform()
     platform.add("api", kind, live=NEW)
-    return verify.until_proven(
+    return verify_service(
         target("api", kind, url="https://api.example", identity_path="/" if kind is Kind.STATIC else ""),
         Expected(NEW, OLD, before=before),
-        render=platform.render(),
-        clock=clock,
-        pace=PACE,
-        session=http.Session(transport=httpx.MockTransport(Address(step))),
+        Probe(
+            client=platform.render(),
+            clock=clock,
+            pace=PACE,
+            session=http.Session(transport=httpx.MockTransport(Address(step))),
+        ),
     )
 
 
@@ -363,13 +366,15 @@ def test_a_page_that_goes_away_a_moment_later_decides_too(clock: FakeClock) -> N
     steps = Address([plain(404)] * 4, [plain(500)])
 
     with pytest.raises(VerificationFailed, match="was well at first, and then: status 500"):
-        verify.until_proven(
+        verify_service(
             target("api", Kind.WEB, url="https://api.example"),
             Expected(NEW, OLD, before=404),
-            render=platform.render(),
-            clock=clock,
-            pace=Pace(times=3, every=1, within=60, grace=5, bake=20),
-            session=http.Session(transport=httpx.MockTransport(steps)),
+            Probe(
+                client=platform.render(),
+                clock=clock,
+                pace=Pace(times=3, every=1, within=60, grace=5, bake=20),
+                session=http.Session(transport=httpx.MockTransport(steps)),
+            ),
         )
 
 
@@ -384,7 +389,7 @@ def test_what_the_address_gives_now_is_looked_at_before_a_release() -> None:
 
     def now(step: Step, kind: Kind = Kind.WEB) -> tuple[str, int]:
         where = target("api", kind, url="https://api.example")
-        return verify.now(where, http.Session(transport=httpx.MockTransport(Address(step))))
+        return address.observe(where, http.Session(transport=httpx.MockTransport(Address(step))))
 
     assert (NEW, 200) == now(says())
     assert ("", 404) == now(plain(404))
@@ -396,7 +401,9 @@ def test_an_answer_is_compared_only_where_the_release_before_was_asked() -> None
     """A health path that was taken away says nothing of the root; where nobody knows, the address of now counts."""
     api = target("api", Kind.WEB, url="https://api.example")
 
-    assert [200, 0, 200] == [verify.comparable(api, 200, asked) for asked in ({"api": "/"}, {"api": "/health"}, {})]
+    assert [200, 0, 200] == [
+        address.comparable_status(api, 200, asked) for asked in ({"api": "/"}, {"api": "/health"}, {})
+    ]
 
 
 @pytest.mark.parametrize(
@@ -407,13 +414,15 @@ def test_a_path_without_its_slash_is_asked_of_the_same_host(path: str, clock: Fa
     address = Address(plain(code=503))
     platform.add("api", Kind.WEB, live=NEW)
     with pytest.raises(VerificationFailed) as failed:
-        verify.until_proven(
+        verify_service(
             target("api", Kind.WEB, url="https://api.example", identity_path=path),
             Expected(NEW, OLD),
-            render=platform.render(),
-            clock=clock,
-            pace=PACE,
-            session=http.Session(transport=httpx.MockTransport(address)),
+            Probe(
+                client=platform.render(),
+                clock=clock,
+                pace=PACE,
+                session=http.Session(transport=httpx.MockTransport(address)),
+            ),
         )
     assert {one.url.host for one in address.requests} == {"api.example"}
     assert "s3cr3t" not in str(failed.value)
@@ -423,10 +432,8 @@ def test_an_address_that_is_none_is_no_bug(clock: FakeClock, platform: Platform)
     """An older version may have recorded it."""
     platform.add("api", Kind.WEB, live=NEW)
     with pytest.raises(VerificationFailed, match="did not prove itself at /health"):
-        verify.until_proven(
+        verify_service(
             target("api", Kind.WEB, url="http://[::1", identity_path="/health"),
             Expected(NEW, OLD),
-            render=platform.render(),
-            clock=clock,
-            pace=PACE,
+            Probe(client=platform.render(), clock=clock, pace=PACE),
         )

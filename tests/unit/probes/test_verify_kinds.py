@@ -9,8 +9,7 @@ import pytest
 
 from deploylib.errors import ForeignDeploy, VerificationFailed
 from deploylib.models import Kind, Proof, Verified
-from deploylib.probes import verify
-from deploylib.probes.verify import Expected, Pace
+from deploylib.probes import Expected, Pace, Probe, verify_service
 from deploylib.system import http
 from tests.support.fakes import NEW, OLD, FakeClock, target
 from tests.support.in_memory import Platform, lost
@@ -42,13 +41,15 @@ def prove(
     handle: Callable[[httpx.Request], httpx.Response], clock: FakeClock, platform: Platform | None = None
 ) -> Verified:
     """Have the static site web prove the new commit."""
-    return verify.until_proven(
+    return verify_service(
         target("web", Kind.STATIC, url="https://web.example", identity_path="/"),
         Expected(NEW, OLD),
-        render=(platform or Platform()).render(),
-        clock=clock,
-        pace=PACE,
-        session=http.Session(transport=httpx.MockTransport(handle)),
+        Probe(
+            client=(platform or Platform()).render(),
+            clock=clock,
+            pace=PACE,
+            session=http.Session(transport=httpx.MockTransport(handle)),
+        ),
     )
 
 
@@ -205,8 +206,8 @@ def test_a_page_that_names_no_commit_is_reachable(clock: FakeClock, platform: Pl
 
 def by_platform(platform: Platform, clock: FakeClock, kind: Kind = Kind.WORKER, url: str = "") -> Verified:
     """Have a service without a public address prove the new commit."""
-    return verify.until_proven(
-        target("jobs", kind, url=url), Expected(NEW, OLD), render=platform.render(), clock=clock, pace=PACE
+    return verify_service(
+        target("jobs", kind, url=url), Expected(NEW, OLD), Probe(client=platform.render(), clock=clock, pace=PACE)
     )
 
 

@@ -27,7 +27,7 @@ from deploylib.models import (
     StageName,
 )
 from deploylib.models.results import StageResult, StageStatus
-from deploylib.probes.verify import Expected
+from deploylib.probes import Expected
 from deploylib.release.opening import Aim, open_unrecorded
 from deploylib.release.prove import prove
 from deploylib.release.run import Options, Run, table

@@ -26,7 +26,7 @@ from deploylib.models import Revision, Secret, decoding, units
 from deploylib.models.results import Report
 from deploylib.postgres import binaries, connection
 from deploylib.postgres.binaries import Client
-from deploylib.probes import verify
+from deploylib.probes import address
 from deploylib.release import preflight
 from deploylib.render import blueprints, decode, local, rate_limit
 from deploylib.render.endpoint import find_endpoint
@@ -200,8 +200,8 @@ def test_a_page_with_odd_marks_is_read_to_its_end(mark: str) -> None:
     """As a browser reads it: what is no mark of HTML is a comment."""
     page = f'{mark}><meta name="release" content="{"a" * 40}">'.encode()
 
-    assert verify.identity(http.Answer(200, {"content-type": "text/html"}, page)) in {"a" * 40, ""}
-    assert verify.identity(http.Answer(200, {"content-type": "text/html"}, b"<![foo[ ]]>" + page[-80:])) == "a" * 40
+    assert address.identity_of(http.Answer(200, {"content-type": "text/html"}, page)) in {"a" * 40, ""}
+    assert address.identity_of(http.Answer(200, {"content-type": "text/html"}, b"<![foo[ ]]>" + page[-80:])) == "a" * 40
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,115 @@
+"""The public address of a service: where it is asked, and what it answers at this moment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from deploylib.models import Kind, Target
+from deploylib.probes.page import Page
+from deploylib.system import http
+
+__all__ = [
+    "GOOD",
+    "ask",
+    "comparable_status",
+    "has_path",
+    "identity_of",
+    "is_public",
+    "is_same_kind",
+    "observe",
+    "open_session",
+    "path_of",
+    "place_of",
+    "url_of",
+]
+
+GOOD = 200
+IDENTITY_KEYS = ("releaseId", "release", "commit", "sha")
+COMMIT, FULL_COMMIT = re.compile(r"[0-9a-f]{7,40}"), re.compile(r"[0-9a-f]{40}")
+UNCACHED = {"Cache-Control": "no-cache", "Pragma": "no-cache"}
+ANSWER_WITHIN = 15.0  # seconds for a whole answer: one that drips must not outlive the verification
+
+
+def open_session() -> http.Session:
+    """Open the connections that an address is asked on."""
+    return http.Session(timeout=5.0, within=ANSWER_WITHIN)
+
+
+def is_public(target: Target) -> bool:
+    """Whether the service has an address that anybody may ask."""
+    return bool(target.url) and target.kind in {Kind.WEB, Kind.STATIC}
+
+
+def path_of(target: Target) -> str:
+    """Find the path at which a service is asked: the one that somebody has named, or its root.
+
+    A path without its slash would be taken for a part of the host's name, and asked of another host.
+    """
+    return "/" + (target.identity_path or target.health_path).removeprefix("/")
+
+
+def place_of(target: Target) -> str:
+    """Name that path without its query, which may be a secret."""
+    return path_of(target).partition("?")[0]
+
+
+def url_of(target: Target) -> str:
+    """Join the whole address that is asked."""
+    return target.url + path_of(target)
+
+
+def has_path(target: Target) -> bool:
+    """Whether somebody has said where the service tells that it is well; the page of a static site says nothing of it."""
+    return target.kind is Kind.WEB and bool(target.identity_path or target.health_path)
+
+
+def observe(target: Target, session: http.Session | None = None) -> tuple[str, int]:
+    """Ask which commit the public address names at this moment, and which status it gives.
+
+    Returns:
+        An empty name where it names none or does not answer well; a status of 0 where there is no answer.
+    """
+    if not is_public(target):
+        return "", 0
+    with session or open_session() as asking:
+        answer, _ = ask(asking, url_of(target))
+        return (identity_of(answer) if answer is not None and answer.ok else ""), answer.status if answer else 0
+
+
+def ask(session: http.Session, url: str, limit: http.Limit = http.PAGE) -> tuple[http.Answer | None, str]:
+    """Ask an address once; give its answer, or why there is none."""
+    try:
+        return session.request("GET", url, headers=UNCACHED, limit=limit), ""
+    except http.HttpError as error:
+        return None, f"no answer ({error})"
+
+
+def identity_of(answer: http.Answer) -> str:
+    """The commit that an answer names, full or short; empty where it names none."""
+    body = answer.json() if "json" in answer.content_type else None
+    if isinstance(body, dict):
+        names = (str(body.get(key) or "").lower() for key in IDENTITY_KEYS)
+        version = str(body.get("version") or "").lower()  # a short one may as well be a date
+        short = next((name for name in names if COMMIT.fullmatch(name)), "")
+        return short or (version if FULL_COMMIT.fullmatch(version) else "")
+    if answer.content_type == "text/html":
+        name = Page.of(answer).release.lower()
+        return name if COMMIT.fullmatch(name) else ""
+    return ""
+
+
+def comparable_status(target: Target, answered: int, asked: Mapping[str, str]) -> int:
+    """Give the status of the release before where it was asked at the same path; else 0.
+
+    Who takes a health path away has promised nothing of the root, whatever the release before answered there.
+
+    Args:
+        asked: the path at which each service of the release before was asked, by name.
+    """
+    return answered if asked.get(target.name, path_of(target)) == path_of(target) else 0
+
+
+def is_same_kind(status: int, before: int) -> bool:
+    """Whether an address answers as before: refused as it was refused, or led elsewhere as it was."""
+    return status // 100 == before // 100
