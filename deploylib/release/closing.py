@@ -8,7 +8,7 @@ from deploylib.errors import DeployError, Held, Interrupted, NotKnownYet, Unreac
 from deploylib.models import Kind, Live, StageName
 from deploylib.models.results import DONE, PAUSED, PLANNED, Ending, Report, StageResult, short
 from deploylib.models.units import seconds
-from deploylib.notifications import message
+from deploylib.notifications import Notice, find_channels
 from deploylib.release.guards import require_not_held
 from deploylib.release.run import Run
 from deploylib.release.serving import live, live_of
@@ -103,22 +103,26 @@ def leave_open(run: Run, error: NotKnownYet, began: float) -> Report:
 
 
 def _tell(run: Run, told: Report) -> None:
-    """Tell Slack; a message changes no outcome. Of what was asked for beside the releases only a failure is told."""
+    """Tell who wants to know, which changes no outcome.
+
+    Of what was asked for beside the releases only a failure is told.
+    """
     env = run.env
-    if not run.journal.written or (webhook := env.config.webhook) is None:
+    if not run.journal.written:
         return
     if run.state.opened.operation and told.exit_code in {0, Interrupted.exit_code}:
         return
     before = {change.service: change.live.commit for change in run.planned.changes.services}
     before |= {name: intent.previous.commit for name, intent in run.state.intents.items()}
-    sent = message.send(webhook, message.message(told, before, url=run.state.opened.url))
-    if sent.delivered:
-        return
-    env.progress.note(f"Slack was not told: {sent.reason}")
-    try:
-        env.history.append(run.id, "undelivered", sent)
-    except DeployError as error:
-        env.progress.note(f"and that could not be recorded: {error.message}")
+    notice = Notice(report=told, previous=before, url=run.state.opened.url)
+    for channel in find_channels(env.config):
+        if (sent := channel.send(notice)).delivered:
+            continue
+        env.progress.note(f"{channel.name} was not told: {sent.reason}")
+        try:
+            env.history.append(run.id, "undelivered", sent)
+        except DeployError as error:
+            env.progress.note(f"and that could not be recorded: {error.message}")
 
 
 def _with_schema(run: Run, serving: tuple[Live, ...]) -> tuple[Live, ...]:

@@ -577,8 +577,8 @@ GUARDS = (
     Guard(
         "a message that nobody got and nobody knows of",
         "deploylib/release/closing.py",
-        "    if sent.delivered:\n        return\n",
-        "    return\n",
+        "        if (sent := channel.send(notice)).delivered:\n",
+        "        channel.send(notice)\n        if True:\n",
         "tests/failures/test_told.py::test_slack_does_not_answer",
     ),
     Guard(
@@ -737,10 +737,10 @@ GUARDS = (
     ),
     Guard(
         "a webhook that answers without an end",
-        "deploylib/notifications/message.py",
+        "deploylib/notifications/slack.py",
         "said = got.read(ANSWER)",
         "said = got.read()",
-        "tests/unit/notifications/test_message.py::test_a_webhook_that_answers_without_an_end_takes_neither_memory_nor_time",
+        "tests/unit/notifications/test_slack.py::test_a_webhook_that_answers_without_an_end_takes_neither_memory_nor_time",
     ),
     Guard(
         "a program that prints without an end",

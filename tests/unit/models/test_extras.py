@@ -69,7 +69,7 @@ def test_without_metadata_nobody_guesses(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_every_extra_that_is_asked_for_is_one() -> None:
     """And nothing tells anybody to ask an index for deploylib."""
     text = "".join(path.read_text() for path in SOURCES if path.name != "extras.py")
-    asked = set(re.findall(r"""\b(?:install|lacking)\(["'](\w+)["']\)""", text))
+    asked = set(re.findall(r"""\b(?:install|install_command|missing_packages)\(["'](\w+)["']\)""", text))
 
     assert {"local", "notify", "postgres", "s3", "scan"} <= asked <= set(EXTRAS)
     assert "pip install 'deploylib" not in text

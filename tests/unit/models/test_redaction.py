@@ -23,7 +23,7 @@ from deploylib.errors import MigrationFailed
 from deploylib.models import Commit, Live, Opened, Secret
 from deploylib.models.redaction import Struck, document, harmless, no_command
 from deploylib.models.results import Ending, Report, StageResult, StageStatus
-from deploylib.notifications import message
+from deploylib.notifications import Notice, slack
 from deploylib.state.history import History, RunState
 from deploylib.store.folder import Folder
 from tests.support.fakes import NEW, START, FakeClock
@@ -128,7 +128,7 @@ def test_nothing_that_is_printed_told_or_recorded_shows_a_password(
     Plain(stream, lambda line: harmless(struck.text(line))).ended(result)
 
     texts = [path.read_text() for path in folder.rglob("*.json")]
-    texts += [stream.getvalue(), text.text(told), github.summary(told), json.dumps(message.message(told, {}))]
+    texts += [stream.getvalue(), text.text(told), github.summary(told), json.dumps(slack.message(Notice(report=told)))]
     texts.append(msgspec.json.encode(told).decode())
 
     assert not any(left_of(password, text) for text in texts)

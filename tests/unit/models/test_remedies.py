@@ -13,7 +13,7 @@ from deploylib.cli import session, text
 from deploylib.errors import SettingsError
 from deploylib.models import Commit, remedies
 from deploylib.models.results import Report
-from deploylib.notifications import message
+from deploylib.notifications import Notice, slack
 from deploylib.release.stages.scan import examine
 from tests.support.fakes import NEW, FakeClock
 from tests.support.in_memory import Platform
@@ -62,7 +62,7 @@ def test_a_report_names_it_wherever_it_is_shown() -> None:
     assert failed.next == (NAMED,)
     assert NAMED in text.text(failed)
     assert "unknown: inv status --environment production" in text.text(failed)
-    assert "inv deploy --environment production" in str(message.message(failed, {}))
+    assert "inv deploy --environment production" in str(slack.message(Notice(report=failed)))
     assert 'Mend inv deploy"' in text.header("r", "production", failed.commit)
     assert "inv rollback --environment production goes back" in text.text(told("succeeded"))
 
@@ -83,11 +83,11 @@ def test_whatever_is_told_takes_the_flag() -> None:
 
 # Where a step is quoted by what knows the environment already, or is an error's own remedy.
 QUOTED = {
-    "upgrade._failed": "it is an error's own remedy",
+    "tool._failure": "it is an error's own remedy",
     "errors.diagnostics": "the command has named it",
     "text.scanned": "the stage has named it",
-    "rules.remarked": "a rule's safe way, which is no command",
-    "rules.require": "a rule's safe way, which is no command",
+    "rules.list_remarks": "a rule's safe way, which is no command",
+    "rules.require_harmless": "a rule's safe way, which is no command",
 }
 
 

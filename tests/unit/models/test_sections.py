@@ -6,7 +6,8 @@ from deploylib.cli import github, text
 from deploylib.models import Live
 from deploylib.models.results import PutBack, Report
 from deploylib.models.sections import Topic, by_topic, sections
-from deploylib.notifications.message import message
+from deploylib.notifications import Notice
+from deploylib.notifications.slack import message
 
 FAILED = Report(
     run="r-1",
@@ -31,7 +32,7 @@ def test_no_section_is_empty() -> None:
 
 def test_each_rendering_tells_the_same() -> None:
     """A terminal, the summary of a job, a message: why, what was put back, what is live, what to do next."""
-    renderings = (text.text(FAILED), github.summary(FAILED), str(message(FAILED, {})))
+    renderings = (text.text(FAILED), github.summary(FAILED), str(message(Notice(FAILED))))
 
     for rendering in renderings:
         for told in ("it answers an older commit", "api", "aaaaaaa, verified", "fix, commit, inv deploy"):

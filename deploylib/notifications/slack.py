@@ -1,6 +1,6 @@
 """One message to a Slack webhook at the end of a run: what came of it, what is live, what to do next.
 
-The message never decides anything: whatever happens to it is a `Told`, within a few seconds. The webhook's address is
+The message never decides anything: whatever happens to it is a `Delivery`, within a few seconds. The webhook's address is
 its password, and the errors and logs of HTTP clients like to quote it: reasons are words of our own.
 What others wrote, a commit's subject first of all, is shown as text: it makes no link, no mention and no second line.
 """
@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import io
 import logging
-import queue
 import re
-import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from deploylib.errors import PersonNeeded
-from deploylib.models import Secret, Value
+from deploylib.models import Secret
 from deploylib.models.extras import install_command
 from deploylib.models.results import Report
 from deploylib.models.sections import Line, Topic, by_topic
+from deploylib.notifications.interface import Delivery, Notice
+from deploylib.settings import Config
+from deploylib.system import threads
 
-__all__ = ["Told", "message", "send"]
+__all__ = ["Slack", "message", "post"]
 
 ANSWER = 4096  # bytes: Slack answers "ok", or a few words
 LINE, SECTION = 300, 1500  # Slack takes 3,000 a section, and some 13,000 over all: seven of ours stay below both
@@ -34,15 +36,26 @@ ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "'"})
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class Told(Value, frozen=True):
-    """Whether the message arrived, and if not, why: no secret is in it."""
+@dataclass(frozen=True)
+class Slack:
+    """A Slack webhook, whose address is its password."""
 
-    delivered: bool
-    reason: str = ""
+    webhook: Secret
+    name: str = "Slack"
+
+    @classmethod
+    def of(cls, config: Config) -> Slack | None:
+        """Make the one that the settings name; None where nobody wants to know."""
+        return cls(config.webhook) if config.webhook is not None else None
+
+    def send(self, notice: Notice, /) -> Delivery:
+        """Post one message."""
+        return post(self.webhook, message(notice))
 
 
-def message(report: Report, previous: Mapping[str, str], *, url: str = "") -> dict[str, Any]:
-    """The webhook's body: a run, what its services served before, by name, and its page in CI where it has one."""
+def message(notice: Notice) -> dict[str, Any]:
+    """Write the webhook's body."""
+    report, url = notice.report, notice.url
     header, where, subject = _outcome(report), _said(report.environment), ""
     if report.commit is not None:
         where = f"{where} ← {_said(report.commit.short)}"
@@ -50,7 +63,7 @@ def message(report: Report, previous: Mapping[str, str], *, url: str = "") -> di
     told = by_topic(report)
     sections = [
         [f"*{header}*", f"{where}{subject}"],
-        list(_services(told[Topic.LIVE], previous)),
+        list(_services(told[Topic.LIVE], notice.previous)),
         [f"{BACK[line.ok]}: {_said(f'{line.name} {line.text}')}" for line in told[Topic.PUT_BACK]],
         list(dict.fromkeys(_skipped(told[Topic.WAIVED]))),
         [f"Why: {_said(line.text, SECTION - 100)}" for line in told[Topic.WHY]],
@@ -99,35 +112,32 @@ def _section(lines: list[str]) -> dict[str, Any]:
     return {"type": "section", "text": {"type": "mrkdwn", "text": "\n".join([*shown, *more]), "verbatim": True}}
 
 
-def send(webhook: Secret, body: dict[str, Any], *, within: float = 5.0) -> Told:
+def post(webhook: Secret, body: dict[str, Any], *, within: float = 5.0) -> Delivery:
     """Post a message; every failure is a reason, and nothing is waited for after *within* seconds."""
-    answer: queue.SimpleQueue[Told] = queue.SimpleQueue()
-    work = threading.Thread(target=lambda: answer.put(_post(webhook.reveal().strip(), body, within)), daemon=True)
     try:
-        work.start()
-        return answer.get(timeout=within)
-    except queue.Empty:
-        return Told(delivered=False, reason=f"no answer within {within:g} s")
+        return threads.start(lambda: _post(webhook.reveal().strip(), body, within)).result(within)
+    except TimeoutError:
+        return Delivery(delivered=False, reason=f"no answer within {within:g} s")
     except RuntimeError:
-        return Told(delivered=False, reason="no thread could be started")
+        return Delivery(delivered=False, reason="no thread could be started")
 
 
-def _post(url: str, body: dict[str, Any], within: float) -> Told:
+def _post(url: str, body: dict[str, Any], within: float) -> Delivery:
     try:
         parts = urlsplit(url)
         scheme = {"https", "http"} if parts.hostname in LOOPBACK else {"https"}
         if not parts.hostname or parts.scheme not in scheme:
-            return Told(delivered=False, reason="the webhook is no https:// address")
+            return Delivery(delivered=False, reason="the webhook is no https:// address")
         status, said = _ask(url, body, within)
     except ImportError:
-        return Told(delivered=False, reason=f"slack-sdk is not installed: {install_command('notify')}")
+        return Delivery(delivered=False, reason=f"slack-sdk is not installed: {install_command('notify')}")
     except Exception as error:  # noqa: BLE001 - a message that fails is a reason, whatever failed
-        return Told(delivered=False, reason=_why(error, within))
+        return Delivery(delivered=False, reason=_why(error, within))
     if status == 200 and said == "ok":
-        return Told(delivered=True)
+        return Delivery(delivered=True)
     quoted = re.fullmatch(r"[a-z_]{1,40}", said) and said not in url
     words = f"{status}: {said}" if quoted else f"{status}, without Slack's ok"
-    return Told(delivered=False, reason=f"the webhook answered {words}")
+    return Delivery(delivered=False, reason=f"the webhook answered {words}")
 
 
 def _why(error: Exception, within: float) -> str:

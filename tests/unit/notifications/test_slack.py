@@ -23,8 +23,7 @@ from hypothesis import strategies as st
 
 from deploylib.models import Commit, Live, Secret
 from deploylib.models.results import PutBack, Report, StageResult, StageStatus
-from deploylib.notifications import message
-from deploylib.notifications.message import Told
+from deploylib.notifications import Delivery, Notice, slack
 from tests.support.ends import WAYS, listening
 from tests.support.fakes import NEW, OLD
 from tests.support.measured import peak_of
@@ -43,7 +42,9 @@ PREVIOUS = {"backend": OLD, "frontend": OLD}
 
 def told(report: Report = REPORT, previous: dict[str, str] | None = None, url: str = "") -> str:
     """What a message shows, line by line."""
-    body = message.message(report, PREVIOUS if previous is None else previous, url=url)
+    body = slack.message(
+        Notice(report=report, previous=dict(PREVIOUS) if previous is None else dict(previous), url=url)
+    )
     return "\n".join(block["text"]["text"] for block in body["blocks"])
 
 
@@ -65,7 +66,7 @@ def test_a_run_that_succeeded() -> None:
         "backend  aaaaaaa → bbbbbbb",
         "frontend  unchanged (aaaaaaa)",
     ]
-    assert message.message(REPORT, PREVIOUS)["text"] == "✓ succeeded: staging ← bbbbbbb"
+    assert slack.message(Notice(report=REPORT, previous=PREVIOUS))["text"] == "✓ succeeded: staging ← bbbbbbb"
 
 
 def test_a_run_with_nothing_to_do() -> None:
@@ -146,7 +147,7 @@ def test_a_subject_makes_no_mention_no_link_and_no_line() -> None:
     """It is text, in a block that Slack is told not to look into for plain addresses and names."""
     evil = "<!channel> <https://evil.example|ok>\n*✓ succeeded* ```\u202e & @here"
 
-    body = message.message(but(commit=Commit(id=NEW, subject=evil)), PREVIOUS)
+    body = slack.message(Notice(report=but(commit=Commit(id=NEW, subject=evil)), previous=PREVIOUS))
 
     said = body["blocks"][0]["text"]["text"].splitlines()[1]
     assert (
@@ -161,7 +162,7 @@ def test_whatever_is_written_is_one_line_of_text(text: str) -> None:
     """No control character of Slack's or of a terminal's is left, no entity is cut, and words stay what they were."""
     failed = but(exit_code=1, error=text, commit=Commit(id=NEW, subject=text), live=())
 
-    blocks = message.message(failed, {})["blocks"]
+    blocks = slack.message(Notice(report=failed, previous={}))["blocks"]
     head, *why = [block["text"]["text"] for block in blocks]
 
     assert head.count("\n") == 1
@@ -170,8 +171,8 @@ def test_whatever_is_written_is_one_line_of_text(text: str) -> None:
         assert said.replace("\n", "").isprintable()
     if len(text) < 50:
         words = " ".join("".join(one if one.isprintable() else " " for one in text).split())
-        assert not text or why == [f"Why: {message._said(text)}"]  # noqa: SLF001 - the rule itself
-        assert words.replace("`", "'") == unescape_three(message._said(text))  # noqa: SLF001
+        assert not text or why == [f"Why: {slack._said(text)}"]  # noqa: SLF001 - the rule itself
+        assert words.replace("`", "'") == unescape_three(slack._said(text))  # noqa: SLF001
 
 
 def unescape_three(text: str) -> str:
@@ -194,7 +195,10 @@ def test_slack_takes_what_is_long(long: str, number: int) -> None:
         next=(long,) * number,
     )
 
-    sections = [block["text"]["text"] for block in message.message(report, {}, url="https://ci.example")["blocks"]]
+    sections = [
+        block["text"]["text"]
+        for block in slack.message(Notice(report=report, previous={}, url="https://ci.example"))["blocks"]
+    ]
 
     assert len(sections) <= 7
     assert all(0 < len(one) <= 1600 for one in sections)
@@ -229,13 +233,13 @@ class Slack:
     url: str = ""
     released: threading.Event = field(default_factory=threading.Event)
 
-    def send(self, within: float = 2.0) -> Told:
+    def send(self, within: float = 2.0) -> Delivery:
         """Send a message there."""
-        return message.send(Secret(self.url), {"text": "hello"}, within=within)
+        return slack.post(Secret(self.url), {"text": "hello"}, within=within)
 
 
 @contextmanager
-def slack(*answers: tuple[int, str, dict[str, str]]) -> Iterator[Slack]:
+def answering(*answers: tuple[int, str, dict[str, str]]) -> Iterator[Slack]:
     """A webhook that gives these answers."""
     there = Slack([*answers])
 
@@ -287,8 +291,8 @@ def _no_word_of_the_address(
 
 def test_a_message_is_delivered() -> None:
     """As it was given."""
-    with slack((200, "ok", {})) as there:
-        assert Told(delivered=True) == there.send()
+    with answering((200, "ok", {})) as there:
+        assert Delivery(delivered=True) == there.send()
     assert [{"text": "hello"}] == there.bodies
 
 
@@ -300,8 +304,8 @@ def test_a_message_is_delivered() -> None:
 def test_one_bad_answer_is_tried_again(first: tuple[int, str, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
     """By slack-sdk's handlers, one of which adds up to a second by chance."""
     monkeypatch.setattr("random.random", lambda: 0.0)
-    with slack(first, (200, "ok", {})) as there:
-        assert Told(delivered=True) == there.send()
+    with answering(first, (200, "ok", {})) as there:
+        assert Delivery(delivered=True) == there.send()
     assert len(there.bodies) == 2
 
 
@@ -324,17 +328,17 @@ def test_one_bad_answer_is_tried_again(first: tuple[int, str, dict[str, str]], m
 def test_an_answer_that_is_no_delivery(answer: tuple[int, str, dict[str, str]], reason: str, asked: int) -> None:
     """Its status is said, Slack's own word for it too, and nothing that may be the address; and it takes no time."""
     began = time.monotonic()
-    with slack(answer) as there:
-        assert Told(delivered=False, reason=reason) == there.send(3)
+    with answering(answer) as there:
+        assert Delivery(delivered=False, reason=reason) == there.send(3)
     assert time.monotonic() - began < 10
     assert asked == len(there.bodies)
 
 
 def test_a_server_that_hangs_is_not_waited_for() -> None:
     """Beyond the limit."""
-    with slack((0, "", {})) as there:
+    with answering((0, "", {})) as there:
         began = time.monotonic()
-        assert Told(delivered=False, reason="no answer within 0.2 s") == there.send(0.2)
+        assert Delivery(delivered=False, reason="no answer within 0.2 s") == there.send(0.2)
         assert time.monotonic() - began < 5
 
 
@@ -343,11 +347,11 @@ def test_a_webhook_that_answers_without_an_end_takes_neither_memory_nor_time(way
     """Only the beginning is read, also in the thread that nobody waits for any more."""
     imports = """
         import time
-        from deploylib.notifications import message as notify
+        from deploylib.notifications import slack as notify
         from deploylib.models import Secret
     """
     told = """
-        assert not notify.send(Secret(sys.argv[1]), {"text": ""}, within=1).delivered
+        assert not notify.post(Secret(sys.argv[1]), {"text": ""}, within=1).delivered
         time.sleep(0.5)  # whatever goes on in the background
     """
     with listening(lambda to: WAYS[way](to, "text/plain")) as there:
@@ -359,9 +363,9 @@ def test_a_server_that_is_not_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
 
-    found = message.send(Secret(f"http://127.0.0.1:{port}/{WORD}\n"), {"text": ""}, within=1)
+    found = slack.post(Secret(f"http://127.0.0.1:{port}/{WORD}\n"), {"text": ""}, within=1)
 
-    assert Told(delivered=False, reason="the webhook could not be asked: Connection refused") == found
+    assert Delivery(delivered=False, reason="the webhook could not be asked: Connection refused") == found
 
 
 def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -372,9 +376,9 @@ def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket, "getaddrinfo", nobody)
 
-    found = message.send(Secret(f"https://slack.example/{WORD}"), {"text": ""}, within=1)
+    found = slack.post(Secret(f"https://slack.example/{WORD}"), {"text": ""}, within=1)
 
-    assert Told(delivered=False, reason="the webhook could not be asked: Name or service not known") == found
+    assert Delivery(delivered=False, reason="the webhook could not be asked: Name or service not known") == found
 
 
 @pytest.mark.parametrize(
@@ -391,7 +395,7 @@ def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_what_is_no_address_is_not_asked(url: str, reason: str) -> None:
     """Only https, and http where nobody can listen in; the errors that quote it are not quoted."""
-    found = message.send(Secret(url), {"text": ""}, within=1)
+    found = slack.post(Secret(url), {"text": ""}, within=1)
 
     assert not found.delivered
     assert found.reason.endswith(reason)
@@ -404,18 +408,18 @@ def test_a_client_that_has_no_timeout_is_not_waited_for(monkeypatch: pytest.Monk
     def late(*_args: object) -> tuple[int, str]:
         raise TimeoutError
 
-    monkeypatch.setattr(message, "_ask", late)
+    monkeypatch.setattr(slack, "_ask", late)
 
-    assert message.send(Secret("https://a.example"), {}, within=1).reason == "no answer within 1 s"
+    assert slack.post(Secret("https://a.example"), {}, within=1).reason == "no answer within 1 s"
 
 
 def test_without_slack_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said how to have it."""
     monkeypatch.setitem(sys.modules, "slack_sdk.webhook", None)
 
-    found = message.send(Secret(f"https://hooks.example/{WORD}"), {})
+    found = slack.post(Secret(f"https://hooks.example/{WORD}"), {})
 
-    assert found == Told(delivered=False, reason="slack-sdk is not installed: pip install 'slack-sdk>=3.36'")
+    assert found == Delivery(delivered=False, reason="slack-sdk is not installed: pip install 'slack-sdk>=3.36'")
 
 
 def test_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -426,6 +430,6 @@ def test_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(threading.Thread, "start", full)
 
-    found = message.send(Secret("https://hooks.example"), {})
+    found = slack.post(Secret("https://hooks.example"), {})
 
-    assert found == Told(delivered=False, reason="no thread could be started")
+    assert found == Delivery(delivered=False, reason="no thread could be started")
