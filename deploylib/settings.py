@@ -18,9 +18,9 @@ import msgspec
 
 from deploylib.errors import SettingsError
 from deploylib.models import Secret, decoding
-from deploylib.models.findings import Accepted
+from deploylib.models.findings import AcceptedFinding
 from deploylib.models.units import seconds, size
-from deploylib.models.value import Table
+from deploylib.models.value import SettingsTable
 
 __all__ = [
     "Config",
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 
-class Variable(Table, frozen=True):
+class Variable(SettingsTable, frozen=True):
     """``[[environment_variables]]``: what a service must find in its environment.
 
     Attributes:
@@ -58,7 +58,7 @@ class Variable(Table, frozen=True):
             raise ValueError(f"{self.name}: its pattern is no regular expression") from error
 
 
-class ScanSettings(Table, frozen=True):
+class ScanSettings(SettingsTable, frozen=True):
     """``[scan]``: what is examined, by what measure, and what is accepted.
 
     Attributes:
@@ -77,7 +77,7 @@ class ScanSettings(Table, frozen=True):
     severity: Literal["low", "medium", "high"] = "medium"
     confidence: Literal["low", "medium", "high"] = "medium"
     ignored: tuple[str, ...] = ()
-    accepted: tuple[Accepted, ...] = ()
+    accepted: tuple[AcceptedFinding, ...] = ()
     within: str = "3m"
 
 
@@ -97,7 +97,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")  # of an environment: part
 MINIMAL = ("HOME", "LANG", "LC_ALL", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TEMP", "TMP", "TMPDIR", "TZ")
 
 
-class ServiceSettings(Table, frozen=True):
+class ServiceSettings(SettingsTable, frozen=True):
     """``[services.NAME]``: what the Blueprint does not say of a service.
 
     Attributes:
@@ -112,7 +112,7 @@ class ServiceSettings(Table, frozen=True):
     after: tuple[str, ...] = ()
 
 
-class MigrationSettings(Table, frozen=True):
+class MigrationSettings(SettingsTable, frozen=True):
     """``[migrations]``: where alembic's scripts are, and how they are run.
 
     Attributes:
@@ -151,7 +151,7 @@ class MigrationSettings(Table, frozen=True):
             raise ValueError("command and pending need each other: without both nobody knows what is to be done")
 
 
-class EnvironmentSettings(Table, frozen=True):
+class EnvironmentSettings(SettingsTable, frozen=True):
     """``[environments.NAME]``: where to deploy.
 
     Attributes:
@@ -183,7 +183,7 @@ class EnvironmentSettings(Table, frozen=True):
     slack_webhook_env: str = ""
 
 
-class Settings(Table, frozen=True):
+class Settings(SettingsTable, frozen=True):
     """The whole file.
 
     Attributes:

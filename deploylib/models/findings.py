@@ -18,9 +18,9 @@ import msgspec
 from deploylib.models.globs import matches
 from deploylib.models.services import PathFilter
 from deploylib.models.units import count
-from deploylib.models.value import Table, Value
+from deploylib.models.value import SettingsTable, Value
 
-__all__ = ["Accepted", "Examined", "Finding", "Gap", "Scanned", "Verdict", "joined"]
+__all__ = ["AcceptedFinding", "Examined", "Finding", "Gap", "Scanned", "Verdict", "joined"]
 
 ADVISORY = re.compile(r"(?:PYSEC|GHSA|CVE|OSV|MAL)-")
 
@@ -105,7 +105,7 @@ class Examined(Value, frozen=True):
             return Verdict.FINDINGS
         return Verdict.NOT_EXAMINED if self.gaps else Verdict.CLEAN
 
-    def judged(self, accepted: Collection[Accepted], today: date) -> Examined:
+    def judged(self, accepted: Collection[AcceptedFinding], today: date) -> Examined:
         """The same with only the findings and gaps that the settings do not accept.
 
         An acceptance that has run out is none any more, and the finding says so.
@@ -176,7 +176,7 @@ class Scanned(Value, frozen=True):
         return f"{looked or 'nothing to look at'}: {said[self.verdict]}{notes}"
 
 
-class Accepted(Table, frozen=True):
+class AcceptedFinding(SettingsTable, frozen=True):
     """``[[scan.accepted]]``: a finding, or a gap, that somebody has looked at and answers for.
 
     Attributes:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-__all__ = ["Id", "Moment", "Secret", "Table", "Value"]
+__all__ = ["Id", "Moment", "Secret", "SettingsTable", "Value"]
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]  # one without a zone compares with no other
 Id = Annotated[str, msgspec.Meta(pattern=r"\A([A-Za-z0-9][A-Za-z0-9._:/@+=~-]*)?\Z")]  # goes into paths and arguments
@@ -39,5 +39,5 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of the values below: immutable, compared by content, JSON without its defaults."""
 
 
-class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SettingsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of the tables in the settings: an unknown key is an error."""

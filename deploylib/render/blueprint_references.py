@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from deploylib.render.blueprint_schema import Remark, remark_on
-from deploylib.render.yaml12 import Document, Place
+from deploylib.render.yaml12 import Document, Location
 
 __all__ = ["Scope", "check_references", "modernise", "scopes"]
 
@@ -30,10 +30,10 @@ class Scope(msgspec.Struct, frozen=True):
     """
 
     holds: dict[str, Any]
-    place: Place
+    place: Location
     environment: str = ""
 
-    def each(self, key: str) -> Iterator[tuple[dict[str, Any], Place]]:
+    def each(self, key: str) -> Iterator[tuple[dict[str, Any], Location]]:
         """The mappings of one of its lists, each with its place."""
         for number, one in enumerate(_list(self.holds.get(key))):
             if isinstance(one, dict):
@@ -97,7 +97,7 @@ def _named_twice(document: Document, key: str) -> Iterator[Remark]:
         seen.add(name)
 
 
-def _incomplete(document: Document, service: dict[str, Any], place: Place) -> Iterator[Remark]:
+def _incomplete(document: Document, service: dict[str, Any], place: Location) -> Iterator[Remark]:
     runtime = service.get("runtime", "")
     if runtime == "static" and service["type"] == "web":
         if "staticPublishPath" not in service:
@@ -109,7 +109,7 @@ def _incomplete(document: Document, service: dict[str, Any], place: Place) -> It
 
 
 def _reference(
-    document: Document, at: Place, wanted: dict[str, Any], services: list[dict[str, Any]]
+    document: Document, at: Location, wanted: dict[str, Any], services: list[dict[str, Any]]
 ) -> Iterator[Remark]:
     kinds = [_kinds(one) for one in services if one["name"] == wanted["name"]]
     if any(wanted["type"] in each for each in kinds):
@@ -127,12 +127,12 @@ def _kinds(service: dict[str, Any]) -> tuple[str, ...]:
     return ("web", "static") if service.get("runtime") == "static" else (service["type"],)
 
 
-def _outside(document: Document, at: Place, what: str, name: str) -> Remark:
+def _outside(document: Document, at: Location, what: str, name: str) -> Remark:
     text = f"the {what} {name!r} is not in this file, so Render looks for it in the account"
     return remark_on(document, at, text, is_note=True)
 
 
-def _all(document: Document, key: str) -> Iterator[tuple[dict[str, Any], Place]]:
+def _all(document: Document, key: str) -> Iterator[tuple[dict[str, Any], Location]]:
     for scope in scopes(document):
         yield from scope.each(key)
 

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from deploylib.models import decoding
-from deploylib.render.yaml12 import Document, Place
+from deploylib.render.yaml12 import Document, Location
 
 __all__ = ["Remark", "check_schema", "remark_on"]
 
@@ -50,7 +50,7 @@ class Remark(msgspec.Struct, frozen=True, order=True):
         return f"{name}:{self.line}: {self.place}: {self.text}"
 
 
-def remark_on(document: Document, place: Place, text: str, *, is_note: bool = False) -> Remark:
+def remark_on(document: Document, place: Location, text: str, *, is_note: bool = False) -> Remark:
     """A remark about a place, which is named by its path and by the name of whose it is."""
     dotted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
     return Remark(document.line(place), f"{dotted or 'the file'}{_owner(document, place)}", text, is_note)
@@ -83,7 +83,7 @@ def _relatives(family: str) -> frozenset[str]:
     return frozenset(key for shape in shapes if shape.get("family") == family for key in shape["properties"])
 
 
-def _owner(document: Document, place: Place) -> str:
+def _owner(document: Document, place: Location) -> str:
     """The names of what a place is in, such as a service and its variable, in parentheses."""
     names, at = list[str](), document.data
     for part in place:
@@ -107,7 +107,7 @@ def _remarks(document: Document, error: Any) -> Iterator[Remark]:
     yield remark_on(document, place, _text(rule, value, error))
 
 
-def _misplaced(document: Document, place: Place, schema: dict[str, Any]) -> Remark:
+def _misplaced(document: Document, place: Location, schema: dict[str, Any]) -> Remark:
     """A key that the shape does not have: of a relative it is a wrong combination, else nobody knows it."""
     key = str(place[-1])
     if key in _relatives(schema.get("family", "")):

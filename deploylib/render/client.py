@@ -386,7 +386,7 @@ class Client:
         if answer.status in PASSING:
             refused = answer.status == TOO_MANY
             asked = refused or "retry-after" in answer.headers
-            after = rate_limit.asked_to_wait(answer.headers, self.clock.now()) if asked else None
+            after = rate_limit.seconds_to_wait(answer.headers, self.clock.now()) if asked else None
             raise _Again(f"status {answer.status} {said}".strip(), after=after, refused=refused)
         if answer.status in {401, 403}:
             kind = Unreachable if answer.status == 401 else Forbidden

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-__all__ = ["LONGEST", "QUICK", "SLOW", "Budget", "Left", "asked_to_wait", "pause"]
+__all__ = ["LONGEST", "QUICK", "SLOW", "Budget", "Left", "seconds_to_next_look", "seconds_to_wait"]
 
 EPOCH = 1_000_000_000
 LONGEST = 61.0  # seconds: no window that we meet is longer than a minute, and its end is told in whole seconds
@@ -107,7 +107,7 @@ class Budget:
             self._remaining, self._ends = self._limit, None
 
 
-def asked_to_wait(headers: Mapping[str, str], at: datetime) -> float:
+def seconds_to_wait(headers: Mapping[str, str], at: datetime) -> float:
     """Seconds to wait after a refusal: ``Retry-After`` (seconds or a date), else ``Ratelimit-Reset``, else 5."""
     for name in ("retry-after", "ratelimit-reset"):
         wait = _seconds(headers.get(name), at)
@@ -116,7 +116,7 @@ def asked_to_wait(headers: Mapping[str, str], at: datetime) -> float:
     return UNKNOWN_WAIT
 
 
-def pause(elapsed: float, expected: float = 0.0, watching: int = 1, left: Left | None = None) -> float:
+def seconds_to_next_look(elapsed: float, expected: float = 0.0, watching: int = 1, left: Left | None = None) -> float:
     """Seconds until the next look at a deploy.
 
     Four times a second at first and around its expected end, every five seconds at the slowest, so that what fails

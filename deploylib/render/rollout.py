@@ -130,7 +130,7 @@ def _pause(watch: _Watch, rollout: Rollout, watching: int, keep: int) -> float:
     if left is not None:
         left = Left(max(left.requests - keep, left.requests // 4), left.seconds)  # not none at all for the last one
     elapsed = rollout.clock.monotonic() - watch.began
-    return rate_limit.pause(elapsed, rollout.usual.get(watch.name, 0.0), watching, left)
+    return rate_limit.seconds_to_next_look(elapsed, rollout.usual.get(watch.name, 0.0), watching, left)
 
 
 def _look(watch: _Watch, rollout: Rollout) -> Shipped | None:

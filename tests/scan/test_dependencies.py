@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from deploylib.models.extras import install_command
-from deploylib.models.findings import Accepted, Examined, Verdict
+from deploylib.models.findings import AcceptedFinding, Examined, Verdict
 from deploylib.scanners import Product
 from deploylib.scanners.dependencies import scan_dependencies
 from deploylib.settings import ScanSettings
@@ -147,7 +147,7 @@ def test_a_tool_that_is_not_installed_is_named_with_the_way_to_get_it(tmp_path: 
 
 def test_an_accepted_advisory_is_told_with_its_reason_until_its_day(tmp_path: Path) -> None:
     """Also by another of its names; afterwards it is a finding again, and says since when."""
-    yes = Accepted(rule="CVE-2020-28493", reason="no input of strangers", until=date(2026, 3, 1))
+    yes = AcceptedFinding(rule="CVE-2020-28493", reason="no input of strangers", until=date(2026, 3, 1))
     with answering() as service:
         good = examined(tmp_path, VULNERABLE, service.url, accepted=[yes])
         late = examined(

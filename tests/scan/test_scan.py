@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploylib.models.findings import Accepted, Scanned, Verdict
+from deploylib.models.findings import AcceptedFinding, Scanned, Verdict
 from deploylib.scanners import Services, scan
 from deploylib.settings import ScanSettings, Variable
 from deploylib.system import Clock, process
@@ -38,7 +38,7 @@ def scanned(
     files: dict[str, str],
     how: str | int = "right",
     url: str = "postgres://app@db/shop",
-    accepted: tuple[Accepted, ...] = (),
+    accepted: tuple[AcceptedFinding, ...] = (),
 ) -> Scanned:
     """What is said of a product with these files, these variables and this advisory service."""
     write(root, {**PRODUCT, **files})
@@ -87,7 +87,7 @@ def test_the_settings_accept_findings_of_every_examiner(tmp_path: Path) -> None:
         tmp_path,
         files,
         url="changeme",
-        accepted=tuple(Accepted(rule=one.rule, reason="ours", until=date(2999, 1, 1)) for one in found),
+        accepted=tuple(AcceptedFinding(rule=one.rule, reason="ours", until=date(2999, 1, 1)) for one in found),
     )
 
     assert {"pip-audit", "bandit", "kingfisher", "deploylib", "blueprint"} == {one.tool for one in found}

@@ -20,7 +20,7 @@ DONE = [room for room in ROOMS if room not in {*ROOMS_TO_COME, VOCABULARY}]
 
 # Public names that two modules may define, each with its reason.
 TWICE: dict[str, str] = {}
-TWICE_AT_MOST = 43  # without those: may only fall, to none
+TWICE_AT_MOST = 38  # without those: may only fall, to none
 
 # Functions that bear a participle, each with its reason.
 PARTICIPLES = {
@@ -29,7 +29,7 @@ PARTICIPLES = {
     "opened": "an event that a view is told of",
     "transferred": "an event that a view is told of",
 }
-PARTICIPLES_AT_MOST = 69  # without those: may only fall, to none
+PARTICIPLES_AT_MOST = 59  # without those: may only fall, to none
 IRREGULAR = re.compile(
     "begun|bought|built|done|drawn|fallen|felt|found|given|gone|held|hidden|kept|known|left|lent|lost|made|met|paid|said|"
     "seen|sent|shown|spent|spoken|taken|thought|told|torn|understood|waited|woken|written"
@@ -37,7 +37,7 @@ IRREGULAR = re.compile(
 IMPERATIVES = frozenset({"embed", "exceed", "feed", "heed", "need", "proceed", "seed", "shed", "speed"})
 
 WORDS = 12
-LONG_FIRST_LINES = 731  # may only fall, to none
+LONG_FIRST_LINES = 719  # may only fall, to none
 
 
 def faces() -> list[Module]:

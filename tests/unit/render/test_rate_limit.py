@@ -159,31 +159,31 @@ def test_no_request_is_one_too_many(steps: list[tuple[float, float]], limit: int
 )  # fmt: skip
 def test_looks_are_quick_at_first_and_near_the_expected_end(elapsed: float, expected: float, seconds: float) -> None:
     """Never slower than every five seconds, so that a build that fails early is seen soon."""
-    assert rate_limit.pause(elapsed, expected) == seconds
-    assert rate_limit.pause(elapsed, expected, 1, Left(requests=10_000, seconds=30.0)) == seconds
+    assert rate_limit.seconds_to_next_look(elapsed, expected) == seconds
+    assert rate_limit.seconds_to_next_look(elapsed, expected, 1, Left(requests=10_000, seconds=30.0)) == seconds
 
 
 def test_what_is_left_of_the_window_is_shared() -> None:
     """Fifty deploys and a hundred looks in fifty seconds: each is looked at every 25 seconds."""
-    assert rate_limit.pause(5, 0, 50, Left(requests=100, seconds=50.0)) == 25.0
-    assert rate_limit.pause(5, 0, 2, Left(requests=100, seconds=50.0)) == 1.0
+    assert rate_limit.seconds_to_next_look(5, 0, 50, Left(requests=100, seconds=50.0)) == 25.0
+    assert rate_limit.seconds_to_next_look(5, 0, 2, Left(requests=100, seconds=50.0)) == 1.0
 
 
 @pytest.mark.parametrize("requests", [0, 1, 10])
 def test_a_look_that_the_window_does_not_allow_waits_for_the_next(requests: int) -> None:
     """Not longer: that one is a new budget."""
-    assert rate_limit.pause(5, 0, 50, Left(requests, seconds=20.0)) == 20.0
+    assert rate_limit.seconds_to_next_look(5, 0, 50, Left(requests, seconds=20.0)) == 20.0
 
 
 def test_a_scarce_look_is_spent_on_the_expected_end() -> None:
     """Each service by its own history, where the share alone would come too late."""
     left = Left(requests=100, seconds=50.0)
 
-    assert rate_limit.pause(5, 20, 50, left) == pytest.approx(14.6)
-    assert rate_limit.pause(5, 70, 50, left) == 25.0
+    assert rate_limit.seconds_to_next_look(5, 20, 50, left) == pytest.approx(14.6)
+    assert rate_limit.seconds_to_next_look(5, 70, 50, left) == 25.0
 
 
 @pytest.mark.parametrize(("elapsed", "seconds"), [(19.7, 0.8), (21, 1.4), (23, 3.4), (60, 25)])
 def test_one_that_takes_longer_than_usual_is_looked_at_again_soon(elapsed: float, seconds: float) -> None:
     """Then less and less often, down to its share."""
-    assert rate_limit.pause(elapsed, 20, 50, Left(requests=100, seconds=50.0)) == pytest.approx(seconds)
+    assert rate_limit.seconds_to_next_look(elapsed, 20, 50, Left(requests=100, seconds=50.0)) == pytest.approx(seconds)

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deploylib.models.findings import Accepted, Examined, Verdict
+from deploylib.models.findings import AcceptedFinding, Examined, Verdict
 from deploylib.scanners.installs import by_command
 from tests.support.packages import examined, npm
 
@@ -194,7 +194,7 @@ def test_one_package_that_a_command_brings_can_be_answered_for(tmp_path: Path) -
     """That one alone, in that file, with a reason and until its day."""
     said = examined(tmp_path, blueprint("buildCommand", "npm i -g pnpm && npx serve"))
     accepted = msgspec.convert(
-        [{"rule": "brings:pnpm", "reason": "its only tool", "until": "2030-01-31"}], list[Accepted]
+        [{"rule": "brings:pnpm", "reason": "its only tool", "until": "2030-01-31"}], list[AcceptedFinding]
     )
 
     assert ["serve"] == named(said.judged(accepted, date(2030, 1, 31)))

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deploylib.models.findings import Accepted, Examined, Finding, Gap, Scanned, Verdict
+from deploylib.models.findings import AcceptedFinding, Examined, Finding, Gap, Scanned, Verdict
 from deploylib.scanners import Product, Services, credential_rules, list_files, scan
 from deploylib.scanners.blueprint import scan_blueprint
 from deploylib.scanners.variables import scan_variables
@@ -77,7 +77,7 @@ def test_an_acceptance_holds_for_its_rule_its_path_and_its_time() -> None:
     today = date(2026, 3, 1)
 
     def stands(**more: object) -> list[str]:
-        accepted = msgspec.convert({"rule": "R1", "reason": "ours", **more}, Accepted)
+        accepted = msgspec.convert({"rule": "R1", "reason": "ours", **more}, AcceptedFinding)
         return [one.text for one in examined(findings=(FINDING,)).judged([accepted], today).findings]
 
     assert [] == stands() == stands(path="*.py") == stands(until="2026-03-01")
@@ -98,7 +98,7 @@ def test_an_acceptance_holds_for_its_rule_its_path_and_its_time() -> None:
 def test_an_acceptance_needs_a_reason_and_an_advisory_an_end(table: dict[str, str], said: str) -> None:
     """What is known of an advisory changes."""
     with pytest.raises(msgspec.ValidationError, match=said):
-        msgspec.convert(table, Accepted)
+        msgspec.convert(table, AcceptedFinding)
 
 
 def test_a_pattern_that_is_none_is_refused() -> None:
@@ -276,7 +276,7 @@ def test_a_blueprint_that_cannot_be_read_is_not_quoted(tmp_path: Path) -> None:
 def test_an_accepted_finding_of_the_blueprint_is_told(tmp_path: Path) -> None:
     """The same table serves all examiners; without tools the others say what is missing."""
     write(tmp_path, {"render.yaml": API + "{key: ACCESS_KEY, value: public}"})
-    settings = ScanSettings(accepted=(Accepted(rule="plain-secret", reason="it is public", path="render.yaml"),))
+    settings = ScanSettings(accepted=(AcceptedFinding(rule="plain-secret", reason="it is public", path="render.yaml"),))
 
     said = scan(
         tmp_path, settings, Services((Variable(name="A"),), {"api": {}}), runner=RecordingRunner(), clock=FakeClock()

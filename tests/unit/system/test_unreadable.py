@@ -245,7 +245,7 @@ def test_aliases_do_not_explode() -> None:
 )
 def test_a_wait_that_cannot_be_read_is_the_usual_one(text: str) -> None:
     """A header is whatever stands between us and the platform."""
-    assert rate_limit.asked_to_wait({"retry-after": text}, datetime(2026, 3, 1, tzinfo=UTC)) <= rate_limit.LONGEST
+    assert rate_limit.seconds_to_wait({"retry-after": text}, datetime(2026, 3, 1, tzinfo=UTC)) <= rate_limit.LONGEST
 
 
 @pytest.mark.parametrize("words", [["ls", "a\0b"], ["ls", "\ud800"], ["a\0b"]])
