@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from localrender.source import Repository
-    from localrender.yaml12 import Place
+    from localrender.yaml12 import Location
 
 MOST_INSTANCES = 10
 
@@ -88,12 +88,12 @@ def read(text: str, name: str) -> tuple[yaml12.Document, list[str]]:
     Raises:
         LocalRenderError: Not YAML, nothing in it, or a type, value or combination that Render would refuse: all of them.
     """
-    document = yaml12.load(text, name)
+    document = yaml12.load_yaml(text, name)
     if document.data is None:
         raise bad_input("blueprint_invalid", f"{name} is empty: it has no services", f"describe one in {name}")
-    found = [*documented.modernise(document), *shape.examine(document)]
+    found = [*documented.modernise(document), *shape.check_schema(document)]
     if all(one.is_note for one in found):
-        found += documented.examine(document)
+        found += documented.check_references(document)
     errors = [one.within(name) for one in sorted(found) if not one.is_note]
     notes = [one.within(name) for one in sorted(found) if one.is_note]
     if errors:
@@ -111,7 +111,7 @@ class _Reader:
         self.any_postgres = any_postgres
         self.groups = {group["name"]: self.variables(group, at) for group, at in self.each("envVarGroups")}
 
-    def each(self, key: str) -> Iterator[tuple[dict[str, Any], Place]]:
+    def each(self, key: str) -> Iterator[tuple[dict[str, Any], Location]]:
         for scope in documented.scopes(self.document):
             yield from scope.each(key)
 
@@ -179,7 +179,7 @@ class _Reader:
             return Problem("it has no startCommand", f"give {name} a startCommand")
         return runtimes.problem(name, runtime)
 
-    def service(self, raw: dict[str, Any], at: Place) -> Entry:
+    def service(self, raw: dict[str, Any], at: Location) -> Entry:
         trigger = raw.get("autoDeployTrigger", "commit" if raw.get("autoDeploy", True) else "off")
         chosen = raw.get("buildFilter")
         spec = ServiceSpec(
@@ -208,7 +208,7 @@ class _Reader:
         )
         return Entry(spec, list({variable.key: variable for variable in self.variables(raw, at)}.values()))
 
-    def variables(self, raw: dict[str, Any], at: Place) -> list[EnvVar]:
+    def variables(self, raw: dict[str, Any], at: Location) -> list[EnvVar]:
         found: list[EnvVar] = []
         for index, one in enumerate(raw.get("envVars", ())):
             if "fromGroup" in one:
@@ -217,7 +217,7 @@ class _Reader:
                 found.append(self.variable(one, (*at, "envVars", index)))
         return found
 
-    def variable(self, raw: dict[str, Any], at: Place) -> EnvVar:
+    def variable(self, raw: dict[str, Any], at: Location) -> EnvVar:
         key = raw["key"]
         if "fromDatabase" in raw:
             return EnvVar(key=key, database=(raw["fromDatabase"]["name"], raw["fromDatabase"]["property"]))

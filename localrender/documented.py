@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from localrender.shape import Remark, told
-from localrender.yaml12 import Document, Place
+from localrender.shape import Remark, remark_on
+from localrender.yaml12 import Document, Location
 
-__all__ = ["Scope", "examine", "modernise", "scopes"]
+__all__ = ["Scope", "check_references", "modernise", "scopes"]
 
 KEY_VALUE = ("keyvalue", "redis")
 OTHERS_BUILD = ("docker", "image", "static")  # runtimes that know how they are started
@@ -30,10 +30,10 @@ class Scope(msgspec.Struct, frozen=True):
     """
 
     holds: dict[str, Any]
-    place: Place
+    place: Location
     environment: str = ""
 
-    def each(self, key: str) -> Iterator[tuple[dict[str, Any], Place]]:
+    def each(self, key: str) -> Iterator[tuple[dict[str, Any], Location]]:
         """The mappings of one of its lists, each with its place."""
         for number, one in enumerate(_list(self.holds.get(key))):
             if isinstance(one, dict):
@@ -60,13 +60,13 @@ def modernise(document: Document) -> list[Remark]:
         older = service.pop("env", service.get("runtime"))
         document.lines.setdefault((*place, "runtime"), document.lines[*place, "env"])
         text = "env is the older word for runtime, which Render still reads"
-        found.append(told(document, (*place, "env"), text, is_note=True))
+        found.append(remark_on(document, (*place, "env"), text, is_note=True))
         if service.setdefault("runtime", older) != older:
-            found.append(told(document, (*place, "env"), f"env says {older!r} and runtime {service['runtime']!r}"))
+            found.append(remark_on(document, (*place, "env"), f"env says {older!r} and runtime {service['runtime']!r}"))
     return found
 
 
-def examine(document: Document) -> list[Remark]:
+def check_references(document: Document) -> list[Remark]:
     """What is wrong with names and references, of a document that fits the schema."""
     found = [*_named_twice(document, "services"), *_named_twice(document, "databases")]
     services = [service for service, _ in _all(document, "services")]
@@ -93,30 +93,30 @@ def _named_twice(document: Document, key: str) -> Iterator[Remark]:
     for one, place in _all(document, key):
         name = (one.get("type") in KEY_VALUE, one["name"])
         if name in seen:
-            yield told(document, (*place, "name"), f"two {key} are called {one['name']!r}")
+            yield remark_on(document, (*place, "name"), f"two {key} are called {one['name']!r}")
         seen.add(name)
 
 
-def _incomplete(document: Document, service: dict[str, Any], place: Place) -> Iterator[Remark]:
+def _incomplete(document: Document, service: dict[str, Any], place: Location) -> Iterator[Remark]:
     runtime = service.get("runtime", "")
     if runtime == "static" and service["type"] == "web":
         if "staticPublishPath" not in service:
             text = "staticPublishPath is missing, which Render documents as required"
-            yield told(document, place, text, is_note=True)
+            yield remark_on(document, place, text, is_note=True)
     elif runtime and runtime not in OTHERS_BUILD and not service.get("startCommand"):
         text = f"startCommand is missing, which Render documents as required for {runtime}"
-        yield told(document, place, text, is_note=True)
+        yield remark_on(document, place, text, is_note=True)
 
 
 def _reference(
-    document: Document, at: Place, wanted: dict[str, Any], services: list[dict[str, Any]]
+    document: Document, at: Location, wanted: dict[str, Any], services: list[dict[str, Any]]
 ) -> Iterator[Remark]:
     kinds = [_kinds(one) for one in services if one["name"] == wanted["name"]]
     if any(wanted["type"] in each for each in kinds):
         return
     if kinds:
         text = f"{wanted['name']} is of type {kinds[0][0]} here, not {wanted['type']}"
-        yield told(document, (*at, "fromService", "type"), text)
+        yield remark_on(document, (*at, "fromService", "type"), text)
         return
     yield _outside(document, at, "service", wanted["name"])
 
@@ -127,12 +127,12 @@ def _kinds(service: dict[str, Any]) -> tuple[str, ...]:
     return ("web", "static") if service.get("runtime") == "static" else (service["type"],)
 
 
-def _outside(document: Document, at: Place, what: str, name: str) -> Remark:
+def _outside(document: Document, at: Location, what: str, name: str) -> Remark:
     text = f"the {what} {name!r} is not in this file, so Render looks for it in the account"
-    return told(document, at, text, is_note=True)
+    return remark_on(document, at, text, is_note=True)
 
 
-def _all(document: Document, key: str) -> Iterator[tuple[dict[str, Any], Place]]:
+def _all(document: Document, key: str) -> Iterator[tuple[dict[str, Any], Location]]:
     for scope in scopes(document):
         yield from scope.each(key)
 

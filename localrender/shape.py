@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 
-from localrender.yaml12 import Document, Place
+from localrender.yaml12 import Document, Location
 
-__all__ = ["Remark", "examine", "told"]
+__all__ = ["Remark", "check_schema", "remark_on"]
 
 KINDS = {
     "string": "text",
@@ -50,13 +50,13 @@ class Remark(msgspec.Struct, frozen=True, order=True):
         return f"{name}:{self.line}: {self.place}: {self.text}"
 
 
-def told(document: Document, place: Place, text: str, *, is_note: bool = False) -> Remark:
+def remark_on(document: Document, place: Location, text: str, *, is_note: bool = False) -> Remark:
     """A remark about a place, which is named by its path and by the name of whose it is."""
     dotted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
     return Remark(document.line(place), f"{dotted or 'the file'}{_owner(document, place)}", text, is_note)
 
 
-def examine(document: Document) -> list[Remark]:
+def check_schema(document: Document) -> list[Remark]:
     """Everything that the schema says of a document, in the order of its lines, and nothing twice."""
     found = {remark for error in _validator().iter_errors(document.data) for remark in _remarks(document, error)}
     untyped = {(one.line, one.place) for one in found if one.text.startswith("must be ")}
@@ -83,7 +83,7 @@ def _relatives(family: str) -> frozenset[str]:
     return frozenset(key for shape in shapes if shape.get("family") == family for key in shape["properties"])
 
 
-def _owner(document: Document, place: Place) -> str:
+def _owner(document: Document, place: Location) -> str:
     """The names of what a place is in, such as a service and its variable, in parentheses."""
     names, at = list[str](), document.data
     for part in place:
@@ -104,18 +104,20 @@ def _remarks(document: Document, error: Any) -> Iterator[Remark]:
         for key in value.keys() - error.schema["properties"].keys():
             yield _misplaced(document, (*place, key), error.schema)
         return
-    yield told(document, place, _text(rule, value, error))
+    yield remark_on(document, place, _text(rule, value, error))
 
 
-def _misplaced(document: Document, place: Place, schema: dict[str, Any]) -> Remark:
+def _misplaced(document: Document, place: Location, schema: dict[str, Any]) -> Remark:
     """A key that the shape does not have: of a relative it is a wrong combination, else nobody knows it."""
     key = str(place[-1])
     if key in _relatives(schema.get("family", "")):
-        return told(document, place, f"{key} does not go with {schema['title']}")
+        return remark_on(document, place, f"{key} does not go with {schema['title']}")
     near = {_plain(one): one for one in (*_relatives(schema.get("family", "")), *schema["properties"])}
     found = get_close_matches(_plain(key), near, 1)
     meant = f"; did you mean {near[found[0]]}?" if found else ""
-    return told(document, place, f"unknown key {key}, and Render's schema has none of that name{meant}", is_note=True)
+    return remark_on(
+        document, place, f"unknown key {key}, and Render's schema has none of that name{meant}", is_note=True
+    )
 
 
 def _plain(key: str) -> str:

@@ -14,7 +14,7 @@ import yaml
 
 from localrender.errors import LocalRenderError, bad_input
 
-__all__ = ["Document", "Place", "load"]
+__all__ = ["Document", "Location", "load_yaml"]
 
 LARGEST = 1_000_000  # characters of a document: twice as many take PyYAML ten seconds
 MOST = 100_000  # values of a document, counted as its aliases repeat them
@@ -22,7 +22,7 @@ DEEPEST = 64  # levels of a document
 DEEP = f"it is nested deeper than {DEEPEST} levels"
 MERGE = "tag:yaml.org,2002:merge"
 
-Place = tuple[str | int, ...]
+Location = tuple[str | int, ...]
 """Where a value is: keys and numbers, from the top."""
 
 
@@ -36,10 +36,10 @@ class Document(msgspec.Struct, frozen=True):
     """
 
     data: Any
-    lines: dict[Place, int]
-    written: dict[Place, str]
+    lines: dict[Location, int]
+    written: dict[Location, str]
 
-    def line(self, place: Place) -> int:
+    def line(self, place: Location) -> int:
         """The line of a place, or of the nearest one around it."""
         around = (self.lines.get(place[:length]) for length in range(len(place), -1, -1))
         return next((line for line in around if line), 1)
@@ -74,7 +74,7 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
 
 
-def load(text: str, name: str) -> Document:
+def load_yaml(text: str, name: str) -> Document:
     """Read a text.
 
     Args:
@@ -108,7 +108,7 @@ def _wrong(name: str, told: str, line: int = 0) -> LocalRenderError:
     return bad_input("blueprint_invalid", f"{where}: not valid YAML: {told}", f"correct {name}")
 
 
-def _walk(node: yaml.Node, place: Place, found: Document) -> None:
+def _walk(node: yaml.Node, place: Location, found: Document) -> None:
     """Note lines and scalars; what ``<<`` brings counts as written where it comes from."""
     if len(found.lines) > MOST:
         told = f"it has more than {MOST:,} values, counted as its aliases repeat them"
@@ -125,7 +125,7 @@ def _walk(node: yaml.Node, place: Place, found: Document) -> None:
         _walk_mapping(node, place, found)
 
 
-def _walk_mapping(node: yaml.MappingNode, place: Place, found: Document) -> None:
+def _walk_mapping(node: yaml.MappingNode, place: Location, found: Document) -> None:
     """What ``<<`` brings, of which the first of several wins, and then the mapping's own keys, which win over all."""
     for value in (value for key, value in node.value if key.tag == MERGE):
         for brought in reversed(value.value) if isinstance(value, yaml.SequenceNode) else (value,):

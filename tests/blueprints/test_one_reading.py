@@ -18,7 +18,7 @@ from deploylib.render import blueprint_schema, blueprints
 from deploylib.render.yaml12 import Document, load_yaml
 from localrender.blueprint import read as read_by_local_render
 from localrender.errors import LocalRenderError
-from localrender.yaml12 import load as load_by_local_render
+from localrender.yaml12 import load_yaml as load_by_local_render
 from tests.support.blueprint_cases import CASES, NO_YAML, Case
 
 Read = Callable[[str, str], tuple[Any, list[str]]]

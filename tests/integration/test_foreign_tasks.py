@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
-import zipfile
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +60,14 @@ def shown(python: Path | str, folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Python that has the library from its wheel, and beside it what the tests have installed."""
+    """A Python that has the library as its wheel brings it, and beside it what the tests have installed."""
     folder = tmp_path_factory.mktemp("installed")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True, timeout=120)
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=120)
-    (wheel,) = folder.glob("*.whl")
     (packages,) = folder.glob("venv/lib/python*/site-packages")
-    zipfile.ZipFile(wheel).extractall(packages)
+    for package in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"][
+        "packages"
+    ]:
+        shutil.copytree(ROOT / package, packages / package)
     (packages / "beside.pth").write_text(sysconfig.get_path("purelib"))
     return folder / "venv/bin/python"
 

@@ -163,6 +163,6 @@ def test_status_shows_no_secret(fresh: Callable[..., Local]) -> None:
 
 def test_yaml_is_read_as_render_reads_it() -> None:
     """Words of YAML 1.1 stay words: off, yes, 10:30, a date; the written form of a number is kept."""
-    found = yaml12.load("{a: off, b: yes, c: 10:30, d: 2026-01-01, e: true, f: 1.10, g: 7}", "x.yaml")
+    found = yaml12.load_yaml("{a: off, b: yes, c: 10:30, d: 2026-01-01, e: true, f: 1.10, g: 7}", "x.yaml")
     assert found.data == {"a": "off", "b": "yes", "c": "10:30", "d": "2026-01-01", "e": True, "f": 1.1, "g": 7}
     assert found.written[("f",)] == "1.10"

@@ -228,7 +228,7 @@ def test_a_blueprint_that_cannot_be_read_is_told(tmp_path: Path, text: str) -> N
 def test_yaml_that_cannot_be_read_is_told_by_the_local_render(text: str) -> None:
     """What its library has no place for, too."""
     with pytest.raises(LocalRenderError, match="not valid YAML"):
-        yaml12.load(text, "render.yaml")
+        yaml12.load_yaml(text, "render.yaml")
 
 
 def test_aliases_do_not_explode() -> None:
