@@ -256,8 +256,12 @@ class Product:
         return [f"{one['method']} {one['path']}" for one in self.requests() if one["method"] not in ("GET", "HEAD")]
 
     def events(self, run: str = "") -> list[dict[str, Any]]:
-        """The events of a run, by default the newest one, as the history has them."""
-        folder = max((self.folder / ".deploylib" / "runs").glob(f"*{run}"))
+        """The events of a run, by default the newest one, as the history has them.
+
+        Two runs may begin in the same second, which is all that their ids tell: the first event of each tells them apart.
+        """
+        first = (self.folder / ".deploylib" / "runs").glob(f"*{run}/0001-*.json")
+        folder = max(first, key=lambda path: path.stat().st_mtime_ns).parent
         return [json.loads(path.read_text()) for path in sorted(folder.glob("[0-9]*"))]
 
     def outcome(self) -> str:
