@@ -9,8 +9,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from deploylib.models.face import look_up_in
 
 if TYPE_CHECKING:
     from deploylib.backups import repository, restore_mark, restore_test
@@ -20,19 +21,18 @@ if TYPE_CHECKING:
     from deploylib.backups.restore_database import restore
     from deploylib.backups.restore_test import prove
 
-_FACE = {
-    "Edges": "edges",
-    "create": "dump",
-    "export": "render_export",
-    "prove": "restore_test",
-    "restore": "restore_database",
-}
-
 __all__ = ["Edges", "create", "export", "prove", "repository", "restore", "restore_mark", "restore_test"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_FACE.get(name, name)}")
-    return getattr(module, name) if name in _FACE else module
+__getattr__ = look_up_in(
+    __name__,
+    {
+        "Edges": "edges",
+        "create": "dump",
+        "export": "render_export",
+        "prove": "restore_test",
+        "repository": "repository",
+        "restore": "restore_database",
+        "restore_mark": "restore_mark",
+        "restore_test": "restore_test",
+    },
+)

@@ -9,8 +9,9 @@ migrations that others run.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from deploylib.models.face import look_up_in
 
 if TYPE_CHECKING:
     from deploylib.migrations import discovery, rehearsal, rules, server_roles
@@ -18,13 +19,18 @@ if TYPE_CHECKING:
     from deploylib.migrations.lint import lint_revisions
     from deploylib.migrations.tool import Tool, upgrade
 
-_FACE = {"Tool": "tool", "lint_revisions": "lint", "read_catalog": "catalog", "upgrade": "tool"}
-
 __all__ = ["Tool", "discovery", "lint_revisions", "read_catalog", "rehearsal", "rules", "server_roles", "upgrade"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_FACE.get(name, name)}")
-    return getattr(module, name) if name in _FACE else module
+__getattr__ = look_up_in(
+    __name__,
+    {
+        "Tool": "tool",
+        "discovery": "discovery",
+        "lint_revisions": "lint",
+        "read_catalog": "catalog",
+        "rehearsal": "rehearsal",
+        "rules": "rules",
+        "server_roles": "server_roles",
+        "upgrade": "tool",
+    },
+)

@@ -5,22 +5,38 @@ They are msgspec structs: typed, immutable, and the same thing as the JSON that 
 
 from __future__ import annotations
 
-from deploylib.models.database import (
-    EXPORTED,
-    UNKNOWN,
-    UNPROVEN,
-    Backup,
-    Database,
-    Elsewhere,
-    Export,
-    Facts,
-    Migration,
-    Revision,
-)
-from deploylib.models.release import Change, Changes, Commit, Intent, Opened, Order, Proof, Restored, Shipped, Verified
-from deploylib.models.services import Deploy, DeployStatus, Kind, Live, LogLine, PathFilter, Service, Target
-from deploylib.models.stages import BackedUp, Checked, Planned, Proven, StageName, Waived
-from deploylib.models.value import Id, Moment, Secret, Value
+from typing import TYPE_CHECKING
+
+from deploylib.models.face import look_up_in
+
+if TYPE_CHECKING:
+    from deploylib.models.database import (
+        EXPORTED,
+        UNKNOWN,
+        UNPROVEN,
+        Backup,
+        Database,
+        Elsewhere,
+        Export,
+        Facts,
+        Migration,
+        Revision,
+    )
+    from deploylib.models.release import (
+        Change,
+        Changes,
+        Commit,
+        Intent,
+        Opened,
+        Order,
+        Proof,
+        Restored,
+        Shipped,
+        Verified,
+    )
+    from deploylib.models.services import Deploy, DeployStatus, Kind, Live, LogLine, PathFilter, Service, Target
+    from deploylib.models.stages import BackedUp, Checked, Planned, Proven, StageName, Waived
+    from deploylib.models.value import Id, Moment, Secret, Value
 
 __all__ = [
     "EXPORTED",
@@ -62,3 +78,47 @@ __all__ = [
     "Verified",
     "Waived",
 ]
+
+__getattr__ = look_up_in(
+    __name__,
+    {
+        "EXPORTED": "database",
+        "UNKNOWN": "database",
+        "UNPROVEN": "database",
+        "BackedUp": "stages",
+        "Backup": "database",
+        "Change": "release",
+        "Changes": "release",
+        "Checked": "stages",
+        "Commit": "release",
+        "Database": "database",
+        "Deploy": "services",
+        "DeployStatus": "services",
+        "Elsewhere": "database",
+        "Export": "database",
+        "Facts": "database",
+        "Id": "value",
+        "Intent": "release",
+        "Kind": "services",
+        "Live": "services",
+        "LogLine": "services",
+        "Migration": "database",
+        "Moment": "value",
+        "Opened": "release",
+        "Order": "release",
+        "PathFilter": "services",
+        "Planned": "stages",
+        "Proof": "release",
+        "Proven": "stages",
+        "Restored": "release",
+        "Revision": "database",
+        "Secret": "value",
+        "Service": "services",
+        "Shipped": "release",
+        "StageName": "stages",
+        "Target": "services",
+        "Value": "value",
+        "Verified": "release",
+        "Waived": "stages",
+    },
+)

@@ -6,26 +6,24 @@ of an environment; `Slack` is one of them, a webhook that needs no settings.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from deploylib.models.face import look_up_in
 
 if TYPE_CHECKING:
     from deploylib.notifications.channels import find_channels
     from deploylib.notifications.interface import Channel, Delivery, Notice
     from deploylib.notifications.slack import Slack
 
-_FACE = {
-    "Channel": "interface",
-    "Delivery": "interface",
-    "Notice": "interface",
-    "Slack": "slack",
-    "find_channels": "channels",
-}
-
 __all__ = ["Channel", "Delivery", "Notice", "Slack", "find_channels"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _FACE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_FACE[name]}"), name)
+__getattr__ = look_up_in(
+    __name__,
+    {
+        "Channel": "interface",
+        "Delivery": "interface",
+        "Notice": "interface",
+        "Slack": "slack",
+        "find_channels": "channels",
+    },
+)

@@ -9,8 +9,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from deploylib.models.face import look_up_in
 
 if TYPE_CHECKING:
     from deploylib.postgres import binaries, connection, grants, sqlstates
@@ -18,13 +19,18 @@ if TYPE_CHECKING:
     from deploylib.postgres.connection import alter_url, connect
     from deploylib.postgres.grants import Grant
 
-_FACE = {"Client": "binaries", "Grant": "grants", "alter_url": "connection", "connect": "connection"}
-
 __all__ = ["Client", "Grant", "alter_url", "binaries", "connect", "connection", "grants", "sqlstates"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_FACE.get(name, name)}")
-    return getattr(module, name) if name in _FACE else module
+__getattr__ = look_up_in(
+    __name__,
+    {
+        "Client": "binaries",
+        "Grant": "grants",
+        "alter_url": "connection",
+        "binaries": "binaries",
+        "connect": "connection",
+        "connection": "connection",
+        "grants": "grants",
+        "sqlstates": "sqlstates",
+    },
+)

@@ -7,29 +7,26 @@ what it answers now; `DowntimeWatch` counts what visitors meet while traffic is 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from deploylib.models.face import look_up_in
 
 if TYPE_CHECKING:
     from deploylib.probes import address
     from deploylib.probes.downtime import DowntimeWatch
     from deploylib.probes.verification import Expected, Pace, Probe, verify, verify_service
 
-_VERIFICATION = "verification"
-_FACE = {
-    "DowntimeWatch": "downtime",
-    "Expected": _VERIFICATION,
-    "Pace": _VERIFICATION,
-    "Probe": _VERIFICATION,
-    "verify": _VERIFICATION,
-    "verify_service": _VERIFICATION,
-}
-
 __all__ = ["DowntimeWatch", "Expected", "Pace", "Probe", "address", "verify", "verify_service"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_FACE.get(name, name)}")
-    return getattr(module, name) if name in _FACE else module
+__getattr__ = look_up_in(
+    __name__,
+    {
+        "DowntimeWatch": "downtime",
+        "Expected": "verification",
+        "Pace": "verification",
+        "Probe": "verification",
+        "address": "address",
+        "verify": "verification",
+        "verify_service": "verification",
+    },
+)

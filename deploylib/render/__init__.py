@@ -7,27 +7,27 @@ reads ``render.yaml``; `local` starts and asks the local Render, which needs no 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from deploylib.models.face import look_up_in
 
 if TYPE_CHECKING:
     from deploylib.render import blueprints, local, rollout
     from deploylib.render.client import Ambiguous, Client, Forbidden, Refused
     from deploylib.render.rollout import deploy_and_wait
 
-_FACE = {
-    "Ambiguous": "client",
-    "Client": "client",
-    "Forbidden": "client",
-    "Refused": "client",
-    "deploy_and_wait": "rollout",
-}
-
 __all__ = ["Ambiguous", "Client", "Forbidden", "Refused", "blueprints", "deploy_and_wait", "local", "rollout"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_FACE.get(name, name)}")
-    return getattr(module, name) if name in _FACE else module
+__getattr__ = look_up_in(
+    __name__,
+    {
+        "Ambiguous": "client",
+        "Client": "client",
+        "Forbidden": "client",
+        "Refused": "client",
+        "blueprints": "blueprints",
+        "deploy_and_wait": "rollout",
+        "local": "local",
+        "rollout": "rollout",
+    },
+)

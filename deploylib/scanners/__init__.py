@@ -8,8 +8,9 @@ a `Product` and returns what it examined; each stands in a file of its own, and 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from deploylib.models.face import look_up_in
 
 if TYPE_CHECKING:
     from deploylib.scanners import package_files
@@ -17,13 +18,16 @@ if TYPE_CHECKING:
     from deploylib.scanners.scanning import scan
     from deploylib.scanners.tree import list_files
 
-_FACE = {"Product": "product", "Scanner": "product", "Services": "product", "list_files": "tree", "scan": "scanning"}
-
 __all__ = ["Product", "Scanner", "Services", "list_files", "package_files", "scan"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_FACE.get(name, name)}")
-    return getattr(module, name) if name in _FACE else module
+__getattr__ = look_up_in(
+    __name__,
+    {
+        "Product": "product",
+        "Scanner": "product",
+        "Services": "product",
+        "list_files": "tree",
+        "package_files": "package_files",
+        "scan": "scanning",
+    },
+)

@@ -8,29 +8,27 @@ writes one run while it is worked on. `Leases` are those of one environment: a c
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from deploylib.models.face import look_up_in
 
 if TYPE_CHECKING:
     from deploylib.state.history import History, Journal, RunState
     from deploylib.state.holds import Hold, Holds
     from deploylib.state.lease import Lease, Leases, LeaseState
 
-_FACE = {
-    "History": "history",
-    "Hold": "holds",
-    "Holds": "holds",
-    "Journal": "history",
-    "Lease": "lease",
-    "LeaseState": "lease",
-    "Leases": "lease",
-    "RunState": "history",
-}
-
 __all__ = ["History", "Hold", "Holds", "Journal", "Lease", "LeaseState", "Leases", "RunState"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _FACE:
-        raise AttributeError(f"module 'deploylib.state' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"deploylib.state.{_FACE[name]}"), name)
+__getattr__ = look_up_in(
+    __name__,
+    {
+        "History": "history",
+        "Hold": "holds",
+        "Holds": "holds",
+        "Journal": "history",
+        "Lease": "lease",
+        "LeaseState": "lease",
+        "Leases": "lease",
+        "RunState": "history",
+    },
+)

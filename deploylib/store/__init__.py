@@ -11,22 +11,27 @@ A new kind of store is a file beside `folder`, and a name in `stores.KINDS`.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from deploylib.models.face import look_up_in
 
 if TYPE_CHECKING:
     from deploylib.store import format_version
     from deploylib.store.interface import Damaged, KeyTaken, Refused, Store, Stored, read_document
     from deploylib.store.stores import open  # noqa: A004 - read as store.open
 
-_FACE = dict.fromkeys(("Damaged", "KeyTaken", "Refused", "Store", "Stored", "read_document"), "interface")
-_FACE |= {"open": "stores"}
-
 __all__ = ["Damaged", "KeyTaken", "Refused", "Store", "Stored", "format_version", "open", "read_document"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_FACE.get(name, name)}")
-    return getattr(module, name) if name in _FACE else module
+__getattr__ = look_up_in(
+    __name__,
+    {
+        "Damaged": "interface",
+        "KeyTaken": "interface",
+        "Refused": "interface",
+        "Store": "interface",
+        "Stored": "interface",
+        "format_version": "format_version",
+        "open": "stores",
+        "read_document": "interface",
+    },
+)

@@ -7,21 +7,27 @@ beside the main thread; `ci` knows the run that a CI calls us in.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from deploylib.models.face import look_up_in
 
 if TYPE_CHECKING:
     from deploylib.system import ci, files, http, process, threads
     from deploylib.system.clock import Clock, Deadline
     from deploylib.system.git import Git
 
-_FACE = {"Clock": "clock", "Deadline": "clock", "Git": "git"}
-
 __all__ = ["Clock", "Deadline", "Git", "ci", "files", "http", "process", "threads"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_FACE.get(name, name)}")
-    return getattr(module, name) if name in _FACE else module
+__getattr__ = look_up_in(
+    __name__,
+    {
+        "Clock": "clock",
+        "Deadline": "clock",
+        "Git": "git",
+        "ci": "ci",
+        "files": "files",
+        "http": "http",
+        "process": "process",
+        "threads": "threads",
+    },
+)
