@@ -15,7 +15,7 @@ from typing import Self
 from deploylib import settings
 from deploylib.backups import Edges
 from deploylib.models import Secret, remedies
-from deploylib.models.progress import Progress, Quiet
+from deploylib.models.progress import Progress
 from deploylib.models.redaction import Struck
 from deploylib.probes import Pace
 from deploylib.render import Client
@@ -49,7 +49,7 @@ class Environment:
     config: Config
     runner: process.Runner = process.SYSTEM
     clock: Clock = Clock()
-    progress: Progress = field(default_factory=Quiet)
+    progress: Progress = field(default_factory=Progress)
     struck: Struck = field(default_factory=Struck, repr=False)
     read_only: bool = False
     kept_in: Store | None = None
@@ -72,7 +72,7 @@ class Environment:
         Raises:
             SettingsError: no such environment, or the settings are wrong.
         """
-        return cls(settings.load(settings.top(folder), name, os.environ), progress=progress or Quiet())
+        return cls(settings.load(settings.top(folder), name, os.environ), progress=progress or Progress())
 
     def beside(self, name: str) -> Environment:
         """Open another environment of the same product, only to look at it."""

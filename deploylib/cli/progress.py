@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from deploylib.cli import text
 from deploylib.models import Commit
-from deploylib.models.progress import Progress, Quiet
+from deploylib.models.progress import Progress
 from deploylib.models.redaction import harmless
 from deploylib.models.results import StageResult
 from deploylib.models.units import volume
@@ -26,7 +26,7 @@ SOON = 1.0  # seconds before which a rate tells nothing of what is to come
 TOLD = {"deploy", "rollback", "put back"}
 
 
-class Plain(Quiet):
+class Plain(Progress):
     """Writes a line when something ends, and at each deploy step."""
 
     def __init__(self, stream: IO[str], clean: Callable[[str], str] = harmless) -> None:

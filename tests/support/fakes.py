@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deploylib.models import Commit, Kind, Secret, Target
-from deploylib.models.progress import Quiet
+from deploylib.models.progress import Progress
 from deploylib.models.results import StageResult
 from deploylib.render.endpoint import Endpoint
 from deploylib.system import Clock, Deadline, process
@@ -102,7 +102,7 @@ class CountingRunner(process.SystemRunner):
         return super().run(command)
 
 
-class RecordingView(Quiet):
+class RecordingView(Progress):
     """Keeps what it is told."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from deploylib.cli import progress
 from deploylib.models import Commit
-from deploylib.models.progress import Progress, Quiet
+from deploylib.models.progress import Progress
 from deploylib.models.results import StageResult, StageStatus
 from tests.support.fakes import NEW, FakeClock
 
@@ -74,7 +74,7 @@ def test_a_stream_that_knows_only_ascii_gets_ascii() -> None:
 
 def test_quiet_says_nothing() -> None:
     """For scripts."""
-    story(Quiet())
+    story(Progress())
 
 
 @pytest.mark.parametrize(
