@@ -16,7 +16,7 @@ from deploylib.models.results import NOTHING, Ending, Report, StageResult, Stage
 from deploylib.probes import Expected
 from deploylib.release import closing, operation, pipeline, preflight, promotion
 from deploylib.release.database import half_restored
-from deploylib.release.gates import GATES
+from deploylib.release.guards import GATES
 from deploylib.release.opening import (
     Aim,
     find_shared_run,

@@ -11,13 +11,44 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from deploylib.errors import DeployError, SettingsError
 from deploylib.models import Change, Changes, Commit, Kind, Live, PathFilter, Target
 from deploylib.models.globs import matches, reaches
+from deploylib.release import preflight
+from deploylib.release.run import Run
 from deploylib.render import blueprints
 from deploylib.system import Git
 
-__all__ = ["Recorded", "as_good", "detect", "promoted", "touched"]
+__all__ = ["Recorded", "as_good", "decide", "detect", "promoted", "touched"]
 
 DEEPEN = "git fetch --unshallow; in GitHub Actions fetch-depth: 0 of actions/checkout"
 Recorded = Callable[[str], Collection[str]]
+
+
+def decide(run: Run, targets: Sequence[Target], live: Mapping[str, Live], wanted: Mapping[str, str]) -> Changes:
+    """Which of the services this run deploys.
+
+    Args:
+        live: what each of them serves.
+        wanted: their commits, where a release of another environment is taken over.
+    """
+
+    def recorded(commit: str) -> tuple[str, ...]:
+        runs = run.env.history.read_runs(run.env.name, 50)
+        return next((one.opened.recent[1:] for one in runs if commit == next(iter(one.opened.recent), "")), ())
+
+    git, shared = run.env.git, run.env.config.settings.shared
+    if wanted:
+        source = run.state.opened.promotes.partition("/")[0]
+        return promoted(targets, live, wanted, git=git, source=source, recorded=recorded, shared=shared)
+    return detect(
+        targets,
+        live,
+        run.commit,
+        git=git,
+        blueprint=preflight.read_blueprint(run.env.config, git, run.commit),
+        blueprint_path=run.env.config.settings.blueprint,
+        shared=shared,
+        only=run.services,
+        recorded=recorded,
+    )
 
 
 def detect(

@@ -1,17 +1,28 @@
-"""What stands in the way of a release before it changes anything: a hold, and somebody else's deploy."""
+"""What may refuse a release: a gate, a hold, somebody else's deploy."""
 
 from __future__ import annotations
 
 from deploylib.errors import ForeignDeploy, Held
-from deploylib.models import DeployStatus, Live, Target
+from deploylib.models import DeployStatus, Live, StageName, Target, Waived
+from deploylib.models.results import StageResult
 from deploylib.models.units import age
-from deploylib.release.run import Run
+from deploylib.release.run import Run, skipped
 from deploylib.release.serving import AT_ONCE, served
 from deploylib.render import rollout
 from deploylib.state import Hold, RunState
 from deploylib.system import threads
 
-__all__ = ["alone", "require_not_held"]
+__all__ = ["GATES", "alone", "require_not_held", "skip_gate"]
+
+GATES = (StageName.TESTS, StageName.SCAN)
+
+
+def skip_gate(run: Run, gate: StageName) -> StageResult | None:
+    """A gate that a person leaves out; it is recorded, and told with the end of the run."""
+    if gate not in run.options.skip:
+        return None
+    by = Waived(skipped_by=run.env.author, reason=run.options.reason)
+    return skipped(gate, f"by {by.skipped_by}: {by.reason}", data=by)
 
 
 def require_not_held(run: Run) -> None:

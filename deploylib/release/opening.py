@@ -11,7 +11,7 @@ from deploylib.environment import Environment
 from deploylib.errors import SettingsError
 from deploylib.models import Commit, Opened, StageName, Value
 from deploylib.models.units import seconds
-from deploylib.release.gates import GATES
+from deploylib.release.guards import GATES
 from deploylib.release.prerequisites import Finding
 from deploylib.release.run import Options, Run
 from deploylib.render import local

@@ -21,10 +21,10 @@ from deploylib.models import Intent, Live, Order, Target
 from deploylib.models.results import Ending, PutBack, StageResult, StageStatus, short
 from deploylib.models.units import seconds
 from deploylib.probes import Expected
+from deploylib.release.closing import explain_unknown
 from deploylib.release.prove import prove
 from deploylib.release.run import Run
 from deploylib.release.serving import live_of
-from deploylib.release.unknown import explain_unknown
 from deploylib.render import Refused, rollout
 from deploylib.system import Deadline
 

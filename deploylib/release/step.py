@@ -8,10 +8,9 @@ from deploylib.errors import BackupFailed, Blocked, DeployError, Interrupted, Le
 from deploylib.models import StageName
 from deploylib.models.results import StageResult, StageStatus
 from deploylib.models.units import age, seconds
-from deploylib.release.gates import GATES
-from deploylib.release.guards import require_not_held
+from deploylib.release.closing import explain_unknown
+from deploylib.release.guards import GATES, require_not_held
 from deploylib.release.run import Run, Stage
-from deploylib.release.unknown import explain_unknown
 from deploylib.state import LeaseState, RunState
 from deploylib.store import format_version
 

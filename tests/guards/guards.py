@@ -280,7 +280,7 @@ GUARDS = (
     ),
     Guard(
         "a platform that went away, told as a failure",
-        "deploylib/release/unknown.py",
+        "deploylib/release/closing.py",
         "    if not run.state.intents or",
         "    if True or",
         f"{RELEASE}test_a_platform_that_goes_away_while_it_deploys_is_not_a_failure",
@@ -1164,7 +1164,7 @@ GUARDS = (
     ),
     Guard(
         "a release on a backup from before a restore",
-        "deploylib/release/recent_backup.py",
+        "deploylib/release/stages/backup.py",
         'one.opened.operation == "restore" and',
         "False and",
         "tests/unit/commands/test_one_by_one.py::test_a_backup_of_something_else_is_not_used",

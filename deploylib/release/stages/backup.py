@@ -11,19 +11,21 @@ from deploylib import models
 from deploylib.backups import create, export, repository, restore_test
 from deploylib.errors import DeployError, Interrupted
 from deploylib.migrations import Tool
-from deploylib.models import BackedUp, PathFilter, Secret, StageName
+from deploylib.models import BackedUp, Migration, PathFilter, Secret, StageName
 from deploylib.models.database import BackupOrder, Copy
-from deploylib.models.results import StageResult
+from deploylib.models.results import StageResult, StageStatus
 from deploylib.models.units import age, count, seconds, volume
 from deploylib.postgres import connection
 from deploylib.release import changes
-from deploylib.release.recent_backup import backup_for_release
 from deploylib.release.rehearse import Rehearsal, judged
 from deploylib.release.run import Run, Stage, planned, result, skipped
+from deploylib.state import RunState
 
 __all__ = ["Backup"]
 
 LOCK_WITHIN = 60.0
+
+LAST = 20  # operations among which a backup that was asked for is looked for
 
 LEFT_AFTER = 900.0  # seconds: without a lock in the database, another command may still believe that it is its turn
 
@@ -77,7 +79,7 @@ class Backup(Stage):
 
     def _asked_for_before(self, run: Run) -> StageResult | None:
         """The backup that somebody has asked for by itself just now, before this very release; None: there is none."""
-        made = None if run.options.asked == self.name else backup_for_release(run)
+        made = None if run.options.asked == self.name else _backup_for_release(run)
         if made is None:
             return None
         elapsed = age((run.env.clock.now() - made.created_at).total_seconds())
@@ -204,3 +206,38 @@ class Backup(Stage):
             if path:
                 return path
         return ""
+
+
+def _backup_for_release(run: Run) -> models.Backup | None:
+    """The backup of ``inv backup``, typed before this very release: no second one is made of what it holds.
+
+    As long ago at most as a run may take, of the same commit and the same schema, with the same migrations rehearsed on it;
+    and nothing was restored, deployed or migrated since.
+    """
+    if run.env.build is not None:
+        return None
+    done = list(run.env.history.read_operations(run.env.name, LAST))
+    asked = next((one for one in done if one.opened.operation == "backup"), None)
+    if asked is None or asked.report is None or asked.report.exit_code:
+        return None
+    if any(one.opened.operation == "restore" and (one.report is None or one.last > asked.last) for one in done):
+        return None
+    elapsed = (run.env.clock.now() - asked.last).total_seconds()
+    made, result = asked.backed_up.backup, asked.stages.get("backup")
+    if made is None or result is None or result.status is not StageStatus.DONE or _changed_since(run, asked):
+        return None
+    same = asked.opened.commit.id == run.commit.id and elapsed < seconds(run.env.config.settings.deadline)
+    if not same or _schema(asked.planned.migration) != _schema(run.planned.migration):
+        return None
+    kept = repository.listing(run.env.store, run.env.name)
+    return next((one for one in kept if one.id == made.id), None)
+
+
+def _schema(migration: Migration) -> tuple[str, str, tuple[str, ...]]:
+    return migration.current, migration.target, tuple(one.id for one in migration.pending)
+
+
+def _changed_since(run: Run, asked: RunState) -> bool:
+    """Whether a run has migrated or deployed since."""
+    runs = run.env.history.read_runs(run.env.name, LAST)
+    return any(one.last > asked.last and (one.intents or one.done("migrate")) for one in runs if one.id != run.id)

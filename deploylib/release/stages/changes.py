@@ -12,7 +12,7 @@ from deploylib.models import Changes as Decided
 from deploylib.models import Elsewhere, Migration, Planned, StageName, remedies
 from deploylib.models.results import StageResult
 from deploylib.release import compatibility, preflight, verified_deploys
-from deploylib.release.deciding import decide
+from deploylib.release.changes import decide
 from deploylib.release.run import Run, Stage, result, skipped, table
 from deploylib.release.serving import live
 from deploylib.scanners import list_files

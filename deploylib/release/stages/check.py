@@ -15,7 +15,7 @@ from deploylib.models.results import StageResult
 from deploylib.models.units import count
 from deploylib.postgres import binaries, connection
 from deploylib.release import changes, preflight, prerequisites
-from deploylib.release.deciding import decide
+from deploylib.release.changes import decide
 from deploylib.release.guards import alone
 from deploylib.release.prerequisites import Finding
 from deploylib.release.run import Run, Stage, result

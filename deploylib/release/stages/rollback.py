@@ -11,7 +11,7 @@ from deploylib.errors import Blocked, SettingsError
 from deploylib.models import UNKNOWN, Live, Order, Restored, StageName
 from deploylib.models.results import StageResult, StageStatus, short
 from deploylib.release import rollback
-from deploylib.release.gates import skip_gate
+from deploylib.release.guards import skip_gate
 from deploylib.release.run import Run, Stage, planned, result, table
 from deploylib.release.schema_fit import compared, schema_now
 from deploylib.release.serving import live

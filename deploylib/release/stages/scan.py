@@ -12,7 +12,7 @@ from deploylib.models import Commit, StageName, remedies
 from deploylib.models.findings import Finding, Gap, Scanned, Verdict
 from deploylib.models.results import Ending, StageResult, StageStatus
 from deploylib.release import preflight
-from deploylib.release.gates import skip_gate
+from deploylib.release.guards import skip_gate
 from deploylib.release.run import Run, Stage, planned, result, skipped
 from deploylib.scanners import Services, scan
 from deploylib.system import process

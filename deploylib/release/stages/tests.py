@@ -9,7 +9,7 @@ from deploylib.models import StageName
 from deploylib.models.results import StageResult
 from deploylib.models.units import seconds, words
 from deploylib.release import prerequisites
-from deploylib.release.gates import skip_gate
+from deploylib.release.guards import skip_gate
 from deploylib.release.run import Run, Stage, planned, result, skipped
 from deploylib.system import process
 
