@@ -212,4 +212,4 @@ class Environment:
     @property
     def pace(self) -> Pace:
         """How verification measures: quick against a loopback server, patient against the world."""
-        return Pace(every=0.1, within=20, grace=2, settle=2) if self.config.is_local else Pace()
+        return Pace(every=0.1, within=20, grace=2, settle=2, cold=0) if self.config.is_local else Pace()

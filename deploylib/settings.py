@@ -19,6 +19,7 @@ import msgspec
 from deploylib.errors import SettingsError
 from deploylib.models import Secret, decoding
 from deploylib.models.findings import AcceptedFinding
+from deploylib.models.smoke import SmokeRequest
 from deploylib.models.units import seconds, size
 from deploylib.models.value import SettingsTable
 
@@ -93,6 +94,7 @@ OURS = re.compile(
 SAYS_SO = re.compile(
     "KEY|PASSWORD|SECRET|TOKEN|WEBHOOK"
 )  # a name of ours whose value is a secret, not a place or a word
+MOST_SMOKE = 20
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")  # of an environment: part of keys, and of what a person types
 MINIMAL = ("HOME", "LANG", "LC_ALL", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TEMP", "TMP", "TMPDIR", "TZ")
 
@@ -104,12 +106,18 @@ class ServiceSettings(SettingsTable, frozen=True):
         health: path that answers the commit (and the schema revision) being served; default: its health check path.
         paths: files it is made of, where neither a Blueprint nor the platform says.
         after: services that must be live before this one is deployed.
+        smoke: requests that every release of it must answer; at most `MOST_SMOKE`.
     """
 
     health: str = ""
     paths: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    smoke: tuple[SmokeRequest, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.smoke) > MOST_SMOKE:
+            raise ValueError(f"{len(self.smoke)} smoke requests; at most {MOST_SMOKE}: the rest is for tests")
 
 
 class MigrationSettings(SettingsTable, frozen=True):
@@ -256,20 +264,28 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return Secret(address) if address else None
 
     @property
+    def _named_secrets(self) -> frozenset[str]:
+        """The variables that any settings name for a secret."""
+        chosen = (self.environment, *self.settings.environments.values())
+        smoke = [request for service in self.settings.services.values() for request in service.smoke]
+        return frozenset(
+            {name for one in chosen for name in (one.api_key_env, one.database_url_env, one.slack_webhook_env)}
+            | {name for request in smoke for name in request.send_env.values()}
+        )
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """The variables that are ours alone: what runs the product's code does not inherit them.
 
         All that the settings of any environment name, and what `OURS` tells.
         """
-        chosen = (self.environment, *self.settings.environments.values())
-        named = {name for one in chosen for name in (one.api_key_env, one.database_url_env, one.slack_webhook_env)}
+        named = self._named_secrets
         return tuple(name for name in self.environ if name in named or OURS.fullmatch(name))
 
     @property
     def known_secrets(self) -> tuple[Secret, ...]:
         """The values that must not be shown, as far as they are in the environment: what any settings name, and tokens."""
-        chosen = (self.environment, *self.settings.environments.values())
-        named = {name for one in chosen for name in (one.api_key_env, one.database_url_env, one.slack_webhook_env)}
+        named = set(self._named_secrets)
         named |= {name for name in self.secrets if SAYS_SO.search(name)} - {S3_KEYS[0]}
         return tuple(Secret(self.environ[name]) for name in sorted(named) if self.environ.get(name, "").strip())
 
@@ -285,10 +301,19 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         chosen = self.settings.migrations.python
         return str(self.root / chosen) if chosen else sys.executable
 
+    def smoke(self, service: str) -> tuple[SmokeRequest, ...]:
+        """The requests that every release of a service must answer."""
+        return self.settings.services.get(service, ServiceSettings()).smoke
+
     @property
     def exported(self) -> bool:
         """Whether the database is not opened from here, and the platform's exports are its backups."""
         return self.environment.backups == "export"
+
+    def secret(self, name: str) -> Secret | None:
+        """The value of a variable; None where it is not set."""
+        value = self.environ.get(name, "").strip()
+        return Secret(value) if value else None
 
     def require_shared_store(self) -> None:
         """See that history and backups are where every machine that deploys sees them.

@@ -10,7 +10,7 @@ from deploylib.backups import restore_mark
 from deploylib.commands.restores import finish_restore
 from deploylib.environment import Environment
 from deploylib.errors import Blocked, DeployError, Interrupted, SettingsError, Unreachable
-from deploylib.models import StageName
+from deploylib.models import Proven, StageName
 from deploylib.models.findings import Scanned
 from deploylib.models.results import NOTHING, Ending, Report, StageResult, StageStatus, short
 from deploylib.probes import Expected
@@ -28,8 +28,8 @@ from deploylib.release.opening import (
     take_up_unfinished,
 )
 from deploylib.release.prerequisites import Finding
-from deploylib.release.prove import answered, prove
-from deploylib.release.run import Options, Run, Stage
+from deploylib.release.prove import answered, evidence_table, prove
+from deploylib.release.run import Options, Run, Stage, result
 from deploylib.release.serving import last_known
 from deploylib.release.stages.check import Check
 from deploylib.release.stages.deploy import Deploy
@@ -449,11 +449,15 @@ def _looked_at(env: Environment, left: RunState | None) -> Report:
     try:
         restore_mark.require_none(half_restored(env), env.flag)
         with operation.record_operation(env, StageName.VERIFY, run.commit) as looked:
+            proven = prove(env, run.checked.targets, expected, run.pace)
+            looked.lines += [f"{each.service}  {each.text}" for each in proven]
             looked.lines += [
-                f"{shown.service}  {shown.text}" for shown in prove(env, run.checked.targets, expected, run.pace)
+                *evidence_table(proven),
+                *(f"{each.service}: {note}" for each in proven for note in each.notes),
             ]
         took = env.clock.monotonic() - began
-        shown = StageResult(stage=StageName.VERIFY, status=StageStatus.DONE, lines=tuple(looked.lines), seconds=took)
+        shown = result(StageName.VERIFY, *looked.lines, data=Proven(verified=proven))
+        shown = msgspec.structs.replace(shown, seconds=round(took, 3))
         env.progress.ended(shown)
         results = (shown,)
     except DeployError as error:

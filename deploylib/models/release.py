@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from deploylib.models.evidence import Evidence
 from deploylib.models.services import Live, Target
 from deploylib.models.value import Id, Value
 
@@ -104,6 +105,7 @@ class Intent(Value, frozen=True):
         variables: names of the environment variables that this deploy gets, as far as they were looked at.
         named_before: the commit that the public address named then; empty where it named none, or nobody looked.
         answered: the status that it gave then; 0: none, or nobody looked.
+        loaded: the files that its page named then: a tab that is open may still ask for them.
     """
 
     service: str
@@ -114,6 +116,7 @@ class Intent(Value, frozen=True):
     variables: tuple[str, ...] = ()
     named_before: str = ""
     answered: int = 0
+    loaded: tuple[str, ...] = ()
 
     @property
     def misnamed(self) -> bool:
@@ -130,7 +133,7 @@ class Order(Value, frozen=True):
         previous: what it serves now.
         from_deploy: restore the artifact of this deploy instead of building *commit*.
         variables: names of the environment variables that it gets; only recorded.
-        named_before: see `Intent`, and so of *answered*.
+        named_before: see `Intent`, and so of *answered* and *loaded*.
         as_good: commits that may go live in its place: a cron job is always built from the tip of its branch.
     """
 
@@ -141,6 +144,7 @@ class Order(Value, frozen=True):
     variables: tuple[str, ...] = ()
     named_before: str = ""
     answered: int = 0
+    loaded: tuple[str, ...] = ()
     as_good: tuple[str, ...] = ()
 
 
@@ -176,6 +180,7 @@ class Verified(Value, frozen=True):
         advice: lines that would raise the level of proof; empty at the highest.
         notes: what is odd, and put nothing back.
         answered: the status that the address gave where it was no 2xx; 0: it was, or the address was not asked.
+        evidence: what each probe has seen.
     """
 
     service: str
@@ -184,6 +189,7 @@ class Verified(Value, frozen=True):
     advice: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     answered: int = 0
+    evidence: tuple[Evidence, ...] = ()
 
 
 class Triggered(msgspec.Struct, frozen=True, kw_only=True):

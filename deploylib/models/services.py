@@ -78,6 +78,7 @@ class Service(Value, frozen=True):
     suspended: bool = False
     dashboard_url: str = ""
     owner_id: str = ""
+    plan: str = ""
 
 
 class Deploy(Value, frozen=True):
@@ -113,6 +114,7 @@ class Target(Value, frozen=True):
     filter: PathFilter = PathFilter()
     after: tuple[str, ...] = ()
     dashboard_url: str = ""
+    plan: str = ""
 
 
 class Live(Value, frozen=True):

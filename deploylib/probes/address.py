@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from deploylib.models import Kind, Target
+from deploylib.models import Kind, Target, Value
 from deploylib.probes.page import Page
 from deploylib.system import http
 
 __all__ = [
     "GOOD",
+    "Observed",
     "ask",
     "comparable_status",
     "has_path",
@@ -28,6 +29,7 @@ GOOD = 200
 IDENTITY_KEYS = ("releaseId", "release", "commit", "sha")
 COMMIT, FULL_COMMIT = re.compile(r"[0-9a-f]{7,40}"), re.compile(r"[0-9a-f]{40}")
 UNCACHED = {"Cache-Control": "no-cache", "Pragma": "no-cache"}
+KEPT = 20
 ANSWER_WITHIN = 15.0  # seconds for a whole answer: one that drips must not outlive the verification
 
 
@@ -64,17 +66,30 @@ def has_path(target: Target) -> bool:
     return target.kind is Kind.WEB and bool(target.identity_path or target.health_path)
 
 
-def observe(target: Target, session: http.Session | None = None) -> tuple[str, int]:
-    """Ask which commit the public address names at this moment, and which status it gives.
+class Observed(Value, frozen=True):
+    """What an address gave at a moment.
 
-    Returns:
-        An empty name where it names none or does not answer well; a status of 0 where there is no answer.
+    Attributes:
+        commit: that it named; empty where it named none, or did not answer well.
+        status: 0 where there was no answer.
+        loaded: the scripts and styles of its own that its page named; at most `KEPT`.
     """
+
+    commit: str = ""
+    status: int = 0
+    loaded: tuple[str, ...] = ()
+
+
+def observe(target: Target, session: http.Session | None = None) -> Observed:
+    """Ask what the public address gives at this moment."""
     if not is_public(target):
-        return "", 0
+        return Observed()
     with session or open_session() as asking:
         answer, _ = ask(asking, url_of(target))
-        return (identity_of(answer) if answer is not None and answer.ok else ""), answer.status if answer else 0
+    if answer is None or not answer.ok:
+        return Observed(status=answer.status if answer else 0)
+    own = Page.of(answer).own if answer.content_type == "text/html" else ()
+    return Observed(commit=identity_of(answer), status=answer.status, loaded=tuple(each.url for each in own)[:KEPT])
 
 
 def ask(session: http.Session, url: str, limit: http.Limit = http.PAGE) -> tuple[http.Answer | None, str]:

@@ -1,19 +1,27 @@
-"""Every file that a page loads must be there, and be what its name says; without a picture a page is still one."""
+"""Every file that a page loads must be there, and be what its name says; without a picture a page is still one.
+
+A missing script or style decides, because a visitor would lose the page. That a file which nobody made is answered with a
+page is a warning, and what became of the files of the build before is a note: only tabs that are open ask for them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import urljoin, urlsplit
 
+from deploylib.models.evidence import Evidence, Judgement
+from deploylib.models.units import count
 from deploylib.probes.page import Asset, Page
 from deploylib.system import Clock, Deadline, http
 
-__all__ = ["Ask", "Seen", "look"]
+__all__ = ["Ask", "Seen", "look", "look_at_earlier", "look_at_made_up"]
 
 Ask = Callable[[str], tuple[http.Answer | None, str]]
 TRIES, HOPS = 3, 5
 TOO_OFTEN = 429
 NOTES = 5  # pictures that are named
+GONE = {403, 404, 410}  # 403: a bucket says so of what it does not have
+TYPES = {"js": "javascript", "mjs": "javascript", "css": "css", "wasm": "wasm", "svg": "svg", "json": "json"}
 
 
 class Seen:
@@ -100,5 +108,57 @@ def _said(url: str, answer: http.Answer) -> str:
 def _fits(path: str, content_type: str) -> bool:
     """A script must be a script and a style a style: a page in their place is the usual sign of a missing file."""
     suffix = path.rpartition(".")[2].lower()
-    wanted = {"js": "javascript", "mjs": "javascript", "css": "css"}.get(suffix)
+    wanted = TYPES.get(suffix)
     return wanted in content_type if wanted else content_type != "text/html" or suffix in {"html", "htm"}
+
+
+def look_at_made_up(page: http.Answer, url: str, commit: str, ask: Ask) -> tuple[Evidence, ...]:
+    """See that a file which is not there is answered as missing.
+
+    A page in its place hides every file that is missing.
+    """
+    own = Page.of(page, url).own
+    if not own:
+        return ()
+    name = f"no-such-file-{commit[:12]}.js"
+    answer, trouble = ask(urljoin(own[0].url, name))
+    if answer is None:
+        return (_evidence("made-up asset", Judgement.UNKNOWN, trouble),)
+    if answer.status in GONE:
+        return (_evidence("made-up asset", Judgement.PASS, f"status {answer.status}"),)
+    if answer.ok:
+        text = f"status {answer.status}, {answer.content_type or 'no type'}: a file that is missing looks like one that is there"
+        return (_evidence("made-up asset", Judgement.WARN, text),)
+    return (_evidence("made-up asset", Judgement.UNKNOWN, f"status {answer.status}"),)
+
+
+def look_at_earlier(loaded: Sequence[str], ask: Ask) -> tuple[Evidence, ...]:
+    """Tell whether the files of the build before are there still.
+
+    Tabs that were opened before this release may ask for them.
+
+    Args:
+        loaded: their addresses.
+    """
+    if not loaded:
+        return ()
+    gone = unseen = 0
+    for url in loaded:
+        answer, _ = ask(url)
+        if answer is None:
+            unseen += 1
+        elif not (answer.ok and _fits(urlsplit(url).path, answer.content_type)):
+            gone += 1
+    files = f"{len(loaded)} of the build before"
+    if unseen:
+        return (_evidence("earlier assets", Judgement.UNKNOWN, f"{unseen} of {files} gave no answer"),)
+    if gone:
+        text = f"{gone} of {files} are gone: a tab that is open may ask for {'it' if gone == 1 else 'them'} until it is reloaded"
+        return (_evidence("earlier assets", Judgement.NOTE, text),)
+    return (
+        _evidence("earlier assets", Judgement.PASS, f"{count(len(loaded), 'file')} of the build before, still there"),
+    )
+
+
+def _evidence(probe: str, judgement: Judgement, text: str) -> Evidence:
+    return Evidence(probe=probe, judgement=judgement, text=text)

@@ -53,7 +53,14 @@ class Page(HTMLParser):
         super().__init__()
         self.release = ""
         self.assets: dict[str, Asset] = {}
-        self._base, self._moved, self._inert = url, False, 0
+        self._url = self._base = url
+        self._moved, self._inert = False, 0
+
+    @property
+    def own(self) -> tuple[Asset, ...]:
+        """The scripts and styles that lie on the page's own host."""
+        host = urlsplit(self._url).netloc
+        return tuple(each for each in self.assets.values() if each.use.decides and urlsplit(each.url).netloc == host)
 
     @classmethod
     def of(cls, answer: http.Answer, url: str = "") -> Page:

@@ -3,23 +3,30 @@
 Three levels, named in the result: *commit* (the address itself answers with the expected commit, several times in a
 row), *reachable* (it answers well, and the platform says that the commit is live), *platform* (live, and no instance
 failed for a while). The lack of an identity lowers the level; it never fails a release.
+
+What decides, and so puts a release back: an address that is unreachable, unhealthy or of the wrong version; a smoke request
+that the team has declared; a script or style that the page names and that is not there; a program that fails meanwhile. All
+else that is looked at is evidence: it warns, or is noted, or could not be examined.
 """
 
 from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
-from deploylib.errors import Contradiction, ForeignDeploy, VerificationFailed
-from deploylib.models import Deploy, Kind, Proof, Target, Verified
-from deploylib.probes import assets
+from deploylib.errors import Contradiction, DeployError, ForeignDeploy, Interrupted, VerificationFailed
+from deploylib.models import Deploy, Kind, Proof, Secret, Target, Verified
+from deploylib.models.evidence import Evidence, Judgement
+from deploylib.models.smoke import SmokeRequest
+from deploylib.probes import assets, smoke
 from deploylib.probes.address import (
     ANSWER_WITHIN,
     GOOD,
@@ -32,11 +39,15 @@ from deploylib.probes.address import (
     place_of,
     url_of,
 )
+from deploylib.probes.caching import look_at_caching
+from deploylib.probes.certificate import look_at_certificate
+from deploylib.probes.instances import look_at_instances, look_at_uptime
 from deploylib.render import Client
 from deploylib.system import Clock, Deadline, http
 
 __all__ = ["Expected", "Pace", "Probe", "verify", "verify_service"]
 
+T = TypeVar("T")
 BAD_OF_LAST = (3, 5)
 CLIENT_ERROR, TOO_OFTEN, SERVER_ERROR = 400, 429, 500
 WEB_ADVICE = (
@@ -44,10 +55,24 @@ WEB_ADVICE = (
     '  {"status": "pass", "releaseId": <the variable RENDER_GIT_COMMIT>}',
     "  and name the path: [services.NAME] health = …, where it is not Render's health check path",
 )
+FREE = "free"
+ASLEEP = {502, 503, 504}  # of the edge, while it wakes a program
 STATIC_ADVICE = (
     "to prove which commit is shown, let the build put it into the page:",
     '  <meta name="release" content="<the variable RENDER_GIT_COMMIT>">',
 )
+
+
+class Trouble(StrEnum):
+    """How an address has failed to prove itself.
+
+    Three failures, which a person mends in three places; or answers that prove nothing either way.
+    """
+
+    UNREACHABLE = "is unreachable"
+    UNHEALTHY = "is unhealthy"
+    WRONG_VERSION = "serves the wrong version"
+    UNDECIDED = "did not prove itself"
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -61,6 +86,8 @@ class Pace(msgspec.Struct, frozen=True):
         settle: seconds without a failed instance, where there is no address to ask.
         bake: seconds for which a web service goes on being asked once it has proven itself: a program that is well at
             first and ends a moment later is as bad as one that never was.
+        cold: seconds in which a service of the free plan may be waking up: Render puts it to sleep, and says "up to a
+            minute". No answer, and 502 to 504 without a health answer, are forgiven then, and nothing else is.
     """
 
     times: int = 5
@@ -69,6 +96,7 @@ class Pace(msgspec.Struct, frozen=True):
     grace: float = 5.0
     settle: float = 15.0
     bake: float = 0.0
+    cold: float = 75.0
 
 
 PATIENT = Pace()
@@ -83,6 +111,9 @@ class Expected(msgspec.Struct, frozen=True):
         revision: of the schema, where the answer names one; empty: whatever it is.
         misnamed: the release before named a commit that it was not, so that a wrong name proves nothing now either.
         before: the status that the address gave before this release; 0: none, or nobody looked.
+        loaded: the files that the page of the release before named.
+        smoke: the requests that it must answer.
+        back: it was served before, and is gone back to: the requests were declared for another release, and only warn.
     """
 
     commit: str
@@ -90,6 +121,9 @@ class Expected(msgspec.Struct, frozen=True):
     revision: str = ""
     misnamed: bool = False
     before: int = 0
+    loaded: tuple[str, ...] = ()
+    smoke: tuple[SmokeRequest, ...] = ()
+    back: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,6 +134,7 @@ class Probe:
         client: the platform, which is asked what is live; None: only the address is believed.
         progress: is told service and state, again and again; what it raises ends the verification.
         session: asks the address, and is closed; default: one with connections of its own.
+        secret: gives the value of a variable that a smoke request names; None where it is not set.
     """
 
     client: Client | None = None
@@ -107,30 +142,36 @@ class Probe:
     pace: Pace = PATIENT
     progress: Callable[[str, str], None] = lambda _service, _text: None
     session: http.Session | None = None
+    secret: Callable[[str], Secret | None] = lambda _name: None
 
 
-def verify(address: str, commit: str, *, pace: Pace = PATIENT, clock: Clock = Clock()) -> Verified:
+def verify(
+    address: str, commit: str, *, smoke: Sequence[SmokeRequest] = (), pace: Pace = PATIENT, clock: Clock = Clock()
+) -> Verified:
     """Ask a public address until it has proven that it serves a commit.
 
     Args:
         address: of a health path whose JSON names the commit, or of a page that does.
         commit: the full id.
+        smoke: requests that it must answer as well, on the same host.
 
     Raises:
-        VerificationFailed: bad answers, no answers, or another commit's name until the end; or it names none.
+        VerificationFailed: bad answers, no answers, or another commit's name until the end; or it names none; or a
+            smoke request is answered otherwise than it says.
     """
     parts = urlsplit(address)
     path = f"{parts.path}?{parts.query}" if parts.query else parts.path
     origin = f"{parts.scheme}://{parts.netloc}"
     target = Target(name=parts.netloc, service_id="", kind=Kind.WEB, url=origin, identity_path=path)
-    return verify_service(target, Expected(commit), Probe(pace=pace, clock=clock))
+    return verify_service(target, Expected(commit, smoke=tuple(smoke)), Probe(pace=pace, clock=clock))
 
 
 def verify_service(target: Target, expected: Expected, probe: Probe) -> Verified:
     """Ask until the service has proven itself at the level it allows.
 
     Raises:
-        VerificationFailed: bad answers, no answers, or another commit's name until the end, although ours is live.
+        VerificationFailed: bad answers, no answers, or another commit's name until the end, although ours is live; or
+            a smoke request that fails.
         ForeignDeploy: the platform says that something else is live.
         Unreachable: the platform cannot be asked which of the two it is.
     """
@@ -139,16 +180,85 @@ def verify_service(target: Target, expected: Expected, probe: Probe) -> Verified
         return _by_platform(target, expected, probe)
     with probe.session or open_session() as asking:
         since = clock.now()
-        shown = _in_a_row(target, expected, asking, probe)
-        proven = shown if isinstance(shown, Verified) else _reachable(target, expected, probe, shown)
+        answer, names_it = _in_a_row(target, expected, asking, probe)
+        proven = (_proven if names_it else _reachable)(target, expected, probe, answer)
+        woke = _cold_start(target, pace, (clock.now() - since).total_seconds())
+        evidence = [*woke, *_smoke(target, expected, asking, probe), *look_at_certificate(answer, clock.now())]
         if target.kind is Kind.STATIC:
             within = Deadline.after(max(pace.within, ANSWER_WITHIN), clock)
-            return _with_assets(target, asking, proven, probe, within)
-        if pace.bake > 0:
-            _bake(target, expected, asking, probe)
-        _require_no_failure(target, probe, since, pace.bake)
-        stayed = f" · well for {pace.bake:.0f} s" if pace.bake > 0 else ""
-        return msgspec.structs.replace(proven, text=proven.text + stayed)
+            proven = _with_assets(target, expected, asking, proven, probe, within)
+        else:
+            evidence += _processes(target, expected, asking, probe, answer) if names_it else ()
+            if pace.bake > 0:
+                _bake(target, expected, asking, probe)
+            _require_no_failure(target, probe, since, pace.bake)
+            stayed = f" · well for {pace.bake:.0f} s" if pace.bake > 0 else ""
+            proven = msgspec.structs.replace(proven, text=proven.text + stayed)
+        return msgspec.structs.replace(proven, evidence=(*evidence, *proven.evidence))
+
+
+def _cold_start(target: Target, pace: Pace, took: float) -> Iterator[Evidence]:
+    if target.plan == FREE and target.kind is Kind.WEB and took > pace.grace + pace.times * pace.every + 1:
+        text = (
+            f"proven after {took:.0f} s: the free plan puts a service to sleep, and {pace.cold:.0f} s are for waking up"
+        )
+        yield Evidence(probe="cold start", judgement=Judgement.NOTE, text=text)
+
+
+def _smoke(target: Target, expected: Expected, session: http.Session, probe: Probe) -> list[Evidence]:
+    """What the team's own requests have shown.
+
+    Raises:
+        VerificationFailed: one of them has failed, and the release is the one that they were declared for.
+    """
+    pace = probe.pace
+    asking = smoke.Asking(session, probe.clock, probe.secret, pace.every, max(pace.within, ANSWER_WITHIN))
+    seen: list[Evidence] = []
+    for one in smoke.ask_all(target, expected.smoke, asking):
+        seen.append(one)
+        probe.progress(target.name, one.text)
+    failed = [one for one in seen if one.judgement is Judgement.FAIL]
+    if not failed:
+        return seen
+    _require_ours(target, expected, probe)
+    if expected.back:
+        warn = {Judgement.FAIL: Judgement.WARN}
+        return [msgspec.structs.replace(one, judgement=warn.get(one.judgement, one.judgement)) for one in seen]
+    raise VerificationFailed(
+        f"{target.name} fails {len(failed)} of {len(seen)} smoke requests: {failed[0].text}",
+        details=tuple(f"{one.judgement}  {one.text}" for one in seen),
+        remedy="see its log (inv logs), correct it or what the settings expect, commit, inv deploy",
+        service=target.name,
+    )
+
+
+def _processes(
+    target: Target, expected: Expected, session: http.Session, probe: Probe, answer: http.Answer
+) -> Iterator[Evidence]:
+    """What the answers and the platform tell of the processes."""
+    client, service = probe.client, target.service_id
+    yield from look_at_instances(
+        answer,
+        expected.commit,
+        ask=lambda: ask(session, url_of(target))[0],
+        running=lambda: _told(lambda: len(client.instances(service))) if client is not None else None,
+        deadline=Deadline.after(ANSWER_WITHIN, probe.clock),
+    )
+    live = (lambda: _told(lambda: client.live(service))) if client is not None else (lambda: None)
+    yield from look_at_uptime(answer, probe.clock.now(), live)
+
+
+def _told(look: Callable[[], T]) -> T | None:
+    """What the platform says; None where it cannot be asked.
+
+    Nothing hangs on it: it is told as not examined.
+    """
+    try:
+        return look()
+    except Interrupted:
+        raise
+    except DeployError:
+        return None
 
 
 def _wrong(target: Target, expected: Expected, answer: http.Answer | None, trouble: str) -> str:
@@ -174,54 +284,67 @@ def _wrong(target: Target, expected: Expected, answer: http.Answer | None, troub
     return f"{said}, and it was {before} before this release"
 
 
-def _in_a_row(target: Target, expected: Expected, session: http.Session, probe: Probe) -> Verified | http.Answer:
-    """Count good answers; the last one when they are good and name no commit, or one that proves nothing."""
+def _in_a_row(target: Target, expected: Expected, session: http.Session, probe: Probe) -> tuple[http.Answer, bool]:
+    """Count good answers; the last, and whether it names the commit.
+
+    Else it names none, or one that proves nothing.
+    """
     clock, pace = probe.clock, probe.pace
-    began, deadline = clock.monotonic(), Deadline.after(pace.within, clock)
+    cold = pace.cold if target.plan == FREE and target.kind is Kind.WEB else 0.0
+    began, deadline = clock.monotonic(), Deadline.after(pace.within + cold, clock)
     url = url_of(target)
     window: deque[bool] = deque(maxlen=BAD_OF_LAST[1])
     good = anonymous = 0
     said, odd = "no answer yet", set[str]()
+    trouble = Trouble.UNREACHABLE
     while True:
-        answer, trouble = ask(session, url)
+        answer, why = ask(session, url)
         served = identity_of(answer) if answer is not None and answer.ok else ""
-        if answer is None or (wrong := _wrong(target, expected, answer, trouble)):
-            window.append(clock.monotonic() - began <= pace.grace)
+        if answer is None or (wrong := _wrong(target, expected, answer, why)):
+            elapsed = clock.monotonic() - began
+            window.append(elapsed <= pace.grace or (elapsed <= cold and _is_asleep(answer)))
             good = anonymous = 0
-            said = trouble if answer is None else wrong
+            said = why if answer is None else wrong
+            trouble = Trouble.UNREACHABLE if answer is None else Trouble.UNHEALTHY
         elif not served:
             window.append(True)
             good, anonymous = 0, anonymous + 1
-            said = "it answers, and names no commit"
+            said, trouble = "it answers, and names no commit", Trouble.UNDECIDED
         elif not expected.commit.startswith(served):
             window.append(True)
             good = 0
             anonymous = anonymous + 1 if expected.misnamed else 0
-            said = f"it still serves {served[:7]}"
+            said, trouble = f"it still serves {served[:7]}", Trouble.WRONG_VERSION
             if not expected.previous.startswith(served):
                 said = _odd_name(target, expected, served, probe, odd)
         elif expected.revision and (seen := _revision(answer)) and seen != expected.revision:
             window.append(True)
             good = anonymous = 0
-            said = f"its database is at schema {seen}, not {expected.revision}"
+            said, trouble = f"its database is at schema {seen}, not {expected.revision}", Trouble.WRONG_VERSION
         else:
             window.append(True)
             good, anonymous = good + 1, 0
-            said = f"{good} of {pace.times} good answers"
+            said, trouble = f"{good} of {pace.times} good answers", Trouble.UNDECIDED
         probe.progress(target.name, said)
-        if good >= pace.times:
-            return _proven(target, expected, answer, pace)
-        if anonymous >= pace.times and answer is not None:
-            return answer
+        if answer is not None and max(good, anonymous) >= pace.times:
+            return answer, good >= pace.times
         elapsed = clock.monotonic() - began
         if window.count(False) >= BAD_OF_LAST[0] or deadline.has_passed():
             _require_ours(target, expected, probe)
             raise VerificationFailed(
-                f"{target.name} did not prove itself at {place_of(target)} within {elapsed:.0f} s: {said}",
+                f"{target.name} {trouble} at {place_of(target)}, asked for {elapsed:.0f} s: {said}",
                 remedy=_remedy(target, answer),
                 service=target.name,
             )
         clock.sleep(pace.every)
+
+
+def _is_asleep(answer: http.Answer | None) -> bool:
+    """Whether the edge says so in the place of a program.
+
+    A health answer is the program's own: it is awake.
+    """
+    return answer is None or (answer.status in ASLEEP and "json" not in answer.content_type)
 
 
 def _remedy(target: Target, answer: http.Answer | None) -> str:
@@ -302,10 +425,10 @@ def _explain(answer: http.Answer | None) -> str:
     return f" ({failing[0]})" if failing else ""
 
 
-def _proven(target: Target, expected: Expected, answer: http.Answer | None, pace: Pace) -> Verified:
-    seen = _revision(answer) if answer is not None else ""
+def _proven(target: Target, expected: Expected, probe: Probe, answer: http.Answer) -> Verified:
+    seen, times = _revision(answer), probe.pace.times
     schema = f" · schema {seen}" if seen else ""
-    text = f"answers {expected.commit[:7]} {pace.times}/{pace.times}{schema}"
+    text = f"answers {expected.commit[:7]} {times}/{times}{schema}"
     if target.kind is Kind.STATIC:
         text = f"names {expected.commit[:7]}"
     return Verified(service=target.name, proof=Proof.COMMIT, text=text)
@@ -402,25 +525,27 @@ def _revision(answer: http.Answer) -> str:
     return ",".join(sorted(re.findall(r"[^,\s]+", seen)))  # several, where the migrations have branches
 
 
-def _with_assets(target: Target, session: http.Session, proven: Verified, probe: Probe, deadline: Deadline) -> Verified:
+def _with_assets(
+    target: Target, expected: Expected, session: http.Session, proven: Verified, probe: Probe, deadline: Deadline
+) -> Verified:
     """The page with everything that it loads; where its address gives none, there is nothing to look at."""
-    page, trouble = ask(session, target.url + "/")
+    address, ask_file = target.url + "/", lambda url: ask(session, url, http.ASSET)
+    page, trouble = ask(session, address)
     if page is None:
         raise VerificationFailed(f"{target.name}: {trouble}", remedy="inv verify", service=target.name)
     if not page.ok:
         return proven
-    seen = assets.look(
-        page,
-        target.url + "/",
-        ask=lambda url: ask(session, url, http.ASSET),
-        clock=probe.clock,
-        every=probe.pace.every,
-        deadline=deadline,
-    )
+    seen = assets.look(page, address, ask=ask_file, clock=probe.clock, every=probe.pace.every, deadline=deadline)
     if seen.missing:
         raise VerificationFailed(
             f"{target.name}: {seen.missing}",
             remedy="see what the build puts into its publish path, correct it, commit, inv deploy",
             service=target.name,
         )
-    return msgspec.structs.replace(proven, text=proven.text + seen.text, notes=(*proven.notes, *seen.notes))
+    evidence = (
+        *look_at_caching(page),
+        *assets.look_at_made_up(page, address, expected.commit, ask_file),
+        *(() if deadline.has_passed() else assets.look_at_earlier(expected.loaded, ask_file)),
+    )
+    notes = (*proven.notes, *seen.notes)
+    return msgspec.structs.replace(proven, text=proven.text + seen.text, notes=notes, evidence=evidence)

@@ -293,6 +293,9 @@ def _service_findings(
         found.append(Finding(f"{name}: it is made from an image, not from a commit", "deploy it in the Dashboard"))
     elif not _same_repository(service.repo, git):
         found.append(Finding(f"{name}: it is built from {service.repo}, not from this repository", f"see {where}"))
+    if config.smoke(name) and service.kind not in {Kind.WEB, Kind.STATIC}:
+        text = f"{name}: a {service.kind} has no public address that a smoke request could be sent to"
+        found.append(Finding(text, f"take [[services.{name}.smoke]] out of the settings"))
     if service.suspended:
         found.append(Finding(f"{name}: it is suspended", f"resume it: {where}"))
     if service.auto_deploy and not config.is_local:
@@ -328,6 +331,7 @@ def _target(config: Config, name: str, service: Service, blueprint: blueprints.B
         filter=chosen,
         after=settings.after,
         dashboard_url=service.dashboard_url,
+        plan=service.plan,
     )
 
 

@@ -61,6 +61,7 @@ def missing(
         *(_store(config) if told else ()),
         *_packages(config, stages, database=database, told=told),
         *_programs(config, stages, files, database=database),
+        *(_smoke(config) if told or "verify" in stages else ()),
     ]
 
 
@@ -93,6 +94,21 @@ def _packages(config: Config, stages: Collection[str], *, database: bool, told: 
             text = f"{what}: {len(gone)} {some} not installed: {', '.join(gone)}"
             found.append(Finding(text, install_command(extra)))
     return found
+
+
+def _smoke(config: Config) -> list[Finding]:
+    """The secrets of smoke requests: without them nothing can be asked."""
+    named = {
+        variable: f"services.{name}.smoke, {request.name}"
+        for name, service in config.settings.services.items()
+        for request in service.smoke
+        for variable in request.send_env.values()
+    }
+    return [
+        Finding(f"{variable} is not set: {where} sends it in a header", f"export {variable}=…, or take the header out")
+        for variable, where in named.items()
+        if config.secret(variable) is None
+    ]
 
 
 def _programs(config: Config, stages: Collection[str], files: Collection[str], *, database: bool) -> list[Finding]:

@@ -183,6 +183,7 @@ def _restore(run: Run, back: list[Order], deadline: Deadline) -> None:
                 order.previous.commit,
                 misnamed=run.state.intents[order.target.name].misnamed,
                 before=run.state.intents[order.target.name].answered,
+                back=True,
             )
             for order in back
         },

@@ -40,9 +40,12 @@ def bring_services(stage: str, run: Run, orders: list[Order]) -> StageResult:
     asked = dict(zip(orders, threads.each(lambda order: _before(run, order), orders, AT_ONCE), strict=True))
     orders = [
         msgspec.structs.replace(
-            order, named_before=named, answered=address.comparable_status(order.target, status, paths)
+            order,
+            named_before=before.commit,
+            answered=address.comparable_status(order.target, before.status, paths),
+            loaded=before.loaded,
         )
-        for order, (named, status) in asked.items()
+        for order, before in asked.items()
     ]
     seen = [order.target for order in orders if address.is_public(order.target) and order.previous.commit]
     run.visitors.start([target.url + (target.health_path or "/") for target in seen])
@@ -78,10 +81,10 @@ def _asked_at(run: Run) -> dict[str, str]:
     return {target.name: address.path_of(target) for target in last.checked.targets} if last else {}
 
 
-def _before(run: Run, order: Order) -> tuple[str, int]:
+def _before(run: Run, order: Order) -> address.Observed:
     """What the address names and gives before this run changes it; nothing new of a service that was asked for already."""
     begun = order.target.name in run.state.intents or not order.previous.commit
-    return ("", 0) if begun else address.observe(order.target)
+    return address.Observed() if begun else address.observe(order.target)
 
 
 def _usual(run: Run) -> dict[str, float]:

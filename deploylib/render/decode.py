@@ -69,6 +69,7 @@ class _Program(_Wire, frozen=True, rename="camel"):
 class _Details(_Wire, frozen=True, rename="camel"):
     url: str | None = None
     health_check_path: str | None = None
+    plan: str | None = None
     env_specific_details: _Program | None = None
 
 
@@ -200,6 +201,7 @@ def read_service(item: Any) -> Service | None:
         suspended=told.suspended == "suspended",
         dashboard_url=told.dashboard_url or "",
         owner_id=told.owner_id or "",
+        plan=details.plan or "",
     )
 
 

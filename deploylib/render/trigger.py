@@ -101,6 +101,7 @@ def place_order(order: Order, rollout: Rollout) -> Underway:
             order,
             named_before=known.named_before if known is not None else "",
             answered=known.answered if known is not None else 0,
+            loaded=known.loaded if known is not None else (),
         )
         known = None
     intent = known or _intend(order, client, record)
@@ -166,6 +167,7 @@ def _intend(order: Order, client: Client, record: Record) -> Intent:
         variables=order.variables,
         named_before=order.named_before,
         answered=order.answered,
+        loaded=order.loaded,
     )
     record("intent", intent)
     return intent

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -71,6 +72,7 @@ class Answer:
 
     Attributes:
         whole: *body* is all of it, and not only its beginning.
+        expires: when the certificate of the server ends; None: it showed none.
     """
 
     status: int
@@ -78,6 +80,7 @@ class Answer:
     body: bytes = field(repr=False)
     url: str = ""
     whole: bool = True
+    expires: datetime | None = None
 
     @property
     def ok(self) -> bool:
@@ -137,6 +140,7 @@ class Session:
         *,
         params: Mapping[str, Any] | None = None,
         json: Any = None,
+        content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         limit: Limit = API,
         within: float = 0.0,
@@ -144,18 +148,21 @@ class Session:
         """Send one request, once.
 
         Args:
+            json: what is sent, as JSON.
+            content: what is sent, as it is.
             within: seconds for all of it; 0: as the session has it.
 
         Raises:
             NotSent: no connection.
             NoAnswer: a time-out, a connection that broke, or a body that is too long or cannot be unpacked.
         """
-        body = msgspec.json.encode(json) if json is not None else None
-        every = {**({"Content-Type": "application/json"} if body is not None else {}), **(headers or {})}
+        body = msgspec.json.encode(json) if json is not None else content
+        every = {**({"Content-Type": "application/json"} if json is not None else {}), **(headers or {})}
         self._ends.deadline = deadline = Deadline.after(within or self._within)
         with _told(), self._client.stream(method, url, params=params, content=body, headers=every) as got:
+            expires = _expiry(got)
             kept, whole = _taken(got, limit, deadline)
-        return Answer(got.status_code, got.headers, kept, str(got.url), whole)
+        return Answer(got.status_code, got.headers, kept, str(got.url), whole, expires)
 
     def pieces(self, url: str) -> Iterator[bytes]:
         """What lies at *url*, as it is and as it comes; redirects are followed.
@@ -190,6 +197,15 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _expiry(got: httpx.Response) -> datetime | None:
+    """When the certificate of this very connection ends."""
+    stream = got.extensions.get("network_stream")
+    tls = stream.get_extra_info("ssl_object") if stream is not None else None
+    shown = (tls.getpeercert() or {}) if tls is not None else {}
+    ends = shown.get("notAfter")
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC) if ends else None
 
 
 def _taken(got: httpx.Response, limit: Limit, deadline: Deadline) -> tuple[bytes, bool]:
@@ -325,6 +341,14 @@ def _told() -> Iterator[None]:
 
 
 def _words(error: Exception) -> str:
-    """The kind of trouble in plain words: ``ConnectTimeout`` → ``connect timeout``."""
+    """The kind of trouble in plain words.
+
+    ``ConnectTimeout`` → ``connect timeout``; of a certificate, what is wrong with it.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not valid: {cause.verify_message}"
+        cause = cause.__cause__ or cause.__context__
     name = type(error).__name__
     return "".join(f" {char.lower()}" if char.isupper() else char for char in name).strip()

@@ -144,7 +144,7 @@ def test_a_backend_that_lives_and_does_not_prove_itself(good: tuple[Product, dic
     assert done.code == 14, done.said
     assert not seen.failures, seen.failures[:5]
     assert commit in seen.commits
-    assert "backend did not prove itself at /api/health" in done.out
+    assert "backend is unhealthy at /api/health" in done.out
     assert "status 503" in done.out
     for service in ("backend", "frontend"):
         assert f"{service} → {before[service][:7]}, verified: " in done.out

@@ -78,6 +78,8 @@ class Check(Stage):
         chosen = run.env.config.environment
         named = bool(chosen.database or chosen.database_url_env or (described is not None and described.databases))
         coming = [name for name in run.coming if name not in run.options.skip and not run.state.done(name)]
+        if run.back:  # a smoke request that could not be asked stops nobody who goes back
+            coming = [name for name in coming if name != StageName.VERIFY]
         database = named and not run.env.config.exported and not run.back
         told = run.options.asked == self.name
         return prerequisites.missing(run.env.config, stages=coming, files=files, database=database, told=told)

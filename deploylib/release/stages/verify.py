@@ -8,7 +8,7 @@ from deploylib.errors import DeployStopped, PersonNeeded, VerificationFailed
 from deploylib.models import Intent, Proof, Proven, StageName, Verified
 from deploylib.models.results import StageResult
 from deploylib.probes import Expected
-from deploylib.release.prove import prove
+from deploylib.release.prove import evidence_table, prove
 from deploylib.release.run import Run, Stage, planned, result, skipped, table
 
 __all__ = ["Verify"]
@@ -46,6 +46,8 @@ class Verify(Stage):
                 revision,
                 misnamed=_misnamed(run.state.intents.get(name)),
                 before=_answered(run, name),
+                loaded=_loaded(run, name),
+                back=run.back,
             )
             for name, one in shipped.items()
         }
@@ -65,13 +67,22 @@ class Verify(Stage):
         rows = [(one.service, f"{one.text}{_level(one)}") for one in proven]
         advice = _advice(proven)
         notes = [f"{one.service}: {note}" for one in proven for note in one.notes]
-        return result(self.name, *table(rows), *notes, *advice, data=Proven(verified=proven))
+        return result(self.name, *table(rows), *evidence_table(proven), *notes, *advice, data=Proven(verified=proven))
 
 
 def _answered(run: Run, name: str) -> int:
     """The status that the address gave before; what a bad release gave says nothing of the one that is gone back to."""
     intent = run.state.intents.get(name)
     return 0 if intent is None or run.back else intent.answered
+
+
+def _loaded(run: Run, name: str) -> tuple[str, ...]:
+    """The files of the build before.
+
+    Open tabs may ask for them; nothing is said of them on the way back.
+    """
+    intent = run.state.intents.get(name)
+    return () if intent is None or run.back else intent.loaded
 
 
 def _misnamed(intent: Intent | None) -> bool:

@@ -85,7 +85,7 @@ def test_a_service_is_proven_by_good_answers_in_a_row(clock: FakeClock) -> None:
 
     found = prove(address, clock)
 
-    assert Verified(service="api", proof=Proof.COMMIT, text="answers bbbbbbb 3/3") == found
+    assert ("api", Proof.COMMIT, "answers bbbbbbb 3/3", ()) == (found.service, found.proof, found.text, found.notes)
     assert ["https://api.example/health"] * 3 == [str(one.url) for one in address.requests]
     assert {"no-cache"} == {one.headers["Cache-Control"] for one in address.requests}
     assert clock.slept == [1, 1]
@@ -120,7 +120,7 @@ def test_the_old_commit_means_not_yet(clock: FakeClock) -> None:
 def test_the_old_commit_until_the_end_has_failed(clock: FakeClock) -> None:
     """The message says what was seen and where."""
     with pytest.raises(
-        VerificationFailed, match="api did not prove itself at /health within 60 s: it still serves aaaaaaa"
+        VerificationFailed, match="api serves the wrong version at /health, asked for 60 s: it still serves aaaaaaa"
     ):
         prove(Address(says(OLD)), clock)
 
@@ -389,7 +389,8 @@ def test_what_the_address_gives_now_is_looked_at_before_a_release() -> None:
 
     def now(step: Step, kind: Kind = Kind.WEB) -> tuple[str, int]:
         where = target("api", kind, url="https://api.example")
-        return address.observe(where, http.Session(transport=httpx.MockTransport(Address(step))))
+        seen = address.observe(where, http.Session(transport=httpx.MockTransport(Address(step))))
+        return seen.commit, seen.status
 
     assert (NEW, 200) == now(says())
     assert ("", 404) == now(plain(404))
@@ -431,7 +432,7 @@ def test_a_path_without_its_slash_is_asked_of_the_same_host(path: str, clock: Fa
 def test_an_address_that_is_none_is_no_bug(clock: FakeClock, platform: Platform) -> None:
     """An older version may have recorded it."""
     platform.add("api", Kind.WEB, live=NEW)
-    with pytest.raises(VerificationFailed, match="did not prove itself at /health"):
+    with pytest.raises(VerificationFailed, match="api is unreachable at /health"):
         verify_service(
             target("api", Kind.WEB, url="http://[::1", identity_path="/health"),
             Expected(NEW, OLD),

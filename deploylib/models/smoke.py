@@ -1,0 +1,71 @@
+"""A request that a team declares for a service."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import msgspec
+
+from deploylib.errors import SettingsError
+from deploylib.models.units import seconds
+from deploylib.models.value import SettingsTable
+
+__all__ = ["SmokeRequest"]
+
+HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
+# They say whom a request is for and how long it is, which is not for a setting to say.
+OURS = {"host", "connection", "content-length", "transfer-encoding"}
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class SmokeRequest(SettingsTable, frozen=True):
+    """``[[services.NAME.smoke]]``: a request, and what must come of it.
+
+    Attributes:
+        path: on the service's own host, with its query.
+        send: headers of the request.
+        send_env: headers whose values are secrets: by their names, the variables that hold them.
+        body: of the request: a text as it is, all else as JSON.
+        status: that the answer must have; a redirect is an answer, and never followed.
+        json: what the answer's JSON must hold: of an object these keys, of a list these items, at any depth.
+        header: by their names, what headers of the answer must hold.
+        contains: a text that the answer must hold.
+        under: the longest that the answer may take, such as ``500ms``; empty: as long as any.
+    """
+
+    path: str
+    method: Literal["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"] = "GET"
+    send: dict[str, str] = msgspec.field(default_factory=dict)
+    send_env: dict[str, str] = msgspec.field(default_factory=dict)
+    body: str | dict[str, Any] | list[Any] | None = None
+    status: int = 200
+    json: dict[str, Any] | list[Any] | None = None
+    header: dict[str, str] = msgspec.field(default_factory=dict)
+    contains: str = ""
+    under: str = ""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"/(?![/\\])[!-\[\]-~]*", self.path):
+            raise ValueError(
+                f"{self.path!r} is no path of the service: it begins with one slash, and is printable ASCII"
+            )
+        for name in (*self.send, *self.send_env, *self.header):
+            if not HEADER.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a header")
+        if fixed := sorted(name for name in (*self.send, *self.send_env) if name.lower() in OURS):
+            raise ValueError(f"{fixed[0]} is not for a smoke request to say: it is asked of the service's own host")
+        if odd := sorted(name for name, value in self.send.items() if not (value.isascii() and value.isprintable())):
+            raise ValueError(f"the value of {odd[0]} is no printable ASCII")
+        if odd := sorted(name for name in self.send_env.values() if not VARIABLE.fullmatch(name)):
+            raise ValueError("send_env names variables, and never holds a value")
+        if self.under:
+            try:
+                seconds(self.under)
+            except SettingsError as error:
+                raise ValueError(f"under: {error.message}") from error
+
+    @property
+    def name(self) -> str:
+        """The request as it is told: without its query."""
+        return f"{self.method} {self.path.partition('?')[0]}"
