@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -133,6 +134,26 @@ def test_a_redirect_is_no_health(product: Trivial) -> None:
     assert done.code == 14, done.said
     assert "status 302" in done.out
     assert product.one_commit == good
+
+
+def test_a_smoke_request_that_fails_is_put_back(product: Trivial) -> None:
+    """It is well by its health path, and does not do what it is for: what the team asks of it decides."""
+    good, settings = product.one_commit, product.read("pyproject.toml")
+    smoke = '\n[[tool.deploylib.services.api.smoke]]\npath = "/entries"\njson = { status = "pass" }\n'
+    product.write("pyproject.toml", settings + smoke)
+    product.change_all(SERVER.replace("send_response(200)", 'send_response(500 if "entries" in self.path else 200)'))
+
+    done = product.inv("deploy")
+
+    assert done.code == 14, done.said
+    assert "api fails 1 of 1 smoke requests: GET /entries: status 500, not 200" in done.out
+    assert product.one_commit == good
+    seen = json.loads(product.ok("verify", "--json").out)
+    [api] = [one for one in seen["stages"][-1]["data"]["verified"] if one["service"] == "api"]
+    rows = {one["probe"]: (one["judgement"], one["text"]) for one in api["evidence"]}
+    assert rows["smoke"][0] == "pass"
+    assert rows["instances"] == ("pass", f"1 instance, all answer {good[:7]}")
+    product.write("pyproject.toml", settings)
 
 
 def test_an_answer_of_the_old_version_is_not_yet(product: Trivial) -> None:
