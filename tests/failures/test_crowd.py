@@ -7,6 +7,10 @@ import pytest
 from tests.support.edges import until
 from tests.support.trivial import SERVICES, UNFIT, Trivial
 
+# One such answer takes longer than somebody else needs to go back; Render's own check is content at once.
+LATE = "        time.sleep(0 if 'Render' in self.headers.get('User-Agent', '') else 4)\n        body ="
+LATE_AND_UNFIT = UNFIT.replace("import json, os", "import json, os, time").replace("        body =", LATE, 1)
+
 
 def call(product: Trivial, service: str, path: str, body: object = None) -> None:
     """Somebody else asks the platform."""
@@ -96,28 +100,54 @@ def test_a_newer_release_in_our_place_is_no_failure(product: Trivial) -> None:
     assert until(lambda: product.served()["api"] == newer, 30)
 
 
-@pytest.mark.load
-def test_somebody_has_gone_back_before_us(product: Trivial) -> None:
-    """Mode 26: the version that fails was already replaced by the old one: that is found, and not rolled back again."""
-    good = product.one_commit
-    before = product.deploys("api")[0]["id"]
-    commit = product.change_all(UNFIT)
-    product.fault("start-slow", service="api", value=1.5, next=2)  # theirs is still on its way when ours has failed
+def has_told(product: Trivial, commit: str, kind: str, service: str = "") -> bool:
+    """Whether the run of a commit has recorded an event; a run begins without any commit."""
+    events = product.events()
+    ours = bool(events) and events[0]["data"].get("commit", {}).get("id") == commit
+    return ours and any(one["kind"] == kind and service in {"", one["data"].get("service")} for one in events)
 
-    def shipped() -> bool:
-        events = product.events()
-        ours = bool(events) and events[0]["data"].get("commit", {}).get("id") == commit  # a run begins without any
-        return ours and any(one["kind"] == "shipped" and one["data"]["service"] == "api" for one in events)
+
+def rollbacks(product: Trivial, *services: str) -> set[str]:
+    """The deploys that went back."""
+    return {one["id"] for name in services for one in product.deploys(name) if one["trigger"] == "rollback"}
+
+
+@pytest.mark.load
+def test_somebody_goes_back_while_we_fail(product: Trivial) -> None:
+    """Mode 26: ours is live when it is judged: exit code 14; the old one is on its way by then, and not gone back to twice."""
+    good = product.one_commit
+    before, earlier = product.deploys("api")[0]["id"], rollbacks(product, "api")
+    commit = product.change_all(UNFIT)
+    # A second for each deploy that it has a look at first: theirs comes before it has come to this service.
+    looks = {"fault": "latency", "method": "GET", "path": "/deploys/dep-", "value": 1000}
+    assert product.ask("/local/faults", method="POST", body=looks).status == 201
 
     with product.start("deploy") as running:
-        until(shipped, 30)
+        until(lambda: has_told(product, commit, "recovering"), 60)
+        product.fault("start-slow", service="api", value=1.5, next=1)
         call(product, "api", "/rollback", {"deployId": before})
         out, err = running.communicate(timeout=60)
 
     assert running.returncode == 14, (out, err)
     assert product.one_commit == good
-    back = [one for one in product.deploys("api", good) if one["trigger"] == "rollback"]
-    assert len(back) == 1, "theirs, and none of ours"
+    assert len(rollbacks(product, "api") - earlier) == 1, "theirs, and none of ours"
+
+
+@pytest.mark.load
+def test_somebody_has_gone_back_before_we_judge(product: Trivial) -> None:
+    """Mode 26: theirs is live when ours is judged: that is foreign, exit code 32, and left alone."""
+    good = product.one_commit
+    before, earlier = product.deploys("api")[0]["id"], rollbacks(product, *SERVICES)
+    commit = product.change_all(LATE_AND_UNFIT)
+
+    with product.start("deploy") as running:
+        until(lambda: has_told(product, commit, "shipped", "api"), 60)
+        call(product, "api", "/rollback", {"deployId": before})
+        out, err = running.communicate(timeout=90)
+
+    assert running.returncode == 32, (out, err)
+    assert product.served() == {"api": good, "alpha": commit, "beta": commit}
+    assert len(rollbacks(product, *SERVICES) - earlier) == 1, "theirs, and none of ours"
 
 
 def test_a_person_holds_everything(product: Trivial) -> None:

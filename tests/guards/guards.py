@@ -184,7 +184,7 @@ GUARDS = (
         "deploylib/release/recovery.py",
         "if live_of(run.env, target).deploy_id != made[target.name] and target.name not in run.state.back_intents:",
         "if False:",
-        f"{CROWD}test_somebody_has_gone_back_before_us",
+        f"{CROWD}test_somebody_goes_back_while_we_fail",
     ),
     Guard(
         "a deploy in our place that is taken for a failure of ours",
