@@ -457,6 +457,8 @@ def _read(root: Path) -> tuple[str, dict[str, Any]]:
 def _table(file: Path) -> dict[str, Any] | None:
     """What a file of settings says; None where there is none: one that cannot be read is not taken for that."""
     try:
+        if file.is_fifo():  # it would be waited for
+            raise OSError(0, "it is a pipe")  # noqa: TRY301 - said like all else that keeps it from being read
         return decoding.toml(file.read_bytes())
     except FileNotFoundError:
         return None

@@ -51,6 +51,13 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
     depth = 0
 
+    def scan_to_next_token(self) -> None:
+        """Pass over blanks; PyYAML takes no tab for one after a key, where YAML 1.2 (6.2) and Render do."""
+        super().scan_to_next_token()
+        while (self.flow_level or not self.allow_simple_key) and self.peek() == "\t":
+            self.forward()
+            super().scan_to_next_token()
+
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """A node, unless it is in too many others: PyYAML takes seconds for thousands, and then gives up."""
         self.depth += 1

@@ -1,19 +1,20 @@
 """Text that others have written, as values: read here, or told as what cannot be read.
 
 A file, an answer or a program's output may be cut, of another type, no UTF-8, or larger and deeper than anything that is
-meant for us: TOML of 40 kB can take Python's reader six seconds. Each library has errors of its own for that, and two of
+meant for us: TOML of 40 kB can take Python's reader six seconds. Editors put a byte order mark before it. Each library has errors of its own for that, and two of
 them are no errors of that library; here it is one.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
 import tomllib
 from typing import Any, TypeVar
 
 import msgspec
 
-__all__ = ["DEEPEST", "LARGEST", "LOCK", "Misshapen", "Undecodable", "json", "toml"]
+__all__ = ["DEEPEST", "LARGEST", "LOCK", "Misshapen", "Undecodable", "json", "text", "toml"]
 
 LARGEST = 1_000_000  # bytes of a document that somebody has written
 LOCK = 32_000_000  # of one that a program has written: the lock of a large workspace has several MB
@@ -49,6 +50,7 @@ def json(body: bytes, kind: type[T], *, most: int = LARGEST) -> T:
         Misshapen: it is of another kind.
         Undecodable: it is no whole document, no UTF-8, too large, or nested too deep.
     """
+    body = body.removeprefix(codecs.BOM_UTF8)
     _bounded(body, most, JSON)
     try:
         return msgspec.json.decode(body, type=kind)
@@ -71,6 +73,7 @@ def toml(body: bytes, *, most: int = LARGEST) -> dict[str, Any]:
     Raises:
         Undecodable: it is none, no UTF-8, too large, or nested too deep.
     """
+    body = body.removeprefix(codecs.BOM_UTF8)
     _bounded(body, most, TOML)
     if DOTTED.search(body):
         raise _deep()
@@ -82,6 +85,17 @@ def toml(body: bytes, *, most: int = LARGEST) -> dict[str, Any]:
         raise Undecodable("it is no UTF-8") from error
     except (RecursionError, ValueError) as error:  # a number of thousands of digits is none of TOML's errors
         raise Undecodable("it has a number that is too long") from error
+
+
+def text(body: bytes) -> str:
+    """Text for people, as its byte order mark says, and in UTF-8 without one; what cannot be read is replaced.
+
+    PowerShell before version 6 writes UTF-16, and browsers and pip read it.
+    """
+    for mark, name in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
+        if body.startswith(mark):
+            return body.removeprefix(mark).decode(name, errors="replace")
+    return body.decode("utf-8-sig", errors="replace")
 
 
 def _bounded(body: bytes, most: int, tokens: re.Pattern[bytes]) -> None:

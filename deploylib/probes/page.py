@@ -10,7 +10,7 @@ from enum import StrEnum
 from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
 
-from deploylib.models import Value
+from deploylib.models import Value, decoding
 from deploylib.system import http
 
 __all__ = ["Asset", "Page", "Use"]
@@ -66,7 +66,7 @@ class Page(HTMLParser):
     def of(cls, answer: http.Answer, url: str = "") -> Page:
         """The page of an answer; *url* is where it was asked for."""
         page = cls(url or answer.url)
-        page.feed(answer.body.decode(errors="replace"))
+        page.feed(decoding.text(answer.body))
         return page
 
     def parse_marked_section(self, i: int, report: bool = True) -> int:  # noqa: FBT001, FBT002 - as it is there

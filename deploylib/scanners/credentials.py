@@ -7,11 +7,13 @@ Nothing is asked over the network, and no value leaves this module: a finding na
 
 from __future__ import annotations
 
+import codecs
 import posixpath
 import re
 from collections.abc import Iterator
 from typing import Any
 
+from deploylib.models import decoding
 from deploylib.models.extras import install_command
 from deploylib.models.findings import Examined, Finding, Gap
 from deploylib.scanners import credential_rules
@@ -73,6 +75,8 @@ def _in_file(engine: Any, name: str, data: bytes) -> Iterator[Finding]:
 
     Ours goes before the engine's, because it says what it is.
     """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        data = decoding.text(data).encode()  # text, though it is full of NUL
     text = "" if b"\0" in data[:8192] else data.decode(errors="replace")
     seen = {one.line: ("kingfisher", one) for one in _by_engine(engine, name, data)}
     seen |= {one.line: ("deploylib", one) for one in _by_rules(name, text)}

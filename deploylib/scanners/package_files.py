@@ -29,10 +29,14 @@ NAMED = 3
 NPM_LOCKS = ("package-lock.json", "npm-shrinkwrap.json")
 PYTHON_LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock")
 NODE_LOCKS = ("yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb")
+OTHER_LOCKS = (
+    *("Cargo.lock", "go.sum", "Gemfile.lock", "composer.lock", "mix.lock", "pubspec.lock", "deno.lock", "pixi.lock"),
+    *("conda-lock.yml", "rebar.lock", "gradle.lockfile", "packages.lock.json", "Package.resolved", "stack.yaml.lock"),
+)
 LOCKS = {
     **dict.fromkeys(PYTHON_LOCKS, EXPORT),
     **dict.fromkeys(NODE_LOCKS, ELSEWHERE),
-    **dict.fromkeys(("Cargo.lock", "go.sum", "Gemfile.lock", "composer.lock", "mix.lock", "pubspec.lock"), ELSEWHERE),
+    **dict.fromkeys(OTHER_LOCKS, ELSEWHERE),
 }
 # Of other languages: a name, the locks that speak for it, and what tells that it names any package.
 OTHERS = (
@@ -50,9 +54,13 @@ OTHERS = (
         r"<(?:PackageReference|PackageVersion|package)\b",
     ),
     (r"pnpm-workspace\.ya?ml", ("pnpm-lock.yaml",), r"^catalogs?\s*:"),
-    (r"Package\.swift", (), r"\.package\("),
-    (r"deno\.jsonc?", (), r'"imports"\s*:\s*\{\s*"'),
-    (r"(?:environment|conda)[\w.-]*\.ya?ml", (), r"^dependencies\s*:"),
+    (r"Package\.swift", ("Package.resolved",), r"\.package\("),
+    (r"deno\.jsonc?", ("deno.lock",), r'"imports"\s*:\s*\{\s*"'),
+    (r"(?:import_map|importmap)\.json", ("deno.lock",), r'"imports"\s*:\s*\{\s*"'),
+    (r"(?:environment|conda)[\w.-]*\.ya?ml", ("conda-lock.yml",), r"^dependencies\s*:"),
+    (r"pixi\.toml", ("pixi.lock",), r"^\s*\[.*dependencies"),
+    (r"rebar\.config", ("rebar.lock",), r"\{\s*deps\s*,\s*\[\s*[^\]\s]"),
+    (r"libs\.versions\.toml", ("gradle.lockfile",), r"^\s*\[(?:libraries|plugins)\]"),
 )
 Names = frozenset[str] | None
 """The packages that a file names; None: it may name some, and nobody can say which."""

@@ -56,9 +56,10 @@ def read_build(environ: Mapping[str, str], *, local: bool = False) -> Build | No
         SettingsError: what it calls itself cannot be part of a key.
     """
     given = environ.get("DEPLOYLIB_RUN", "")
-    if given and not re.fullmatch(r"[A-Za-z0-9._-]{1,80}", given):
+    if given and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", given):
         raise SettingsError(
-            f"DEPLOYLIB_RUN is {given!r}: letters, digits, dot, dash, at most 80", remedy="give the CI's own run number"
+            f"DEPLOYLIB_RUN is {given!r}: letters, digits, dot, dash, at most 80, and a letter or digit first",
+            remedy="give the CI's own run number",
         )
     github = environ.get("GITHUB_ACTIONS") == "true" and environ.get("GITHUB_RUN_ID", "")
     author = environ.get("GITHUB_ACTOR", "")

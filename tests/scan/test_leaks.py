@@ -158,3 +158,14 @@ def test_binary_files_are_looked_at_by_the_engine(tmp_path: Path) -> None:
     (tmp_path / "data.bin").write_bytes(bytes(range(256)) + text.encode() + bytes(range(256)))
 
     assert examined(tmp_path, {}).verdict is Verdict.FINDINGS
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_text_in_utf16_is_text(tmp_path: Path, encoding: str) -> None:
+    """What a PowerShell redirects into a file, a key as well as a rule's word; it is full of NUL and no binary file."""
+    for kind in ("github-classic", "python-constant"):
+        name, text = planted(kind, 0)
+        (tmp_path / name).write_bytes(f"\ufeff{text}".encode(encoding))
+
+        assert examined(tmp_path, {}).verdict is Verdict.FINDINGS, kind
+        (tmp_path / name).unlink()

@@ -54,6 +54,7 @@ AT = "so Render looks for it in the account"
 CASES = (
     # What is taken as it is.
     Case("a byte order mark and line ends of Windows", "\ufeff" + WEB.replace("\n", "\r\n")),
+    Case("tabs between a key and its value, and behind it", WEB.replace("services:", "services:\t# a\t").replace("type: web", "type:\tweb")),
     Case("a service that is merged into another", f"services:\n- &a {{type: web, name: a, {NODE}}}\n- {{<<: *a, name: b}}\n"),
     Case("True is true", web("autoDeploy: True")),
     Case("FALSE is false", web("autoDeploy: FALSE")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -82,6 +83,18 @@ def test_a_mistake_is_told_with_its_place_and_a_remedy(tmp_path: Path, text: str
     assert said in raised.value.message
     assert raised.value.remedy
     assert raised.value.exit_code == 2
+
+
+def test_a_file_that_is_none_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    """A folder, or a pipe, in which nobody writes."""
+    file = tmp_path / "deploylib.toml"
+    file.mkdir()
+    with pytest.raises(SettingsError, match="Is a directory"):
+        load(tmp_path, environ={})
+    file.rmdir()
+    os.mkfifo(file)
+    with pytest.raises(SettingsError, match="it is a pipe"):
+        load(tmp_path, environ={})
 
 
 def test_an_environment_must_be_known(tmp_path: Path) -> None:

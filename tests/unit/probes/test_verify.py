@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain, repeat
 from typing import Any
 
@@ -99,6 +100,20 @@ def test_good_answers_with_another_between_them_are_not_in_a_row(clock: FakeCloc
     prove(address, clock)
 
     assert len(address.requests) == 6
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_page_is_read_by_its_byte_order_mark(clock: FakeClock, encoding: str) -> None:
+    """As a browser does; JSON is UTF-8 by its standard, and its mark is passed over."""
+    page = f'<meta name="release" content="{NEW}">'.encode(encoding)
+    body = json.dumps({"releaseId": NEW}).encode("utf-8-sig")
+    for kind, content in (("text/html", page), ("application/json", body)):
+        asked = Address(partial(_answered, content, kind))
+        assert prove(asked, clock).proof is Proof.COMMIT
+
+
+def _answered(content: bytes, kind: str, _request: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, content=content, headers={"Content-Type": kind})
 
 
 def test_answers_that_alternate_never_prove_anything(clock: FakeClock) -> None:

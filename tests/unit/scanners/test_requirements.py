@@ -58,6 +58,14 @@ def test_a_package_without_an_exact_version_is_a_gap(tmp_path: Path, line: str) 
     ]
 
 
+def test_a_list_that_powershell_has_written_is_read(tmp_path: Path) -> None:
+    """UTF-16 with a mark, which pip reads as well."""
+    (tmp_path / "requirements.txt").write_bytes("\ufeffa==1\r\nb==2\r\n".encode("utf-16-le"))
+    said = examined(tmp_path, {})
+
+    assert ({"package": 2}, ()) == (said.counted, said.gaps)
+
+
 def test_files_are_found_included_and_chosen(tmp_path: Path) -> None:
     """Those of hidden folders, too; of foreign ones only when they are named."""
     files = {
@@ -123,6 +131,14 @@ def test_a_list_that_is_not_a_whole_lock_gets_a_note(tmp_path: Path) -> None:
         ("Cargo.toml", "[dependencies]\nx = '1'\n", True),
         ("composer.json", '{"require": {"x/y": "1"}}', True),
         ("pom.xml", "<dependency>", True),
+        ("deno.lock", "{}", True),
+        ("web/deno.json", '{"imports": {"a": "jsr:@std/a@1"}}', True),
+        ("import_map.json", '{"imports": {"a": "https://deno.land/x/a/mod.ts"}}', True),
+        ("pixi.toml", "[dependencies]\nnumpy = '*'\n", True),
+        ("conda-lock.yml", "package: []\n", True),
+        ("rebar.config", "{deps, [cowboy]}.\n", True),
+        ("rebar.config", "{deps, []}.\n", False),
+        ("gradle/libs.versions.toml", "[libraries]\nx = 'a:b:1'\n", True),
     ],
 )
 def test_packages_that_nobody_reads_are_a_gap(tmp_path: Path, name: str, text: str, *, gap: bool) -> None:
@@ -141,6 +157,8 @@ def test_packages_that_nobody_reads_are_a_gap(tmp_path: Path, name: str, text: s
         "api/requirements_dev.txt",
         "requirements.in",
         "requirements/dev.in",
+        "requirements.lock",
+        "api/requirements-dev.lock",
     ],
 )
 def test_a_list_is_read_however_it_is_called(tmp_path: Path, name: str) -> None:

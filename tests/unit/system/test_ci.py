@@ -34,8 +34,10 @@ def test_all_jobs_of_a_run_and_no_other_have_its_id() -> None:
 def test_another_ci_says_what_its_jobs_share() -> None:
     """It becomes part of a key, so it may not be anything."""
     assert ci.read_build({"DEPLOYLIB_RUN": "build-7", "USER": "ada"}) == ci.Build(id="build-7", author="ada")
-    with pytest.raises(SettingsError, match="DEPLOYLIB_RUN"):
-        ci.read_build({"DEPLOYLIB_RUN": "../other"})
+    assert ci.read_build({"DEPLOYLIB_RUN": ""}) is None
+    for word in ("../other", "a/b", "..", ".", ".hidden", "-x", "a b", "x" * 81):
+        with pytest.raises(SettingsError, match="DEPLOYLIB_RUN"):
+            ci.read_build({"DEPLOYLIB_RUN": word})
 
 
 @pytest.mark.parametrize(

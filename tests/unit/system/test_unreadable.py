@@ -59,6 +59,15 @@ def test_a_document_is_read_or_told(body: bytes) -> None:
     assert len(str(raised.value)) < 100
 
 
+def test_a_byte_order_mark_is_no_part_of_a_document() -> None:
+    """Editors put one there; text for people may be UTF-16, as PowerShell writes it."""
+    assert decoding.json(b'\xef\xbb\xbf{"a": "b"}', dict[str, str]) == {"a": "b"}
+    assert decoding.toml(b'\xef\xbb\xbfa = "b"\r\n') == {"a": "b"}
+    marked = ("hé".encode("utf-8-sig"), "\ufeffhé".encode("utf-16-le"), "\ufeffhé".encode("utf-16-be"), b"h\xc3\xa9")
+    assert {decoding.text(body) for body in marked} == {"hé"}
+    assert decoding.text(b"h\xff") == "h\ufffd"
+
+
 @pytest.mark.parametrize(
     ("read", "body", "bound"),
     [
