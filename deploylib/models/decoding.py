@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-__all__ = ["DEEPEST", "LARGEST", "LOCK", "Misshapen", "Undecodable", "json", "text", "toml"]
+__all__ = ["DEEPEST", "LARGEST", "LOCK", "Misshapen", "Undecodable", "decode_text", "json", "toml"]
 
 LARGEST = 1_000_000  # bytes of a document that somebody has written
 LOCK = 32_000_000  # of one that a program has written: the lock of a large workspace has several MB
@@ -87,7 +87,7 @@ def toml(body: bytes, *, most: int = LARGEST) -> dict[str, Any]:
         raise Undecodable("it has a number that is too long") from error
 
 
-def text(body: bytes) -> str:
+def decode_text(body: bytes) -> str:
     """Text for people, as its byte order mark says, and in UTF-8 without one; what cannot be read is replaced.
 
     PowerShell before version 6 writes UTF-16, and browsers and pip read it.

@@ -66,7 +66,7 @@ class Page(HTMLParser):
     def of(cls, answer: http.Answer, url: str = "") -> Page:
         """The page of an answer; *url* is where it was asked for."""
         page = cls(url or answer.url)
-        page.feed(decoding.text(answer.body))
+        page.feed(decoding.decode_text(answer.body))
         return page
 
     def parse_marked_section(self, i: int, report: bool = True) -> int:  # noqa: FBT001, FBT002 - as it is there

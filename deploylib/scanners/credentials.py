@@ -76,7 +76,7 @@ def _in_file(engine: Any, name: str, data: bytes) -> Iterator[Finding]:
     Ours goes before the engine's, because it says what it is.
     """
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        data = decoding.text(data).encode()  # text, though it is full of NUL
+        data = decoding.decode_text(data).encode()  # text, though it is full of NUL
     text = "" if b"\0" in data[:8192] else data.decode(errors="replace")
     seen = {one.line: ("kingfisher", one) for one in _by_engine(engine, name, data)}
     seen |= {one.line: ("deploylib", one) for one in _by_rules(name, text)}

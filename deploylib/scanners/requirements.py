@@ -220,7 +220,7 @@ def _brought(where: str, one: Brought) -> Gap:
 def _compiled(files: Path, name: str, packages: Packages) -> bool:
     """Tell whether a source's packages are in the lists beside it."""
     listed = packages.beside(name)
-    lines = (line for _, line in _lines(decoding.text((files / name).read_bytes())))
+    lines = (line for _, line in _lines(decoding.decode_text((files / name).read_bytes())))
     named = [canonical(match[0]) for line in lines if (match := re.match(r"[A-Za-z0-9][\w.-]*", line))]
     return listed is not None and set(named) <= listed
 
@@ -234,7 +234,7 @@ def _follow(files: Path, names: Collection[str], packages: Packages) -> None:
             continue
         packages.texts[name] = ""
         if (files / name).is_file() and (files / name).resolve().is_relative_to(files.resolve()):
-            packages.texts[name] = decoding.text((files / name).read_bytes())
+            packages.texts[name] = decoding.decode_text((files / name).read_bytes())
             read = _read_lock if PYLOCK.fullmatch(name) else _read
             waiting += read(name, packages.texts[name], packages)
         else:

@@ -187,6 +187,13 @@ GUARDS = (
         f"{CROWD}test_somebody_goes_back_while_we_fail",
     ),
     Guard(
+        "what somebody else has put in our place before it is judged",
+        "deploylib/probes/verification.py",
+        "    if live is not None and live.commit and live.commit != expected.commit:",
+        "    if False:",
+        f"{CROWD}test_somebody_has_gone_back_before_we_judge",
+    ),
+    Guard(
         "a deploy in our place that is taken for a failure of ours",
         "deploylib/render/diagnosis.py",
         "    if newest.id != deploy.id:\n",

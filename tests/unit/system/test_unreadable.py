@@ -64,8 +64,8 @@ def test_a_byte_order_mark_is_no_part_of_a_document() -> None:
     assert decoding.json(b'\xef\xbb\xbf{"a": "b"}', dict[str, str]) == {"a": "b"}
     assert decoding.toml(b'\xef\xbb\xbfa = "b"\r\n') == {"a": "b"}
     marked = ("hé".encode("utf-8-sig"), "\ufeffhé".encode("utf-16-le"), "\ufeffhé".encode("utf-16-be"), b"h\xc3\xa9")
-    assert {decoding.text(body) for body in marked} == {"hé"}
-    assert decoding.text(b"h\xff") == "h\ufffd"
+    assert {decoding.decode_text(body) for body in marked} == {"hé"}
+    assert decoding.decode_text(b"h\xff") == "h\ufffd"
 
 
 @pytest.mark.parametrize(
