@@ -112,6 +112,13 @@ def load(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def loadtest(session: nox.Session) -> None:
+    """What a load test sends and how it is judged: with all that may go wrong, and its stories on the local Render."""
+    prepare(session)
+    session.run("pytest", "tests/loadtest", "-m", "load or not load", "-s", *session.posargs)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measure what our own part of a release costs: of the sample, and of fifty services; takes their names."""
     prepare(session)
@@ -177,7 +184,7 @@ def lock(session: nox.Session) -> None:
     command = ["uv", "pip", "compile", "pyproject.toml", *common, "--custom-compile-command=nox -s lock"]
     alone = [word for word in command if word != "pyproject.toml"]
     session.run(*alone, "--group=installer", f"--output-file={UV_LOCK}", *session.posargs, silent=True)
-    every = ["--group=dev", "--extra=local", "--extra=notify", "--extra=s3"]
+    every = ["--group=dev", "--extra=load", "--extra=local", "--extra=notify", "--extra=s3"]
     session.run(*command, *every, f"--output-file={LOCK}", *session.posargs, silent=True)
     # What stands beside keys holds nothing that is only for tests, and a scan only what it needs.
     deploy = ["--group=build", "--group=client", "--extra=notify", "--extra=postgres", "--extra=s3", "--extra=tasks"]

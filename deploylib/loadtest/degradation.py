@@ -1,0 +1,181 @@
+"""Whether a release is slower.
+
+Than the runs before it, than the release that was live just before it, or than the objectives allow.
+One run against the last one is wrong for each ninth release that has not changed (runs differ by 5 % and more by themselves).
+Compared is with the median of the last ten, by their own robust deviation, in logarithms. What is suspected is measured
+once more, and only what both say is a degradation: that takes false alarms from 4 % to below 1 %, and so the limit can be
+low enough to find a third more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from enum import StrEnum
+from statistics import median
+
+from deploylib.loadtest.figures import Figures
+from deploylib.loadtest.records import RecordedRun
+from deploylib.models import Value
+from deploylib.models.units import count
+
+__all__ = ["BASELINE", "Comparison", "Conclusion", "Objectives", "Ruling", "confirm", "judge_run"]
+
+BASELINE, FEWEST = 10, 5  # runs to compare with
+SAME = 0.10  # the release just before is as slow
+DEVIATIONS = 1.5  # of two measurements that must both be beyond it
+NORMAL = 1.4826  # from the median absolute deviation to the standard one
+ALONE = 0.25  # of the live release just before, where there is nothing else to compare with
+LEAST = 0.01  # milliseconds: of a run without any good answer
+# Less than that is no degradation, however alike the runs are; a young baseline knows badly how alike they are.
+FLOORS = {"typical": 0.10, "tail": 0.20}
+COMPARED = {"typical": "typical time", "tail": "typical p95"}
+
+
+class Conclusion(StrEnum):
+    """What a load test says of a release."""
+
+    STEADY = "as fast as before"
+    DEGRADED = "degraded"
+    NO_BASELINE = "no baseline yet"
+    NOT_COMPARABLE = "not comparable"
+    INVALID = "invalid"
+
+
+class Objectives(Value, frozen=True):
+    """What the settings ask for.
+
+    Attributes:
+        p95: milliseconds from when a request was due; 0: nothing is asked.
+        error_rate: share of the requests.
+    """
+
+    p95: float = 0.0
+    error_rate: float = 0.01
+
+
+class Comparison(Value, frozen=True):
+    """One figure against another time, in milliseconds.
+
+    Attributes:
+        what: the figure.
+        against: the other time, in words.
+        limit: beyond which it is slower.
+    """
+
+    what: str
+    against: str
+    now: float
+    then: float
+    limit: float
+
+    @property
+    def change(self) -> float:
+        """The relative change; 0.3 is 30 % slower."""
+        return self.now / self.then - 1 if self.then else 0.0
+
+    @property
+    def is_slower(self) -> bool:
+        """Whether it is beyond its limit."""
+        return self.now > self.limit
+
+    @property
+    def text(self) -> str:
+        """It in words."""
+        return (
+            f"{self.what} {self.now:.1f} ms, {self.against} {self.then:.1f} ms: "
+            f"{self.change:+.0%} (limit {self.limit / self.then - 1:+.0%})"
+        )
+
+
+class Ruling(Value, frozen=True):
+    """What a load test says of a release.
+
+    Attributes:
+        why: it is degraded, or nothing can be said.
+        slower: the figures by which it is slower.
+        missed: the objectives that it misses, in words.
+        compared: with the runs before, and with the release that was live just before.
+    """
+
+    conclusion: Conclusion
+    why: tuple[str, ...] = ()
+    slower: frozenset[str] = frozenset()
+    missed: tuple[str, ...] = ()
+    compared: tuple[Comparison, ...] = ()
+
+
+def judge_run(
+    figures: Figures,
+    earlier: Sequence[RecordedRun],
+    objectives: Objectives,
+    *,
+    before: Figures | None = None,
+    elsewhere: int = 0,
+) -> Ruling:
+    """Judge one valid measurement.
+
+    Args:
+        earlier: valid ones of the same key, oldest first.
+        before: of the release that was live just before, by the same sender.
+        elsewhere: how many runs differ in the machine only.
+    """
+    history = tuple(_with_history(figures, earlier[-BASELINE:])) if len(earlier) >= FEWEST else ()
+    pair = tuple(_with_before(figures, before)) if before is not None else ()
+    # The release before is as slow, so that it is not this one which made it so.
+    spared = {each.what for each in pair if each.change <= SAME} if history else set[str]()
+    slower = {each.what for each in history or pair if each.is_slower} - spared
+    missed = tuple(_missed(figures, objectives))
+    compared = (*history, *pair)
+    if slower or missed:
+        return _degraded(slower, missed, compared)
+    if compared:
+        return Ruling(conclusion=Conclusion.STEADY, compared=compared)
+    if elsewhere and not earlier:
+        why = f"the {count(elsewhere, 'earlier run')} of it were sent by another machine"
+        return Ruling(conclusion=Conclusion.NOT_COMPARABLE, why=(why,))
+    return Ruling(conclusion=Conclusion.NO_BASELINE, why=(f"{len(earlier)} of the {FEWEST} runs that it takes",))
+
+
+def confirm(first: Ruling, second: Ruling) -> Ruling:
+    """Judge what was measured twice: degraded is only what both say."""
+    slower = first.slower & second.slower
+    missed = second.missed if first.missed else ()
+    if slower or missed:
+        return _degraded(slower, missed, second.compared)
+    if second.conclusion is not Conclusion.DEGRADED:
+        return second
+    return Ruling(conclusion=Conclusion.STEADY, compared=second.compared)
+
+
+def _degraded(slower: AbstractSet[str], missed: tuple[str, ...], compared: tuple[Comparison, ...]) -> Ruling:
+    told = [each.text for each in compared if each.what in slower]
+    return Ruling(
+        conclusion=Conclusion.DEGRADED, why=(*missed, *told), slower=frozenset(slower), missed=missed, compared=compared
+    )
+
+
+def _with_history(figures: Figures, earlier: Sequence[RecordedRun]) -> Iterator[Comparison]:
+    for name, what in COMPARED.items():
+        usual = [math.log(max(getattr(each.figures, name), LEAST)) for each in earlier]
+        middle = median(usual)
+        deviation = NORMAL * median(abs(each - middle) for each in usual)
+        floor = math.log(1 + FLOORS[name] * BASELINE / len(earlier))
+        limit = math.exp(middle + max(floor, DEVIATIONS * deviation))
+        yield Comparison(what=what, against="usually", now=getattr(figures, name), then=math.exp(middle), limit=limit)
+
+
+def _with_before(figures: Figures, before: Figures) -> Iterator[Comparison]:
+    for name, what in COMPARED.items():
+        then = max(getattr(before, name), LEAST)
+        limit = then * (1 + ALONE)
+        yield Comparison(what=what, against="just before", now=getattr(figures, name), then=then, limit=limit)
+
+
+def _missed(figures: Figures, objectives: Objectives) -> Iterator[str]:
+    if objectives.p95 and figures.p95 > objectives.p95:
+        yield f"p95 {figures.p95:.0f} ms, the objective is {objectives.p95:.0f} ms"
+    if figures.error_rate > objectives.error_rate:
+        kinds = ", ".join(f"{number} {kind}" for kind, number in list(figures.errors.items())[:3])
+        yield f"{figures.error_rate:.1%} of the requests went wrong ({kinds}), the objective is {objectives.error_rate:.1%}"

@@ -1,0 +1,122 @@
+"""Runs of load tests in the store.
+
+Of each a record to compare with, and its raw times, compressed. A record is found by what must be alike for two runs to be compared; the machine that sent stands apart, so that the runs
+of others can be named *not comparable* instead of missing.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from deploylib.loadtest.figures import Figures
+from deploylib.loadtest.measurement import Measurement
+from deploylib.models import Moment, Value
+from deploylib.store import Damaged, Store, read_document
+
+__all__ = ["Key", "RecordedRun", "Records"]
+
+FOLDER = "loadtests"
+
+
+class Key(Value, frozen=True):
+    """What must be alike.
+
+    Attributes:
+        scenario: hash of the locustfile, and whether it wrote.
+        service: that was asked.
+        plan: of the service; empty where the platform tells none.
+        instances: of the service; 0 where the platform does not tell.
+        generator: program and version that sent.
+        machine: that sent.
+    """
+
+    scenario: str
+    rate: float
+    seconds: float
+    environment: str
+    service: str
+    plan: str
+    instances: int
+    generator: str
+    machine: str
+
+    @property
+    def place(self) -> str:
+        """Where all is that differs in the machine only."""
+        alike = msgspec.structs.replace(self, machine="")
+        return f"{FOLDER}/{self.environment}/{_digest(msgspec.json.encode(alike))}-"
+
+    @property
+    def folder(self) -> str:
+        """Where its records are."""
+        return f"{self.place}{_digest(self.machine.encode())}/"
+
+
+class RecordedRun(Value, frozen=True):
+    """One valid measurement.
+
+    Attributes:
+        run: that it was a part of.
+        put_back: the release was put back for it, so that later ones are not held against it.
+    """
+
+    run: str
+    at: Moment
+    commit: str
+    key: Key
+    figures: Figures
+    put_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The records of one environment.
+
+    Attributes:
+        damaged: is told of a record that cannot be read, and is passed over.
+    """
+
+    store: Store
+    damaged: Callable[[Damaged], None] = lambda _damaged: None
+
+    def add(self, record: RecordedRun, measured: Measurement) -> None:
+        """Keep a valid measurement, its raw times first."""
+        name = f"{record.at:%Y%m%dT%H%M%S.%f}-{record.run}"
+        self.store.put(f"{record.key.folder}{name}.times.gz", [gzip.compress(msgspec.json.encode(measured))])
+        self.store.put(f"{record.key.folder}{name}.json", [msgspec.json.encode(record)])
+
+    def read(self, key: Key, limit: int) -> tuple[RecordedRun, ...]:
+        """Read the newest records of the same key, oldest first.
+
+        Those of releases that were put back are left out.
+        """
+        found: list[RecordedRun] = []
+        for name in sorted(self.store.list(key.folder), reverse=True):
+            if len(found) >= limit:
+                break
+            if not name.endswith(".json"):
+                continue
+            try:
+                record = read_document(self.store, name, RecordedRun)
+            except KeyError:  # it was removed in this moment
+                continue
+            except Damaged as damaged:
+                self.damaged(damaged)
+                continue
+            if not record.put_back:
+                found.append(record)
+        return tuple(reversed(found))
+
+    def count_elsewhere(self, key: Key) -> int:
+        """Count the records that differ in the machine only."""
+        names = self.store.list(key.place)
+        return sum(name.endswith(".json") and not name.startswith(key.folder) for name in names)
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:12]

@@ -1,0 +1,200 @@
+"""What really is sent, by real processes to a real server, and what the sender says of itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploylib.errors import SettingsError
+from deploylib.loadtest.figures import Figures
+from deploylib.loadtest.measurement import Measurement, Workload, measure
+from deploylib.loadtest.validity import find_faults
+from deploylib.system import process
+from tests.support.paced_server import PacedServer, serve
+
+HEAD = "from locust import FastHttpUser, HttpUser, SequentialTaskSet, TaskSet, User, task\n"
+READER = """
+class Reader(FastHttpUser):
+    @task
+    def newest(self):
+        self.client.get("/newest")
+"""
+
+
+def send(server: PacedServer, folder: Path, *classes: str, **how: object) -> Measurement:
+    """Send what these classes do, quickly."""
+    file = folder / "locustfile.py"
+    file.write_text(HEAD + "".join(classes or [READER]))
+    asked: dict[str, object] = {"rate": 100.0, "seconds": 1.0, "warm_up": 0.3, "seed": 1} | how
+    return measure(Workload(file=str(file), hosts=(server.host,), **asked), process.SYSTEM)  # type: ignore[arg-type]
+
+
+def test_a_server_that_stands_still_is_asked_on_and_told_as_such(tmp_path: Path) -> None:
+    """Two seconds: a p95 of 1.8 s, where users who wait for their answers would have seen milliseconds."""
+    with serve(freeze=(1.3, 3.3)) as server:
+        figures = Figures.of(send(server, tmp_path, rate=40.0, seconds=4.0, warm_up=0.3))
+
+    assert figures.stall is not None
+    assert 1.7 <= figures.stall.seconds <= 2.5
+    assert figures.stall.waiting > 50
+    assert figures.p95 > 1500
+    assert figures.typical < 100
+
+
+def test_five_users_cannot_send_what_takes_twenty(tmp_path: Path) -> None:
+    """A hundred a second to a server that needs 200 ms: what does not fit is skipped and counted, never bunched."""
+    with serve(0.2) as server:
+        measured = send(server, tmp_path, in_flight=5)
+
+    assert measured.busiest == 5
+    assert 0.5 < measured.skipped / measured.planned < 0.9
+    assert [fault.split(" were ")[0] for fault in find_faults(measured)][-2] == "5 of 5 users"
+
+
+@pytest.mark.load
+def test_a_sender_that_is_starved_is_invalid(tmp_path: Path) -> None:
+    """Stopped for a third of a second again and again, while the server is quick."""
+
+    def starve(stop: threading.Event) -> None:
+        while not stop.wait(0.1):
+            for child in psutil.Process().children():
+                if "deploylib.loadtest.child" in child.cmdline():
+                    os.kill(child.pid, signal.SIGSTOP)
+                    time.sleep(0.1)
+                    os.kill(child.pid, signal.SIGCONT)
+
+    stop = threading.Event()
+    starving = threading.Thread(target=starve, args=(stop,))
+    with serve() as server:
+        starving.start()
+        try:
+            measured = send(server, tmp_path)
+        finally:
+            stop.set()
+            starving.join()
+
+    assert any("too late" in fault for fault in find_faults(measured))
+
+
+@pytest.mark.load
+def test_more_than_a_processor_can_send_is_invalid(tmp_path: Path) -> None:
+    """It says so itself, instead of telling its own queue as the server's time."""
+    with serve(0.0) as server:
+        measured = send(server, tmp_path, rate=8000.0, in_flight=1000)
+
+    assert find_faults(measured)
+
+
+@pytest.mark.load
+def test_users_have_names_weights_nested_tasks_and_both_clients(tmp_path: Path) -> None:
+    """What locust runs, with an arrival in the place of each pause."""
+    nested = """
+class Shopper(HttpUser):
+    weight = 1
+    def on_start(self):
+        self.client.get("/login")
+    @task
+    class Steps(SequentialTaskSet):
+        wait_time = lambda self: 30
+        @task
+        def first(self):
+            self.client.get("/first")
+        @task
+        def second(self):
+            with self.client.get("/second", catch_response=True) as answer:
+                answer.success()
+"""
+    with serve() as server:
+        measured = send(server, tmp_path, READER + "    weight = 4\n", nested, rate=60.0, seconds=2.0)
+    names = {path.name: path for path in Figures.of(measured).paths}
+
+    assert set(names) >= {"/newest", "/first", "/second"}
+    assert names["/newest"].requests > 2 * (names["/first"].requests + names["/second"].requests)
+    assert abs(names["/first"].requests - names["/second"].requests) < 10
+    assert measured.errors == {}
+
+
+@pytest.mark.load
+def test_what_goes_wrong_is_counted_by_kind(tmp_path: Path) -> None:
+    """A status, a connection, and a mistake in the file."""
+    classes = """
+class Reader(FastHttpUser):
+    @task
+    def broken(self):
+        self.client.get("/broken")
+    @task
+    def wrong(self):
+        {}["key"]
+"""
+    with serve() as server:
+        measured = send(server, tmp_path, classes)
+    gone = send(server, tmp_path)
+
+    assert set(measured.errors) == {"503", "KeyError in the file"}
+    assert gone.error_rate == 1.0
+    assert set(gone.errors) == {"ConnectionRefusedError"}
+
+
+def test_a_writer_writes_only_when_told_to(tmp_path: Path) -> None:
+    """By its name it is left out; who is called otherwise and posts all the same ends the run before it has posted."""
+    writer = READER.replace("Reader", "EntryWriter").replace('get("/newest")', 'post("/sign", json={})')
+    with serve() as server:
+        send(server, tmp_path, READER, writer)
+        assert not any(asked.startswith("POST") for asked in server.seen)
+
+        with pytest.raises(SettingsError, match="Sneaky sends POST: only with --write"):
+            send(server, tmp_path, READER, writer.replace("EntryWriter", "Sneaky"))
+        assert not any(asked.startswith("POST") for asked in server.seen)
+
+        send(server, tmp_path, READER, writer, write=True)
+        assert server.seen["POST /sign"] > 10
+
+
+@pytest.mark.load
+def test_nobody_but_the_environments_services_is_asked(tmp_path: Path) -> None:
+    """Neither by a host of a class, nor by a whole address, nor by being led there."""
+    with serve() as server, serve() as foreign:
+        server.led_to = f"{foreign.host}/newest"
+        whole = READER.replace('"/newest"', f'"{foreign.host}/newest"')
+        with pytest.raises(SettingsError, match="which is no service of the environment"):
+            send(server, tmp_path, whole)
+        with pytest.raises(SettingsError, match="which is no service of the environment"):
+            send(server, tmp_path, READER + f"    host = {foreign.host!r}\n")
+        with pytest.raises(SettingsError, match="neither HttpUser nor FastHttpUser"):
+            send(server, tmp_path, READER.replace("FastHttpUser", "User"))
+        led = send(server, tmp_path, READER.replace("/newest", "/away"))
+
+        assert led.errors == {}
+        assert server.seen["GET /away"] > 50
+        assert not foreign.seen
+
+
+@pytest.mark.load
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("import nothing_like_it", "ModuleNotFoundError"), ("x = (", "SyntaxError"), ("", "no user class")],
+)
+def test_a_file_that_is_none_is_told(text: str, why: str, tmp_path: Path) -> None:
+    """With what to correct, and nothing is sent."""
+    with serve() as server:
+        with pytest.raises(SettingsError, match=why):
+            send(server, tmp_path, text or "\n")
+        assert not server.seen
+
+
+@pytest.mark.load
+def test_what_the_file_prints_is_no_answer(tmp_path: Path) -> None:
+    """Nor does a request that never ends keep the run from its end."""
+    with serve(60.0) as server:
+        began = time.monotonic()
+        measured = send(server, tmp_path, "print('{}')\n", READER, rate=20.0, patience=0.5)
+
+    assert time.monotonic() - began < 30
+    assert set(measured.errors) == {"no answer"}
+    assert min(measured.latencies) > 400

@@ -1,0 +1,119 @@
+"""Whether a release is slower."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+import pytest
+
+from deploylib.loadtest.degradation import Conclusion, Objectives, confirm, judge_run
+from deploylib.loadtest.figures import Figures
+from deploylib.loadtest.records import RecordedRun
+from tests.support.measurements import measured, record
+
+TEN = [record(number) for number in range(1, 11)]
+NONE = Objectives()
+
+
+def figures(typical: float = 30.0, seed: int = 99) -> Figures:
+    """Those of a run."""
+    return Figures.of(measured(seed, typical=typical))
+
+
+def test_an_unchanged_release_is_as_fast_as_before() -> None:
+    """With what it was compared with."""
+    judged = judge_run(figures(), TEN, NONE)
+
+    assert judged.conclusion is Conclusion.STEADY
+    assert [each.what for each in judged.compared] == ["typical time", "typical p95"]
+
+
+def test_a_third_slower_is_degraded_and_says_by_what() -> None:
+    """Figure, usual value, change and limit."""
+    judged = judge_run(figures(39.0), TEN, NONE)
+
+    assert judged.conclusion is Conclusion.DEGRADED
+    assert judged.slower == {"typical time", "typical p95"}
+    assert "usually" in judged.why[0]
+    assert "limit +10%" in judged.why[0]
+
+
+def test_less_than_a_tenth_is_no_degradation_however_alike_the_runs_are() -> None:
+    """Ten runs that are equal have no deviation at all."""
+    same = [msgspec.structs.replace(TEN[0], run=f"r{number}") for number in range(10)]
+    now = msgspec.structs.replace(TEN[0].figures, typical=1.09 * TEN[0].figures.typical)
+
+    assert judge_run(now, same, NONE).conclusion is Conclusion.STEADY
+
+
+def test_the_first_runs_have_no_baseline() -> None:
+    """Four are too few; nothing is passed for that."""
+    judged = judge_run(figures(90.0), TEN[:4], NONE)
+
+    assert judged.conclusion is Conclusion.NO_BASELINE
+    assert judged.why == ("4 of the 5 runs that it takes",)
+
+
+def test_runs_of_another_machine_are_not_comparable() -> None:
+    """Which is not the same as none."""
+    assert judge_run(figures(), [], NONE, elsewhere=12).conclusion is Conclusion.NOT_COMPARABLE
+
+
+def test_a_release_that_is_as_fast_as_the_one_before_has_not_made_it_slow() -> None:
+    """The pair of one sender tells that the machine, or an earlier release, is slow."""
+    now = figures(39.0)
+
+    assert judge_run(now, TEN, NONE, before=figures(38.0, seed=5)).conclusion is Conclusion.STEADY
+    assert judge_run(now, TEN, NONE, before=figures(30.0, seed=5)).conclusion is Conclusion.DEGRADED
+
+
+def test_a_pair_alone_finds_what_is_plain() -> None:
+    """Where there is no history yet, a quarter more than just before."""
+    assert judge_run(figures(42.0), [], NONE, before=figures(30.0, seed=5)).conclusion is Conclusion.DEGRADED
+    assert judge_run(figures(33.0), [], NONE, before=figures(30.0, seed=5)).conclusion is Conclusion.STEADY
+
+
+def test_objectives_hold_without_any_history() -> None:
+    """Of latency and of errors."""
+    slow = judge_run(figures(), [], Objectives(p95=20.0))
+    failing = judge_run(msgspec.structs.replace(figures(), error_rate=0.02, errors={"503": 20}), TEN, NONE)
+
+    assert slow.conclusion is Conclusion.DEGRADED
+    assert "the objective is 20 ms" in slow.why[0]
+    assert failing.conclusion is Conclusion.DEGRADED
+    assert "20 503" in failing.why[0]
+
+
+def test_only_what_two_measurements_say_is_a_degradation() -> None:
+    """Of the same figure."""
+    slower, steady = judge_run(figures(39.0), TEN, NONE), judge_run(figures(), TEN, NONE)
+    tail = msgspec.structs.replace(figures(), tail=200.0)
+
+    assert confirm(slower, slower).conclusion is Conclusion.DEGRADED
+    assert confirm(slower, steady).conclusion is Conclusion.STEADY
+    typical_alone = judge_run(msgspec.structs.replace(figures(39.0), tail=10.0), TEN, NONE)
+    assert confirm(typical_alone, judge_run(tail, TEN, NONE)).conclusion is Conclusion.STEADY
+
+
+@pytest.mark.parametrize(("noise", "slower", "least", "most"), [(0.04, 1.0, 0, 0.02), (0.04, 1.3, 0.95, 1)])
+def test_two_hundred_releases_on_a_machine_with_noise(noise: float, slower: float, least: float, most: float) -> None:
+    """False alarms and what is found, where runs differ by as much as they did on a busy machine."""
+    chance, base = random.Random(2), TEN[0].figures  # noqa: S311 - the same each time
+
+    def run(factor: float = 1.0) -> Figures:
+        luck = chance.lognormvariate(0, noise) * factor
+        return msgspec.structs.replace(
+            base, typical=base.typical * luck, tail=base.tail * luck * chance.lognormvariate(0, noise)
+        )
+
+    def earlier() -> list[RecordedRun]:
+        return [msgspec.structs.replace(TEN[0], figures=run()) for _ in range(10)]
+
+    found = 0
+    for _ in range(200):
+        history = earlier()
+        first = judge_run(run(slower), history, NONE)
+        again = confirm(first, judge_run(run(slower), history, NONE))
+        found += Conclusion.DEGRADED is first.conclusion is again.conclusion
+    assert least <= found / 200 <= most
