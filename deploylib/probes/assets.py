@@ -43,6 +43,17 @@ class Seen:
         """How many of them were seen; empty of a page that loads nothing."""
         return f" · {self.asked} of {self.of} assets" if self.of else ""
 
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """The same as an observation."""
+        if self.missing:
+            return (_evidence("assets", Judgement.WARN, self.missing),)
+        if self.asked < self.of:
+            return (
+                _evidence("assets", Judgement.UNKNOWN, f"no time was left for {self.of - self.asked} of {self.of}"),
+            )
+        return (_evidence("assets", Judgement.PASS, f"all {self.of} are there"),) if self.of and not self.notes else ()
+
 
 def look(page: http.Answer, url: str, *, ask: Ask, clock: Clock, every: float, deadline: Deadline) -> Seen:
     """Ask for every asset that the page at *url* names.

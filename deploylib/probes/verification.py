@@ -41,6 +41,7 @@ from deploylib.probes.address import (
 )
 from deploylib.probes.caching import look_at_caching
 from deploylib.probes.certificate import look_at_certificate
+from deploylib.probes.health_answer import find_checks, look_at_health
 from deploylib.probes.instances import look_at_instances, look_at_uptime
 from deploylib.render import Client
 from deploylib.system import Clock, Deadline, http
@@ -184,17 +185,17 @@ def verify_service(target: Target, expected: Expected, probe: Probe) -> Verified
         proven = (_proven if names_it else _reachable)(target, expected, probe, answer)
         woke = _cold_start(target, pace, (clock.now() - since).total_seconds())
         evidence = [*woke, *_smoke(target, expected, asking, probe), *look_at_certificate(answer, clock.now())]
+        evidence += look_at_health(answer)
+        evidence += _processes(target, expected, asking, probe, answer) if names_it else ()
+        proven = msgspec.structs.replace(proven, evidence=tuple(evidence))
+        proven = _with_page(target, expected, asking, proven, probe)
         if target.kind is Kind.STATIC:
-            within = Deadline.after(max(pace.within, ANSWER_WITHIN), clock)
-            proven = _with_assets(target, expected, asking, proven, probe, within)
-        else:
-            evidence += _processes(target, expected, asking, probe, answer) if names_it else ()
-            if pace.bake > 0:
-                _bake(target, expected, asking, probe)
-            _require_no_failure(target, probe, since, pace.bake)
-            stayed = f" · well for {pace.bake:.0f} s" if pace.bake > 0 else ""
-            proven = msgspec.structs.replace(proven, text=proven.text + stayed)
-        return msgspec.structs.replace(proven, evidence=(*evidence, *proven.evidence))
+            return proven
+        if pace.bake > 0:
+            _bake(target, expected, asking, probe)
+        _require_no_failure(target, probe, since, pace.bake)
+        stayed = f" · well for {pace.bake:.0f} s" if pace.bake > 0 else ""
+        return msgspec.structs.replace(proven, text=proven.text + stayed)
 
 
 def _cold_start(target: Target, pace: Pace, took: float) -> Iterator[Evidence]:
@@ -412,16 +413,9 @@ def _require_no_failure(target: Target, probe: Probe, since: datetime, lasted: f
         )
 
 
-def _explain(answer: http.Answer | None) -> str:
-    """The failing check of a health answer, by its name and code only."""
-    body = answer.json() if answer is not None else None
-    checks = body.get("checks") if isinstance(body, dict) else None
-    failing = [
-        f"{name}: {item.get('code') or 'fail'}"
-        for name, items in (checks.items() if isinstance(checks, dict) else ())
-        for item in (items if isinstance(items, list) else ())
-        if isinstance(item, dict) and item.get("status") == "fail"
-    ]
+def _explain(answer: http.Answer) -> str:
+    """The failing check of a health answer."""
+    failing = find_checks(answer, "fail")
     return f" ({failing[0]})" if failing else ""
 
 
@@ -525,27 +519,36 @@ def _revision(answer: http.Answer) -> str:
     return ",".join(sorted(re.findall(r"[^,\s]+", seen)))  # several, where the migrations have branches
 
 
-def _with_assets(
-    target: Target, expected: Expected, session: http.Session, proven: Verified, probe: Probe, deadline: Deadline
-) -> Verified:
-    """The page with everything that it loads; where its address gives none, there is nothing to look at."""
-    address, ask_file = target.url + "/", lambda url: ask(session, url, http.ASSET)
+def _with_page(target: Target, expected: Expected, session: http.Session, proven: Verified, probe: Probe) -> Verified:
+    """The page at the root of an address, with everything that it loads.
+
+    A static site is its page, so that a missing script or style decides. Nobody has promised a page of a program, nor
+    knows whether it was whole before: there it warns.
+    """
+    address, static = target.url + "/", target.kind is Kind.STATIC
+    deadline = Deadline.after(max(probe.pace.within, ANSWER_WITHIN) if static else ANSWER_WITHIN, probe.clock)
     page, trouble = ask(session, address)
-    if page is None:
+    if page is None and static:
         raise VerificationFailed(f"{target.name}: {trouble}", remedy="inv verify", service=target.name)
-    if not page.ok:
+    if page is None or not page.ok or not (static or page.content_type == "text/html"):
         return proven
+
+    def ask_file(url: str) -> tuple[http.Answer | None, str]:
+        return ask(session, url, http.ASSET)
+
     seen = assets.look(page, address, ask=ask_file, clock=probe.clock, every=probe.pace.every, deadline=deadline)
-    if seen.missing:
+    if seen.missing and static:
         raise VerificationFailed(
             f"{target.name}: {seen.missing}",
             remedy="see what the build puts into its publish path, correct it, commit, inv deploy",
             service=target.name,
         )
-    evidence = (
+    evidence = [
+        *proven.evidence,
+        *seen.evidence,
         *look_at_caching(page),
         *assets.look_at_made_up(page, address, expected.commit, ask_file),
         *(() if deadline.has_passed() else assets.look_at_earlier(expected.loaded, ask_file)),
-    )
-    notes = (*proven.notes, *seen.notes)
-    return msgspec.structs.replace(proven, text=proven.text + seen.text, notes=notes, evidence=evidence)
+    ]
+    text, notes = proven.text + (seen.text if static else ""), (*proven.notes, *seen.notes)
+    return msgspec.structs.replace(proven, text=text, notes=notes, evidence=tuple(evidence))

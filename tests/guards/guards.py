@@ -302,8 +302,8 @@ GUARDS = (
     Guard(
         "well once, and then it crashes",
         "deploylib/probes/verification.py",
-        "            if pace.bake > 0:\n                _bake(",
-        "            if False:\n                _bake(",
+        "        if pace.bake > 0:\n            _bake(",
+        "        if False:\n            _bake(",
         f"{RELEASE}test_well_once_and_then_it_crashes",
     ),
     Guard(
@@ -1217,6 +1217,20 @@ GUARDS = (
         "            gone += 1\n",
         "            gone += 0\n",
         "tests/unit/probes/test_evidence.py::test_the_files_of_the_build_before_are_a_note",
+    ),
+    Guard(
+        "a service that says it fails, told as well",
+        "deploylib/probes/health_answer.py",
+        '    if said == "pass":\n',
+        "    if True:\n",
+        "tests/unit/probes/test_evidence.py::test_what_a_service_says_of_its_own_health_is_told",
+    ),
+    Guard(
+        "a page of a program that nobody promised, held against it",
+        "deploylib/probes/verification.py",
+        "    if seen.missing and static:\n",
+        "    if seen.missing:\n",
+        "tests/unit/probes/test_evidence.py::test_the_page_of_a_program_only_warns",
     ),
     Guard(
         "a page that is gone, taken for a good answer",

@@ -74,7 +74,7 @@ def test_an_instance_that_never_answers_is_not_examined(clock: FakeClock, platfo
     asked: list[httpx.Request] = []
 
     def handle(got: httpx.Request) -> httpx.Response:
-        asked.append(got)
+        asked.extend([got] if got.url.path == "/health" else [])
         return health(instance=f"i-{len(asked) % 2}")
 
     shown = prove(handle, clock, platform)
@@ -147,6 +147,34 @@ def test_without_an_uptime_nothing_is_said_of_it(clock: FakeClock, platform: Pla
     assert not [one for one in prove(lambda _: health(), clock, platform).evidence if one.probe == "uptime"]
     platform.deploys["srv-web_service"][0]["createdAt"] = "yesterday"
     assert of(prove(lambda _: health(uptimeSeconds=1), clock, platform), "uptime")[0] == "not examined"
+
+
+# -- health ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "row"),
+    [
+        ({"status": "pass"}, ("pass", "it says pass")),
+        ({"status": "UP"}, ("pass", "it says pass")),
+        ({"status": "warn", "checks": {"database:responseTime": [{"status": "warn", "code": "slow"}]}}, ("warn", "it says warn (database:responseTime: slow)")),
+        ({"status": "fail"}, ("warn", "it says fail")),
+    ],
+    ids=["pass", "up", "warn", "fail"],
+)  # fmt: skip
+def test_what_a_service_says_of_its_own_health_is_told(
+    clock: FakeClock, platform: Platform, said: dict[str, Any], row: tuple[str, str]
+) -> None:
+    """A 2xx decides nothing: Render takes it for healthy, whatever stands in it."""
+    assert row == of(prove(lambda _: health(**said), clock, platform), "health")
+
+
+@pytest.mark.parametrize("said", [None, 1, "wonderful", ["pass"], {}], ids=str)
+def test_a_health_that_is_none_says_nothing(clock: FakeClock, platform: Platform, said: Any) -> None:
+    """An answer may have a status of another meaning."""
+    shown = prove(lambda _: health(status=said), clock, platform)
+
+    assert not [one for one in shown.evidence if one.probe == "health"]
 
 
 # -- certificates ---------------------------------------------------------------------------------------------------
@@ -290,6 +318,39 @@ def test_the_files_of_the_build_before_are_a_note(clock: FakeClock, platform: Pl
     assert not [one for one in first.evidence if one.probe == "earlier assets"]
 
 
+def test_the_page_of_a_program_only_warns(clock: FakeClock, platform: Platform) -> None:
+    """Nobody knows whether it was whole before; of a static site the same decides."""
+
+    def program(got: httpx.Request) -> httpx.Response:
+        return health() if got.url.path == "/health" else site(httpx.Response(404), "/assets/site.js")(got)
+
+    missing = "the page names /assets/site.js, which answers status 404, no type"
+    shown = prove(program, clock, platform)
+
+    assert of(shown, "assets") == ("warn", missing)
+    assert of(shown, "caching")[0] == "pass"
+    with pytest.raises(VerificationFailed, match=missing):
+        prove(site(httpx.Response(404), "/assets/site.js"), clock, platform, kind=Kind.STATIC)
+
+
+def test_assets_that_are_there_are_evidence(clock: FakeClock, platform: Platform) -> None:
+    """And those that no time was left for are not examined."""
+    assert of(prove(site(httpx.Response(404)), clock, platform, kind=Kind.STATIC), "assets") == (
+        "pass",
+        "all 1 are there",
+    )
+    page = PAGE + "".join(f'<script src="/{number}.js"></script>' for number in range(20))
+
+    def slow(got: httpx.Request) -> httpx.Response:
+        clock.seconds += 10
+        kind = "text/html" if got.url.path == "/" else "text/javascript"
+        return httpx.Response(200, text=page, headers={"Content-Type": kind})
+
+    told = of(prove(slow, clock, platform, kind=Kind.STATIC), "assets")
+    assert told[0] == "not examined"
+    assert told[1].startswith("no time was left for ")
+
+
 # -- three failures, and a service that sleeps ----------------------------------------------------------------------
 
 
@@ -364,6 +425,7 @@ def test_the_evidence_is_a_table(clock: FakeClock, platform: Platform) -> None:
 
     assert [
         "web_service  certificate  not examined  the connection does not tell of it",
+        "web_service  health       pass          it says pass",
         "web_service  instances    pass          1 instance, all answer bbbbbbb",
         "web_service  uptime       pass          1 s, younger than its deploy",
     ] == [*table]
