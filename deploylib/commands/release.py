@@ -29,7 +29,7 @@ from deploylib.release.opening import (
 )
 from deploylib.release.prerequisites import Finding
 from deploylib.release.prove import answered, evidence_table, prove
-from deploylib.release.run import Options, Run, Stage, result
+from deploylib.release.run import Options, Run, Stage, result, table
 from deploylib.release.serving import last_known
 from deploylib.release.stages.check import Check
 from deploylib.release.stages.deploy import Deploy
@@ -450,7 +450,7 @@ def _looked_at(env: Environment, left: RunState | None) -> Report:
         restore_mark.require_none(half_restored(env), env.flag)
         with operation.record_operation(env, StageName.VERIFY, run.commit) as looked:
             proven = prove(env, run.checked.targets, expected, run.pace)
-            looked.lines += [f"{each.service}  {each.text}" for each in proven]
+            looked.lines += table([(each.service, each.text) for each in proven])
             looked.lines += [
                 *evidence_table(proven),
                 *(f"{each.service}: {note}" for each in proven for note in each.notes),
