@@ -174,6 +174,21 @@ def local_fault(
     return local.fault(env.config, name, how, clear=clear)
 
 
+@command(
+    name="health",
+    common=("json",),
+    show="copies",
+    write="into this folder of a service; default: tell the copies that there are",
+    language="python or node; default: by what the folder holds",
+    force="also over a file that somebody wrote or edited",
+)
+def local_health(env: Environment, write: str = "", language: str = "", force: bool = False) -> Any:
+    """Copy health answers and a graceful shutdown into a service."""
+    from deploylib.commands import health
+
+    return health.take_health(env, write=write, language=language, force=force)
+
+
 @command(name="down", common=())
 def local_down(env: Environment) -> Any:
     """Stop the local Render; what it holds stays."""
@@ -194,5 +209,5 @@ GROUPS = {
     "backup": (backup, backup_list, backup_prove, backup_restore),
     "hold": (hold_place, hold_lift),
     "lease": (lease_show, lease_release),
-    "local": (local_up, local_status, local_logs, local_env, local_fault, local_down, local_reset),
+    "local": (local_up, local_status, local_logs, local_env, local_fault, local_health, local_down, local_reset),
 }

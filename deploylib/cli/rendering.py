@@ -14,6 +14,7 @@ __all__ = ["as_json", "as_lines"]
 RENDERINGS: Mapping[str, Callable[[Any, Environment, Mapping[str, Any]], Iterable[str]]] = {
     "backup": lambda value, env, _: text.backups([value], env.clock.now()),
     "backups": lambda value, env, _: text.backups(value, env.clock.now(), env.name),
+    "copies": lambda value, *_: text.copies(value),
     "held": lambda value, env, _: ("held from now on", *text.held([value], env.clock.now())),
     "history": lambda value, _, asked: text.events(value[0]) if asked["run"] else text.history(value),
     "lease": lambda value, env, _: text.lease(value, env.name),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from pathlib import PurePath
 from typing import Any
 
+from deploylib.commands.health import Copies
 from deploylib.commands.status import Log, Status
+from deploylib.health import CopyState
 from deploylib.models import Backup, Commit, LogLine, remedies
 from deploylib.models.database import RestoreResult
 from deploylib.models.findings import Scanned, Verdict
@@ -18,6 +21,7 @@ from deploylib.state import Hold, LeaseState, RunState
 __all__ = [
     "ascii_only",
     "backups",
+    "copies",
     "events",
     "header",
     "held",
@@ -250,6 +254,23 @@ def local(said: dict[str, Any]) -> list[str]:
     lines += [f"left out: {one['name']}: {one['reason']} ({one['remedy']})" for one in said.get("left_out", ())]
     lines += [f"no value: {one}; set it: inv local.env NAME" for one in said.get("unset", ())]
     return [*lines, *said.get("notes", ())]
+
+
+def copies(found: Copies) -> list[str]:
+    """The copies of the health files, and what was done."""
+    lines: list[str] = []
+    for copy in found.copies:
+        is_version = f"{copy.path} is version {copy.version}"
+        if found.written:
+            lines += copy.diff
+            lines.append(f"{copy.path} written: version {copy.ours}; the first lines of it say how it is used")
+        elif copy.state is CopyState.OLDER:
+            lines.append(
+                f"{is_version}; inv local.health --write {PurePath(copy.path).parent} brings version {copy.ours}"
+            )
+        else:
+            lines.append(f"{is_version}, {'as this deploylib has it' if copy.state is CopyState.SAME else copy.state}")
+    return lines or ["no copy of health.py or health.mjs is here; inv local.health --write DIR puts one into a service"]
 
 
 def lease(found: LeaseState | None, environment: str) -> list[str]:

@@ -16,10 +16,13 @@ def test_a_healthy_backend_names_its_release_and_its_schema(book: Backend) -> No
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/health+json"
     body = answer.json()
-    [response_time] = body["checks"]["database:responseTime"]
-    assert datetime.fromisoformat(response_time.pop("time")).tzinfo
-    assert 0 < response_time.pop("observedValue") < 2000
+    [response_time], [schema] = body["checks"]["database:responseTime"], body["checks"]["database:revision"]
+    assert datetime.fromisoformat(response_time["time"]).tzinfo
+    assert response_time.pop("time") == schema.pop("time")
+    assert response_time.pop("ageSeconds") == schema.pop("ageSeconds") >= 0
+    assert 0 < response_time.pop("observedValue") < 1500
     assert body.pop("uptimeSeconds") >= 0
+    assert datetime.fromisoformat(body.pop("deployedAt")).tzinfo
     assert body == {
         "status": "pass",
         "version": "1.0.0",
@@ -38,7 +41,7 @@ def test_a_health_answer_is_never_stored(book: Backend, path: str) -> None:
 
 
 def test_a_database_that_hangs_is_reported_within_the_deadline(postgres: Postgres, database: str) -> None:
-    """A database that accepts and never answers is a 503 with code timeout within 2.5 seconds, then recovers."""
+    """A database that accepts and never answers is a 503 with code timeout within two seconds, then recovers."""
     with backend(database) as running:
         assert running.get("/api/entries").status_code == 200  # the pool holds an open connection
 
@@ -48,11 +51,12 @@ def test_a_database_that_hangs_is_reported_within_the_deadline(postgres: Postgre
             waited = time.monotonic() - started
             live = running.get("/api/health/live")
 
-        assert waited < 2.5
+        assert waited < 2
         assert answer.status_code == 503
         assert answer.json()["status"] == "fail"
         assert answer.json()["checks"]["database:responseTime"][0]["code"] == "timeout"
-        assert answer.json()["checks"]["database:revision"] == [{"status": "fail", "observedValue": None}]
+        [schema] = answer.json()["checks"]["database:revision"]
+        assert (schema["status"], schema["observedValue"]) == ("fail", None)
         assert live.status_code == 200
         wait_until(lambda: running.get("/api/health").status_code == 200)
 
@@ -63,7 +67,7 @@ def test_a_database_that_hangs_is_reported_within_the_deadline(postgres: Postgre
         ("postgresql://guest:{password}@127.0.0.1:{free}/book", "refused"),
         ("postgresql://postgres:wrong@127.0.0.1:{port}/postgres", "auth"),
         ("postgresql://guest:{password}@database.invalid/book", "dns"),
-        ("postgresql://postgres:{password}@127.0.0.1:{port}/missing", "other"),
+        ("postgresql://postgres:{password}@127.0.0.1:{port}/missing", "missing"),
     ],
 )
 def test_a_failure_is_one_of_a_few_codes_and_never_the_drivers_text(postgres: Postgres, url: str, code: str) -> None:
@@ -83,7 +87,7 @@ def test_a_failure_is_one_of_a_few_codes_and_never_the_drivers_text(postgres: Po
     assert entries.status_code == 503
     assert entries.headers["retry-after"] == "2"
     assert exit_code == 0
-    for secret in (PASSWORD, "guest:", "postgres", "wrong", "database.invalid", "missing"):
+    for secret in (PASSWORD, "guest:", "postgres", "wrong", "database.invalid"):
         assert secret not in health.text + entries.text + log
 
 
@@ -95,7 +99,8 @@ def test_a_database_without_a_schema_is_not_healthy(empty: str) -> None:
 
     assert answer.status_code == 503
     assert answer.json()["checks"]["database:responseTime"][0]["status"] == "pass"
-    assert answer.json()["checks"]["database:revision"] == [{"status": "fail", "observedValue": None}]
+    [schema] = answer.json()["checks"]["database:revision"]
+    assert (schema["status"], schema["observedValue"], schema["code"]) == ("fail", None, "schema")
     assert entries.status_code == 503
 
 
@@ -105,4 +110,4 @@ def test_a_flood_of_requests_is_one_check(book: Backend) -> None:
     with ThreadPoolExecutor(20) as many:
         answers = list(many.map(lambda _: book.get("/api/health").json()["checks"], range(20)))
 
-    assert all(answer == answers[0] for answer in answers)
+    assert len({answer["database:responseTime"][0]["time"] for answer in answers}) == 1

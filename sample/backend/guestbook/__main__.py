@@ -2,9 +2,7 @@
 
 import logging
 import os
-import signal
 import sys
-from types import FrameType
 
 import uvicorn
 
@@ -22,9 +20,6 @@ def main() -> int:
         print(f"guestbook cannot start: {error}", file=sys.stderr)
         return 2
 
-    # uvicorn drains on SIGTERM, then raises the signal again for whoever handled it before: a drained
-    # process has done what it was asked to do, so it leaves with 0.
-    signal.signal(signal.SIGTERM, _leave)
     uvicorn.run(
         create_app(settings),
         host=settings.host,
@@ -35,10 +30,6 @@ def main() -> int:
         server_header=False,
     )
     return 0
-
-
-def _leave(_signal: int, _frame: FrameType | None) -> None:
-    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
-from . import problems
-from .database import Database
+from . import __version__, problems
+from .database import Database, revision
 from .entries import Entries
 from .health import Health
 from .settings import Settings
@@ -20,7 +20,8 @@ def create_app(settings: Settings) -> Starlette:
     """Put the parts together."""
     database = Database(settings.database_url)
     entries = Entries(database)
-    health = Health(database_url=settings.database_url, release=settings.release)
+    # Its looks have connections of their own: the pool would answer from one that is open, and hide why a new one fails.
+    health = Health(version=__version__, revision=lambda: revision(settings.database_url))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -29,12 +30,7 @@ def create_app(settings: Settings) -> Starlette:
         await database.close()
 
     return Starlette(
-        routes=[
-            Route("/api/health/live", health.live),
-            Route("/api/health", health.full),
-            Route("/api/entries", entries.answer, methods=["GET", "POST"]),
-            Route("/api/rules", entries.rules),
-        ],
+        routes=[Route("/api/entries", entries.answer, methods=["GET", "POST"]), Route("/api/rules", entries.rules)],
         middleware=[
             # The book is public and knows no sessions, so a page of any origin may read and write it.
             Middleware(
@@ -43,7 +39,8 @@ def create_app(settings: Settings) -> Starlette:
                 allow_methods=["GET", "POST", "OPTIONS"],
                 allow_headers=["Content-Type"],
                 max_age=3600,
-            )
+            ),
+            Middleware(health.asgi),
         ],
         exception_handlers={
             problems.Problem: problems.answer_problem,

@@ -9,17 +9,15 @@ null, and may drop only what this code does not name.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, LiteralString
+from typing import Any, LiteralString
 
 import psycopg
-from psycopg.errors import ConnectionTimeout, UndefinedTable
+from psycopg.errors import UndefinedTable
 from psycopg.rows import class_row
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from .deadline import within
-
-Code = Literal["timeout", "refused", "auth", "dns", "other"]
-"""Why the database does not answer. A driver's own text stays inside: it can hold host, user, password."""
+from .health import code_of
 
 NEWEST = 2**63 - 1
 """A page after this id is the first one."""
@@ -46,9 +44,9 @@ class Entry:
 
 
 class DatabaseUnavailable(Exception):
-    """The database does not answer as it should."""
+    """The database does not answer as it should; a driver's own text stays inside: it can hold the password."""
 
-    def __init__(self, code: Code) -> None:
+    def __init__(self, code: str) -> None:
         super().__init__(f"database unavailable: {code}")
         self.code = code
 
@@ -107,11 +105,10 @@ class Database:
 
 
 async def revision(url: str) -> str | None:
-    """Read the schema revision on a connection of its own; None where there is no schema yet.
-
-    The pool would answer from a connection that is already open, and hide why a new one fails.
-    """
-    connection = await psycopg.AsyncConnection.connect(url, autocommit=True, application_name="guestbook-health")
+    """Read the schema revision on a connection of its own; None where there is no schema yet."""
+    connection = await psycopg.AsyncConnection.connect(
+        url, autocommit=True, application_name="guestbook-health", connect_timeout=_CONNECT_SECONDS
+    )
     async with connection:
         try:
             cursor = await connection.execute(
@@ -121,17 +118,3 @@ async def revision(url: str) -> str | None:
             return None
         row = await cursor.fetchone()
     return row[0] if row else None
-
-
-def code_of(error: Exception) -> Code:
-    """Sort an error of the driver; a failed connection carries nothing but its text."""
-    text = str(error).lower()
-    if isinstance(error, TimeoutError | PoolTimeout | ConnectionTimeout):
-        return "timeout"
-    if "failed to resolve host" in text:
-        return "dns"
-    if "connection refused" in text:
-        return "refused"
-    if "authentication failed" in text or "no pg_hba.conf entry" in text or "no password supplied" in text:
-        return "auth"
-    return "other"

@@ -18,8 +18,6 @@ class Settings:
     database_url: str = field(repr=False)
     host: str
     port: int
-    release: str
-    """The full commit that was built, as Render names it."""
     shutdown_seconds: int
     """How long requests in flight may take after SIGTERM: less than Render's maxShutdownDelaySeconds."""
 
@@ -30,7 +28,6 @@ def load(environ: Mapping[str, str]) -> Settings:
         database_url=_database_url(environ),
         host=environ.get("HOST") or "0.0.0.0",  # noqa: S104 - Render's edge reaches the process from outside
         port=_number(environ, "PORT", default=10000, largest=65535),
-        release=environ.get("RENDER_GIT_COMMIT") or "unknown",
         shutdown_seconds=_number(environ, "SHUTDOWN_SECONDS", default=20, largest=300),
     )
 
