@@ -14,6 +14,7 @@ SCAN_LOCK = ".ci/requirements-scan.txt"
 UV_LOCK = ".ci/requirements-uv.txt"
 DEPLOY_LOCK = ".ci/requirements-deploy.txt"
 TESTS_LOCK = ".ci/requirements-tests.txt"
+HEALTH_LOCK = ".ci/requirements-health.txt"
 LOAD_LOCK = ".ci/requirements-load.txt"  # installed by who measures; here so that a scan sees it
 
 
@@ -119,6 +120,14 @@ def loadtest(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def health(session: nox.Session) -> None:
+    """The how-to of docs/health.md: every framework's program started, asked, and ended with a request in flight."""
+    prepare(session, HEALTH_LOCK)
+    session.run("npm", "ci", "--prefix", "tests/health/node", "--no-audit", "--no-fund", external=True)
+    session.run("pytest", "-m", "load", "tests/health", *session.posargs)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measure what our own part of a release costs: of the sample, and of fifty services; takes their names."""
     prepare(session)
@@ -190,6 +199,8 @@ def lock(session: nox.Session) -> None:
     deploy = ["--group=build", "--group=client", "--extra=notify", "--extra=postgres", "--extra=s3", "--extra=tasks"]
     scan = ["--group=build", "--extra=s3", "--extra=scan", "--extra=tasks"]
     gate = ["--group=build", "--extra=gate", "--extra=tasks"]
-    for lock, parts in ((DEPLOY_LOCK, deploy), (SCAN_LOCK, scan), (TESTS_LOCK, gate), (LOAD_LOCK, ["--extra=load"])):
+    frameworks = ["--group=frameworks"]
+    each = ((DEPLOY_LOCK, deploy), (SCAN_LOCK, scan), (TESTS_LOCK, gate), (LOAD_LOCK, ["--extra=load"]))
+    for lock, parts in (*each, (HEALTH_LOCK, frameworks)):
         bound = f"--constraint={LOCK}"
         session.run(*command, *parts, bound, f"--output-file={lock}", *session.posargs, silent=True)

@@ -1,4 +1,4 @@
-// deploylib health.mjs 1 sha256:cbb9e1681e64dbb268a453a2048c1b675e9560309cd8abac14cd5e8b84fc9034
+// deploylib health.mjs 1 sha256:6e09c427b8da8ec1ece475687cb1f3d823364b9d0d6c22630c8828ecc6b7a468
 /* Health answers and a graceful shutdown, for node's http, Express or Fastify. A copy of the file that
    `inv local.health --write DIR` writes; it needs Node 18.2 and nothing else.
 
@@ -17,7 +17,7 @@ const CAUSES = Object.entries({
   timeout: /57014|ETIMEDOUT|TimeoutError|[Tt]imed? ?out/,
   dns: /ENOTFOUND|EAI_AGAIN|could not translate host name/,
   refused: /ECONNREFUSED|[Cc]onnection refused/,
-  misconfigured: /ERR_INVALID|[Ii]nvalid (URL|port|integer|connection option)|TypeError|URIError/,
+  misconfigured: /ERR_INVALID|[Ii]nvalid (URL|URI|port|integer|percent|connection)|TypeError|URIError/,
 });
 
 /** One of a few codes: an error's own text may hold the host, the user, or a piece of the password. */
@@ -34,7 +34,7 @@ export function createHealth({ version, revision, path = "/api/health", shutdown
   function look() {
     const age = performance.now() - (last?.ended ?? last?.began);
     if (last && (last.ended ? age <= KEPT : age <= GIVEN_UP || hanging >= HANGING_MOST)) return last;
-    const now = (last = { began: performance.now() });
+    const now = (last = { time: Date.now(), began: performance.now() });
     hanging += 1;
     now.done = (async () => (await revision()) || null)()
       .then((found) => (now.revision = found), (error) => (now.code = codeOf(error)))
@@ -42,13 +42,13 @@ export function createHealth({ version, revision, path = "/api/health", shutdown
     return now;
   }
 
-  function checks({ began, ended, revision, code }) {
+  function checks({ time, began, ended, revision, code }) {
     const at = Math.min(ended ?? Infinity, began + DEADLINE);
     if (!ended || ended >= began + DEADLINE) code = "timeout";
     const answered = !code || code === "schema";
     if (answered && !revision) code = "schema";
     const age = performance.now() - (ended ?? at);
-    const when = { time: new Date(Date.now() - age).toISOString(), ageSeconds: Math.round(age / 100) / 10 };
+    const when = { time: new Date(time + (ended ?? at) - began).toISOString(), ageSeconds: Math.round(age / 100) / 10 };
     const response = { status: answered ? "pass" : "fail", ...when, observedUnit: "ms" };
     response.observedValue = Math.round(((ended ?? at) - began) * 10) / 10;
     if (answered && response.observedValue > SLOW) Object.assign(response, { status: "warn", code: "slow" });
@@ -97,7 +97,8 @@ export function createHealth({ version, revision, path = "/api/health", shutdown
       stopping = true;
       for (const res of inFlight) if (!res.headersSent) res.setHeader("Connection", "close");
       setTimeout(() => process.exit(0), shutdownSeconds * 1000).unref();
-      setInterval(() => server.closeIdleConnections(), 100).unref();
+      // A connection on which nothing has come yet is not idle for node, and would hold the end for a minute.
+      setInterval(() => (inFlight.size ? server.closeIdleConnections() : server.closeAllConnections()), 200).unref();
       server.close(async () => {
         for (const each of close) await Promise.resolve().then(each).catch((error) => console.error(codeOf(error)));
         process.exit(0);

@@ -73,19 +73,25 @@ class Program:
 
     port: int
     process: subprocess.Popen[str]
+    client: httpx.Client
 
     def get(self, path: str, method: str = "GET") -> httpx.Response:
         """Ask on a connection of its own."""
-        return httpx.request(method, f"http://127.0.0.1:{self.port}{path}", timeout=15, trust_env=False)
+        return self.client.request(method, f"http://127.0.0.1:{self.port}{path}")
 
     def health(self) -> dict[str, Any]:
         """The full answer, whatever its status."""
         told: dict[str, Any] = self.get("/api/health").json()
         return told
 
-    def connect(self) -> HTTPConnection:
+    @contextmanager
+    def connected(self) -> Iterator[HTTPConnection]:
         """A connection that is kept."""
-        return HTTPConnection("127.0.0.1", self.port, timeout=15)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=15)
+        try:
+            yield connection
+        finally:
+            connection.close()
 
     def end(self) -> tuple[int, float]:
         """Send SIGTERM; the exit code, and after how many seconds."""
@@ -119,14 +125,18 @@ def program(kind: str | list[str], url: str, **environment: str) -> Iterator[Pro
         "PSQL": "psql",
         **environment,
     }
-    with subprocess.Popen(command, cwd=ROOT, env=given, stderr=subprocess.PIPE, text=True) as process:
+    unkept = httpx.Limits(max_keepalive_connections=0)
+    with (
+        httpx.Client(timeout=15, trust_env=False, limits=unkept) as client,
+        subprocess.Popen(command, cwd=ROOT, env=given, stderr=subprocess.PIPE, text=True) as process,
+    ):
         try:
             end = time.monotonic() + 30
             while not _accepts(port):
                 assert process.poll() is None, process.communicate()
                 assert time.monotonic() < end, "it does not listen"
                 time.sleep(0.02)
-            yield Program(port, process)
+            yield Program(port, process, client)
         finally:
             process.kill()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import time
@@ -18,6 +19,18 @@ from deploylib.probes import verify
 from tests.health.running import COMMIT, KINDS, Database, Program, flood, program
 
 EVERY = pytest.mark.parametrize("kind", KINDS)
+CODES = {
+    "refused": "refused",
+    "password": "auth",
+    "missing": "missing",
+    "full": "full",
+    "slow": "timeout",
+    "frozen": "timeout",
+    "warn": "slow",
+    "empty": "schema",
+    "unmigrated": "schema",
+    "malformed": "misconfigured",
+}
 HOSTILE = "p@ss/w0rd#1:%s'\"\\"
 
 
@@ -77,24 +90,12 @@ def test_what_is_not_known_is_left_out(kind: str, database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("which", "code"),
-    [
-        ("refused", "refused"),
-        ("password", "auth"),
-        ("missing", "missing"),
-        ("full", "full"),
-        ("slow", "timeout"),
-        ("frozen", "timeout"),
-        ("warn", "slow"),
-        ("empty", "schema"),
-        ("unmigrated", "schema"),
-        ("malformed", "misconfigured"),
-    ],
+    ("kind", "which"),
+    [*itertools.product(["asgi", "node"], CODES), *(("wsgi", which) for which in ("refused", "frozen", "warn"))],
 )
-@EVERY
-def test_a_database_that_is_not_well_is_told_as_a_code(kind: str, which: str, code: str, database: Database) -> None:
+def test_a_database_that_is_not_well_is_told_as_a_code(kind: str, which: str, database: Database) -> None:
     """Within two seconds, whatever is wrong; and no password, user or host in the answer or in the log."""
-    parts = psycopg.conninfo.conninfo_to_dict(database.url)
+    code, parts = CODES[which], psycopg.conninfo.conninfo_to_dict(database.url)
     secret = quote(HOSTILE, safe="")
     urls = {
         "refused": f"postgresql://shopkeeper:{secret}@127.0.0.1:1/shop",

@@ -21,8 +21,9 @@ def test_a_request_in_flight_is_answered_whole_and_the_process_ends_with_0(kind:
         program(kind, database.url, PSQL=database.psql, SLOW="1.5") as started,
         ThreadPoolExecutor(1) as other,
         socket.create_connection(("127.0.0.1", started.port)),
+        started.connected() as idle,
+        started.connected() as busy,
     ):
-        idle, busy = started.connect(), started.connect()
         assert answer_on(idle, "/api/health/live").status == 200
         assert answer_on(busy, "/elsewhere").status == 200
         slow = other.submit(answer_on, busy, "/slow")
@@ -41,8 +42,10 @@ def test_a_request_in_flight_is_answered_whole_and_the_process_ends_with_0(kind:
 @EVERY
 def test_a_request_that_does_not_end_does_not_hold_the_process(kind: str, database: Database) -> None:
     """It ends with 0 before the platform would kill it."""
-    with program(kind, database.url, PSQL=database.psql, SLOW="60", WITHIN="1") as started:
-        connection = started.connect()
+    with (
+        program(kind, database.url, PSQL=database.psql, SLOW="60", WITHIN="1") as started,
+        started.connected() as connection,
+    ):
         connection.request("GET", "/slow")
         time.sleep(0.3)
         code, took = started.end()
@@ -50,27 +53,41 @@ def test_a_request_that_does_not_end_does_not_hold_the_process(kind: str, databa
     assert (code, 0.9 < took < 3) == (0, True)
 
 
-@pytest.mark.parametrize("kind", ["wsgi", "node"])
-def test_readiness_fails_from_sigterm_on(kind: str, database: Database) -> None:
-    """Where the server still takes requests, on connections that there are; it lives all the same, and asks nobody."""
-    with program(kind, database.url, PSQL=database.psql, SLOW="2") as started:
-        waiting, kept = started.connect(), started.connect()
+def test_readiness_fails_from_sigterm_on(database: Database) -> None:
+    """Where the server still takes requests; it lives all the same, and asks nobody."""
+    with program("wsgi", database.url, SLOW="1.5") as started, started.connected() as kept:
         kept.request("GET", "/slow")
-        if kind == "node":  # a connection on which a request has begun is kept until it is answered
-            waiting.connect()
-            waiting.sock.sendall(b"GET /api/health HTTP/1.1\r\nHost: x\r\n")
         time.sleep(0.5)
         started.process.send_signal(signal.SIGTERM)
         time.sleep(0.3)
-        before = database.asked()
-        if kind == "node":
-            waiting.sock.sendall(b"\r\n")
-            said = waiting.sock.makefile("rb").read().decode()
-        else:
-            said = started.get("/api/health").text
-            assert started.get("/api/health/live").status_code == 200
+        full, live = started.get("/api/health"), started.get("/api/health/live")
 
-        assert '"process:state": [{"status": "fail", "code": "stopping"}]'.replace(" ", "") in said.replace(" ", "")
-        assert database.asked() == before
+        assert full.status_code == 503
+        assert full.json()["checks"] == {"process:state": [{"status": "fail", "code": "stopping"}]}
+        assert (live.status_code, database.asked()) == (200, 0)
+        assert kept.getresponse().status == 200
+        assert started.process.wait(timeout=10) == 0
+
+
+def test_readiness_of_node_fails_from_sigterm_on(database: Database) -> None:
+    """On a connection on which a request has begun: new ones are refused."""
+    with (
+        program("node", database.url, PSQL=database.psql, SLOW="1.5") as started,
+        started.connected() as kept,
+        socket.create_connection(("127.0.0.1", started.port)) as begun,
+    ):
+        kept.request("GET", "/slow")
+        begun.sendall(b"GET /api/health HTTP/1.1\r\nHost: x\r\n")
+        time.sleep(0.5)
+        started.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        begun.sendall(b"\r\n")
+        with begun.makefile("rb") as stream:
+            said = stream.read().decode()
+
+        assert said.startswith("HTTP/1.1 503 ")
+        assert '"checks":{"process:state":[{"status":"fail","code":"stopping"}]}' in said
+        assert "connection: close" in said.lower()
+        assert database.asked() == 0
         assert kept.getresponse().status == 200
         assert started.process.wait(timeout=10) == 0
