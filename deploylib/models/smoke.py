@@ -61,9 +61,9 @@ class SmokeRequest(SettingsTable, frozen=True):
             raise ValueError("send_env names variables, and never holds a value")
         if self.under:
             try:
-                seconds(self.under)
+                seconds(self.under, "under")
             except SettingsError as error:
-                raise ValueError(f"under: {error.message}") from error
+                raise ValueError(error.message) from error
 
     @property
     def name(self) -> str:

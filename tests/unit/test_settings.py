@@ -58,6 +58,12 @@ def test_a_project_without_our_table_has_the_defaults(tmp_path: Path, text: str)
         ("targt = '5m'", "targt"),
         ("[services.api]\nhealht = '/h'", "healht"),
         ("[environments.staging]\nkey = 'x'", "key"),
+        (
+            "[[services.api.smoke]]\npath = 'https://other.example/'",
+            "'https://other.example/' is no path of the service",
+        ),
+        ("[[services.api.smoke]]\npath = '/'\nunder = 'soon'", "under: 'soon'"),
+        ("[[services.api.smoke]]\npath = '/'\n" * 21, "21 smoke requests; at most 20"),
         ("[migrations]\nfolder = 'x'", "folder"),
         ("keep_backups = 'five'", "keep_backups"),
         ("keep_backups = 0", "keep_backups is 0"),
@@ -230,3 +236,16 @@ def test_an_address_of_the_platform_that_is_none_is_told(tmp_path: Path, url: st
         find_endpoint(set_there)
     with pytest.raises(SettingsError, match="RENDER_HOST: it is no address"):
         find_endpoint(settings(tmp_path, STAGING, "staging", RENDER_API_KEY="rnd_1", RENDER_HOST=url))
+
+
+def test_the_secrets_of_smoke_requests_are_ours_alone(tmp_path: Path) -> None:
+    """Their variables are inherited by nothing that runs the product's code, and their values are shown nowhere."""
+    text = "[[services.api.smoke]]\npath = '/'\nsend_env = { Authorization = 'SHOP_DOOR' }"
+    (tmp_path / "deploylib.toml").write_text(text)
+
+    loaded = load(tmp_path, environ={"SHOP_DOOR": "Bearer 0123456789", "PATH": "/bin"})
+
+    assert loaded.secrets == ("SHOP_DOOR",)
+    assert Secret("Bearer 0123456789") in loaded.known_secrets
+    assert loaded.secret("SHOP_DOOR") == Secret("Bearer 0123456789")
+    assert loaded.secret("NOBODY") is None

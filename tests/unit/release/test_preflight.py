@@ -10,6 +10,7 @@ import pytest
 
 from deploylib.errors import SettingsError
 from deploylib.models import Kind, PathFilter, Service
+from deploylib.models.smoke import SmokeRequest
 from deploylib.release import preflight
 from deploylib.release.prerequisites import Finding
 from deploylib.render import blueprints
@@ -153,6 +154,15 @@ def test_each_service_maps_to_exactly_one_that_fits(repository: Repository, foun
     _, told = preflight.targets(config(repository.root), BLUEPRINT, ["api"], found, repository.git)
 
     assert [True] == [said in one.text and bool(one.remedy) for one in told]
+
+
+def test_a_smoke_request_needs_an_address(repository: Repository) -> None:
+    """A worker has none that anybody could ask."""
+    setup = config(repository.root, named={"api": ServiceSettings(smoke=(SmokeRequest(path="/"),))})
+
+    assert findings(repository, [service()], setup) == (
+        "api: a background_worker has no public address that a smoke request could be sent to"
+    )
 
 
 def test_a_service_that_fits_has_no_finding(repository: Repository) -> None:

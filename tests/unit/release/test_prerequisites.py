@@ -10,8 +10,9 @@ import pytest
 
 from deploylib.commands import release
 from deploylib.models.results import Report
+from deploylib.models.smoke import SmokeRequest
 from deploylib.release import pipeline, prerequisites
-from deploylib.settings import Config, EnvironmentSettings, MigrationSettings, Settings
+from deploylib.settings import Config, EnvironmentSettings, MigrationSettings, ServiceSettings, Settings
 from tests.support.fakes import FakeClock, write
 from tests.support.in_memory import Platform, status
 from tests.support.in_memory_product import BLUEPRINT, Product
@@ -111,6 +112,19 @@ def test_programs_are_told_by_who_starts_them(tmp_path: Path, absent: set[str]) 
     for path in tmp_path.iterdir():
         path.chmod(0o755)
     assert missing(tmp_path, files=("web/package-lock.json",), settings=settings) == []
+
+
+def test_the_secret_of_a_smoke_request_is_told_before_it_is_missed(tmp_path: Path, absent: set[str]) -> None:
+    """By the request that sends it, where this command will verify; nobody who only migrates has to have it."""
+    request = SmokeRequest(path="/account?all", send_env={"Authorization": "SHOP_DOOR"})
+    settings = {"services": {"api": ServiceSettings(smoke=(request,))}}
+
+    said = [
+        "SHOP_DOOR is not set: services.api.smoke, GET /account sends it in a header → export SHOP_DOOR=…, or take the header out"
+    ]
+    assert said == missing(tmp_path, settings=settings)
+    assert [] == missing(tmp_path, settings=settings, stages=["migrate"], told=False)
+    assert [] == missing(tmp_path, settings=settings, environ={"PATH": str(tmp_path), "SHOP_DOOR": "x"})
 
 
 def test_a_store_that_others_do_not_see_is_one_finding_among_others(tmp_path: Path, absent: set[str]) -> None:
