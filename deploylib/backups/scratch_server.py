@@ -14,7 +14,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -24,7 +24,7 @@ from deploylib.errors import BackupFailed, DeployError, Interrupted, SettingsErr
 from deploylib.models import Secret
 from deploylib.models.units import volume
 from deploylib.postgres import Client, binaries, connect
-from deploylib.system import process
+from deploylib.system import files, process
 
 __all__ = ["ScratchDied", "ScratchUnfit", "server"]
 
@@ -130,23 +130,32 @@ def server(
     with _placeable(base):
         own = Path(tempfile.mkdtemp(prefix=f"{NAME}-{os.getpid()}-", dir=base))
     try:
-        with _placeable(base):
-            place = _placed(own, programs, runner)
-        try:
+        with ExitStack() as stack:
             with _placeable(base):
-                url = _started(place, settings)
-            try:
-                yield url
-            except (ScratchUnfit, Interrupted):
-                raise
-            except Exception as error:
-                _require_alive(place, url, error)
-                raise
-            _require_alive(place, url, None)
-        finally:
-            _stop(place)
+                stack.enter_context(files.keep_in_use(own))
+            yield stack.enter_context(_serving(own, programs, runner, settings))
     finally:
         shutil.rmtree(own, ignore_errors=True)
+
+
+@contextmanager
+def _serving(own: Path, programs: Client, runner: process.Runner, settings: Mapping[str, str]) -> Iterator[Secret]:
+    """The server in a folder of its own, ended after the block."""
+    with _placeable(own.parent):
+        place = _placed(own, programs, runner)
+    try:
+        with _placeable(own.parent):
+            url = _started(place, settings)
+        try:
+            yield url
+        except (ScratchUnfit, Interrupted):
+            raise
+        except Exception as error:
+            _require_alive(place, url, error)
+            raise
+        _require_alive(place, url, None)
+    finally:
+        _stop(place)
 
 
 @contextmanager
@@ -262,7 +271,8 @@ def _placed(own: Path, programs: Client, runner: process.Runner) -> _Place:
 def _sweep(base: Path, programs: Client, runner: process.Runner) -> None:
     """End and remove what a process of ours left that was killed.
 
-    Only folders that we own: nobody else made them.
+    Only folders that we own: nobody else made them. A number that is no process here may be one in a container that
+    shares the folder; that one holds a lock.
     """
     for left in base.glob(f"{NAME}-*-*"):
         pid = left.name.removeprefix(f"{NAME}-").partition("-")[0]
@@ -270,7 +280,9 @@ def _sweep(base: Path, programs: Client, runner: process.Runner) -> None:
             found = left.lstat()
         except OSError:  # another command removes it at this moment
             continue
-        if pid.isdigit() and found.st_uid == os.geteuid() and left.is_dir() and not process.is_alive(int(pid)):
+        if not pid.isdigit() or found.st_uid != os.geteuid() or not left.is_dir():
+            continue
+        if not process.is_alive(int(pid)) and not files.is_in_use(left):
             if (left / "data").is_dir():
                 _stop(_placed_again(left, programs, runner))
             shutil.rmtree(left, ignore_errors=True)

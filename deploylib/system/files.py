@@ -18,7 +18,17 @@ from typing import Protocol
 
 from deploylib.errors import SettingsError
 
-__all__ = ["PART", "Unwritable", "Writable", "explain_errors", "part_of", "target_of", "temporary_folder"]
+__all__ = [
+    "PART",
+    "Unwritable",
+    "Writable",
+    "explain_errors",
+    "is_in_use",
+    "keep_in_use",
+    "part_of",
+    "target_of",
+    "temporary_folder",
+]
 
 PART = ".part-"
 FOLDERS, IN_USE = "deploylib-files-", "in-use"
@@ -108,6 +118,29 @@ def _make_folder() -> tuple[Path, int]:
             f"there is no folder for temporary files: {error.strerror or error}",
             remedy="make room there (df -h), or set TMPDIR to a folder that may be written",
         ) from error
+
+
+@contextmanager
+def keep_in_use(folder: Path) -> Iterator[None]:
+    """Lock a folder of ours for the block, so that no other command takes it for left behind."""
+    descriptor = os.open(folder / IN_USE, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        _is_locked(descriptor, without=True)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_in_use(folder: Path) -> bool:
+    """Whether a command keeps a folder, or could and nobody can tell: where files have no locks."""
+    try:
+        descriptor = os.open(folder / IN_USE, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:  # it has none: its owner was killed before, or is an older version
+        return False
+    try:
+        return not _is_locked(descriptor, without=False)
+    finally:
+        os.close(descriptor)
 
 
 def _sweep(left: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -15,7 +17,7 @@ from deploylib.backups.fingerprint import Contents
 from deploylib.backups.scratch_server import ScratchUnfit
 from deploylib.models import Secret
 from deploylib.postgres import connection
-from deploylib.system import process
+from deploylib.system import files, process
 from tests.support.scratch import left
 from tests.support.servers import MAJORS, Base, Servers, programs_of
 
@@ -112,6 +114,21 @@ def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
 
     assert "no such library" in " ".join(raised.value.details)
     assert before == left()
+
+
+def test_only_what_nobody_uses_is_swept() -> None:
+    """A number that is no process here may be one of a container that shares the folder: its lock tells that it lives."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    with tempfile.TemporaryDirectory(prefix="shared-") as name:
+        base = Path(name)
+        base.chmod(0o711)
+        theirs = base / f"{scratch_server.NAME}-{ended.pid}-theirs"
+        theirs.mkdir()
+        with files.keep_in_use(theirs), scratch_server.server(programs_of(16), runner=process.SYSTEM, folder=base):
+            assert theirs.is_dir()
+        with scratch_server.server(programs_of(16), runner=process.SYSTEM, folder=base):
+            assert not theirs.exists()
 
 
 def test_what_is_restored_runs_without_rights(servers: Servers) -> None:
