@@ -204,7 +204,7 @@ class Environment:
         self.struck.learn(client.secret)
         return client
 
-    def learned(self, secret: Secret | None) -> Secret | None:
+    def learn(self, secret: Secret | None) -> Secret | None:
         """Note a secret that nothing may show from now on."""
         self.struck.learn(secret)
         return secret

@@ -29,14 +29,14 @@ __all__ = [
     "decode",
     "dump",
     "form",
-    "load",
-    "perform",
+    "load_dump",
     "read_needs",
+    "run_script",
     "schema",
     "script",
     "settings",
     "through",
-    "unpack",
+    "unpack_dump",
 ]
 
 ZSTD_SINCE = 16  # the first major whose pg_dump knows another compression than gzip
@@ -130,7 +130,7 @@ def decode(backup: Backup, edges: Edges, *, within: float = PROVE_WITHIN) -> Non
         _restoring(process.Command(command, stdin=pieces, timeout=within), backup, edges)
 
 
-def load(backup: Backup, url: Secret, edges: Edges, folder: Path | None = None) -> None:
+def load_dump(backup: Backup, url: Secret, edges: Edges, folder: Path | None = None) -> None:
     """Restore a dump into an empty database, and stop at the first error.
 
     Args:
@@ -183,7 +183,7 @@ def settings(backup: Backup, edges: Edges) -> tuple[tuple[str, str, Secret], ...
     return tuple((role, name, Secret(value)) for role, name, value in SETTING.findall(said))
 
 
-def perform(url: Secret, pieces: Generator[bytes], backup: Backup, edges: Edges) -> None:
+def run_script(url: Secret, pieces: Generator[bytes], backup: Backup, edges: Edges) -> None:
     """Run a script in a database, and stop at the first error.
 
     Raises:
@@ -245,7 +245,7 @@ def read_needs(backup: Backup, edges: Edges, folder: Path) -> tuple[int, Content
 
 
 @contextmanager
-def unpack(backup: Backup, edges: Edges) -> Iterator[Path]:
+def unpack_dump(backup: Backup, edges: Edges) -> Iterator[Path]:
     """Unpack an export's dump into a folder, which goes after the block.
 
     What a killed run left of one goes with its scratch server.
@@ -255,7 +255,7 @@ def unpack(backup: Backup, edges: Edges) -> Iterator[Path]:
         ScratchUnfit: there is no room for it.
     """
     with tempfile.TemporaryDirectory(prefix=f"{scratch_server.NAME}-{os.getpid()}-") as folder:
-        export_archive.unpack(
+        export_archive.unpack_export(
             backup, repository.read_dump(backup, store=edges.store, progress=edges.progress), Path(folder)
         )
         yield Path(folder)
@@ -320,7 +320,7 @@ def _opened(
     elif folder is not None:
         yield ["--format=directory", f"--jobs={JOBS}", str(folder)], None
     else:
-        with unpack(backup, edges) as own:
+        with unpack_dump(backup, edges) as own:
             yield ["--format=directory", f"--jobs={JOBS}", str(own)], None
 
 

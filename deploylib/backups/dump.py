@@ -44,9 +44,9 @@ def create(url: Secret | str, store: Store | Edges, order: BackupOrder = BackupO
     url = url if isinstance(url, Secret) else Secret(url)
     facts = order.facts or connection.facts(url)
     edges = edges_of(store).for_server(facts.major)
-    restore_mark.require_none(restore_mark.of(facts), f" --environment {order.environment}")
+    restore_mark.require_no_mark(restore_mark.parse_mark(facts), f" --environment {order.environment}")
     began = edges.clock.monotonic()
-    manifest = repository.begin(
+    manifest = repository.begin_manifest(
         order,
         edges,
         revision=facts.revision,
@@ -100,7 +100,7 @@ def _dumped(url: Secret, made: Manifest, edges: Edges, order: BackupOrder) -> Ma
             dump = archive.dump(url, edges, form=made.format, snapshot=snapshot.id, expected=expected)
             with closing(dump) as pieces:  # ends pg_dump where the store gives up
                 stored = edges.store.put(made.key, _unless(looking, pieces), new=True, expected=made.database_size)
-            contents = snapshot.settled(looking.result())
+            contents = snapshot.reread_sequences(looking.result())
         except BaseException as error:
             # A snapshot ends with the first thing that its session is refused, and pg_dump only sees it end.
             ended = wait([looking], timeout=1).done if isinstance(error, process.ProgramFailed) else ()

@@ -11,7 +11,7 @@ import msgspec
 
 from deploylib.backups.snapshot import Exporter, take_snapshot
 from deploylib.models import Secret
-from deploylib.postgres import Client, binaries
+from deploylib.postgres import Programs, binaries
 from deploylib.store import Store, format_version
 from deploylib.system import Clock, process
 
@@ -43,7 +43,7 @@ class Edges:
     """
 
     store: Store
-    programs: Client | str = ""
+    programs: Programs | str = ""
     runner: process.Runner = process.SYSTEM
     clock: Clock = Clock()
     progress: Callable[[int, int], None] | None = None
@@ -52,7 +52,7 @@ class Edges:
     fence: Callable[[], None] = lambda: None
 
     @property
-    def client(self) -> Client:
+    def client(self) -> Programs:
         """The programs, once they were chosen for a server."""
         if isinstance(self.programs, str):
             raise TypeError("programs were not chosen: Edges.for_server")
@@ -64,7 +64,7 @@ class Edges:
         Raises:
             SettingsError: none fits.
         """
-        if isinstance(self.programs, Client):
+        if isinstance(self.programs, Programs):
             return self
         return dataclasses.replace(self, programs=binaries.client_for(major, self.programs, runner=self.runner))
 
@@ -77,5 +77,5 @@ def edges_of(store: Store | Edges) -> Edges:
     """Take edges as they are, or those of this machine where only a store is given, whose format is named then."""
     if isinstance(store, Edges):
         return store
-    format_version.write(store)
+    format_version.write_format(store)
     return Edges(store)

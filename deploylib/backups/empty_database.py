@@ -9,7 +9,7 @@ from __future__ import annotations
 from deploylib.models import Secret
 from deploylib.postgres import connect
 
-__all__ = ["AT_ONCE", "locks", "one_by_one", "something"]
+__all__ = ["AT_ONCE", "count_locks", "one_by_one", "something"]
 
 # All schemas of the database, their comments and rights as a new database has them; what lies outside of schemas, too.
 # A partitioned table depends on itself, by its key. A schema goes as a whole where nothing in it stays; in one that holds an extension's objects each object goes by itself.
@@ -144,7 +144,7 @@ def something(url: Secret) -> str | None:
     return found
 
 
-def locks(url: Secret) -> int:
+def count_locks(url: Secret) -> int:
     """How many locks a transaction takes that empties a database."""
     with connect(url, 10, statements="0") as connection:
         [number] = connection.execute(f"select {LOCKS} - {STAYING}").fetchone()

@@ -20,13 +20,13 @@ from deploylib.errors import BackupFailed
 from deploylib.models import Backup
 from deploylib.models.units import volume
 
-__all__ = ["unpack"]
+__all__ = ["unpack_export"]
 
 CONTENTS = "toc.dat"
 SPARE = 50_000_000  # bytes
 
 
-def unpack(backup: Backup, pieces: Iterator[bytes], folder: Path) -> None:
+def unpack_export(backup: Backup, pieces: Iterator[bytes], folder: Path) -> None:
     """Write the dump of an export into an empty folder, which has room for as many bytes as it has itself.
 
     Args:

@@ -21,7 +21,7 @@ from deploylib.models import Secret
 from deploylib.postgres import connect, grants
 from deploylib.postgres import connection as postgres
 
-__all__ = ["Filled", "compare", "fill", "locks"]
+__all__ = ["Filled", "compare", "estimate_locks", "fill"]
 
 THERE = r"""
 select (select coalesce(array_agg(extname::text), '{}') from pg_extension),
@@ -124,11 +124,11 @@ def fill(
             yield b"commit;\n"  # never reached where the dump turns out to be damaged: its last piece is held back
 
     with archive.script(found, edges, leave_out) as pieces:
-        archive.perform(url, made(pieces), found, edges)
+        archive.run_script(url, made(pieces), found, edges)
     return Filled(tuple(left_out), tuple(later), there.others, _surrounding(url, found, edges))
 
 
-def locks(found: Manifest) -> int:
+def estimate_locks(found: Manifest) -> int:
     """How many locks a transaction takes that makes what a backup holds.
 
     Counted in pg_locks: 15 for a table with a key, a reference and a sequence, which are seven definitions.
@@ -249,7 +249,7 @@ def compare(url: Secret, found: Manifest, made: Filled, edges: Edges) -> tuple[s
         why = "of an export nobody knows" if found.exported else "its manifest, of an older version, does not say"
         return (f"nothing was compared: {why} what it should hold",)
     there = restore_test.look_at(url, edges, like=expected)
-    schema = {label: there.schema[label] for label in restore_mark.without(there.schema)}
+    schema = {label: there.schema[label] for label in restore_mark.leave_out_mark(there.schema)}
     absent = [entry.replace(" - ", " ", 1) for entry in made.left_out]
     tables = {f"table {FORCED_TABLE.findall(line)[0].decode()}" for line in made.later}
     known = {

@@ -55,7 +55,7 @@ def export(
     began = edges.clock.monotonic()
     database = render.database(name)
     edges = edges.for_server(_major(database))
-    manifest = repository.begin(
+    manifest = repository.begin_manifest(
         order, edges, revision="", server_version=database.version, format=EXPORTED, proof="decoded"
     )
     export = _made(render, database, edges.clock, deadline, every)
@@ -93,7 +93,7 @@ def _made(render: RenderClient, database: Database, clock: Clock, deadline: Dead
         found = [one for one in render.exports(database.id) if one.id not in before and one.url is not None]
         if found:
             return max(found, key=lambda one: one.created_at)
-        clock.sleep(min(every, max(0.1, deadline.left())))
+        clock.sleep(min(every, max(0.1, deadline.left)))
     raise BackupFailed(
         f"the platform has not finished the export of {database.name} in time",
         remedy="see the database's page → Recovery; deadline in the settings is what a run may take",

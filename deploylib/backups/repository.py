@@ -26,18 +26,18 @@ from deploylib.errors import BackupFailed, DeployError, SettingsError
 from deploylib.models import UNPROVEN, Backup, Moment, Value
 from deploylib.models.database import BackupOrder
 from deploylib.postgres import sqlstates
-from deploylib.store import Damaged, KeyTaken, Refused, Store, read_document
+from deploylib.store import Damaged, KeyTaken, Store, StoreRefused, read_document
 from deploylib.system import process
 
 __all__ = [
     "Accepted",
     "DumpDamaged",
     "Manifest",
-    "Restored",
+    "RestoreProof",
     "Unproven",
     "accept",
     "all_or_nothing",
-    "begin",
+    "begin_manifest",
     "clear",
     "find",
     "find_accepted",
@@ -45,15 +45,15 @@ __all__ = [
     "latest",
     "listing",
     "manifest",
+    "mark_unproven",
     "prune",
     "read_back",
     "read_dump",
     "record",
-    "remove",
-    "unproven",
+    "remove_key",
     "unreadable",
     "with_times",
-    "write",
+    "write_manifest",
 ]
 
 W = TypeVar("W", bound=Value)
@@ -98,7 +98,7 @@ class Accepted(Value, frozen=True):
     reason: str
 
 
-class Restored(Value, frozen=True):
+class RestoreProof(Value, frozen=True):
     """A later proof of a backup: when, how long it took, and what was remarked."""
 
     at: Moment
@@ -106,7 +106,7 @@ class Restored(Value, frozen=True):
     notes: tuple[str, ...] = ()
 
 
-def begin(order: BackupOrder, edges: Edges, **known: Any) -> Manifest:
+def begin_manifest(order: BackupOrder, edges: Edges, **known: Any) -> Manifest:
     """Name a backup that is about to be made, with what is *known* of it already."""
     now = edges.clock.now()
     name = f"{now:%Y%m%dT%H%M%SZ}-{order.run}"
@@ -151,8 +151,8 @@ def keep(
         except DumpDamaged:
             raise
         except (BackupFailed, process.ProgramFailed) as error:
-            failed, manifest = error, unproven(manifest, error)
-        kept = write(with_times(manifest, began, dumped, edges.clock.monotonic()), store=edges.store)
+            failed, manifest = error, mark_unproven(manifest, error)
+        kept = write_manifest(with_times(manifest, began, dumped, edges.clock.monotonic()), store=edges.store)
     if failed is not None:
         raise Unproven(kept, failed) from failed
     return kept
@@ -168,7 +168,7 @@ def with_times(made: Manifest, began: float, dumped: float, ended: float) -> Man
     )
 
 
-def unproven(made: Manifest, why: DeployError) -> Manifest:
+def mark_unproven(made: Manifest, why: DeployError) -> Manifest:
     """The same, marked as a dump whose proof has failed.
 
     The cause is the same for each dump that has it.
@@ -178,7 +178,7 @@ def unproven(made: Manifest, why: DeployError) -> Manifest:
     return msgspec.structs.replace(made, proof=UNPROVEN, cause=cause)
 
 
-def write(made: Manifest, *, store: Store) -> Backup:
+def write_manifest(made: Manifest, *, store: Store) -> Backup:
     """Let a dump become a backup; returns it without its contents.
 
     Raises:
@@ -194,7 +194,7 @@ def write(made: Manifest, *, store: Store) -> Backup:
     return _without(made)
 
 
-def record(backup: Backup, proof: Restored, *, store: Store) -> Backup:
+def record(backup: Backup, proof: RestoreProof, *, store: Store) -> Backup:
     """Write a later proof beside a backup.
 
     The first one stays. Returns the backup with it.
@@ -300,7 +300,7 @@ def listing(store: Store, environment: str) -> list[Backup]:
         backup = _read(store, key)
         if backup is None:
             continue
-        if _beside(backup.key, RESTORED) in keys and (proof := _word(store, backup, RESTORED, Restored)):
+        if _beside(backup.key, RESTORED) in keys and (proof := _word(store, backup, RESTORED, RestoreProof)):
             backup = _proven(backup, proof)
         if _beside(backup.key, ACCEPTED) in keys and (word := _word(store, backup, ACCEPTED, Accepted)):
             backup = _accepted(backup, word)
@@ -358,12 +358,12 @@ def prune(store: Store, environment: str, keep: int, *, spare: Collection[str] =
     old = [backup for backup in found if backup.proof == UNPROVEN][keep:]
     if found and found[0].proven and len(kept) == keep:
         old += [backup for backup in found[found.index(kept[-1]) + 1 :] if backup not in old]
-    kept_back: Refused | None = None
+    kept_back: StoreRefused | None = None
     old = [backup for backup in old if backup.id not in spare]
     for backup in old:
         try:
-            remove(store, backup.key)
-        except Refused as error:
+            remove_key(store, backup.key)
+        except StoreRefused as error:
             kept_back = error
     if kept_back is not None:
         raise kept_back
@@ -377,14 +377,14 @@ def clear(store: Store, environment: str, *, older_than: float = DEBRIS_AFTER) -
         older_than: seconds. 0 only for whoever holds the lock of the environment's database (`connection.lock_database`):
             then nobody else is at work there.
     """
-    with suppress(Refused):  # without that right a lifecycle rule of the bucket has to do it
+    with suppress(StoreRefused):  # without that right a lifecycle rule of the bucket has to do it
         store.sweep(f"backups/{environment}/", older_than)
     keys = set(store.list(f"backups/{environment}/"))
     for key in sorted(keys):
         left = key.endswith("/dump") and _beside(key, MANIFEST) not in keys
-        with suppress(KeyError, Refused):  # somebody else was quicker, or a lock keeps it
+        with suppress(KeyError, StoreRefused):  # somebody else was quicker, or a lock keeps it
             if left and store.age(key) >= older_than and not _there(store, _beside(key, MANIFEST)):
-                remove(store, key)
+                remove_key(store, key)
 
 
 @contextmanager
@@ -404,11 +404,11 @@ def all_or_nothing(store: Store, key: str) -> Iterator[None]:
         raise BackupFailed(f"there is a backup at {key} already", remedy="inv backup, once more") from error
     except BaseException:
         with suppress(DeployError):
-            remove(store, key)
+            remove_key(store, key)
         raise
 
 
-def remove(store: Store, key: str) -> None:
+def remove_key(store: Store, key: str) -> None:
     """The manifest goes first: an interrupted clean-up leaves no manifest that promises a missing dump."""
     for name in (MANIFEST, RESTORED, ACCEPTED):
         store.delete(_beside(key, name))
@@ -450,7 +450,7 @@ def _word(store: Store, backup: Backup, name: str, kind: type[W]) -> W | None:
         return None
 
 
-def _proven(backup: Backup, proof: Restored) -> Backup:
+def _proven(backup: Backup, proof: RestoreProof) -> Backup:
     return msgspec.structs.replace(
         backup, proof="restored", proven_at=proof.at, proof_seconds=proof.seconds, notes=proof.notes, cause=""
     )

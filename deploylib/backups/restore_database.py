@@ -79,7 +79,7 @@ def restore(
 def _into(url: Secret, backup: Backup, edges: Edges, into: Into, begun: Mark | None) -> RestoreResult:
     began = edges.clock.monotonic()
     found = repository.manifest(backup, store=edges.store)
-    something, marked = empty_database.something(url), restore_mark.read(url)
+    something, marked = empty_database.something(url), restore_mark.find_mark(url)
     if something is not None and into == "empty":
         own = begun.environment if begun is not None else ""
         insist = f"inv backup.restore --backup {backup.id} --into database --force --confirm {own}"
@@ -102,7 +102,7 @@ def _into(url: Secret, backup: Backup, edges: Edges, into: Into, begun: Mark | N
         said = msgspec.structs.replace(begun or marked or Mark(), at=edges.clock.now(), backup=backup.id)
         notes = _piece_by_piece(url, found, edges, said, proven=proven)
     if begun is not None and begun.environment:
-        restore_mark.end(edges.store, begun.environment, clock=edges.clock, backup=backup.id)
+        restore_mark.record_end(edges.store, begun.environment, clock=edges.clock, backup=backup.id)
     _analyze(url)
     took = round(edges.clock.monotonic() - began, 3)
     compared = bool(found.contents.schema_by) and not any(UNSEEN in note for note in notes)
@@ -142,7 +142,7 @@ def _analyze(url: Secret) -> None:
 def _fits(url: Secret, found: Manifest) -> bool:
     """Whether one transaction may take all the locks of emptying a database and filling it; a guess."""
     _, room = connection.lock_room(url)
-    return empty_database.locks(url) + fill_database.locks(found) <= room
+    return empty_database.count_locks(url) + fill_database.estimate_locks(found) <= room
 
 
 def _filled_new(url: Secret, found: Manifest, edges: Edges, *, whole: bool) -> tuple[str, ...]:
@@ -189,8 +189,8 @@ def _piece_by_piece(url: Secret, found: Manifest, edges: Edges, said: Mark, *, p
     What fails leaves it marked, and the next one starts over.
     """
     if said.environment:
-        restore_mark.begin(edges.store, said)
-    restore_mark.place(url, said)
+        restore_mark.record_begin(edges.store, said)
+    restore_mark.place_mark(url, said)
     try:
         made = fill_database.fill(url, found, edges, first=empty_database.one_by_one(url), whole=False, hold_back=True)
         notes = (*made.notes, *_compared(url, found, made, edges, "", proven=proven), *made.lacking)
@@ -204,7 +204,7 @@ def _piece_by_piece(url: Secret, found: Manifest, edges: Edges, said: Mark, *, p
             remedy=f"{error.remedy}; then inv finish{flag}, or inv finish{flag} --database back, what was there before",
         ) from error
     _hide(url, made)
-    restore_mark.remove(url)
+    restore_mark.remove_mark(url)
     return notes
 
 

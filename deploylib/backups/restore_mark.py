@@ -18,7 +18,19 @@ from deploylib.postgres import connection as postgres
 from deploylib.store import Damaged, Store, read_document
 from deploylib.system import Clock
 
-__all__ = ["Ended", "Mark", "begin", "end", "list_open", "of", "place", "read", "remove", "require_none", "without"]
+__all__ = [
+    "Ended",
+    "Mark",
+    "find_mark",
+    "leave_out_mark",
+    "list_open",
+    "parse_mark",
+    "place_mark",
+    "record_begin",
+    "record_end",
+    "remove_mark",
+    "require_no_mark",
+]
 
 
 class Mark(Value, frozen=True):
@@ -54,7 +66,7 @@ class Ended(Value, frozen=True):
     backup: str = ""
 
 
-def read(url: Secret) -> Mark | None:
+def find_mark(url: Secret) -> Mark | None:
     """The mark of a database; None: it has none.
 
     Raises:
@@ -63,7 +75,7 @@ def read(url: Secret) -> Mark | None:
     return _parsed(postgres.read_mark(url))
 
 
-def of(facts: Facts) -> Mark | None:
+def parse_mark(facts: Facts) -> Mark | None:
     """The mark of a database that was looked at just now.
 
     None: it has none.
@@ -71,7 +83,7 @@ def of(facts: Facts) -> Mark | None:
     return _parsed(facts.restoring)
 
 
-def require_none(found: Mark | None, flag: str) -> None:
+def require_no_mark(found: Mark | None, flag: str) -> None:
     """See that a database is not marked, before anything is done with it.
 
     Args:
@@ -90,7 +102,7 @@ def require_none(found: Mark | None, flag: str) -> None:
     )
 
 
-def place(url: Secret, mark: Mark) -> None:
+def place_mark(url: Secret, mark: Mark) -> None:
     """Mark a database, or have its mark say something else.
 
     Raises:
@@ -106,7 +118,7 @@ def place(url: Secret, mark: Mark) -> None:
         connection.execute(f"comment on schema {postgres.RESTORING} is '{said}'")
 
 
-def remove(url: Secret) -> None:
+def remove_mark(url: Secret) -> None:
     """Take the mark away: what the database holds is whole.
 
     All that was written before is on its disk then, too.
@@ -116,7 +128,7 @@ def remove(url: Secret) -> None:
         connection.execute(f"drop schema if exists {postgres.RESTORING}")
 
 
-def begin(store: Store, mark: Mark) -> None:
+def record_begin(store: Store, mark: Mark) -> None:
     """Write down that an environment's own database is about to be marked."""
     store.put_if_absent(f"{_place(mark.environment)}{mark.id}/begun.json", msgspec.json.encode(mark))
 
@@ -134,14 +146,14 @@ def list_open(store: Store, environment: str) -> tuple[Mark, ...]:
     )
 
 
-def end(store: Store, environment: str, *, clock: Clock, backup: str = "") -> None:
+def record_end(store: Store, environment: str, *, clock: Clock, backup: str = "") -> None:
     """Write down that the database is whole, which ends whatever was begun."""
     done = msgspec.json.encode(Ended(at=clock.now(), backup=backup))
     for mark in list_open(store, environment):
         store.put_if_absent(f"{_place(environment)}{mark.id}/ended.json", done)
 
 
-def without(labels: Iterable[str]) -> Iterator[str]:
+def leave_out_mark(labels: Iterable[str]) -> Iterator[str]:
     """The names of definitions less those of the mark."""
     return (label for label in labels if not label.lower().endswith(f"schema {postgres.RESTORING}"))
 

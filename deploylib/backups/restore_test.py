@@ -17,7 +17,7 @@ import msgspec
 from deploylib.backups import archive, repository, scratch_database, scratch_server
 from deploylib.backups.edges import Edges, Place, edges_of
 from deploylib.backups.fingerprint import Contents, differences, remarks
-from deploylib.backups.repository import Restored
+from deploylib.backups.repository import RestoreProof
 from deploylib.backups.scratch_server import ScratchDied, ScratchUnfit
 from deploylib.backups.snapshot import take_snapshot
 from deploylib.errors import BackupFailed, SettingsError
@@ -106,7 +106,7 @@ def load_copy(
     """
     with _server(backup, edges) as server, scratch_database.database(server, holds) as (url, said):
         try:
-            archive.load(backup, url, edges, folder)
+            archive.load_dump(backup, url, edges, folder)
         except BackupFailed as error:
             if _is_full(edges.place, error):
                 raise ScratchUnfit(
@@ -232,7 +232,7 @@ def prove(backup: Backup, store: Store | Edges) -> Backup:
     edges = edges_of(store)
     began = edges.clock.monotonic()
     notes = try_copy(backup, edges)
-    done = Restored(at=edges.clock.now(), seconds=round(edges.clock.monotonic() - began, 3), notes=notes)
+    done = RestoreProof(at=edges.clock.now(), seconds=round(edges.clock.monotonic() - began, 3), notes=notes)
     return repository.record(backup, done, store=edges.store)
 
 
@@ -274,7 +274,7 @@ def explore(backup: Backup, edges: Edges, also: Callable[[Copy], None] = lambda 
         BackupFailed: it is damaged, or cannot be restored.
         SettingsError: there is no place to restore it on this machine.
     """
-    with archive.unpack(backup, edges) as folder:
+    with archive.unpack_dump(backup, edges) as folder:
         tables, holds = archive.read_needs(backup, edges, folder)
         sized = msgspec.structs.replace(backup, database_size=backup.database_size or EXPANDS * backup.size)
         with load_copy(sized, holds, edges.without_progress(), folder) as (url, said):

@@ -125,7 +125,7 @@ class Snapshot(Protocol):
         """What a database must have before a restore; see `Exported.around`."""
         ...
 
-    def settled(self, contents: Contents) -> Contents:
+    def reread_sequences(self, contents: Contents) -> Contents:
         """Read the sequences again, after the dump."""
         ...
 
@@ -194,13 +194,13 @@ class Exported:
                 invalid=self._column(INVALID),
                 unvalidated=self._column(UNVALIDATED),
                 roles=self._column(ROLES),
-                grants=grants.read(self.connection),
+                grants=grants.read_grants(self.connection),
                 configured=self._column(CONFIGURED),
                 superuser=bool(self._column(SUPERUSER)[0]),
                 locale={key: str(value) for key, value in self._all(LOCALE)[0][0].items() if _is_locale(key) and value},
             )
 
-    def settled(self, contents: Contents) -> Contents:
+    def reread_sequences(self, contents: Contents) -> Contents:
         """*contents* with where the sequences stand now, after the dump."""
         now = {name: (last, called) for name, last, called in self._sequences()}
         return msgspec.structs.replace(

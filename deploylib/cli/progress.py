@@ -20,7 +20,7 @@ from deploylib.system import Clock
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["Plain", "choose"]
+__all__ = ["Plain", "choose_view"]
 
 SOON = 1.0  # seconds before which a rate tells nothing of what is to come
 TOLD = {"deploy", "rollback", "put back"}
@@ -37,7 +37,7 @@ class Plain(Progress):
 
     def opened(self, run: str, environment: str, commit: Commit | None) -> None:
         """The first line."""
-        self.say(text.header(run, environment, commit))
+        self.say(text.format_header(run, environment, commit))
 
     def note(self, *lines: str) -> None:
         """Indented lines."""
@@ -55,7 +55,7 @@ class Plain(Progress):
 
     def ended(self, result: StageResult, ago: float | None = None) -> None:
         """The stage's lines."""
-        for line in text.stage(result, ago):
+        for line in text.format_stage(result, ago):
             self.say(line)
 
     def say(self, line: str) -> None:
@@ -126,7 +126,7 @@ class _Terminal(Plain):
 
 
 @contextmanager
-def choose(
+def choose_view(
     stream: IO[str], environ: Mapping[str, str], clock: Clock, clean: Callable[[str], str] = harmless
 ) -> Iterator[Progress]:
     """Choose the view that fits the stream.

@@ -12,17 +12,17 @@ __all__ = ["as_json", "as_lines"]
 
 # What a task names with `show`: lines of its value, of an environment, as it was asked.
 RENDERINGS: Mapping[str, Callable[[Any, Environment, Mapping[str, Any]], Iterable[str]]] = {
-    "backup": lambda value, env, _: text.backups([value], env.clock.now()),
-    "backups": lambda value, env, _: text.backups(value, env.clock.now(), env.name),
+    "backup": lambda value, env, _: text.format_backups([value], env.clock.now()),
+    "backups": lambda value, env, _: text.format_backups(value, env.clock.now(), env.name),
     "copies": lambda value, *_: text.copies(value),
-    "held": lambda value, env, _: ("held from now on", *text.held([value], env.clock.now())),
-    "history": lambda value, _, asked: text.events(value[0]) if asked["run"] else text.history(value),
-    "lease": lambda value, env, _: text.lease(value, env.name),
-    "lifted": lambda value, env, _: text.lifted(value, env.holds.read(), env.clock.now()),
-    "local": lambda value, *_: text.local(value),
-    "logs": lambda value, *_: text.logs(value),
-    "restored": lambda value, env, _: text.restored(value, env.name),
-    "status": lambda value, env, _: text.status(value, env.clock.now()),
+    "held": lambda value, env, _: ("held from now on", *text.format_holds([value], env.clock.now())),
+    "history": lambda value, _, asked: text.format_events(value[0]) if asked["run"] else text.format_history(value),
+    "lease": lambda value, env, _: text.format_lease(value, env.name),
+    "lifted": lambda value, env, _: text.format_lifted(value, env.holds.read(), env.clock.now()),
+    "local": lambda value, *_: text.format_local(value),
+    "logs": lambda value, *_: text.format_logs(value),
+    "restored": lambda value, env, _: text.format_restore(value, env.name),
+    "status": lambda value, env, _: text.format_status(value, env.clock.now()),
     "words": lambda value, *_: value.splitlines(),
 }
 

@@ -30,7 +30,7 @@ from deploylib.system import Clock, process, threads
 
 STRUCK = Struck()  # what this process must not print, from the first command on
 
-__all__ = ["annotate", "crashed", "fail", "print_result", "secret", "session", "shown", "tell"]
+__all__ = ["annotate", "clean_line", "fail", "print_crash", "print_result", "secret", "session", "tell"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GO_ON = "inv deploy goes on where this stopped"
@@ -48,22 +48,22 @@ def session(environment: str, *, looking: bool = False) -> Iterator[Environment]
     for secret in config.known_secrets:
         STRUCK.learn(secret)
     process.forbid_dumps()
-    sys.excepthook = crashed
+    sys.excepthook = print_crash
     logging.getLogger("stamina").setLevel(logging.ERROR)  # another try is no news; giving up is told by the error
     threads.reserve_little()
-    with _signals(environment), progress.choose(sys.stderr, os.environ, Clock(), shown) as chosen:
+    with _signals(environment), progress.choose_view(sys.stderr, os.environ, Clock(), clean_line) as chosen:
         yield Environment(config, progress=chosen, struck=STRUCK)
 
 
-def shown(line: str) -> str:
+def clean_line(line: str) -> str:
     """One line as it may be printed, whoever has written it; a container in a job of GitHub does not know that it is in one."""
     return no_command(harmless(STRUCK.text(line)))
 
 
-def crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def print_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Print a traceback as anything else is printed: its last line may quote a driver that quotes a password."""
     lines = "".join(traceback.format_exception(kind, error, trace)).splitlines()
-    sys.stderr.write("".join(f"{shown(line)}\n" for line in lines))
+    sys.stderr.write("".join(f"{clean_line(line)}\n" for line in lines))
 
 
 def print_result(value: Any, env: Environment, show: str, options: Mapping[str, Any], *, json: bool) -> None:
@@ -83,13 +83,13 @@ def print_result(value: Any, env: Environment, show: str, options: Mapping[str, 
 
 def _print_report(value: Report, *, json: bool) -> None:
     """Print a report, and hand it to the CI."""
-    tell(value, cli_text.text(value).splitlines(), json=json)
+    tell(value, cli_text.format_report(value).splitlines(), json=json)
     try:
         github.publish(value, os.environ)
     except SettingsError as error:
         if value.outcome == PAUSED:  # the jobs after this one go by it
             raise
-        sys.stderr.write(f"{shown(error.message)}\n")  # what came of the run is what it is
+        sys.stderr.write(f"{clean_line(error.message)}\n")  # what came of the run is what it is
     if value.exit_code:
         annotate(value.outcome, value.error)
         raise SystemExit(value.exit_code)
@@ -101,7 +101,7 @@ def fail(error: DeployError, environment: str, *, json: bool) -> NoReturn:
     if json:
         said = {"outcome": error.outcome, "exit_code": error.exit_code, "error": error.message}
         tell({**said, "details": error.details, "next": [error.remedy]}, (), json=True)
-    text = "\n".join(shown(line) for line in error.diagnostics().splitlines())
+    text = "\n".join(clean_line(line) for line in error.diagnostics().splitlines())
     if "utf" not in (sys.stderr.encoding or "").lower():
         text = "\n".join(cli_text.ascii_only(line) for line in text.splitlines())
     sys.stderr.write(text + "\n")
@@ -118,7 +118,7 @@ def annotate(title: str, message: str) -> None:
 
 def _print_scan(found: Scanned, *, json: bool) -> None:
     """Print a scan; its verdict is the exit code."""
-    tell(found, cli_text.scanned(found), json=json)
+    tell(found, cli_text.format_scan(found), json=json)
     codes = {Verdict.FINDINGS: Blocked.exit_code, Verdict.NOT_EXAMINED: NotExamined.exit_code}
     if code := codes.get(found.verdict):
         annotate("scan", found.line)
@@ -138,7 +138,7 @@ def tell(value: Any, lines: Sequence[str], *, json: bool, code: int = 0) -> None
         told = STRUCK.value(msgspec.to_builtins(value))
         text = redaction.document(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
     else:
-        text = "\n".join(shown(line) for given in lines for line in given.splitlines() or [""])
+        text = "\n".join(clean_line(line) for given in lines for line in given.splitlines() or [""])
     if "utf" not in (sys.stdout.encoding or "").lower():
         text = "\n".join(cli_text.ascii_only(line) for line in text.splitlines())
     sys.stdout.write(text + "\n")

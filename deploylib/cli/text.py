@@ -20,21 +20,21 @@ from deploylib.state import Hold, LeaseState, RunState
 
 __all__ = [
     "ascii_only",
-    "backups",
     "copies",
-    "events",
-    "header",
-    "held",
-    "history",
-    "lease",
-    "lifted",
-    "local",
-    "logs",
-    "restored",
-    "scanned",
-    "stage",
-    "status",
-    "text",
+    "format_backups",
+    "format_events",
+    "format_header",
+    "format_history",
+    "format_holds",
+    "format_lease",
+    "format_lifted",
+    "format_local",
+    "format_logs",
+    "format_report",
+    "format_restore",
+    "format_scan",
+    "format_stage",
+    "format_status",
 ]
 
 MARKS = {StageStatus.DONE: "✓", StageStatus.SKIPPED: "–", StageStatus.PLANNED: "→", StageStatus.FAILED: "✗"}
@@ -48,13 +48,13 @@ def ascii_only(line: str) -> str:
     return line.translate(PLAIN).encode("ascii", "replace").decode()
 
 
-def header(run: str, environment: str, commit: Commit | None) -> str:
+def format_header(run: str, environment: str, commit: Commit | None) -> str:
     """Begin a run; without a commit it restores an earlier release."""
     what = f'{commit.short} "{commit.subject}"' if commit is not None else "the release before"
     return f"run {short(run)}   {environment} ← {what}"
 
 
-def stage(result: StageResult, ago: float | None = None) -> list[str]:
+def format_stage(result: StageResult, ago: float | None = None) -> list[str]:
     """A stage that has ended, as the lines of the log."""
     first, *rest = result.lines or ("",)
     mark = "↩" if result.stage == "put back" else MARKS[result.status]
@@ -68,7 +68,7 @@ def stage(result: StageResult, ago: float | None = None) -> list[str]:
     return lines
 
 
-def text(report: Report) -> str:
+def format_report(report: Report) -> str:
     """Tell a report: outcome, what is live, what to do next."""
     commit = report.commit.short if report.commit else ""
     words = {
@@ -116,7 +116,7 @@ def _address(line: Line) -> str:
     return f"{where}  {line.text[:7] or 'not deployed yet'}"
 
 
-def history(states: Iterable[RunState]) -> list[str]:
+def format_history(states: Iterable[RunState]) -> list[str]:
     """One line a run or an operation, newest first."""
     lines = []
     for state in states:
@@ -132,23 +132,23 @@ def history(states: Iterable[RunState]) -> list[str]:
     return lines
 
 
-def events(state: RunState) -> list[str]:
+def format_events(state: RunState) -> list[str]:
     """One run as it was told, from the history."""
-    lines = [header(state.id, state.opened.environment, state.commit), ""]
+    lines = [format_header(state.id, state.opened.environment, state.commit), ""]
     if state.opened.operation:
         by = f", by {state.opened.author}" if state.opened.author else ""
         lines = [f"{state.opened.operation} {short(state.id)}   {state.opened.environment}{by}", ""]
     for result in state.stages.values():
-        lines += stage(result)
+        lines += format_stage(result)
     if state.report is None and state.opened.operation:
         return [*lines, "", UNENDED]
     if state.report is None:
         left = "open: inv deploy goes on, or begins anew after a while"
         return [*lines, "", remedies.about(state.opened.environment, left)]
-    return lines + text(state.report).splitlines()
+    return lines + format_report(state.report).splitlines()
 
 
-def status(found: Status, now: datetime) -> list[str]:
+def format_status(found: Status, now: datetime) -> list[str]:
     """What is live, on one screen."""
     lines = [f"environment  {found.environment}", ""]
     width = max((len(one.service) for one in found.live), default=0)
@@ -160,7 +160,7 @@ def status(found: Status, now: datetime) -> list[str]:
     lines += ["", f"rollback     {found.back_to or ('nothing to go back to' if found.known else 'unknown')}"]
     if found.back_trouble:
         lines.append(f"             {found.back_trouble}")
-    lines += [f"held         {line}" for line in held(found.held, now)] or ["held         nothing"]
+    lines += [f"held         {line}" for line in format_holds(found.held, now)] or ["held         nothing"]
     if found.lease is not None:
         by = found.lease.holder
         lines.append(
@@ -179,7 +179,7 @@ def status(found: Status, now: datetime) -> list[str]:
     return lines
 
 
-def held(holds: Iterable[Hold], now: datetime) -> list[str]:
+def format_holds(holds: Iterable[Hold], now: datetime) -> list[str]:
     """What an environment refuses, a line each."""
     lines, all_of_them = [], list(holds)
     several = sum(one.everything for one in all_of_them) > 1
@@ -189,12 +189,12 @@ def held(holds: Iterable[Hold], now: datetime) -> list[str]:
     return lines
 
 
-def lifted(ended: Iterable[Hold], left: Iterable[Hold], now: datetime) -> list[str]:
+def format_lifted(ended: Iterable[Hold], left: Iterable[Hold], now: datetime) -> list[str]:
     """The holds that were lifted, and those that stand all the same."""
-    return ["lifted", *held(ended, now), *(f"still held: {line}" for line in held(left, now))]
+    return ["lifted", *format_holds(ended, now), *(f"still held: {line}" for line in format_holds(left, now))]
 
 
-def backups(found: Iterable[Backup], now: datetime, environment: str = "local") -> list[str]:
+def format_backups(found: Iterable[Backup], now: datetime, environment: str = "local") -> list[str]:
     """One line a backup of an environment, newest first."""
     lines = []
     for one in found:
@@ -206,7 +206,7 @@ def backups(found: Iterable[Backup], now: datetime, environment: str = "local") 
     return lines or [remedies.about(environment, "there is no backup: inv backup")]
 
 
-def restored(done: RestoreResult, environment: str = "local") -> list[str]:
+def format_restore(done: RestoreResult, environment: str = "local") -> list[str]:
     """A restore of what an environment has backed up."""
     compared = " and compared" if done.compared else ""
     lines = [f"{done.backup.id}: {done.tables} tables restored{compared}, {done.seconds:.1f} s", *done.notes]
@@ -219,7 +219,7 @@ def restored(done: RestoreResult, environment: str = "local") -> list[str]:
     return lines
 
 
-def scanned(found: Scanned) -> list[str]:
+def format_scan(found: Scanned) -> list[str]:
     """Tell a scan: its line, then findings and gaps with remedies."""
     mark = {Verdict.CLEAN: "✓", Verdict.FINDINGS: "✗", Verdict.NOT_EXAMINED: "–"}[found.verdict]
     lines = [f"{f'{mark} scan      {found.line}':<{WIDTH}}  {found.seconds:.1f}s"]
@@ -235,7 +235,7 @@ def scanned(found: Scanned) -> list[str]:
     return [*lines, *([""] if accepted else []), *(f"· {line}" for line in accepted)]
 
 
-def logs(read: Iterable[Log]) -> list[str]:
+def format_logs(read: Iterable[Log]) -> list[str]:
     """Logs, a heading for each service and kind."""
     lines: list[str] = []
     for log in read:
@@ -244,7 +244,7 @@ def logs(read: Iterable[Log]) -> list[str]:
     return lines or ["(this run deployed nothing)"]
 
 
-def local(said: dict[str, Any]) -> list[str]:
+def format_local(said: dict[str, Any]) -> list[str]:
     """The local Render, as it describes itself."""
     rows = [("api", said.get("api_url", "not running")), *said.get("urls", {}).items()]
     rows += [(name, f"Postgres {one['version']}") for name, one in said.get("databases", {}).items()]
@@ -273,7 +273,7 @@ def copies(found: Copies) -> list[str]:
     return lines or ["no copy of health.py or health.mjs is here; inv local.health --write DIR puts one into a service"]
 
 
-def lease(found: LeaseState | None, environment: str) -> list[str]:
+def format_lease(found: LeaseState | None, environment: str) -> list[str]:
     """Who holds an environment."""
     if found is None or not found.taken:
         before = f"{found.holder.what} {short(found.holder.run)}" if found else ""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from deploylib.backups import prove, repository, restore_mark, restore_test
 from deploylib.backups import restore as restore_backup
 from deploylib.commands.release import bring
-from deploylib.commands.restores import LOCK_WITHIN, begin, put, restored_lines, tell_end
+from deploylib.commands.restores import LOCK_WITHIN, describe_restore, put, tell_end, tell_start
 from deploylib.environment import Environment
 from deploylib.errors import BackupFailed, Interrupted, SettingsError
 from deploylib.models import UNPROVEN, Backup, Secret, StageName
@@ -77,7 +77,7 @@ def test_restore(env: Environment, *, name: str = "", accept: bool = False, reas
 
 
 def _proven(env: Environment, chosen: Backup, said: list[str], *, accept: bool, reason: str) -> Backup:
-    began = begin(env, f"{chosen.id}, {volume(chosen.size)}")
+    began = tell_start(env, f"{chosen.id}, {volume(chosen.size)}")
     try:
         done = prove(chosen, env.backup_edges)
     except (repository.DumpDamaged, restore_test.ScratchDied):
@@ -124,10 +124,10 @@ def restore(
         proven = test_restore(env, name=chosen.id)
         return RestoreResult(proven, proven.proof_seconds, proven.tables, proven.notes)
     url = _address(env) if into == BESIDE else _own(env, chosen, confirm) if into == DATABASE else _named(env, into)
-    env.learned(url)
-    found = restore_mark.of(connection.facts(url))
+    env.learn(url)
+    found = restore_mark.parse_mark(connection.facts(url))
     if into == DATABASE:
-        restore_mark.require_none(found, env.flag)
+        restore_mark.require_no_mark(found, env.flag)
     elif found is not None:
         env.progress.note(f"the database is marked restoring: {found.line}")
     # Only its own database is what a release stands on. Beside, the store is read and a new database made, which no service
@@ -141,7 +141,7 @@ def restore(
             done = put(env, url, chosen, force=force, unproven=unproven, begun=begun, lease=work.lease)
         else:
             done = put(env, url, chosen, force=force, unproven=unproven)
-        work.lines.extend(restored_lines(done))
+        work.lines.extend(describe_restore(done))
     return done
 
 
@@ -163,10 +163,10 @@ def _in_place(env: Environment, chosen: Backup) -> str:
 
 
 def _put_beside(env: Environment, url: Secret, chosen: Backup) -> RestoreResult:
-    began = begin(env, f"{chosen.id}, {volume(chosen.size)}")
+    began = tell_start(env, f"{chosen.id}, {volume(chosen.size)}")
     with connection.lock_database(url, clock=env.clock, within=LOCK_WITHIN):
         done = restore_backup(url, chosen, env.backup_edges, "beside")
-    tell_end(env, *restored_lines(done), since=began)
+    tell_end(env, *describe_restore(done), since=began)
     return done
 
 

@@ -15,7 +15,7 @@ from deploylib.models.findings import Scanned
 from deploylib.models.results import NOTHING, Ending, Report, StageResult, StageStatus, short
 from deploylib.probes import Expected
 from deploylib.release import closing, operation, pipeline, preflight, promotion
-from deploylib.release.database import half_restored
+from deploylib.release.database import find_restore_mark
 from deploylib.release.guards import GATES
 from deploylib.release.opening import (
     Aim,
@@ -27,15 +27,15 @@ from deploylib.release.opening import (
     take_up,
     take_up_unfinished,
 )
-from deploylib.release.prerequisites import Finding
-from deploylib.release.prove import answered, evidence_table, prove
+from deploylib.release.prerequisites import CheckFinding
+from deploylib.release.prove import evidence_table, prove_services, read_answers
 from deploylib.release.run import Options, Run, Stage, result, table
 from deploylib.release.serving import last_known
 from deploylib.release.stages.check import Check
 from deploylib.release.stages.deploy import Deploy
 from deploylib.release.stages.own import Own
 from deploylib.release.stages.rollback import Rollback
-from deploylib.release.stages.scan import examine, judged
+from deploylib.release.stages.scan import examine, judge_scan
 from deploylib.release.stages.tests import Tests
 from deploylib.release.stages.verify import Verify
 from deploylib.state import Lease, RunState
@@ -173,13 +173,13 @@ def check(env: Environment, *, commit: str = "", fix: bool = False) -> Report:
         since=StageName.CHECK,
         coming=tuple(stage.name for stage in pipeline.FORWARD),
         uncommitted=not commit,
-        noticed=() if commit else tuple(preflight.uncommitted(env.git)),
+        noticed=() if commit else tuple(preflight.find_uncommitted(env.git)),
     )
     try:
         run = open_or_resume(env, options, aim)
     except (SettingsError, Unreachable) as error:
         with files.temporary_folder() as nothing:
-            blind = msgspec.structs.replace(aim, noticed=(*aim.noticed, Finding.of(error)))
+            blind = msgspec.structs.replace(aim, noticed=(*aim.noticed, CheckFinding.of(error)))
             run = open_or_resume(env.without_store(nothing), options, blind)
             return pipeline.bring_to_an_end(run, (Check(),))
     return pipeline.bring_to_an_end(run, (Check(),))
@@ -279,7 +279,7 @@ def promote(
         steps=tuple(stage.name for stage in flow if isinstance(stage, Own)),
     )
     run = open_or_resume(env, options, aim)
-    if found.tested and not run.state.done(StageName.TESTS):
+    if found.tested and not run.state.has_done(StageName.TESTS):
         line = f"skipped: passed on {found.environment} in run {short(found.run)}"
         run.record("stage", StageResult(stage=StageName.TESTS, status=StageStatus.SKIPPED, lines=(line,)))
     return pipeline.bring_to_an_end(run, flow)
@@ -330,7 +330,7 @@ def _finish_run(env: Environment, name: str) -> Report:
     if run.state.report is not None:
         return run.state.report
     env.progress.opened(run.id, env.name, run.commit)
-    return pipeline.finish(run)
+    return pipeline.finish_run(run)
 
 
 def scan(env: Environment, *, commit: str = "") -> Scanned:
@@ -344,7 +344,7 @@ def scan(env: Environment, *, commit: str = "") -> Scanned:
     found = examine(env, chosen)
     if env.build is not None:
         run = open_or_resume(env, Options(commit=commit), Aim(commit=chosen, since=None, decides=False))
-        run.record("stage", msgspec.structs.replace(judged(found), seconds=found.seconds))
+        run.record("stage", msgspec.structs.replace(judge_scan(found), seconds=found.seconds))
     return found
 
 
@@ -399,7 +399,7 @@ def verify(env: Environment) -> Report:
         return _looked_at(env, left)
     run = take_up(env, Options(services=left.opened.services), left)
     whole = Rollback() if run.back else Deploy()
-    if left.recovering is not None or not whole.done(run):
+    if left.recovering is not None or not whole.is_done(run):
         raise Blocked(
             f"run {short(left.id)} of {left.commit.short} was left in the middle of its deploy",
             remedy=f"inv finish{env.flag} completes it or puts back what it changed",
@@ -432,7 +432,7 @@ def _looked_at(env: Environment, left: RunState | None) -> Report:
         raise SettingsError(
             f"no release of {env.name!r} was ever verified", remedy=f"inv deploy --environment {env.name}"
         )
-    before = answered(last) if last else {}
+    before = read_answers(last) if last else {}
     expected = {
         live.service: Expected(live.commit, before=before.get(live.service, 0))
         for live in (last.release if last else ())
@@ -447,9 +447,9 @@ def _looked_at(env: Environment, left: RunState | None) -> Report:
     env.progress.began(StageName.VERIFY)
     end, results = Ending(), tuple[StageResult, ...]()
     try:
-        restore_mark.require_none(half_restored(env), env.flag)
+        restore_mark.require_no_mark(find_restore_mark(env), env.flag)
         with operation.record_operation(env, StageName.VERIFY, run.commit) as looked:
-            proven = prove(env, run.checked.targets, expected, run.pace)
+            proven = prove_services(env, run.checked.targets, expected, run.pace)
             looked.lines += table([(each.service, each.text) for each in proven])
             looked.lines += [
                 *evidence_table(proven),

@@ -19,7 +19,7 @@ from deploylib.release.database import own_database
 from deploylib.render import local
 from deploylib.state import Lease
 
-__all__ = ["LOCK_WITHIN", "begin", "finish_restore", "put", "restored_lines", "tell_end"]
+__all__ = ["LOCK_WITHIN", "describe_restore", "finish_restore", "put", "tell_end", "tell_start"]
 
 LOCK_WITHIN = 60.0  # seconds, for a backup or a migration that is at work
 
@@ -47,13 +47,13 @@ def put(
         SettingsError: with *again*, it is not marked any more: somebody else has ended it.
         BackupFailed: the backup is damaged, or cannot be restored.
     """
-    began = begin(env, f"{chosen.id}, {volume(chosen.size)}")
+    began = tell_start(env, f"{chosen.id}, {volume(chosen.size)}")
     with connection.lock_database(url, clock=env.clock, within=LOCK_WITHIN):
-        found = restore_mark.read(url)
+        found = restore_mark.find_mark(url)
         if again and found is None:
             raise SettingsError("somebody else has ended the restore meanwhile", remedy=f"inv status{env.flag}")
         if begun is not None and not again:
-            restore_mark.require_none(found, env.flag)
+            restore_mark.require_no_mark(found, env.flag)
         edges = replace(env.backup_edges, fence=lease.fence) if lease is not None else env.backup_edges
         into: Into = "unproven" if again or (force and unproven) else "emptied" if force else "empty"
         done = restore(url, chosen, edges, into, begun)
@@ -61,18 +61,18 @@ def put(
 
 
 def _restored(env: Environment, done: RestoreResult, began: float) -> RestoreResult:
-    tell_end(env, *restored_lines(done), since=began)
+    tell_end(env, *describe_restore(done), since=began)
     return done
 
 
-def restored_lines(done: RestoreResult) -> tuple[str, ...]:
+def describe_restore(done: RestoreResult) -> tuple[str, ...]:
     """What a restore comes to."""
     compared = ", compared" if done.compared else ""
     where = f"the new database {done.database}" if done.database else "the database"
     return (f"{done.backup.id} is in {where}: {done.tables} tables{compared}", *done.notes)
 
 
-def begin(env: Environment, what: str) -> float:
+def tell_start(env: Environment, what: str) -> float:
     """Tell that a restore begins; return when, by the clock's `monotonic`."""
     env.progress.note(what)
     env.progress.began("restore")
@@ -113,7 +113,7 @@ def finish_restore(env: Environment, wanted: str = "") -> StageResult | None:
     said = msgspec.structs.replace(found, environment=env.name, id=found.id or f"{env.clock.now():%Y%m%dT%H%M%S.%f}")
     with operation.record_operation(env, "restore", needs_lease=True) as told:
         done = put(env, url, chosen, begun=said, again=True, lease=told.lease)
-        told.lines.extend(restored_lines(done))
+        told.lines.extend(describe_restore(done))
     lines = (f"{chosen.id} is in the database: {done.tables} tables", *done.notes)
     took = round(env.clock.monotonic() - began, 3)
     return StageResult(stage="restore", status=StageStatus.DONE, lines=lines, seconds=took)
@@ -123,11 +123,11 @@ def _marked(env: Environment, url: Secret | None) -> restore_mark.Mark | None:
     """The mark of a database; where it has none, and nobody is at work on it, the store learns that it is whole."""
     if url is None:
         return None
-    if (found := restore_mark.read(url)) is not None:
+    if (found := restore_mark.find_mark(url)) is not None:
         return found
     with connection.lock_database(url, clock=env.clock, within=LOCK_WITHIN):
-        if (found := restore_mark.read(url)) is None:
-            restore_mark.end(env.store, env.name, clock=env.clock)
+        if (found := restore_mark.find_mark(url)) is None:
+            restore_mark.record_end(env.store, env.name, clock=env.clock)
     return found
 
 

@@ -13,7 +13,7 @@ from deploylib.errors import DeployError, SettingsError, Unreachable
 from deploylib.models import Live, LogLine, Value, remedies
 from deploylib.models.results import short
 from deploylib.release import rollback
-from deploylib.release.database import half_restored
+from deploylib.release.database import find_restore_mark
 from deploylib.release.schema_fit import goes_with
 from deploylib.release.serving import live_of
 from deploylib.render import Refused
@@ -62,7 +62,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 def status(env: Environment) -> Status:
     """Look at platform, history and store."""
     runs = list(env.history.read_runs(env.name, 50))
-    known = next((state for state in runs if state.done("check")), None)
+    known = next((state for state in runs if state.has_done("check")), None)
     live: tuple[Live, ...] = ()
     asked, trouble = True, ""
     try:
@@ -76,7 +76,7 @@ def status(env: Environment) -> Status:
     held = env.holds.read()
     bad = {commit for hold in held for commit in hold.commits}
     serving = {one.service: one for one in live}
-    back = rollback.candidates(runs, serving, bad=bad) if live else []
+    back = rollback.find_candidates(runs, serving, bad=bad) if live else []
     holder = env.leases.read()
     last = runs[0] if runs else None
     made = repository.latest(env.store, env.name)
@@ -102,7 +102,7 @@ def status(env: Environment) -> Status:
 def _restoring(env: Environment) -> str:
     """What is to be said of a restore in place that the store knows of."""
     try:
-        found = half_restored(env)
+        found = find_restore_mark(env)
     except DeployError as error:
         return f"a restore has begun, and nobody knows whether it has ended: {error.message} (inv finish{env.flag})"
     return f"{found.line} (inv finish{env.flag})" if found is not None else ""

@@ -16,7 +16,7 @@ from deploylib.errors import SettingsError
 from deploylib.models import decoding
 from deploylib.settings import MigrationSettings
 
-__all__ = ["INI", "TOML", "configures", "find_folder", "find_home", "locate", "scripts", "together"]
+__all__ = ["INI", "TOML", "configures", "find_folder", "find_home", "find_scripts", "locate", "together"]
 
 INI, TOML = "alembic.ini", "pyproject.toml"
 
@@ -47,7 +47,7 @@ def find_folder(chosen: MigrationSettings, files: Path) -> str:
     path, ini = locate(chosen, files)
     if not ini:
         return posixpath.normpath(path) if path else ""
-    location, elsewhere = scripts(files, ini)
+    location, elsewhere = find_scripts(files, ini)
     if not location or ":" in location or " " in location or elsewhere:
         return ""
     home = find_home(files, ini).relative_to(files)
@@ -64,7 +64,7 @@ def find_home(files: Path, ini: str) -> Path:
     """
     if not ini:
         return files
-    home, (location, _) = (files / ini).parent, scripts(files, ini)
+    home, (location, _) = (files / ini).parent, find_scripts(files, ini)
     relative = location and not re.search(r"[%:\s]", location)
     return files if relative and not (home / location).exists() and (files / location).exists() else home
 
@@ -87,7 +87,7 @@ def together(files: Path, name: str) -> tuple[str, str]:
     return ini if (files / ini).is_file() else "", toml if _table(files / toml) else ""
 
 
-def scripts(files: Path, name: str) -> tuple[str, bool]:
+def find_scripts(files: Path, name: str) -> tuple[str, bool]:
     """Read where the scripts are, and whether their revisions are elsewhere.
 
     As *name* and the file beside it say it.

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import msgspec
 
-from deploylib.migrations.alembic_settings import INI, TOML, configures, scripts
+from deploylib.migrations.alembic_settings import INI, TOML, configures, find_scripts
 from deploylib.models import Elsewhere, decoding
 from deploylib.render import blueprints
 
-__all__ = ["PAGE", "find_others", "find_unfetched"]
+__all__ = ["DOCS_PAGE", "find_others", "find_unfetched"]
 
-PAGE = "docs/migrations.md"
-TAKEN_OVER = f"[migrations] command, pending and files ({PAGE})"
+DOCS_PAGE = "docs/migrations.md"
+TAKEN_OVER = f"[migrations] command, pending and files ({DOCS_PAGE})"
 # The words by which a command line is known to migrate; a script's own name is one of them as often as a tool's.
 MIGRATES = re.compile(
     r"migrat|\balembic\b|\bprisma\b|\bknex\b|\bflyway\b|\bliquibase\b|\bdbmate\b|\bgoose\b|\bsqitch\b|\btypeorm\b"
@@ -104,7 +104,7 @@ def _alembic(files: Path, ini: str) -> Elsewhere:
     """An alembic whose ini, or ``pyproject.toml``, is not at the top."""
     folder = posixpath.dirname(ini)
     globs = (f"{folder}/**",) if folder else ("**",)
-    found = scripts(files, ini)[0].removeprefix("%(here)s/")
+    found = find_scripts(files, ini)[0].removeprefix("%(here)s/")
     if re.fullmatch(r"[\w./-]+", found) and (files / folder / found).is_dir():
         globs = (f"{posixpath.normpath(posixpath.join(folder, found))}/**",)
     return Elsewhere(what=f"alembic, by {ini}", files=globs, remedy=f'[migrations] config = "{ini}"')

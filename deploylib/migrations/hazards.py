@@ -12,7 +12,7 @@ import msgspec
 
 from deploylib.models import Value
 
-__all__ = ["BY_RULE", "HAZARDS", "MEASURED", "Hazard", "measured_as"]
+__all__ = ["BY_RULE", "HAZARDS", "MEASURED", "Hazard", "list_measured_by"]
 
 EXCLUSIVE, SHARE = "ACCESS EXCLUSIVE", "SHARE"
 BOTH, WRITES = "readers and writers", "writers"
@@ -161,6 +161,6 @@ MEASURED = {
 }
 
 
-def measured_as(rule: str) -> tuple[str, ...]:
+def list_measured_by(rule: str) -> tuple[str, ...]:
     """List the other rules of which a rehearsal tells by this one."""
     return tuple(other for other, hazard in BY_RULE.items() if rule in hazard.measured and other != rule)

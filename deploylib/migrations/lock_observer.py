@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from deploylib.errors import MigrationFailed
-from deploylib.migrations.alembic_child.picture import lost, picture
+from deploylib.migrations.alembic_child.picture import find_lost, picture
 from deploylib.migrations.alembic_child.recorder import MODES, RELATIONS, empty
-from deploylib.migrations.observations import Held, Rehearsed, Step
+from deploylib.migrations.observations import HeldLock, Rehearsed, Step
 from deploylib.models import Secret
 from deploylib.postgres import connect
 from deploylib.system import Clock, Deadline
@@ -81,7 +81,7 @@ def watch(copy: Secret, work: Callable[[], object], *, name: str, text: str) -> 
             )
         after = _relations(connection)
         changed = {oid: now for oid, now in _changed(connection).items() if oid in before and now != used.get(oid)}
-        gone = tuple(lost(serving, picture(ask), ask))
+        gone = tuple(find_lost(serving, picture(ask), ask))
         rewritten = {one for one, row in before.items() if one in after and row[2] in "rm" and after[one][3] != row[3]}
         losing = rewritten | {one for one, (_rows, deleted) in changed.items() if deleted > used.get(one, (0, 0))[1]}
         emptied = {one for one in losing if empty(ask, one)}
@@ -101,7 +101,7 @@ def watch(copy: Secret, work: Callable[[], object], *, name: str, text: str) -> 
         rows={row[1]: row[6] for row in tables.values()},
     )
     locks = [
-        Held(table=row[1], mode=mode, rows=row[6], seconds=seconds)
+        HeldLock(table=row[1], mode=mode, rows=row[6], seconds=seconds)
         for row, mode, seconds in held
         if row[2] in "rpm" and (row[2] != "m" or mode == MODES[-1])  # nobody writes into a materialized view
     ]

@@ -6,7 +6,7 @@ import msgspec
 
 from deploylib.models import Value
 
-__all__ = ["Held", "Rehearsed", "Report", "Step"]
+__all__ = ["HeldLock", "RehearsalReport", "Rehearsed", "Step"]
 
 
 class Step(Value, frozen=True):
@@ -43,7 +43,7 @@ class Step(Value, frozen=True):
         return self.text if len(self.text) < 121 else f"{self.text[:119]} …"
 
 
-class Held(Value, frozen=True):
+class HeldLock(Value, frozen=True):
     """A lock that others notice, until its transaction ended."""
 
     table: str
@@ -66,7 +66,7 @@ class Rehearsed(Value, frozen=True):
     id: str
     statements: tuple[Step, ...] = ()
     heard: bool = True
-    held: tuple[Held, ...] = ()
+    held: tuple[HeldLock, ...] = ()
     gone: tuple[str, ...] = ()
     lifted: tuple[str, ...] = ()
 
@@ -76,7 +76,7 @@ class Rehearsed(Value, frozen=True):
         return not any(step.passed for step in self.statements)
 
 
-class Report(Value, frozen=True):
+class RehearsalReport(Value, frozen=True):
     """All of them, as far as they came.
 
     Attributes:

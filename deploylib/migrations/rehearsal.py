@@ -15,7 +15,7 @@ from deploylib.errors import MigrationFailed
 from deploylib.migrations import lock_observer, server_roles
 from deploylib.migrations.alembic_child.recorder import LACKED, lacking
 from deploylib.migrations.hazards import MEASURED
-from deploylib.migrations.observations import Rehearsed, Report, Step
+from deploylib.migrations.observations import RehearsalReport, Rehearsed, Step
 from deploylib.migrations.rules import apply_exceptions, make_finding, read_exceptions
 from deploylib.migrations.tool import Tool, convert_part
 from deploylib.models import Migration, Revision, Secret
@@ -23,7 +23,7 @@ from deploylib.models.findings import Examined, Finding, Gap
 from deploylib.models.units import count, seconds
 from deploylib.settings import MigrationSettings
 
-__all__ = ["OtherRevision", "Report", "judge", "rehearse"]
+__all__ = ["OtherRevision", "RehearsalReport", "judge", "rehearse"]
 
 NAME, FAILED = "rehearsal", "rehearsal-failed"
 BY_HAND = "rehearse them by hand"
@@ -44,7 +44,7 @@ BLOCKED = {
 }
 
 
-def rehearse(tool: Tool, copy: Secret, migration: Migration, *, live: Secret | None = None) -> Report:
+def rehearse(tool: Tool, copy: Secret, migration: Migration, *, live: Secret | None = None) -> RehearsalReport:
     """Apply what is pending to a copy that nobody needs afterwards.
 
     Args:
@@ -63,7 +63,7 @@ def rehearse(tool: Tool, copy: Secret, migration: Migration, *, live: Secret | N
     if "error" in answer and "failed" not in answer:
         raise MigrationFailed(answer["error"], remedy="correct the migrations and commit")
     _require_same([one["id"] for one in answer["pending"]], migration)
-    return Report(
+    return RehearsalReport(
         revisions=_explain(convert_part(answer, "revisions", tuple[Rehearsed, ...]), live),
         failed=answer.get("failed", ""),
         error=answer.get("error", ""),
@@ -106,7 +106,7 @@ def _lacks(state: str, words: str, earlier: str, live: Secret | None) -> str:
     return f"{kind} {name}" if has else ""
 
 
-def _rehearse_command(tool: Tool, copy: Secret, migration: Migration, live: Secret | None) -> Report:
+def _rehearse_command(tool: Tool, copy: Secret, migration: Migration, live: Secret | None) -> RehearsalReport:
     """Watch another tool's command from outside.
 
     Not before its other command has shown that it finds the copy.
@@ -116,7 +116,7 @@ def _rehearse_command(tool: Tool, copy: Secret, migration: Migration, live: Secr
     with lock_observer.expect_sessions(copy) as entered:
         pending = tool.list_pending(copy)
         if not entered():
-            return Report(unchecked=(f"{tool.settings.pending} did not open the copy in DATABASE_URL",))
+            return RehearsalReport(unchecked=(f"{tool.settings.pending} did not open the copy in DATABASE_URL",))
     _require_same([one.id for one in pending], migration)
 
     failed: list[MigrationFailed] = []
@@ -133,14 +133,16 @@ def _rehearse_command(tool: Tool, copy: Secret, migration: Migration, live: Secr
         right = re.search(r"permission denied[^\n]*|must be (?:owner|superuser)[^\n]*", words)
         wanting = LACKED.search(words) or right
         if wanting and (lacks := _lacks("42501" if right else "42704", wanting[0], "", live)):
-            return Report(
+            return RehearsalReport(
                 unchecked=(*FROM_OUTSIDE, f"{command} did not come to its end, because the copy has no {lacks}")
             )
         words = " ".join((failed[0].message, *failed[0].details[-1:]))
-        return Report(failed=name, error=words, unchecked=FROM_OUTSIDE)
+        return RehearsalReport(failed=name, error=words, unchecked=FROM_OUTSIDE)
     if left := tool.list_pending(copy):
-        return Report(failed=name, error=f"after {command} {left[0].id} is still pending", unchecked=FROM_OUTSIDE)
-    return Report(revisions=(rehearsed,), unchecked=FROM_OUTSIDE)
+        return RehearsalReport(
+            failed=name, error=f"after {command} {left[0].id} is still pending", unchecked=FROM_OUTSIDE
+        )
+    return RehearsalReport(revisions=(rehearsed,), unchecked=FROM_OUTSIDE)
 
 
 def _require_same(pending: Sequence[str], migration: Migration) -> None:
@@ -151,7 +153,7 @@ def _require_same(pending: Sequence[str], migration: Migration) -> None:
         )
 
 
-def judge(report: Report, pending: tuple[Revision, ...], settings: MigrationSettings) -> Examined:
+def judge(report: RehearsalReport, pending: tuple[Revision, ...], settings: MigrationSettings) -> Examined:
     """Tell what the report means for the release."""
     longest, small = seconds(settings.longest_lock), settings.small_table
     if len(pending) > 1:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from deploylib.errors import MigrationFailed
-from deploylib.migrations.hazards import BY_RULE, Hazard, measured_as
+from deploylib.migrations.hazards import BY_RULE, Hazard, list_measured_by
 from deploylib.models import Revision
 from deploylib.models.findings import Examined, Finding
 
@@ -32,7 +32,7 @@ COMMENTS = {
 MARK = r"(?:#|--|//|/?\*|;|<!--)\s*deploylib:\s*"
 ALLOW = re.compile(MARK + r"allow\s+(?P<rule>[\w-]+)\s*:\s*(?P<reason>\S.*?)\s*(?:\*/|-->)?\s*$")
 REPAIR = re.compile(MARK + r"repair:\s*[^\s*-]")
-CONTRACT_STEPS = frozenset(("contract-step", *measured_as("contract-step")))
+CONTRACT_STEPS = frozenset(("contract-step", *list_measured_by("contract-step")))
 
 
 def read_exceptions(revision: Revision) -> dict[str, str]:
@@ -67,7 +67,7 @@ def make_finding(
         blocks=level == "refuse",
         note=level == "note",
         path=revision.path,
-        also=measured_as(rule) or (hazard.measured if hazard.when == "contract" else ()),
+        also=list_measured_by(rule) or (hazard.measured if hazard.when == "contract" else ()),
     )
 
 

@@ -141,7 +141,7 @@ def _grants(connection: Any) -> tuple[Grant, ...]:
     """
     with connection.transaction():
         connection.execute("set local search_path = ''")
-        return grants.read(connection)
+        return grants.read_grants(connection)
 
 
 def _given(url: Secret, around: Surroundings) -> Iterator[str]:
@@ -175,12 +175,12 @@ class _Bringing:
         """Name role and database as the original's, where those names are free."""
         user, name = self.around.user, self.around.name
         if user not in self.mighty:
-            with self.told(f"role {user} as its own"):
+            with self.note_refusals(f"role {user} as its own"):
                 self.run(f"alter role {_name(self.user)} rename to {_name(user)}")
                 self.mighty[user] = self.mighty.pop(self.user)
                 self.user = user
         if not self.run("select 1 from pg_database where datname = %s", [name]).fetchone():
-            with self.told(f"name of its own but {self.name}"):
+            with self.note_refusals(f"name of its own but {self.name}"):
                 self.run(f"alter database {_name(self.name)} rename to {_name(name)}")
                 self.name = name
 
@@ -188,25 +188,25 @@ class _Bringing:
         """Without login and without password."""
         for role, may in self.around.roles.items():
             if role not in self.mighty:
-                with self.told(f"role {role}"):
+                with self.note_refusals(f"role {role}"):
                     self.run(f"create role {_name(role)} nologin")
                     self.mighty[role] = False
             if not self.mighty.get(role, True):
-                with self.told(f"rights of role {role}"):
+                with self.note_refusals(f"rights of role {role}"):
                     self.run(f"alter role {_name(role)} {_rights(may, self.around.version)}")
 
     def memberships(self) -> None:
         """None in a superuser of the copy's server."""
         for role, member, how in self.around.members:
             if not self.mighty.get(role, True) and not self.mighty.get(member, True):
-                with self.told(f"membership of {member} in {role}"):
+                with self.note_refusals(f"membership of {member} in {role}"):
                     self.run(f"grant {_name(role)} to {_name(member)} {_options(how)}")
 
     def settings(self) -> None:
         """Bring settings as they are stored: which are lists, only the server knows."""
         for (role, own), values in _settings(self.around).items():
             if not self.mighty.get(role, bool(role)):
-                with self.told(f"settings of {role or 'the database'}"):
+                with self.note_refusals(f"settings of {role or 'the database'}"):
                     self.run(
                         "insert into pg_catalog.pg_db_role_setting (setdatabase, setrole, setconfig) select "
                         "coalesce((select oid from pg_database where datname = %s), 0), "
@@ -215,7 +215,7 @@ class _Bringing:
                     )
 
     @contextmanager
-    def told(self, what: str) -> Iterator[None]:
+    def note_refusals(self, what: str) -> Iterator[None]:
         """Go on where the server refuses it."""
         try:
             with postgres.refusals(_Refused, "the copy has not"):

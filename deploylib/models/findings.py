@@ -20,7 +20,7 @@ from deploylib.models.services import PathFilter
 from deploylib.models.units import count
 from deploylib.models.value import SettingsTable, Value
 
-__all__ = ["AcceptedFinding", "Examined", "Finding", "Gap", "Scanned", "Verdict", "joined"]
+__all__ = ["AcceptedFinding", "Examined", "Finding", "Gap", "Scanned", "Verdict", "join"]
 
 ADVISORY = re.compile(r"(?:PYSEC|GHSA|CVE|OSV|MAL)-")
 
@@ -105,7 +105,7 @@ class Examined(Value, frozen=True):
             return Verdict.FINDINGS
         return Verdict.NOT_EXAMINED if self.gaps else Verdict.CLEAN
 
-    def judged(self, accepted: Collection[AcceptedFinding], today: date) -> Examined:
+    def judge(self, accepted: Collection[AcceptedFinding], today: date) -> Examined:
         """The same with only the findings and gaps that the settings do not accept.
 
         An acceptance that has run out is none any more, and the finding says so.
@@ -202,7 +202,7 @@ class AcceptedFinding(SettingsTable, frozen=True):
         return self.rule in rules and matches(found.path, PathFilter(paths=(self.path,)))
 
 
-def joined(first: Examined, *more: Examined) -> Examined:
+def join(first: Examined, *more: Examined) -> Examined:
     """What was said of several parts of one thing, as one."""
     parts = (first, *more)
     counted: Counter[str] = Counter()

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable
 
 from deploylib.errors import SettingsError
 
-__all__ = ["ambiguous", "named"]
+__all__ = ["ambiguous", "find_id"]
 
 SHOWN = 10
 
 
-def named(text: str, ids: Iterable[str], *, kind: str, short: Callable[[str], str]) -> str | None:
+def find_id(text: str, ids: Iterable[str], *, kind: str, short: Callable[[str], str]) -> str | None:
     """The id that *text* is, or else is the short form of, or else ends; None: there is none.
 
     Args:

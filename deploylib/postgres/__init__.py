@@ -2,7 +2,7 @@
 
 - `connect`: a connection; `alter_url`: the same URL with another database, role or password
 - `connection`: the rest about a connection: facts, the lock of a database, refusals, a child's environment
-- `Client`: programs of one version; `binaries` finds those that fit a server
+- `Programs`: programs of one version; `binaries` finds those that fit a server
 - `Grant`: a right that differs from a new object's; `grants` reads and gives them
 - `sqlstates`: what to do about an error of the server
 """
@@ -15,16 +15,16 @@ from deploylib.models.face import look_up_in
 
 if TYPE_CHECKING:
     from deploylib.postgres import binaries, connection, grants, sqlstates
-    from deploylib.postgres.binaries import Client
+    from deploylib.postgres.binaries import Programs
     from deploylib.postgres.connection import alter_url, connect
     from deploylib.postgres.grants import Grant
 
-__all__ = ["Client", "Grant", "alter_url", "binaries", "connect", "connection", "grants", "sqlstates"]
+__all__ = ["Grant", "Programs", "alter_url", "binaries", "connect", "connection", "grants", "sqlstates"]
 
 __getattr__ = look_up_in(
     __name__,
     {
-        "Client": "binaries",
+        "Programs": "binaries",
         "Grant": "grants",
         "alter_url": "connection",
         "binaries": "binaries",

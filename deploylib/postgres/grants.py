@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["QUERY", "Grant", "alike", "list_left_out", "read"]
+__all__ = ["QUERY", "Grant", "alike", "list_left_out", "read_grants"]
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):
@@ -151,7 +151,7 @@ end $deploylib$;
 NAMED = 20  # that are told one by one
 
 
-def read(connection: Any) -> tuple[Grant, ...]:
+def read_grants(connection: Any) -> tuple[Grant, ...]:
     """What differs in a database from the rights that a new object has; its session's search_path must be empty."""
     rows = connection.execute(QUERY).fetchall()
     return tuple(Grant(*row) for row in rows)
@@ -176,7 +176,7 @@ def list_left_out(wanted: Sequence[Grant], connection: Any) -> tuple[str, ...]:
     Args:
         connection: of the role that restored; its search_path must be empty.
     """
-    has = set(read(connection))
+    has = set(read_grants(connection))
     roles = {name for (name,) in connection.execute("select pg_catalog.quote_ident(rolname) from pg_catalog.pg_roles")}
     [(mine,)] = connection.execute("select pg_catalog.quote_ident(session_user)").fetchall()
     told = []

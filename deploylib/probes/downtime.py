@@ -47,7 +47,7 @@ class DowntimeWatch:
         """
         self._stop.set()
         deadline = Deadline.after(patience or self.timeout + 1)
-        ended, _ = wait(self._visits, max(AT_LEAST, deadline.left()))
+        ended, _ = wait(self._visits, max(AT_LEAST, deadline.left))
         for visit in ended:
             visit.result()
         self._visits.clear()

@@ -399,7 +399,7 @@ def _bake(target: Target, expected: Expected, session: http.Session, probe: Prob
                 remedy="see its log (inv logs), correct it, commit, inv deploy",
                 service=target.name,
             )
-        probe.progress(target.name, f"well; asked for another {deadline.left():.0f} s")
+        probe.progress(target.name, f"well; asked for another {deadline.left:.0f} s")
         clock.sleep(pace.every)
 
 

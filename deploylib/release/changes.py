@@ -16,7 +16,7 @@ from deploylib.release.run import Run
 from deploylib.render import blueprints
 from deploylib.system import Git
 
-__all__ = ["Recorded", "as_good", "decide", "detect", "promoted", "touched"]
+__all__ = ["Recorded", "as_good", "decide", "decide_promotion", "detect", "list_touched"]
 
 DEEPEN = "git fetch --unshallow; in GitHub Actions fetch-depth: 0 of actions/checkout"
 Recorded = Callable[[str], Collection[str]]
@@ -37,7 +37,7 @@ def decide(run: Run, targets: Sequence[Target], live: Mapping[str, Live], wanted
     git, shared = run.env.git, run.env.config.settings.shared
     if wanted:
         source = run.state.opened.promotes.partition("/")[0]
-        return promoted(targets, live, wanted, git=git, source=source, recorded=recorded, shared=shared)
+        return decide_promotion(targets, live, wanted, git=git, source=source, recorded=recorded, shared=shared)
     return detect(
         targets,
         live,
@@ -110,7 +110,7 @@ def _require_newer(service: str, serves: str, wanted: str, git: Git, recorded: R
         )
 
 
-def promoted(
+def decide_promotion(
     targets: Sequence[Target],
     live: Mapping[str, Live],
     wanted: Mapping[str, str],
@@ -164,7 +164,7 @@ def _same(target: Target, older: str, newer: str, git: Git, shared: tuple[str, .
     if not git.has(older) or not git.has(newer) or not git.is_ancestor(older, newer):
         return False
     chosen = (target.filter, *([PathFilter(paths=shared)] if shared else []))
-    return not any(touched(one, older, newer, git=git) for one in chosen)
+    return not any(list_touched(one, older, newer, git=git) for one in chosen)
 
 
 def _decide(
@@ -205,9 +205,9 @@ def _what_changed(
     shared: tuple[str, ...],
 ) -> str:
     """The files of the service that differ, or its description; empty when none does."""
-    if mine := touched(target.filter, base, head.id, git=git):
+    if mine := list_touched(target.filter, base, head.id, git=git):
         return _files(mine)
-    if common := touched(PathFilter(paths=shared), base, head.id, git=git) if shared else ():
+    if common := list_touched(PathFilter(paths=shared), base, head.id, git=git) if shared else ():
         return f"{_files(common)} (shared)"
     if blueprint_path in git.files_between(base, head.id) and _described_differently(
         target.name, base, git, blueprint, blueprint_path
@@ -216,7 +216,7 @@ def _what_changed(
     return ""
 
 
-def touched(chosen: PathFilter, base: str, head: str, *, git: Git) -> tuple[str, ...]:
+def list_touched(chosen: PathFilter, base: str, head: str, *, git: Git) -> tuple[str, ...]:
     """The files that differ and are among the chosen ones; a submodule is, where a file in it could be."""
     folders = git.submodules_between(base, head)
     differ = git.files_between(base, head)

@@ -197,7 +197,7 @@ def _what_is_live(run: Run) -> tuple[Live, ...]:
     try:
         if run.checked.targets:
             return tuple(live(env, run.checked.targets).values())
-        known = env.history.find_newest(env.name, lambda state: state.done(StageName.CHECK), 5)
+        known = env.history.find_newest(env.name, lambda state: state.has_done(StageName.CHECK), 5)
         targets = known.checked.targets if known is not None else ()
         return tuple(live_of(env, target) for target in targets)
     except Interrupted:

@@ -19,7 +19,7 @@ from deploylib.migrations import rules
 from deploylib.models import UNKNOWN, Live, Migration, Revision, StageName, Value
 from deploylib.state import RunState
 
-__all__ = ["Fit", "after", "continued", "fit", "recorded", "served"]
+__all__ = ["Fit", "apply_pending", "continue_migration", "find_served_schemas", "fit", "list_recorded"]
 
 
 class Fit(Value, frozen=True):
@@ -45,24 +45,24 @@ class Fit(Value, frozen=True):
         return f"not known whether it goes with the schema: {self.unknown[0]}{more}" if self.unknown else ""
 
 
-def after(migration: Migration) -> Migration:
+def apply_pending(migration: Migration) -> Migration:
     """The database as it will be once what is pending is applied."""
     applied = (*migration.applied, *migration.pending)
     return msgspec.structs.replace(migration, current=migration.target, applied=applied, pending=())
 
 
-def served(history: Iterable[RunState]) -> dict[str, str]:
+def find_served_schemas(history: Iterable[RunState]) -> dict[str, str]:
     """For each revision that a run has applied, the schema that the code was written for which served meanwhile."""
     found: dict[str, str] = {}
     for state in history:
-        if state.done(StageName.MIGRATE):
+        if state.has_done(StageName.MIGRATE):
             migration = state.planned.migration
             for revision in migration.pending:
                 found.setdefault(revision.id, migration.current)
     return found
 
 
-def recorded(history: Iterable[RunState]) -> tuple[Revision, ...]:
+def list_recorded(history: Iterable[RunState]) -> tuple[Revision, ...]:
     """What another tool has applied, oldest first, as far as the history tells: nobody can ask the tool.
 
     Args:
@@ -72,11 +72,11 @@ def recorded(history: Iterable[RunState]) -> tuple[Revision, ...]:
     for state in reversed(list(history)):
         if (migration := state.planned.migration).unchecked:
             found |= {one.id: one for one in migration.applied}
-            found |= {one.id: one for one in migration.pending if state.done("migrate")}
+            found |= {one.id: one for one in migration.pending if state.has_done("migrate")}
     return tuple(msgspec.structs.replace(one, sql="") for one in found.values())
 
 
-def continued(migration: Migration, history: Sequence[RunState], files: Path) -> Migration:
+def continue_migration(migration: Migration, history: Sequence[RunState], files: Path) -> Migration:
     """The migration of another tool, which lists only what is pending, with what the history knows of the rest.
 
     A command that failed half-way has applied some all the same: those that it no longer lists, and that are still there.
@@ -85,7 +85,7 @@ def continued(migration: Migration, history: Sequence[RunState], files: Path) ->
     last = next((state for state in history if state.planned.migration.pending), None)
     tried = last.planned.migration.pending if last is not None and "migrate" in last.stages else ()
     there = [one for one in tried if one.path and (files / one.path).is_file()]
-    found = {one.id: one for one in (*recorded(history), *there) if one.id not in waiting}
+    found = {one.id: one for one in (*list_recorded(history), *there) if one.id not in waiting}
     current = next(reversed(found), "")
     return msgspec.structs.replace(
         migration, current=current, target=migration.target or current, applied=tuple(found.values())
@@ -97,7 +97,7 @@ def fit(release: Iterable[Live], schema: Migration, ran: Mapping[str, str], *, n
 
     Args:
         schema: the database: the revision it is at, and all those that it has.
-        ran: see `served`.
+        ran: see `find_served_schemas`.
         needless: names of the services that need no schema.
     """
     misfits, unknown = [], []

@@ -7,23 +7,23 @@ from deploylib.environment import Environment
 from deploylib.models import Checked, Secret
 from deploylib.release import preflight
 
-__all__ = ["database_of", "half_restored", "own_database"]
+__all__ = ["database_of", "find_restore_mark", "own_database"]
 
 
 def database_of(env: Environment, checked: Checked) -> Secret | None:
     """Find the address of the database that a check has found; None: there is none, or none that is opened from here."""
     if env.config.exported:
         return None
-    return env.learned(preflight.address(env.config, env.render, checked.database))
+    return env.learn(preflight.address(env.config, env.render, checked.database))
 
 
 def own_database(env: Environment) -> Secret | None:
     """Find the address of the environment's database outside of a run; None: the product has none."""
     name = preflight.database(env.config, preflight.read_blueprint(env.config, env.git, env.git.commit("HEAD")))
-    return env.learned(preflight.address(env.config, env.render, name))
+    return env.learn(preflight.address(env.config, env.render, name))
 
 
-def half_restored(env: Environment) -> restore_mark.Mark | None:
+def find_restore_mark(env: Environment) -> restore_mark.Mark | None:
     """Read the mark of a database into which a restore has begun and not ended; None: all is well.
 
     Only where the store says that one has begun is the database asked.
@@ -34,4 +34,4 @@ def half_restored(env: Environment) -> restore_mark.Mark | None:
     if env.config.exported or not restore_mark.list_open(env.store, env.name):
         return None
     url = own_database(env)
-    return restore_mark.read(url) if url is not None else None
+    return restore_mark.find_mark(url) if url is not None else None

@@ -6,8 +6,8 @@ from deploylib.errors import ForeignDeploy, Held
 from deploylib.models import DeployStatus, Live, StageName, Target, Waived
 from deploylib.models.results import StageResult
 from deploylib.models.units import age
-from deploylib.release.run import Run, skipped
-from deploylib.release.serving import AT_ONCE, served
+from deploylib.release.run import Run, skip_stage
+from deploylib.release.serving import REQUESTS_AT_ONCE, make_live
 from deploylib.render import rollout
 from deploylib.state import Hold, RunState
 from deploylib.system import threads
@@ -22,7 +22,7 @@ def skip_gate(run: Run, gate: StageName) -> StageResult | None:
     if gate not in run.options.skip:
         return None
     by = Waived(skipped_by=run.env.author, reason=run.options.reason)
-    return skipped(gate, f"by {by.skipped_by}: {by.reason}", data=by)
+    return skip_stage(gate, f"by {by.skipped_by}: {by.reason}", data=by)
 
 
 def require_not_held(run: Run) -> None:
@@ -80,11 +80,11 @@ def alone(run: Run, targets: tuple[Target, ...], *, holding: bool) -> dict[str, 
     left = {one.deploy_id for triggered, _, _ in asked for one in triggered.values()}
     asking = {name for triggered, intents, is_open in asked if is_open for name in set(intents) - set(triggered)}
     run.env.render.owned.update(_known_deploys(history, targets))
-    found = threads.each(lambda target: run.env.render.deploys(target.service_id, limit=5), targets, AT_ONCE)
+    found = threads.each(lambda target: run.env.render.deploys(target.service_id, limit=5), targets, REQUESTS_AT_ONCE)
     for target, deploys in zip(targets, found, strict=True):
         serving = next((one for one in deploys if one.status is DeployStatus.LIVE), None)
         if serving is not None and all(one.status.terminal for one in deploys):
-            live[target.name] = served(target, serving)
+            live[target.name] = make_live(target, serving)
         for one in deploys:
             if one.status.terminal or one.id in now or (target.name in asking and not holding):
                 continue

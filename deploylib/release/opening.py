@@ -12,7 +12,7 @@ from deploylib.errors import SettingsError
 from deploylib.models import Commit, Opened, StageName, Value
 from deploylib.models.units import seconds
 from deploylib.release.guards import GATES
-from deploylib.release.prerequisites import Finding
+from deploylib.release.prerequisites import CheckFinding
 from deploylib.release.run import Options, Run
 from deploylib.render import local
 from deploylib.state import Journal, Lease, RunState
@@ -62,7 +62,7 @@ class Aim(Value, frozen=True):
     coming: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     uncommitted: bool = False
-    noticed: tuple[Finding, ...] = ()
+    noticed: tuple[CheckFinding, ...] = ()
     spared: tuple[str, ...] = ()
     decides: bool = True
 
@@ -176,7 +176,7 @@ def _record_tests_of_another_job(run: Run) -> None:
 
 def start_local_again(run: Run) -> None:
     """Start the local Render, which may have ended since this run was left."""
-    if run.env.config.is_local and run.state.done(StageName.CHECK):
+    if run.env.config.is_local and run.state.has_done(StageName.CHECK):
         local.up(run.env.config, runner=run.env.runner, only=run.services)
 
 
@@ -186,7 +186,7 @@ def _require_own_changes(env: Environment, state: RunState | None, services: tup
     Raises:
         SettingsError: an earlier attempt has decided what changes, and this one has not.
     """
-    if env.build is None or (state is not None and state.done(StageName.CHANGES)):
+    if env.build is None or (state is not None and state.has_done(StageName.CHANGES)):
         return
     known = set(env.history.list_ids(env.name))
     if any(f"{env.name}-{before}" in known for before in env.build.earlier):

@@ -2,7 +2,7 @@
 
 Before the first deploy is asked for, a failure stops the run and nothing that serves has changed. From then on it is put
 back: only what this run changed, at most once. A signal never rolls back: the run stays open and goes on later.
-On one machine one command does all of it. The jobs of a CI only record; `finish` is their last, and alone decides.
+On one machine one command does all of it. The jobs of a CI only record; `finish_run` is their last, and alone decides.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from deploylib.errors import DeployError, Interrupted, LeaseHeld, NotKnownYet
 from deploylib.models import StageName
 from deploylib.models.results import NOTHING, SUPERSEDED, Ending, Report
 from deploylib.release import closing
-from deploylib.release.database import half_restored
+from deploylib.release.database import find_restore_mark
 from deploylib.release.guards import alone
 from deploylib.release.reconcile import conclude, settle_left_behind
 from deploylib.release.recovery import recover_run
@@ -23,7 +23,7 @@ from deploylib.release.stages import backup, changes, check, deploy, migrate, ro
 from deploylib.release.stages.own import require_registered, with_own_steps
 from deploylib.release.step import acquire_lease, has_needed_lease, is_left, perform
 
-__all__ = ["BACK", "FORWARD", "bring_to_an_end", "finish", "forward"]
+__all__ = ["BACK", "FORWARD", "bring_to_an_end", "finish_run", "forward"]
 
 FORWARD: tuple[Stage, ...] = (
     check.Check(),
@@ -59,7 +59,7 @@ def bring_to_an_end(run: Run, flow: Sequence[Stage], *, paused_at: str = "") -> 
         return closing.close_or_pause(run, Ending.of(error), began)
 
 
-def finish(run: Run) -> Report:
+def finish_run(run: Run) -> Report:
     """End a run that others have left: complete it where everything is live, else put back what it changed.
 
     Raises:
@@ -104,7 +104,7 @@ def _prepare(run: Run, stage: Stage) -> None:
     operation = run.state.opened.operation
     if not stage.needs_lease or operation == StageName.CHANGES or not acquire_lease(run):
         return
-    restore_mark.require_none(half_restored(run.env), run.env.flag)  # whoever was waited for may have left it so
+    restore_mark.require_no_mark(find_restore_mark(run.env), run.env.flag)  # whoever was waited for may have left it so
     if operation:
         return
     settle_left_behind(run, forward())

@@ -13,7 +13,7 @@ from deploylib.errors import Contradiction, SettingsError, Unreachable
 from deploylib.models import Commit, Kind, PathFilter, Secret, Service, Target, remedies
 from deploylib.models.globs import matches, within
 from deploylib.models.units import size
-from deploylib.release.prerequisites import Finding
+from deploylib.release.prerequisites import CheckFinding
 from deploylib.render import Client, blueprints
 from deploylib.settings import Config, ServiceSettings
 from deploylib.system import Git
@@ -22,18 +22,18 @@ __all__ = [
     "address",
     "disk",
     "elsewhere",
+    "find_uncommitted",
     "push",
     "read_blueprint",
     "release_commit",
-    "require",
     "require_known",
+    "require_ready",
     "services",
     "targets",
-    "uncommitted",
 ]
 
 
-def require(findings: Sequence[Finding], environment: str) -> None:
+def require_ready(findings: Sequence[CheckFinding], environment: str) -> None:
     """Refuse when anything was found: the first finding leads, the others follow with their remedies.
 
     Raises:
@@ -55,15 +55,15 @@ def release_commit(git: Git, ref: str = "") -> Commit:
     """
     git.top()
     commit = git.commit(ref or "HEAD")
-    if not ref and (changed := git.changed()):
+    if not ref and (changed := git.list_changed()):
         raise _uncommitted(changed)
     return commit
 
 
-def uncommitted(git: Git) -> list[Finding]:
+def find_uncommitted(git: Git) -> list[CheckFinding]:
     """What differs from the commit that is checked out, as one thing among others to be done before a release."""
-    changed = git.changed()
-    return [Finding.of(_uncommitted(changed))] if changed else []
+    changed = git.list_changed()
+    return [CheckFinding.of(_uncommitted(changed))] if changed else []
 
 
 def _uncommitted(changed: Sequence[str]) -> SettingsError:
@@ -106,28 +106,28 @@ def _lying(file: Path) -> str | None:
         raise SettingsError(told, remedy=f"see what {file} is, and who may read it") from error
 
 
-def untracked_in_services(git: Git, blueprint: blueprints.Blueprint) -> list[Finding]:
+def find_untracked(git: Git, blueprint: blueprints.Blueprint) -> list[CheckFinding]:
     """Files that would be part of a service, and are in no commit: most likely forgotten."""
     chosen = [service.filter for service in blueprint.deployable]
-    lost = [name for name in git.untracked() if any(one.paths and matches(name, one) for one in chosen)]
+    lost = [name for name in git.list_untracked() if any(one.paths and matches(name, one) for one in chosen)]
     if not lost:
         return []
     named = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
-    return [Finding(f"not in git, so not in the release: {named}", "git add and commit, or list it in .gitignore")]
+    return [CheckFinding(f"not in git, so not in the release: {named}", "git add and commit, or list it in .gitignore")]
 
 
-def disk(folder: Path, minimum: str) -> list[Finding]:
+def disk(folder: Path, minimum: str) -> list[CheckFinding]:
     """Room for backups and history: at least *minimum* free where *folder* is or will be."""
     try:
         there = next(parent for parent in (folder, *folder.parents) if parent.exists())
         free = shutil.disk_usage(there).free
     except OSError as error:
         text = f"{error.filename or folder} cannot be looked at: {error.strerror}"
-        return [Finding(text, "see who may read it, or set store in the settings to another folder")]
+        return [CheckFinding(text, "see who may read it, or set store in the settings to another folder")]
     if free >= size(minimum):
         return []
     text = f"{there} has {free // 10**6} MB free, less than the {minimum} that a run wants"
-    return [Finding(text, "make room (df -h), or set minimum_free in the settings")]
+    return [CheckFinding(text, "make room (df -h), or set minimum_free in the settings")]
 
 
 def services(config: Config, blueprint: blueprints.Blueprint | None, chosen: Sequence[str]) -> tuple[str, ...]:
@@ -186,7 +186,7 @@ def targets(
     git: Git,
     *,
     known: Mapping[str, str] = MappingProxyType({}),
-) -> tuple[tuple[Target, ...], list[Finding]]:
+) -> tuple[tuple[Target, ...], list[CheckFinding]]:
     """Map each of our services to exactly one of the platform's.
 
     Args:
@@ -211,7 +211,7 @@ def targets(
                     f" any more; {renamed[0].id}, which an earlier run has found, is {renamed[0].name!r} now, and none"
                 )
                 remedy = f'name it: [environments.{config.name}.services] {name} = "{renamed[0].id}"'
-            findings.append(Finding(f"{name}: the account {count} called {wanted!r}", remedy))
+            findings.append(CheckFinding(f"{name}: the account {count} called {wanted!r}", remedy))
             continue
         findings += _service_findings(config, name, hits[0], blueprint, git)
         mapped.append(_target(config, name, hits[0], blueprint))
@@ -243,64 +243,66 @@ def require_known(config: Config, names: Iterable[str], found: Sequence[Service]
         )
 
 
-def _doubles(mapped: Sequence[Target]) -> list[Finding]:
+def _doubles(mapped: Sequence[Target]) -> list[CheckFinding]:
     """Two names for one service would be two deploys of it at once."""
     names: dict[str, list[str]] = {}
     for one in mapped:
         names.setdefault(one.service_id, []).append(one.name)
     return [
-        Finding(f"{' and '.join(those)} are one service at the platform ({key})", "give each a service of its own")
+        CheckFinding(f"{' and '.join(those)} are one service at the platform ({key})", "give each a service of its own")
         for key, those in names.items()
         if len(those) > 1
     ]
 
 
-def _unknown(config: Config, blueprint: blueprints.Blueprint | None, mapped: Sequence[Target]) -> list[Finding]:
+def _unknown(config: Config, blueprint: blueprints.Blueprint | None, mapped: Sequence[Target]) -> list[CheckFinding]:
     """A name in ``after`` that is no service would be waited for by nobody."""
     known = {one.name for one in mapped} | set(services(config, blueprint, ()))
     return [
-        Finding(f"{one.name} is to come after {name}, which is no service", "correct `after` in the settings")
+        CheckFinding(f"{one.name} is to come after {name}, which is no service", "correct `after` in the settings")
         for one in mapped
         for name in one.after
         if name not in known
     ]
 
 
-def _circles(mapped: Sequence[Target]) -> list[Finding]:
+def _circles(mapped: Sequence[Target]) -> list[CheckFinding]:
     """Services that wait for each other would wait for ever."""
     try:
         TopologicalSorter({one.name: one.after for one in mapped}).prepare()
     except CycleError as error:
         names = " after ".join(reversed(error.args[1]))
-        return [Finding(f"services wait for each other: {names}", "take one of them out of `after` in the settings")]
+        return [
+            CheckFinding(f"services wait for each other: {names}", "take one of them out of `after` in the settings")
+        ]
     return []
 
 
 def _service_findings(
     config: Config, name: str, service: Service, blueprint: blueprints.Blueprint | None, git: Git
-) -> list[Finding]:
+) -> list[CheckFinding]:
     where = service.dashboard_url or "the Render Dashboard"
     described = blueprint.service(name) if blueprint else None
     found = []
     if described is not None and described.kind is not service.kind:
         found.append(
-            Finding(
+            CheckFinding(
                 f"{name}: {service.kind} at the platform, {described.kind} in the Blueprint",
                 "rename one of them: a service cannot change its type",
             )
         )
     if not service.repo:
-        found.append(Finding(f"{name}: it is made from an image, not from a commit", "deploy it in the Dashboard"))
+        found.append(CheckFinding(f"{name}: it is made from an image, not from a commit", "deploy it in the Dashboard"))
     elif not _same_repository(service.repo, git):
-        found.append(Finding(f"{name}: it is built from {service.repo}, not from this repository", f"see {where}"))
+        found.append(CheckFinding(f"{name}: it is built from {service.repo}, not from this repository", f"see {where}"))
     if config.smoke(name) and service.kind not in {Kind.WEB, Kind.STATIC}:
         text = f"{name}: a {service.kind} has no public address that a smoke request could be sent to"
-        found.append(Finding(text, f"take [[services.{name}.smoke]] out of the settings"))
+        found.append(CheckFinding(text, f"take [[services.{name}.smoke]] out of the settings"))
     if service.suspended:
-        found.append(Finding(f"{name}: it is suspended", f"resume it: {where}"))
+        found.append(CheckFinding(f"{name}: it is suspended", f"resume it: {where}"))
     if service.auto_deploy and not config.is_local:
         found.append(
-            Finding(
+            CheckFinding(
                 f"{name}: autodeploy is on, so every push ships before our gates",
                 f"inv check --environment {config.name} --fix, and autoDeployTrigger: off in the Blueprint",
             )

@@ -23,12 +23,12 @@ from deploylib.models.units import words
 from deploylib.scanners import package_files
 from deploylib.settings import Config
 
-__all__ = ["Finding", "missing", "path"]
+__all__ = ["CheckFinding", "missing", "path"]
 
 NODE = ("node", "npm", "npx")
 
 
-class Finding(msgspec.Struct, frozen=True):
+class CheckFinding(msgspec.Struct, frozen=True):
     """Something that must be put right first, and how.
 
     Attributes:
@@ -48,7 +48,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 def missing(
     config: Config, *, stages: Collection[str], files: Collection[str], database: bool, told: bool = False
-) -> list[Finding]:
+) -> list[CheckFinding]:
     """What the stages to come will not find here.
 
     Args:
@@ -70,16 +70,16 @@ def path(config: Config) -> str:
     return f"{Path(sys.executable).parent}{os.pathsep}{config.environ.get('PATH', '')}"
 
 
-def _store(config: Config) -> list[Finding]:
+def _store(config: Config) -> list[CheckFinding]:
     """Every other command has one when it begins; the keys are told by who uses them."""
     try:
         config.require_shared_store()
     except SettingsError as error:
-        return [Finding.of(error)]
+        return [CheckFinding.of(error)]
     return []
 
 
-def _packages(config: Config, stages: Collection[str], *, database: bool, told: bool) -> list[Finding]:
+def _packages(config: Config, stages: Collection[str], *, database: bool, told: bool) -> list[CheckFinding]:
     wanted = {
         "postgres": ("the database", database, ("psycopg",)),
         "s3": (f"the store {config.store}", config.store.startswith("s3://"), ()),
@@ -92,11 +92,11 @@ def _packages(config: Config, stages: Collection[str], *, database: bool, told: 
         if gone:
             some = "packages are" if len(gone) > 1 else "package is"
             text = f"{what}: {len(gone)} {some} not installed: {', '.join(gone)}"
-            found.append(Finding(text, install_command(extra)))
+            found.append(CheckFinding(text, install_command(extra)))
     return found
 
 
-def _smoke(config: Config) -> list[Finding]:
+def _smoke(config: Config) -> list[CheckFinding]:
     """The secrets of smoke requests: without them nothing can be asked."""
     named = {
         variable: f"services.{name}.smoke, {request.name}"
@@ -105,13 +105,15 @@ def _smoke(config: Config) -> list[Finding]:
         for variable in request.send_env.values()
     }
     return [
-        Finding(f"{variable} is not set: {where} sends it in a header", f"export {variable}=…, or take the header out")
+        CheckFinding(
+            f"{variable} is not set: {where} sends it in a header", f"export {variable}=…, or take the header out"
+        )
         for variable, where in named.items()
         if config.secret(variable) is None
     ]
 
 
-def _programs(config: Config, stages: Collection[str], files: Collection[str], *, database: bool) -> list[Finding]:
+def _programs(config: Config, stages: Collection[str], files: Collection[str], *, database: bool) -> list[CheckFinding]:
     settings = config.settings
     ignored = PathFilter(paths=settings.scan.ignored)
     locks = [name for name in sorted(files) if posixpath.basename(name) in package_files.NPM_LOCKS]
@@ -126,7 +128,7 @@ def _programs(config: Config, stages: Collection[str], files: Collection[str], *
         wanted += _first("migrations.pending", settings.migrations.pending)
     looked = path(config)
     return [
-        Finding(f"{program} is not here: {why}", _remedy(program))
+        CheckFinding(f"{program} is not here: {why}", _remedy(program))
         for program, why in dict(reversed(wanted)).items()
         if not _there(program, config.root, looked)
     ]

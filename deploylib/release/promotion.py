@@ -9,10 +9,10 @@ from deploylib.models import Commit, Live, Value
 from deploylib.models.results import short
 from deploylib.state import RunState
 
-__all__ = ["Verified", "require_verified"]
+__all__ = ["VerifiedRelease", "require_verified"]
 
 
-class Verified(Value, frozen=True):
+class VerifiedRelease(Value, frozen=True):
     """A release that an environment has verified and serves.
 
     Attributes:
@@ -34,7 +34,7 @@ class Verified(Value, frozen=True):
 
 def require_verified(
     environment: str, history: Iterable[RunState], live: Mapping[str, Live], bad: Collection[str] = ()
-) -> Verified:
+) -> VerifiedRelease:
     """The release that *environment* serves, if its last verification was of exactly that.
 
     Args:
@@ -64,7 +64,9 @@ def require_verified(
         raise Blocked(f"{environment} refuses {', '.join(refused)}", remedy=f"inv status --environment {environment}")
     tests = release.stages.get("tests")
     passed = tests is not None and tests.status.value == "done"
-    return Verified(environment=environment, run=release.id, commit=release.commit, commits=commits, tested=passed)
+    return VerifiedRelease(
+        environment=environment, run=release.id, commit=release.commit, commits=commits, tested=passed
+    )
 
 
 def _said(commits: Mapping[str, str], name: str) -> str:

@@ -14,10 +14,10 @@ from deploylib.probes import Expected, Pace, Probe, address, verify_service
 from deploylib.state import RunState
 from deploylib.system import threads
 
-__all__ = ["answered", "evidence_table", "prove"]
+__all__ = ["evidence_table", "prove_services", "read_answers"]
 
 
-def prove(
+def prove_services(
     env: Environment,
     targets: Sequence[Target],
     expected: Mapping[str, Expected],
@@ -62,7 +62,7 @@ def evidence_table(proven: Sequence[Verified]) -> tuple[str, ...]:
     )
 
 
-def answered(state: RunState) -> dict[str, int]:
+def read_answers(state: RunState) -> dict[str, int]:
     """Read the status that each public address gave when a run verified it."""
     shown = state.proven.verified
     return {each.service: each.answered or address.GOOD for each in shown if each.proof is not Proof.PLATFORM}

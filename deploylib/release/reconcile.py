@@ -39,10 +39,10 @@ def conclude(run: Run, flow: Sequence[Stage]) -> Ending:
         return recover_run(run, failed.failure)
     if run.planned.superseded:
         return Ending(outcome=SUPERSEDED)
-    if run.state.done(StageName.CHANGES) and run.planned.nothing:
+    if run.state.has_done(StageName.CHANGES) and run.planned.nothing:
         return Ending(outcome=NOTHING)
     require_registered(run, flow)
-    missing = [stage for stage in flow if not stage.done(run)]
+    missing = [stage for stage in flow if not stage.is_done(run)]
     first = next(place for place, stage in enumerate(flow) if stage.name in CLOSING)
     left = [name for name in run.planned.changes.deploying if name not in run.state.shipped]
     begun = run.back and run.state.intents  # a rollback that has begun is only ever completed

@@ -22,7 +22,7 @@ from deploylib.models.results import Ending, PutBack, StageResult, StageStatus, 
 from deploylib.models.units import seconds
 from deploylib.probes import Expected
 from deploylib.release.closing import explain_unknown
-from deploylib.release.prove import prove
+from deploylib.release.prove import prove_services
 from deploylib.release.run import Run
 from deploylib.release.serving import live_of
 from deploylib.render import Refused, rollout
@@ -174,7 +174,7 @@ def _restore(run: Run, back: list[Order], deadline: Deadline) -> None:
         ),
     )
     rebuilt = {one.service for one in shipped if one.rebuilt}
-    proven = prove(
+    proven = prove_services(
         run.env,
         run.checked.targets,
         {

@@ -11,14 +11,14 @@ from deploylib.models.database import Copy
 from deploylib.models.units import count, size, volume
 from deploylib.release.run import Run
 
-__all__ = ["Rehearsal", "judged"]
+__all__ = ["Rehearsal", "judge_rehearsal"]
 
 
 class Rehearsal:
     """What was tried on a copy that was just restored, before it is done in earnest."""
 
     def __init__(self) -> None:
-        self.reports: list[rehearsal.Report] = []
+        self.reports: list[rehearsal.RehearsalReport] = []
         self.lacking: list[str] = []
         self.restored: list[restore_test.Restorable] = []
 
@@ -30,7 +30,7 @@ class Rehearsal:
         if run.database is not None:
             copy, lacking = server_roles.bring(copy, server_roles.read_surroundings(run.database))
             self.lacking += lacking
-        with run.env.git.exported(run.commit.id) as files:
+        with run.env.git.export(run.commit.id) as files:
             tool = Tool(files, run.env.config, run.env.writer)
             report = rehearsal.rehearse(tool, copy, migration, live=run.database)
         self.reports.append(report)
@@ -40,7 +40,7 @@ class Rehearsal:
             self.restored.append(restore_test.try_again(copy, edges, whole_below=whole_below))
 
 
-def judged(run: Run, rehearsed: Rehearsal) -> list[str]:
+def judge_rehearsal(run: Run, rehearsed: Rehearsal) -> list[str]:
     """What the rehearsal says of migrations that may run.
 
     Raises:

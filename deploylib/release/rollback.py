@@ -9,10 +9,10 @@ from deploylib.models import Intent, Live, Order, Target, ids
 from deploylib.models.results import short
 from deploylib.state import RunState
 
-__all__ = ["candidates", "choose", "orders", "variables"]
+__all__ = ["choose_release", "find_candidates", "find_variables", "orders"]
 
 
-def candidates(
+def find_candidates(
     history: Iterable[RunState], live: Mapping[str, Live], *, bad: Collection[str] = (), named: bool = False
 ) -> list[RunState]:
     """The verified releases that differ from what is live now, newest first.
@@ -37,19 +37,19 @@ def candidates(
     return found
 
 
-def choose(
+def choose_release(
     history: Iterable[RunState], live: Mapping[str, Live], to: str = "", *, bad: Collection[str] = ()
 ) -> RunState:
     """The release to go back to: the newest candidate, or the one that *to* names, of several of a commit the newest.
 
     Args:
         to: a run or the end of its id, a commit, or a deploy (``dep-…``) that was live in the release.
-        bad: see `candidates`.
+        bad: see `find_candidates`.
 
     Raises:
         SettingsError: there is none; or *to* may be several runs or commits.
     """
-    found = candidates(history, live, bad=bad, named=bool(to))
+    found = find_candidates(history, live, bad=bad, named=bool(to))
     if not found:
         raise SettingsError(
             "there is no earlier release that was verified: nothing to go back to",
@@ -75,7 +75,7 @@ def _named(found: Sequence[RunState], to: str) -> RunState | None:
     runs = {state.id: state for state in found}
     if (whole := {**releases, **runs}.get(to)) is not None:
         return whole
-    run = ids.named(to, runs, kind="run", short=short)
+    run = ids.find_id(to, runs, kind="run", short=short)
     commits = {state.commit.id for state in found if len(to) >= 7 and state.commit.id.startswith(to)}
     parts = {one: {**releases, **runs}[one] for one in (*((run,) if run else ()), *sorted(commits))}
     if len({state.id for state in parts.values()}) > 1:
@@ -104,7 +104,7 @@ def orders(
     ]
 
 
-def variables(history: Iterable[RunState], service: str, deploy_id: str) -> tuple[str, ...]:
+def find_variables(history: Iterable[RunState], service: str, deploy_id: str) -> tuple[str, ...]:
     """Names of the variables that a deploy of ours had when it was made; empty where nobody recorded them."""
     for state in history:
         made = {**state.triggered, **state.back_triggered}

@@ -15,12 +15,12 @@ from deploylib.models.results import StageResult, StageStatus
 from deploylib.models.units import seconds
 from deploylib.probes import DowntimeWatch, Pace
 from deploylib.release.database import database_of
-from deploylib.release.prerequisites import Finding
+from deploylib.release.prerequisites import CheckFinding
 from deploylib.render import rollout
 from deploylib.state import Journal, Lease, RunState
 from deploylib.system import Deadline
 
-__all__ = ["Options", "Run", "Stage", "planned", "result", "skipped", "table"]
+__all__ = ["Options", "Run", "Stage", "plan_stage", "result", "skip_stage", "table"]
 
 
 class Options(Value, frozen=True):
@@ -75,7 +75,7 @@ class Run:
     services: tuple[str, ...] = ()
     coming: tuple[str, ...] = ()
     uncommitted: bool = False
-    noticed: tuple[Finding, ...] = ()
+    noticed: tuple[CheckFinding, ...] = ()
     spared: tuple[str, ...] = ()
     wanted: Mapping[str, str] = field(default_factory=dict)
     seen: Mapping[str, Live] = field(default_factory=dict)
@@ -163,9 +163,9 @@ class Stage(Protocol):
         """The stage's name."""
         ...
 
-    def done(self, run: Run) -> bool:
+    def is_done(self, run: Run) -> bool:
         """Tell whether this run has done it."""
-        return run.state.done(self.name)
+        return run.state.has_done(self.name)
 
     def plan(self, run: Run) -> StageResult:
         """Say what `apply` would do; reads only."""
@@ -181,12 +181,12 @@ def result(stage: str, *lines: str, status: StageStatus = StageStatus.DONE, data
     return StageResult(stage=stage, status=status, lines=lines, data=msgspec.to_builtins(data) if data else {})
 
 
-def skipped(stage: str, reason: str, data: object = None) -> StageResult:
+def skip_stage(stage: str, reason: str, data: object = None) -> StageResult:
     """Make the result of a stage that is left out, with the reason."""
     return result(stage, f"skipped: {reason}", status=StageStatus.SKIPPED, data=data)
 
 
-def planned(stage: str, *lines: str) -> StageResult:
+def plan_stage(stage: str, *lines: str) -> StageResult:
     """Make what a stage says that only looked."""
     return result(stage, *lines, status=StageStatus.PLANNED)
 

@@ -14,17 +14,17 @@ from deploylib.release import compatibility
 from deploylib.release.database import database_of
 from deploylib.state import RunState
 
-__all__ = ["compared", "goes_with", "schema_now"]
+__all__ = ["compare_schema", "goes_with", "schema_now"]
 
 
 def goes_with(
     env: Environment, checked: Checked, release: RunState, history: list[RunState], live: Mapping[str, Live]
 ) -> compatibility.Fit:
     """Compare what goes back to a release with the schema as it is, as far as anybody knows."""
-    return compared(checked.targets, release, history, schema_now(env, checked, history), live)
+    return compare_schema(checked.targets, release, history, schema_now(env, checked, history), live)
 
 
-def compared(
+def compare_schema(
     targets: Sequence[Target],
     release: RunState,
     history: list[RunState],
@@ -39,7 +39,7 @@ def compared(
         return compatibility.Fit(unknown=(database,) if needs else ())
     if not database.current and not any(one.schema for one in needs):
         return compatibility.Fit()  # neither the database nor the code knows of any
-    return compatibility.fit(needs, database, compatibility.served(history))
+    return compatibility.fit(needs, database, compatibility.find_served_schemas(history))
 
 
 def schema_now(env: Environment, checked: Checked, history: list[RunState]) -> Migration | str:
@@ -55,7 +55,7 @@ def schema_now(env: Environment, checked: Checked, history: list[RunState]) -> M
         if url is None:
             return Migration()
         if env.config.settings.migrations.command:
-            applied = compatibility.recorded(history)
+            applied = compatibility.list_recorded(history)
             current = applied[-1].id if applied else ""
             return Migration(current=current, applied=applied, unchecked=Tool.unchecked)
         return _read(env, url, history)
@@ -68,10 +68,12 @@ def schema_now(env: Environment, checked: Checked, history: list[RunState]) -> M
 def _read(env: Environment, url: Secret, history: list[RunState]) -> Migration:
     """Where the database is, by alembic; by its own table alone where the commit's migrations cannot be read."""
     migrated = (
-        state.opened.commit.id for state in history if state.done(StageName.MIGRATE) and state.planned.migration.pending
+        state.opened.commit.id
+        for state in history
+        if state.has_done(StageName.MIGRATE) and state.planned.migration.pending
     )
     commit = next((each for each in migrated if env.git.has(each)), env.git.commit("HEAD").id)
-    with suppress(MigrationFailed, SettingsError), env.git.exported(commit) as files:
+    with suppress(MigrationFailed, SettingsError), env.git.export(commit) as files:
         tool = Tool(files, env.config, env.runner)
         if tool.has_migrations:
             return tool.read_status(url)

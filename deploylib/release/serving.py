@@ -12,9 +12,9 @@ from deploylib.release import verified_deploys
 from deploylib.render import Refused
 from deploylib.system import threads
 
-__all__ = ["AT_ONCE", "last_known", "live", "live_of", "served"]
+__all__ = ["REQUESTS_AT_ONCE", "last_known", "live", "live_of", "make_live"]
 
-AT_ONCE = 8  # requests; more of them would only wait for each other
+REQUESTS_AT_ONCE = 8  # requests; more of them would only wait for each other
 
 
 def live(
@@ -26,7 +26,7 @@ def live(
         strict: see `live_of`.
     """
     unseen = [target for target in targets if target.name not in seen]
-    found = threads.each(lambda target: live_of(env, target, strict=strict), unseen, AT_ONCE)
+    found = threads.each(lambda target: live_of(env, target, strict=strict), unseen, REQUESTS_AT_ONCE)
     asked = dict(zip((target.name for target in unseen), found, strict=True))
     return {target.name: seen.get(target.name) or asked[target.name] for target in targets}
 
@@ -44,7 +44,7 @@ def live_of(env: Environment, target: Target, *, strict: bool = True) -> Live:
     deploy = env.render.live(target.service_id)
     if deploy is None and strict:
         _require_nothing(env, target)
-    return served(target, deploy)
+    return make_live(target, deploy)
 
 
 def _require_nothing(env: Environment, target: Target) -> None:
@@ -66,7 +66,7 @@ def _require_nothing(env: Environment, target: Target) -> None:
         )
 
 
-def served(target: Target, deploy: Deploy | None) -> Live:
+def make_live(target: Target, deploy: Deploy | None) -> Live:
     """Make what a service serves of the deploy of it that is live."""
     if deploy is None:
         return Live(service=target.name, url=target.url)
@@ -81,7 +81,7 @@ def last_known(env: Environment) -> dict[str, Live]:
     Raises:
         SettingsError: none ever did.
     """
-    known = env.history.find_newest(env.name, lambda state: state.done("check"))
+    known = env.history.find_newest(env.name, lambda state: state.has_done("check"))
     if known is None:
         remedy = f"inv deploy --environment {env.name}"
         raise SettingsError(f"nothing was ever deployed to {env.name!r} from here", remedy=remedy)

@@ -58,7 +58,7 @@ def find_failed_stage(run: Run) -> StageResult | None:
         (
             each
             for each in run.state.stages.values()
-            if each.status is StageStatus.FAILED and not (each.failure is None and run.state.done(StageName.VERIFY))
+            if each.status is StageStatus.FAILED and not (each.failure is None and run.state.has_done(StageName.VERIFY))
         ),
         None,
     )
@@ -75,7 +75,7 @@ def is_left(run: Run, stage: Stage) -> bool:
         raise Blocked(
             f"this run has failed at {failed.stage}: {failed.lines[0]}", remedy="inv finish closes it, and puts it back"
         )
-    if not stage.done(run) or stage.name == run.options.asked:
+    if not stage.is_done(run) or stage.name == run.options.asked:
         return True
     ago = (run.env.clock.now() - run.state.last).total_seconds()
     run.env.progress.ended(run.state.stages[stage.name], ago=ago)

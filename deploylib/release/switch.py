@@ -10,14 +10,14 @@ from deploylib.models.results import StageResult
 from deploylib.models.units import seconds
 from deploylib.probes import address
 from deploylib.release.run import Run, result, table
-from deploylib.release.serving import AT_ONCE
+from deploylib.release.serving import REQUESTS_AT_ONCE
 from deploylib.render import rollout
 from deploylib.system import threads
 
-__all__ = ["bring_services", "variables"]
+__all__ = ["bring_services", "list_variables"]
 
 
-def variables(run: Run, target: Target) -> tuple[str, ...]:
+def list_variables(run: Run, target: Target) -> tuple[str, ...]:
     """Names of the environment variables of a service; they come back with the deploy that gets them (Render, Rollbacks)."""
     if target.kind is Kind.STATIC:
         return ()  # they were built in, and the artifact is what comes back
@@ -37,7 +37,7 @@ def bring_services(stage: str, run: Run, orders: list[Order]) -> StageResult:
         DeployError: see `rollout.roll_out`.
     """
     paths = _asked_at(run)
-    asked = dict(zip(orders, threads.each(lambda order: _before(run, order), orders, AT_ONCE), strict=True))
+    asked = dict(zip(orders, threads.each(lambda order: _before(run, order), orders, REQUESTS_AT_ONCE), strict=True))
     orders = [
         msgspec.structs.replace(
             order,

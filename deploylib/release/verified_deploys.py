@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from deploylib.models import Live
 from deploylib.state import RunState
 
-__all__ = ["last_shipped", "unproven"]
+__all__ = ["find_unproven", "last_shipped"]
 
 
-def unproven(history: Iterable[RunState], live: Mapping[str, Live]) -> tuple[str, ...]:
+def find_unproven(history: Iterable[RunState], live: Mapping[str, Live]) -> tuple[str, ...]:
     """Name the services whose live deploy no run has verified.
 
     A lost answer, a put-back that failed, a run that nobody ended, a deploy by hand, or a product that was released without

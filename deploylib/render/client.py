@@ -132,9 +132,10 @@ class Client:
         """Whether it runs on this machine: what it lacks is to be installed here."""
         return urlsplit(self.url).hostname in {"127.0.0.1", "localhost", "::1"}
 
+    @property
     def left(self) -> Left | None:
         """What the window of reads still allows; None while the platform has not said."""
-        return self.reads.left(self.clock.monotonic())
+        return self.reads.compute_left(self.clock.monotonic())
 
     # -- services -----------------------------------------------------------------------------------------------
 
@@ -242,8 +243,8 @@ class Client:
         """The machine-readable cause of a failed deploy, from its ``deploy_ended`` event; empty where there is none."""
         for details in self._events(service_id, {"type": "deploy_ended", "limit": 20}):
             if details.get("deployId") == deploy_id:
-                reason = decode.nested(details, "reason")
-                return decode.nested(reason, "failure") or {key: value for key, value in reason.items() if value}
+                reason = decode.read_object(details, "reason")
+                return decode.read_object(reason, "failure") or {key: value for key, value in reason.items() if value}
         return {}
 
     def server_failures(self, service_id: str, since: datetime) -> int:
@@ -380,7 +381,7 @@ class Client:
         answer = self._sent(method, path, query, body)
         if answer.ok:
             return answer
-        said = str(decode.nested({"answer": answer.json()}, "answer").get("message") or "")
+        said = str(decode.read_object({"answer": answer.json()}, "answer").get("message") or "")
         if key := self.secret.reveal():
             said = said.replace(key, "•••")
         if answer.status in PASSING:
@@ -412,7 +413,7 @@ class Client:
             self.clock.sleep(wait)
         sent = self.clock.monotonic()
         answer = self.session.request(method, path, params=query, json=body)
-        budget.told(answer.headers, sent=sent, received=self.clock.monotonic(), at=self.clock.now())
+        budget.learn_from(answer.headers, sent=sent, received=self.clock.monotonic(), at=self.clock.now())
         return answer
 
     def _unreachable(self, reason: str) -> Unreachable:

@@ -21,7 +21,6 @@ __all__ = [
     "Addresses",
     "Unreadable",
     "decode_body",
-    "nested",
     "read_addresses",
     "read_database",
     "read_deploy",
@@ -30,6 +29,7 @@ __all__ = [
     "read_export",
     "read_log_lines",
     "read_moment",
+    "read_object",
     "read_service",
     "read_variable",
     "thing",
@@ -168,7 +168,7 @@ def _plain(name: str) -> bool:
     return bool(name) and name.isascii() and name.replace("-", "").replace("_", "").isalnum()
 
 
-def nested(item: dict[str, Any], name: str) -> dict[str, Any]:
+def read_object(item: dict[str, Any], name: str) -> dict[str, Any]:
     """An object inside another; empty where it is absent, null, or something else."""
     found = item.get(name)
     return found if isinstance(found, dict) else {}
@@ -268,11 +268,11 @@ def read_events(value: Any, service_id: str, kind: str) -> list[dict[str, Any]]:
     """The details of events of one kind, newest first; one that tells none is empty: only an explanation hangs on it."""
     if not isinstance(value, list):
         raise Unreadable("no list")
-    every = [nested(item, "event") if isinstance(item, dict) else {} for item in value]
+    every = [read_object(item, "event") if isinstance(item, dict) else {} for item in value]
     for each in every:
         if each.get("serviceId") not in {None, service_id} or each.get("type") not in {None, kind}:
             raise Unreadable(f"an event that is not {kind} of {service_id}")
-    return [nested(each, "details") for each in every]
+    return [read_object(each, "details") for each in every]
 
 
 def read_log_lines(value: Any, service_id: str) -> list[LogLine]:

@@ -24,7 +24,7 @@ from deploylib.errors import (
 from deploylib.models import Deploy, DeployStatus, Order, Value
 from deploylib.render.client import Client
 
-__all__ = ["Diagnosis", "between", "diagnosed", "failure", "last_words", "meaning", "replaced", "unhealthy"]
+__all__ = ["Diagnosis", "between", "diagnose", "explain_replaced", "failure", "last_words", "meaning", "unhealthy"]
 
 NOTHING = ("(it wrote nothing)",)
 CORRECT = "correct it, commit, inv deploy"
@@ -67,7 +67,7 @@ class Diagnosis(Value, frozen=True):
     remedy: str
 
 
-def replaced(order: Order, deploy: Deploy, client: Client) -> DeployError:
+def explain_replaced(order: Order, deploy: Deploy, client: Client) -> DeployError:
     """A deploy that ended canceled or replaced: somebody else's took its place, or it was stopped."""
     newest = next(iter(client.deploys(order.target.service_id, limit=1)), None)
     if newest is None:
@@ -98,13 +98,13 @@ def failure(order: Order, deploy: Deploy, client: Client) -> DeployError:
     ended = f"exited with code {code}" if code else "ended" if cause.get("earlyExit") else ""
     if deploy.status is DeployStatus.BUILD_FAILED:
         details = last_words(order, deploy, client, "build")
-        why, remedy = diagnosed(details, client, "correct the build, commit, inv deploy")
+        why, remedy = diagnose(details, client, "correct the build, commit, inv deploy")
         return BuildFailed(f"{name}: the build {ended or 'failed'}{why}", details=details, remedy=remedy, service=name)
     details = last_words(order, deploy, client, "app")
     if deploy.status is DeployStatus.PRE_DEPLOY_FAILED:
         if details == NOTHING:  # the documents do not say to which of the two logs its words belong
             details = last_words(order, deploy, client, "build")
-        why, remedy = diagnosed(details, client, CORRECT)
+        why, remedy = diagnose(details, client, CORRECT)
         return StartFailed(
             f"{name}: the pre-deploy command {ended or 'failed'}{why}", details=details, remedy=remedy, service=name
         )
@@ -112,7 +112,7 @@ def failure(order: Order, deploy: Deploy, client: Client) -> DeployError:
         what = "ran out of memory" if "oomKilled" in cause else ended
         lasted = between(deploy.started_at, deploy.finished_at)
         took = f", {lasted:.1f} s after the deploy began" if lasted is not None else ""
-        why, remedy = diagnosed(details, client, CORRECT)
+        why, remedy = diagnose(details, client, CORRECT)
         return StartFailed(f"{name}: the program {what}{took}{why}", details=details, remedy=remedy, service=name)
     return unhealthy(order, client, details, str(cause.get("unhealthy") or ""))
 
@@ -120,7 +120,7 @@ def failure(order: Order, deploy: Deploy, client: Client) -> DeployError:
 def unhealthy(order: Order, client: Client, details: tuple[str, ...], why: str) -> Unhealthy:
     """A program that runs and is not well: at another port, or for a reason that the platform tells."""
     path = order.target.health_path or "its port"
-    known, remedy = diagnosed((*details, why), client, f"make {path} answer 2xx within 5 s, commit, inv deploy")
+    known, remedy = diagnose((*details, why), client, f"make {path} answer 2xx within 5 s, commit, inv deploy")
     said = f": {why}" if why else known
     return Unhealthy(
         f"{order.target.name}: it runs, but {path} did not answer well{said}",
@@ -130,7 +130,7 @@ def unhealthy(order: Order, client: Client, details: tuple[str, ...], why: str) 
     )
 
 
-def diagnosed(lines: tuple[str, ...], client: Client, otherwise: str) -> tuple[str, str]:
+def diagnose(lines: tuple[str, ...], client: Client, otherwise: str) -> tuple[str, str]:
     """What last words mean, as the end of a sentence, and what helps; nothing, and the usual step, where they say nothing."""
     known = meaning(lines, local=client.is_local)
     return (f": {known.cause}", known.remedy) if known is not None else ("", otherwise)

@@ -62,7 +62,7 @@ class Budget:
             self._remaining -= 1
             return 0.0
 
-    def told(self, headers: Mapping[str, str], *, sent: float, received: float, at: datetime) -> None:
+    def learn_from(self, headers: Mapping[str, str], *, sent: float, received: float, at: datetime) -> None:
         """Learn from the headers of an answer; without the three that are needed nothing is learned.
 
         Args:
@@ -93,7 +93,7 @@ class Budget:
                 self._remaining, self._ends = remaining, (earliest, latest)
             self._limit = limit
 
-    def left(self, now: float) -> Left | None:
+    def compute_left(self, now: float) -> Left | None:
         """What may still be sent, and for how long that has to do; None while the platform has not said."""
         with self._lock:
             self._pass(now)

@@ -126,7 +126,7 @@ def _ready(watch: _Watch, names: set[str], shipped: Sequence[Shipped]) -> bool:
 
 def _pause(watch: _Watch, rollout: Rollout, watching: int, keep: int) -> float:
     """Seconds until the next look at it, where *watching* deploys share the reads of the window but for *keep*."""
-    left = rollout.client.left()
+    left = rollout.client.left
     if left is not None:
         left = Left(max(left.requests - keep, left.requests // 4), left.seconds)  # not none at all for the last one
     elapsed = rollout.clock.monotonic() - watch.began
@@ -168,12 +168,12 @@ def _look(watch: _Watch, rollout: Rollout) -> Shipped | None:
     if deploy.status.failed:
         raise diagnosis.failure(order, deploy, client)
     if deploy.status in {DeployStatus.CANCELED, DeployStatus.DEACTIVATED}:
-        raise diagnosis.replaced(order, deploy, client)
+        raise diagnosis.explain_replaced(order, deploy, client)
     starting = clock.monotonic() - watch.phases.get(DeployStatus.UPDATING, clock.monotonic())
     if deploy.status is DeployStatus.UPDATING and starting > rollout.start_within:
         details = diagnosis.last_words(order, deploy, client, "app")
         sooner = f"make {order.target.health_path or 'its port'} answer sooner, or set start_within in the settings"
-        why, remedy = diagnosis.diagnosed(details, client, sooner)
+        why, remedy = diagnosis.diagnose(details, client, sooner)
         raise Unhealthy(
             f"{name}: it was not healthy after {age(starting)}, and is stopped{why}",
             details=details,

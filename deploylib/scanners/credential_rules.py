@@ -10,7 +10,7 @@ from math import log2
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-__all__ = ["Sighting", "assigned", "kind", "looks_random", "marked", "stands_in"]
+__all__ = ["Sighting", "find_assigned", "find_marked", "kind", "looks_random", "stands_in"]
 
 LONG_LINE = 2000
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -142,7 +142,7 @@ RULES = (
 )
 
 
-def marked(name: str, text: str) -> Iterator[Sighting]:
+def find_marked(name: str, text: str) -> Iterator[Sighting]:
     """Find forms that carry a credential in the text of a file."""
     for rule in RULES:
         if rule.file not in PurePosixPath(name).name:
@@ -155,7 +155,7 @@ def marked(name: str, text: str) -> Iterator[Sighting]:
                 yield Sighting(rule.name, _line(text, match), f"looks like {rule.says}")
 
 
-def assigned(name: str, text: str) -> Iterator[Sighting]:
+def find_assigned(name: str, text: str) -> Iterator[Sighting]:
     """Find literals that are given to a name of a secret."""
     path = PurePosixPath(name)
     bare = path.suffix in UNQUOTED or path.name.startswith((".env", "Dockerfile", "Procfile", "Makefile"))

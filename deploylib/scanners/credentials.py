@@ -96,9 +96,9 @@ def _by_engine(engine: Any, name: str, data: bytes) -> Iterator[Sighting]:
 
 
 def _by_rules(name: str, text: str) -> Iterator[Sighting]:
-    yield from credential_rules.marked(name, text)
+    yield from credential_rules.find_marked(name, text)
     if posixpath.basename(name) not in HASHES:
-        yield from credential_rules.assigned(name, text)
+        yield from credential_rules.find_assigned(name, text)
 
 
 def _short(name: str) -> str:

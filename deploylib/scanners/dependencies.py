@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from deploylib.models.extras import install_command
-from deploylib.models.findings import Examined, Finding, Gap, joined
+from deploylib.models.findings import Examined, Finding, Gap, join
 from deploylib.models.units import count
 from deploylib.scanners.package_files import NPM_LOCKS, canonical
 from deploylib.scanners.product import Product
@@ -84,7 +84,7 @@ def scan_dependencies(product: Product) -> Examined:
     names = list_files(files, settings.ignored)
     packages = read_packages(files, names, settings.requirements, blueprint_path=product.services.blueprint)
     locks = [name for name in names if posixpath.basename(name) in NPM_LOCKS]
-    return joined(
+    return join(
         Examined(NAME, counted={"package": 0}, findings=tuple(packages.notes), gaps=tuple(packages.gaps)),
         *(_by_pip_audit(asked, product) for asked in _rounds(packages.pins)),
         *(_by_npm(lock, product) for lock in locks),

@@ -17,7 +17,7 @@ from deploylib.models import decoding
 from deploylib.models.findings import Gap
 from deploylib.models.units import count
 
-__all__ = ["LOCKS", "NPM_LOCKS", "canonical", "of_node", "scripts", "unaudited"]
+__all__ = ["LOCKS", "NPM_LOCKS", "canonical", "find_unaudited", "of_node", "read_scripts"]
 
 EXPORT = (
     "write it as a requirements file beside it, with all groups and extras: uv export, poetry export or pip-compile"
@@ -71,7 +71,7 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def unaudited(files: Path, names: Sequence[str], listed: Callable[[str], Names]) -> Iterator[Gap]:
+def find_unaudited(files: Path, names: Sequence[str], listed: Callable[[str], Names]) -> Iterator[Gap]:
     """Find files that name or lock packages and were not examined.
 
     Args:
@@ -236,7 +236,7 @@ def of_node(files: Path, there: Collection[str], folder: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def scripts(files: Path, folder: str) -> dict[str, str]:
+def read_scripts(files: Path, folder: str) -> dict[str, str]:
     """Read the scripts of a package.json, each with its pre and post."""
     written = _table(_package(files / folder / "package.json").get("scripts"))
     return {name: "\n".join(str(written.get(f"{when}{name}", "")) for when in ("pre", "", "post")) for name in written}

@@ -16,7 +16,7 @@ from deploylib.models.units import count
 from deploylib.render import blueprints
 from deploylib.scanners import installs
 from deploylib.scanners.installs import Brought
-from deploylib.scanners.package_files import canonical, of_node, scripts, unaudited
+from deploylib.scanners.package_files import canonical, find_unaudited, of_node, read_scripts
 
 __all__ = ["Packages", "Pin", "read_packages"]
 
@@ -91,7 +91,7 @@ def read_packages(
         Gap(name, "it is not among scan.requirements", "add it there, or to scan.ignored") for name in passed
     ]
     _bring(files, names, blueprint_path, packages)
-    packages.gaps += unaudited(files, names, packages.beside)
+    packages.gaps += find_unaudited(files, names, packages.beside)
     packages.notes = list(dict.fromkeys(packages.notes))
     return packages
 
@@ -126,7 +126,7 @@ def _bring(files: Path, names: Sequence[str], blueprint_path: str, packages: Pac
 def _run(files: Path, there: Collection[str], one: Brought) -> Iterator[tuple[str, Brought]]:
     """What a script brings that a command runs."""
     if one.kind == "run":
-        path, text = posixpath.join(one.folder, "package.json"), scripts(files, one.folder).get(one.name, "")
+        path, text = posixpath.join(one.folder, "package.json"), read_scripts(files, one.folder).get(one.name, "")
     else:
         path = posixpath.normpath(posixpath.join(one.folder, one.name))
         text = (files / path).read_text(encoding="utf-8", errors="replace") if path in there else ""

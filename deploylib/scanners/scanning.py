@@ -47,7 +47,7 @@ def scan(
 
     def judged(scanner: Scanner) -> Examined:
         start = clock.monotonic()
-        examined = scanner(product).judged(settings.accepted, clock.now().date())
+        examined = scanner(product).judge(settings.accepted, clock.now().date())
         return msgspec.structs.replace(examined, seconds=clock.monotonic() - start)
 
     # A thread that ends with the program: an interrupted scan does not wait for a program that it started.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from deploylib.models.extras import install_command
-from deploylib.models.findings import Examined, Finding, Gap, joined
+from deploylib.models.findings import Examined, Finding, Gap, join
 from deploylib.models.units import count
 from deploylib.scanners.product import Product
 from deploylib.scanners.tree import list_files
@@ -55,7 +55,7 @@ def scan_source_code(product: Product) -> Examined:
 
     def some(names: Sequence[str]) -> Examined:
         args = [product.python, "-m", "bandit", *options, *(f"./{name}" for name in names)]
-        command = process.Command(args, cwd=product.files, timeout=product.deadline.left(), check=False)
+        command = process.Command(args, cwd=product.files, timeout=product.deadline.left, check=False)
         try:
             return _told(names, process.ask_program(command, _Opinion, "bandit", runner=product.runner))
         except process.Silence as silence:
@@ -64,7 +64,7 @@ def scan_source_code(product: Product) -> Examined:
 
     names = [name for name in list_files(product.files, settings.ignored) if name.endswith((".py", ".pyw"))]
     batches = (names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE))
-    return joined(Examined(NAME, counted={"file": 0}), *map(some, batches))
+    return join(Examined(NAME, counted={"file": 0}), *map(some, batches))
 
 
 def _told(names: Sequence[str], opinion: _Opinion) -> Examined:

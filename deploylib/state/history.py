@@ -27,7 +27,7 @@ from deploylib.errors import SettingsError, Unreachable
 from deploylib.models import BackedUp, Checked, Commit, Intent, Live, Moment, Planned, Proven, Shipped, StageName, ids
 from deploylib.models.release import Opened, Restored, Triggered
 from deploylib.models.results import Ending, PutBack, Report, StageResult, StageStatus, short
-from deploylib.store import Damaged, Refused, Store, format_version, read_document
+from deploylib.store import Damaged, Store, StoreRefused, format_version, read_document
 from deploylib.system import Clock
 
 __all__ = ["OPERATIONS", "RUNS", "Event", "History", "Journal", "RunState"]
@@ -82,12 +82,12 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
         """The run's id."""
         return self.opened.run
 
-    def done(self, stage: str) -> bool:
+    def has_done(self, stage: str) -> bool:
         """Tell whether the stage has ended well, or was left out."""
         result = self.stages.get(stage)
         return result is not None and result.status in {StageStatus.DONE, StageStatus.SKIPPED}
 
-    def left_by(self, stage: str, kind: type[T]) -> T:
+    def read_data(self, stage: str, kind: type[T]) -> T:
         """What a stage has left for later ones.
 
         The empty value of *kind* where it has not run.
@@ -98,22 +98,22 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def checked(self) -> Checked:
         """What the check has found."""
-        return self.left_by(StageName.CHECK, Checked)
+        return self.read_data(StageName.CHECK, Checked)
 
     @property
     def planned(self) -> Planned:
         """What the run is about."""
-        return self.left_by(StageName.CHANGES, Planned)
+        return self.read_data(StageName.CHANGES, Planned)
 
     @property
     def backed_up(self) -> BackedUp:
         """The backup that it has made, or gone on from."""
-        return self.left_by(StageName.BACKUP, BackedUp)
+        return self.read_data(StageName.BACKUP, BackedUp)
 
     @property
     def proven(self) -> Proven:
         """What verification has shown."""
-        return self.left_by(StageName.VERIFY, Proven)
+        return self.read_data(StageName.VERIFY, Proven)
 
     @property
     def commit(self) -> Commit:
@@ -147,7 +147,7 @@ class History:
         """Write a run's first event, unless another job of it has."""
         at = self.clock.now()
         known = f"{OPERATIONS if opened.operation else RUNS}/{opened.environment}/"
-        format_version.write(self.store)
+        format_version.write_format(self.store)
         if not any(key.endswith(f"-{opened.run}") for key in self.store.list(known)):
             self.store.put_if_absent(f"{known}{at:%Y%m%dT%H%M%S.%f}-{opened.run}", b"")
         self.store.put_if_absent(f"runs/{opened.run}/0001-opened.json", self._event("opened", opened))
@@ -208,7 +208,7 @@ class History:
             KeyError: there is no such run.
             Damaged: its events cannot be read.
         """
-        with suppress(KeyError, Refused, Damaged, msgspec.ValidationError):
+        with suppress(KeyError, StoreRefused, Damaged, msgspec.ValidationError):
             return self._whole(run, read_document(self.store, f"states/{run}.json", RunState))
         key = f"runs/{run}/"
         try:
@@ -237,7 +237,7 @@ class History:
         if state.id != run:
             raise msgspec.ValidationError(f"it is that of run {state.id}")
         for name, shape in LEFT.items():
-            state.left_by(name, shape)
+            state.read_data(name, shape)
         return state
 
     def find_unreadable(self, environment: str) -> Damaged | None:
@@ -311,7 +311,7 @@ class History:
             Damaged: it cannot be read.
         """
         runs = (run for run in self.list_ids(environment, RUNS, OPERATIONS) if run.endswith(text) and self._keys(run))
-        run = ids.named(text, runs, kind="run", short=short)
+        run = ids.find_id(text, runs, kind="run", short=short)
         if run is None:
             return None
         try:
@@ -370,7 +370,7 @@ class Journal:
         after = _fold(self.state, event)
         if self.unwritten is not None:
             self.unwritten.append((kind, value))
-            if ((self.since is not None and after.done(self.since)) or after.intents) and not self.dry:
+            if ((self.since is not None and after.has_done(self.since)) or after.intents) and not self.dry:
                 self.write()
         elif not self.dry:
             self.history.append(self.state.id, kind, value)

@@ -242,7 +242,7 @@ class Lease:
                 if told != now.number:
                     waiting(now)
                 told = now.number
-                self.clock.sleep(min(ASK_EVERY, max(0.1, deadline.left())))
+                self.clock.sleep(min(ASK_EVERY, max(0.1, deadline.left)))
         self._thread = threading.Thread(target=self._beat, name=f"lease {self.number}", daemon=True)
         self._thread.start()
 

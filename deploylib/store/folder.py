@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from deploylib.store.interface import Damaged, KeyTaken, Refused, Stored
+from deploylib.store.interface import Damaged, KeyTaken, Stored, StoreRefused
 from deploylib.system import Clock, files
 
 __all__ = ["Folder"]
@@ -110,7 +110,7 @@ class Folder:
             path.unlink(missing_ok=True)
         except OSError as error:
             reason = f"{path} cannot be removed: {error.strerror}"
-            raise Refused(reason, remedy="see who may write there") from error
+            raise StoreRefused(reason, remedy="see who may write there") from error
         self._tidy(path)
 
     def sweep(self, prefix: str, older_than: float) -> tuple[str, ...]:
@@ -129,7 +129,7 @@ class Folder:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise Refused(f"{path} stays: {error.strerror}", remedy="see who may write there") from error
+                raise StoreRefused(f"{path} stays: {error.strerror}", remedy="see who may write there") from error
             self._tidy(path)
             removed.append(key)
         return tuple(sorted(removed))
@@ -152,9 +152,9 @@ class Folder:
         except OSError as error:
             raise self._unreadable(key, error) from error
 
-    def _unreadable(self, key: str, error: OSError) -> Refused:
+    def _unreadable(self, key: str, error: OSError) -> StoreRefused:
         place = error.filename or self.root / key
-        return Refused(
+        return StoreRefused(
             f"{place} cannot be read: {error.strerror or error}",
             remedy=f"see what it is, and who may read it; {self.root} must be a folder (store in the settings), and what is "
             "in the place of a folder there is moved out of it",
@@ -195,7 +195,7 @@ def _link(name: Path, target: Path) -> None:
         os.link(name, target)
     except FileExistsError as error:
         if target.is_dir():  # in no listing, so that nobody would ever learn who has won
-            raise Refused(
+            raise StoreRefused(
                 f"{target} is a folder", remedy=f"move {target} out of the store, and keep it aside"
             ) from error
         raise KeyTaken(target.name) from error

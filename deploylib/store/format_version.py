@@ -12,7 +12,7 @@ import re
 from deploylib.errors import SettingsError
 from deploylib.store.interface import Store
 
-__all__ = ["FORMAT", "require", "write"]
+__all__ = ["FORMAT", "require", "write_format"]
 
 FORMAT = 1  # one more for each change after which an older program would misread what is stored
 NEEDS = "0.1.0"  # the lowest version that knows it
@@ -35,6 +35,6 @@ def require(store: Store) -> None:
         )
 
 
-def write(store: Store) -> None:
+def write_format(store: Store) -> None:
     """Name the format, unless it is named."""
     store.put_if_absent(f"format/{FORMAT}-{NEEDS}", b"")

@@ -14,7 +14,7 @@ import msgspec
 from deploylib.errors import Unreachable
 from deploylib.models import decoding
 
-__all__ = ["Damaged", "KeyTaken", "Refused", "Store", "Stored", "read_document"]
+__all__ = ["Damaged", "KeyTaken", "Store", "StoreRefused", "Stored", "read_document"]
 
 T = TypeVar("T")
 LARGEST = 32 << 20  # bytes of a record; a run's state with every event of fifty services is a hundredth of that
@@ -24,7 +24,7 @@ class KeyTaken(Exception):
     """There is an object of this key, its argument, where there must be none; that object is as it was."""
 
 
-class Refused(Unreachable):
+class StoreRefused(Unreachable):
     """The store answered, and said no: no right, a lock that keeps an object, or a request that it does not know."""
 
 
@@ -72,7 +72,7 @@ class Store(Protocol):
 
         Raises:
             KeyTaken: *new*, and the key is not free.
-            Unreachable: the store did not answer, or refused (`Refused`).
+            Unreachable: the store did not answer, or refused (`StoreRefused`).
         """
         ...
 

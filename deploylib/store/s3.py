@@ -15,9 +15,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Self
 
 from deploylib.errors import SettingsError, Unreachable
-from deploylib.store.interface import KeyTaken, Refused, Stored
+from deploylib.store.interface import KeyTaken, Stored, StoreRefused
 from deploylib.store.s3_client import LOST, TAKEN, TRIES, Broken, Calls, chunks, pause
-from deploylib.store.s3_upload import Upload, parts, sizes, write
+from deploylib.store.s3_upload import Upload, parts, sizes, write_object
 
 __all__ = ["Bucket"]
 
@@ -90,7 +90,7 @@ class Bucket:
     def put_if_absent(self, key: str, body: bytes) -> bool:
         """Write a small object unless there is one; see `Store.put_if_absent`."""
         try:
-            write(self._calls, key, body, new=True)
+            write_object(self._calls, key, body, new=True)
         except KeyTaken:
             return False
         return True
@@ -149,8 +149,8 @@ class Bucket:
         """Remove an object; see `Store.delete`."""
         try:
             self._calls.call("delete_object", key)
-        except Refused as error:
-            raise Refused(
+        except StoreRefused as error:
+            raise StoreRefused(
                 f"{self.address}/{key} stays: {error.message}",
                 remedy="see who may delete there, and whether a lock (retention, legal hold) keeps it",
             ) from error

@@ -23,10 +23,10 @@ import msgspec
 
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.models.extras import install_command
-from deploylib.store.interface import Refused
+from deploylib.store.interface import StoreRefused
 from deploylib.system import Clock, Deadline, threads
 
-__all__ = ["GONE", "LOST", "RACING", "TAKEN", "Answer", "Broken", "Calls", "chunks", "pause"]
+__all__ = ["GONE", "LOST", "RACING", "TAKEN", "Broken", "Calls", "S3Answer", "chunks", "pause"]
 
 TRIES = 6
 PAUSE, LONGEST = 0.5, 8.0  # seconds: before the second try, and at most; together 7 to 16 seconds
@@ -56,7 +56,7 @@ class Broken(Exception):
     """
 
 
-class Answer(msgspec.Struct, frozen=True):
+class S3Answer(msgspec.Struct, frozen=True):
     """What a call has come to.
 
     Attributes:
@@ -89,7 +89,7 @@ class Calls:
         if kms_key:
             self._encryption["SSEKMSKeyId"] = kms_key
 
-    def attempt(self, name: str, key: str | None, *, stop: threading.Event | None = None, **options: Any) -> Answer:
+    def attempt(self, name: str, key: str | None, *, stop: threading.Event | None = None, **options: Any) -> S3Answer:
         """Call, up to `TRIES` times while the trouble may pass.
 
         Args:
@@ -109,7 +109,7 @@ class Calls:
             code, data, trouble = self._once(name, where | options)
             last = number == TRIES or deadline.has_passed() or (stop is not None and stop.is_set())
             if trouble is None or (last and code in RACING):
-                return Answer(code, data, doubtful)
+                return S3Answer(code, data, doubtful)
             if last:
                 raise trouble
             doubtful |= code not in RACING
@@ -120,7 +120,7 @@ class Calls:
         """Call; every error's code is an error."""
         answer = self.attempt(name, key, **options)
         if answer.code:
-            raise self.refused(answer.code)
+            raise self.make_refusal(answer.code)
         return answer.data
 
     def head(self, key: str) -> dict[str, Any] | None:
@@ -133,9 +133,9 @@ class Calls:
         found = self.head(key)
         return found is not None and found.get("Metadata", {}).get(MARK) == mark
 
-    def refused(self, code: str) -> Refused:
+    def make_refusal(self, code: str) -> StoreRefused:
         """An error for a code of the server."""
-        return Refused(
+        return StoreRefused(
             f"the store {self.address} refused: {code}",
             remedy="check that the bucket exists and that the credentials may read, write and list it",
         )
@@ -166,8 +166,8 @@ class Calls:
             if code in LOST | TAKEN | GONE:
                 return code, {}, None
             if code in PASSING | RACING or (status >= 500 and status != 501):
-                return code, {}, self.refused(code)
-            raise self.refused(code) from error
+                return code, {}, self.make_refusal(code)
+            raise self.make_refusal(code) from error
         except (exceptions.BotoCoreError, ResponseParserError) as error:
             trouble = self.unreachable(type(error).__name__)
             trouble.__cause__ = error

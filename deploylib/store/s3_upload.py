@@ -29,7 +29,7 @@ from deploylib.store.interface import KeyTaken
 from deploylib.store.s3_client import MARK, TAKEN, Calls
 from deploylib.system import threads
 
-__all__ = ["Upload", "parts", "sizes", "write"]
+__all__ = ["Upload", "parts", "sizes", "write_object"]
 
 MIB = 1 << 20
 FIRST, LARGE = 16 * MIB, 128 * MIB
@@ -80,7 +80,7 @@ def parts(pieces: Iterable[bytes], lengths: Iterator[int]) -> Iterator[bytearray
         yield here
 
 
-def write(calls: Calls, key: str, body: bytes | bytearray, *, new: bool) -> None:
+def write_object(calls: Calls, key: str, body: bytes | bytearray, *, new: bool) -> None:
     """Write an object in one request.
 
     Raises:
@@ -94,7 +94,7 @@ def write(calls: Calls, key: str, body: bytes | bytearray, *, new: bool) -> None
             return
         raise KeyTaken(key)
     if answer.code:
-        raise calls.refused(answer.code)
+        raise calls.make_refusal(answer.code)
 
 
 class Upload:
@@ -153,10 +153,12 @@ class Upload:
             Unreachable: the server lost the upload, or another writer was at this key at the same time.
         """
         if not self._id:
-            write(self._calls, self._key, self._only or b"", new=self._new)
+            write_object(self._calls, self._key, self._only or b"", new=self._new)
             return
         self._wait()
-        if self._new and self._calls.head(self._key) is not None:  # some servers honour the condition in `write` alone
+        if (
+            self._new and self._calls.head(self._key) is not None
+        ):  # some servers honour the condition in `write_object` alone
             raise KeyTaken(self._key)
         ending: dict[str, Any] = {
             "UploadId": self._id,

@@ -45,6 +45,7 @@ class Deadline:
         """Make the deadline *seconds* from now."""
         return cls(clock.monotonic() + seconds, clock)
 
+    @property
     def left(self) -> float:
         """Count the seconds left, never negative."""
         return max(0.0, self.at - self.clock.monotonic())

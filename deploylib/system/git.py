@@ -83,13 +83,13 @@ class Git:
         except (ProgramFailed, SettingsError):
             return ""
 
-    def changed(self) -> tuple[str, ...]:
+    def list_changed(self) -> tuple[str, ...]:
         """Tracked files that differ from the commit that is checked out."""
         look = ("--untracked-files=no", "--no-renames", "--ignore-submodules=untracked")
         done = self._git("status", "--porcelain=v1", "-z", *look)
         return tuple(entry[3:] for entry in done.text.split("\0") if len(entry) > len("XY "))
 
-    def untracked(self) -> tuple[str, ...]:
+    def list_untracked(self) -> tuple[str, ...]:
         """Files that git neither tracks nor ignores."""
         done = self._git("ls-files", "--others", "--exclude-standard", "-z")
         return tuple(name for name in done.text.split("\0") if name)
@@ -201,7 +201,7 @@ class Git:
         return tuple(dict.fromkeys(mine or others))
 
     @contextmanager
-    def exported(self, commit: str) -> Iterator[Path]:
+    def export(self, commit: str) -> Iterator[Path]:
         """The files of *commit* in a temporary folder.
 
         An index of its own keeps the repository untouched, and unlike ``git archive`` leaves nothing out for an

@@ -258,13 +258,13 @@ class _Ends(threading.local):
 
     deadline: Deadline | None = None
 
-    def left(self, timeout: float | None, late: type[Exception]) -> float | None:
+    def count_left(self, timeout: float | None, late: type[Exception]) -> float | None:
         """Seconds for one wait."""
         if self.deadline is None:
             return timeout
         if self.deadline.has_passed():
             raise late
-        return self.deadline.left() if timeout is None else min(timeout, self.deadline.left())
+        return self.deadline.left if timeout is None else min(timeout, self.deadline.left)
 
 
 class _Stream(NetworkStream):
@@ -274,16 +274,16 @@ class _Stream(NetworkStream):
         self._stream, self._ends = stream, ends
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._ends.left(timeout, ReadTimeout))
+        return self._stream.read(max_bytes, self._ends.count_left(timeout, ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._ends.left(timeout, WriteTimeout))
+        self._stream.write(buffer, self._ends.count_left(timeout, WriteTimeout))
 
     def close(self) -> None:
         self._stream.close()
 
     def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> _Stream:
-        left = self._ends.left(timeout, ConnectTimeout)
+        left = self._ends.count_left(timeout, ConnectTimeout)
         return _Stream(self._stream.start_tls(ssl_context, server_hostname, left), self._ends)
 
     def get_extra_info(self, info: str) -> Any:
@@ -297,7 +297,7 @@ class _Backend(NetworkBackend):
         self._network, self._ends = network, ends
 
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, *rest: Any, **more: Any) -> NetworkStream:
-        left = self._ends.left(timeout, ConnectTimeout)
+        left = self._ends.count_left(timeout, ConnectTimeout)
         connecting = threads.start(lambda: self._network.connect_tcp(host, port, left, *rest, **more))
         try:
             return _Stream(connecting.result(left), self._ends)

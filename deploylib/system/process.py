@@ -181,11 +181,11 @@ class SystemRunner:
             )
             heard = _Heard(child.stdout, HEAD, TAIL) if command.shown else _Heard(child.stdout, MOST)
             try:
-                heard.ended.result(deadline.left())
+                heard.ended.result(deadline.left)
                 if heard.lost and not command.shown:
                     raise _failed(command, f"printed more than {MOST >> 20} MB", said)
-                child.wait(max(deadline.left(), AT_LEAST))
-                fed.result(max(deadline.left(), AT_LEAST))
+                child.wait(max(deadline.left, AT_LEAST))
+                fed.result(max(deadline.left, AT_LEAST))
             except (TimeoutError, subprocess.TimeoutExpired) as error:
                 raise _failed(command, f"did not end within {command.timeout:.0f} s", said) from error
             stdout, stderr = heard.text(command.secrets), said.text(command.secrets)
@@ -536,11 +536,11 @@ def insist(command: Command, form: type[Form], who: str, *, runner: Runner, dead
     for attempt in range(TRIES):
         if attempt:
             pause = 2 ** (attempt - 1) * random.uniform(1, 2)  # noqa: S311 - spreads those who ask
-            deadline.clock.sleep(min(pause, deadline.left()))
+            deadline.clock.sleep(min(pause, deadline.left))
         if deadline.has_passed():
             break
         try:
-            return ask_program(replace(command, timeout=min(PATIENCE, deadline.left())), form, who, runner=runner)
+            return ask_program(replace(command, timeout=min(PATIENCE, deadline.left)), form, who, runner=runner)
         except Silence as error:
             silence = error
             if error.missing:

@@ -76,7 +76,7 @@ def test_it_is_restored_and_holds_what_the_database_holds(servers: Servers, stor
 
     assert archive.count_tables(made, edges) > 3
     archive.decode(made, edges)
-    archive.load(made, target.url, edges)
+    archive.load_dump(made, target.url, edges)
 
     assert target.one("select max(id) from entries") == base.one("select max(id) from entries")
     assert target.one("select count(*) from pg_largeobject_metadata") == base.one(
@@ -87,7 +87,7 @@ def test_it_is_restored_and_holds_what_the_database_holds(servers: Servers, stor
 def test_nothing_is_written_outside_of_the_folder(store: Folder, tmp_path: Path) -> None:
     """Whatever the members are called; links are no files."""
     made = stored(store, body := packed({"../../up": b"1", "/etc/absolute": b"2", "x/y/toc.dat": b"PGDMP"}))
-    export_archive.unpack(made, pieces(body), tmp_path)
+    export_archive.unpack_export(made, pieces(body), tmp_path)
     assert {one.name: one.read_bytes() for one in tmp_path.iterdir() if one.is_file()} == {
         "up": b"1", "absolute": b"2", "toc.dat": b"PGDMP",
     }  # fmt: skip
@@ -95,7 +95,7 @@ def test_nothing_is_written_outside_of_the_folder(store: Folder, tmp_path: Path)
     linked = stored(store, body := packed({"a/toc.dat": b""}, tarfile.SYMTYPE))
     (tmp_path / "linked").mkdir()
     with pytest.raises(BackupFailed, match=r"no toc\.dat"):
-        export_archive.unpack(linked, pieces(body), tmp_path / "linked")
+        export_archive.unpack_export(linked, pieces(body), tmp_path / "linked")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_nothing_is_written_outside_of_the_folder(store: Folder, tmp_path: Path)
 def test_what_is_no_export_is_said(store: Folder, tmp_path: Path, body: bytes, said: str) -> None:
     """Before anything is made of it."""
     with pytest.raises(BackupFailed, match=said):
-        export_archive.unpack(stored(store, body), pieces(body), tmp_path)
+        export_archive.unpack_export(stored(store, body), pieces(body), tmp_path)
 
 
 def test_other_bytes_than_were_stored_are_found_out(store: Folder, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_other_bytes_than_were_stored_are_found_out(store: Folder, tmp_path: Pat
     (store.root / made.key).write_bytes(packed({"a/toc.dat": b"y"}))
 
     with pytest.raises(BackupFailed, match=r"checksum|bytes"):
-        export_archive.unpack(made, repository.read_dump(made, store=store), tmp_path)
+        export_archive.unpack_export(made, repository.read_dump(made, store=store), tmp_path)
 
 
 def test_no_room_is_said_before_anything_is_written(
@@ -135,7 +135,7 @@ def test_no_room_is_said_before_anything_is_written(
     (tmp_path / "out").mkdir()
 
     with pytest.raises(ScratchUnfit, match="is unpacked"):
-        export_archive.unpack(made, pieces(body), tmp_path / "out")
+        export_archive.unpack_export(made, pieces(body), tmp_path / "out")
 
     assert [*(tmp_path / "out").iterdir()] == []
 
@@ -177,7 +177,7 @@ def test_a_later_drill_compares_with_what_was_found_out(made: tuple[Base, Manife
     base, export = made
     found = explored(base, export, store)
     known = msgspec.structs.replace(export, proof="restored", contents=found.contents)
-    listed = repository.write(known, store=store)
+    listed = repository.write_manifest(known, store=store)
     assert (listed.exported, listed.proven) == (True, True)
     assert base.prove(listed, store).proof == "restored"
 
@@ -194,7 +194,7 @@ def test_one_that_was_only_decoded_is_restored_later(
 ) -> None:
     """It is no fault of it that there was no place for it; and a restore of it claims no comparison."""
     base, export = made
-    listed = repository.write(export, store=store)
+    listed = repository.write_manifest(export, store=store)
 
     proven = base.prove(listed, store)
     done = servers.fresh(16).as_root().restore(listed, store)
@@ -213,7 +213,7 @@ def test_a_full_disk_says_nothing_of_it(store: Folder, tmp_path: Path, monkeypat
     body = packed({"a/toc.dat": b"x"})
 
     with pytest.raises(ScratchUnfit, match="has no room"):
-        export_archive.unpack(stored(store, body), pieces(body), tmp_path)
+        export_archive.unpack_export(stored(store, body), pieces(body), tmp_path)
 
 
 def test_what_a_killed_run_has_unpacked_goes_with_its_scratch(servers: Servers) -> None:

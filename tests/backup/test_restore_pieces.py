@@ -41,8 +41,8 @@ def book(tight: Servers, store: Folder) -> Book:
     base.run("create table guests (id int primary key, name text not null)")
     base.run(MANY.format(18, "public"), "drop table guests cascade")
     book = changed(base, store)
-    holds = fill_database.locks(repository.manifest(book.made, store=store))
-    assert empty_database.locks(base.url) + holds > connection.lock_room(base.url)[1]
+    holds = fill_database.estimate_locks(repository.manifest(book.made, store=store))
+    assert empty_database.count_locks(base.url) + holds > connection.lock_room(base.url)[1]
     return book
 
 
@@ -52,7 +52,7 @@ OTHERS_GONE = ("drop event trigger watching", "drop function watch()", "drop sch
 
 def marked(book: Book) -> Mark | None:
     """The mark, read as anybody may."""
-    return restore_mark.read(book.base.url)
+    return restore_mark.find_mark(book.base.url)
 
 
 def restored(book: Book, runner: process.Runner = process.SYSTEM, into: Into = "emptied") -> RestoreResult:
@@ -77,14 +77,14 @@ def test_more_tables_than_one_transaction_may_lock_are_restored(tight: Servers, 
 
     assert done.compared
     assert base.one("select text from many_7") == "seven"
-    assert restore_mark.read(base.url) is None
+    assert restore_mark.find_mark(base.url) is None
 
 
 def at_once(base: Base, store: Folder, name: str) -> None:
     """What a restore in one transaction does first."""
     found = repository.find(store, "test", name)
     pieces = (piece for piece in [b"begin;\n", empty_database.AT_ONCE.encode(), b"rollback;\n"])
-    archive.perform(base.url, pieces, found, base.edges(store))
+    archive.run_script(base.url, pieces, found, base.edges(store))
 
 
 def test_what_belongs_to_others_stays(book: Book) -> None:
@@ -111,7 +111,7 @@ def test_beside_goes_piece_by_piece_too(book: Book) -> None:
     new = replace(book.base, url=connection.alter_url(book.base.url, dbname=done.database))
     assert done.compared
     assert new.one("select string_agg(name, ',' order by id) from guests") == "Ann,Bob"
-    assert restore_mark.read(new.url) is None
+    assert restore_mark.find_mark(new.url) is None
     book.base.as_root().run(f"drop database {done.database}")
 
 
@@ -223,4 +223,4 @@ def test_two_thousand_five_hundred_tables(servers: Servers, store: Folder) -> No
 
     print(f"2,500 tables: beside {beside:.0f} s, in place with its proof {time.monotonic() - began:.0f} s")
     assert into.compared
-    assert (base.one("select text from many_7"), restore_mark.read(base.url)) == ("seven", None)
+    assert (base.one("select text from many_7"), restore_mark.find_mark(base.url)) == ("seven", None)

@@ -27,7 +27,7 @@ class Shop:
         """Each right as a statement."""
         with psycopg.connect((base or self.base).url.reveal(), autocommit=True) as connection:
             connection.execute("set search_path = ''")
-            return {one.statement for one in grants.read(connection)}
+            return {one.statement for one in grants.read_grants(connection)}
 
     def settings(self, base: Base | None = None) -> list[str]:
         """Of the database, and of roles in it."""

@@ -93,7 +93,7 @@ def _filled(server: Secret) -> Secret:
     return url
 
 
-def _measured(url: Secret, server: Secret, client: binaries.Client, folder: Path) -> None:
+def _measured(url: Secret, server: Secret, client: binaries.Programs, folder: Path) -> None:
     facts, hidden = postgres_connection.facts(url), postgres_connection.child_environment(url)
     _tell("database", f"{facts.size / 1e9:.2f} GB, Postgres {facts.version}, pg_dump {client.version}")
     floor, _ = timed(lambda: _copied(url))
@@ -137,7 +137,7 @@ def _copied(url: Secret) -> None:
                     """Thrown away."""
 
 
-def _as_one_would(s3: Any, client: binaries.Client, hidden: dict[str, str]) -> int:
+def _as_one_would(s3: Any, client: binaries.Programs, hidden: dict[str, str]) -> int:
     words = [client.program("pg_dump"), "--format=custom", "--no-password"]
     with subprocess.Popen(words, env={**os.environ, **hidden}, stdout=subprocess.PIPE) as running:
         s3.upload_fileobj(running.stdout, "deploys", "plain/dump")
@@ -145,11 +145,11 @@ def _as_one_would(s3: Any, client: binaries.Client, hidden: dict[str, str]) -> i
     return int(s3.head_object(Bucket="deploys", Key="plain/dump")["ContentLength"])
 
 
-def _proven(url: Secret, client: binaries.Client) -> Any:
+def _proven(url: Secret, client: binaries.Programs) -> Any:
     return create(url, Edges(Bucket("s3://deploys/proven"), client), BackupOrder("bench", "r", "c" * 40))
 
 
-def _restored_by_hand(client: binaries.Client, into: Secret, dump: Path) -> None:
+def _restored_by_hand(client: binaries.Programs, into: Secret, dump: Path) -> None:
     there = postgres_connection.child_environment(into)
     words = [
         client.program("pg_restore"),

@@ -113,8 +113,8 @@ def left_half_way(product: Product, backup: str, saved: str) -> None:
     """A restore in place that was killed when it had emptied the database."""
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
     left = Mark(id=name, environment="local", backup=backup, saved=saved, author="Ann")
-    restore_mark.begin(Folder(product.folder / ".deploylib"), left)
-    restore_mark.place(Secret(product.database_url()), left)
+    restore_mark.record_begin(Folder(product.folder / ".deploylib"), left)
+    restore_mark.place_mark(Secret(product.database_url()), left)
     product.query("drop table entries cascade")
 
 
@@ -136,7 +136,7 @@ def half_way(product: Product, two: tuple[str, str]) -> Iterator[tuple[str, str]
     """A restore of the first of the two was killed; whatever comes of the test, it is ended."""
     left_half_way(product, *two)
     yield two
-    if restore_mark.read(Secret(product.database_url())) is not None:
+    if restore_mark.find_mark(Secret(product.database_url())) is not None:
         product.ok("finish")
 
 

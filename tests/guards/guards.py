@@ -528,14 +528,14 @@ GUARDS = (
     Guard(
         "a database that holds half of a backup, and does not say so",
         "deploylib/backups/restore_database.py",
-        "    restore_mark.place(url, said)\n    try:\n",
+        "    restore_mark.place_mark(url, said)\n    try:\n",
         "    try:\n",
         "tests/backup/test_restore_pieces.py::test_killed_anywhere_it_is_marked_and_is_ended_by_starting_over",
     ),
     Guard(
         "a release, a look or a backup of half a database",
         "deploylib/release/stages/check.py",
-        "        restore_mark.require_none(restore_mark.of(facts), config.flag)\n",
+        "        restore_mark.require_no_mark(restore_mark.parse_mark(facts), config.flag)\n",
         "",
         "tests/failures/test_lost_data.py::test_a_database_that_is_marked_restoring_is_named",
     ),
@@ -633,7 +633,7 @@ GUARDS = (
     Guard(
         "a dump that nobody has given up",
         "deploylib/backups/repository.py",
-        "                remove(store, key)",
+        "                remove_key(store, key)",
         "                pass",
         "tests/backup/test_whole_backup.py::test_a_store_that_goes_away_leaves_the_last_good_one",
     ),
@@ -899,7 +899,7 @@ GUARDS = (
     Guard(
         "a schema that another tool has applied, forgotten after the next release",
         "deploylib/release/compatibility.py",
-        '            found |= {one.id: one for one in migration.pending if state.done("migrate")}\n',
+        '            found |= {one.id: one for one in migration.pending if state.has_done("migrate")}\n',
         "",
         "tests/unit/release/test_compatibility.py::test_another_tools_schema_is_what_the_history_last_applied",
     ),
@@ -920,7 +920,7 @@ GUARDS = (
     Guard(
         "a cron job's tip taken for as good whatever changed in it",
         "deploylib/release/changes.py",
-        "    return not any(touched(one, older, newer, git=git) for one in chosen)\n",
+        "    return not any(list_touched(one, older, newer, git=git) for one in chosen)\n",
         "    return True\n",
         "tests/unit/release/test_changes.py::test_the_tip_of_a_branch_is_as_good_for_a_cron_job_whose_files_it_has",
     ),
@@ -1025,7 +1025,7 @@ GUARDS = (
     Guard(
         "packages without a list, taken for clean",
         "deploylib/scanners/requirements.py",
-        "    packages.gaps += unaudited(files, names, packages.beside)\n",
+        "    packages.gaps += find_unaudited(files, names, packages.beside)\n",
         "",
         "tests/unit/scanners/test_requirements.py::test_packages_that_nobody_reads_are_a_gap",
     ),
@@ -1291,7 +1291,7 @@ GUARDS = (
     Guard(
         "a look that puts back what is half deployed",
         "deploylib/commands/release.py",
-        "    if left.recovering is not None or not whole.done(run):\n",
+        "    if left.recovering is not None or not whole.is_done(run):\n",
         "    if False:\n",
         "tests/unit/commands/test_one_by_one.py::test_verify_puts_nothing_back_of_a_run_that_was_left_in_its_deploy",
     ),

@@ -13,7 +13,7 @@ from deploylib.errors import MigrationFailed
 from deploylib.migrations import lint, lint_revisions, read_catalog, rehearsal
 from deploylib.migrations.catalog import Catalog
 from deploylib.migrations.hazards import BY_RULE, HAZARDS, MEASURED
-from deploylib.migrations.observations import Rehearsed, Report, Step
+from deploylib.migrations.observations import RehearsalReport, Rehearsed, Step
 from deploylib.migrations.rules import apply_exceptions, require_harmless
 from deploylib.migrations.squawk import widens
 from deploylib.models import Revision, Secret, extras
@@ -198,7 +198,7 @@ def test_the_catalog_of_a_live_database(world: World) -> None:
 def test_an_exception_holds_for_the_rehearsal_too() -> None:
     """The same words, for its rules."""
     step = Step(text="ALTER TABLE t …", seconds=0.1, rewritten=("t",), rows={"t": 50_000})
-    report = Report(revisions=(Rehearsed(id="1", statements=(step,)),))
+    report = RehearsalReport(revisions=(Rehearsed(id="1", statements=(step,)),))
     allowing = Revision(id="1", remarks=("# deploylib: allow rewrite: half a second, measured",))
     settings = World(Secret(""), Path()).config.settings.migrations
 

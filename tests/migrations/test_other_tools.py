@@ -103,7 +103,7 @@ def looking(tool: World) -> Tool:
     return Tool(tool.files, tool.config, process.ReadOnlyRunner(process.SYSTEM))
 
 
-def rehearsed(tool: World, copy: str) -> rehearsal.Report:
+def rehearsed(tool: World, copy: str) -> rehearsal.RehearsalReport:
     """What a rehearsal on this copy tells."""
     return rehearsal.rehearse(looking(tool), Secret(copy), tool.status())
 

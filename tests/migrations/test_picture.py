@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from deploylib.migrations import rehearsal
-from deploylib.migrations.alembic_child.picture import lost, picture
+from deploylib.migrations.alembic_child.picture import find_lost, picture
 from deploylib.models import Secret
 from deploylib.settings import MigrationSettings
 from tests.migrations.operations import FILLED, GRANTED, TWICE
@@ -28,7 +28,7 @@ def taken(world: World, before: str, *changes: str) -> list[str]:
         then = picture(ask)
         for change in changes:
             connection.execute(change)
-        return lost(then, picture(ask), ask)
+        return find_lost(then, picture(ask), ask)
 
 
 @pytest.mark.parametrize(

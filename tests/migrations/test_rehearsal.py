@@ -8,14 +8,14 @@ import pytest
 
 from deploylib.errors import MigrationFailed
 from deploylib.migrations import rehearsal
-from deploylib.migrations.observations import Held, Rehearsed, Report
+from deploylib.migrations.observations import HeldLock, RehearsalReport, Rehearsed
 from deploylib.models import Revision, Secret
 from deploylib.settings import MigrationSettings
 from tests.migrations.world import World
 from tests.support.fakes import write
 
 
-def rehearsed(world: World, copy: str) -> Report:
+def rehearsed(world: World, copy: str) -> RehearsalReport:
     """What a rehearsal on this copy tells."""
     return rehearsal.rehearse(world.tool, Secret(copy), world.status())
 
@@ -103,7 +103,9 @@ def test_a_revision_that_fails_on_the_copy_is_refused_with_the_database_s_words(
 )
 def test_a_lock_that_others_notice_must_be_short(mode: str, rows: int, seconds: float, *, refused: bool) -> None:
     """On a table that has rows, longer than the setting."""
-    report = Report(revisions=(Rehearsed(id="1", held=(Held(table="t", mode=mode, rows=rows, seconds=seconds),)),))
+    report = RehearsalReport(
+        revisions=(Rehearsed(id="1", held=(HeldLock(table="t", mode=mode, rows=rows, seconds=seconds),)),)
+    )
 
     found = rehearsal.judge(report, (Revision(id="1"),), MigrationSettings(longest_lock="1s"))
 
@@ -114,9 +116,9 @@ def test_a_lock_that_others_notice_must_be_short(mode: str, rows: int, seconds: 
 
 def test_several_tables_in_one_transaction_are_a_warning() -> None:
     """They wait for each other's users, and can deadlock with them."""
-    held = tuple(Held(table=name, mode="AccessExclusiveLock", rows=5, seconds=0.1) for name in "ab")
+    held = tuple(HeldLock(table=name, mode="AccessExclusiveLock", rows=5, seconds=0.1) for name in "ab")
 
-    found = rehearsal.judge(Report(revisions=(Rehearsed(id="1", held=held),)), (), MigrationSettings())
+    found = rehearsal.judge(RehearsalReport(revisions=(Rehearsed(id="1", held=held),)), (), MigrationSettings())
 
     assert [(one.rule, one.level) for one in found.findings] == [("several-tables", "warn")]
 
@@ -126,7 +128,7 @@ def test_several_tables_in_one_transaction_are_a_warning() -> None:
 def test_a_contract_step_that_says_what_it_tolerates_is_let_through(number: int, tolerates: str, level: str) -> None:
     """Alone, and with another one beside it."""
     pending = tuple(Revision(id=f"000{one}", tolerates=tolerates) for one in range(1, number + 1))
-    report = Report(revisions=(Rehearsed(id="0001", gone=("public.people.note",)),))
+    report = RehearsalReport(revisions=(Rehearsed(id="0001", gone=("public.people.note",)),))
 
     found = rehearsal.judge(report, pending, MigrationSettings())
 

@@ -12,7 +12,7 @@ import pytest
 
 from deploylib.migrations import lint_revisions, read_catalog, rehearsal
 from deploylib.migrations.alembic_child.__main__ import main
-from deploylib.migrations.observations import Report
+from deploylib.migrations.observations import RehearsalReport
 from deploylib.models import Revision, Secret
 from deploylib.models.findings import Examined
 from deploylib.settings import MigrationSettings
@@ -43,7 +43,7 @@ def judged(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[Examined, Exa
     found = asked(world, "status", monkeypatch)
     pending = msgspec.convert(found["pending"], tuple[Revision, ...])
     linted = lint_revisions(pending, read_catalog(world.url), runner=process.SYSTEM)
-    report = msgspec.convert(asked(world, "rehearse", monkeypatch), Report)
+    report = msgspec.convert(asked(world, "rehearse", monkeypatch), RehearsalReport)
     return linted, rehearsal.judge(report, pending, MigrationSettings(longest_lock="10s"))
 
 

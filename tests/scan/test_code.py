@@ -24,7 +24,7 @@ def examined(root: Path, files: dict[str, str], **settings: object) -> Examined:
     clock = FakeClock()
     chosen = msgspec.convert(settings, ScanSettings)
     said = scan_source_code(Product(root, chosen, deadline=clock.deadline(60)))
-    return said.judged(chosen.accepted, clock.now().date())
+    return said.judge(chosen.accepted, clock.now().date())
 
 
 def test_harmless_code_is_clean(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def examined(root: Path, files: dict[str, str], url: str = "", **settings: objec
     chosen = msgspec.convert({"osv_url": url and f"{url}/v1/query", **settings}, ScanSettings)
     clock = FakeClock()
     said = scan_dependencies(Product(root, chosen, deadline=clock.deadline(60)))
-    return said.judged(chosen.accepted, clock.now().date())
+    return said.judge(chosen.accepted, clock.now().date())
 
 
 def test_packages_without_advisories_are_clean(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def examined(root: Path, files: Mapping[str, str], **settings: object) -> Examin
     clock = FakeClock()
     chosen = msgspec.convert(settings, ScanSettings)
     said = credentials.scan_credentials(Product(root, chosen, deadline=clock.deadline(60)))
-    return said.judged(chosen.accepted, clock.now().date())
+    return said.judge(chosen.accepted, clock.now().date())
 
 
 def test_most_kinds_of_secrets_are_found_also_those_held_back(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from deploylib.errors import Unreachable
 from deploylib.store import s3_upload
-from deploylib.store.interface import KeyTaken, Refused
+from deploylib.store.interface import KeyTaken, StoreRefused
 from deploylib.store.s3 import Bucket
 from deploylib.store.s3_client import TRIES
 from tests.support.store_faults import GOOD, LOST, Cut, Fault, Proxy, Request, Reset, Slow, Status, once
@@ -120,7 +120,7 @@ def test_an_abort_that_fails_does_not_hide_what_happened(s3: Any, proxy: Proxy, 
         return {"part": Status(403, "AccessDenied"), "abort": Status(501, "NotImplemented")}.get(request.kind, GOOD)
 
     proxy.plan = plan
-    with pytest.raises(Refused, match="AccessDenied"):
+    with pytest.raises(StoreRefused, match="AccessDenied"):
         bucket.put("dump", pieces(), new=True)
     proxy.plan = lambda _: GOOD
 
@@ -258,7 +258,7 @@ def test_a_lock_that_keeps_an_object_is_told(proxy: Proxy, bucket: Bucket) -> No
     bucket.put("dump", [b"."])
     proxy.plan = lambda request: Status(403, "AccessDenied") if request.method == "DELETE" else GOOD
 
-    with pytest.raises(Refused, match=r"/dump stays: .*AccessDenied") as refused:
+    with pytest.raises(StoreRefused, match=r"/dump stays: .*AccessDenied") as refused:
         bucket.delete("dump")
 
     assert "lock" in refused.value.remedy
@@ -270,5 +270,5 @@ def test_a_sweep_that_may_not_look_says_so(proxy: Proxy, bucket: Bucket) -> None
     """It needs a right of its own."""
     proxy.plan = lambda _: Status(403, "AccessDenied")
 
-    with pytest.raises(Refused, match="AccessDenied"):
+    with pytest.raises(StoreRefused, match="AccessDenied"):
         bucket.sweep("backups/", 0)

@@ -19,7 +19,7 @@ from deploylib.backups.edges import Place
 from deploylib.models import Backup, Secret
 from deploylib.models.database import BackupOrder, Into, RestoreResult
 from deploylib.postgres import binaries
-from deploylib.postgres.binaries import Client
+from deploylib.postgres.binaries import Programs
 from deploylib.postgres.connection import alter_url
 from deploylib.store.folder import Folder
 from deploylib.store.interface import Store
@@ -30,7 +30,7 @@ MAJORS = (14, 15, 16, 17, 18)
 
 
 @cache
-def programs_of(major: int) -> Client:
+def programs_of(major: int) -> Programs:
     """The programs of a major version; skips the test where there are none."""
     for client in binaries.find_installed("", runner=process.SYSTEM):
         if client.major == major and client.serves:
@@ -44,7 +44,7 @@ class Base:
 
     url: Secret
     server: Secret
-    client: Client
+    client: Programs
 
     def run(self, *statements: str) -> None:
         """Execute SQL, each statement on its own."""

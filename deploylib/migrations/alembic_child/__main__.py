@@ -50,8 +50,8 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         return {**result, "ahead": True}
     had, root = ancestors(script, current), request.get("root", os.curdir)
     oldest_first = list(script.walk_revisions())[::-1]
-    result["pending"] = [described(r, root) for r in oldest_first if r.revision not in had]
-    result["had"] = [described(r, root) for r in oldest_first if r.revision in had]
+    result["pending"] = [describe(r, root) for r in oldest_first if r.revision not in had]
+    result["had"] = [describe(r, root) for r in oldest_first if r.revision in had]
     if request["command"] != "status":
         return upgrade(config, script, result, request)
     for described_one in result["pending"]:
@@ -60,7 +60,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     return {**result, "sql": "".join(one["sql"] for one in result["pending"]) if rendered else ""}
 
 
-def described(revision: Any, root: str) -> dict[str, Any]:
+def describe(revision: Any, root: str) -> dict[str, Any]:
     """A revision as a request's answer tells it; ``tolerates`` is what its file says of older code."""
     title = (revision.doc or "").partition("\n")[0].rstrip(".")
     text = Path(revision.path).read_text(encoding="utf-8", errors="replace")
@@ -195,20 +195,20 @@ def apply(config: Any, result: dict[str, Any], sessions: Any, recorder: Any, dea
                 command.upgrade(config, revision["id"])
                 break
             except Exception as error:  # noqa: BLE001 - whatever a migration raises is its failure
-                state, words = sessions.said(error)
+                state, words = sessions.explain_error(error)
                 blockers.update({one.partition(",")[0]: one for one in sessions.watch.found})
                 pause = min(4.0, 0.5 * 2**tries) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
                 if state in WAITING_FOR_A_LOCK and sessions.once_more() and time.monotonic() + pause < deadline:
                     time.sleep(pause)
                     continue
                 if recorder:
-                    result["revisions"].append({**recorder.told(), "lifted": distinct(sessions.lifted)})
+                    result["revisions"].append({**recorder.summarize(), "lifted": distinct(sessions.lifted)})
                 failed = {"failed": revision["id"], "error": words, "tries": tries, "sqlstate": state}
                 return {**failed, "waited_for": list(blockers.values()), "half": sessions.committed}
         blockers.update({one.partition(",")[0]: one for one in sessions.watch.found})
         lifted = distinct(sessions.lifted)
         if recorder:
-            result["revisions"].append({**recorder.told(), "lifted": lifted})
+            result["revisions"].append({**recorder.summarize(), "lifted": lifted})
         told = {"id": revision["id"], "title": revision["title"], "seconds": time.monotonic() - began, "tries": tries}
         told |= {"waited_for": list(blockers.values()), "dropped": list(sessions.dropped), "lifted": lifted}
         result["applied"].append(told)

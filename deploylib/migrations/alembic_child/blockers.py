@@ -108,7 +108,7 @@ class Watch:
                 waiting = self.waiting
                 if waiting and time.monotonic() - waiting[1] >= self.after:
                     found = connection.exec_driver_sql(BLOCKERS.format(pid=waiting[0])).fetchall()
-                    self.found = [told(*row) for row in found] or self.found
+                    self.found = [describe_session(*row) for row in found] or self.found
 
     def cancel(self, connection: Any) -> float:
         """End a wait that has lasted for longer than the limit; gives the seconds until the next look."""
@@ -129,7 +129,7 @@ class Watch:
             self.engine.dispose()
 
 
-def told(pid: int, name: str, state: str, age: int, query: str) -> str:
+def describe_session(pid: int, name: str, state: str, age: int, query: str) -> str:
     """A session in words: nothing after the first quote of its query, and no number, as those may be data."""
     words = re.sub(r"--[^\n]*|/\*.*?(?:\*/|$)|\b\d+\b", " ? ", re.split(r"['$]", query)[0], flags=re.DOTALL)
     words = " ".join(words.split()[:10])[:80]

@@ -329,7 +329,7 @@ def again(ask: Any, fed: Any) -> dict[str, str]:
     return found
 
 
-def lost(before: Picture, after: Picture, ask: Any) -> list[str]:
+def find_lost(before: Picture, after: Picture, ask: Any) -> list[str]:
     """What code could do and cannot any more.
 
     Args:
@@ -356,7 +356,7 @@ def at_the_next_connection(before: Picture, after: Picture) -> list[str]:
         who = f"the next connections of {role}" if role else "the next connections"
         if was["search_path"] != now["search_path"]:
             meant, means = (
-                resolved(one.named, path["search_path"], role) for one, path in ((before, was), (after, now))
+                resolve_names(one.named, path["search_path"], role) for one, path in ((before, was), (after, now))
             )
             other = sorted(
                 name
@@ -370,13 +370,17 @@ def at_the_next_connection(before: Picture, after: Picture) -> list[str]:
             f"triggers and foreign keys for {who}": ("session_replication_role", "replica"),
             f"tables with row security for {who}": ("row_security", "off"),
         }
-        found += [text for text, (name, bad) in worse.items() if told(now[name]) == bad != told(was[name])]
+        found += [
+            text
+            for text, (name, bad) in worse.items()
+            if normalize_setting(now[name]) == bad != normalize_setting(was[name])
+        ]
         if now["role"] not in {was["role"], "none"}:
             found.append(f"the rights of {who}, which act as {now['role']}")
     return found
 
 
-def told(value: str) -> str:
+def normalize_setting(value: str) -> str:
     """A setting, in one of the words for yes and no."""
     word = value.strip().lower()
     return {"true": "on", "yes": "on", "1": "on", "t": "on", "y": "on", "false": "off", "no": "off", "0": "off"}.get(
@@ -384,7 +388,7 @@ def told(value: str) -> str:
     )
 
 
-def resolved(named: dict[str, set[str]], path: str, role: str) -> dict[str, str]:
+def resolve_names(named: dict[str, set[str]], path: str, role: str) -> dict[str, str]:
     """Name → the schema that it is found in, where nobody says which."""
     found: dict[str, str] = {}
     for quoted, plain in PARTS_OF_A_PATH.findall(path):

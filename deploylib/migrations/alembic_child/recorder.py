@@ -128,17 +128,17 @@ class Recorder:
 
     def execute(self, cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
         """Run a statement where its failure can be taken back; False: it has to run without."""
-        return self.saved(context, statement, lambda: cursor.execute(statement, parameters))
+        return self.run_with_savepoint(context, statement, lambda: cursor.execute(statement, parameters))
 
     def execute_many(self, cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
         """The same, many times."""
-        return self.saved(context, statement, lambda: cursor.executemany(statement, parameters))
+        return self.run_with_savepoint(context, statement, lambda: cursor.executemany(statement, parameters))
 
     def execute_bare(self, cursor: Any, statement: str, context: Any) -> bool:
         """The same, without parameters."""
-        return self.saved(context, statement, lambda: cursor.execute(statement))
+        return self.run_with_savepoint(context, statement, lambda: cursor.execute(statement))
 
-    def saved(self, context: Any, statement: str, run: Any) -> bool:
+    def run_with_savepoint(self, context: Any, statement: str, run: Any) -> bool:
         """Run it after a savepoint, and go back there when it may fail."""
         conn = context.root_connection
         if self.sessions.ours(conn) or self.sessions.autocommit(conn) or UNSAVED.match(self.sessions.plain(statement)):
@@ -150,7 +150,7 @@ class Recorder:
         try:
             run()
         except Exception as error:
-            state, words = self.sessions.said(error)
+            state, words = self.sessions.explain_error(error)
             if self.revision not in self.allowed and not lacking(state, words):
                 raise
             self.sessions.rows(conn, "rollback to savepoint deploylib")
@@ -266,7 +266,7 @@ class Recorder:
                 self.held.append({**held, "seconds": self.now() - since})
         self.since, self.known = {}, {}
 
-    def told(self) -> dict[str, Any]:
+    def summarize(self) -> dict[str, Any]:
         """What the revision did, with what code cannot rely on any more."""
         gone: list[str] = []
         if self.picture is not None:

@@ -136,7 +136,7 @@ class Sessions:
         if WRITES.match(text) and not BOOKKEEPING.match(text):
             (self.committed if autocommit(conn) else self.open).append(text)
 
-    def failed(self, context: Any) -> None:
+    def handle_failure(self, context: Any) -> None:
         """Stop the watch; a session that keeps its longer limits is never used again."""
         connection = context.connection
         if connection is None or ours(connection):
@@ -165,9 +165,9 @@ class Sessions:
             ask(conn, f"drop index concurrently if exists {left}")
             self.dropped.append(left)
 
-    def said(self, error: Exception) -> tuple[str | None, str]:
+    def explain_error(self, error: Exception) -> tuple[str | None, str]:
         """What an error says; of a wait that the watch has ended the code that the server has for it."""
-        state, words = said(error)
+        state, words = explain_error(error)
         if state == CANCELED and self.watch.canceled:
             return "55P03", f"{words} (it waited for a lock for longer than lock_timeout, which it had switched off)"
         return state, words
@@ -182,7 +182,7 @@ class Sessions:
         with listening(
             before_cursor_execute=self.before,
             after_cursor_execute=self.after,
-            handle_error=self.failed,
+            handle_error=self.handle_failure,
             commit=self.commit,
             rollback=self.rollback,
         ):
@@ -207,7 +207,7 @@ def listening(**heard: Any) -> Iterator[None]:
             event.remove(Engine, name, function)
 
 
-def said(error: Exception) -> tuple[str | None, str]:
+def explain_error(error: Exception) -> tuple[str | None, str]:
     """The database's code, by whatever driver it comes, and its words."""
     cause = getattr(error, "orig", None) or error
     return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None), str(cause).strip()

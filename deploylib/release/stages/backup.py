@@ -17,8 +17,8 @@ from deploylib.models.results import StageResult, StageStatus
 from deploylib.models.units import age, count, seconds, volume
 from deploylib.postgres import connection
 from deploylib.release import changes
-from deploylib.release.rehearse import Rehearsal, judged
-from deploylib.release.run import Run, Stage, planned, result, skipped
+from deploylib.release.rehearse import Rehearsal, judge_rehearsal
+from deploylib.release.run import Run, Stage, plan_stage, result, skip_stage
 from deploylib.state import RunState
 
 __all__ = ["Backup"]
@@ -51,7 +51,7 @@ class Backup(Stage):
         if (made_before := self._asked_for_before(run)) is not None:
             return made_before
         why, skip = self._why(run)
-        return skipped(self.name, why) if skip else planned(self.name, why)
+        return skip_stage(self.name, why) if skip else plan_stage(self.name, why)
 
     def apply(self, run: Run) -> StageResult:
         """Dump, prove, and only then remove the oldest."""
@@ -59,11 +59,11 @@ class Backup(Stage):
             return made_before
         why, skip = self._why(run)
         if skip:
-            return skipped(self.name, why)
+            return skip_stage(self.name, why)
         if run.env.config.exported:
             return self._exported(run, why)
         if run.database is None:
-            return skipped(self.name, why)
+            return skip_stage(self.name, why)
         rehearsed = Rehearsal()
         with connection.lock_database(run.database, clock=run.env.clock, within=LOCK_WITHIN):
             repository.clear(run.env.store, run.env.name, older_than=0)
@@ -74,7 +74,7 @@ class Backup(Stage):
         gone = self._pruned(run)
         line = f"{volume(made.size)} · {made.tables} tables · schema {made.schema} · {PROVEN[made.proof]}"
         told = [f"{made.id}  ({why})", *made.notes, *gone]
-        told += judged(run, rehearsed)
+        told += judge_rehearsal(run, rehearsed)
         return result(self.name, line, *told, data=BackedUp(backup=made))
 
     def _asked_for_before(self, run: Run) -> StageResult | None:
@@ -84,7 +84,7 @@ class Backup(Stage):
             return None
         elapsed = age((run.env.clock.now() - made.created_at).total_seconds())
         text = f"{made.id} was made {elapsed} ago (inv backup{run.env.flag})"
-        return skipped(self.name, text, data=BackedUp(backup=made))
+        return skip_stage(self.name, text, data=BackedUp(backup=made))
 
     def _exported(self, run: Run, why: str) -> StageResult:
         """The platform's export of a database that is not opened from here."""
@@ -182,7 +182,7 @@ class Backup(Stage):
         others = run.planned.migration.elsewhere
         globs = [glob for one in others for glob in one.files]
         if run.env.config.exported:
-            with run.env.git.exported(run.commit.id) as files:
+            with run.env.git.export(run.commit.id) as files:
                 place = Tool(files, run.env.config).folder
             globs += [f"{place}/**"] if place else []
         elif not others:
@@ -200,7 +200,7 @@ class Backup(Stage):
                 return f"{one.service} serves {one.commit[:7]}, which is not known here: nobody can tell what"
             chosen = PathFilter(paths=tuple(globs))
             if (
-                path := next(iter(changes.touched(chosen, one.commit, run.commit.id, git=run.env.git)), "")
+                path := next(iter(changes.list_touched(chosen, one.commit, run.commit.id, git=run.env.git)), "")
             ) and not globs:
                 return "nobody has said in which folder migrations are (migrations.path): something"
             if path:
@@ -240,4 +240,4 @@ def _schema(migration: Migration) -> tuple[str, str, tuple[str, ...]]:
 def _changed_since(run: Run, asked: RunState) -> bool:
     """Whether a run has migrated or deployed since."""
     runs = run.env.history.read_runs(run.env.name, LAST)
-    return any(one.last > asked.last and (one.intents or one.done("migrate")) for one in runs if one.id != run.id)
+    return any(one.last > asked.last and (one.intents or one.has_done("migrate")) for one in runs if one.id != run.id)

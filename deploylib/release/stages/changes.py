@@ -13,7 +13,7 @@ from deploylib.models import Elsewhere, Migration, Planned, StageName, remedies
 from deploylib.models.results import StageResult
 from deploylib.release import compatibility, preflight, verified_deploys
 from deploylib.release.changes import decide
-from deploylib.release.run import Run, Stage, result, skipped, table
+from deploylib.release.run import Run, Stage, result, skip_stage, table
 from deploylib.release.serving import live
 from deploylib.scanners import list_files
 from deploylib.state import RunState
@@ -34,7 +34,7 @@ class Changes(Stage):
         """Compare the commit with what every service serves, and with the schema of the database."""
         if newer := self._newer(run):
             text = f"{newer.commit.short} was released (run {newer.id}), and it has this commit in it"
-            return skipped(self.name, text, data=Planned(superseded=newer.id))
+            return skip_stage(self.name, text, data=Planned(superseded=newer.id))
         serving = live(run.env, run.checked.targets, run.seen)
         decided = decide(run, run.checked.targets, serving, run.wanted)
         migration = self._migration(run)
@@ -58,7 +58,7 @@ class Changes(Stage):
     def _unproven(self, run: Run, decided: Decided) -> tuple[str, ...]:
         """The services that are left as they are, and have never proven it."""
         left = {change.service: change.live for change in decided.services if not change.deploy}
-        return verified_deploys.unproven(run.env.history.read_runs(run.env.name, 50), left)
+        return verified_deploys.find_unproven(run.env.history.read_runs(run.env.name, 50), left)
 
     def _linted(self, run: Run, migration: Migration) -> tuple[str, ...]:
         """What the SQL of the pending migrations is warned of; nothing has run yet.
@@ -87,7 +87,7 @@ class Changes(Stage):
         now = {name: one.commit for name, one in live(run.env, run.checked.targets).items()}
         serving = [one for one in last.release if now.get(one.service) == one.commit]
         silent = {one.id: migration.applied[0].id for one in migration.pending}
-        if found := compatibility.fit(serving, compatibility.after(migration), silent).misfits:
+        if found := compatibility.fit(serving, compatibility.apply_pending(migration), silent).misfits:
             raise MigrationFailed(
                 "what serves would not survive the migrations",
                 details=found,
@@ -109,7 +109,7 @@ class Changes(Stage):
     def _migration(self, run: Run) -> Migration:
         """Where the schema is and what is pending; and what others run, whether or not there is a database to ask."""
         config = run.env.config
-        with run.env.git.exported(run.commit.id) as files:
+        with run.env.git.export(run.commit.id) as files:
             chosen = config.settings.migrations
             wanted = [one for one in (chosen.path, chosen.config, chosen.files) if one]
             if run.checked.facts is not None or config.exported:
@@ -128,7 +128,7 @@ class Changes(Stage):
             if present:
                 found = tool.read_status(run.database, dry=run.options.dry_run)
             if found.unchecked:
-                found = compatibility.continued(found, list(run.env.history.read_runs(config.name, 50)), files)
+                found = compatibility.continue_migration(found, list(run.env.history.read_runs(config.name, 50)), files)
             return msgspec.structs.replace(found, elsewhere=others)
 
 

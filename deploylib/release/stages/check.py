@@ -17,7 +17,7 @@ from deploylib.postgres import binaries, connection
 from deploylib.release import changes, preflight, prerequisites
 from deploylib.release.changes import decide
 from deploylib.release.guards import alone
-from deploylib.release.prerequisites import Finding
+from deploylib.release.prerequisites import CheckFinding
 from deploylib.release.run import Run, Stage, result
 from deploylib.release.serving import live_of
 from deploylib.render import Refused, blueprints, local
@@ -46,16 +46,16 @@ class Check(Stage):
         if "://" not in config.store:
             findings += preflight.disk(Path(config.store), config.settings.minimum_free)
         if described is not None and not run.options.commit:
-            findings += preflight.untracked_in_services(run.env.git, described)
+            findings += preflight.find_untracked(run.env.git, described)
         findings += self._missing(run, described)
         if config.is_local:
-            preflight.require(findings, config.name)
+            preflight.require_ready(findings, config.name)
         here = self._local(run) if config.is_local else local.Here(left_out=preflight.elsewhere(described, run.env.git))
         names = self._ours(run, names, here)
         targets = self._targets(run, described, names, findings)
         near, apart = _near(described, here)
         found, text = self._database(run, near, findings)
-        preflight.require(findings, config.name)
+        preflight.require_ready(findings, config.name)
         alone(run, targets, holding=False)
         source = "tree clean" if not run.options.commit else f"commit {run.commit.short}"
         where = config.settings.blueprint if described else "settings"
@@ -63,21 +63,21 @@ class Check(Stage):
         notes = described.notes if described is not None else ()
         return result(self.name, line, *notes, *here.told, *apart, data=msgspec.structs.replace(found, targets=targets))
 
-    def _described(self, run: Run, findings: list[Finding]) -> tuple[blueprints.Blueprint | None, tuple[str, ...]]:
+    def _described(self, run: Run, findings: list[CheckFinding]) -> tuple[blueprints.Blueprint | None, tuple[str, ...]]:
         """The Blueprint, and the names of the services."""
         try:
             described = preflight.read_blueprint(run.env.config, run.env.git, run.commit, lying=run.uncommitted)
         except SettingsError as error:
-            findings.append(Finding.of(error))
+            findings.append(CheckFinding.of(error))
             return None, ()
         return described, preflight.services(run.env.config, described, run.services)
 
-    def _missing(self, run: Run, described: blueprints.Blueprint | None) -> list[Finding]:
+    def _missing(self, run: Run, described: blueprints.Blueprint | None) -> list[CheckFinding]:
         """What the stages to come will not find on this machine or in its settings."""
         files = run.env.git.lying() if run.uncommitted else run.env.git.files(run.commit.id)
         chosen = run.env.config.environment
         named = bool(chosen.database or chosen.database_url_env or (described is not None and described.databases))
-        coming = [name for name in run.coming if name not in run.options.skip and not run.state.done(name)]
+        coming = [name for name in run.coming if name not in run.options.skip and not run.state.has_done(name)]
         if run.back:  # a smoke request that could not be asked stops nobody who goes back
             coming = [name for name in coming if name != StageName.VERIFY]
         database = named and not run.env.config.exported and not run.back
@@ -85,7 +85,7 @@ class Check(Stage):
         return prerequisites.missing(run.env.config, stages=coming, files=files, database=database, told=told)
 
     def _targets(
-        self, run: Run, described: blueprints.Blueprint | None, names: tuple[str, ...], findings: list[Finding]
+        self, run: Run, described: blueprints.Blueprint | None, names: tuple[str, ...], findings: list[CheckFinding]
     ) -> tuple[Target, ...]:
         """The services of the platform, as far as it can be asked."""
         there = _told(lambda: list(run.env.render.services()), findings)
@@ -98,7 +98,7 @@ class Check(Stage):
         return targets
 
     def _database(
-        self, run: Run, described: blueprints.Blueprint | None, findings: list[Finding]
+        self, run: Run, described: blueprints.Blueprint | None, findings: list[CheckFinding]
     ) -> tuple[Checked, str]:
         """The database as it is found; a rollback needs none, so that it only says what it could not see."""
         name = _told(lambda: preflight.database(run.env.config, described), findings)
@@ -126,11 +126,11 @@ class Check(Stage):
         if url is None:
             return None, "no database"
         facts = connection.facts(url)
-        restore_mark.require_none(restore_mark.of(facts), config.flag)
+        restore_mark.require_no_mark(restore_mark.parse_mark(facts), config.flag)
         binaries.client_for(facts.major, config.settings.postgres_bin, runner=run.env.runner)
         return facts, f"Postgres {facts.major}"
 
-    def _client(self, run: Run, described: blueprints.Blueprint | None, findings: list[Finding]) -> None:
+    def _client(self, run: Run, described: blueprints.Blueprint | None, findings: list[CheckFinding]) -> None:
         """Programs for the server that the Blueprint names, where it could not be asked itself."""
         majors = {one.postgres_major_version for one in described.databases} if described is not None else set()
         for major in sorted(int(each) for each in majors if each.isdigit()):
@@ -141,7 +141,7 @@ class Check(Stage):
 
     def _known(self, run: Run) -> dict[str, str]:
         """The services that an earlier run has found, by name: their ids."""
-        earlier = run.env.history.find_newest(run.env.name, lambda state: state.done(self.name), 20)
+        earlier = run.env.history.find_newest(run.env.name, lambda state: state.has_done(self.name), 20)
         found = earlier.checked.targets if earlier is not None else ()
         return {target.name: target.service_id for target in found}
 
@@ -169,7 +169,7 @@ class Check(Stage):
             run.env.progress.note(f"{versions or 'no database'} · edge on 127.0.0.1 · stop it: inv local.down")
         return local.read_here(run.env.config, said)
 
-    def _not_pushed(self, run: Run, there: list[Service]) -> list[Finding]:
+    def _not_pushed(self, run: Run, there: list[Service]) -> list[CheckFinding]:
         """The platform builds from the remote: a commit that is only here cannot be deployed, and going back builds none."""
         if run.env.config.is_local or run.back:
             return []
@@ -177,9 +177,9 @@ class Check(Stage):
         if any(run.env.git.is_pushed(run.commit.id, branch) for branch in branches):
             return []
         text = f"{run.commit.short} is on none of the remote branches {', '.join(sorted(branches))}"
-        return [Finding(text, preflight.push(run.env.git, there))]
+        return [CheckFinding(text, preflight.push(run.env.git, there))]
 
-    def _built_from_tips(self, run: Run, targets: tuple[Target, ...], there: list[Service]) -> list[Finding]:
+    def _built_from_tips(self, run: Run, targets: tuple[Target, ...], there: list[Service]) -> list[CheckFinding]:
         """Cron jobs that Render would build from another commit: it takes none for them but the tip of their branch."""
         branches = {service.id: service.branch for service in there}
         found = []
@@ -196,7 +196,7 @@ class Check(Stage):
                     f"has other files of it than {commit[:7]}"
                 )
                 remedy = f"git fetch, then release that commit: inv deploy --commit {tips[0][:7]}"
-                found.append(Finding(text, f"{remedy}; or let {branch} be at {commit[:7]} (git push)"))
+                found.append(CheckFinding(text, f"{remedy}; or let {branch} be at {commit[:7]} (git push)"))
         return found
 
     def _deploys(self, run: Run, target: Target, commit: str) -> bool:
@@ -221,7 +221,7 @@ def _near(
     return msgspec.structs.replace(described, databases=near), told
 
 
-def _told(look: Callable[[], T], findings: list[Finding]) -> T | None:
+def _told(look: Callable[[], T], findings: list[CheckFinding]) -> T | None:
     """What a look finds, or None and one more finding."""
     try:
         return look()
@@ -230,7 +230,7 @@ def _told(look: Callable[[], T], findings: list[Finding]) -> T | None:
         return None
 
 
-def _tell(error: Refused | SettingsError | Unreachable, findings: list[Finding]) -> None:
+def _tell(error: Refused | SettingsError | Unreachable, findings: list[CheckFinding]) -> None:
     """Add what stopped a look to what was found; alone it is told as what it is.
 
     Raises:
@@ -238,5 +238,5 @@ def _tell(error: Refused | SettingsError | Unreachable, findings: list[Finding])
     """
     if not findings and not isinstance(error, SettingsError):
         raise error
-    if (found := Finding.of(error)) not in findings:
+    if (found := CheckFinding.of(error)) not in findings:
         findings.append(found)

@@ -7,8 +7,8 @@ from typing import ClassVar
 from deploylib.models import Kind, Live, Order, StageName, Target
 from deploylib.models.results import StageResult
 from deploylib.release import changes
-from deploylib.release.run import Run, Stage, planned, skipped, table
-from deploylib.release.switch import bring_services, variables
+from deploylib.release.run import Run, Stage, plan_stage, skip_stage, table
+from deploylib.release.switch import bring_services, list_variables
 
 __all__ = ["Deploy"]
 
@@ -18,23 +18,23 @@ class Deploy(Stage):
 
     name: ClassVar[StageName] = StageName.DEPLOY
 
-    def done(self, run: Run) -> bool:
+    def is_done(self, run: Run) -> bool:
         """Whether everything that was to be deployed, by this job, is live."""
-        return super().done(run) and not self._left(run)
+        return super().is_done(run) and not self._left(run)
 
     def plan(self, run: Run) -> StageResult:
         """Say what would be deployed, and what would be put back."""
         chosen = run.planned.changes
         if not chosen.deploying:
-            return skipped(self.name, "no service changed")
+            return skip_stage(self.name, "no service changed")
         rows = [(name, self._way_back(chosen.of(name).live)) for name in chosen.deploying]
-        return planned(self.name, *table(rows))
+        return plan_stage(self.name, *table(rows))
 
     def apply(self, run: Run) -> StageResult:
         """Deploy, while visitors are counted."""
         chosen = run.planned.changes
         if not chosen.deploying:
-            return skipped(self.name, "no service changed")
+            return skip_stage(self.name, "no service changed")
         left = self._left(run)
         orders = [self._order(run, target) for target in run.checked.targets if target.name in left]
         return bring_services(self.name, run, orders)
@@ -46,7 +46,7 @@ class Deploy(Stage):
             target=target,
             commit=commit,
             previous=run.planned.changes.of(target.name).live,
-            variables=variables(run, target),
+            variables=list_variables(run, target),
             as_good=changes.as_good(target, commit, git=run.env.git, shared=shared) if cron else (),
         )
 

@@ -13,8 +13,8 @@ from deploylib.models import Facts, StageName, remedies
 from deploylib.models.results import StageResult
 from deploylib.models.units import age, count
 from deploylib.postgres import connection
-from deploylib.release.rehearse import Rehearsal, judged
-from deploylib.release.run import Run, Stage, planned, result, skipped
+from deploylib.release.rehearse import Rehearsal, judge_rehearsal
+from deploylib.release.run import Run, Stage, plan_stage, result, skip_stage
 
 __all__ = ["Migrate"]
 
@@ -30,25 +30,25 @@ class Migrate(Stage):
         """Say what would be executed."""
         migration = run.planned.migration
         if not migration.pending:
-            return skipped(self.name, self._none(run))
+            return skip_stage(self.name, self._none(run))
         sql = migration.sql.strip().splitlines() or ["(its SQL depends on the data)"]
         line = f"{migration.before} → {migration.target}"
         told = self._on_a_backup(run) if run.options.rehearse else []
-        return planned(self.name, line, *sql, *told)
+        return plan_stage(self.name, line, *sql, *told)
 
     def apply(self, run: Run) -> StageResult:
         """Apply what is pending, under the lock that backups take too."""
         migration, url = run.planned.migration, run.database
         if not migration.pending or url is None:
-            return skipped(self.name, self._none(run))
+            return skip_stage(self.name, self._none(run))
         with (
-            run.env.git.exported(run.commit.id) as files,
+            run.env.git.export(run.commit.id) as files,
             connection.lock_database(url, clock=run.env.clock, within=LOCK_WITHIN),
         ):
             facts = connection.facts(url, versions=migration.versions)
-            restore_mark.require_none(restore_mark.of(facts), run.env.flag)
+            restore_mark.require_no_mark(restore_mark.parse_mark(facts), run.env.flag)
             self._require_backup(run, facts)
-            within = min(120.0, run.deadline.left())
+            within = min(120.0, run.deadline.left)
             applied = Tool(files, run.env.config, run.env.runner).upgrade(url, migration.target, within=within)
         line = f"{migration.before} → {migration.target} · {count(len(applied), 'revision')}"
         waited = tuple(
@@ -81,7 +81,7 @@ class Migrate(Stage):
         except SettingsError as error:
             return [f"not rehearsed: {error.message} ({remedies.about(run.env.name, error.remedy)})"]
         elapsed = age((run.env.clock.now() - found.created_at).total_seconds())
-        return [f"on backup {found.id}, {elapsed} old", *judged(run, rehearsed)]
+        return [f"on backup {found.id}, {elapsed} old", *judge_rehearsal(run, rehearsed)]
 
     def _copied(self, run: Run, found: models.Backup, rehearsed: Rehearsal) -> None:
         edges = replace(run.env.backup_edges, runner=run.env.writer)

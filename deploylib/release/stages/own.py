@@ -11,7 +11,7 @@ from deploylib.models.results import StageResult, StageStatus
 from deploylib.models.units import seconds, words
 from deploylib.release import prerequisites
 from deploylib.release.own_steps import OwnStep, Registration, StepService, check_steps
-from deploylib.release.run import Run, Stage, planned, result
+from deploylib.release.run import Run, Stage, plan_stage, result
 from deploylib.system import Deadline, process, threads
 
 __all__ = ["Own", "require_registered", "with_own_steps"]
@@ -61,15 +61,15 @@ class Own(Stage):
         """The function's, with dashes."""
         return self.own.name
 
-    def done(self, run: Run) -> bool:
+    def is_done(self, run: Run) -> bool:
         """Whether it has ended well; one that has failed after the proof is not begun again."""
         ended = run.state.stages.get(self.name)
-        return super().done(run) or (ended is not None and ended.failure is None)
+        return super().is_done(run) or (ended is not None and ended.failure is None)
 
     def plan(self, run: Run) -> StageResult:
         """Say that it would be called."""
         names = ", ".join(run.planned.changes.deploying)
-        return planned(self.name, f"would run {self.own.body.__name__}{f' ({names})' if names else ''}")
+        return plan_stage(self.name, f"would run {self.own.body.__name__}{f' ({names})' if names else ''}")
 
     def apply(self, run: Run) -> StageResult:
         """Call it; what it does is recorded from the first stage on.
@@ -90,7 +90,7 @@ class Own(Stage):
             raise
         except Exception as error:
             failure = self._failure(run, error)
-            if run.state.done(StageName.VERIFY):
+            if run.state.has_done(StageName.VERIFY):
                 lines = (failure.message, *failure.details, "the release is live and proven: nothing is put back")
                 return StageResult(stage=self.name, status=StageStatus.FAILED, lines=lines)
             raise failure from error
@@ -102,7 +102,7 @@ class Own(Stage):
         def start(command: str | Sequence[str], secrets: Sequence[str]) -> str:
             args = words(command, self.name) if isinstance(command, str) else tuple(command)
             drops = tuple(name for name in run.env.config.secrets if name not in secrets)
-            path, left = {"PATH": prerequisites.path(run.env.config)}, max(0.1, deadline.left())
+            path, left = {"PATH": prerequisites.path(run.env.config)}, max(0.1, deadline.left)
             return run.env.runner.run(
                 process.Command(
                     args, cwd=run.env.config.root, env=path, drops=drops, timeout=left, shown=True, tree=True
@@ -110,7 +110,7 @@ class Own(Stage):
             ).text
 
         step = OwnStep(run.env.name, run.commit.id, _services(run), start, run.env.progress.note)
-        lines = threads.start(lambda: self.own.body(step), self.name).result(deadline.left())
+        lines = threads.start(lambda: self.own.body(step), self.name).result(deadline.left)
         return (lines,) if isinstance(lines, str) else tuple(lines or ("done",))
 
     def _failure(self, run: Run, error: Exception) -> DeployError:

@@ -12,10 +12,10 @@ from deploylib.models import UNKNOWN, Live, Order, Restored, StageName
 from deploylib.models.results import StageResult, StageStatus, short
 from deploylib.release import rollback
 from deploylib.release.guards import skip_gate
-from deploylib.release.run import Run, Stage, planned, result, table
-from deploylib.release.schema_fit import compared, schema_now
+from deploylib.release.run import Run, Stage, plan_stage, result, table
+from deploylib.release.schema_fit import compare_schema, schema_now
 from deploylib.release.serving import live
-from deploylib.release.switch import bring_services, variables
+from deploylib.release.switch import bring_services, list_variables
 from deploylib.state import RunState
 
 __all__ = ["Rollback"]
@@ -31,7 +31,7 @@ class Rollback(Stage):
         release, orders, notes = self._chosen(run)
         rows = [(order.target.name, f"{order.previous.commit[:7]} → {order.commit[:7]}") for order in orders]
         head = f"release of run {short(release.id)}, {release.commit.short}; the schema stays as it is"
-        return planned(self.name, head, *table(rows), *notes)
+        return plan_stage(self.name, head, *table(rows), *notes)
 
     def apply(self, run: Run) -> StageResult:
         """Restore; what was chosen is recorded first, so that a rollback that was killed goes on to the same release."""
@@ -58,7 +58,7 @@ class Rollback(Stage):
             release = run.env.history.read(run.state.restoring.run)
         else:
             bad = {commit for hold in run.env.holds.read() for commit in hold.commits}
-            release = rollback.choose(history, serving, run.options.to, bad=bad)
+            release = rollback.choose_release(history, serving, run.options.to, bad=bad)
             doubt = self._fits(run, release, history, serving)
         orders = rollback.orders(run.checked.targets, release.release, serving, run.state.intents)
         if not orders:
@@ -66,10 +66,10 @@ class Rollback(Stage):
         found = [doubt] if doubt else []
         ready = []
         for order in orders:
-            recorded = rollback.variables(history, order.target.name, order.from_deploy)
+            recorded = rollback.find_variables(history, order.target.name, order.from_deploy)
             ready.append(msgspec.structs.replace(order, variables=recorded))
             then = set(recorded)
-            names = variables(run, order.target) if then else ()
+            names = list_variables(run, order.target) if then else ()
             if back := sorted(then - set(names)):
                 found.append(f"{order.target.name}: comes back, as it was then: {', '.join(back)}")
             if gone := sorted(set(names) - then) if then else []:
@@ -86,11 +86,11 @@ class Rollback(Stage):
             run.record("stage", given)
             return ""
         targets, database = run.checked.targets, schema_now(run.env, run.checked, history)
-        found = compared(targets, release, history, database, serving)
+        found = compare_schema(targets, release, history, database, serving)
         if found.misfits:
             bad = {commit for hold in run.env.holds.read() for commit in hold.commits}
-            others = rollback.candidates(history, serving, bad=bad)
-            safe = next((one for one in others if compared(targets, one, history, database, serving).known), None)
+            others = rollback.find_candidates(history, serving, bad=bad)
+            safe = next((one for one in others if compare_schema(targets, one, history, database, serving).known), None)
             go = f"inv rollback --to {short(safe.id)} ({safe.commit.short}) goes with it; or " if safe else ""
             raise Blocked(
                 f"{release.commit.short} does not go with the schema as it is",

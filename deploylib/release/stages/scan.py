@@ -13,11 +13,11 @@ from deploylib.models.findings import Finding, Gap, Scanned, Verdict
 from deploylib.models.results import Ending, StageResult, StageStatus
 from deploylib.release import preflight
 from deploylib.release.guards import skip_gate
-from deploylib.release.run import Run, Stage, planned, result, skipped
+from deploylib.release.run import Run, Stage, plan_stage, result, skip_stage
 from deploylib.scanners import Services, scan
 from deploylib.system import process
 
-__all__ = ["Scan", "examine", "judged"]
+__all__ = ["Scan", "examine", "judge_scan"]
 
 
 Stepping = TypeVar("Stepping", Finding, Gap)
@@ -31,7 +31,7 @@ class Scan(Stage):
 
     def plan(self, run: Run) -> StageResult:
         """Say that it would look."""
-        return self._not(run) or planned(self.name, f"would examine {run.commit.short}")
+        return self._not(run) or plan_stage(self.name, f"would examine {run.commit.short}")
 
     def apply(self, run: Run) -> StageResult:
         """Examine, and stop at what blocks and at what could not be seen."""
@@ -45,10 +45,10 @@ class Scan(Stage):
     def _not(self, run: Run) -> StageResult | None:
         if (given := skip_gate(run, self.name)) is not None:
             return given
-        return skipped(self.name, "off for local (inv scan)") if run.env.config.is_local else None
+        return skip_stage(self.name, "off for local (inv scan)") if run.env.config.is_local else None
 
 
-def judged(found: Scanned) -> StageResult:
+def judge_scan(found: Scanned) -> StageResult:
     """A scan as the result of its stage."""
     if found.verdict is Verdict.CLEAN:
         return result(Scan.name, found.line)
@@ -60,7 +60,7 @@ def judged(found: Scanned) -> StageResult:
 def examine(env: Environment, commit: Commit) -> Scanned:
     """Scan the files of a commit; reads only, and needs no platform unless variables are declared."""
     settings = env.config.settings
-    with env.git.exported(commit.id) as files:
+    with env.git.export(commit.id) as files:
         services = Services(
             declared=settings.environment_variables,
             values=_variables(env, commit) if settings.environment_variables else {},

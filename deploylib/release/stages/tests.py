@@ -10,7 +10,7 @@ from deploylib.models.results import StageResult
 from deploylib.models.units import seconds, words
 from deploylib.release import prerequisites
 from deploylib.release.guards import skip_gate
-from deploylib.release.run import Run, Stage, planned, result, skipped
+from deploylib.release.run import Run, Stage, plan_stage, result, skip_stage
 from deploylib.system import process
 
 __all__ = ["Tests"]
@@ -26,13 +26,13 @@ class Tests(Stage):
         """Say what would be started."""
         if why := self._not(run):
             return why
-        return planned(self.name, f"would run: {run.env.config.settings.tests}")
+        return plan_stage(self.name, f"would run: {run.env.config.settings.tests}")
 
     def apply(self, run: Run) -> StageResult:
         """Run them on what is checked out, without the secrets of a release."""
         if why := self._not(run):
             return why
-        if run.env.git.commit("HEAD").id != run.commit.id or run.env.git.changed():
+        if run.env.git.commit("HEAD").id != run.commit.id or run.env.git.list_changed():
             raise NotExamined(
                 f"tests can only be run on what is checked out, and that is not {run.commit.short}",
                 remedy=f"git switch --detach {run.commit.short}, and the same again",
@@ -65,9 +65,9 @@ class Tests(Stage):
         if (given := skip_gate(run, self.name)) is not None:
             return given
         if not run.env.config.settings.tests:
-            return skipped(self.name, 'the settings name no command (tests = "…")')
+            return skip_stage(self.name, 'the settings name no command (tests = "…")')
         return (
-            skipped(self.name, "off for local (inv tests)")
+            skip_stage(self.name, "off for local (inv tests)")
             if run.env.config.is_local and run.options.asked != self.name
             else None
         )

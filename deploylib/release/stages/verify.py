@@ -8,8 +8,8 @@ from deploylib.errors import DeployStopped, PersonNeeded, VerificationFailed
 from deploylib.models import Intent, Proof, Proven, StageName, Verified
 from deploylib.models.results import StageResult
 from deploylib.probes import Expected
-from deploylib.release.prove import evidence_table, prove
-from deploylib.release.run import Run, Stage, planned, result, skipped, table
+from deploylib.release.prove import evidence_table, prove_services
+from deploylib.release.run import Run, Stage, plan_stage, result, skip_stage, table
 
 __all__ = ["Verify"]
 
@@ -23,15 +23,15 @@ class Verify(Stage):
         """Say what would be asked."""
         names = ", ".join((*run.planned.changes.deploying, *run.planned.unproven))
         if not names:
-            return skipped(self.name, "nothing was deployed")
-        return planned(self.name, f"would ask {names} for {run.commit.short}")
+            return skip_stage(self.name, "nothing was deployed")
+        return plan_stage(self.name, f"would ask {names} for {run.commit.short}")
 
     def apply(self, run: Run) -> StageResult:
         """Ask all of them at once."""
         migration = run.planned.migration
         shipped = run.state.shipped
         if not shipped and not run.planned.unproven:
-            return skipped(self.name, "nothing was deployed")
+            return skip_stage(self.name, "nothing was deployed")
         if left := [name for name in run.planned.changes.deploying if name not in shipped]:
             raise DeployStopped(
                 f"{', '.join(left)}: its job has not deployed it", remedy="inv finish puts back what the run changed"
@@ -54,7 +54,7 @@ class Verify(Stage):
         found = {name: run.planned.changes.of(name).live for name in run.planned.unproven if name not in shipped}
         expected |= {name: Expected(live.commit) for name, live in found.items()}
         try:
-            proven = prove(run.env, run.checked.targets, expected, run.pace)
+            proven = prove_services(run.env, run.checked.targets, expected, run.pace)
         except VerificationFailed as error:
             if error.service not in found:
                 raise

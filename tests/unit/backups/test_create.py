@@ -19,14 +19,14 @@ from deploylib.backups.snapshot import Snapshot
 from deploylib.errors import BackupFailed, Interrupted, SettingsError
 from deploylib.models import Backup, Facts, Secret
 from deploylib.models.database import BackupOrder
-from deploylib.postgres.binaries import Client
+from deploylib.postgres.binaries import Programs
 from deploylib.store.folder import Folder
 from deploylib.store.interface import Store
 from deploylib.system import process
 from tests.support.fakes import OLD, FakeClock, RecordingRunner
 
 URL = Secret("postgresql://book:p4ss-w0rd@db.example:5433/book")
-CLIENT = Client(Path("/pg/bin"), "16.4")
+CLIENT = Programs(Path("/pg/bin"), "16.4")
 FACTS = Facts(version="16.4", size=10**6, empty=False, revision="0002")
 PIECES = [b"PGDMP", b"x" * 1000, b"end"]
 LIST = b";\n1; 0 1 TABLE DATA public entries book\n2; 0 2 TABLE DATA public moods book\n3; 1 1 INDEX public i book\n"
@@ -56,7 +56,7 @@ class Still:
         """Nothing is needed before."""
         return Contents()
 
-    def settled(self, contents: Contents) -> Contents:
+    def reread_sequences(self, contents: Contents) -> Contents:
         """Nothing moves."""
         return contents
 
@@ -278,7 +278,7 @@ def test_where_nothing_can_be_restored_the_proof_says_so(
     store: Folder, runner: RecordingRunner, clock: FakeClock
 ) -> None:
     """A good dump is kept with the proof that could be had, and with why it is not a better one."""
-    edges = Edges(store, Client(Path("/pg/bin"), "99.1"), runner, clock, exporter=Still().exported)
+    edges = Edges(store, Programs(Path("/pg/bin"), "99.1"), runner, clock, exporter=Still().exported)
     order = BackupOrder("staging", "run-1", OLD, facts=msgspec.structs.replace(FACTS, version="99.1"))
     made = backups.create(URL, edges, order)
 

@@ -14,7 +14,7 @@ from deploylib.errors import BackupFailed, DeployError, SettingsError
 from deploylib.models import Backup
 from deploylib.models.database import BackupOrder
 from deploylib.postgres import binaries
-from deploylib.postgres.binaries import Client
+from deploylib.postgres.binaries import Programs
 from deploylib.store.folder import Folder
 from deploylib.system import http
 from tests.support.fakes import KEY, OLD, FakeClock, RecordingRunner
@@ -52,7 +52,7 @@ def make(
     platform: Platform, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Backup]:
     """Makes one, with this download."""
-    monkeypatch.setattr(binaries, "client_for", lambda *_, **__: Client(Path("/pg/bin"), "16.4"))
+    monkeypatch.setattr(binaries, "client_for", lambda *_, **__: Programs(Path("/pg/bin"), "16.4"))
 
     def made(download: Callable[[httpx.Request], httpx.Response]) -> Backup:
         edges = Edges(Folder(tmp_path / "store"), runner=RecordingRunner(), clock=clock)

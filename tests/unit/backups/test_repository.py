@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from deploylib.backups import repository
-from deploylib.backups.repository import Accepted, Restored
+from deploylib.backups.repository import Accepted, RestoreProof
 from deploylib.errors import BackupFailed, SettingsError
 from deploylib.models import Backup
 from deploylib.store.folder import Folder
@@ -161,7 +161,7 @@ def test_a_later_proof_is_told_with_the_backup(store: Folder) -> None:
     [before] = repository.listing(store, "staging")
     at = datetime(2026, 4, 1, tzinfo=UTC)
 
-    proven = repository.record(before, Restored(at=at, seconds=9.0, notes=("a remark",)), store=store)
+    proven = repository.record(before, RestoreProof(at=at, seconds=9.0, notes=("a remark",)), store=store)
 
     assert [proven] == repository.listing(store, "staging")
     assert ("restored", at, 9.0, ("a remark",)) == (
@@ -183,7 +183,7 @@ def test_a_persons_word_is_told_with_the_dump_and_given_once(store: Folder) -> N
     assert not accepted.proven
     with pytest.raises(SettingsError, match="accepted already"):
         repository.accept(before, word, store=store)
-    assert repository.record(accepted, Restored(at=word.at, seconds=1.0), store=store).proven
+    assert repository.record(accepted, RestoreProof(at=word.at, seconds=1.0), store=store).proven
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_a_dump_that_was_cleared_away_never_becomes_a_backup(store: Folder) -> N
     store.delete(manifest_key)
 
     with pytest.raises(BackupFailed, match="gone from the store"):
-        repository.write(whole, store=store)
+        repository.write_manifest(whole, store=store)
 
     assert list(store.list("backups/staging/")) == []
 

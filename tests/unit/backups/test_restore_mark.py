@@ -22,13 +22,13 @@ def store(tmp_path: Path) -> Folder:
 
 def marked(comment: str) -> Mark | None:
     """The mark of a database whose schema has that comment."""
-    return restore_mark.of(Facts("16", 1, empty=True, revision="", restoring=comment))
+    return restore_mark.parse_mark(Facts("16", 1, empty=True, revision="", restoring=comment))
 
 
 def begun(store: Folder, name: str) -> Mark:
     """A restore that has begun."""
     left = Mark(id=name, at=FakeClock().now(), environment="staging", backup="good", author="Ann")
-    restore_mark.begin(store, left)
+    restore_mark.record_begin(store, left)
     return left
 
 
@@ -38,7 +38,7 @@ def test_what_has_begun_is_open_until_the_database_is_whole(store: Folder) -> No
 
     assert restore_mark.list_open(store, "staging") == (first, second)
     assert restore_mark.list_open(store, "staging-2") == ()
-    restore_mark.end(store, "staging", clock=FakeClock(), backup="good")
+    restore_mark.record_end(store, "staging", clock=FakeClock(), backup="good")
     assert restore_mark.list_open(store, "staging") == ()
 
 
@@ -59,20 +59,20 @@ def test_a_mark_that_nobody_can_read_is_one(comment: str) -> None:
 
     assert found == Mark()
     with pytest.raises(Held, match="a backup that its mark does not name"):
-        restore_mark.require_none(found, " --environment staging")
+        restore_mark.require_no_mark(found, " --environment staging")
 
 
 def test_a_database_without_a_mark_is_let_through() -> None:
     """As almost all are."""
-    restore_mark.require_none(marked(""), "")
+    restore_mark.require_no_mark(marked(""), "")
 
 
 def test_the_refusal_names_the_backup_and_the_way_out(store: Folder) -> None:
     """Of another database than the environment's own, the same restore once more."""
     with pytest.raises(Held, match=r"backup good is being put into it, since .* UTC, by Ann") as refused:
-        restore_mark.require_none(begun(store, "1"), " --environment staging")
+        restore_mark.require_no_mark(begun(store, "1"), " --environment staging")
     assert refused.value.remedy.startswith("inv finish --environment staging")
 
     with pytest.raises(Held) as refused:
-        restore_mark.require_none(Mark(backup="good"), "")
+        restore_mark.require_no_mark(Mark(backup="good"), "")
     assert "--force" in refused.value.remedy

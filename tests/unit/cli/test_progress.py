@@ -86,7 +86,7 @@ def test_a_live_view_needs_a_terminal_that_can_move_its_cursor(
     environ: dict[str, str], *, terminal: bool, plain: bool
 ) -> None:
     """Everywhere else lines are written that a log can keep."""
-    with progress.choose(Stream(terminal=terminal), environ, FakeClock()) as shown:
+    with progress.choose_view(Stream(terminal=terminal), environ, FakeClock()) as shown:
         assert plain == (type(shown) is progress.Plain)
 
 
@@ -95,7 +95,7 @@ def test_a_terminal_keeps_what_has_ended() -> None:
     stream = Stream(terminal=True)
     long = "a subject that is longer than any terminal is wide " * 5
 
-    with progress.choose(stream, {"TERM": "xterm"}, FakeClock()) as shown:
+    with progress.choose_view(stream, {"TERM": "xterm"}, FakeClock()) as shown:
         story(shown)
         shown.note(long)
 
@@ -108,7 +108,7 @@ def test_a_terminal_keeps_what_has_ended() -> None:
 def test_what_is_transferred_is_shown_with_its_rate_and_what_is_left() -> None:
     """Where the sum is known; the next piece of work of the same stage begins from nothing."""
     clock = FakeClock()
-    with progress.choose(Stream(terminal=True), {"TERM": "xterm"}, clock) as shown:
+    with progress.choose_view(Stream(terminal=True), {"TERM": "xterm"}, clock) as shown:
 
         def line(size: int, of: int, seconds: float = 2.0) -> str:
             shown.transferred(size, of)

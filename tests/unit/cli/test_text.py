@@ -49,7 +49,7 @@ FAILURE = Report(
 
 def test_a_success_is_told_with_its_addresses() -> None:
     """What is live where, what visitors met, and what one may do next."""
-    assert cli_text.text(SUCCESS).splitlines() == [
+    assert cli_text.format_report(SUCCESS).splitlines() == [
         "",
         "SUCCEEDED   bbbbbbb is live on local                        10.2s",
         "  backend  http://127.0.0.1:41801/  bbbbbbb",
@@ -64,7 +64,7 @@ def test_a_success_is_told_with_its_addresses() -> None:
 
 def test_a_failure_is_told_with_what_is_live_now() -> None:
     """The first error, what was put back, what serves, and the next step; no addresses."""
-    assert cli_text.text(FAILURE).splitlines() == [
+    assert cli_text.format_report(FAILURE).splitlines() == [
         "",
         "FAILED      start failed (exit code 11)                     61.0s",
         "Why         backend: the program exited with code 1 after 0.9 s",
@@ -87,7 +87,7 @@ def test_an_ending_that_is_no_failure_is_told_in_words(outcome: str, line: str) 
     """None of them is a failure, so none has an exit code."""
     told = Report(run="x-7f3a", environment="production", outcome=outcome, exit_code=0, commit=COMMIT)
 
-    lines = cli_text.text(told).splitlines()
+    lines = cli_text.format_report(told).splitlines()
 
     assert lines[1].startswith(line)
     where = "--environment production"
@@ -98,7 +98,7 @@ def test_what_is_not_known_to_be_live_is_not_claimed() -> None:
     """The platform could not be asked."""
     told = Report(run="x", environment="production", outcome="platform unreachable", exit_code=40, error="e")
 
-    assert "Live        unknown: inv status --environment production" in cli_text.text(told).splitlines()
+    assert "Live        unknown: inv status --environment production" in cli_text.format_report(told).splitlines()
 
 
 @pytest.mark.parametrize(
@@ -139,13 +139,13 @@ def test_what_is_not_known_to_be_live_is_not_claimed() -> None:
 )
 def test_a_stage_is_a_mark_its_name_and_its_lines(result: StageResult, ago: float | None, lines: list[str]) -> None:
     """A sign of its own for each ending, so that colour is not needed to tell them apart."""
-    assert lines == cli_text.stage(result, ago)
+    assert lines == cli_text.format_stage(result, ago)
 
 
 def test_the_first_line_names_the_run_and_what_goes_where() -> None:
     """A run that restores does not know its commit yet."""
-    assert cli_text.header("20260301T120000-7f3a", "local", COMMIT) == 'run 7f3a   local ← bbbbbbb "Add paging"'
-    assert cli_text.header("20260301T120000-7f3a", "local", None) == "run 7f3a   local ← the release before"
+    assert cli_text.format_header("20260301T120000-7f3a", "local", COMMIT) == 'run 7f3a   local ← bbbbbbb "Add paging"'
+    assert cli_text.format_header("20260301T120000-7f3a", "local", None) == "run 7f3a   local ← the release before"
 
 
 @given(st.text())
@@ -156,7 +156,7 @@ def test_ascii_is_ascii(text: str) -> None:
 
 def test_a_plain_stream_loses_no_meaning() -> None:
     """Every sign of ours has one in ASCII, and none becomes a question mark."""
-    told = cli_text.text(FAILURE) + "✓–→✗←·│…↩"
+    told = cli_text.format_report(FAILURE) + "✓–→✗←·│…↩"
 
     assert "?" not in cli_text.ascii_only(told)
     assert cli_text.ascii_only("✓ a – b → c … ü") == "+ a - b > c ... ?"
@@ -175,7 +175,7 @@ def test_a_history_is_a_line_a_run() -> None:
         run="x", environment="local", outcome="succeeded", exit_code=0, commit=Commit(id=OLD, subject="Old")
     )
 
-    assert cli_text.history([state("x-2222"), state("x-1111", closed=restored, back=True)]) == [
+    assert cli_text.format_history([state("x-2222"), state("x-1111", closed=restored, back=True)]) == [
         "2222  2026-03-01 12:00  deploy    bbbbbbb  open                  -                     Add paging",
         "1111  2026-03-01 12:00  rollback  aaaaaaa  succeeded             api                   Old",
     ]
@@ -184,12 +184,12 @@ def test_a_history_is_a_line_a_run() -> None:
 def test_a_run_is_told_as_it_was() -> None:
     """Its stages and its end; an open one says how it goes on."""
     check = StageResult(stage="check", status=StageStatus.DONE, lines=("fine",))
-    opened = cli_text.events(state("x-7f3a", check=check))
-    closed = cli_text.events(state("x-7f3a", closed=SUCCESS, check=check))
+    opened = cli_text.format_events(state("x-7f3a", check=check))
+    closed = cli_text.format_events(state("x-7f3a", closed=SUCCESS, check=check))
 
     assert opened[:3] == ['run 7f3a   local ← bbbbbbb "Add paging"', "", "✓ check     fine"]
     assert "inv deploy goes on" in opened[-1]
-    assert closed[3:] == cli_text.text(SUCCESS).splitlines()
+    assert closed[3:] == cli_text.format_report(SUCCESS).splitlines()
 
 
 def test_a_status_is_one_screen() -> None:
@@ -212,7 +212,7 @@ def test_a_status_is_one_screen() -> None:
         backup_at=START,
     )
 
-    assert cli_text.status(found, START + timedelta(minutes=12)) == [
+    assert cli_text.format_status(found, START + timedelta(minutes=12)) == [
         "environment  production",
         "",
         "  api     bbbbbbb  for 12 min  https://api.example",
@@ -226,7 +226,7 @@ def test_a_status_is_one_screen() -> None:
         "last run     7f3a bbbbbbb succeeded, 12 min ago",
         "backup       20260301T120000Z-x (decoded), 12 min ago",
     ]
-    assert cli_text.status(Status(environment="x", trouble="no answer"), START)[2:] == [
+    assert cli_text.format_status(Status(environment="x", trouble="no answer"), START)[2:] == [
         "  no answer",
         "",
         "rollback     nothing to go back to",
@@ -242,8 +242,8 @@ def test_logs_have_a_heading_for_each_service() -> None:
     build = Log(service="api", kind="build", lines=(LogLine(at="2026-03-01T12:00:01.5Z", text="npm ci"),))
     found = (build, Log(service="api", kind="app", lines=()))
 
-    assert cli_text.logs(found) == ["── api build", "12:00:01  npm ci", "── api app", "  (empty)"]
-    assert cli_text.logs(()) == ["(this run deployed nothing)"]
+    assert cli_text.format_logs(found) == ["── api build", "12:00:01  npm ci", "── api app", "  (empty)"]
+    assert cli_text.format_logs(()) == ["(this run deployed nothing)"]
 
 
 def test_the_local_render_is_a_table() -> None:
@@ -254,5 +254,9 @@ def test_the_local_render_is_a_table() -> None:
         "databases": {"book": {"version": "16"}},
     }
 
-    assert cli_text.local(said) == ["api   http://127.0.0.1:1/v1", "web   http://127.0.0.1:2", "book  Postgres 16"]
-    assert cli_text.local({}) == ["api  not running"]
+    assert cli_text.format_local(said) == [
+        "api   http://127.0.0.1:1/v1",
+        "web   http://127.0.0.1:2",
+        "book  Postgres 16",
+    ]
+    assert cli_text.format_local({}) == ["api  not running"]

@@ -43,8 +43,8 @@ def test_a_dump_that_cannot_be_proven_is_listed_with_its_cause_and_counts_for_no
 
     assert found.backup == "good (restored)"
     assert found.unproven == 'bad: relation "kinds" does not exist'
-    assert "a newer one cannot be proven" in "\n".join(text.status(found, env.clock.now()))
-    listed = "\n".join(text.backups(backups.list_backups(env), env.clock.now()))
+    assert "a newer one cannot be proven" in "\n".join(text.format_status(found, env.clock.now()))
+    listed = "\n".join(text.format_backups(backups.list_backups(env), env.clock.now()))
     assert 'cannot be proven, and is not counted: relation "kinds" does not exist' in listed
 
 
@@ -52,7 +52,7 @@ def test_the_schema_of_another_tool_is_unknown_and_not_none(env: FakeEnvironment
     """Nobody here has looked for it; a database without a table has none."""
     one = backups.list_backups(env)[0]
     said = [
-        text.backups([msgspec.structs.replace(one, revision=revision, tables=tables)], env.clock.now())[0].split(
+        text.format_backups([msgspec.structs.replace(one, revision=revision, tables=tables)], env.clock.now())[0].split(
             "schema "
         )[1]
         for revision, tables in (("0002", 3), ("", 3), ("", 0))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from deploylib.cli.text import events, history
+from deploylib.cli.text import format_events, format_history
 from deploylib.commands import release, status
 from deploylib.environment import Environment
 from deploylib.errors import Blocked, SettingsError
@@ -130,8 +130,8 @@ def test_what_is_asked_for_alone_is_no_run(product: Product, asked: str) -> None
     assert len(product.runs()) == 1
     listed = status.history(product.env())
     assert [done.id, product.runs()[0].id] == [one.id for one in listed]
-    assert asked in history(listed)[0]
-    assert events(status.find_run(product.env(), done.id[-4:]))[0].endswith("by ada")
+    assert asked in format_history(listed)[0]
+    assert format_events(status.find_run(product.env(), done.id[-4:]))[0].endswith("by ada")
     assert release.promote(product.env(), source=product.env(), **WITHOUT_SCAN).exit_code == 0
     with pytest.raises(SettingsError, match="nothing to finish"):
         product.finish(done.id)
@@ -176,7 +176,7 @@ def test_an_operation_that_fails_is_recorded_as_that(product: Product) -> None:
     killed, failed = beside(product)
 
     assert (2, "no such backup") == (failed.report.exit_code, failed.stages["restore"].lines[0])  # type: ignore[union-attr]
-    assert "never came to its end" in history([killed])[0]
+    assert "never came to its end" in format_history([killed])[0]
     product.change("2")
     assert product.deploy().outcome == "succeeded"
 

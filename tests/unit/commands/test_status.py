@@ -57,7 +57,7 @@ def test_a_platform_that_does_not_answer_leaves_what_the_ledger_knows(product: P
     assert (found.live, found.back_to, found.known, found.exit_code) == ((), "", False, 40)
     assert "refused the API key" in found.trouble
     assert "succeeded" in found.last
-    lines = text.status(found, product.clock.now())
+    lines = text.format_status(found, product.clock.now())
     assert "rollback     unknown" in lines
     assert not any("nothing to go back to" in line for line in lines)
 
@@ -67,7 +67,7 @@ def test_an_environment_that_was_never_deployed_is_known_to_have_nothing(product
     found = status.status(product.env())
 
     assert (found.known, found.exit_code) == (True, 0)
-    assert "rollback     nothing to go back to" in text.status(found, product.clock.now())
+    assert "rollback     nothing to go back to" in text.format_status(found, product.clock.now())
 
 
 def test_a_run_is_found_by_its_end_or_is_the_last_that_deployed(product: Product) -> None:

@@ -128,7 +128,12 @@ def test_nothing_that_is_printed_told_or_recorded_shows_a_password(
     Plain(stream, lambda line: harmless(struck.text(line))).ended(result)
 
     texts = [path.read_text() for path in folder.rglob("*.json")]
-    texts += [stream.getvalue(), text.text(told), github.summary(told), json.dumps(slack.message(Notice(report=told)))]
+    texts += [
+        stream.getvalue(),
+        text.format_report(told),
+        github.summary(told),
+        json.dumps(slack.message(Notice(report=told))),
+    ]
     texts.append(msgspec.json.encode(told).decode())
 
     assert not any(left_of(password, text) for text in texts)
@@ -175,7 +180,7 @@ def test_a_traceback_shows_no_password(capsys: pytest.CaptureFixture[str], monke
     """A bug of ours, or --debug: its last line may quote a driver."""
     monkeypatch.setattr(session, "STRUCK", Struck([Secret(f"postgresql://ada:{quote('s3cr@pass')}@db/book")]))
 
-    session.crashed(ValueError, ValueError("wrong s3cr@pass\n::add-mask::x"), None)
+    session.print_crash(ValueError, ValueError("wrong s3cr@pass\n::add-mask::x"), None)
 
     assert ["ValueError: wrong •••", ": :add-mask::x"] == capsys.readouterr().err.splitlines()
 

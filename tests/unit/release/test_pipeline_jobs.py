@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploylib.cli.text import lease
+from deploylib.cli.text import format_lease
 from deploylib.commands import control, release
 from deploylib.errors import LeaseHeld, SettingsError
 from deploylib.models.results import Report, StageStatus
@@ -289,16 +289,16 @@ def test_only_a_held_environment_is_given_back_and_with_a_reason(product: Produc
 
 def test_who_holds_an_environment_is_told(product: Product) -> None:
     """By run, person and page; afterwards whose it was."""
-    assert ["nobody holds staging"] == lease(product.env().leases.read(), "staging")
+    assert ["nobody holds staging"] == format_lease(product.env().leases.read(), "staging")
     job(product, "changes")
 
-    held = lease(product.env().leases.read(), "staging")
+    held = format_lease(product.env().leases.read(), "staging")
     assert held[:2] == [
         "staging is held by run staging-41-1 of grace",
         "https://github.com/owner/product/actions/runs/41",
     ]
     product.finish()
-    assert "the last was run 41-1, released" in lease(product.env().leases.read(), "staging")[0]
+    assert "the last was run 41-1, released" in format_lease(product.env().leases.read(), "staging")[0]
 
 
 def test_a_message_that_was_not_delivered_is_recorded_and_changes_nothing(product: Product) -> None:

@@ -12,7 +12,7 @@ from deploylib.errors import SettingsError
 from deploylib.models import Kind, PathFilter, Service
 from deploylib.models.smoke import SmokeRequest
 from deploylib.release import preflight
-from deploylib.release.prerequisites import Finding
+from deploylib.release.prerequisites import CheckFinding
 from deploylib.render import blueprints
 from deploylib.settings import Config, EnvironmentSettings, ServiceSettings, Settings
 from tests.support.fakes import write
@@ -53,13 +53,13 @@ def findings(
 
 def test_no_findings_are_no_refusal() -> None:
     """Nothing found, nothing said."""
-    preflight.require([], "staging")
+    preflight.require_ready([], "staging")
 
 
 def test_every_finding_is_told_with_its_remedy() -> None:
     """The first leads; the others follow, so that one round is enough."""
     with pytest.raises(SettingsError, match="first") as raised:
-        preflight.require([Finding("first", "do a"), Finding("second", "inv check --fix")], "staging")
+        preflight.require_ready([CheckFinding("first", "do a"), CheckFinding("second", "inv check --fix")], "staging")
 
     assert ("do a", ("second → inv check --environment staging --fix",)) == (raised.value.remedy, raised.value.details)
 
@@ -111,10 +111,10 @@ def test_files_that_git_does_not_know_are_found_in_the_services(repository: Repo
     """Most likely forgotten; those elsewhere, or ignored, are nobody's."""
     repository.commit({".gitignore": "*.log\n"})
     write(repository.root, {"notes": "", "api/x.log": ""})
-    assert preflight.untracked_in_services(repository.git, BLUEPRINT) == []
+    assert preflight.find_untracked(repository.git, BLUEPRINT) == []
 
     write(repository.root, {f"api/{name}": "" for name in "abcde"})
-    [found] = preflight.untracked_in_services(repository.git, BLUEPRINT)
+    [found] = preflight.find_untracked(repository.git, BLUEPRINT)
     assert found.text == "not in git, so not in the release: api/a, api/b, api/c and 2 more"
 
 

@@ -29,7 +29,7 @@ from deploylib.models import (
 from deploylib.models.results import StageResult, StageStatus
 from deploylib.probes import Expected
 from deploylib.release.opening import Aim, open_unrecorded
-from deploylib.release.prove import prove
+from deploylib.release.prove import prove_services
 from deploylib.release.run import Options, Run, table
 from deploylib.release.stages import changes, check, deploy, migrate, verify
 from deploylib.release.stages.backup import Backup
@@ -261,7 +261,7 @@ def test_services_are_proven_at_once(make: Callable[..., Run]) -> None:
     for name in ("api", "web"):
         run.env.platform.begin(f"srv-{name}", NEW, "live")
 
-    proven = prove(run.env, run.checked.targets, {name: Expected(NEW) for name in ("web", "api")}, run.pace)
+    proven = prove_services(run.env, run.checked.targets, {name: Expected(NEW) for name in ("web", "api")}, run.pace)
 
     assert ["api", "web"] == [one.service for one in proven]
 

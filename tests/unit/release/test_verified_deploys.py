@@ -9,7 +9,7 @@ import pytest
 
 from deploylib.commands import status
 from deploylib.errors import SettingsError, Unreachable
-from deploylib.release.verified_deploys import last_shipped, unproven
+from deploylib.release.verified_deploys import find_unproven, last_shipped
 from tests.support.fakes import FakeClock
 from tests.support.in_memory import Platform
 from tests.support.in_memory_product import Product
@@ -236,10 +236,10 @@ def test_only_the_same_deploy_counts_as_proven(product: Product) -> None:
     [run] = product.runs()
     live = {one.service: one for one in run.release}
 
-    assert unproven([run], live) == ()
+    assert find_unproven([run], live) == ()
     again = {name: type(one)(service=name, commit=one.commit, deploy_id="dep-99") for name, one in live.items()}
-    assert ("api", "web") == unproven([run], again)
-    assert ("api", "web") == unproven([], live)
+    assert ("api", "web") == find_unproven([run], again)
+    assert ("api", "web") == find_unproven([], live)
 
 
 def test_a_service_that_was_made_anew_has_no_history(product: Product) -> None:

@@ -432,7 +432,7 @@ def test_a_read_waits_for_the_window_before_it_would_be_one_too_many(platform: P
         render.deploys(key)
 
     assert [21.0] == clock.slept
-    assert render.left() == Left(requests=395, seconds=21.0)
+    assert render.left == Left(requests=395, seconds=21.0)
 
 
 def test_logs_have_a_window_of_their_own(platform: Platform, clock: FakeClock) -> None:

@@ -20,7 +20,7 @@ def headers(remaining: int | str, reset: int | str, limit: int | str = 400) -> d
 
 def told(budget: Budget, remaining: int | str, reset: int | str, at: float = 0.0) -> None:
     """An answer that came at once."""
-    budget.told(headers(remaining, reset), sent=at, received=at, at=START)
+    budget.learn_from(headers(remaining, reset), sent=at, received=at, at=START)
 
 
 def test_everything_is_allowed_as_long_as_nothing_was_said() -> None:
@@ -28,7 +28,7 @@ def test_everything_is_allowed_as_long_as_nothing_was_said() -> None:
     budget = Budget(keep=4)
 
     assert [0.0] * 1000 == [budget.take(0.0) for _ in range(1000)]
-    assert budget.left(0.0) is None
+    assert budget.compute_left(0.0) is None
 
 
 @pytest.mark.parametrize("reset", ["20", str(int(START.timestamp()) + 20)], ids=["seconds left", "epoch second"])
@@ -38,8 +38,8 @@ def test_the_end_of_a_window_is_understood_in_both_readings(reset: str) -> None:
 
     told(budget, 7, reset, at=100.0)
 
-    assert budget.left(100.0) == Left(requests=7, seconds=21.0)
-    assert budget.left(110.0) == Left(requests=7, seconds=11.0)
+    assert budget.compute_left(100.0) == Left(requests=7, seconds=21.0)
+    assert budget.compute_left(110.0) == Left(requests=7, seconds=11.0)
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,9 @@ def test_headers_that_say_nothing_teach_nothing(missing: dict[str, str]) -> None
     """A platform without them, or with other ones, is asked as before."""
     budget = Budget()
 
-    budget.told(missing, sent=0.0, received=0.0, at=START)
+    budget.learn_from(missing, sent=0.0, received=0.0, at=START)
 
-    assert budget.left(0.0) is None
+    assert budget.compute_left(0.0) is None
     assert budget.take(0.0) == 0.0
 
 
@@ -71,7 +71,7 @@ def test_a_window_that_is_used_up_is_waited_for() -> None:
     told(budget, 5, 30)
 
     assert [0.0, 0.0, 0.0, 31.0] == [budget.take(0.0) for _ in range(4)]
-    assert budget.left(0.0) == Left(requests=0, seconds=31.0)
+    assert budget.compute_left(0.0) == Left(requests=0, seconds=31.0)
     assert budget.take(30.0) == 1.0
     assert budget.take(31.0) == 0.0
 
@@ -89,10 +89,10 @@ def test_the_next_window_allows_as_much_as_the_last() -> None:
     budget = Budget()
     told(budget, 0, 9)
 
-    assert budget.left(10.0) is None
+    assert budget.compute_left(10.0) is None
     assert budget.take(10.0) == 0.0
     told(budget, 399, 59, at=10.0)
-    assert budget.left(10.0) == Left(requests=399, seconds=60.0)
+    assert budget.compute_left(10.0) == Left(requests=399, seconds=60.0)
 
 
 def test_the_end_is_known_better_with_every_answer() -> None:
@@ -102,7 +102,7 @@ def test_the_end_is_known_better_with_every_answer() -> None:
     told(budget, 9, 30, at=0.0)
     told(budget, 8, 29, at=0.1)
 
-    assert budget.left(0.1) == Left(requests=8, seconds=30.0)
+    assert budget.compute_left(0.1) == Left(requests=8, seconds=30.0)
 
 
 def test_requests_of_others_count_and_late_answers_do_not() -> None:
@@ -111,13 +111,13 @@ def test_requests_of_others_count_and_late_answers_do_not() -> None:
     told(budget, 100, 30)
     told(budget, 40, 30)
     told(budget, 90, 30)
-    assert budget.left(0.0) == Left(requests=40, seconds=31.0)
+    assert budget.compute_left(0.0) == Left(requests=40, seconds=31.0)
 
     told(budget, 399, 59, at=30.5)
-    budget.told(headers(1, 3), sent=27.0, received=30.6, at=START)
-    budget.told(headers(1, 1), sent=26.0, received=30.6, at=START)
+    budget.learn_from(headers(1, 3), sent=27.0, received=30.6, at=START)
+    budget.learn_from(headers(1, 1), sent=26.0, received=30.6, at=START)
 
-    assert budget.left(30.5) == Left(requests=399, seconds=60.0)
+    assert budget.compute_left(30.5) == Left(requests=399, seconds=60.0)
 
 
 def test_several_threads_never_take_more_than_there_is() -> None:
@@ -145,7 +145,7 @@ def test_no_request_is_one_too_many(steps: list[tuple[float, float]], limit: int
         used[window] = used.get(window, 0) + 1
         assert used[window] <= limit
         left = 59 - int(arrived) % 60
-        budget.told(headers(limit - used[window], left, limit), sent=now, received=now + latency, at=START)
+        budget.learn_from(headers(limit - used[window], left, limit), sent=now, received=now + latency, at=START)
         now += latency
 
 

@@ -197,10 +197,10 @@ def test_one_package_that_a_command_brings_can_be_answered_for(tmp_path: Path) -
         [{"rule": "brings:pnpm", "reason": "its only tool", "until": "2030-01-31"}], list[AcceptedFinding]
     )
 
-    assert ["serve"] == named(said.judged(accepted, date(2030, 1, 31)))
-    assert ["pnpm", "serve"] == named(said.judged(accepted, date(2030, 2, 1)))
+    assert ["serve"] == named(said.judge(accepted, date(2030, 1, 31)))
+    assert ["pnpm", "serve"] == named(said.judge(accepted, date(2030, 2, 1)))
     assert ["pnpm (render.yaml:2): not examined, and accepted: its only tool"] == list(
-        said.judged(accepted, date(2030, 1, 1)).accepted
+        said.judge(accepted, date(2030, 1, 1)).accepted
     )
 
 

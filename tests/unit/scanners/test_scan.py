@@ -78,7 +78,7 @@ def test_an_acceptance_holds_for_its_rule_its_path_and_its_time() -> None:
 
     def stands(**more: object) -> list[str]:
         accepted = msgspec.convert({"rule": "R1", "reason": "ours", **more}, AcceptedFinding)
-        return [one.text for one in examined(findings=(FINDING,)).judged([accepted], today).findings]
+        return [one.text for one in examined(findings=(FINDING,)).judge([accepted], today).findings]
 
     assert [] == stands() == stands(path="*.py") == stands(until="2026-03-01")
     assert ["bad"] == stands(path="b/**") == stands(rule="R2")
@@ -303,5 +303,5 @@ def test_an_accepted_finding_of_the_blueprint_is_told(tmp_path: Path) -> None:
 def test_a_login_to_any_registry_of_packages_is_a_secret(line: str, *, found: bool) -> None:
     """Also to a registry whose tokens have no form of their own; what stands for a variable is none."""
     text = line.replace("VALUE", "q7Zt" + "0Vb3Xk9Lr2Wm8Ns5")
-    assert [one.rule for one in credential_rules.marked("web/.npmrc", text)] == ["npmrc"] * found
-    assert not list(credential_rules.marked("web/notes.txt", text))
+    assert [one.rule for one in credential_rules.find_marked("web/.npmrc", text)] == ["npmrc"] * found
+    assert not list(credential_rules.find_marked("web/notes.txt", text))

@@ -188,7 +188,7 @@ def test_a_stage_is_done_when_it_ended_well_or_was_left_out(
     history.append("1", "opened", opened("1"))
     history.append("1", "stage", ended("check", status))
 
-    assert (done, False) == (history.read("1").done("check"), history.read("1").done("deploy"))
+    assert (done, False) == (history.read("1").has_done("check"), history.read("1").has_done("deploy"))
 
 
 def test_a_stage_leaves_typed_data_for_later_ones(history: History) -> None:
@@ -197,8 +197,8 @@ def test_a_stage_leaves_typed_data_for_later_ones(history: History) -> None:
     history.append("1", "stage", ended("changes", id=OLD))
     state: RunState = history.read("1")
 
-    assert Commit(id=OLD) == state.left_by("changes", Commit)
-    assert PathFilter() == state.left_by("check", PathFilter)
+    assert Commit(id=OLD) == state.read_data("changes", Commit)
+    assert PathFilter() == state.read_data("check", PathFilter)
 
 
 def test_nothing_is_written_until_the_check_has_passed(history: History) -> None:
@@ -224,7 +224,7 @@ def test_a_dry_run_writes_nothing(history: History) -> None:
     journal.record("closed", report("1"))
 
     assert list(history.store.list("")) == []
-    assert journal.state.done("check")
+    assert journal.state.has_done("check")
     assert journal.state.report is not None
 
 

@@ -201,8 +201,8 @@ def test_of_several_holds_of_everything_the_one_is_lifted_that_is_named(product:
 
     left = product.env().holds.read()
     assert ["moving the database"] == [one.reason for one in left]
-    [line] = text.held(left, product.clock.now())
-    assert text.lifted([], left, product.clock.now()) == ["lifted", f"still held: {line}"]
+    [line] = text.format_holds(left, product.clock.now())
+    assert text.format_lifted([], left, product.clock.now()) == ["lifted", f"still held: {line}"]
 
 
 def test_the_reason_of_a_skipped_check_is_not_that_of_a_hold(product: Product) -> None:
@@ -225,7 +225,7 @@ def test_holds_and_their_ends_are_in_the_history(product: Product) -> None:
     done = list(product.env().history.read_runs("staging", 5, OPERATIONS))
 
     assert [("lift", "grace"), ("hold", "ada")] == [(one.opened.operation, one.opened.author) for one in done]
-    assert "every release, also going back: moving the database" in text.history(done)[0]
+    assert "every release, also going back: moving the database" in text.format_history(done)[0]
 
 
 @pytest.mark.parametrize(

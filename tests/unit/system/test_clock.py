@@ -22,7 +22,7 @@ def test_a_deadline_passes_when_its_time_is_over(clock: FakeClock) -> None:
     deadline = Deadline.after(10, clock)
     seen = []
     for _ in range(4):
-        seen.append((deadline.left(), deadline.has_passed()))
+        seen.append((deadline.left, deadline.has_passed()))
         clock.sleep(5)
 
     assert seen == [(10, False), (5, False), (0, True), (0, True)]

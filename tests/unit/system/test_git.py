@@ -90,7 +90,7 @@ def test_changed_files_are_tracked_files_that_differ(repository: Repository) -> 
     repository.run("mv", "moved", "moved here")
     repository.run("rm", "--quiet", "gone")
 
-    assert sorted(repository.git.changed()) == ["a b", "gone", "moved", "moved here"]
+    assert sorted(repository.git.list_changed()) == ["a b", "gone", "moved", "moved here"]
 
 
 def test_untracked_files_are_those_that_git_neither_knows_nor_ignores(repository: Repository) -> None:
@@ -98,7 +98,7 @@ def test_untracked_files_are_those_that_git_neither_knows_nor_ignores(repository
     repository.commit({".gitignore": "*.log\n"})
     write(repository.root, {"new file": "", "x.log": ""})
 
-    assert repository.git.untracked() == ("new file",)
+    assert repository.git.list_untracked() == ("new file",)
 
 
 def test_ancestry(repository: Repository) -> None:
@@ -170,7 +170,7 @@ def test_a_commit_is_exported_whole_and_the_repository_stays_as_it_is(repository
     repository.run("add", "c")
     before = repository.run("status", "--porcelain")
 
-    with repository.git.exported(commit) as files:
+    with repository.git.export(commit) as files:
         found = {path.relative_to(files).as_posix(): path.read_text() for path in files.rglob("*") if path.is_file()}
 
     assert found == {"a/b": "1", ".gitattributes": "a export-ignore\n"}
@@ -191,12 +191,12 @@ def test_a_commit_is_exported_with_its_submodules(repository: Repository, tmp_pa
     write(repository.root / "migrations", {"env.py": "2"})
     repository.run("clone", "--quiet", str(repository.root), str(tmp_path / "clone"))
 
-    with repository.git.exported(commit) as files:
+    with repository.git.export(commit) as files:
         assert (files / "migrations/env.py").read_text() == "1"
-    with Git(tmp_path / "clone", process.SYSTEM).exported(commit) as files:
+    with Git(tmp_path / "clone", process.SYSTEM).export(commit) as files:
         assert list((files / "migrations").iterdir()) == []
     assert list(repository.git.submodules(commit)) == ["migrations"]
-    assert repository.git.changed() == ("migrations",)
+    assert repository.git.list_changed() == ("migrations",)
 
 
 def test_a_git_that_fails_is_told_in_its_own_words(repository: Repository) -> None:

@@ -25,7 +25,7 @@ from deploylib.migrations.tool import Applied, convert_part
 from deploylib.models import Revision, Secret, decoding, units
 from deploylib.models.results import Report
 from deploylib.postgres import binaries, connection
-from deploylib.postgres.binaries import Client
+from deploylib.postgres.binaries import Programs
 from deploylib.probes import address
 from deploylib.release import preflight
 from deploylib.render import blueprints, decode, local, rate_limit
@@ -330,7 +330,7 @@ def test_without_a_folder_for_temporary_files_nothing_begins(monkeypatch: pytest
 
 def begun(folder: Path | None = None, size: int = 0) -> None:
     """Begin a scratch Postgres."""
-    with scratch_server.server(Client(Path("/nowhere"), "16.1"), runner=process.SYSTEM, folder=folder, size=size):
+    with scratch_server.server(Programs(Path("/nowhere"), "16.1"), runner=process.SYSTEM, folder=folder, size=size):
         pass
 
 
