@@ -186,6 +186,13 @@ def hostile(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def fitness(session: nox.Session) -> None:
+    """Measure the fitness of twenty small programs, each unfit in one way, and of the guest book: ten minutes or so."""
+    prepare(session)
+    session.run("pytest", "tests/fitness", "-m", "load", *session.posargs)
+
+
+@nox.session(default=False)
 def lock(session: nox.Session) -> None:
     """Write the lock anew; ``-- --upgrade`` takes newer releases."""
     session.install("uv")

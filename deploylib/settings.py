@@ -107,6 +107,8 @@ class ServiceSettings(SettingsTable, frozen=True):
         paths: files it is made of, where neither a Blueprint nor the platform says.
         after: services that must be live before this one is deployed.
         smoke: requests that every release of it must answer; at most `MOST_SMOKE`.
+        slow: of ``inv local.fitness``: a path that takes a second or more, or ``POST /path``, whose body is sent slowly.
+        busy: likewise: paths that ask the database; default: *slow*, where it is a path, *health*, and what *smoke* reads.
     """
 
     health: str = ""
@@ -114,6 +116,8 @@ class ServiceSettings(SettingsTable, frozen=True):
     ignored: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     smoke: tuple[SmokeRequest, ...] = ()
+    slow: str = ""
+    busy: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.smoke) > MOST_SMOKE:
@@ -224,6 +228,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         root: the product's folder, the top of its working copy.
         name: the environment's name.
         environ: the environment variables, for the secrets that the settings name.
+        thrown_away: the state of a local Render that is there for one command; None: the usual one.
     """
 
     root: Path
@@ -231,6 +236,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings = Settings()
     environment: EnvironmentSettings = EnvironmentSettings()
     environ: Mapping[str, str] = os.environ
+    thrown_away: Path | None = None
 
     def __repr__(self) -> str:
         return f"Config(root={self.root}, name={self.name!r})"
@@ -243,7 +249,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def local_state(self) -> Path:
         """The folder of the local Render."""
-        return self.root / Path(self.settings.blueprint).parent / ".localrender"
+        return self.thrown_away or self.root / Path(self.settings.blueprint).parent / ".localrender"
 
     @property
     def store(self) -> str:

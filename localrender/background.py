@@ -195,6 +195,8 @@ def down(folder: Path) -> bool:
             if not is_running(folder):
                 break
             time.sleep(0.02)
+    if not (folder / "state.sqlite3").exists():  # of one that was there for its owner alone
+        return was_running
     return _sweep(folder) or was_running
 
 

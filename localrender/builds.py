@@ -101,7 +101,7 @@ class Builds:
         if problem:
             raise PhaseFailed("build_failed", problem, {"evicted": False, "nonZeroExit": 1})
         cache = self.fleet.artifact(previous) if previous and not deploy.clear_cache else None
-        spare = self.state.folder / "cache" / "python"
+        spare = (self.state.folder / "cache" / "python").resolve()  # it may be another state's, whose paths stand in it
         await runtimes.prepare(spec.runtime, folder, spec.root_dir, cache, spare)
         command = spec.build_command
         if self.faults:

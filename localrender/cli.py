@@ -59,6 +59,10 @@ def parser() -> argparse.ArgumentParser:
             one.add_argument("--minimum-free-mb", type=int, default=500, help="refuse to start with less disk space")
             one.add_argument("--enforce-rate-limits", action="store_true", help="answer 429 as Render does")
             one.add_argument("--faults", action="store_true", help="let `fault` break things on purpose")
+            one.add_argument("--owner", type=int, metavar="PID", help="end with this process, and leave nothing")
+            one.add_argument(
+                "--beside", default="", metavar="DIR", help="take the values given to another state, and its caches"
+            )
     hidden = verbs.add_parser("run-server")
     hidden.add_argument("--state", help="shown in lists of processes; the options come from stdin")
     return root
@@ -106,6 +110,8 @@ def _options(given: argparse.Namespace, path: Path, folder: Path) -> Options:
         enforce_rate_limits=given.enforce_rate_limits,
         faults=given.faults,
         only=tuple(given.only or ()),
+        owner=given.owner,
+        beside=given.beside,
     )
 
 

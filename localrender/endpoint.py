@@ -32,6 +32,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     enforce_rate_limits: bool = False
     faults: bool = False
     only: tuple[str, ...] = ()
+    owner: int | None = None
+    """The process with which it ends, leaving nothing."""
+    beside: str = ""
+    """Another state folder, whose values for variables it takes, and whose build caches it uses."""
 
 
 def write_endpoint(folder: Path, content: dict[str, Any]) -> None:

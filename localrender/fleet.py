@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import math
 import signal
 import time
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,20 @@ class Instance(msgspec.Struct, eq=False):
     running: Running
     retiring: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
+    def shown(self) -> dict[str, Any]:
+        """As the control endpoint shows it."""
+        programs = [] if self.running.has_ended() else self.running.programs()
+        code = self.running.process.returncode
+        return {
+            "id": self.id,
+            "deployId": self.deploy.id,
+            "pid": self.running.pid,
+            "host": loopback.address(),
+            "port": self.port,
+            "exitCode": None if code is None else 128 - code if code < 0 else code,
+            "programs": [msgspec.to_builtins(one) for one in programs],
+        }
+
 
 class Fleet:
     """What runs. The edge sends the traffic of a service to its current instances only."""
@@ -71,6 +86,12 @@ class Fleet:
         self.ports: set[int] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self.faults: Faults | None = None
+        self.patience = math.inf
+        """Seconds from SIGTERM to SIGKILL, at most."""
+        self.apart: dict[str, Instance] = {}
+        """Instances that serve nobody, and that nobody watches: to be measured."""
+        self.failed: dict[str, list[dict[str, Any]]] = {}
+        """What was seen of the last instances of a service that did not become healthy."""
 
     def artifact(self, deploy: Deploy) -> Path:
         """The folder of a deploy's artifact."""
@@ -94,8 +115,14 @@ class Fleet:
         folder = (source / kept.root_dir / kept.publish_path.strip("/")).resolve()
         return folder if folder.is_dir() and folder.is_relative_to(source) else None
 
-    async def launch(self, service: Service, deploy: Deploy, count: int | None = None) -> list[Instance]:
+    async def launch(
+        self, service: Service, deploy: Deploy, count: int | None = None, without: tuple[str, ...] = ()
+    ) -> list[Instance]:
         """Start instances of a deploy and wait until all are healthy.
+
+        Args:
+            count: How many; by default as many as the service has.
+            without: Variables that they do not get.
 
         Raises:
             StartFailed: One ended, or stayed unhealthy for the start timeout; all are stopped.
@@ -111,9 +138,10 @@ class Fleet:
         instances: list[Instance] = []
         try:
             while len(instances) < (count or kept.instances):
-                instances += [await self._start(service, deploy)]
+                instances += [await self._start(service, deploy, without)]
             await asyncio.gather(*(self._until_healthy(service, instance) for instance in instances))
         except BaseException:
+            self.failed[service.id] = [instance.shown() for instance in instances]
             self._discard(service, instances)
             raise
         return instances
@@ -123,13 +151,31 @@ class Fleet:
             instance.retiring.set()
             self.spawn(self._stop(service, instance))
 
-    async def _start(self, service: Service, deploy: Deploy) -> Instance:
+    async def launch_apart(self, service: Service, deploy: Deploy, without: tuple[str, ...] = ()) -> Instance:
+        """Start an instance that gets no traffic, and that nobody watches or replaces.
+
+        Raises:
+            StartFailed: It ended, or stayed unhealthy for the start timeout.
+        """
+        (instance,) = await self.launch(service, deploy, 1, without)
+        self.apart[instance.id] = instance
+        return instance
+
+    async def end_apart(self, instance: Instance, patience: float) -> processes.Ended:
+        """End such an instance as Render ends one that has no traffic any more."""
+        ended = await instance.running.end(patience)
+        self.apart.pop(instance.id, None)
+        self.ports.discard(instance.port)
+        return ended
+
+    async def _start(self, service: Service, deploy: Deploy, without: tuple[str, ...] = ()) -> Instance:
         kept = deploy.snapshot or environment.snapshot(service)
         name = f"{service.id}-{random_word(5)}"
         port = processes.free_port(processes.INTERNAL_PORTS, self.ports)
         self.ports.add(port)
         artifact = self.artifact(deploy)
         variables = environment.of_process(service, deploy, artifact, self.state, port=port, instance=name)
+        variables = {name: value for name, value in variables.items() if name not in without}
         folder = artifact / "src" / kept.root_dir
         if not folder.is_dir():
             raise StartFailed("the build artifact is no longer kept", {})
@@ -214,7 +260,7 @@ class Fleet:
         await self._stop(service, instance)
 
     async def _stop(self, service: Service, instance: Instance) -> None:
-        await instance.running.stop(service.spec.shutdown_seconds)
+        await instance.running.stop(min(service.spec.shutdown_seconds, self.patience))
         self.ports.discard(instance.port)
 
     async def _watch(self, service_id: str, instance: Instance) -> None:
@@ -312,6 +358,8 @@ class Fleet:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         services = {service.id: service for service in self.state.services()}
         instances = [(services[name], one) for name, many in self.current.items() for one in many]
+        instances += [(services[one.deploy.service_id], one) for one in self.apart.values()]
         self.current.clear()
+        self.apart.clear()
         await asyncio.gather(*(self._stop(service, instance) for service, instance in instances))
         await asyncio.to_thread(processes.end_leftovers, self.state, ("app",), services)

@@ -9,16 +9,17 @@ import signal
 import socket
 import time
 from contextlib import suppress
+from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING
 
+import msgspec
 import psutil
 
 from localrender import loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from localrender.state import State
 
@@ -28,6 +29,7 @@ _ALLOWED = {
 }
 _ALLOWED_PREFIXES = ("LC_", "PIP_", "UV_", "npm_config_", "NPM_CONFIG_")
 _LONGEST_LINE = 64 * 1024
+_AT_ONCE = 0.05  # seconds
 PUBLIC_PORTS, INTERNAL_PORTS = range(20_000, 30_000), range(12_000, 20_000)
 
 
@@ -68,6 +70,38 @@ def free_port(among: range, taken: Iterable[int] = ()) -> int:
     raise OSError(f"no free port from {among.start} to {among.stop}")
 
 
+class Program(msgspec.Struct, frozen=True):
+    """One process of an instance, as the system shows it.
+
+    Attributes:
+        name: as the system calls it: no arguments, in which there may be a secret.
+        on_sigterm: `caught`, `ignored`, `default`, or `unknown` where the system does not tell.
+        listening: the addresses and ports on which it listens.
+        connected: those to which it is connected.
+    """
+
+    pid: int
+    name: str
+    on_sigterm: str
+    listening: list[tuple[str, int]]
+    connected: list[tuple[str, int]]
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """How an instance has ended.
+
+    Attributes:
+        seconds: from SIGTERM to the end of its first process.
+        killed: it had not ended in time.
+        left: the names of what its first process had started and left running.
+    """
+
+    code: int
+    seconds: float
+    killed: bool
+    left: list[str]
+
+
 class Running:
     """A command that runs: its own session, its output read line by line."""
 
@@ -83,14 +117,40 @@ class Running:
 
     def listening(self) -> set[int]:
         """The ports on which the command or what it has started listens; those that may not be looked at are left out."""
-        found = set[int]()
+        return {port for program in self.programs() for _, port in program.listening}
+
+    def programs(self) -> list[Program]:
+        """The command and what it has started, itself first; those that may not be looked at are left out."""
+        found = []
+        for process in self._tree():
+            with suppress(psutil.Error):
+                open_ = process.net_connections("tcp")
+                listening = [(one.laddr.ip, one.laddr.port) for one in open_ if one.status == psutil.CONN_LISTEN]
+                connected = [(one.raddr.ip, one.raddr.port) for one in open_ if one.status == psutil.CONN_ESTABLISHED]
+                name = process.name()
+                found.append(Program(process.pid, name, _on_sigterm(process.pid), listening, connected))
+        return found
+
+    def _tree(self) -> Iterator[psutil.Process]:
         with suppress(psutil.Error):
             own = psutil.Process(self.pid)
-            for process in (own, *own.children(recursive=True)):
-                with suppress(psutil.Error):
-                    open_ = process.net_connections("tcp")
-                    found |= {one.laddr.port for one in open_ if one.status == psutil.CONN_LISTEN}
-        return found
+            yield from (own, *own.children(recursive=True))
+
+    async def end(self, patience: float) -> Ended:
+        """End it as a container is ended: SIGTERM to the first process alone; SIGKILL to all with its end, or in time."""
+        began, tree, killed = time.monotonic(), list(self._tree()), False
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)
+        try:
+            await asyncio.wait_for(asyncio.shield(self.process.wait()), patience)
+        except TimeoutError:
+            killed = True
+        seconds = time.monotonic() - began
+        await asyncio.sleep(_AT_ONCE)  # what ends with its parent may be a moment later
+        left = [process for process in tree if process.pid != self.pid and not killed and is_alive(process)]
+        names = [name for process in left if (name := _name(process))]
+        self.signal(signal.SIGKILL)
+        return Ended(await self.wait(), round(seconds, 3), killed, names)
 
     async def wait(self) -> int:
         """Wait for the end; its code as a shell tells it (128 + signal)."""
@@ -113,6 +173,24 @@ class Running:
             return await asyncio.wait_for(asyncio.shield(self.wait()), patience)
         self.signal(signal.SIGKILL)
         return await self.wait()
+
+
+def _on_sigterm(pid: int) -> str:
+    """What a process does about SIGTERM, by the masks of Linux; Node has a handler of its own, which ends it."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+        masks = dict(line.split(":\t", 1) for line in lines if line.startswith(("SigCgt:", "SigIgn:")))
+        bit = 1 << (signal.SIGTERM - 1)
+        caught, ignored = (int(masks[name], 16) & bit for name in ("SigCgt", "SigIgn"))
+    except (OSError, KeyError, ValueError):
+        return "unknown"
+    return "caught" if caught else "ignored" if ignored else "default"
+
+
+def _name(process: psutil.Process) -> str:
+    with suppress(psutil.Error):
+        return str(process.name())
+    return ""
 
 
 async def start(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
+import psutil
 import uvicorn
 
 from localrender import api, blueprint, loopback, processes, sync, values
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 
+_THROWN_AWAY = 2.0  # seconds from SIGTERM to SIGKILL, where nobody needs what runs
+
+
 class _Web(uvicorn.Server):
     """uvicorn without its signal handlers: signals are ours."""
 
@@ -59,6 +63,7 @@ class LocalRender:
         self.folder = Path(options.state)
         self.stopping = asyncio.Event()
         self.began = now()
+        self.owner_process = psutil.Process(options.owner) if options.owner else None
         self.lock = _locked(self.folder)
         self.state = State(self.folder)
         self.api_key, self.owner_id = self.state.identity()
@@ -67,6 +72,7 @@ class LocalRender:
         self.sites = StaticSites(self.state)
         self.edge = Edge(self.state)
         self.fleet = Fleet(self.state, self.logs, self.edge, self.sites, options.time_scale)
+        self.fleet.patience = _THROWN_AWAY if options.owner else self.fleet.patience
         self.builds = Builds(self.state, self.logs, self.fleet)
         self.deploys = Deploys(self.state, self.fleet, self.builds)
         self.faults = Faults() if options.faults else None
@@ -103,7 +109,7 @@ class LocalRender:
             while not self.stopping.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.stopping.wait(), 0.5)
-                if not self._owned():
+                if not self._owned() or (self.owner_process and not processes.is_alive(self.owner_process)):
                     break
                 self.logs.flush()
                 await self.edge.watch()
@@ -132,11 +138,20 @@ class LocalRender:
         internal = _listen(0)
         self.fleet.static_port = internal.getsockname()[1]
         await self._serve(self.sites, internal)
+        if self.options.beside:
+            self._take_after(Path(self.options.beside))
         await self.sync(Path(self.options.blueprint), only=self.options.only, new_ports=self.options.new_ports)
         await asyncio.gather(*(self.fleet.restore(service) for service in self.state.services()))
         await self._serve(api.build(self), listening)
         write_endpoint(self.folder, self.status() | {"api_key": self.api_key})
         self.ready = True
+
+    def _take_after(self, other: Path) -> None:
+        """Take what a person has given to another state, and share what its builds keep."""
+        values.take_given(self.state, other)
+        ours, theirs = self.folder / "cache", other / "cache"
+        if theirs.is_dir() and not ours.exists():
+            ours.symlink_to(theirs)
 
     async def _serve(self, application: ASGIApp, listening: socket.socket) -> None:
         config = uvicorn.Config(
@@ -259,6 +274,9 @@ class LocalRender:
         self.state.close()
         self.requests.close()
         self.lock.close()
+        if self.options.owner:
+            for folder in (self.folder, *([Path(moved)] if moved else [])):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _listen(port: int) -> socket.socket:

@@ -76,6 +76,16 @@ def give(state: State, name: str, value: str) -> None:
     state.set("values", json.dumps({key: text for key, text in {**known, name: value}.items() if text}))
 
 
+def take_given(state: State, other: Path) -> None:
+    """Take the values that another state was given; one that is not there was given none."""
+    if (other / "state.sqlite3").is_file():
+        theirs = type(state)(other)
+        try:
+            state.set("values", theirs.setting("values") or "{}")
+        finally:
+            theirs.close()
+
+
 def take_file(state: State, found: dict[str, str]) -> None:
     """Keep what the file says now."""
     state.set("values_of_file", json.dumps(found))

@@ -189,6 +189,14 @@ def local_health(env: Environment, write: str = "", language: str = "", force: b
     return health.take_health(env, write=write, language=language, force=force)
 
 
+@command("service", "commit", name="fitness", common=("json",), show="fitness", commit="measure this commit")
+def local_fitness(env: Environment, **options: Any) -> Any:
+    """Measure whether the programs are fit for a release without downtime."""
+    from deploylib.commands import fitness
+
+    return fitness.measure_fitness(env, **options)
+
+
 @command(name="down", common=())
 def local_down(env: Environment) -> Any:
     """Stop the local Render; what it holds stays."""
@@ -209,5 +217,15 @@ GROUPS = {
     "backup": (backup, backup_list, backup_prove, backup_restore),
     "hold": (hold_place, hold_lift),
     "lease": (lease_show, lease_release),
-    "local": (local_up, local_status, local_logs, local_env, local_fault, local_health, local_down, local_reset),
+    "local": (
+        local_up,
+        local_status,
+        local_logs,
+        local_env,
+        local_fault,
+        local_fitness,
+        local_health,
+        local_down,
+        local_reset,
+    ),
 }

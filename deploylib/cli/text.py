@@ -13,6 +13,7 @@ from deploylib.health import CopyState
 from deploylib.models import Backup, Commit, LogLine, remedies
 from deploylib.models.database import RestoreResult
 from deploylib.models.findings import Scanned, Verdict
+from deploylib.models.fitness import Fitness, FitVerdict
 from deploylib.models.results import Report, StageResult, StageStatus, short
 from deploylib.models.sections import Line, Section, Topic, sections
 from deploylib.models.units import age, volume
@@ -23,6 +24,7 @@ __all__ = [
     "copies",
     "format_backups",
     "format_events",
+    "format_fitness",
     "format_header",
     "format_history",
     "format_holds",
@@ -233,6 +235,21 @@ def format_scan(found: Scanned) -> list[str]:
         lines += ["", f"– not examined: {gap.what}: {gap.reason}", f"  next: {gap.remedy}"]
     accepted = [line for examined in found.examined for line in examined.accepted]
     return [*lines, *([""] if accepted else []), *(f"· {line}" for line in accepted)]
+
+
+def format_fitness(found: Fitness) -> list[str]:
+    """How fit each service is, a line for each question."""
+    marks = {FitVerdict.FIT: "✓", FitVerdict.UNFIT: "✗", FitVerdict.UNMEASURED: "–"}
+    lines = [f"fitness of {found.commit[:7]} for a release without downtime"]
+    for one in found.services:
+        lines += ["", f"{one.service}  {one.start_command}"]
+        for row in one.rows:
+            said = f"{row.fit}: {row.text}" if row.fit is FitVerdict.UNMEASURED else row.text
+            lines.append(f"  {marks[row.fit]} {row.question:<11}  {said}")
+            lines += [f"    {'':<11}  next: {row.remedy}"] if row.remedy else []
+        counted = [f"{len(one.of(fit))} {fit}" for fit in FitVerdict if one.of(fit)]
+        lines.append(f"  {', '.join(counted)}")
+    return [*lines, *([""] if found.left_out else []), *found.left_out]
 
 
 def format_logs(read: Iterable[Log]) -> list[str]:

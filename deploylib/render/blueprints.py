@@ -87,6 +87,7 @@ class BlueprintDatabase(_Open, frozen=True):
     """One Postgres database; `environment` as in `BlueprintService`."""
 
     name: str
+    plan: str = ""
     postgres_major_version: str = ""
     environment: str = ""
 

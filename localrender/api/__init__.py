@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
-from localrender.api import control, deploys, envvars, events, exports, faults, logs, owners, postgres, services
+from localrender.api import (
+    control,
+    deploys,
+    envvars,
+    events,
+    exports,
+    faults,
+    instances,
+    logs,
+    owners,
+    postgres,
+    services,
+)
 from localrender.api.answers import answer
 from localrender.api.gate import Gate
 from localrender.errors import ApiError, LocalRenderError
@@ -22,7 +34,7 @@ if TYPE_CHECKING:
 
 def build(local: LocalRender) -> ASGIApp:
     """The ASGI application of the API."""
-    resources = (services, deploys, envvars, events, logs, postgres, exports, owners, control, faults)
+    resources = (services, deploys, envvars, events, logs, postgres, exports, owners, control, faults, instances)
     application = Starlette(
         routes=[route for resource in resources for route in resource.ROUTES],
         exception_handlers={ApiError: _refused, HTTPException: _unrouted, LocalRenderError: _explained},

@@ -182,12 +182,12 @@ class Product:
         """Switch a fault of the local Render on."""
         self.ok("local.fault", "--name", name, *(f"--{key}={value}" for key, value in how.items()))
 
-    def start(self, *args: str) -> subprocess.Popen[str]:
+    def start(self, *args: str, **env: str) -> subprocess.Popen[str]:
         """Start the command and let it run."""
         return subprocess.Popen(
             [sys.executable, "-m", "invoke", *args],
             cwd=self.folder,
-            env=environment(),
+            env=environment(**env),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

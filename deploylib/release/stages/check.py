@@ -8,6 +8,7 @@ from typing import ClassVar, TypeVar
 
 import msgspec
 
+from deploylib import fitness
 from deploylib.backups import restore_mark
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.models import Checked, Facts, Kind, Service, StageName, Target
@@ -60,7 +61,7 @@ class Check(Stage):
         source = "tree clean" if not run.options.commit else f"commit {run.commit.short}"
         where = config.settings.blueprint if described else "settings"
         line = f"{where} valid · {source} · {count(len(targets), 'service')} · {text}"
-        notes = described.notes if described is not None else ()
+        notes = (*described.notes, *_unfit(run, described)) if described is not None else ()
         return result(self.name, line, *notes, *here.told, *apart, data=msgspec.structs.replace(found, targets=targets))
 
     def _described(self, run: Run, findings: list[CheckFinding]) -> tuple[blueprints.Blueprint | None, tuple[str, ...]]:
@@ -219,6 +220,18 @@ def _near(
     apart = [one.name for one in described.databases if one not in near]
     told = tuple(f"left out here: the database {name}, which nothing that was asked for needs" for name in apart)
     return msgspec.structs.replace(described, databases=near), told
+
+
+def _unfit(run: Run, described: blueprints.Blueprint) -> tuple[str, ...]:
+    """Remind of what was unfit when it was measured on this machine.
+
+    Whoever cannot read that is told, and hindered by nothing.
+    """
+    here = run.env if run.env.config.is_local else run.env.beside("local")
+    try:
+        return fitness.remind(here.store, {one.name: one.start_command for one in described.deployable})
+    except (SettingsError, Unreachable) as error:
+        return (f"whether the programs are fit is not known: {error.message}",)
 
 
 def _told(look: Callable[[], T], findings: list[CheckFinding]) -> T | None:

@@ -1,0 +1,107 @@
+"""Advice is the line to change, in the program's own language.
+
+Facts: the documents of Node (``server.close``, ``closeIdleConnections``), uvicorn, gunicorn, psycopg_pool, SQLAlchemy and pg.
+"""
+
+from __future__ import annotations
+
+import re
+
+from deploylib.fitness.measurement import Subject
+from deploylib.models.fitness import Question
+
+__all__ = ["change", "setting"]
+
+PACKAGE_RUNNER = re.compile(r"\b(npm|pnpm|yarn|npx|bun)\b")
+CLOSE = 'process.on("SIGTERM", () => server.close(() => process.exit(0)))'
+STOP = "signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())"
+EITHER = "handle SIGTERM: take no new request, answer those in flight, close the connections, exit 0"
+
+NODE = {
+    Question.FLIGHT: f"{CLOSE}, and no process.exit before",
+    Question.EXIT: f"{CLOSE}; setTimeout(() => process.exit(0), {{deadline}}000).unref()",
+    Question.IDLE: "server.close(…); server.closeIdleConnections()",
+    Question.ADDRESS: 'server.listen(process.env.PORT, "0.0.0.0"); of Fastify: app.listen({{ port: process.env.PORT, host: "0.0.0.0" }})',
+    Question.CONNECTIONS: "new Pool({{ max: {size} }})",
+}
+PYTHON = {
+    Question.FLIGHT: f"{STOP}; and threads that are not daemons",
+    Question.EXIT: f"{STOP}; and a deadline of {{deadline}} s for what it waits for",
+    Question.IDLE: "close the connections that wait for a request once SIGTERM has come; a time-out for them: timeout = 5",
+    Question.ADDRESS: 'listen on ("0.0.0.0", int(os.environ["PORT"]))',
+    Question.CONNECTIONS: "ConnectionPool(url, max_size={size}); of SQLAlchemy: pool_size={size}, max_overflow=0",
+}
+SERVERS = {
+    "uvicorn": {
+        Question.FLIGHT: "startCommand: exec uvicorn … --timeout-graceful-shutdown {deadline}",
+        Question.EXIT: "startCommand: exec uvicorn … --timeout-graceful-shutdown {deadline}",
+        Question.ADDRESS: "startCommand: exec uvicorn … --host 0.0.0.0 --port $PORT",
+    },
+    "gunicorn": {
+        Question.FLIGHT: "startCommand: exec gunicorn … --graceful-timeout {deadline}",
+        Question.EXIT: "startCommand: exec gunicorn … --graceful-timeout {deadline}",
+        Question.ADDRESS: "startCommand: exec gunicorn … --bind 0.0.0.0:$PORT",
+    },
+    "flask run": dict.fromkeys(
+        (Question.FLIGHT, Question.EXIT, Question.ADDRESS), "startCommand: exec gunicorn --bind 0.0.0.0:$PORT app:app"
+    ),
+    "manage.py runserver": dict.fromkeys(
+        (Question.FLIGHT, Question.EXIT, Question.ADDRESS),
+        "startCommand: exec gunicorn --bind 0.0.0.0:$PORT PROJECT.wsgi",
+    ),
+}
+REST = {
+    Question.FLIGHT: EITHER,
+    Question.EXIT: EITHER,
+    Question.IDLE: EITHER,
+    Question.ADDRESS: "listen on 0.0.0.0, at the port that PORT says",
+    Question.CONNECTIONS: "give the pool of database connections at most {size}",
+}
+
+
+def change(question: Question, subject: Subject, *, size: int = 0, code: int = 0, back: bool = False) -> str:
+    """Tell the line to change.
+
+    Args:
+        size: connections that an instance may hold.
+        code: that it has ended with.
+        back: it does not find its database again.
+    """
+    if question is Question.SIGNAL:
+        return _start_command(subject)
+    if question is Question.DATABASE:
+        return _of_database(subject, code=code, back=back)
+    own = next((lines for word, lines in SERVERS.items() if word in subject.start_command), {})
+    common = {"python": PYTHON, "node": NODE}.get(subject.runtime, REST)
+    deadline = max(int(subject.drain) - 5, 1)
+    return (own.get(question) or common.get(question) or REST[question]).format(deadline=deadline, size=size)
+
+
+def setting(subject: Subject, line: str) -> str:
+    """Tell the setting to add."""
+    return f"[services.{subject.name}] {line}"
+
+
+def _start_command(subject: Subject) -> str:
+    """The program itself, in place of what starts it."""
+    if PACKAGE_RUNNER.search(subject.start_command):
+        return "startCommand: the command itself, as in node server.js, not a script of package.json"
+    last = re.split(r"&&|;|\|\|", subject.start_command)[-1].strip() or "PROGRAM"
+    return f"startCommand: … exec {last.removeprefix('exec ')}; in a script: exec before the program"
+
+
+def _of_database(subject: Subject, *, code: int, back: bool) -> str:
+    if code and subject.runtime == "node":
+        return 'pool.on("error", (error) => console.error(error.code)): without it the loss of an idle connection ends the program'
+    if code:
+        return "catch what the driver raises when a connection is lost, and take another one from a pool"
+    if not back:
+        return (
+            f"healthCheckPath: a path that asks nobody but the process, in place of {subject.health_path or '/'}; "
+            "inv verify and monitoring ask the deep one"
+        )
+    if subject.runtime == "python":
+        return "ConnectionPool(url, check=ConnectionPool.check_connection); of SQLAlchemy: pool_pre_ping=True"
+    if subject.runtime == "node":
+        return "new Pool(…) in place of one Client, which is never connected again"
+    return "take connections from a pool that replaces those that are lost"

@@ -1,0 +1,57 @@
+"""Examination measures the services of a product, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from deploylib.fitness.connection_limits import DEFAULT, connection_limit
+from deploylib.fitness.instances import Instances
+from deploylib.fitness.judgement import judge_connections, judge_service
+from deploylib.fitness.measurement import Measured, Subject, measure_service
+from deploylib.models.fitness import ServiceFitness
+from deploylib.system import Clock
+
+__all__ = ["examine_services"]
+
+
+def examine_services(
+    subjects: Sequence[Subject],
+    instances: Instances,
+    *,
+    commit: str,
+    plan: str,
+    troubles: Mapping[str, str],
+    clock: Clock,
+    tell: Callable[[str], None],
+) -> tuple[ServiceFitness, ...]:
+    """Measure and judge services of which a deploy is live.
+
+    Args:
+        plan: of their database; empty: what a Blueprint without one gets.
+        troubles: why a service did not go live, by its name.
+        tell: is told what is being done.
+
+    Raises:
+        Unreachable: the local Render stopped answering.
+    """
+    seen: dict[str, Measured] = {}
+    for one in subjects:
+        if trouble := troubles.get(one.name):
+            seen[one.name] = Measured(trouble=trouble, failed=instances.read_failed(one.name))
+        else:
+            seen[one.name] = measure_service(one, instances, clock=clock, tell=tell)
+    held = {one.name: burst.held * one.instances for one in subjects if (burst := seen[one.name].burst) is not None}
+    limit, now, found = connection_limit(plan), clock.now(), []
+    for one in subjects:
+        fits = judge_connections(one, seen[one.name], held, limit, plan or DEFAULT)
+        found.append(
+            ServiceFitness(
+                service=one.name,
+                runtime=one.runtime,
+                start_command=one.start_command,
+                commit=commit,
+                at=now,
+                rows=(*judge_service(one, seen[one.name]), *(() if fits is None else (fits,))),
+            )
+        )
+    return tuple(found)
