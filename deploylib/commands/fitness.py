@@ -146,14 +146,14 @@ def _deploy(client: Client, service: str, commit: Commit) -> str:
 
 def _subject(
     config: Config, there: Service, described: blueprints.BlueprintService, ports: frozenset[int]
-) -> fitness.Subject:
+) -> fitness.ServiceSubject:
     """How a service is asked, by the Blueprint and the settings."""
     chosen = config.settings.services.get(described.name, ServiceSettings())
     slow = (chosen.slow,) if chosen.slow.startswith("/") else ()
     read = [one.path for one in chosen.smoke if one.method == "GET" and not (one.send or one.send_env)]
     busy = chosen.busy or (*slow, *((chosen.health,) if chosen.health else ()), *read)
     scaling = described.settings.get("scaling") or {}
-    return fitness.Subject(
+    return fitness.ServiceSubject(
         name=described.name,
         service_id=there.id,
         kind=there.kind,

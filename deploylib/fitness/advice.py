@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from deploylib.fitness.measurement import Subject
+from deploylib.fitness.measurement import ServiceSubject
 from deploylib.models.fitness import Question
 
 __all__ = ["change", "setting"]
@@ -59,7 +59,7 @@ REST = {
 }
 
 
-def change(question: Question, subject: Subject, *, size: int = 0, code: int = 0, back: bool = False) -> str:
+def change(question: Question, subject: ServiceSubject, *, size: int = 0, code: int = 0, back: bool = False) -> str:
     """Tell the line to change.
 
     Args:
@@ -77,12 +77,12 @@ def change(question: Question, subject: Subject, *, size: int = 0, code: int = 0
     return (own.get(question) or common.get(question) or REST[question]).format(deadline=deadline, size=size)
 
 
-def setting(subject: Subject, line: str) -> str:
+def setting(subject: ServiceSubject, line: str) -> str:
     """Tell the setting to add."""
     return f"[services.{subject.name}] {line}"
 
 
-def _start_command(subject: Subject) -> str:
+def _start_command(subject: ServiceSubject) -> str:
     """The program itself, in place of what starts it."""
     if PACKAGE_RUNNER.search(subject.start_command):
         return "startCommand: the command itself, as in node server.js, not a script of package.json"
@@ -90,7 +90,7 @@ def _start_command(subject: Subject) -> str:
     return f"startCommand: … exec {last.removeprefix('exec ')}; in a script: exec before the program"
 
 
-def _of_database(subject: Subject, *, code: int, back: bool) -> str:
+def _of_database(subject: ServiceSubject, *, code: int, back: bool) -> str:
     if code and subject.runtime == "node":
         return 'pool.on("error", (error) => console.error(error.code)): without it the loss of an idle connection ends the program'
     if code:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from deploylib.fitness.connection_limits import DEFAULT, connection_limit
 from deploylib.fitness.instances import Instances
 from deploylib.fitness.judgement import judge_connections, judge_service
-from deploylib.fitness.measurement import Measured, Subject, measure_service
+from deploylib.fitness.measurement import Measured, ServiceSubject, measure_service
 from deploylib.models.fitness import ServiceFitness
 from deploylib.system import Clock
 
@@ -15,7 +15,7 @@ __all__ = ["examine_services"]
 
 
 def examine_services(
-    subjects: Sequence[Subject],
+    subjects: Sequence[ServiceSubject],
     instances: Instances,
     *,
     commit: str,

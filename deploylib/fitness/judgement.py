@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from deploylib.fitness import advice
 from deploylib.fitness.instances import Instance
-from deploylib.fitness.measurement import GOOD, Measured, Outage, Shutdown, Subject
+from deploylib.fitness.measurement import GOOD, Measured, Outage, ServiceSubject, Shutdown
 from deploylib.models.fitness import FitnessRow, FitVerdict, Question
 from deploylib.models.units import count
 
@@ -23,7 +23,7 @@ BY_SIGNAL = (
 NOT_REACHED = "SIGTERM does not reach the program"
 
 
-def judge_service(subject: Subject, seen: Measured) -> tuple[FitnessRow, ...]:
+def judge_service(subject: ServiceSubject, seen: Measured) -> tuple[FitnessRow, ...]:
     """Judge what was seen of a service by itself."""
     address = [_address(subject, seen)] if subject.has_address else []
     if seen.shutdown is None:
@@ -42,7 +42,7 @@ def judge_service(subject: Subject, seen: Measured) -> tuple[FitnessRow, ...]:
 
 
 def judge_connections(
-    subject: Subject, seen: Measured, held: Mapping[str, int], limit: int | None, plan: str
+    subject: ServiceSubject, seen: Measured, held: Mapping[str, int], limit: int | None, plan: str
 ) -> FitnessRow | None:
     """Judge whether two generations of all services fit the database.
 
@@ -70,7 +70,7 @@ def judge_connections(
     return _unfit(question, text, advice.change(question, subject, size=share))
 
 
-def _signal(subject: Subject, shutdown: Shutdown) -> FitnessRow:
+def _signal(subject: ServiceSubject, shutdown: Shutdown) -> FitnessRow:
     question, before, ended = Question.SIGNAL, shutdown.before, shutdown.ended
     leader = before.programs[0].name if before.programs else "the start command"
     programs = _names(before)
@@ -96,7 +96,7 @@ def _names(instance: Instance) -> str:
     return ", ".join(dict.fromkeys(one.name for one in instance.servers or instance.programs[1:])) or "the program"
 
 
-def _flight(subject: Subject, shutdown: Shutdown) -> FitnessRow:
+def _flight(subject: ServiceSubject, shutdown: Shutdown) -> FitnessRow:
     question, flight, ended = Question.FLIGHT, shutdown.flight, shutdown.ended
     if not flight.line:
         if not ended.killed and all(one.on_sigterm == "default" for one in shutdown.before.programs):
@@ -111,7 +111,7 @@ def _flight(subject: Subject, shutdown: Shutdown) -> FitnessRow:
     return _unfit(question, text, advice.change(question, subject))
 
 
-def _exit(subject: Subject, shutdown: Shutdown) -> FitnessRow:
+def _exit(subject: ServiceSubject, shutdown: Shutdown) -> FitnessRow:
     question, ended = Question.EXIT, shutdown.ended
     if shutdown.released is not None and not ended.killed:
         text = f"it ended {ended.seconds - shutdown.released:.1f} s after its idle connections were closed from outside"
@@ -129,7 +129,7 @@ def _exit(subject: Subject, shutdown: Shutdown) -> FitnessRow:
     return FitnessRow(question=question, fit=FitVerdict.FIT, text=text)
 
 
-def _idle(subject: Subject, shutdown: Shutdown) -> FitnessRow:
+def _idle(subject: ServiceSubject, shutdown: Shutdown) -> FitnessRow:
     question, ended = Question.IDLE, shutdown.ended
     of = count(shutdown.idle, "idle connection")
     if not shutdown.idle:
@@ -148,7 +148,7 @@ def _idle(subject: Subject, shutdown: Shutdown) -> FitnessRow:
     )
 
 
-def _database(subject: Subject, seen: Measured) -> tuple[FitnessRow, ...]:
+def _database(subject: ServiceSubject, seen: Measured) -> tuple[FitnessRow, ...]:
     if not (subject.has_address and subject.database_ports):
         return ()
     question, outage = Question.DATABASE, seen.outage
@@ -157,7 +157,7 @@ def _database(subject: Subject, seen: Measured) -> tuple[FitnessRow, ...]:
     return (_of_outage(subject, outage),)
 
 
-def _of_outage(subject: Subject, outage: Outage) -> FitnessRow:
+def _of_outage(subject: ServiceSubject, outage: Outage) -> FitnessRow:
     question, path = Question.DATABASE, subject.health_path or "its port"
     if outage.exit_code is not None:
         text = f"it ended with code {outage.exit_code} when Postgres stopped: every instance does that at once"
@@ -175,7 +175,7 @@ def _of_outage(subject: Subject, outage: Outage) -> FitnessRow:
     return FitnessRow(question=question, fit=FitVerdict.FIT, text=text)
 
 
-def _address(subject: Subject, seen: Measured) -> FitnessRow:
+def _address(subject: ServiceSubject, seen: Measured) -> FitnessRow:
     question = Question.ADDRESS
     instance = seen.started or next(iter(seen.failed), None)
     if instance is None or not instance.ports:
@@ -209,5 +209,5 @@ def _unmeasured(question: Question, text: str, remedy: str) -> FitnessRow:
     return FitnessRow(question=question, fit=FitVerdict.UNMEASURED, text=text, remedy=remedy)
 
 
-def _logs(subject: Subject) -> str:
+def _logs(subject: ServiceSubject) -> str:
     return f"inv local.up, inv deploy --service {subject.name}, inv local.logs --service {subject.name}"

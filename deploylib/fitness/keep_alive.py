@@ -11,7 +11,7 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass
 
-__all__ = ["Connection", "Peer", "Request", "has_open_port"]
+__all__ = ["Connection", "HttpRequest", "Peer", "has_open_port"]
 
 LARGEST = 32 << 20  # bytes of an answer
 TROUBLES = (OSError, http.client.HTTPException, ValueError)
@@ -27,7 +27,7 @@ class Peer:
 
 
 @dataclass(frozen=True)
-class Request:
+class HttpRequest:
     """What is asked.
 
     A GET at once; anything else has a body, of which the second half comes later.
@@ -42,7 +42,7 @@ class Request:
         return f"{self.method} {self.path.partition('?')[0]}"
 
     @classmethod
-    def of(cls, text: str) -> Request:
+    def of(cls, text: str) -> HttpRequest:
         """Read one as the settings write it: ``/path``, or ``POST /path``."""
         method, _, path = text.strip().rpartition(" ")
         return cls(method.strip().upper() or "GET", "/" + path.removeprefix("/"))
@@ -67,13 +67,13 @@ class Connection:
             Its status; 0 where none came, or not all of it.
         """
         try:
-            self.begin(Request("GET", path))
+            self.begin(HttpRequest("GET", path))
             return self.finish()
         except TROUBLES:
             self.close()
             return 0
 
-    def begin(self, request: Request) -> None:
+    def begin(self, request: HttpRequest) -> None:
         """Send a request, but for the second half of its body.
 
         Raises:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from deploylib.fitness.instances import Exit, Instance, Instances, NotStarted
-from deploylib.fitness.keep_alive import Connection, Peer, Request, has_open_port
+from deploylib.fitness.keep_alive import Connection, HttpRequest, Peer, has_open_port
 from deploylib.models import Kind
 from deploylib.system import Clock, Deadline, threads
 
-__all__ = ["Burst", "Flight", "Measured", "Outage", "Shutdown", "Subject", "measure_service"]
+__all__ = ["Burst", "Flight", "Measured", "Outage", "ServiceSubject", "Shutdown", "measure_service"]
 
 CONNECTIONS, ROUNDS = 20, 5
 LONGEST_DRAIN = 30.0  # seconds: Render's default, and as long as anybody wants to watch
@@ -27,7 +27,7 @@ GOOD = range(200, 400)
 
 
 @dataclass(frozen=True)
-class Subject:
+class ServiceSubject:
     """A service, and how it is asked.
 
     Attributes:
@@ -153,7 +153,7 @@ class Measured:
 class _Work:
     """One measurement on its way."""
 
-    subject: Subject
+    subject: ServiceSubject
     instances: Instances
     clock: Clock
     tell: Callable[[str], None]
@@ -166,7 +166,9 @@ class _Work:
         return Peer(instance.host, instance.port, self.subject.host_name or f"{instance.host}:{instance.port}")
 
 
-def measure_service(subject: Subject, instances: Instances, *, clock: Clock, tell: Callable[[str], None]) -> Measured:
+def measure_service(
+    subject: ServiceSubject, instances: Instances, *, clock: Clock, tell: Callable[[str], None]
+) -> Measured:
     """Measure a service, of which a deploy is live.
 
     Args:
@@ -215,7 +217,7 @@ def _burst(work: _Work, instance: Instance) -> Burst:
     return Burst(paths, len(work.idle), max(held), asking.result())
 
 
-def _held(subject: Subject, instance: Instance) -> int:
+def _held(subject: ServiceSubject, instance: Instance) -> int:
     return sum(port in subject.database_ports for one in instance.programs for _, port in one.connected)
 
 
@@ -268,13 +270,13 @@ def _bring_into_flight(work: _Work, instance: Instance) -> tuple[Connection | No
     peer, drain = work.peer(instance), work.subject.drain
     if not work.subject.slow:
         for path in dict.fromkeys((work.subject.health_path or "/", "/")):
-            request = Request("POST", "/" + path.removeprefix("/"))
+            request = HttpRequest("POST", "/" + path.removeprefix("/"))
             connection = Connection(peer, drain + CHECK)
             if _hangs(connection, request):
                 return connection, Flight(request.line)
             connection.close()
         return None, Flight(why="a request with half a body is answered at once")
-    request = Request.of(work.subject.slow)
+    request = HttpRequest.of(work.subject.slow)
     if request.method == "GET":
         trial, began = Connection(peer, drain + CHECK), work.clock.monotonic()
         status, took = trial.ask(request.path), work.clock.monotonic() - began
@@ -289,7 +291,7 @@ def _bring_into_flight(work: _Work, instance: Instance) -> tuple[Connection | No
     return None, Flight(why=f"{request.line} was answered before its body was whole, or before SIGTERM")
 
 
-def _hangs(connection: Connection, request: Request) -> bool:
+def _hangs(connection: Connection, request: HttpRequest) -> bool:
     """Whether a request that was begun is still unanswered a moment later."""
     try:
         connection.begin(request)
@@ -348,7 +350,7 @@ def _break_database(work: _Work) -> Outage:
     return Outage(tuple(health), code, back, asked)
 
 
-def _check(subject: Subject, peer: Peer) -> int:
+def _check(subject: ServiceSubject, peer: Peer) -> int:
     """Check an instance as Render does: health path, or open port."""
     if not subject.health_path:
         return 200 if has_open_port(peer, CHECK) else 0

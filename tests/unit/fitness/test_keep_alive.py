@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from deploylib.fitness.keep_alive import Connection, Peer, Request, has_open_port
+from deploylib.fitness.keep_alive import Connection, HttpRequest, Peer, has_open_port
 
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell"
 Serve = Callable[[bytes, str], Peer]
@@ -78,7 +78,7 @@ def test_a_connection_that_was_closed_is_not_open(serve: Serve, then: str) -> No
 def test_a_body_is_sent_in_two_halves(serve: Serve) -> None:
     """What hears of nothing after the first is in flight; here the server answers at once."""
     connection = Connection(serve(WHOLE, "keep"))
-    connection.begin(Request.of("post /entries?token=1"))
+    connection.begin(HttpRequest.of("post /entries?token=1"))
 
     assert connection.hears(2)
     assert connection.read_answer() == 200
@@ -90,4 +90,4 @@ def test_a_body_is_sent_in_two_halves(serve: Serve) -> None:
 )
 def test_a_request_is_told_without_its_query(text: str, line: str) -> None:
     """Which may be a secret."""
-    assert Request.of(text).line == line
+    assert HttpRequest.of(text).line == line
