@@ -334,7 +334,7 @@ def _break_database(work: _Work) -> Outage:
         touching = [threads.start(partial(_ask, peer, path)) for path in asked]
         while not end.has_passed():
             health.append(_check(subject, peer))
-            clock.sleep(min(0.5, end.left()))
+            clock.sleep(min(0.5, end.left))
         for one in touching:
             _within(one, CHECK)
     finally:

@@ -85,7 +85,7 @@ def test_whatever_is_told_takes_the_flag() -> None:
 QUOTED = {
     "tool._failure": "it is an error's own remedy",
     "errors.diagnostics": "the command has named it",
-    "text.fitness": "it is always about the environment local",
+    "text.format_fitness": "it is always about the environment local",
     "text.scanned": "the stage has named it",
     "rules.list_remarks": "a rule's safe way, which is no command",
     "rules.require_harmless": "a rule's safe way, which is no command",
