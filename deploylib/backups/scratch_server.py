@@ -23,7 +23,7 @@ from urllib.parse import quote
 from deploylib.errors import BackupFailed, DeployError, Interrupted, SettingsError, Unreachable
 from deploylib.models import Secret
 from deploylib.models.units import volume
-from deploylib.postgres import Client, binaries, connect
+from deploylib.postgres import Programs, binaries, connect
 from deploylib.system import files, process
 
 __all__ = ["ScratchDied", "ScratchUnfit", "server"]
@@ -76,7 +76,7 @@ class _Place:
 
     folder: Path
     account: tuple[int, int] | None
-    programs: Client
+    programs: Programs
     runner: process.Runner
 
     def run(self, program: str, *args: str, check: bool = True, timeout: float = 60.0) -> None:
@@ -91,7 +91,7 @@ class _Place:
 
 @contextmanager
 def server(
-    programs: Client,
+    programs: Programs,
     *,
     runner: process.Runner,
     size: int = 0,
@@ -139,7 +139,7 @@ def server(
 
 
 @contextmanager
-def _serving(own: Path, programs: Client, runner: process.Runner, settings: Mapping[str, str]) -> Iterator[Secret]:
+def _serving(own: Path, programs: Programs, runner: process.Runner, settings: Mapping[str, str]) -> Iterator[Secret]:
     """The server in a folder of its own, ended after the block."""
     with _placeable(own.parent):
         place = _placed(own, programs, runner)
@@ -236,7 +236,7 @@ def _stop(place: _Place) -> None:
         place.run("pg_ctl", "stop", "--mode=immediate", "-w", data, check=False)
 
 
-def _placed(own: Path, programs: Client, runner: process.Runner) -> _Place:
+def _placed(own: Path, programs: Programs, runner: process.Runner) -> _Place:
     """Whom root becomes, and programs that this account can reach: those that it cannot are copied."""
     if os.geteuid() != 0:
         return _Place(own, None, programs, runner)
@@ -264,11 +264,11 @@ def _placed(own: Path, programs: Client, runner: process.Runner) -> _Place:
             shutil.copytree(libraries, own / "programs" / libraries.name)
         for path in (own / "programs").rglob("*"):
             os.chown(path, *account, follow_symlinks=False)
-        programs = Client(copy / "bin", programs.version)
+        programs = Programs(copy / "bin", programs.version)
     return _Place(own, account, programs, runner)
 
 
-def _sweep(base: Path, programs: Client, runner: process.Runner) -> None:
+def _sweep(base: Path, programs: Programs, runner: process.Runner) -> None:
     """End and remove what a process of ours left that was killed.
 
     Only folders that we own: nobody else made them. A number that is no process here may be one in a container that
@@ -288,8 +288,8 @@ def _sweep(base: Path, programs: Client, runner: process.Runner) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _placed_again(left: Path, programs: Client, runner: process.Runner) -> _Place:
+def _placed_again(left: Path, programs: Programs, runner: process.Runner) -> _Place:
     owner = (left / "data").stat()
     if copied := next(left.glob("programs/*/*/bin"), None):
-        programs = Client(copied, programs.version)
+        programs = Programs(copied, programs.version)
     return _Place(left, (owner.st_uid, owner.st_gid) if os.geteuid() == 0 else None, programs, runner)
