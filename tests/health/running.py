@@ -110,13 +110,15 @@ def command_of(kind: str) -> list[str]:
 
 
 @contextmanager
-def program(kind: str | list[str], url: str, **environment: str) -> Iterator[Program]:
+def program(kind: str | list[str], url: str, folder: Path = ROOT, **environment: str) -> Iterator[Program]:
     """Run a program of a kind, or by its command, until the block ends; what it says is kept for `communicate`."""
     command = command_of(kind) if isinstance(kind, str) else kind
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PORT": str(port), "DATABASE_URL": url}
+    command = [word.replace("$PORT", str(port)) for word in command]
+    paths = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    given = {"PATH": paths, "PYTHONPATH": str(ROOT), "PORT": str(port), "DATABASE_URL": url}
     given |= {
         "QUERY": REVISION,
         "SLOW": "1",
@@ -128,7 +130,7 @@ def program(kind: str | list[str], url: str, **environment: str) -> Iterator[Pro
     unkept = httpx.Limits(max_keepalive_connections=0)
     with (
         httpx.Client(timeout=15, trust_env=False, limits=unkept) as client,
-        subprocess.Popen(command, cwd=ROOT, env=given, stderr=subprocess.PIPE, text=True) as process,
+        subprocess.Popen(command, cwd=folder, env=given, stderr=subprocess.PIPE, text=True) as process,
     ):
         try:
             end = time.monotonic() + 30

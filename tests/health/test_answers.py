@@ -16,7 +16,7 @@ import pytest
 
 from deploylib.models import Proof
 from deploylib.probes import verify
-from tests.health.running import COMMIT, KINDS, Database, Program, flood, program
+from tests.health.running import COMMIT, KINDS, REVISION, Database, Program, flood, program
 
 EVERY = pytest.mark.parametrize("kind", KINDS)
 CODES = {
@@ -110,10 +110,9 @@ def test_a_database_that_is_not_well_is_told_as_a_code(kind: str, which: str, da
         database.run("delete from alembic_version")
     if which == "unmigrated":
         database.run("drop table alembic_version")
-    query = {"slow": "select pg_sleep(4)", "warn": "select '0002' from pg_sleep(1.1)"}.get(which)
-    more = {"QUERY": query} if query else {}
+    query = {"slow": "select pg_sleep(4)", "warn": "select '0002' from pg_sleep(1.1)"}.get(which, REVISION)
 
-    with program(kind, urls.get(which, database.url), PSQL=database.psql, **more) as started:
+    with program(kind, urls.get(which, database.url), PSQL=database.psql, QUERY=query) as started:
         with database.frozen() if which == "frozen" else nullcontext():
             began = time.monotonic()
             answer = started.get("/api/health")
