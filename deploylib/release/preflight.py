@@ -23,6 +23,7 @@ __all__ = [
     "disk",
     "elsewhere",
     "find_uncommitted",
+    "health_reminders",
     "push",
     "read_blueprint",
     "release_commit",
@@ -216,6 +217,17 @@ def targets(
         findings += _service_findings(config, name, hits[0], blueprint, git)
         mapped.append(_target(config, name, hits[0], blueprint))
     return tuple(mapped), findings + _doubles(mapped) + _unknown(config, blueprint, mapped) + _circles(mapped)
+
+
+def health_reminders(targets: Iterable[Target], blueprint: blueprints.Blueprint | None) -> tuple[str, ...]:
+    """Remind of web services that nobody can ask whether they are well."""
+    folders = {service.name: service.root_dir for service in (blueprint.deployable if blueprint else ())}
+    return tuple(
+        f"{target.name} has no health path, so that a release proves less of it: "
+        f"inv local.health --write {folders.get(target.name) or '.'}, then name its path (healthCheckPath)"
+        for target in targets
+        if target.kind is Kind.WEB and not (target.health_path or target.identity_path)
+    )
 
 
 def require_known(config: Config, names: Iterable[str], found: Sequence[Service], known: Mapping[str, str]) -> None:

@@ -62,6 +62,8 @@ class Check(Stage):
         where = config.settings.blueprint if described else "settings"
         line = f"{where} valid · {source} · {count(len(targets), 'service')} · {text}"
         notes = (*described.notes, *_unfit(run, described)) if described is not None else ()
+        if run.options.asked == self.name:  # a release has enough to tell
+            notes += preflight.health_reminders(targets, described)
         return result(self.name, line, *notes, *here.told, *apart, data=msgspec.structs.replace(found, targets=targets))
 
     def _described(self, run: Run, findings: list[CheckFinding]) -> tuple[blueprints.Blueprint | None, tuple[str, ...]]:

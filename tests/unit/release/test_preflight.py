@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deploylib.errors import SettingsError
-from deploylib.models import Kind, PathFilter, Service
+from deploylib.models import Kind, PathFilter, Service, Target
 from deploylib.models.smoke import SmokeRequest
 from deploylib.release import preflight
 from deploylib.release.prerequisites import CheckFinding
@@ -239,6 +239,30 @@ def test_a_target_is_asked_where_the_settings_say(repository: Repository) -> Non
         api.url,
     )
     assert ("/", "/h") == (web.identity_path, plain.identity_path)
+
+
+def test_a_web_service_without_a_health_path_is_reminded_of_the_file_to_take_along() -> None:
+    """With the folder of its service; a static site has a page, and one that names a path needs no reminder."""
+    described = blueprints.parse(
+        """services:
+  - {type: web, name: api, runtime: node, rootDir: backend, buildCommand: x, startCommand: x}
+  - {type: web, name: top, runtime: node, buildCommand: x, startCommand: x}
+""",
+        "render.yaml",
+    )
+    web = [Target(name=name, service_id=f"srv-{name}", kind=Kind.WEB) for name in ("api", "top")]
+    others = [
+        Target(name="live", service_id="srv-1", kind=Kind.WEB, health_path="/live"),
+        Target(name="named", service_id="srv-2", kind=Kind.WEB, identity_path="/health"),
+        Target(name="site", service_id="srv-3", kind=Kind.STATIC),
+        Target(name="jobs", service_id="srv-4", kind=Kind.WORKER),
+    ]
+
+    api, top = preflight.health_reminders([*web, *others], described)
+
+    assert api.startswith("api has no health path")
+    assert "inv local.health --write backend, then name its path (healthCheckPath)" in api
+    assert "inv local.health --write ., " in top
 
 
 def test_services_that_wait_for_each_other_are_found(repository: Repository) -> None:
