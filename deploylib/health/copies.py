@@ -1,4 +1,4 @@
-"""Copies of the health files: whose one is, and how it is written.
+"""Copies of the health files: whose each is, how one is written.
 
 The first line holds a version and the checksum of all below it. So a copy that somebody has changed is known without asking
 which versions there ever were.
@@ -58,7 +58,7 @@ class CopyState(StrEnum):
 
 @dataclass(frozen=True)
 class HealthCopy:
-    """A file beside ours, of which it is a copy or may become one.
+    """A file beside ours, which it copies or may copy.
 
     Attributes:
         path: of the file, as it is told to people.

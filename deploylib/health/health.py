@@ -1,4 +1,4 @@
-# deploylib health.py 1 sha256:1a6663d259c8c36a840f66557eb9e2d3de0178726d4d2e3cb14f237743cfeda8
+# deploylib health.py 1 sha256:b0bd2071f0d6c567ec6dd7818211e38f6e094b840007ba86381f181e546ba812
 """Health answers and a graceful shutdown, for ASGI and WSGI.
 
 A copy of the file that ``inv local.health --write DIR`` writes; it needs Python 3.9 and nothing else. In an application:
@@ -236,7 +236,7 @@ class Health:
         return 503 if status == "fail" else 200, headers, b"" if method == "HEAD" else body
 
     def _look(self, method: str, path: str, loop: asyncio.AbstractEventLoop | None) -> _Look | None:
-        """Share the look that is on its way or still good, else begin one.
+        """Share the look that is on its way or good, or begin one.
 
         None where this request needs none.
         """
