@@ -1,4 +1,4 @@
-# deploylib health.py 1 sha256:b0bd2071f0d6c567ec6dd7818211e38f6e094b840007ba86381f181e546ba812
+# deploylib health.py 1 sha256:9bd106e93e6c9f1d27fb73aa8a7bc3af65539818b78a740ce8126b1cc7b077f1
 """Health answers and a graceful shutdown, for ASGI and WSGI.
 
 A copy of the file that ``inv local.health --write DIR`` writes; it needs Python 3.9 and nothing else. In an application:
@@ -236,7 +236,7 @@ class Health:
         return 503 if status == "fail" else 200, headers, b"" if method == "HEAD" else body
 
     def _look(self, method: str, path: str, loop: asyncio.AbstractEventLoop | None) -> _Look | None:
-        """Share the look that is on its way or good, or begin one.
+        """Share the look on its way or still good, or begin one.
 
         None where this request needs none.
         """
