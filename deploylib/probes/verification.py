@@ -55,6 +55,7 @@ WEB_ADVICE = (
     "to prove which commit answers, let its health path answer JSON with it:",
     '  {"status": "pass", "releaseId": <the variable RENDER_GIT_COMMIT>}',
     "  and name the path: [services.NAME] health = …, where it is not Render's health check path",
+    "  or take along a file that answers so: inv local.health --write DIR",
 )
 FREE = "free"
 ASLEEP = {502, 503, 504}  # of the edge, while it wakes a program

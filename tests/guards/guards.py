@@ -703,7 +703,7 @@ GUARDS = (
     Guard(
         "a scratch server's death that is told as something else",
         "deploylib/backups/scratch_server.py",
-        "                _require_alive(place, url, error)\n",
+        "            _require_alive(place, url, error)\n",
         "",
         "tests/backup/test_refusals.py::test_a_scratch_server_that_dies_is_no_fault_of_the_backup",
     ),
