@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Edges", "create", "export", "prove", "repository", "restore", "restore_mark", "restore_test"]
 
-__getattr__ = look_up_in(
-    __name__,
-    {
-        "Edges": "edges",
-        "create": "dump",
-        "export": "render_export",
-        "prove": "restore_test",
-        "repository": "repository",
-        "restore": "restore_database",
-        "restore_mark": "restore_mark",
-        "restore_test": "restore_test",
-    },
-)
+if not TYPE_CHECKING:  # or a name that is not there would be any name
+    __getattr__ = look_up_in(
+        __name__,
+        {
+            "Edges": "edges",
+            "create": "dump",
+            "export": "render_export",
+            "prove": "restore_test",
+            "repository": "repository",
+            "restore": "restore_database",
+            "restore_mark": "restore_mark",
+            "restore_test": "restore_test",
+        },
+    )

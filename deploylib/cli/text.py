@@ -7,8 +7,7 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 
-from deploylib.commands.health import Copies
-from deploylib.commands.status import Log, Status
+from deploylib.commands import health, status
 from deploylib.health import CopyState
 from deploylib.models import Backup, Commit, LogLine, remedies
 from deploylib.models.database import RestoreResult
@@ -150,7 +149,7 @@ def format_events(state: RunState) -> list[str]:
     return lines + format_report(state.report).splitlines()
 
 
-def format_status(found: Status, now: datetime) -> list[str]:
+def format_status(found: status.Status, now: datetime) -> list[str]:
     """What is live, on one screen."""
     lines = [f"environment  {found.environment}", ""]
     width = max((len(one.service) for one in found.live), default=0)
@@ -252,7 +251,7 @@ def format_fitness(found: Fitness) -> list[str]:
     return [*lines, *([""] if found.left_out else []), *found.left_out]
 
 
-def format_logs(read: Iterable[Log]) -> list[str]:
+def format_logs(read: Iterable[status.Log]) -> list[str]:
     """Logs, a heading for each service and kind."""
     lines: list[str] = []
     for log in read:
@@ -273,7 +272,7 @@ def format_local(said: dict[str, Any]) -> list[str]:
     return [*lines, *said.get("notes", ())]
 
 
-def copies(found: Copies) -> list[str]:
+def copies(found: health.Copies) -> list[str]:
     """The copies of the health files, and what was done."""
     lines: list[str] = []
     for copy in found.copies:

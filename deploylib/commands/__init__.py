@@ -1,1 +1,30 @@
-"""One function for each thing a person or a script may ask for."""
+"""One function for each thing a person or a script may ask for.
+
+- `release`: a release, a part of one, an earlier one; `backups`: backups, their proof, a restore
+- `status`: what is live, what has happened; `control`: the lease, and what is refused
+- `health`: the copies of the health check in a product; `fitness`: whether a service can be released without downtime
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deploylib.models.face import look_up_in
+
+if TYPE_CHECKING:
+    from deploylib.commands import backups, control, fitness, health, release, status
+
+__all__ = ["backups", "control", "fitness", "health", "release", "status"]
+
+if not TYPE_CHECKING:  # or a name that is not there would be any name
+    __getattr__ = look_up_in(
+        __name__,
+        {
+            "backups": "backups",
+            "control": "control",
+            "fitness": "fitness",
+            "health": "health",
+            "release": "release",
+            "status": "status",
+        },
+    )

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 from deploylib.backups import prove, repository, restore_mark, restore_test
 from deploylib.backups import restore as restore_backup
-from deploylib.commands.release import bring
 from deploylib.commands.restores import LOCK_WITHIN, describe_restore, put, tell_end, tell_start
 from deploylib.environment import Environment
 from deploylib.errors import BackupFailed, Interrupted, SettingsError
@@ -16,11 +15,7 @@ from deploylib.models.database import RestoreResult
 from deploylib.models.results import Report
 from deploylib.models.units import volume
 from deploylib.postgres import connection
-from deploylib.release import operation
-from deploylib.release.database import own_database
-from deploylib.release.pipeline import forward
-from deploylib.release.reconcile import settle
-from deploylib.release.run import Options
+from deploylib.release import Options, aims, database, record_operation
 from deploylib.state import Lease
 
 __all__ = ["BESIDE", "DATABASE", "SCRATCH", "backup", "list_backups", "restore", "test_restore"]
@@ -44,7 +39,7 @@ def backup(
         when_due=when_due,
         dry_run=dry_run,
     )
-    return bring(env, options)
+    return aims.bring_forward(env, options)
 
 
 def list_backups(env: Environment) -> tuple[Backup, ...]:
@@ -72,7 +67,7 @@ def test_restore(env: Environment, *, name: str = "", accept: bool = False, reas
             "only a dump whose proof has failed can be accepted, and with a reason",
             remedy=f'inv backups.prove{env.flag} --backup ID --accept --reason "…" (inv backup.list)',
         )
-    with operation.record_operation(env, "prove") as work:
+    with record_operation(env, "prove") as work:
         return _proven(env, chosen, work.lines, accept=accept, reason=reason)
 
 
@@ -132,11 +127,11 @@ def restore(
         env.progress.note(f"the database is marked restoring: {found.line}")
     # Only its own database is what a release stands on. Beside, the store is read and a new database made, which no service
     # names: neither a release nor another restore is in its way, and it is in nobody's. Another one's URL is not ours to hold.
-    with operation.record_operation(env, "restore", needs_lease=into == DATABASE) as work, _typed(env, chosen, into):
+    with record_operation(env, "restore", needs_lease=into == DATABASE) as work, _typed(env, chosen, into):
         if into == BESIDE:
             done = _put_beside(env, url, chosen)
         elif work.lease is not None:
-            settle(env, work.lease, forward())
+            aims.settle_all(env, work.lease)
             begun = _saved(env, chosen, work.lease)
             done = put(env, url, chosen, force=force, unproven=unproven, begun=begun, lease=work.lease)
         else:
@@ -182,7 +177,7 @@ def _own(env: Environment, chosen: Backup, confirm: str) -> Secret:
 
 def _address(env: Environment) -> Secret:
     """Where the environment's own database is."""
-    url = own_database(env)
+    url = database.own_database(env)
     if url is None:
         raise SettingsError("the product has no database", remedy="set database in the settings")
     return url
@@ -206,7 +201,7 @@ def _named(env: Environment, variable: str) -> Secret:
 def _saved(env: Environment, chosen: Backup, lease: Lease) -> restore_mark.Mark:
     """A fresh backup of what is about to be replaced, under a run of its own; returns what tells the two."""
     options = Options(until=StageName.BACKUP, asked=StageName.BACKUP)
-    report = bring(env, options, spared=(chosen.id,), lease=lease)
+    report = aims.bring_forward(env, options, spared=(chosen.id,), lease=lease)
     if report.exit_code == Interrupted.exit_code:
         raise Interrupted(report.error, remedy=f"the same again; until then nothing was restored ({report.run})")
     if report.exit_code:

@@ -7,7 +7,7 @@ import msgspec
 from deploylib.environment import Environment
 from deploylib.errors import SettingsError
 from deploylib.models.results import short
-from deploylib.release import operation
+from deploylib.release import record_operation
 from deploylib.state import Hold, LeaseState
 
 __all__ = ["hold", "lease", "lift", "lifting", "release_lease"]
@@ -28,7 +28,7 @@ def release_lease(env: Environment, *, reason: str) -> LeaseState:
     now = env.leases.read()
     if now is None or not now.taken:
         raise SettingsError(f"nobody holds {env.name!r}", remedy="inv lease")
-    with operation.record_operation(env, "lease") as done:
+    with record_operation(env, "lease") as done:
         env.leases.release(now.number, f"by {env.author}: {reason}")
         done.lines.append(f"that of {now.holder.what} {short(now.holder.run)} given back: {reason.strip()}")
     return msgspec.structs.replace(now, state="released", reason=reason)
@@ -42,7 +42,7 @@ def hold(env: Environment, *, reason: str, commit: str = "") -> Hold:
     """
     _require_reason(env, reason, "a hold", "hold", "moving the database until noon")
     about = env.git.commit(commit) if commit else None
-    with operation.record_operation(env, "hold", about) as done:
+    with record_operation(env, "hold", about) as done:
         placed = env.holds.place([about.id] if about else [], reason.strip(), author=env.author)
         done.lines.append(placed.line)
     return placed
@@ -71,7 +71,7 @@ def lift(env: Environment, *, commit: str = "", hold: str = "", reason: str = ""
     if not chosen or (len(chosen) > 1 and not commit):
         raise _which(env, current, several=bool(chosen))
     for one in chosen:
-        with operation.record_operation(env, "lift") as done:
+        with record_operation(env, "lift") as done:
             env.holds.lift(one, author=env.author, reason=reason.strip())
             done.lines.append(one.line)
     return chosen

@@ -14,8 +14,7 @@ from deploylib.models.database import Into, RestoreResult
 from deploylib.models.results import StageResult, StageStatus
 from deploylib.models.units import volume
 from deploylib.postgres import connection
-from deploylib.release import operation
-from deploylib.release.database import own_database
+from deploylib.release import database, record_operation
 from deploylib.render import local
 from deploylib.state import Lease
 
@@ -98,7 +97,7 @@ def finish_restore(env: Environment, wanted: str = "") -> StageResult | None:
         return None
     if env.config.is_local:
         local.up(env.config, runner=env.runner)
-    url = own_database(env)
+    url = database.own_database(env)
     found = _marked(env, url)
     if url is None or found is None:
         if wanted:
@@ -111,7 +110,7 @@ def finish_restore(env: Environment, wanted: str = "") -> StageResult | None:
     began = env.clock.monotonic()
     chosen = _chosen(env, found, wanted)
     said = msgspec.structs.replace(found, environment=env.name, id=found.id or f"{env.clock.now():%Y%m%dT%H%M%S.%f}")
-    with operation.record_operation(env, "restore", needs_lease=True) as told:
+    with record_operation(env, "restore", needs_lease=True) as told:
         done = put(env, url, chosen, begun=said, again=True, lease=told.lease)
         told.lines.extend(describe_restore(done))
     lines = (f"{chosen.id} is in the database: {done.tables} tables", *done.notes)

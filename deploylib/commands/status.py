@@ -12,10 +12,7 @@ from deploylib.environment import Environment
 from deploylib.errors import DeployError, SettingsError, Unreachable
 from deploylib.models import Live, LogLine, Value, remedies
 from deploylib.models.results import short
-from deploylib.release import rollback
-from deploylib.release.database import find_restore_mark
-from deploylib.release.schema_fit import goes_with
-from deploylib.release.serving import live_of
+from deploylib.release import database, rollback, serving
 from deploylib.render import Refused
 from deploylib.state import Hold, LeaseState, RunState
 
@@ -68,15 +65,15 @@ def status(env: Environment) -> Status:
     try:
         if known is not None:
             targets = known.checked.targets
-            live = tuple(live_of(env, target) for target in targets)
+            live = tuple(serving.live_of(env, target) for target in targets)
         else:
             trouble = "nothing was ever deployed from here"
     except DeployError as error:
         asked, trouble = False, f"{error.message} ({remedies.about(env.name, error.remedy)})"
     held = env.holds.read()
     bad = {commit for hold in held for commit in hold.commits}
-    serving = {one.service: one for one in live}
-    back = rollback.find_candidates(runs, serving, bad=bad) if live else []
+    live_now = {one.service: one for one in live}
+    back = rollback.find_candidates(runs, live_now, bad=bad) if live else []
     holder = env.leases.read()
     last = runs[0] if runs else None
     made = repository.latest(env.store, env.name)
@@ -87,7 +84,7 @@ def status(env: Environment) -> Status:
         known=asked,
         trouble=trouble,
         back_to=f"{back[0].commit.short} (run {short(back[0].id)})" if back else "",
-        back_trouble=_back_trouble(env, back[0], runs, known, held, serving) if back and known else "",
+        back_trouble=_back_trouble(env, back[0], runs, known, held, live_now) if back and known else "",
         held=held,
         lease=holder if holder is not None and holder.taken else None,
         last=_one_line(last) if last else "",
@@ -102,7 +99,7 @@ def status(env: Environment) -> Status:
 def _restoring(env: Environment) -> str:
     """What is to be said of a restore in place that the store knows of."""
     try:
-        found = find_restore_mark(env)
+        found = database.find_restore_mark(env)
     except DeployError as error:
         return f"a restore has begun, and nobody knows whether it has ended: {error.message} (inv finish{env.flag})"
     return f"{found.line} (inv finish{env.flag})" if found is not None else ""
@@ -120,7 +117,7 @@ def _back_trouble(
     if any(one.refuses(release.commit.id, back=True) for one in held):
         return "refused while everything is held"
     try:
-        fit = goes_with(env, checked.checked, release, runs, live)
+        fit = rollback.judge_fit(env, checked.checked, release, runs, live)
         if fit.misfits:
             return fit.misfits[0]
         doubt = fit.doubt

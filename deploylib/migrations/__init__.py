@@ -21,16 +21,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Tool", "discovery", "lint_revisions", "read_catalog", "rehearsal", "rules", "server_roles", "upgrade"]
 
-__getattr__ = look_up_in(
-    __name__,
-    {
-        "Tool": "tool",
-        "discovery": "discovery",
-        "lint_revisions": "lint",
-        "read_catalog": "catalog",
-        "rehearsal": "rehearsal",
-        "rules": "rules",
-        "server_roles": "server_roles",
-        "upgrade": "tool",
-    },
-)
+if not TYPE_CHECKING:  # or a name that is not there would be any name
+    __getattr__ = look_up_in(
+        __name__,
+        {
+            "Tool": "tool",
+            "discovery": "discovery",
+            "lint_revisions": "lint",
+            "read_catalog": "catalog",
+            "rehearsal": "rehearsal",
+            "rules": "rules",
+            "server_roles": "server_roles",
+            "upgrade": "tool",
+        },
+    )

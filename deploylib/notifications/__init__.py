@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Channel", "Delivery", "Notice", "Slack", "find_channels"]
 
-__getattr__ = look_up_in(
-    __name__,
-    {
-        "Channel": "interface",
-        "Delivery": "interface",
-        "Notice": "interface",
-        "Slack": "slack",
-        "find_channels": "channels",
-    },
-)
+if not TYPE_CHECKING:  # or a name that is not there would be any name
+    __getattr__ = look_up_in(
+        __name__,
+        {
+            "Channel": "interface",
+            "Delivery": "interface",
+            "Notice": "interface",
+            "Slack": "slack",
+            "find_channels": "channels",
+        },
+    )

@@ -21,16 +21,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Grant", "Programs", "alter_url", "binaries", "connect", "connection", "grants", "sqlstates"]
 
-__getattr__ = look_up_in(
-    __name__,
-    {
-        "Programs": "binaries",
-        "Grant": "grants",
-        "alter_url": "connection",
-        "binaries": "binaries",
-        "connect": "connection",
-        "connection": "connection",
-        "grants": "grants",
-        "sqlstates": "sqlstates",
-    },
-)
+if not TYPE_CHECKING:  # or a name that is not there would be any name
+    __getattr__ = look_up_in(
+        __name__,
+        {
+            "Programs": "binaries",
+            "Grant": "grants",
+            "alter_url": "connection",
+            "binaries": "binaries",
+            "connect": "connection",
+            "connection": "connection",
+            "grants": "grants",
+            "sqlstates": "sqlstates",
+        },
+    )

@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 
 __all__ = ["DowntimeWatch", "Expected", "Pace", "Probe", "address", "verify", "verify_service"]
 
-__getattr__ = look_up_in(
-    __name__,
-    {
-        "DowntimeWatch": "downtime",
-        "Expected": "verification",
-        "Pace": "verification",
-        "Probe": "verification",
-        "address": "address",
-        "verify": "verification",
-        "verify_service": "verification",
-    },
-)
+if not TYPE_CHECKING:  # or a name that is not there would be any name
+    __getattr__ = look_up_in(
+        __name__,
+        {
+            "DowntimeWatch": "downtime",
+            "Expected": "verification",
+            "Pace": "verification",
+            "Probe": "verification",
+            "address": "address",
+            "verify": "verification",
+            "verify_service": "verification",
+        },
+    )

@@ -7,7 +7,7 @@ from deploylib.environment import Environment
 from deploylib.models import Checked, Secret
 from deploylib.release import preflight
 
-__all__ = ["database_of", "find_restore_mark", "own_database"]
+__all__ = ["database_of", "find_restore_mark", "own_database", "require_whole"]
 
 
 def database_of(env: Environment, checked: Checked) -> Secret | None:
@@ -35,3 +35,13 @@ def find_restore_mark(env: Environment) -> restore_mark.Mark | None:
         return None
     url = own_database(env)
     return restore_mark.find_mark(url) if url is not None else None
+
+
+def require_whole(env: Environment) -> None:
+    """See that no restore into the environment's database was left half-way.
+
+    Raises:
+        Held: one was.
+        Unreachable: the database does not answer, so that nobody knows.
+    """
+    restore_mark.require_no_mark(find_restore_mark(env), env.flag)

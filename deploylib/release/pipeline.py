@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deploylib.backups import restore_mark
 from deploylib.errors import DeployError, Interrupted, LeaseHeld, NotKnownYet
 from deploylib.models import StageName
 from deploylib.models.results import NOTHING, SUPERSEDED, Ending, Report
 from deploylib.release import closing
-from deploylib.release.database import find_restore_mark
+from deploylib.release.database import require_whole
 from deploylib.release.guards import alone
 from deploylib.release.reconcile import conclude, settle_left_behind
 from deploylib.release.recovery import recover_run
@@ -104,7 +103,7 @@ def _prepare(run: Run, stage: Stage) -> None:
     operation = run.state.opened.operation
     if not stage.needs_lease or operation == StageName.CHANGES or not acquire_lease(run):
         return
-    restore_mark.require_no_mark(find_restore_mark(run.env), run.env.flag)  # whoever was waited for may have left it so
+    require_whole(run.env)  # whoever was waited for may have left it so
     if operation:
         return
     settle_left_behind(run, forward())

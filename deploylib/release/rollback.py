@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from deploylib.environment import Environment
 from deploylib.errors import SettingsError
-from deploylib.models import Intent, Live, Order, Target, ids
+from deploylib.models import Checked, Intent, Live, Order, Target, ids
 from deploylib.models.results import short
+from deploylib.release import compatibility
+from deploylib.release.schema_fit import compare_schema, schema_now
 from deploylib.state import RunState
 
-__all__ = ["choose_release", "find_candidates", "find_variables", "orders"]
+__all__ = ["choose_release", "find_candidates", "find_variables", "judge_fit", "orders"]
 
 
 def find_candidates(
@@ -112,3 +115,10 @@ def find_variables(history: Iterable[RunState], service: str, deploy_id: str) ->
             intent = state.intents.get(service) or state.back_intents.get(service)
             return intent.variables if intent else ()  # the event that tells them may be damaged
     return ()
+
+
+def judge_fit(
+    env: Environment, checked: Checked, release: RunState, history: list[RunState], live: Mapping[str, Live]
+) -> compatibility.Fit:
+    """Compare what goes back to a release with the schema as it is, as far as anybody knows."""
+    return compare_schema(checked.targets, release, history, schema_now(env, checked, history), live)

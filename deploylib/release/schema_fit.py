@@ -14,14 +14,7 @@ from deploylib.release import compatibility
 from deploylib.release.database import database_of
 from deploylib.state import RunState
 
-__all__ = ["compare_schema", "goes_with", "schema_now"]
-
-
-def goes_with(
-    env: Environment, checked: Checked, release: RunState, history: list[RunState], live: Mapping[str, Live]
-) -> compatibility.Fit:
-    """Compare what goes back to a release with the schema as it is, as far as anybody knows."""
-    return compare_schema(checked.targets, release, history, schema_now(env, checked, history), live)
+__all__ = ["compare_schema", "schema_now"]
 
 
 def compare_schema(

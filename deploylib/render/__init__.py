@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Ambiguous", "Client", "Forbidden", "Refused", "blueprints", "deploy_and_wait", "local", "rollout"]
 
-__getattr__ = look_up_in(
-    __name__,
-    {
-        "Ambiguous": "client",
-        "Client": "client",
-        "Forbidden": "client",
-        "Refused": "client",
-        "blueprints": "blueprints",
-        "deploy_and_wait": "rollout",
-        "local": "local",
-        "rollout": "rollout",
-    },
-)
+if not TYPE_CHECKING:  # or a name that is not there would be any name
+    __getattr__ = look_up_in(
+        __name__,
+        {
+            "Ambiguous": "client",
+            "Client": "client",
+            "Forbidden": "client",
+            "Refused": "client",
+            "blueprints": "blueprints",
+            "deploy_and_wait": "rollout",
+            "local": "local",
+            "rollout": "rollout",
+        },
+    )

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Product", "Scanner", "Services", "list_files", "package_files", "scan"]
 
-__getattr__ = look_up_in(
-    __name__,
-    {
-        "Product": "product",
-        "Scanner": "product",
-        "Services": "product",
-        "list_files": "tree",
-        "package_files": "package_files",
-        "scan": "scanning",
-    },
-)
+if not TYPE_CHECKING:  # or a name that is not there would be any name
+    __getattr__ = look_up_in(
+        __name__,
+        {
+            "Product": "product",
+            "Scanner": "product",
+            "Services": "product",
+            "list_files": "tree",
+            "package_files": "package_files",
+            "scan": "scanning",
+        },
+    )

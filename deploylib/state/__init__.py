@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 
 __all__ = ["History", "Hold", "Holds", "Journal", "Lease", "LeaseState", "Leases", "RunState"]
 
-__getattr__ = look_up_in(
-    __name__,
-    {
-        "History": "history",
-        "Hold": "holds",
-        "Holds": "holds",
-        "Journal": "history",
-        "Lease": "lease",
-        "LeaseState": "lease",
-        "Leases": "lease",
-        "RunState": "history",
-    },
-)
+if not TYPE_CHECKING:  # or a name that is not there would be any name
+    __getattr__ = look_up_in(
+        __name__,
+        {
+            "History": "history",
+            "Hold": "holds",
+            "Holds": "holds",
+            "Journal": "history",
+            "Lease": "lease",
+            "LeaseState": "lease",
+            "Leases": "lease",
+            "RunState": "history",
+        },
+    )

@@ -22,16 +22,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Damaged", "KeyTaken", "Store", "StoreRefused", "Stored", "format_version", "open", "read_document"]
 
-__getattr__ = look_up_in(
-    __name__,
-    {
-        "Damaged": "interface",
-        "KeyTaken": "interface",
-        "StoreRefused": "interface",
-        "Store": "interface",
-        "Stored": "interface",
-        "format_version": "format_version",
-        "open": "stores",
-        "read_document": "interface",
-    },
-)
+if not TYPE_CHECKING:  # or a name that is not there would be any name
+    __getattr__ = look_up_in(
+        __name__,
+        {
+            "Damaged": "interface",
+            "KeyTaken": "interface",
+            "StoreRefused": "interface",
+            "Store": "interface",
+            "Stored": "interface",
+            "format_version": "format_version",
+            "open": "stores",
+            "read_document": "interface",
+        },
+    )

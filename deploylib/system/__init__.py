@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Clock", "Deadline", "Git", "ci", "files", "http", "process", "threads"]
 
-__getattr__ = look_up_in(
-    __name__,
-    {
-        "Clock": "clock",
-        "Deadline": "clock",
-        "Git": "git",
-        "ci": "ci",
-        "files": "files",
-        "http": "http",
-        "process": "process",
-        "threads": "threads",
-    },
-)
+if not TYPE_CHECKING:  # or a name that is not there would be any name
+    __getattr__ = look_up_in(
+        __name__,
+        {
+            "Clock": "clock",
+            "Deadline": "clock",
+            "Git": "git",
+            "ci": "ci",
+            "files": "files",
+            "http": "http",
+            "process": "process",
+            "threads": "threads",
+        },
+    )

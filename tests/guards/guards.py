@@ -521,7 +521,7 @@ GUARDS = (
     Guard(
         "a run that goes on by itself over a restored database",
         "deploylib/commands/backups.py",
-        "            settle(env, work.lease, forward())\n",
+        "            aims.settle_all(env, work.lease)\n",
         "",
         "tests/failures/test_restore_holds.py::test_a_release_that_was_left_half_way_is_ended_before_a_restore",
     ),
@@ -1283,21 +1283,21 @@ GUARDS = (
     ),
     Guard(
         "our own release, taken for somebody else's",
-        "deploylib/commands/release.py",
+        "deploylib/release/aims.py",
         "return last if last is not None and last.report is None and last.intents else None",
         "return None",
         "tests/unit/commands/test_one_by_one.py::test_verify_proves_the_open_run_and_ends_it",
     ),
     Guard(
         "a look that puts back what is half deployed",
-        "deploylib/commands/release.py",
+        "deploylib/release/aims.py",
         "    if left.recovering is not None or not whole.is_done(run):\n",
         "    if False:\n",
         "tests/unit/commands/test_one_by_one.py::test_verify_puts_nothing_back_of_a_run_that_was_left_in_its_deploy",
     ),
     Guard(
         "a backup alone that stays open",
-        "deploylib/commands/release.py",
+        "deploylib/release/aims.py",
         'until if env.build is None and options.asked == until and until in ALONE else ""',
         '""',
         "tests/unit/commands/test_one_by_one.py::test_what_is_asked_for_alone_is_no_run",
@@ -1458,7 +1458,7 @@ GUARDS = (
     ),
     Guard(
         "a check that tells of the store alone",
-        "deploylib/commands/release.py",
+        "deploylib/release/aims.py",
         "    except (SettingsError, Unreachable) as error:\n        with",
         "    except ZeroDivisionError as error:\n        with",
         "tests/unit/release/test_prerequisites.py::test_a_store_that_cannot_be_opened_hides_nothing_else",

@@ -10,7 +10,7 @@ from deploylib.commands import release
 from deploylib.environment import Environment
 from deploylib.models import StageName
 from deploylib.models.results import Report
-from deploylib.release.run import Options
+from deploylib.release import Options, aims
 from deploylib.render import Client
 from deploylib.settings import Config, EnvironmentSettings, Settings
 from deploylib.state.history import RunState
@@ -84,7 +84,7 @@ class Product:
     def deploy_to(self, env: Environment, until: str = "verify", asked: str = "deploy", **options: Any) -> Report:
         """``inv deploy``, on an environment that was prepared."""
         chosen = Options(until=until, asked=StageName(asked), **{**WITHOUT_SCAN, **options})
-        return release.bring(env, chosen)
+        return aims.bring_forward(env, chosen)
 
     def in_ci(self, run: int, attempt: int = 1) -> None:
         """From now on every command is a job of this CI run."""

@@ -13,7 +13,7 @@ from deploylib.commands import release, status
 from deploylib.errors import Interrupted, SettingsError
 from deploylib.models import Kind
 from deploylib.models.results import StageStatus
-from deploylib.release import pipeline
+from deploylib.release import aims, pipeline
 from deploylib.store.folder import Folder
 from deploylib.store.interface import Stored
 from tests.support.fakes import NEW, FakeClock
@@ -318,5 +318,5 @@ def test_mending_turns_autodeploy_off_where_it_is_on_and_ours(product: Product) 
     product.platform.services["srv-web"]["autoDeploy"] = "yes"
     product.platform.also = lambda request: httpx.Response(200, json={}) if request.method == "PATCH" else None
 
-    assert release.turn_off_auto_deploy(product.env()) == ("web",)
+    assert aims.turn_off_auto_deploy(product.env()) == ("web",)
     assert product.platform.writes() == [("PATCH", "/services/srv-web", {"autoDeploy": "no"})]

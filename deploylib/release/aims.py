@@ -1,0 +1,331 @@
+"""Bring a run to where a command aims: which commit, up to which stage, forward or back.
+
+Each function turns what was asked into an aim, opens or resumes a run for it, and has the pipeline carry it out.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from deploylib.environment import Environment
+from deploylib.errors import Blocked, DeployError, Interrupted, SettingsError, Unreachable
+from deploylib.models import Proven, StageName
+from deploylib.models.findings import Scanned
+from deploylib.models.results import NOTHING, Ending, Report, StageResult, StageStatus, short
+from deploylib.probes import Expected
+from deploylib.release import closing, operation, pipeline, preflight, promotion, reconcile
+from deploylib.release.database import require_whole
+from deploylib.release.guards import GATES
+from deploylib.release.opening import (
+    Aim,
+    find_shared_run,
+    is_shared,
+    open_or_resume,
+    open_unrecorded,
+    start_local_again,
+    take_up,
+    take_up_unfinished,
+)
+from deploylib.release.prerequisites import CheckFinding
+from deploylib.release.prove import evidence_table, prove_services, read_answers
+from deploylib.release.run import Options, Run, Stage, result, table
+from deploylib.release.serving import last_known
+from deploylib.release.stages.check import Check
+from deploylib.release.stages.deploy import Deploy
+from deploylib.release.stages.own import Own
+from deploylib.release.stages.rollback import Rollback
+from deploylib.release.stages.scan import examine, judge_scan
+from deploylib.release.stages.tests import Tests
+from deploylib.release.stages.verify import Verify
+from deploylib.state import Lease, RunState
+from deploylib.system import ci, files
+
+__all__ = [
+    "bring_forward",
+    "bring_verified",
+    "check_commit",
+    "end_unfinished",
+    "examine_commit",
+    "go_back",
+    "prove_live",
+    "run_tests",
+    "settle_all",
+    "turn_off_auto_deploy",
+]
+
+ALONE = (StageName.CHANGES, StageName.BACKUP)  # asked for by themselves on a person's machine, these are no run
+
+
+def bring_forward(
+    env: Environment, options: Options, *, spared: tuple[str, ...] = (), lease: Lease | None = None
+) -> Report:
+    """Bring a run to where the options say.
+
+    Args:
+        spared: ids of backups that are not to be removed for a newer one.
+        lease: that an operation has acquired, of which this is a part.
+
+    Raises:
+        SettingsError: before a run could begin.
+    """
+    whole = pipeline.forward()
+    names = [stage.name for stage in whole]
+    until = next((name for name in names if name == options.until), None)
+    if until is None:
+        raise SettingsError(f"there is no stage {options.until!r}", remedy=f"one of: {', '.join(names)}")
+    if options.rehearse and not options.dry_run:
+        raise SettingsError(
+            "a migration is rehearsed anyway, on the backup that it makes", remedy="--rehearse goes with --dry-run"
+        )
+    env = env.looking() if options.dry_run else env
+    to_the_end = until in {StageName.VERIFY, names[-1]}
+    flow = _flow(env, options, whole)
+    alone = until if env.build is None and options.asked == until and until in ALONE else ""
+    aim = Aim(
+        commit=preflight.release_commit(env.git, options.commit),
+        since=StageName.CHECK if until == StageName.CHECK else StageName.CHANGES,
+        operation=alone,
+        coming=tuple(stage.name for stage in flow),
+        steps=() if alone else tuple(stage.name for stage in whole if isinstance(stage, Own)),
+        spared=spared,
+        decides=env.build is None or to_the_end,
+    )
+    run = open_or_resume(env, options, aim, lease)
+    return pipeline.bring_to_an_end(run, flow, paused_at="" if to_the_end else until)
+
+
+def _flow(env: Environment, options: Options, whole: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    """The stages to do; a look or a backup on a person's machine releases nothing, and so needs no gate."""
+    names = [stage.name for stage in whole]
+    end = names.index(options.until) + 1
+    if options.until != StageName.DEPLOY:  # what comes after that needs all of it, which may be several jobs'
+        while options.until in set(StageName) and end < len(whole) and isinstance(whole[end], Own):
+            end += 1
+    looks = options.asked is StageName.BACKUP or (options.asked is StageName.CHANGES and env.build is None)
+    return tuple(stage for stage in whole[:end] if not (looks and (stage.name in GATES or isinstance(stage, Own))))
+
+
+def check_commit(env: Environment, options: Options) -> Report:
+    """Look at everything a release needs, and change nothing.
+
+    Where there is no store, all that needs none is looked at; where no commit is named, also what is not committed yet.
+    """
+    env = env.looking()
+    env.git.top()
+    aim = Aim(
+        commit=env.git.commit(options.commit or "HEAD"),
+        since=StageName.CHECK,
+        coming=tuple(stage.name for stage in pipeline.FORWARD),
+        uncommitted=not options.commit,
+        noticed=() if options.commit else tuple(preflight.find_uncommitted(env.git)),
+    )
+    try:
+        run = open_or_resume(env, options, aim)
+    except (SettingsError, Unreachable) as error:
+        with files.temporary_folder() as nothing:
+            blind = msgspec.structs.replace(aim, noticed=(*aim.noticed, CheckFinding.of(error)))
+            run = open_or_resume(env.without_store(nothing), options, blind)
+            return pipeline.bring_to_an_end(run, (Check(),))
+    return pipeline.bring_to_an_end(run, (Check(),))
+
+
+def turn_off_auto_deploy(env: Environment, commit: str = "") -> tuple[str, ...]:
+    """Turn autodeploy off at each service of the Blueprint, and name those where it was on."""
+    described = preflight.read_blueprint(env.config, env.git, env.git.commit(commit or "HEAD"))
+    chosen = env.config.environment.services
+    wanted = {chosen.get(name, name) for name in preflight.services(env.config, described, ())}
+    on = [service for service in env.render.services() if service.auto_deploy and wanted & {service.id, service.name}]
+    for service in on:
+        env.render.turn_off_auto_deploy(service.id)
+        env.progress.note(f"{service.name}: autodeploy is off now")
+    return tuple(service.name for service in on)
+
+
+def bring_verified(env: Environment, other: Environment, options: Options) -> Report:
+    """Bring here the release that another environment has verified and serves.
+
+    Raises:
+        Blocked: it serves something else, or is in the middle of a run.
+        SettingsError: it was never deployed from here, or the commit is not in this clone.
+    """
+    found = promotion.require_verified(
+        other.name,
+        other.history.read_runs(other.name, 50),
+        last_known(other),
+        {commit for hold in other.holds.read() for commit in hold.commits},
+    )
+    options = msgspec.structs.replace(options, commit=found.commit.id)
+    env = env.looking() if options.dry_run else env
+    flow = pipeline.forward()
+    aim = Aim(
+        commit=preflight.release_commit(env.git, found.commit.id),
+        promotes=found.name,
+        wanted=found.commits,
+        steps=tuple(stage.name for stage in flow if isinstance(stage, Own)),
+    )
+    run = open_or_resume(env, options, aim)
+    if found.tested and not run.state.has_done(StageName.TESTS):
+        line = f"skipped: passed on {found.environment} in run {short(found.run)}"
+        run.record("stage", StageResult(stage=StageName.TESTS, status=StageStatus.SKIPPED, lines=(line,)))
+    return pipeline.bring_to_an_end(run, flow)
+
+
+def go_back(env: Environment, options: Options) -> Report:
+    """Restore an earlier verified release as one unit, and verify it like a deploy."""
+    env = env.looking() if options.dry_run else env
+    env.git.top()
+    commit = env.git.commit("HEAD")
+    options = msgspec.structs.replace(options, commit=commit.id)
+    run = open_or_resume(env, options, Aim(commit=commit, since=StageName.ROLLBACK, back=True))
+    return pipeline.bring_to_an_end(run, pipeline.BACK)
+
+
+def end_unfinished(env: Environment, name: str) -> Report:
+    """Complete a run that was left open, or put it back.
+
+    Args:
+        name: its id or the end of it; empty: this CI run's, or the newest one that is open.
+
+    Raises:
+        SettingsError: there is no such run.
+    """
+    run = take_up_unfinished(env, Options(), name)
+    if run is None:
+        return Report(run="", environment=env.name, outcome=NOTHING, exit_code=0)
+    if run.state.report is not None:
+        return run.state.report
+    env.progress.opened(run.id, env.name, run.commit)
+    return pipeline.finish_run(run)
+
+
+def settle_all(env: Environment, lease: Lease) -> None:
+    """End what was left half-way, before somebody who has the lease changes what it stands on."""
+    reconcile.settle(env, lease, pipeline.forward())
+
+
+def examine_commit(env: Environment, name: str) -> Scanned:
+    """Scan a commit; where jobs share a run, record the verdict for those after it.
+
+    Raises:
+        SettingsError: no repository, or no such commit.
+    """
+    env.git.top()
+    chosen = env.git.commit(name or "HEAD")
+    found = examine(env, chosen)
+    if env.build is not None:
+        run = open_or_resume(env, Options(commit=name), Aim(commit=chosen, since=None, decides=False))
+        run.record("stage", msgspec.structs.replace(judge_scan(found), seconds=found.seconds))
+    return found
+
+
+def run_tests(env: Environment, *, hand_over: bool = False) -> Report:
+    """Run the product's own tests, and record them where jobs share a run.
+
+    Args:
+        hand_over: where there is neither key nor store; a job after this one records the result.
+    """
+    options = Options(asked=StageName.TESTS)
+    aim = Aim(commit=preflight.release_commit(env.git), kept=False, decides=False)
+    if hand_over:
+        with files.temporary_folder() as nothing:
+            report = _tested(open_unrecorded(env.without_store(nothing), options, aim))
+        ci.hand_over(report, env.config.environ)
+        return report
+    run = open_or_resume(env, options, aim)
+    return pipeline.bring_to_an_end(run, (Tests(),), paused_at=StageName.TESTS)
+
+
+def _tested(run: Run) -> Report:
+    """Run the tests where nothing is recorded."""
+    env, stage, end = run.env, Tests(), Ending()
+    began = env.clock.monotonic()
+    env.progress.began(stage.name)
+    try:
+        result = stage.apply(run)
+        result = msgspec.structs.replace(result, seconds=round(env.clock.monotonic() - began, 3))
+    except Interrupted:
+        raise
+    except DeployError as error:
+        result, end = StageResult.of(stage.name, error, env.clock.monotonic() - began), Ending.of(error)
+    env.progress.ended(result)
+    ended = {**msgspec.structs.asdict(end), "seconds": result.seconds}
+    name = env.build.id if env.build else ""
+    return Report(run=name, environment=env.name, commit=run.commit, stages=(result,), **ended)
+
+
+def prove_live(env: Environment) -> Report:
+    """Have what the open run has deployed prove itself; outside a run, what the history says is live."""
+    commit = env.git.commit("HEAD")
+    aim = Aim(commit=commit, since=None, decides=env.build is None)
+    if env.build is not None and find_shared_run(env, msgspec.structs.replace(aim, decides=True)) is not None:
+        run = open_or_resume(env, Options(), aim)
+        return pipeline.bring_to_an_end(run, _after_deploy(), paused_at=StageName.VERIFY)
+    left = _deployed(env)
+    if left is None or is_shared(env, left):
+        return _looked_at(env, left)
+    run = take_up(env, Options(services=left.opened.services), left)
+    whole = Rollback() if run.back else Deploy()
+    if left.recovering is not None or not whole.is_done(run):
+        raise Blocked(
+            f"run {short(left.id)} of {left.commit.short} was left in the middle of its deploy",
+            remedy=f"inv finish{env.flag} completes it or puts back what it changed",
+        )
+    env.progress.opened(run.id, env.name, None if run.back else run.commit)
+    start_local_again(run)
+    return pipeline.bring_to_an_end(run, (Verify(),) if run.back else _after_deploy())
+
+
+def _after_deploy() -> tuple[Stage, ...]:
+    whole = pipeline.forward()
+    return whole[[stage.name for stage in whole].index(StageName.DEPLOY) + 1 :]
+
+
+def _deployed(env: Environment) -> RunState | None:
+    """The run that is open, and has deployed something: what it says is live is so, and is not yet verified."""
+    last = next(iter(env.history.read_runs(env.name, 1)), None)
+    return last if last is not None and last.report is None and last.intents else None
+
+
+def _looked_at(env: Environment, left: RunState | None) -> Report:
+    """Ask for what the history says is live, and record nothing of it but that it was asked.
+
+    Args:
+        left: a run of a CI that is open: what it has deployed is live by now.
+    """
+    last = env.history.find_newest(env.name, lambda state: state.release)
+    known = left or last
+    if known is None:
+        raise SettingsError(
+            f"no release of {env.name!r} was ever verified", remedy=f"inv deploy --environment {env.name}"
+        )
+    before = read_answers(last) if last else {}
+    expected = {
+        live.service: Expected(live.commit, before=before.get(live.service, 0))
+        for live in (last.release if last else ())
+        if live.commit
+    }
+    for name, shipped in left.shipped.items() if left is not None else ():
+        was = known.intents[name].answered
+        expected[name] = Expected(shipped.commit, shipped.previous.commit, before=was)
+    run = take_up(env, Options(), known)
+    began = env.clock.monotonic()
+    env.progress.opened(run.id, env.name, run.commit)
+    env.progress.began(StageName.VERIFY)
+    end, results = Ending(), tuple[StageResult, ...]()
+    try:
+        require_whole(env)
+        with operation.record_operation(env, StageName.VERIFY, run.commit) as looked:
+            proven = prove_services(env, run.checked.targets, expected, run.pace)
+            looked.lines += table([(each.service, each.text) for each in proven])
+            looked.lines += [
+                *evidence_table(proven),
+                *(f"{each.service}: {note}" for each in proven for note in each.notes),
+            ]
+        took = env.clock.monotonic() - began
+        shown = result(StageName.VERIFY, *looked.lines, data=Proven(verified=proven))
+        shown = msgspec.structs.replace(shown, seconds=round(took, 3))
+        env.progress.ended(shown)
+        results = (shown,)
+    except DeployError as error:
+        end = Ending.of(error)
+    return closing.report(run, end, began, results)
