@@ -15,6 +15,7 @@ UV_LOCK = ".ci/requirements-uv.txt"
 DEPLOY_LOCK = ".ci/requirements-deploy.txt"
 TESTS_LOCK = ".ci/requirements-tests.txt"
 HEALTH_LOCK = ".ci/requirements-health.txt"
+BROWSER_LOCK = ".ci/requirements-browser.txt"
 LOAD_LOCK = ".ci/requirements-load.txt"  # installed by who measures; here so that a scan sees it
 
 
@@ -120,6 +121,13 @@ def loadtest(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def browser(session: nox.Session) -> None:
+    """What a page shows, in a real headless browser; without a Chromium on the PATH it fails."""
+    prepare(session, BROWSER_LOCK)
+    session.run("pytest", "-m", "load", "tests/browser", *session.posargs)
+
+
+@nox.session(default=False)
 def health(session: nox.Session) -> None:
     """The how-to of docs/health.md: every framework's program started, asked, and ended with a request in flight."""
     prepare(session, HEALTH_LOCK)
@@ -208,6 +216,6 @@ def lock(session: nox.Session) -> None:
     gate = ["--group=build", "--extra=gate", "--extra=tasks"]
     frameworks = ["--group=frameworks"]
     each = ((DEPLOY_LOCK, deploy), (SCAN_LOCK, scan), (TESTS_LOCK, gate), (LOAD_LOCK, ["--extra=load"]))
-    for lock, parts in (*each, (HEALTH_LOCK, frameworks)):
+    for lock, parts in (*each, (HEALTH_LOCK, frameworks), (BROWSER_LOCK, ["--group=browser"])):
         bound = f"--constraint={LOCK}"
         session.run(*command, *parts, bound, f"--output-file={lock}", *session.posargs, silent=True)

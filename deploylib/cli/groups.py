@@ -179,7 +179,7 @@ def local_fault(
     common=("json",),
     show="copies",
     write="into this folder of a service; default: tell the copies that there are",
-    language="python or node; default: by what the folder holds",
+    language="python, node, or browser for <deploy-status>; default: by what the folder holds",
     force="also over a file that somebody wrote or edited",
 )
 def local_health(env: Environment, write: str = "", language: str = "", force: bool = False) -> Any:

@@ -85,9 +85,7 @@ def _language(given: str, folder: Path, top: Path) -> Language:
     """The language that is said, else that of the nearest folder."""
     if given:
         if given not in list(Language):
-            raise SettingsError(
-                f"there is no health file for {given!r}", remedy="--language python, or --language node"
-            )
+            raise SettingsError(f"there is no health file for {given!r}", remedy=f"--language {', '.join(Language)}")
         return Language(given)
     here = folder.resolve()
     above = [each for each in here.parents if each.is_relative_to(top.resolve())]

@@ -1,6 +1,7 @@
 """Health files that a service takes along, and the copies of them.
 
-A service's build does not see this library, so ``health.py`` or ``health.mjs`` is copied into it. `write_copy` does that
+A service's build does not see this library, so ``health.py`` or ``health.mjs`` is copied into it, and ``deploy-status.js`` into
+the page that shows how it is. `write_copy` does that
 for a `Language` and never over somebody's own work; `compare_copy` tells what a `HealthCopy` is beside ours, by its version line;
 `guess_language` looks at what a folder holds, and a `CopyState` decides. Nothing here imports anything of the library.
 """

@@ -19,20 +19,21 @@ from pathlib import Path
 __all__ = ["CopyState", "HealthCopy", "Language", "compare_copy", "guess_language", "write_copy"]
 
 HERE = Path(__file__).parent
-VERSION = re.compile(rb"(?:#|//) deploylib health\.(?:py|mjs) (\d{1,9}) sha256:([0-9a-f]{64})")
+VERSION = re.compile(rb"(?:#|//) deploylib (?:health\.(?:py|mjs)|deploy-status\.js) (\d{1,9}) sha256:([0-9a-f]{64})")
 LARGEST = 1_000_000  # bytes: what is larger is no copy, and is not compared
-FILES = {"python": "health.py", "node": "health.mjs"}
-MARKS = {
+FILES = {"python": "health.py", "node": "health.mjs", "browser": "deploy-status.js"}
+MARKS = {  # of what answers for its health; whose page shows it, a person says
     "python": re.compile(r".+\.py|requirements.*\.txt|pyproject\.toml|Pipfile|uv\.lock|poetry\.lock"),
     "node": re.compile(r".+\.[cm]?[jt]sx?|package\.json"),
 }
 
 
 class Language(StrEnum):
-    """What a service is written in."""
+    """What a file is written for: a service, or the page that shows how it is."""
 
     PYTHON = "python"
     NODE = "node"
+    BROWSER = "browser"
 
     @property
     def file(self) -> Path:
@@ -121,7 +122,7 @@ def guess_language(folders: Iterable[Path]) -> Language | None:
     """
     for folder in folders:
         names = [each.name for each in folder.iterdir()]
-        seen = [language for language in Language if any(MARKS[language].fullmatch(name) for name in names)]
+        seen = [Language(each) for each, mark in MARKS.items() if any(mark.fullmatch(name) for name in names)]
         if seen:
             return seen[0] if len(seen) == 1 else None
     return None

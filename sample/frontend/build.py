@@ -36,6 +36,7 @@ def build(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
         raise BuildError(f"{page} is missing: there is nothing to build.")
     api_url = _api_url(environ)
     release = environ.get("RENDER_GIT_COMMIT") or "unknown"
+    slug = environ.get("RENDER_GIT_REPO_SLUG", "")  # owner/name, of what Render builds from GitHub
 
     shutil.rmtree(output, ignore_errors=True)
     if public.is_dir():
@@ -47,6 +48,7 @@ def build(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
         "api_origin": "{0.scheme}://{0.netloc}".format(urlsplit(api_url)),
         "release": release,
         "version": release[:SHORT],
+        "commit_url": f"https://github.com/{slug}/commit/{release}" if "/" in slug else "",
     }
     (output / "index.html").write_text(_fill(page.read_text("utf-8"), values), "utf-8")
     (output / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")

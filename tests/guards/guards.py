@@ -1219,6 +1219,20 @@ GUARDS = (
         "tests/unit/probes/test_evidence.py::test_the_files_of_the_build_before_are_a_note",
     ),
     Guard(
+        "an unknown version, told as an old page",
+        "deploylib/health/deploy-status.js",
+        '  if (!COMMIT.test(shown ?? "") || !COMMIT.test(served ?? "")) return false;\n',
+        "",
+        "tests/health/test_component.py::test_only_a_known_difference_is_one",
+    ),
+    Guard(
+        "an edge that answers, taken for the service",
+        "deploylib/health/deploy-status.js",
+        'status >= 500 ? "unreachable" : ""',
+        '"fail"',
+        "tests/health/test_component.py::test_an_answer_means_one_state_or_none",
+    ),
+    Guard(
         "a service that says it fails, told as well",
         "deploylib/probes/health_answer.py",
         '    if said == "pass":\n',

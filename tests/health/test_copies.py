@@ -56,6 +56,13 @@ def test_the_sample_holds_the_file_itself() -> None:
     assert copy.read_bytes() == Language.PYTHON.file.read_bytes()
 
 
+def test_the_page_of_the_sample_holds_the_component_itself() -> None:
+    """As a page of somebody else does."""
+    copy = ROOT / "sample" / "frontend" / "src" / "deploy-status.js"
+
+    assert copy.read_bytes() == Language.BROWSER.file.read_bytes()
+
+
 def test_the_python_file_needs_python_3_9_and_nothing_else() -> None:
     """Its syntax, and what it imports."""
     tree = ast.parse(Language.PYTHON.file.read_text(), feature_version=(3, 9))
@@ -191,7 +198,7 @@ def test_a_language_that_there_is_none_of_is_refused(env: deploylib.Environment,
     with pytest.raises(SettingsError, match="no health file for 'ruby'") as refused:
         take_health(env, write=str(tmp_path), language="ruby")
 
-    assert refused.value.remedy == "--language python, or --language node"
+    assert refused.value.remedy == "--language python, node, browser"
 
 
 def test_without_a_folder_the_copies_are_told(env: deploylib.Environment, tmp_path: Path) -> None:

@@ -42,8 +42,17 @@ def test_the_page_names_its_release_and_its_backend(site: Path) -> None:
     assert f'<meta name="release" content="{COMMIT}">' in page
     assert f">{COMMIT[:7]}</code>" in page
     assert f'<meta name="api-url" content="{API}">' in page
-    assert f"connect-src {API};" in page
+    assert f"connect-src 'self' {API};" in page
+    assert f'<deploy-status health="{API}/api/health" link="">' in page
     assert "{{" not in page
+
+
+def test_the_version_leads_to_its_commit_where_the_repository_is_known(site: Path) -> None:
+    """Render tells it of what it builds from GitHub."""
+    build(site, RENDER_GIT_REPO_SLUG="me/shop")
+
+    page = (site / "dist" / "index.html").read_text()
+    assert f'link="https://github.com/me/shop/commit/{COMMIT}"' in page
 
 
 def test_every_asset_of_the_page_exists(site: Path) -> None:
@@ -54,7 +63,7 @@ def test_every_asset_of_the_page_exists(site: Path) -> None:
     page = published["index.html"].decode()
     paths = re.findall(r'(?:src|href)="/([^"]+)"', page)
     manifest = json.loads(published["manifest.json"])
-    assert len(paths) == 3
+    assert len(paths) == 4
     assert set(paths) <= set(published)
     assert {path.removeprefix("/") for path in manifest.values()} == set(paths) - {"favicon.svg"}
     assert "robots.txt" in published
