@@ -34,6 +34,7 @@ To look
 To take in hand
     hold, lift      refuse releases; let them through again              Hold, tuple of Hold
     release_lease   give the environment back in its holder's place      LeaseState
+    notify          tell every channel a text, or whether they hear      tuple of Delivery
     test_restore    restore a backup where nobody sees it, and compare   Backup
     restore         restore a backup for use                             RestoreResult
 
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
     from deploylib.commands.backups import backup, list_backups, restore, test_restore
     from deploylib.commands.control import hold, lease, lift, release_lease
+    from deploylib.commands.notify import notify
     from deploylib.commands.release import (
         changes,
         check,
@@ -92,6 +94,7 @@ if TYPE_CHECKING:
     from deploylib.models.database import RestoreResult
     from deploylib.models.findings import Scanned
     from deploylib.models.results import Report
+    from deploylib.notifications import Delivery
     from deploylib.release.own_steps import OwnStep, StepService, stage
     from deploylib.state import Hold, LeaseState, RunState
 
@@ -105,10 +108,12 @@ _VERBS = {
     **dict.fromkeys(("changes", "check", "deploy", "finish", "migrate"), "deploylib.commands.release"),
     **dict.fromkeys(("promote", "rollback", "scan", "tests", "verify"), "deploylib.commands.release"),
     **dict.fromkeys(("history", "logs", "status"), "deploylib.commands.status"),
+    "notify": "deploylib.commands.notify",
 }
 _STEPS = dict.fromkeys(("OwnStep", "StepService", "stage"), "deploylib.release.own_steps")
 _VALUES = {
     "Backup": "deploylib.models.database",
+    "Delivery": "deploylib.notifications",
     "Hold": "deploylib.state.holds",
     "LeaseState": "deploylib.state.lease",
     "Log": "deploylib.commands.status",
@@ -126,6 +131,7 @@ if TYPE_CHECKING:
         "Blocked",
         "BuildFailed",
         "Contradiction",
+        "Delivery",
         "DeployError",
         "DeployFailed",
         "DeployStopped",
@@ -166,6 +172,7 @@ if TYPE_CHECKING:
         "list_backups",
         "logs",
         "migrate",
+        "notify",
         "promote",
         "release_lease",
         "restore",

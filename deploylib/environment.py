@@ -17,6 +17,7 @@ from deploylib.backups import Edges
 from deploylib.models import Secret, remedies
 from deploylib.models.progress import Progress
 from deploylib.models.redaction import Struck
+from deploylib.notifications import Messenger, Outbox, find_channels
 from deploylib.probes import Pace
 from deploylib.render import Client
 from deploylib.settings import Config
@@ -135,6 +136,18 @@ class Environment:
             told.add(damaged.key)
 
         return History(self.store, self.clock, tell, self.struck.value)
+
+    @cached_property
+    def messenger(self) -> Messenger:
+        """Tells every channel of the settings; where one only looks, none."""
+        return Messenger(
+            () if self.read_only else find_channels(self.config),
+            lambda: Outbox(self.store, self.name, self.clock),
+            self.clock,
+            clean=self.struck.of,
+            find_sign=lambda run: self.history.read_last(run, "message", str) or "",
+            keep_sign=lambda run, sign: self.history.append(run, "message", sign),
+        )
 
     @cached_property
     def build(self) -> ci.Build | None:

@@ -83,7 +83,8 @@ class ScanSettings(SettingsTable, frozen=True):
 
 
 REFERENCE = "docs/settings.md"
-STORE, WEBHOOK = "DEPLOYLIB_STORE", "SLACK_WEBHOOK_URL"
+STORE, WEBHOOK, JSON_WEBHOOK = "DEPLOYLIB_STORE", "SLACK_WEBHOOK_URL", "DEPLOYLIB_WEBHOOK_URL"
+BOT, SLACK_API = "SLACK_BOT_TOKEN", "SLACK_API_URL"
 S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 # What the platform, the store, Slack and GitHub are reached with, by the usual names; and the files by which a step of GitHub
 # gives variables and outputs to the steps after it.
@@ -96,6 +97,7 @@ SAYS_SO = re.compile(
 )  # a name of ours whose value is a secret, not a place or a word
 MOST_SMOKE = 20
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")  # of an environment: part of keys, and of what a person types
+PERSON = re.compile(r"[UW][A-Z0-9]{4,30}")  # Slack's id of one
 MINIMAL = ("HOME", "LANG", "LC_ALL", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TEMP", "TMP", "TMPDIR", "TZ")
 
 
@@ -180,6 +182,10 @@ class EnvironmentSettings(SettingsTable, frozen=True):
             whose migrations are the pre-deploy command's; or ``"none"`` where the data may be lost.
         slack_webhook_env: name of the variable that holds the address of a Slack webhook; of no meaning where that is
             not set. For ``local`` there is no default.
+        slack_channel: id or name of the channel in which a bot keeps one message a run, in place of the webhook.
+        slack_token_env: name of the variable that holds the bot's token; default: ``SLACK_BOT_TOKEN``.
+        webhook_env: name of the variable that holds another address that is told by JSON: of Teams, of Discord, one's own.
+            For ``local`` there is no default.
     """
 
     api_url: str = ""
@@ -193,6 +199,9 @@ class EnvironmentSettings(SettingsTable, frozen=True):
     only_this_machine: bool = False
     backups: Literal["on", "export", "none"] = "on"
     slack_webhook_env: str = ""
+    slack_channel: str = ""
+    slack_token_env: str = ""
+    webhook_env: str = ""
 
 
 class Settings(SettingsTable, frozen=True):
@@ -200,6 +209,7 @@ class Settings(SettingsTable, frozen=True):
 
     Attributes:
         tests: the command that tests a commit before it may be released.
+        slack_people: an author's address in git → id in Slack, of those who are called when a release of theirs fails.
     """
 
     blueprint: str = "render.yaml"
@@ -219,6 +229,7 @@ class Settings(SettingsTable, frozen=True):
     scan: ScanSettings = ScanSettings()
     environment_variables: tuple[Variable, ...] = ()
     tests: str = ""
+    slack_people: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -264,10 +275,28 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def webhook(self) -> Secret | None:
-        """Where the end of a run is told; None where nobody wants to know."""
-        name = self.environment.slack_webhook_env or ("" if self.is_local else WEBHOOK)
-        address = self.environ.get(name, "").strip() if name else ""
-        return Secret(address) if address else None
+        """The address of Slack's webhook; None: nobody wants to know."""
+        return self._secret(self.environment.slack_webhook_env or ("" if self.is_local else WEBHOOK))
+
+    @property
+    def slack_token(self) -> Secret | None:
+        """The bot's token; None: no channel is named, or none is set."""
+        chosen = self.environment
+        return self._secret(chosen.slack_token_env or BOT) if chosen.slack_channel else None
+
+    @property
+    def slack_api(self) -> str:
+        """Where Slack's methods are; another place for Slack's GovSlack."""
+        return self.environ.get(SLACK_API, "").strip() or "https://slack.com/api/"
+
+    @property
+    def json_webhook(self) -> Secret | None:
+        """Another address that is told; None where nobody wants to know."""
+        return self._secret(self.environment.webhook_env or ("" if self.is_local else JSON_WEBHOOK))
+
+    def _secret(self, name: str) -> Secret | None:
+        value = self.environ.get(name, "").strip() if name else ""
+        return Secret(value) if value else None
 
     @property
     def _named_secrets(self) -> frozenset[str]:
@@ -275,7 +304,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         chosen = (self.environment, *self.settings.environments.values())
         smoke = [request for service in self.settings.services.values() for request in service.smoke]
         return frozenset(
-            {name for one in chosen for name in (one.api_key_env, one.database_url_env, one.slack_webhook_env)}
+            {name for one in chosen for name in (one.api_key_env, one.database_url_env)}
+            | {name for one in chosen for name in (one.slack_webhook_env, one.slack_token_env, one.webhook_env)}
             | {name for request in smoke for name in request.send_env.values()}
         )
 
@@ -428,6 +458,10 @@ def _require_sound(file: str, settings: Settings, remedy: str) -> None:
     seconds(settings.scan.within, f"{file}: scan.within")
     size(settings.minimum_free, f"{file}: minimum_free")
     size(settings.migrations.restored_whole, f"{file}: migrations.restored_whole")
+    for address, person in settings.slack_people.items():
+        if not PERSON.fullmatch(person):
+            wanted = "copy the member ID from their profile in Slack: U and then letters and figures"
+            raise SettingsError(f"{file}: slack_people: {person!r} of {address} is no member of Slack", remedy=wanted)
     if settings.keep_backups < 1:
         raise SettingsError(f"{file}: keep_backups is {settings.keep_backups}; the least is 1", remedy=remedy)
     if odd := sorted(one for one in settings.environments if not NAME.fullmatch(one)):

@@ -24,6 +24,7 @@ RENDERINGS: Mapping[str, Callable[[Any, Environment, Mapping[str, Any]], Iterabl
     "logs": lambda value, *_: text.format_logs(value),
     "restored": lambda value, env, _: text.format_restore(value, env.name),
     "status": lambda value, env, _: text.format_status(value, env.clock.now()),
+    "told": lambda value, *_: (f"{name} was told" for name in dict.fromkeys(each.channel for each in value)),
     "words": lambda value, *_: value.splitlines(),
 }
 

@@ -26,6 +26,7 @@ from deploylib.models import redaction, remedies
 from deploylib.models.findings import Scanned, Verdict
 from deploylib.models.redaction import Struck, harmless, no_command
 from deploylib.models.results import PAUSED, Report
+from deploylib.release.telling import note_undelivered
 from deploylib.system import Clock, process, threads
 
 STRUCK = Struck()  # what this process must not print, from the first command on
@@ -38,11 +39,12 @@ HEEDED_WITHIN = 8.0  # seconds: a runner of CI kills after ten, and says so to n
 
 
 @contextmanager
-def session(environment: str, *, looking: bool = False) -> Iterator[Environment]:
+def session(environment: str, *, looking: bool = False, tells: bool = True) -> Iterator[Environment]:
     """Open an environment for one command; signals end it in order.
 
     Args:
         looking: only to find out what a release would lack; a store is then not required.
+        tells: messages that wait go out with this command, if it has not told any itself.
     """
     config = settings.load(settings.top(), environment, os.environ, looking=looking)
     for secret in config.known_secrets:
@@ -52,7 +54,15 @@ def session(environment: str, *, looking: bool = False) -> Iterator[Environment]
     logging.getLogger("stamina").setLevel(logging.ERROR)  # another try is no news; giving up is told by the error
     threads.reserve_little()
     with _signals(environment), progress.choose_view(sys.stderr, os.environ, Clock(), clean_line) as chosen:
-        yield Environment(config, progress=chosen, struck=STRUCK)
+        env = Environment(config, progress=chosen, struck=STRUCK)
+        try:
+            yield env
+        except Interrupted:
+            tells = False
+            raise
+        finally:
+            if tells and not env.messenger.has_told:
+                note_undelivered(env, env.messenger.deliver_waiting())
 
 
 def clean_line(line: str) -> str:

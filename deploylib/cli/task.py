@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from invoke.context import Context
+from invoke.parser.argument import Argument
 from invoke.tasks import Task, task
 
 from deploylib.errors import DeployError, SettingsError
@@ -49,6 +50,7 @@ def command(
     common: Sequence[str] = COMMON,
     target: str = "environment",
     positional: Sequence[str] = (),
+    instead: Mapping[str, str] = MappingProxyType({}),
     show: str = "",
     texts: Mapping[str, str] = MappingProxyType({}),
     **more: str,
@@ -64,6 +66,7 @@ def command(
         common: flags that it has for the printing and the place.
         target: the flag that names the environment; where it is none of them, that is ``local``.
         positional: flags that may be given without their name.
+        instead: of a positional flag, another one with which it need not be given.
         show: the rendering of what is returned, where that is neither report nor scan.
         texts: the help of its own flags, and of those of which it differs from the usual.
         more: the same, where the flag's name is no other parameter's.
@@ -105,6 +108,7 @@ def command(
         told = {key: FLAGS[key][1] for key in shared} | dict(texts) | more
         return task(  # type: ignore[return-value] # invoke says that it may be a decorator
             run,
+            klass=functools.partial(_Task, instead=instead) if instead else Task,
             name=name or body.__name__,
             default=default,
             iterable=list(several),
@@ -115,11 +119,51 @@ def command(
     return decorate
 
 
+class _Task(Task[Any]):
+    """A task with a positional argument that another flag replaces."""
+
+    def __init__(self, *args: Any, instead: Mapping[str, str], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._instead = instead
+
+    def get_arguments(self, *args: Any, **options: Any) -> list[Argument]:
+        """Return the arguments.
+
+        One that may be left out has a value as soon as the other flag was given.
+        """
+        found = super().get_arguments(*args, **options)
+        named = {argument.name: argument for argument in found}
+        return [
+            _Unless(named[self._instead[name]], names=one.names, help=one.help, positional=True)
+            if (name := one.name or "") in self._instead
+            else one
+            for one in found
+        ]
+
+
+class _Unless(Argument):
+    """A positional argument that need not be given where another flag is."""
+
+    def __init__(self, unless: Argument, **options: Any) -> None:
+        super().__init__(**options)
+        self._unless = unless
+
+    @property
+    def value(self) -> Any:
+        """What was given; empty: the other flag was."""
+        return "" if self._value is None and self._unless.value else super().value
+
+    @value.setter
+    def value(self, given: str) -> None:
+        self.set_value(given)
+
+
 def _call(body: Callable[..., Any], environment: str, options: dict[str, Any], *, show: str, json: bool) -> None:
     """Call it in a session, and print what it returns once that has ended."""
     from deploylib.cli import session as cli_session
 
-    with cli_session.session(environment, looking=body.__name__ == "check") as env:
+    looking = body.__name__ == "check"
+    with cli_session.session(environment, looking=looking, tells=not (looking or options.get("dry_run"))) as env:
         value = body(env, **options)
     cli_session.print_result(value, env, show, options, json=json)
 

@@ -110,10 +110,22 @@ def promote(env: Environment, from_: str = "staging", **options: Any) -> Any:
     return deploylib.promote(env, source=from_, **options)
 
 
+@command(
+    positional=("text",),
+    instead={"text": "test"},
+    show="told",
+    texts={"text": "what to tell"},
+    test="tell a test, and say what each channel answers",
+)
+def notify(env: Environment, text: str | None = None, test: bool = False) -> Any:
+    """Tell every channel a text, or whether they hear."""
+    return deploylib.notify(env, text=text or "", test=test)
+
+
 def everything() -> Collection:
     """Make the collection of all tasks."""
     made = Collection(
-        deploy, check, status, logs, rollback, history, finish, tests, scan, changes, migrate, verify, promote
+        deploy, check, status, logs, rollback, history, finish, tests, scan, changes, migrate, verify, promote, notify
     )
     for name, tasks in groups.GROUPS.items():
         made.add_collection(Collection(name, *tasks))

@@ -11,6 +11,7 @@ from deploylib.models.services import Live, Target
 from deploylib.models.value import Id, Value
 
 __all__ = [
+    "AuthoredCommit",
     "Change",
     "Changes",
     "Commit",
@@ -35,6 +36,15 @@ class Commit(Value, frozen=True):
     def short(self) -> str:
         """The first seven characters, as people read it."""
         return self.id[:7]
+
+
+class AuthoredCommit(Value, frozen=True):
+    """A commit and its author, as git has them."""
+
+    id: Id
+    subject: str = ""
+    author: str = ""
+    email: str = ""
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):

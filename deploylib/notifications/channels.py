@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deploylib.notifications.interface import Channel
-from deploylib.notifications.slack import Slack
+from deploylib.notifications.json_webhook import find_webhook
+from deploylib.notifications.slack import find_slack
 from deploylib.settings import Config
 
 __all__ = ["CHANNELS", "find_channels"]
 
-CHANNELS: tuple[Callable[[Config], Channel | None], ...] = (Slack.of,)
+CHANNELS: tuple[Callable[[Config], Channel | None], ...] = (find_slack, find_webhook)
 
 
 def find_channels(config: Config) -> tuple[Channel, ...]:

@@ -1,36 +1,89 @@
-"""What every channel does: it tells the end of a run, and says whether that arrived."""
+"""A channel tells a message, and says whether that arrived."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
-from deploylib.models import Value
-from deploylib.models.results import Report
+from deploylib.models import Moment, Value
+from deploylib.models.alerts import Alert
 
-__all__ = ["Channel", "Delivery", "Notice"]
+__all__ = ["Channel", "Delivery", "Message", "MessageKind", "TextLine"]
 
 
-@dataclass(frozen=True)
-class Notice:
-    """The end of a run.
+class MessageKind(StrEnum):
+    """What a message is about."""
+
+    PROGRESS = "progress"  # of a run that goes on
+    OUTCOME = "outcome"  # of a run
+    DETAILS = "details"  # of that outcome
+    OPERATION = "operation"  # a hold, its end, a lease given back, …
+    ALERT = "alert"
+    TEXT = "text"
+
+
+class TextLine(Value, frozen=True):
+    """One line of plain text; whoever renders it makes it harmless.
 
     Attributes:
-        previous: the commits that its services served before, by name.
-        url: its page in CI, where it has one.
+        label: in front of the text; a link where there is a *url*.
     """
 
-    report: Report
-    previous: Mapping[str, str] = field(default_factory=dict)
+    text: str = ""
+    label: str = ""
     url: str = ""
 
 
+class Message(Value, frozen=True):
+    """One thing to be told, in words that fit every channel.
+
+    Attributes:
+        id: by which a repetition is known.
+        title: what happened, in a few words, with its sign.
+        text: where, what and by whom, in a line.
+        sections: groups of lines, none of them empty.
+        mentions: ids of the people of Slack who are called; only after a failure.
+        run: the run that it is about: its messages are one, where a channel can change what it has sent.
+        alert: that it tells.
+        channels: the names of the only channels that are told; empty: all.
+        late: when it should have been told, where that is long ago.
+        replaces: what a channel gave as the sign of the message that this one takes the place of.
+        thread: the same, of the message that this one belongs under.
+    """
+
+    id: str
+    kind: MessageKind
+    environment: str
+    at: Moment
+    title: str
+    text: str = ""
+    sections: tuple[tuple[TextLine, ...], ...] = ()
+    mentions: tuple[str, ...] = ()
+    run: str = ""
+    alert: Alert | None = None
+    channels: tuple[str, ...] = ()
+    late: Moment | None = None
+    replaces: str = ""
+    thread: str = ""
+
+
 class Delivery(Value, frozen=True):
-    """Whether the notice arrived, and if not, why: no secret is in it."""
+    """Whether a message arrived, and why not, without a secret.
+
+    Attributes:
+        remedy: what a person can do about it; empty: nothing, it may arrive later.
+        final: the same will not arrive by being sent again.
+        after: seconds for which the channel wants to be left alone.
+        sign: of the message, where the channel can change it: Slack's ``ts``.
+    """
 
     delivered: bool
+    channel: str = ""
     reason: str = ""
+    remedy: str = ""
+    final: bool = False
+    after: float = 0.0
+    sign: str = ""
 
 
 class Channel(Protocol):
@@ -38,6 +91,7 @@ class Channel(Protocol):
 
     Attributes:
         name: as people call it.
+        changes: it can change what it has sent, and so wants a run's progress and details.
     """
 
     @property
@@ -45,6 +99,11 @@ class Channel(Protocol):
         """As people call it."""
         ...
 
-    def send(self, notice: Notice, /) -> Delivery:
-        """Tell it within a few seconds; every failure is a reason, never an error."""
+    @property
+    def changes(self) -> bool:
+        """Whether it can change what it has sent."""
+        ...
+
+    def send(self, message: Message, /, *, within: float) -> Delivery:
+        """Tell it in time; a failure is a reason, never an error."""
         ...

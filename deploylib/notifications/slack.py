@@ -1,197 +1,149 @@
-"""One message to a Slack webhook at the end of a run: what came of it, what is live, what to do next.
+"""A webhook of Slack posts; a bot also changes what it posted.
 
-The message never decides anything: whatever happens to it is a `Delivery`, within a few seconds. The webhook's address is
-its password, and the errors and logs of HTTP clients like to quote it: reasons are words of our own.
-What others wrote, a commit's subject first of all, is shown as text: it makes no link, no mention and no second line.
+Whatever happens to a message is a `Delivery`, within a few seconds. The webhook's address and the bot's token are passwords,
+and the errors and logs of HTTP clients like to quote them: reasons are words of our own, or Slack's one word for it.
 """
 
 from __future__ import annotations
 
-import io
-import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.error import HTTPError
-from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from deploylib.errors import PersonNeeded
 from deploylib.models import Secret
-from deploylib.models.extras import install_command
-from deploylib.models.results import Report
-from deploylib.models.sections import Line, Topic, by_topic
-from deploylib.notifications.interface import Delivery, Notice
+from deploylib.notifications.interface import Channel, Delivery, Message, MessageKind
+from deploylib.notifications.slack_client import SlackAnswer, call_method, post_to_webhook
+from deploylib.notifications.slack_text import render, render_plainly
 from deploylib.settings import Config
-from deploylib.system import threads
 
-__all__ = ["Slack", "message", "post"]
+__all__ = ["SlackBot", "SlackWebhook", "find_slack"]
 
-ANSWER = 4096  # bytes: Slack answers "ok", or a few words
-LINE, SECTION = 300, 1500  # Slack takes 3,000 a section, and some 13,000 over all: seven of ours stay below both
-SIGNS = {"planned": "→", "paused": "→"}
-BACK = {True: "↩ put back", False: "✗ NOT put back"}
-ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "'"})
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+NAME = "Slack"
+WORD = re.compile(r"[a-z_]{1,40}")  # what Slack calls what is wrong
+# Slack's words (docs.slack.dev, chat.postMessage, chat.update, incoming webhooks): what it means for the message, and to do.
+UNFIT = frozenset(
+    {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long", "invalid_attachments"}
+)
+NEVER = UNFIT | {"no_text", "invalid_payload", "invalid_arguments", "invalid_arg_name", "duplicate_message"}
+GONE = frozenset({"cant_update_message", "message_not_found", "edit_window_closed", "channel_not_found"})
+NO_THREAD = frozenset(
+    {"thread_not_found", "cannot_reply_to_message", "restricted_action_thread_locked", "message_not_found"}
+)
+REMEDIES = {
+    **dict.fromkeys(
+        ("no_service", "no_active_hooks", "invalid_token", "no_team", "team_disabled"),
+        "make the incoming webhook anew in Slack, and set its address",
+    ),
+    **dict.fromkeys(
+        ("invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "no_permission"),
+        "install the app in Slack again, and set its bot token (xoxb-…)",
+    ),
+    **dict.fromkeys(
+        ("channel_not_found", "not_in_channel"), "invite the app to the channel (/invite), or correct slack_channel"
+    ),
+    **dict.fromkeys(("is_archived", "channel_is_archived"), "name a channel that is not archived"),
+    **dict.fromkeys(
+        ("action_prohibited", "restricted_action", "access_denied", "ekm_access_denied"),
+        "ask an administrator of the workspace to let the app post there",
+    ),
+    "missing_scope": "give the app the scope chat:write, and install it again",
+}
+
+
+def find_slack(config: Config) -> Channel | None:
+    """Find a bot, else a webhook; None: the settings name neither."""
+    if config.slack_token is not None:
+        return SlackBot(config.slack_token, config.environment.slack_channel, config.slack_api)
+    return SlackWebhook(config.webhook) if config.webhook is not None else None
 
 
 @dataclass(frozen=True)
-class Slack:
-    """A Slack webhook, whose address is its password."""
+class SlackWebhook:
+    """An incoming webhook, whose address is its password."""
 
     webhook: Secret
-    name: str = "Slack"
+    name: str = NAME
+    changes: bool = False
 
-    @classmethod
-    def of(cls, config: Config) -> Slack | None:
-        """Make the one that the settings name; None where nobody wants to know."""
-        return cls(config.webhook) if config.webhook is not None else None
+    def send(self, message: Message, /, *, within: float) -> Delivery:
+        """Post it, and without blocks where Slack does not take them."""
 
-    def send(self, notice: Notice, /) -> Delivery:
-        """Post one message."""
-        return post(self.webhook, message(notice))
+        def post(body: dict[str, Any]) -> SlackAnswer:
+            return post_to_webhook(self.webhook, body, within=within)
 
-
-def message(notice: Notice) -> dict[str, Any]:
-    """Write the webhook's body."""
-    report, url = notice.report, notice.url
-    header, where, subject = _outcome(report), _said(report.environment), ""
-    if report.commit is not None:
-        where = f"{where} ← {_said(report.commit.short)}"
-        subject = f' "{_said(report.commit.subject)}"' if report.commit.subject else ""
-    told = by_topic(report)
-    sections = [
-        [f"*{header}*", f"{where}{subject}"],
-        list(_services(told[Topic.LIVE], notice.previous)),
-        [f"{BACK[line.ok]}: {_said(f'{line.name} {line.text}')}" for line in told[Topic.PUT_BACK]],
-        list(dict.fromkeys(_skipped(told[Topic.WAIVED]))),
-        [f"Why: {_said(line.text, SECTION - 100)}" for line in told[Topic.WHY]],
-        [f"Next: {_said(line.text)}" for line in told[Topic.NEXT]],
-        [f"<{url.replace('&', '&amp;')}|the run in CI>"] if re.fullmatch(r"https?://[^\s<>|]{1,1000}", url) else [],
-    ]
-    return {"text": f"{header}: {where}", "blocks": [_section(lines) for lines in sections if lines]}
+        answer = _take(post, message)
+        if answer.status == 200 and answer.text == "ok":
+            return Delivery(delivered=True, channel=self.name)
+        return _refusal(answer, _word(answer.text, self.webhook), "the webhook", "Slack's ok")
 
 
-def _outcome(report: Report) -> str:
-    if report.exit_code == 0:
-        return f"{SIGNS.get(report.outcome, '✓')} {_said(report.outcome)}"
-    sign = "⚠" if report.exit_code == PersonNeeded.exit_code else "✗"
-    return f"{sign} FAILED: {_said(report.outcome)} (exit code {report.exit_code})"
+@dataclass(frozen=True)
+class SlackBot:
+    """A bot in a channel, where a run is one message.
 
-
-def _services(lines: tuple[Line, ...], previous: Mapping[str, str]) -> Iterator[str]:
-    """A line a service; what could not be asked at the end is not claimed to be known."""
-    live = {line.name: line.text for line in lines if line.name}
-    for name in dict.fromkeys([*live, *previous]):
-        new = _said(live[name][:7]) or "nothing" if name in live else "unknown"
-        old = f"{_said(previous[name][:7]) or 'nothing'} → " if name in previous else ""
-        same = name in live and live[name] == previous.get(name)
-        yield f"{_said(name)}  " + (f"unchanged ({new})" if same else f"{old}{new}")
-
-
-def _skipped(lines: tuple[Line, ...]) -> Iterator[str]:
-    """The gates that somebody chose to go without; what a run had no need of is not told."""
-    for line in lines:
-        if line.by:
-            yield f"– {_said(line.name)} skipped by {_said(line.by)}: {_said(line.reason or 'no reason')}"
-
-
-def _said(text: str, limit: int = LINE) -> str:
-    """Text of others as one line of at most *limit* characters, without markup, and without half an entity."""
-    words = " ".join("".join(one if one.isprintable() else " " for one in text).split()).translate(ENTITIES)
-    return words if len(words) <= limit else re.sub(r"&[a-z]*$", "", words[: limit - 1]) + "…"
-
-
-def _section(lines: list[str]) -> dict[str, Any]:
-    """A block; *verbatim* keeps Slack from making links and mentions of plain words. What is too much is counted."""
-    shown = lines
-    while len("\n".join(shown)) > SECTION:
-        shown = shown[:-1]
-    more = [f"… and {len(lines) - len(shown)} more"] if len(shown) < len(lines) else []
-    return {"type": "section", "text": {"type": "mrkdwn", "text": "\n".join([*shown, *more]), "verbatim": True}}
-
-
-def post(webhook: Secret, body: dict[str, Any], *, within: float = 5.0) -> Delivery:
-    """Post a message; every failure is a reason, and nothing is waited for after *within* seconds."""
-    try:
-        return threads.start(lambda: _post(webhook.reveal().strip(), body, within)).result(within)
-    except TimeoutError:
-        return Delivery(delivered=False, reason=f"no answer within {within:g} s")
-    except RuntimeError:
-        return Delivery(delivered=False, reason="no thread could be started")
-
-
-def _post(url: str, body: dict[str, Any], within: float) -> Delivery:
-    try:
-        parts = urlsplit(url)
-        scheme = {"https", "http"} if parts.hostname in LOOPBACK else {"https"}
-        if not parts.hostname or parts.scheme not in scheme:
-            return Delivery(delivered=False, reason="the webhook is no https:// address")
-        status, said = _ask(url, body, within)
-    except ImportError:
-        return Delivery(delivered=False, reason=f"slack-sdk is not installed: {install_command('notify')}")
-    except Exception as error:  # noqa: BLE001 - a message that fails is a reason, whatever failed
-        return Delivery(delivered=False, reason=_why(error, within))
-    if status == 200 and said == "ok":
-        return Delivery(delivered=True)
-    quoted = re.fullmatch(r"[a-z_]{1,40}", said) and said not in url
-    words = f"{status}: {said}" if quoted else f"{status}, without Slack's ok"
-    return Delivery(delivered=False, reason=f"the webhook answered {words}")
-
-
-def _why(error: Exception, within: float) -> str:
-    """In the system's words where it has some: an exception's own text may quote the address."""
-    reason = getattr(error, "reason", None)  # urllib wraps what it met
-    cause = reason if isinstance(reason, Exception) else error
-    if isinstance(cause, TimeoutError):
-        return f"no answer within {within:g} s"
-    words = cause.strerror if isinstance(cause, OSError) else ""
-    return f"the webhook could not be asked: {words or type(cause).__name__}"
-
-
-def _ask(url: str, body: dict[str, Any], within: float) -> tuple[int, str]:
-    """Slack's client with its retry handlers, which share one more attempt, and with a log that nobody reads.
-
-    Its own way to ask reads an answer of any length, and goes on to wherever a redirect points.
+    Attributes:
+        api: where Slack's methods are.
     """
-    from slack_sdk.http_retry import RetryHandler
-    from slack_sdk.http_retry import builtin_handlers as handlers
-    from slack_sdk.http_retry.builtin_interval_calculators import FixedValueRetryIntervalCalculator
-    from slack_sdk.http_retry.response import HttpResponse
-    from slack_sdk.webhook import WebhookClient, WebhookResponse
 
-    class Bounded(WebhookClient):
-        """Takes the beginning of an answer, and a redirect for an answer."""
+    token: Secret
+    channel: str
+    api: str
+    name: str = NAME
+    changes: bool = True
 
-        def _perform_http_request_internal(self, url: str, req: Request) -> WebhookResponse:
-            try:
-                with build_opener(Unredirected).open(req, timeout=self.timeout) as got:
-                    said = got.read(ANSWER).decode(errors="replace")
-                    return WebhookResponse(url=url, status_code=got.status, body=said, headers=dict(got.headers))
-            except HTTPError as error:  # what the client looks for: it reads the rest of it
-                with error:
-                    beginning = io.BytesIO(error.read(ANSWER))
-                raise HTTPError(url, error.code, error.msg, error.headers, beginning) from None
+    def send(self, message: Message, /, *, within: float) -> Delivery:
+        """Post it, or change what it replaces.
 
-    class Unredirected(HTTPRedirectHandler):
-        """A webhook's address does not move: where a redirect points to is nobody to tell anything."""
+        Where Slack does not let that be changed any more, an outcome is a new message; progress is not told then.
+        """
+        if not message.replaces:
+            sent = self._post(message, within)
+            return self._post(message, within, threaded=False) if message.thread and sent.reason in NO_THREAD else sent
+        where, _, moment = message.replaces.partition("/")
+        sent = self._ask("chat.update", {"channel": where, "ts": moment, "parse": "none"}, message, within)
+        if sent.delivered or sent.reason not in GONE:
+            return sent
+        if message.kind is MessageKind.PROGRESS:
+            return Delivery(delivered=False, channel=self.name, reason=sent.reason, final=True)
+        return self._post(message, within)
 
-        def redirect_request(self, *_: Any, **__: Any) -> None:
-            return None
+    def _post(self, message: Message, within: float, *, threaded: bool = True) -> Delivery:
+        thread = {"thread_ts": message.thread.partition("/")[2]} if message.thread and threaded else {}
+        return self._ask("chat.postMessage", {"channel": self.channel, **thread}, message, within)
 
-    class RateLimited(handlers.RateLimitErrorRetryHandler):
-        """Waits as long as it is told to, where somebody still waits for it then."""
+    def _ask(self, method: str, more: dict[str, Any], message: Message, within: float) -> Delivery:
+        def call(body: dict[str, Any]) -> SlackAnswer:
+            return call_method(self.api, self.token, method, {**body, **more}, within=within)
 
-        def can_retry(self, *, response: HttpResponse | None = None, **others: Any) -> bool:
-            told = {name.lower(): values[0] for name, values in response.headers.items()} if response else {}
-            wait = told.get("retry-after", "1")
-            return wait.isdecimal() and int(wait) + 1 < within and super().can_retry(response=response, **others)
+        answer = _take(call, message)
+        said = answer.document or {}
+        where, moment = said.get("channel"), said.get("ts")
+        if answer.status == 200 and said.get("ok") is True and isinstance(where, str) and isinstance(moment, str):
+            return Delivery(delivered=True, channel=self.name, sign=f"{where}/{moment}")
+        return _refusal(answer, _word(str(said.get("error", "")), self.token), "Slack", "an ok")
 
-    pause = FixedValueRetryIntervalCalculator(within / 10)
-    again = (handlers.ConnectionErrorRetryHandler, handlers.ServerErrorRetryHandler)
-    retries: list[RetryHandler] = [RateLimited(), *(one(interval_calculator=pause) for one in again)]
-    mute = logging.Logger("slack", logging.CRITICAL + 1)  # noqa: LOG001 - no child of the root: it is told the address
-    client = Bounded(url, timeout=max(1, round(within)), logger=mute, retry_handlers=retries)
-    answer = client.send_dict(body)
-    return answer.status_code, answer.body.strip()
+
+def _take(send: Callable[[dict[str, Any]], SlackAnswer], message: Message) -> SlackAnswer:
+    """Send it with its blocks, or without where those are refused."""
+    answer = send(render(message))
+    said = answer.text or str((answer.document or {}).get("error", ""))
+    return send(render_plainly(message)) if said in UNFIT else answer
+
+
+def _word(said: str, secret: Secret) -> str:
+    """Take Slack's own word, unless it is a part of the secret."""
+    return said if WORD.fullmatch(said) and said not in secret.reveal() else ""
+
+
+def _refusal(answer: SlackAnswer, word: str, who: str, expected: str) -> Delivery:
+    """Say why a message did not arrive."""
+    reason = answer.trouble or word or f"{who} answered {answer.status}, without {expected}"
+    return Delivery(
+        delivered=False,
+        channel=NAME,
+        reason=reason,
+        remedy=REMEDIES.get(word, ""),
+        final=word in NEVER,
+        after=answer.after,
+    )

@@ -8,7 +8,6 @@ from deploylib.errors import DeployError, Held, Interrupted, NotKnownYet, Unreac
 from deploylib.models import Kind, Live, StageName
 from deploylib.models.results import DONE, PAUSED, PLANNED, Ending, Report, StageResult, short
 from deploylib.models.units import seconds
-from deploylib.notifications import Notice, find_channels
 from deploylib.release.guards import require_not_held
 from deploylib.release.run import Run
 from deploylib.release.serving import live, live_of
@@ -42,7 +41,7 @@ def _close(run: Run, end: Ending, began: float, *, keep: bool) -> Report:
     run.journal.close(told)
     if not keep:
         run.lease.release()
-    _tell(run, told)
+    run.telling.end(told)
     return told
 
 
@@ -51,6 +50,7 @@ def close_or_pause(run: Run, end: Ending, began: float) -> Report:
     if run.decides and end.outcome != PAUSED:
         return close(run, end, began)
     (run.lease.release if run.decides else run.lease.leave)()
+    run.telling.leave()
     return report(run, end, began)
 
 
@@ -86,6 +86,7 @@ def stop(run: Run, error: Interrupted, began: float) -> Report:
         return close_or_pause(run, Ending.of(error), began)
     if run.decides:
         (run.lease.abandon if run.state.intents else run.lease.release)()
+    run.telling.leave(interrupted=True)
     go_on = "inv deploy goes on where this stopped" if run.decides else "inv finish ends the run"
     return report(run, msgspec.structs.replace(Ending.of(error), next=(go_on,)), began)
 
@@ -98,31 +99,8 @@ def leave_open(run: Run, error: NotKnownYet, began: float) -> Report:
             run.lease.abandon()
         except DeployError as gone:
             run.env.progress.note(f"the lease could not be given up ({gone.message}): it ends by itself in a minute")
-        _tell(run, told)
+        run.telling.end(told)
     return told
-
-
-def _tell(run: Run, told: Report) -> None:
-    """Tell who wants to know, which changes no outcome.
-
-    Of what was asked for beside the releases only a failure is told.
-    """
-    env = run.env
-    if not run.journal.written:
-        return
-    if run.state.opened.operation and told.exit_code in {0, Interrupted.exit_code}:
-        return
-    before = {change.service: change.live.commit for change in run.planned.changes.services}
-    before |= {name: intent.previous.commit for name, intent in run.state.intents.items()}
-    notice = Notice(report=told, previous=before, url=run.state.opened.url)
-    for channel in find_channels(env.config):
-        if (sent := channel.send(notice)).delivered:
-            continue
-        env.progress.note(f"{channel.name} was not told: {sent.reason}")
-        try:
-            env.history.append(run.id, "undelivered", sent)
-        except DeployError as error:
-            env.progress.note(f"and that could not be recorded: {error.message}")
 
 
 def _with_schema(run: Run, serving: tuple[Live, ...]) -> tuple[Live, ...]:

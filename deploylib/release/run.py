@@ -16,6 +16,7 @@ from deploylib.models.units import seconds
 from deploylib.probes import DowntimeWatch, Pace
 from deploylib.release.database import database_of
 from deploylib.release.prerequisites import CheckFinding
+from deploylib.release.telling import Telling
 from deploylib.render import rollout
 from deploylib.state import Journal, Lease, RunState
 from deploylib.system import Deadline
@@ -118,6 +119,12 @@ class Run:
     def record(self, kind: str, value: Any, /) -> None:
         """Write one event; see `Journal.record`."""
         self.journal.record(kind, value)
+        self.telling.update()
+
+    @cached_property
+    def telling(self) -> Telling:
+        """Tell who wants to know of it."""
+        return Telling(self.env, self.journal, self.coming, shared=not self.decides)
 
     @cached_property
     def visitors(self) -> DowntimeWatch:

@@ -91,6 +91,7 @@ def perform(run: Run, stage: Stage) -> None:
     """
     env = run.env
     env.progress.began(stage.name)
+    run.telling.begin(stage.name)
     began = env.clock.monotonic()
     part = () if run.decides else run.services
     try:

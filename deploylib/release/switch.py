@@ -56,7 +56,7 @@ def bring_services(stage: str, run: Run, orders: list[Order]) -> StageResult:
                 run.env.render,
                 run.env.clock,
                 run.deadline,
-                run.journal.record,
+                run.record,
                 run.env.progress.progress,
                 intents=run.state.intents,
                 triggered=run.state.triggered,

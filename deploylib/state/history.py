@@ -180,6 +180,19 @@ class History:
         for _, _, key in self._keys(run):
             yield read_document(self.store, key, Event, cure=self._cure(run, key))
 
+    def read_last(self, run: str, kind: str, shape: type[T]) -> T | None:
+        """Read a run's newest event of a kind; None: there is none.
+
+        Raises:
+            Damaged: it cannot be read.
+        """
+        keys = [key for _, known, key in self._keys(run) if known == kind]
+        try:
+            event = read_document(self.store, keys[-1], Event) if keys else None
+            return msgspec.convert(event.data, shape) if event is not None else None
+        except (KeyError, msgspec.ValidationError) as error:
+            raise Damaged(keys[-1], "it is no such event", self._cure(run, keys[-1])) from error
+
     def _keys(self, run: str) -> list[tuple[int, str, str]]:
         """Number, kind and key of a run's events, in order.
 

@@ -11,12 +11,15 @@ from pathlib import Path
 
 from deploylib.errors import SettingsError
 from deploylib.models import Commit, ids
+from deploylib.models.release import AuthoredCommit
 from deploylib.system.files import temporary_folder
 from deploylib.system.process import Command, Completed, ProgramFailed, Runner
 
 __all__ = ["Git"]
 
 GITLINK = "160000"  # the mode of a submodule in a tree
+# ``git@github.com:o/n.git``, ``https://token@github.com/o/n``: without who asks.
+WEB = re.compile(r"(?:(?:https|ssh|git)://)?(?:[^@/\s]*@)?([\w-]+(?:\.[\w-]+)+)(?::\d+)?[:/]([\w.~/-]+?)(?:\.git)?/?")
 ABSENT = re.compile(rb"path '.*' (?:does not exist in|exists on disk, but not in) '", re.DOTALL)
 
 
@@ -118,6 +121,15 @@ class Git:
         """The ids of *commit* and of those before it, newest first, at most *limit*."""
         return tuple(self._git("rev-list", f"--max-count={limit}", commit, "--").text.split())
 
+    def commits_between(self, base: str, head: str, limit: int) -> tuple[AuthoredCommit, ...]:
+        """List the commits of *head* not in *base*, newest first."""
+        form = "--format=%H%x00%s%x00%aN%x00%aE"
+        done = self._git("log", f"--max-count={limit}", form, head, f"^{base}", "--")
+        found = (line.split("\0") for line in done.text.splitlines())
+        return tuple(
+            AuthoredCommit(id=one[0], subject=one[1], author=one[2], email=one[3]) for one in found if len(one) == 4
+        )
+
     def files_between(self, base: str, head: str) -> tuple[str, ...]:
         """The files that differ between two commits; a renamed file counts under both names, a submodule under its folder's."""
         return tuple(path for path, _ in self._between(base, head))
@@ -170,6 +182,12 @@ class Git:
         done = self._git("remote", "--verbose", check=False)
         named = [line.split()[:2] for line in done.text.splitlines() if len(line.split()) > 1]
         return {address: name for name, address in reversed(named)}
+
+    def web(self) -> str:
+        """Where a browser finds the repository; empty: no remote says so."""
+        remotes = sorted(self.remotes().items(), key=lambda one: (one[1] != "origin", one))
+        found = (WEB.fullmatch(address) for address, _ in remotes)
+        return next((f"https://{one[1]}/{one[2]}" for one in found if one), "")
 
     def branch(self) -> str:
         """The branch that is checked out; empty where none is."""

@@ -23,10 +23,11 @@ from deploylib.errors import MigrationFailed
 from deploylib.models import Commit, Live, Opened, Secret
 from deploylib.models.redaction import Struck, document, harmless, no_command
 from deploylib.models.results import Ending, Report, StageResult, StageStatus
-from deploylib.notifications import Notice, slack
+from deploylib.notifications.slack_text import render
 from deploylib.state.history import History, RunState
 from deploylib.store.folder import Folder
 from tests.support.fakes import NEW, START, FakeClock
+from tests.support.messages import outcome_of
 
 PASSWORDS = st.text(
     st.characters(min_codepoint=33, max_codepoint=0x2FFF, exclude_categories=["Cs", "Cc", "Cn", "Zs"]),
@@ -132,7 +133,7 @@ def test_nothing_that_is_printed_told_or_recorded_shows_a_password(
         stream.getvalue(),
         text.format_report(told),
         github.summary(told),
-        json.dumps(slack.message(Notice(report=told))),
+        json.dumps(render(outcome_of(told))),
     ]
     texts.append(msgspec.json.encode(told).decode())
 

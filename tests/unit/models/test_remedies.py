@@ -13,11 +13,11 @@ from deploylib.cli import session, text
 from deploylib.errors import SettingsError
 from deploylib.models import Commit, remedies
 from deploylib.models.results import Report
-from deploylib.notifications import Notice, slack
 from deploylib.release.stages.scan import examine
 from tests.support.fakes import NEW, FakeClock
 from tests.support.in_memory import Platform
 from tests.support.in_memory_product import Product
+from tests.support.messages import outcome_of, slack_blocks
 from tests.support.repository import Repository
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -62,7 +62,7 @@ def test_a_report_names_it_wherever_it_is_shown() -> None:
     assert failed.next == (NAMED,)
     assert NAMED in text.format_report(failed)
     assert "unknown: inv status --environment production" in text.format_report(failed)
-    assert "inv deploy --environment production" in str(slack.message(Notice(report=failed)))
+    assert "inv deploy --environment production" in str(slack_blocks(outcome_of(failed)))
     assert 'Mend inv deploy"' in text.format_header("r", "production", failed.commit)
     assert "inv rollback --environment production goes back" in text.format_report(told("succeeded"))
 

@@ -6,8 +6,7 @@ from deploylib.cli import github, text
 from deploylib.models import Live
 from deploylib.models.results import PutBack, Report
 from deploylib.models.sections import Topic, by_topic, sections
-from deploylib.notifications import Notice
-from deploylib.notifications.slack import message
+from tests.support.messages import outcome_of, slack_blocks
 
 FAILED = Report(
     run="r-1",
@@ -32,7 +31,7 @@ def test_no_section_is_empty() -> None:
 
 def test_each_rendering_tells_the_same() -> None:
     """A terminal, the summary of a job, a message: why, what was put back, what is live, what to do next."""
-    renderings = (text.format_report(FAILED), github.summary(FAILED), str(message(Notice(FAILED))))
+    renderings = (text.format_report(FAILED), github.summary(FAILED), str(slack_blocks(outcome_of(FAILED))))
 
     for rendering in renderings:
         for told in ("it answers an older commit", "api", "aaaaaaa, verified", "fix, commit, inv deploy"):

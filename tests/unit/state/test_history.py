@@ -253,3 +253,16 @@ def test_a_deploy_that_is_asked_for_again_is_forgotten(history: History, note: s
 
     assert list(getattr(journal.state, made)) == ["web"]
     assert journal.state == history.read(journal.state.id)
+
+
+def test_the_newest_event_of_a_kind_is_read_whatever_came_after(history: History) -> None:
+    """Also of a run that is closed; one that is no such event is damage."""
+    write(history, "r-1")
+    assert history.read_last("r-1", "message", str) is None
+
+    history.append("r-1", "message", "C1/1")
+    history.append("r-1", "message", "C1/2")
+    history.append("r-1", "undelivered", {"reason": "why"})
+    assert history.read_last("r-1", "message", str) == "C1/2"
+    with pytest.raises(Damaged, match="no such event"):
+        history.read_last("r-1", "undelivered", str)

@@ -216,3 +216,40 @@ def test_the_files_of_a_commit_and_those_that_lie_there(repository: Repository) 
     assert sorted(repository.git.lying()) == [".gitignore", "a", "b/c", "d"]
     with pytest.raises(SettingsError):
         repository.git.files("0" * 40)
+
+
+def test_the_commits_of_a_release_are_told_with_their_authors(repository: Repository) -> None:
+    """Newest first, as many as are wanted; where git does not know one of the two, that is no answer."""
+    first = repository.commit({"a": "1"}, "One")
+    second = repository.commit({"a": "2"}, "Two: \x1f <b> & more")
+    third = repository.commit({"a": "3"}, "Three")
+    git = Git(repository.root, process.SYSTEM)
+
+    found = git.commits_between(first, third, 10)
+
+    assert [(one.id, one.subject) for one in found] == [(third, "Three"), (second, "Two: \x1f <b> & more")]
+    assert all(one.author and "@" in one.email for one in found)
+    assert [one.id for one in git.commits_between(first, third, 1)] == [third]
+    assert git.commits_between(third, third, 10) == ()
+    with pytest.raises(SettingsError):
+        git.commits_between("f" * 40, third, 10)
+
+
+@pytest.mark.parametrize(
+    ("remote", "web"),
+    [
+        ("git@github.com:owner/name.git", "https://github.com/owner/name"),
+        ("https://x-access-token:s3cr3t@github.com/owner/name", "https://github.com/owner/name"),
+        ("ssh://git@gitlab.example.com:2222/group/sub/name.git/", "https://gitlab.example.com/group/sub/name"),
+        ("/srv/git/name.git", ""),
+        ("file:///srv/git/name.git", ""),
+        ("git@host:name.git", ""),
+    ],
+)
+def test_a_repository_is_looked_at_where_its_remote_is(remote: str, web: str, tmp_path: Path) -> None:
+    """Without who asks, and not at a path of this machine; of several remotes it is the origin."""
+    said = f"other\thttps://example.com/a/b (fetch)\norigin\t{remote} (fetch)\n"
+    one = f"origin\t{remote} (fetch)\n"
+
+    assert Git(tmp_path, RecordingRunner(answers={"remote": one.encode()})).web() == web
+    assert Git(tmp_path, RecordingRunner(answers={"remote": said.encode()})).web() == (web or "https://example.com/a/b")

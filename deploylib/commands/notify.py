@@ -1,0 +1,62 @@
+"""Tell every channel a person's words, or try them."""
+
+from __future__ import annotations
+
+import secrets
+
+import msgspec
+
+from deploylib.environment import Environment
+from deploylib.errors import SettingsError, Unreachable
+from deploylib.notifications import Delivery, Message, MessageKind, message
+
+__all__ = ["notify"]
+
+TEST = "✓ a test: messages of deploylib arrive here"
+TESTS = {
+    MessageKind.PROGRESS: "◌ a test: this message will change",
+    MessageKind.OUTCOME: TEST,
+    MessageKind.DETAILS: "the details of a run stand here",
+}
+
+
+def notify(env: Environment, *, text: str = "", test: bool = False) -> tuple[Delivery, ...]:
+    """Tell every channel a text, or a test, which never waits.
+
+    Args:
+        text: of one line or several.
+        test: a test in its place: where a bot tells, a message that is posted, changed, and answered under.
+
+    Raises:
+        SettingsError: there is no text, or no channel.
+        Unreachable: one of the channels was not told; a text waits and goes out with the next command.
+    """
+    if not test and not text.strip():
+        raise SettingsError("there is nothing to tell", remedy='inv notify "the database moves at noon"')
+    messenger, at, name = env.messenger, env.clock.now(), f"{env.clock.now():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+    if not messenger.channels:
+        raise SettingsError(
+            f"{env.name!r} has no channel that could be told",
+            remedy="set SLACK_WEBHOOK_URL, or slack_channel and SLACK_BOT_TOKEN, or DEPLOYLIB_WEBHOOK_URL",
+        )
+    if test:
+        sent = messenger.try_out(*_tests(env, name))
+    else:
+        sent = messenger.tell(message.text_message(env.name, at, name=name, text=text, author=env.author))
+    if lost := [each for each in sent if not each.delivered]:
+        told = tuple(f"{each.channel}: {each.reason}" for each in lost)
+        again = "it goes out with the next command; " if not test and not any(each.final for each in lost) else ""
+        raise Unreachable(
+            f"{lost[0].channel or 'nobody'} was not told: {lost[0].reason}",
+            details=told[1:],
+            remedy=again + (lost[0].remedy or "inv notify --test tries it again"),
+        )
+    return sent
+
+
+def _tests(env: Environment, name: str) -> tuple[Message, ...]:
+    """The three messages of a run, as a test."""
+    said = message.text_message(env.name, env.clock.now(), name=name, text=TEST, author=env.author)
+    return tuple(
+        msgspec.structs.replace(said, kind=kind, run=f"test-{name}", title=title) for kind, title in TESTS.items()
+    )
