@@ -84,7 +84,7 @@ def _packages(config: Config, stages: Collection[str], *, database: bool, told: 
         "postgres": ("the database", database, ("psycopg",)),
         "s3": (f"the store {config.store}", config.store.startswith("s3://"), ()),
         "scan": ("the scan", "scan" in stages and not config.is_local, ()),
-        "notify": ("Slack", told and config.webhook is not None, ()),
+        "notify": ("Slack", told and (config.webhook or config.slack_token) is not None, ()),
     }
     found = []
     for extra, (what, needed, only) in wanted.items():
