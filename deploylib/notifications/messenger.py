@@ -167,7 +167,7 @@ class Messenger:
 
     def _deliver(self, channel: Channel, message: Message, deadline: Deadline) -> Delivery:
         """Send it, as a change of the run's message if possible."""
-        left = deadline.left()
+        left = deadline.left
         if left < 0.05:
             return Delivery(delivered=False, channel=channel.name, reason="no time was left for it")
         sign = self._sign(message.run) if message.run and channel.changes else ""

@@ -79,7 +79,7 @@ class Telling:
         state = self.journal.state
         if not self.journal.written or state.opened.operation or not self.env.messenger.can_change:
             return False
-        return state.restoring is not None or (state.done(StageName.CHANGES) and not state.planned.nothing)
+        return state.restoring is not None or (state.has_done(StageName.CHANGES) and not state.planned.nothing)
 
     def _state(self) -> RunState:
         return self.env.history.read(self.journal.state.id) if self.shared else self.journal.state

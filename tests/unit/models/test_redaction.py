@@ -129,12 +129,7 @@ def test_nothing_that_is_printed_told_or_recorded_shows_a_password(
     Plain(stream, lambda line: harmless(struck.text(line))).ended(result)
 
     texts = [path.read_text() for path in folder.rglob("*.json")]
-    texts += [
-        stream.getvalue(),
-        text.format_report(told),
-        github.summary(told),
-        json.dumps(render(outcome_of(told))),
-    ]
+    texts += [stream.getvalue(), text.format_report(told), github.summary(told), json.dumps(render(outcome_of(told)))]
     texts.append(msgspec.json.encode(told).decode())
 
     assert not any(left_of(password, text) for text in texts)

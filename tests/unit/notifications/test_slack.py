@@ -36,7 +36,7 @@ def tell(there: LoopbackSlack, message: Message = HELLO, within: float = 2.0, ch
     return SlackBot(Secret(TOKEN), channel, there.api).send(message, within=within)
 
 
-def to(webhook: str, within: float = 1.0) -> Delivery:
+def to(webhook: str, within: float = 5.0) -> Delivery:
     """By a webhook at another address."""
     return SlackWebhook(Secret(webhook)).send(HELLO, within=within)
 
