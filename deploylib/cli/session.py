@@ -26,7 +26,7 @@ from deploylib.models import redaction, remedies
 from deploylib.models.findings import Scanned, Verdict
 from deploylib.models.redaction import Struck, harmless, no_command
 from deploylib.models.results import PAUSED, Report
-from deploylib.release.telling import note_undelivered
+from deploylib.release import note_undelivered
 from deploylib.system import Clock, process, threads
 
 STRUCK = Struck()  # what this process must not print, from the first command on

@@ -5,6 +5,7 @@
 - `database`: where the environment's database is, and whether it is whole
 - `preflight`: reads the Blueprint, and finds what a release lacks
 - `serving`: what the services serve now; `rollback`: what can be gone back to, and whether it goes with the schema
+- `note_undelivered`: says what was not told
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
     from deploylib.release import aims, database, preflight, rollback, serving
     from deploylib.release.operation import record_operation
     from deploylib.release.run import Options
+    from deploylib.release.telling import note_undelivered
 
-__all__ = ["Options", "aims", "database", "preflight", "record_operation", "rollback", "serving"]
+__all__ = ["Options", "aims", "database", "note_undelivered", "preflight", "record_operation", "rollback", "serving"]
 
 if not TYPE_CHECKING:  # or a name that is not there would be any name
     __getattr__ = look_up_in(
@@ -27,6 +29,7 @@ if not TYPE_CHECKING:  # or a name that is not there would be any name
             "Options": "run",
             "aims": "aims",
             "database": "database",
+            "note_undelivered": "telling",
             "preflight": "preflight",
             "record_operation": "operation",
             "rollback": "rollback",
