@@ -208,10 +208,18 @@ def lock(session: nox.Session) -> None:
     command = ["uv", "pip", "compile", "pyproject.toml", *common, "--custom-compile-command=nox -s lock"]
     alone = [word for word in command if word != "pyproject.toml"]
     session.run(*alone, "--group=installer", f"--output-file={UV_LOCK}", *session.posargs, silent=True)
-    every = ["--group=dev", "--extra=load", "--extra=local", "--extra=notify", "--extra=s3"]
+    every = ["--group=dev", "--extra=dashboard", "--extra=load", "--extra=local", "--extra=notify", "--extra=s3"]
     session.run(*command, *every, f"--output-file={LOCK}", *session.posargs, silent=True)
     # What stands beside keys holds nothing that is only for tests, and a scan only what it needs.
-    deploy = ["--group=build", "--group=client", "--extra=notify", "--extra=postgres", "--extra=s3", "--extra=tasks"]
+    deploy = [
+        "--group=build",
+        "--group=client",
+        "--extra=dashboard",
+        "--extra=notify",
+        "--extra=postgres",
+        "--extra=s3",
+        "--extra=tasks",
+    ]
     scan = ["--group=build", "--extra=s3", "--extra=scan", "--extra=tasks"]
     gate = ["--group=build", "--extra=gate", "--extra=tasks"]
     frameworks = ["--group=frameworks"]

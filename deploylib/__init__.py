@@ -30,6 +30,7 @@ To look
     logs            what a run's builds and programs have written        tuple of Log
     lease           who may change the environment                       LeaseState or None
     list_backups    the backups, newest first                            tuple of Backup
+    write_dashboard   write a page that says what is live                Dashboard
 
 To take in hand
     hold, lift      refuse releases; let them through again              Hold, tuple of Hold
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
     from deploylib.commands.backups import backup, list_backups, restore, test_restore
     from deploylib.commands.control import hold, lease, lift, release_lease
+    from deploylib.commands.dashboard import Dashboard, write_dashboard
     from deploylib.commands.notify import notify
     from deploylib.commands.release import (
         changes,
@@ -105,6 +107,7 @@ _HANDLE = {"Environment": "deploylib.environment"}
 _VERBS = {
     **dict.fromkeys(("backup", "list_backups", "restore", "test_restore"), "deploylib.commands.backups"),
     **dict.fromkeys(("hold", "lease", "lift", "release_lease"), "deploylib.commands.control"),
+    "write_dashboard": "deploylib.commands.dashboard",
     **dict.fromkeys(("changes", "check", "deploy", "finish", "migrate"), "deploylib.commands.release"),
     **dict.fromkeys(("promote", "rollback", "scan", "tests", "verify"), "deploylib.commands.release"),
     **dict.fromkeys(("history", "logs", "status"), "deploylib.commands.status"),
@@ -113,6 +116,7 @@ _VERBS = {
 _STEPS = dict.fromkeys(("OwnStep", "StepService", "stage"), "deploylib.release.own_steps")
 _VALUES = {
     "Backup": "deploylib.models.database",
+    "Dashboard": "deploylib.commands.dashboard",
     "Delivery": "deploylib.notifications",
     "Hold": "deploylib.state.holds",
     "LeaseState": "deploylib.state.lease",
@@ -131,6 +135,7 @@ if TYPE_CHECKING:
         "Blocked",
         "BuildFailed",
         "Contradiction",
+        "Dashboard",
         "Delivery",
         "DeployError",
         "DeployFailed",
@@ -183,6 +188,7 @@ if TYPE_CHECKING:
         "test_restore",
         "tests",
         "verify",
+        "write_dashboard",
     ]
 else:
     # So that `help` tells these in full, and not what every exception inherits.

@@ -294,9 +294,16 @@ def listing(store: Store, environment: str) -> list[Backup]:
 
     What cannot be read is left out.
     """
+    return sorted(_newest_first(store, environment), key=lambda backup: (backup.created_at, backup.id), reverse=True)
+
+
+def _newest_first(store: Store, environment: str) -> Iterator[Backup]:
+    """Read the same by their ids, each when it is asked for.
+
+    An id begins with the time.
+    """
     keys = set(store.list(f"backups/{environment}/"))
-    found = []
-    for key in (key for key in keys if key.endswith(f"/{MANIFEST}")):
+    for key in sorted((key for key in keys if key.endswith(f"/{MANIFEST}")), reverse=True):
         backup = _read(store, key)
         if backup is None:
             continue
@@ -304,8 +311,7 @@ def listing(store: Store, environment: str) -> list[Backup]:
             backup = _proven(backup, proof)
         if _beside(backup.key, ACCEPTED) in keys and (word := _word(store, backup, ACCEPTED, Accepted)):
             backup = _accepted(backup, word)
-        found.append(backup)
-    return sorted(found, key=lambda backup: (backup.created_at, backup.id), reverse=True)
+        yield backup
 
 
 def find(store: Store, environment: str, name: str) -> Backup:
@@ -326,7 +332,7 @@ def find(store: Store, environment: str, name: str) -> Backup:
 
 def latest(store: Store, environment: str) -> Backup | None:
     """The newest backup that can be read and whose proof has not failed; None where there is none."""
-    return next((backup for backup in listing(store, environment) if backup.proof != UNPROVEN), None)
+    return next((backup for backup in _newest_first(store, environment) if backup.proof != UNPROVEN), None)
 
 
 def unreadable(store: Store, environment: str) -> tuple[str, ...]:

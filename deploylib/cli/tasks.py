@@ -122,10 +122,42 @@ def notify(env: Environment, text: str | None = None, test: bool = False) -> Any
     return deploylib.notify(env, text=text or "", test=test)
 
 
+@command(
+    common=("json", "debug"),
+    target="",
+    show="dashboard",
+    environment="only these, with commas; default: all in which something was ever done",
+    out="where: a folder, or s3://bucket/prefix",
+    public="for everybody: without people, subjects, backups, and what the database is like",
+    every="how often it is made; it says that it is old after twice as long",
+)
+def dashboard(
+    env: Environment, environment: str = "", out: str = "site", public: bool = False, every: str = "24h"
+) -> Any:
+    """Write a page that says what is live."""
+    names = environment.replace(",", " ").split()
+
+    return deploylib.write_dashboard(env, out=out, environments=names, public=public, every=every)
+
+
 def everything() -> Collection:
     """Make the collection of all tasks."""
     made = Collection(
-        deploy, check, status, logs, rollback, history, finish, tests, scan, changes, migrate, verify, promote, notify
+        deploy,
+        check,
+        status,
+        logs,
+        rollback,
+        history,
+        finish,
+        tests,
+        scan,
+        changes,
+        migrate,
+        verify,
+        promote,
+        notify,
+        dashboard,
     )
     for name, tasks in groups.GROUPS.items():
         made.add_collection(Collection(name, *tasks))

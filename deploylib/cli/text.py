@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 
-from deploylib.commands import health, status
+from deploylib.commands import dashboard, health, status
 from deploylib.health import CopyState
 from deploylib.models import Backup, Commit, LogLine, remedies
 from deploylib.models.database import RestoreResult
@@ -22,6 +22,7 @@ __all__ = [
     "ascii_only",
     "copies",
     "format_backups",
+    "format_dashboard",
     "format_events",
     "format_fitness",
     "format_header",
@@ -178,6 +179,12 @@ def format_status(found: status.Status, now: datetime) -> list[str]:
     if found.unproven:
         lines.append(f"             a newer one cannot be proven, {found.unproven}")
     return lines
+
+
+def format_dashboard(made: dashboard.Dashboard) -> list[str]:
+    """The page that was made, and how each environment is."""
+    width = max(map(len, made.states), default=0)
+    return [*(f"{name:<{width}}  {state}" for name, state in made.states.items()), "", *made.places]
 
 
 def format_holds(holds: Iterable[Hold], now: datetime) -> list[str]:

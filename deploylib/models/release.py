@@ -8,7 +8,7 @@ import msgspec
 
 from deploylib.models.evidence import Evidence
 from deploylib.models.services import Live, Target
-from deploylib.models.value import Id, Value
+from deploylib.models.value import Id, Moment, Value
 
 __all__ = [
     "AuthoredCommit",
@@ -39,12 +39,17 @@ class Commit(Value, frozen=True):
 
 
 class AuthoredCommit(Value, frozen=True):
-    """A commit and its author, as git has them."""
+    """A commit and its author, as git has them.
+
+    Attributes:
+        at: when it was committed.
+    """
 
     id: Id
     subject: str = ""
     author: str = ""
     email: str = ""
+    at: Moment | None = None
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from deploylib.environment import Environment
 from deploylib.errors import SettingsError
-from deploylib.models import Checked, Intent, Live, Order, Target, ids
+from deploylib.models import Checked, Intent, Live, Order, Restored, Target, ids
 from deploylib.models.results import short
 from deploylib.release import compatibility
 from deploylib.release.schema_fit import compare_schema, schema_now
@@ -15,9 +16,23 @@ from deploylib.state import RunState
 __all__ = ["choose_release", "find_candidates", "find_variables", "judge_fit", "orders"]
 
 
+class _Past(Protocol):
+    """What a run or its summary tells of its release."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def release(self) -> tuple[Live, ...]: ...
+    @property
+    def restoring(self) -> Restored | None: ...
+
+
+P = TypeVar("P", bound=_Past)
+
+
 def find_candidates(
-    history: Iterable[RunState], live: Mapping[str, Live], *, bad: Collection[str] = (), named: bool = False
-) -> list[RunState]:
+    history: Iterable[P], live: Mapping[str, Live], *, bad: Collection[str] = (), named: bool = False
+) -> list[P]:
     """The verified releases that differ from what is live now, newest first.
 
     What was once rolled back from is none of them: behind a rollback the search goes on at the release it restored.
@@ -29,7 +44,8 @@ def find_candidates(
         named: somebody names the release, and so means it: also one that was rolled back from, or that is refused.
     """
     now = {name: one.commit for name, one in live.items()}
-    found, until = [], ""
+    found: list[P] = []
+    until = ""
     for state in history:
         if until and state.id != until:
             continue

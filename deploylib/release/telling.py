@@ -127,7 +127,7 @@ class Telling:
 
     def _between(self, base: str, commit: str, *, back: bool) -> Iterable[AuthoredCommit]:
         old, new = (commit, base) if back else (base, commit)
-        return self.env.git.commits_between(old, new, message.MANY + 1)
+        return self.env.git.commits_since(new, [old], message.MANY + 1)
 
 
 def note_undelivered(env: Environment, sent: Iterable[Delivery], run: str = "") -> None:

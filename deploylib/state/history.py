@@ -27,13 +27,16 @@ from deploylib.errors import SettingsError, Unreachable
 from deploylib.models import BackedUp, Checked, Commit, Intent, Live, Moment, Planned, Proven, Shipped, StageName, ids
 from deploylib.models.release import Opened, Restored, Triggered
 from deploylib.models.results import Ending, PutBack, Report, StageResult, StageStatus, short
+from deploylib.models.summaries import RunSummary, StageTime
+from deploylib.state import digest
 from deploylib.store import Damaged, Store, StoreRefused, format_version, read_document
-from deploylib.system import Clock
+from deploylib.system import Clock, threads
 
 __all__ = ["OPERATIONS", "RUNS", "Event", "History", "Journal", "RunState"]
 
 T = TypeVar("T")
 RUNS, OPERATIONS = "history", "operations"
+AT_ONCE = 8  # requests to the store; more of them would only wait for each other
 LEFT: dict[str, type] = {"check": Checked, "changes": Planned, "backup": BackedUp, "verify": Proven}
 # Of a run in the history, and of an event; whatever else lies there is not ours.
 NAMED = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]+-(?!\.\.?$)([^/\x00-\x1f\ud800-\udfff]+)")
@@ -55,7 +58,7 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
         stages: the stages that have ended, by name.
         intents: what was about to be asked of the platform, by service.
         triggered: deploys that were accepted, by service; none of those that were asked for again.
-        shipped: deploys that went live, by service.
+        shipped: deploys that went live, by service; *went_live*: when the first of them did.
         restoring: the release that a rollback has chosen.
         recovering: why what it changed is being put back; from then on the run never goes forward again.
         back_intents: what was about to be asked in order to put a service back.
@@ -70,6 +73,7 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     intents: dict[str, Intent] = {}
     triggered: dict[str, Triggered] = {}
     shipped: dict[str, Shipped] = {}
+    went_live: Moment | None = None
     restoring: Restored | None = None
     recovering: Ending | None = None
     back_intents: dict[str, Intent] = {}
@@ -128,6 +132,35 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
         """What was live, and verified, when the run succeeded."""
         return self.report.live if self.report is not None and self.report.outcome == "succeeded" else ()
 
+    @property
+    def summary(self) -> RunSummary:
+        """The run in a few words."""
+        report, opened = self.report, self.opened
+        serving = {each.commit for each in self.release}
+        before = {intent.previous.commit for intent in self.intents.values()}
+        return RunSummary(
+            id=self.id,
+            at=self.at,
+            ended=self.last,
+            commit=self.commit,
+            outcome=report.outcome if report else "",
+            exit_code=report.exit_code if report else 0,
+            error=report.error if report else "",
+            author=opened.author,
+            url=opened.url,
+            back=opened.back,
+            restoring=self.restoring,
+            stages=tuple(
+                StageTime(stage=each.stage, status=each.status, seconds=each.seconds) for each in self.stages.values()
+            ),
+            shipped={name: each.deploy_id for name, each in self.shipped.items()},
+            live=report.live if report else (),
+            went_live=self.went_live,
+            left=tuple(sorted(before - serving - {""})) if opened.back and serving else (),
+            put_back=tuple(each.service for each in self.put_back if each.ok),
+            stuck=tuple(each.service for each in self.put_back if not each.ok),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class History:
@@ -159,6 +192,8 @@ class History:
         body = msgspec.json.encode(self.clean(msgspec.to_builtins(closed)))
         with suppress(SettingsError, Unreachable):  # a cache: without it the events are read
             self.store.put(f"states/{state.id}.json", [body])
+        if not closed.opened.operation:
+            digest.add(self.store, closed.opened.environment, self._clean_summary(closed))
         return closed
 
     def append(self, run: str, kind: str, value: Any) -> None:
@@ -304,6 +339,43 @@ class History:
             yield state
             limit -= 1
 
+    def read_summaries(self, environment: str) -> tuple[tuple[RunSummary, ...], tuple[str, ...]]:
+        """Read the newest runs in few words, and name the unreadable.
+
+        Newest first.
+        All that are open, and as many that are closed as `digest.NEWEST`. What the digest has is not read again, and what it
+        lacks is in it afterwards.
+        """
+        known = digest.read(self.store, environment)
+        place, after = f"{RUNS}/{environment}/", ""
+        if (
+            len(known) >= digest.NEWEST
+        ):  # a run's key bears the time of its first write, which comes after it was opened
+            after = f"{place}{min(each.at for each in known.values()):%Y%m%dT%H%M%S}"
+        named = (NAMED.fullmatch(key.removeprefix(place)) for key in self.store.list(place, after))
+        runs = {name[1]: None for name in named if name}
+        missing = [run for run in runs if run not in known][-digest.NEWEST :]
+        read = threads.each(self._summarize, missing, AT_ONCE)
+        found = {run: summary for run, summary in zip(missing, read, strict=True) if summary is not None}
+        known = {run: summary for run, summary in known.items() if run in runs} | found
+        if any(each.outcome for each in found.values()):
+            digest.write(self.store, environment, (each for each in known.values() if each.outcome))
+        newest = sorted(known.values(), key=lambda each: (each.at, each.id), reverse=True)[: digest.NEWEST]
+        return tuple(newest), tuple(run for run in missing if run not in found)
+
+    def _summarize(self, run: str) -> RunSummary | None:
+        """A run in few words; None: it cannot be read."""
+        try:
+            return self._clean_summary(self.read(run))
+        except KeyError:  # its first event was never written, so nobody knows what it was about
+            return None
+        except Damaged as damaged:
+            self.damaged(damaged)
+            return None
+
+    def _clean_summary(self, state: RunState) -> RunSummary:
+        return msgspec.convert(self.clean(msgspec.to_builtins(state.summary)), RunSummary)
+
     def read_operations(self, environment: str, limit: int) -> Iterator[RunState]:
         """Read what was asked for beside the releases, newest first."""
         return self.read_runs(environment, limit, OPERATIONS)
@@ -436,6 +508,8 @@ def _fold(state: RunState, event: Event) -> RunState:
         name, kind = BY_SERVICE[event.kind]
         value = msgspec.convert(event.data, kind)
         change = {name: {**getattr(state, name), value.service: value}}
+        if name == "shipped":
+            change["went_live"] = state.went_live or event.at
         if (asked := ANSWERED.get(name)) is not None:
             change[asked] = _still_on_its_way(getattr(state, asked), value)
     elif event.kind in ONCE:

@@ -90,13 +90,13 @@ class Folder:
                 raise self._unreadable(key, error) from error
             raise Damaged(key, error.strerror or str(error)) from error
 
-    def list(self, prefix: str) -> Iterator[str]:
+    def list(self, prefix: str, after: str = "") -> Iterator[str]:
         """The keys that begin with *prefix*, in order; see `Store.list`."""
         start, keys = self._path(prefix.rpartition("/")[0]), []
         with suppress(KeyError), self._readable(prefix):
             for folder, _, names in os.walk(start, onerror=_raise):
                 keys += [Path(folder, name).relative_to(self.root).as_posix() for name in names if name[0] != "."]
-        yield from sorted(key for key in keys if key.startswith(prefix))
+        yield from sorted(key for key in keys if key.startswith(prefix) and key > after)
 
     def age(self, key: str) -> float:
         """Seconds since the file was written; see `Store.age`."""

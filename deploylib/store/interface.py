@@ -94,8 +94,8 @@ class Store(Protocol):
         """
         ...
 
-    def list(self, prefix: str) -> Iterator[str]:
-        """The keys that begin with *prefix*, in order."""
+    def list(self, prefix: str, after: str = "") -> Iterator[str]:
+        """The keys that begin with *prefix* and come after *after*, in order."""
         ...
 
     def age(self, key: str) -> float:

@@ -117,12 +117,12 @@ class Bucket:
                 pause(failures)
             found = self._open(key, position, tag)
 
-    def list(self, prefix: str) -> Iterator[str]:
+    def list(self, prefix: str, after: str = "") -> Iterator[str]:
         """The keys that begin with *prefix*, in order, page by page.
 
         See `Store.list`.
         """
-        token: dict[str, str] = {}
+        token: dict[str, str] = {"StartAfter": self._calls.prefix + after} if after else {}
         seen: set[str] = set()
         while True:
             page = self._calls.call("list_objects_v2", None, Prefix=self._calls.prefix + prefix, **token)

@@ -34,6 +34,7 @@ __all__ = ["Upload", "parts", "sizes", "write_object"]
 MIB = 1 << 20
 FIRST, LARGE = 16 * MIB, 128 * MIB
 EVEN, MOST = 2_000, 10_000
+KINDS = {"html": "text/html; charset=utf-8", "json": "application/json", "svg": "image/svg+xml"}  # for a browser
 LEAVE_WITHIN = 2.0  # seconds that an interrupted upload is given for the part on its way
 
 
@@ -88,6 +89,8 @@ def write_object(calls: Calls, key: str, body: bytes | bytearray, *, new: bool) 
     """
     mark = secrets.token_hex(8)
     options: dict[str, Any] = {"Body": body, "ContentMD5": _md5(body), "Metadata": {MARK: mark}}
+    if (kind := KINDS.get(key.rpartition(".")[2])) is not None:
+        options["ContentType"] = kind
     answer = calls.attempt("put_object", key, **options, **_condition(new=new))
     if answer.code in TAKEN:
         if answer.doubtful and calls.wrote(key, mark):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from deploylib.errors import SettingsError
@@ -17,6 +18,8 @@ from deploylib.system.process import Command, Completed, ProgramFailed, Runner
 
 __all__ = ["Git"]
 
+FULL = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+LAST = 253_402_300_799  # seconds: the end of the year 9999
 GITLINK = "160000"  # the mode of a submodule in a tree
 # ``git@github.com:o/n.git``, ``https://token@github.com/o/n``: without who asks.
 WEB = re.compile(r"(?:(?:https|ssh|git)://)?(?:[^@/\s]*@)?([\w-]+(?:\.[\w-]+)+)(?::\d+)?[:/]([\w.~/-]+?)(?:\.git)?/?")
@@ -121,14 +124,28 @@ class Git:
         """The ids of *commit* and of those before it, newest first, at most *limit*."""
         return tuple(self._git("rev-list", f"--max-count={limit}", commit, "--").text.split())
 
-    def commits_between(self, base: str, head: str, limit: int) -> tuple[AuthoredCommit, ...]:
-        """List the commits of *head* not in *base*, newest first."""
-        form = "--format=%H%x00%s%x00%aN%x00%aE"
-        done = self._git("log", f"--max-count={limit}", form, head, f"^{base}", "--")
-        found = (line.split("\0") for line in done.text.splitlines())
-        return tuple(
-            AuthoredCommit(id=one[0], subject=one[1], author=one[2], email=one[3]) for one in found if len(one) == 4
-        )
+    def commits_since(self, head: str, bases: Iterable[str], limit: int) -> tuple[AuthoredCommit, ...]:
+        """List the commits of *head* that none of the *bases* has.
+
+        Newest first, at most *limit*.
+
+        Raises:
+            SettingsError: git does not know one of them, which is no answer.
+        """
+        form = "--format=%H%x00%s%x00%aN%x00%aE%x00%ct"
+        done = self._git("log", f"--max-count={limit}", form, head, *(f"^{base}" for base in bases), "--")
+        return tuple(_authored(line) for line in done.text.split("\n") if line)
+
+    def ancestry(self, commits: Iterable[str], limit: int) -> dict[str, tuple[datetime, tuple[str, ...]]]:
+        """Read the time and the parents of *commits* and those before.
+
+        At most *limit*. One that this clone does not have is in none.
+        """
+        tips = [each for each in dict.fromkeys(commits) if FULL.fullmatch(each)]
+        shape = ("--timestamp", "--parents", "--ignore-missing", f"--max-count={limit}")
+        lines = self._git("rev-list", *shape, *tips, "--").text.splitlines() if tips else ()
+        words = (line.split() for line in lines)
+        return {commit: (_moment(at), tuple(parents)) for at, commit, *parents in words}
 
     def files_between(self, base: str, head: str) -> tuple[str, ...]:
         """The files that differ between two commits; a renamed file counts under both names, a submodule under its folder's."""
@@ -260,3 +277,16 @@ class Git:
             raise SettingsError(
                 f"git {args[0]} failed", details=error.details, remedy="see what git says above"
             ) from error
+
+
+def _authored(line: str) -> AuthoredCommit:
+    commit, subject, author, email, at = line.split("\0", 4)
+    return AuthoredCommit(id=commit, subject=subject, author=author, email=email, at=_moment(at))
+
+
+def _moment(seconds: str) -> datetime:
+    """Read a time of git's, as far as Python can tell it.
+
+    Somebody may have committed in the year 292277026596.
+    """
+    return datetime.fromtimestamp(min(int(seconds), LAST), UTC)

@@ -30,6 +30,8 @@ DATABASE = "tests/failures/test_database.py::"
 LIMITS, SIGNALS = "tests/unit/system/test_http_limits.py::", "tests/hostile/test_signals.py::"
 STORED, DAMAGED = "tests/failures/test_stored.py::", "tests/unit/state/test_damaged_store.py::"
 READING = "tests/blueprints/test_one_reading.py::"
+PAGE, MADE = "tests/unit/dashboard/test_page.py::", "tests/unit/commands/test_dashboard.py::"
+DIGEST = "tests/unit/state/test_digest.py::"
 
 GUARDS = (
     Guard(
@@ -1511,5 +1513,61 @@ GUARDS = (
         "        if not copy.state.is_ours and not force:\n",
         "        if False:\n",
         "tests/health/test_copies.py::test_what_somebody_has_written_is_replaced_by_force_alone",
+    ),
+    Guard(
+        "a subject that becomes a part of the page",
+        "deploylib/dashboard/page.py",
+        "        autoescape=True,\n",
+        "        autoescape=False,\n",
+        f"{PAGE}test_nothing_that_others_write_acts_on_the_page",
+    ),
+    Guard(
+        "a secret on the page",
+        "deploylib/dashboard/page.py",
+        "redaction.harmless(clean(value))",
+        "redaction.harmless(value)",
+        f"{PAGE}test_no_secret_is_on_the_page",
+    ),
+    Guard(
+        "a person on a page for everybody",
+        "deploylib/dashboard/panel.py",
+        '        author="",\n',
+        "",
+        f"{MADE}test_a_page_for_everybody_has_no_person_and_nothing_of_the_data",
+    ),
+    Guard(
+        "a cache that must be whole",
+        "deploylib/state/digest.py",
+        "except (KeyError, Damaged, StoreRefused):",
+        "except KeyError:",
+        f"{DIGEST}test_a_damaged_digest_is_made_anew",
+    ),
+    Guard(
+        "a cache that is taken for the history",
+        "deploylib/state/history.py",
+        "for run in runs if run not in known]",
+        "for run in runs if not known]",
+        f"{DIGEST}test_what_a_digest_lacks_is_read_and_is_in_it_afterwards",
+    ),
+    Guard(
+        "a cache whose loss is a failure",
+        "deploylib/state/digest.py",
+        "    with suppress(SettingsError, Unreachable):\n        store.put(",
+        "    if True:\n        store.put(",
+        f"{DIGEST}test_a_store_that_takes_no_digest_is_no_failure",
+    ),
+    Guard(
+        "a figure of next to nothing",
+        "deploylib/dashboard/figures.py",
+        "if number < FEWEST else",
+        "if number < 1 else",
+        "tests/unit/dashboard/test_figures.py::test_fewer_than_ten_are_too_few",
+    ),
+    Guard(
+        "one environment that takes the page of the others with it",
+        "deploylib/commands/dashboard.py",
+        '        return Panel(name=name, trouble="it cannot be looked at" if public else error.message)\n',
+        "        raise\n",
+        f"{MADE}test_an_environment_that_cannot_be_looked_at_says_why",
     ),
 )

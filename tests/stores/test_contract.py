@@ -135,6 +135,16 @@ def test_keys_are_listed_in_order_and_by_prefix(store: Store) -> None:
     assert [] == list(store.list("c/"))
 
 
+def test_keys_are_listed_that_come_after_another(store: Store) -> None:
+    """Which need not be there; of many that are older none is looked at."""
+    for key in ("a/1", "a/10", "a/2", "b/1"):
+        store.put(key, [b"."])
+
+    assert ["a/10", "a/2"] == list(store.list("a/", "a/1"))
+    assert ["a/2"] == list(store.list("a/", "a/15"))
+    assert [] == list(store.list("a/", "a/2"))
+
+
 def test_deleting_is_done_when_there_is_nothing(store: Store) -> None:
     """The second delete is no error."""
     store.put("a/b", [b"."])

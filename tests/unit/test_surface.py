@@ -41,7 +41,7 @@ def test_the_verbs_are_the_commands() -> None:
     """One for each thing that a person may type."""
     told = """
         check scan tests changes backup list_backups test_restore restore migrate deploy verify rollback promote finish
-        status history logs lease release_lease hold lift notify
+        status history logs lease release_lease hold lift notify write_dashboard
     """
     assert set(told.split()) == set(COMMANDS)
 

@@ -252,9 +252,9 @@ def test_a_dump_that_was_cleared_away_never_becomes_a_backup(store: Folder) -> N
 class Late(Folder):
     """A store in which a manifest comes between a look and the removal."""
 
-    def list(self, prefix: str) -> Iterator[str]:
+    def list(self, prefix: str, after: str = "") -> Iterator[str]:
         """What was there, before the manifests."""
-        return (key for key in super().list(prefix) if not key.endswith("manifest.json"))
+        return (key for key in super().list(prefix, after) if not key.endswith("manifest.json"))
 
 
 def test_a_manifest_that_comes_meanwhile_keeps_its_dump(tmp_path: Path) -> None:

@@ -221,18 +221,18 @@ def test_the_files_of_a_commit_and_those_that_lie_there(repository: Repository) 
 def test_the_commits_of_a_release_are_told_with_their_authors(repository: Repository) -> None:
     """Newest first, as many as are wanted; where git does not know one of the two, that is no answer."""
     first = repository.commit({"a": "1"}, "One")
-    second = repository.commit({"a": "2"}, "Two: \x1f <b> & more")
+    second = repository.commit({"a": "2"}, "Two: \x1f \u2028 <b> & more")
     third = repository.commit({"a": "3"}, "Three")
     git = Git(repository.root, process.SYSTEM)
 
-    found = git.commits_between(first, third, 10)
+    found = git.commits_since(third, [first], 10)
 
-    assert [(one.id, one.subject) for one in found] == [(third, "Three"), (second, "Two: \x1f <b> & more")]
+    assert [(one.id, one.subject) for one in found] == [(third, "Three"), (second, "Two: \x1f \u2028 <b> & more")]
     assert all(one.author and "@" in one.email for one in found)
-    assert [one.id for one in git.commits_between(first, third, 1)] == [third]
-    assert git.commits_between(third, third, 10) == ()
+    assert [one.id for one in git.commits_since(third, [first], 1)] == [third]
+    assert git.commits_since(third, [third, first], 10) == ()
     with pytest.raises(SettingsError):
-        git.commits_between("f" * 40, third, 10)
+        git.commits_since(third, ["f" * 40], 10)
 
 
 @pytest.mark.parametrize(
@@ -253,3 +253,14 @@ def test_a_repository_is_looked_at_where_its_remote_is(remote: str, web: str, tm
 
     assert Git(tmp_path, RecordingRunner(answers={"remote": one.encode()})).web() == web
     assert Git(tmp_path, RecordingRunner(answers={"remote": said.encode()})).web() == (web or "https://example.com/a/b")
+
+
+def test_when_commits_were_made_and_what_was_before_them(repository: Repository) -> None:
+    """Of those that this clone has; what is no id is asked of nobody."""
+    first, second = repository.commit({"a": "1"}), repository.commit({"a": "2"})
+
+    told = repository.git.ancestry([second, "e" * 40, "--all", ""], 9)
+
+    assert {commit: parents for commit, (_, parents) in told.items()} == {second: (first,), first: ()}
+    assert all(at.tzinfo is not None for at, _ in told.values())
+    assert repository.git.ancestry(["e" * 40], 9) == repository.git.ancestry([], 9) == {}
