@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import closing, suppress
+from contextlib import closing
 
 import msgspec
 
@@ -19,6 +19,7 @@ from deploylib.backups.repository import Manifest
 from deploylib.errors import BackupFailed, DeployError, Interrupted, SettingsError
 from deploylib.models import Backup, Secret, remedies
 from deploylib.models.database import BackupOrder
+from deploylib.models.interruption import suppress_failure
 from deploylib.postgres import connection, sqlstates
 from deploylib.store import Store
 from deploylib.system import process
@@ -106,7 +107,7 @@ def _dumped(url: Secret, made: Manifest, edges: Edges, order: BackupOrder) -> Ma
             ended = wait([looking], timeout=1).done if isinstance(error, process.ProgramFailed) else ()
             if ended and (reason := looking.exception()) is not None:
                 raise reason from error
-            with suppress(Exception):  # the connection may be what broke
+            with suppress_failure(Exception):  # the connection may be what broke
                 snapshot.cancel()
             raise
         schema = archive.schema(url, edges, snapshot.id)

@@ -25,6 +25,7 @@ from deploylib.backups.fingerprint import Contents
 from deploylib.errors import BackupFailed, DeployError, SettingsError
 from deploylib.models import UNPROVEN, Backup, Moment, Value
 from deploylib.models.database import BackupOrder
+from deploylib.models.interruption import suppress_failure
 from deploylib.postgres import sqlstates
 from deploylib.store import Damaged, KeyTaken, Store, StoreRefused, read_document
 from deploylib.system import process
@@ -409,7 +410,7 @@ def all_or_nothing(store: Store, key: str) -> Iterator[None]:
     except KeyTaken as error:
         raise BackupFailed(f"there is a backup at {key} already", remedy="inv backup, once more") from error
     except BaseException:
-        with suppress(DeployError):
+        with suppress_failure(DeployError):
             remove_key(store, key)
         raise
 

@@ -10,6 +10,7 @@ from typing import Any
 from deploylib.backups.fingerprint import Contents
 from deploylib.backups.scratch_server import ScratchUnfit
 from deploylib.models import Secret
+from deploylib.models.interruption import suppress_failure
 from deploylib.postgres import alter_url, connect
 from deploylib.postgres import connection as postgres
 
@@ -48,7 +49,7 @@ def database(server: Secret, holds: Contents) -> Iterator[tuple[Secret, tuple[st
                 made = vessel.make()
             yield made
         except BaseException:
-            with suppress(Exception):  # it may be the server itself that has died
+            with suppress_failure(Exception):  # it may be the server itself that has died
                 vessel.remove()
             raise
         vessel.remove()

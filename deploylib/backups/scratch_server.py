@@ -14,7 +14,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 from deploylib.errors import BackupFailed, DeployError, Interrupted, SettingsError, Unreachable
 from deploylib.models import Secret
+from deploylib.models.interruption import suppress_failure
 from deploylib.models.units import volume
 from deploylib.postgres import Programs, binaries, connect
 from deploylib.system import files, process
@@ -232,7 +233,7 @@ def _stop(place: _Place) -> None:
     One that cannot be told to ends by itself, a minute after its folder.
     """
     data = f"--pgdata={place.folder / 'data'}"
-    with suppress(DeployError):
+    with suppress_failure(DeployError):
         place.run("pg_ctl", "stop", "--mode=immediate", "-w", data, check=False)
 
 

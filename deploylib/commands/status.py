@@ -9,7 +9,7 @@ import msgspec
 
 from deploylib.backups import repository
 from deploylib.environment import Environment
-from deploylib.errors import DeployError, SettingsError, Unreachable
+from deploylib.errors import DeployError, Interrupted, SettingsError, Unreachable
 from deploylib.models import Live, LogLine, Value, remedies
 from deploylib.models.results import short
 from deploylib.release import database, rollback, serving
@@ -68,6 +68,8 @@ def status(env: Environment) -> Status:
             live = tuple(serving.live_of(env, target) for target in targets)
         else:
             trouble = "nothing was ever deployed from here"
+    except Interrupted:
+        raise
     except DeployError as error:
         asked, trouble = False, f"{error.message} ({remedies.about(env.name, error.remedy)})"
     held = env.holds.read()
@@ -100,6 +102,8 @@ def _restoring(env: Environment) -> str:
     """What is to be said of a restore in place that the store knows of."""
     try:
         found = database.find_restore_mark(env)
+    except Interrupted:
+        raise
     except DeployError as error:
         return f"a restore has begun, and nobody knows whether it has ended: {error.message} (inv finish{env.flag})"
     return f"{found.line} (inv finish{env.flag})" if found is not None else ""
@@ -123,6 +127,8 @@ def _back_trouble(
         doubt = fit.doubt
         ids = {target.name: target.service_id for target in checked.checked.targets}
         gone = [one.service for one in release.release if one.commit and not _kept(env, ids.get(one.service, ""), one)]
+    except Interrupted:
+        raise
     except DeployError as error:
         return f"not known: {error.message}"
     again = f"{', '.join(gone)} would be built again: the platform no longer lists that deploy" if gone else ""

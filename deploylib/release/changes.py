@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from deploylib.errors import DeployError, SettingsError
+from deploylib.errors import DeployError, Interrupted, SettingsError
 from deploylib.models import Change, Changes, Commit, Kind, Live, PathFilter, Target
 from deploylib.models.globs import matches, reaches
 from deploylib.release import preflight
@@ -231,6 +231,8 @@ def _described_differently(name: str, base: str, git: Git, blueprint: blueprints
     """Whether the Blueprint says something else of the service than it did at *base*; unreadable then: yes."""
     try:
         before = blueprints.parse(git.read(base, path) or "", path).service(name)
+    except Interrupted:
+        raise
     except DeployError:
         return True
     now = blueprint.service(name) if blueprint is not None else None

@@ -97,6 +97,8 @@ def leave_open(run: Run, error: NotKnownYet, began: float) -> Report:
     if run.decides:
         try:
             run.lease.abandon()
+        except Interrupted:
+            raise
         except DeployError as gone:
             run.env.progress.note(f"the lease could not be given up ({gone.message}): it ends by itself in a minute")
         run.telling.end(told)

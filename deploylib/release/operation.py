@@ -100,6 +100,8 @@ def _leased(env: Environment, state: RunState) -> Iterator[Lease]:
         lease.lent = False
         try:
             end()
+        except Interrupted:
+            raise
         except DeployError as gone:
             env.progress.note(f"the lease could not be given back ({gone.message}): it ends by itself in a minute")
 
@@ -138,5 +140,7 @@ def _ended(env: Environment, state: RunState, result: StageResult, ending: Endin
     try:
         env.history.append(state.id, "stage", result)
         env.history.close(msgspec.structs.replace(state, stages={result.stage: result}), told)
+    except Interrupted:
+        raise
     except DeployError as error:
         env.progress.note(f"the history does not know how this ended: {error.message}")

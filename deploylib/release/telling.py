@@ -118,6 +118,8 @@ class Telling:
         bases = dict.fromkeys(before[name] for name in changed if before.get(name, ""))
         try:
             found = dict.fromkeys(one for base in bases for one in self._between(base, commit, back=state.opened.back))
+        except Interrupted:
+            raise
         except DeployError:
             return None
         known = tuple(found)
@@ -141,5 +143,7 @@ def note_undelivered(env: Environment, sent: Iterable[Delivery], run: str = "") 
         try:
             if run:
                 env.history.append(run, "undelivered", each)
+        except Interrupted:
+            raise
         except DeployError as error:
             env.progress.note(f"and that could not be recorded: {error.message}")

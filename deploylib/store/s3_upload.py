@@ -17,7 +17,6 @@ import secrets
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, wait
-from contextlib import suppress
 from functools import partial
 from itertools import repeat
 from math import ceil
@@ -25,6 +24,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from deploylib.errors import DeployError, Interrupted, SettingsError, Unreachable
+from deploylib.models.interruption import suppress_failure
 from deploylib.store.interface import KeyTaken
 from deploylib.store.s3_client import MARK, TAKEN, Calls
 from deploylib.system import threads
@@ -128,7 +128,7 @@ class Upload:
         if self._pending is not None:  # a part that arrives after the abort would stay, until a later sweep
             wait([self._pending], LEAVE_WITHIN if hurried else None)
         if kind is not None and self._id:
-            with suppress(DeployError):  # what went wrong first is what counts; a later sweep finds the upload
+            with suppress_failure(DeployError):  # what went wrong first is what counts; a later sweep finds the upload
                 stop = self._stop if hurried else None
                 self._calls.attempt("abort_multipart_upload", self._key, stop=stop, UploadId=self._id)
 
