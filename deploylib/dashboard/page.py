@@ -25,7 +25,7 @@ from deploylib.models.extras import install_command
 from deploylib.models.results import short
 from deploylib.models.units import age, is_address
 
-__all__ = ["render", "write_page"]
+__all__ = ["make_files", "write_page"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 INDENT = 1
@@ -45,10 +45,10 @@ def write_page(site: Site, out: str, clean: Callable[[str], str]) -> tuple[str, 
         SettingsError: the place is none or cannot be written, or the library that fills templates is not installed.
         Unreachable: the bucket did not answer, or refused.
     """
-    return write_files(render(site, clean), out)
+    return write_files(make_files(site, clean), out)
 
 
-def render(site: Site, clean: Callable[[str], str] = lambda text: text) -> dict[str, bytes]:
+def make_files(site: Site, clean: Callable[[str], str] = lambda text: text) -> dict[str, bytes]:
     """Make the files of the page, by name.
 
     Args:

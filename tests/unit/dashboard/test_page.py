@@ -80,7 +80,7 @@ def _links(document: JustHTML) -> list[str | None]:
 )
 def test_the_page_is_valid_html(made: Site) -> None:
     """A strict parser finds no error in it, and no id is there twice."""
-    html = page.render(made)["index.html"].decode()
+    html = page.make_files(made)["index.html"].decode()
 
     document = JustHTML(html, strict=True, sanitize=False)
 
@@ -92,7 +92,7 @@ def test_the_page_is_valid_html(made: Site) -> None:
 
 def test_nothing_that_others_write_acts_on_the_page() -> None:
     """Subjects, authors and reasons are text: no element comes of them, and no character turns the writing round."""
-    html = page.render(site(panel(told(HOSTILE, HOSTILE), HOSTILE)))["index.html"].decode()
+    html = page.make_files(site(panel(told(HOSTILE, HOSTILE), HOSTILE)))["index.html"].decode()
     document = JustHTML(html, sanitize=False)
 
     assert len(document.query("script")) == 1
@@ -108,13 +108,13 @@ def test_an_address_that_is_none_is_no_link() -> None:
     runs = told()
     for url, links in (("javascript:alert(1)", 0), ("https://ci.example/7?a=1&b=2", 1)):
         one = msgspec.structs.replace(runs[0], url=url)
-        document = JustHTML(page.render(site(panel((one,))))["index.html"].decode(), sanitize=False)
+        document = JustHTML(page.make_files(site(panel((one,))))["index.html"].decode(), sanitize=False)
         assert _links(document) == [url] * links
 
 
 def test_the_page_needs_nothing_else_and_forbids_everything_else() -> None:
     """Its style and its script are named by their hashes, and no address is loaded."""
-    html = page.render(site(panel(told())))["index.html"].decode()
+    html = page.make_files(site(panel(told())))["index.html"].decode()
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
     assert policy is not None
 
@@ -129,7 +129,7 @@ def test_the_page_needs_nothing_else_and_forbids_everything_else() -> None:
 def test_json_says_what_the_page_says() -> None:
     """A program reads the same values: each figure, each fact, each run."""
     one = panel(told())
-    files = page.render(site(one))
+    files = page.make_files(site(one))
     document = json.loads(files["status.json"])
     shown = text_of(files["index.html"].decode())
 
@@ -143,7 +143,7 @@ def test_json_says_what_the_page_says() -> None:
 def test_each_figure_opens_to_what_it_counts_and_what_it_leaves_out() -> None:
     """Every run stands in one of the two lists, with the reason."""
     one = panel(told())
-    html = page.render(site(one))["index.html"].decode()
+    html = page.make_files(site(one))["index.html"].decode()
     shown = {figure.name: figure for figure in one.figures}
 
     cards = [card for card in JustHTML(html, sanitize=False).query("li") if card.query("details h4")]
@@ -157,7 +157,7 @@ def test_each_figure_opens_to_what_it_counts_and_what_it_leaves_out() -> None:
 
 def test_a_badge_is_a_picture_that_says_what_it_shows() -> None:
     """In words, for who sees no colour; of each environment one."""
-    files = page.render(site(panel(told()), Panel(name="staging", trouble="gone")))
+    files = page.make_files(site(panel(told()), Panel(name="staging", trouble="gone")))
 
     roots = {name: ET.fromstring(body) for name, body in files.items() if name.endswith(".svg")}  # noqa: S314 - our own
     assert {name: root.attrib["aria-label"] for name, root in roots.items()} == {
@@ -168,7 +168,7 @@ def test_a_badge_is_a_picture_that_says_what_it_shows() -> None:
 
 def test_no_secret_is_on_the_page() -> None:
     """Whoever wrote it there: what is known to be one is struck out of every file."""
-    files = page.render(
+    files = page.make_files(
         site(panel(told("hunter2hunter2"), "hunter2hunter2")), lambda text: text.replace("hunter2", "•")
     )
 

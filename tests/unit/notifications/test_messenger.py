@@ -246,7 +246,7 @@ def test_an_alert_is_told_to_its_channels(tmp_path: Path) -> None:
 class Gone(Folder):
     """A store that does not answer."""
 
-    def list(self, prefix: str) -> Iterator[str]:
+    def list(self, prefix: str, after: str = "") -> Iterator[str]:
         """Nothing."""
         raise Unreachable("the bucket does not answer", remedy="wait")
 
