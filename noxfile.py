@@ -108,7 +108,7 @@ def load(session: nox.Session) -> None:
     """The long stories: fifty services within the platform's limits, a platform that dies, a store that fails at any call."""
     prepare(session, SCAN_LOCK)
     long = ["tests/load/test_fifty_services.py", "tests/load/test_platform_crash.py"]
-    long += ["tests/stores/test_memory.py", "tests/unit/state/test_damaged_store.py"]
+    long += ["tests/stores", "tests/localrender", "tests/unit/state/test_damaged_store.py"]
     long += ["tests/backup", "tests/failures", "tests/integration"]
     session.run("pytest", "-m", "load", *long, "-s", *session.posargs)
 

@@ -44,7 +44,7 @@ def _chosen(boundaries: list[Boundary]) -> list[Boundary]:
     return found
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_three_crashes_are_settled(product: Product) -> None:
     """`inv finish`, and `inv deploy` in its place: one release live, asked for once, recorded, nobody in the way."""
     _change(product)

@@ -41,7 +41,7 @@ def test_two_releases_at_once(product: Trivial) -> None:
         shown = product.ok("status").out
         assert "lease        run " in shown, shown
         waited = product.inv("deploy", "--wait", "1m")
-        out, err = first.communicate(timeout=60)
+        out, err = first.communicate(timeout=300)
     assert first.returncode == 0, (out, err)
     assert waited.code == 0, waited.said
     assert {name: len(product.deploys(name, commit)) for name in SERVICES} == dict.fromkeys(SERVICES, 1)
@@ -73,7 +73,7 @@ def test_somebody_else_takes_the_place_of_our_deploy(product: Trivial) -> None:
         building_slowly(product)
         product.fault("foreign-deploy", service="api")
         theirs = product.deploys("api")[0]
-        out, err = running.communicate(timeout=60)
+        out, err = running.communicate(timeout=300)
 
     assert running.returncode == 32, (out, err)
     assert f"api: {theirs['id']}" in out
@@ -91,7 +91,7 @@ def test_a_newer_release_in_our_place_is_no_failure(product: Trivial) -> None:
     with product.start("deploy", "--commit", commit) as running:
         building_slowly(product)
         call(product, "api", "/deploys", {"commitId": newer})
-        out, err = running.communicate(timeout=60)
+        out, err = running.communicate(timeout=300)
 
     assert running.returncode == 0, (out, err)
     assert "SUPERSEDED" in out
@@ -126,7 +126,7 @@ def test_somebody_goes_back_while_we_fail(product: Trivial) -> None:
         until(lambda: has_told(product, commit, "recovering"), 60)
         product.fault("start-slow", service="api", value=1.5, next=1)
         call(product, "api", "/rollback", {"deployId": before})
-        out, err = running.communicate(timeout=60)
+        out, err = running.communicate(timeout=300)
 
     assert running.returncode == 14, (out, err)
     assert product.one_commit == good
@@ -143,7 +143,7 @@ def test_somebody_has_gone_back_before_we_judge(product: Trivial) -> None:
     with product.start("deploy") as running:
         until(lambda: has_told(product, commit, "shipped", "api"), 60)
         call(product, "api", "/rollback", {"deployId": before})
-        out, err = running.communicate(timeout=90)
+        out, err = running.communicate(timeout=300)
 
     assert running.returncode == 32, (out, err)
     assert product.served() == {"api": good, "alpha": commit, "beta": commit}

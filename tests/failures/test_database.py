@@ -131,7 +131,7 @@ def test_a_dry_run_rehearses_on_the_newest_backup(product: Product) -> None:
     assert product.inv("migrate", "--rehearse").code == 2
 
 
-@pytest.mark.parametrize("command", ["backup", "migrate"])
+@pytest.mark.parametrize("command", [pytest.param("backup", marks=pytest.mark.load), "migrate"])
 def test_backup_and_migration_wait_for_each_other(product: Product, command: str) -> None:
     """Modes 14 and 15: one lock in the database for both, whoever runs them; it goes on when that is free."""
     head, revision = product.head, product.revision()
@@ -149,7 +149,7 @@ def test_backup_and_migration_wait_for_each_other(product: Product, command: str
             assert product.revision() == revision
             freed = datetime.now(UTC)
             other.execute("select pg_advisory_unlock(%s)", (LOCK,))
-            out, err = running.communicate(timeout=60)
+            out, err = running.communicate(timeout=300)
     assert running.returncode == 0, (out, err)
     newest = product.ok("backup.list", "--json").json[0]
     assert datetime.fromisoformat(newest["created_at"]) > freed, "it was begun while another one was at work"
@@ -191,6 +191,7 @@ def test_a_migration_that_fails_on_the_copy_is_never_run(product: Product) -> No
     product.git("reset", "--quiet", "--hard", head)
 
 
+@pytest.mark.load  # tests/backup/test_restorable.py shows which are found
 def test_a_migration_that_makes_the_database_unrestorable_is_refused(product: Product) -> None:
     """A check that reads another table works every day: exit code 6, before there is no backup any more."""
     head, revision, writes = product.head, product.revision(), product.writes()
@@ -244,6 +245,7 @@ def test_a_backup_that_cannot_be_proven_is_kept_and_a_person_may_go_on(product: 
     assert "the next release drops it" in done.said
 
 
+@pytest.mark.load  # tests/migrations/test_rehearsal.py shows which are
 def test_a_migration_that_holds_readers_up_is_refused(product: Product) -> None:
     """Found by the linter before anything is backed up; with a reason in its file it runs."""
     product.query("create table events (id bigint primary key, at timestamptz)")

@@ -14,7 +14,9 @@ def asked(product: Trivial, commit: str) -> dict[str, int]:
     return {name: len(product.deploys(name, commit)) for name in SERVICES}
 
 
-@pytest.mark.parametrize("fault", ["drop-after", "error-after", "empty-202"])
+@pytest.mark.parametrize(
+    "fault", ["drop-after", *(pytest.param(one, marks=pytest.mark.load) for one in ("error-after", "empty-202"))]
+)
 def test_a_deploy_whose_answer_was_lost_is_adopted(product: Trivial, fault: str) -> None:
     """The connection dropped, a 500, or 202 without an id, each once the deploy was accepted: found again, exactly one."""
     commit = product.change_all()
@@ -45,7 +47,11 @@ def test_a_deploy_that_may_never_have_arrived_is_not_sent_again(product: Trivial
     assert set(product.served().values()) == good
 
 
-@pytest.mark.parametrize("fault", ["answer-429", "answer-500", "answer-503", "drop-before"])
+# tests/unit/render shows each of them without a program.
+@pytest.mark.parametrize(
+    "fault",
+    ["answer-429", *(pytest.param(one, marks=pytest.mark.load) for one in ("answer-500", "answer-503", "drop-before"))],
+)
 def test_reads_are_asked_again(product: Trivial, fault: str) -> None:
     """A few answers that say "not now", or none at all, do not end a release."""
     commit = product.change_all()

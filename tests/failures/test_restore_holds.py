@@ -47,7 +47,7 @@ def restoring(product: Product) -> Iterator[subprocess.Popen[str]]:
                 until(lambda: (now := leases(product).read()) and now.taken and now.holder.operation == "restore", 60)
                 yield process
                 other.execute("select pg_advisory_unlock_all()")
-                process.communicate(timeout=120)
+                process.communicate(timeout=300)
             finally:
                 process.kill()
 
@@ -73,12 +73,14 @@ def test_a_restore_in_place_keeps_releases_and_restores_out(product: Product) ->
     assert product.query("select name from entries") == [("Ann",)]
 
 
-@pytest.mark.parametrize(("number", "left"), [(signal.SIGTERM, "abandoned"), (signal.SIGKILL, "dead")])
+@pytest.mark.parametrize(
+    ("number", "left"), [pytest.param(signal.SIGTERM, "abandoned", marks=pytest.mark.load), (signal.SIGKILL, "dead")]
+)
 def test_a_restore_that_is_stopped_keeps_nobody_out(product: Product, number: int, left: str) -> None:
     """The next command takes the environment at once."""
     with restoring(product) as process:
         process.send_signal(number)
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
     assert process.returncode == (130 if left == "abandoned" else -number)
     assert state(product) == left

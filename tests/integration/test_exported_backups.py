@@ -76,6 +76,7 @@ def test_only_a_release_with_a_migration_waits_for_an_export(product: Product) -
     assert "not known whether it goes with the schema" in product.ok("rollback", "--dry-run").said
 
 
+@pytest.mark.load  # tests/backup/test_bundle.py and tests/localrender/test_exports.py show its parts
 def test_an_export_is_proven_and_restored_like_any_backup(product: Product) -> None:
     """By what it held when it was first restored."""
     product.ok("backup")

@@ -113,6 +113,7 @@ def test_a_build_that_fails(good: tuple[Product, dict[str, str]]) -> None:
     check_the_rest(product, done, before, "build failed")
 
 
+@pytest.mark.load  # test_database.py shows it on the copy, and tests/migrations in earnest
 def test_a_migration_that_fails(good: tuple[Product, dict[str, str]]) -> None:
     """Exit code 6; the schema is as it was, and no deploy was asked for."""
     product, before = good

@@ -56,7 +56,9 @@ def check_that_it_goes_on(product: Product, run: str) -> None:
     assert product.served() == {"backend": product.head, "frontend": product.head}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.load)], ids=["SIGTERM", "SIGINT"]
+)
 def test_a_signal_ends_the_command_and_leaves_the_run_open(slow: Product, number: signal.Signals) -> None:
     """Exit code 130 well within ten seconds, nothing rolled back; the next command ends what was begun."""
     for running in deploying(slow):

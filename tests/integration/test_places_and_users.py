@@ -50,6 +50,7 @@ def ordinary() -> Iterator[Product]:
         shutil.rmtree(home)
 
 
+@pytest.mark.load  # whoever runs the tests as an ordinary user has it in every story
 def test_an_ordinary_user_deploys(ordinary: Product) -> None:
     """No privilege is needed, and every process and file belongs to that user."""
     ordinary.ok("deploy")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.product import Product
 from tests.support.visitors import counted, visiting
 
 CONNECTIONS = 8  # to each of two services
 
 
+@pytest.mark.load  # each release counts its own visitors; nox -s zero_downtime has ten of them
 def test_sixteen_busy_connections_over_a_deploy_and_a_rollback(deployed: Product) -> None:
     """No request fails, no connection is closed, and each run says what it saw of that itself."""
     before = deployed.head

@@ -167,7 +167,7 @@ class Done(msgspec.Struct, frozen=True):
 def localrender(*arguments: str, cwd: Path, prefix: tuple[str, ...] = (), env: dict[str, str] | None = None) -> Done:
     """Run the command line."""
     command = [*prefix, sys.executable, "-m", "localrender", *arguments]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=120, env=env)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=300, env=env)
     return Done(done.returncode, done.stdout, done.stderr)
 
 
@@ -241,7 +241,7 @@ class Local:
         """The status of a deploy."""
         return str(self.get(f"/services/{{{name}}}/deploys/{deploy}")["status"])
 
-    def ended(self, name: str, deploy: str, patience: float = 30) -> str:
+    def ended(self, name: str, deploy: str, patience: float = 120) -> str:
         """Wait for the end of a deploy; its status."""
         active = ("created", "queued", "build_in_progress", "pre_deploy_in_progress", "update_in_progress")
         until(lambda: self.status(name, deploy) not in active, patience)
@@ -290,7 +290,7 @@ class Local:
                 process.kill()
 
 
-def until(good: Any, patience: float = 15) -> None:
+def until(good: Any, patience: float = 60) -> None:
     """Wait for something to be so."""
     deadline = time.monotonic() + patience
     while not good():

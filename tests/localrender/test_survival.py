@@ -105,7 +105,7 @@ def test_two_starts_at_once_make_one_server(fresh: Callable[..., Local]) -> None
         subprocess.Popen(command, cwd=local.product.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for _ in range(2)
     ]
-    outputs = [start.communicate(timeout=60) for start in starts]
+    outputs = [start.communicate(timeout=300) for start in starts]
     assert [start.returncode for start in starts] == [0, 0], outputs
     assert outputs[0][0] == outputs[1][0]
     assert sum("run-server" in one.cmdline() for one in local.processes()) == 1

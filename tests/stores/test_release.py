@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.product import Product
 
 SETTINGS = """
@@ -18,6 +20,7 @@ store = "s3://deploys/{name}"
 """
 
 
+@pytest.mark.load  # test_account.py shows the same way with a folder, and the other tests here the bucket
 def test_what_one_machine_released_another_one_knows(s3: Any, server: dict[str, str], tmp_path: Path) -> None:
     """Run, backup and way back are in the bucket; nothing of them is on the disk of the machine that deployed."""
     product = Product(tmp_path / "product")

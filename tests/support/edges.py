@@ -77,7 +77,7 @@ def fetch(url: str, *, method: str = "GET", body: Any = None, headers: Mapping[s
         connection.close()
 
 
-def until(good: Callable[[], Any], patience: float = 15) -> Any:
+def until(good: Callable[[], Any], patience: float = 60) -> Any:
     """Wait for something to be so; what it was then."""
     deadline = time.monotonic() + patience
     while not (found := good()):

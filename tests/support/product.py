@@ -45,7 +45,7 @@ def warm_environment() -> Path:
     with (folder / "making").open("w") as making:
         fcntl.flock(making, fcntl.LOCK_EX)
         if not (folder / "made").exists():
-            subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, timeout=120)
+            subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, timeout=300)
             needed = ROOT / "sample" / "backend" / "requirements.txt"
             command = [str(folder / "venv/bin/python"), "-m", "pip", "install", "-q", "-r", str(needed)]
             subprocess.run(command, env=environment(), check=True, timeout=300)
@@ -161,14 +161,14 @@ class Product:
 
     # What an operator types
 
-    def inv(self, *args: str, timeout: float = 120, **env: str) -> Completed:
+    def inv(self, *args: str, timeout: float = 300, **env: str) -> Completed:
         """Run the command to its end."""
         if self.account is None and (prepared := warm.commands()).serves(given := environment(**env)):
             done = prepared.run(args, self.folder, given, timeout)
             return Completed(done.returncode, done.stdout, done.stderr)
         return self.new(*args, timeout=timeout, **env)
 
-    def new(self, *args: str, timeout: float = 120, **env: str) -> Completed:
+    def new(self, *args: str, timeout: float = 300, **env: str) -> Completed:
         """Run the command to its end in a Python that has to start, as an operator does."""
         return self._run([sys.executable, "-m", "invoke", *args], environment(**env), timeout)
 
@@ -319,7 +319,7 @@ class Product:
 
     def clean(self) -> None:
         """End it, and see that nothing of it is left."""
-        down = self._run([sys.executable, "-m", "localrender", "down"], environment(), 120)
+        down = self._run([sys.executable, "-m", "localrender", "down"], environment(), 300)
         left = self.processes()
         names = [f"{process.pid} {' '.join(process.cmdline())}" for process in left]
         for process in left:

@@ -11,7 +11,7 @@ from tests.support.edges import until
 from tests.support.product import GUEST_BOOK
 from tests.workflow.world import World, world
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(3600)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_a_job_that_dies_is_recovered_by_the_last_one(production: World) -> None
     until(lambda: [one for one in product.deploys("backend", product.head) if one["status"].endswith("progress")], 200)
     run.kill_job("deploy-backend")
 
-    ended = run.wait(300)
+    ended = run.wait(900)
 
     assert ended.exit_code == 1
     assert production.outcomes()[0] == "interrupted"
@@ -147,7 +147,7 @@ def test_of_two_runs_at_once_one_waits_and_the_newest_is_live(production: World)
     head = product.change_frontend("Newer")
     newer = production.start()
 
-    ended = [run.wait(400) for run in (older, newer)]
+    ended = [run.wait(1200) for run in (older, newer)]
 
     assert [0, 0] == [one.exit_code for one in ended], "\n".join(text for one in ended for text in one.outputs.values())
     assert product.served()["frontend"] == head

@@ -12,7 +12,7 @@ import pytest
 from tests.support.product import Product
 from tests.workflow.world import World, world
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(3600)
 RUNS = 20
 
 
@@ -38,7 +38,7 @@ def test_twenty_runs_at_once(production: World, tmp_path: Path) -> None:
         ci = {"DEPLOYLIB_RUN": f"build-{number}"}
         done = clones[number].inv(
             "deploy", "--environment", "production", "--skip", "scan", "--reason", "not what this is about", "--json",
-            timeout=600, **production.variables, **ci,
+            timeout=1800, **production.variables, **ci,
         )  # fmt: skip
         assert done.code == 0, done.said
         return str(done.json["outcome"])

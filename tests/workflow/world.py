@@ -61,7 +61,7 @@ class World:
 
     def go(self, **inputs: str) -> Ended:
         """Start it, to its end."""
-        return self.start(**inputs).wait(300)
+        return self.start(**inputs).wait(900)
 
     def runs(self) -> list[dict[str, Any]]:
         """The history, as a laptop sees it, newest first."""
