@@ -165,5 +165,6 @@ def _subject(
         instances=int(scaling.get("maxInstances") or described.settings.get("numInstances") or 1),
         slow=chosen.slow,
         busy=tuple("/" + path.removeprefix("/") for path in busy),
+        uses_database=any("fromDatabase" in one for one in described.settings.get("envVars") or ()),
         database_ports=ports,
     )

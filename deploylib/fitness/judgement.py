@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from deploylib.fitness import advice
 from deploylib.fitness.instances import Instance
-from deploylib.fitness.measurement import GOOD, Measured, Outage, ServiceSubject, Shutdown
+from deploylib.fitness.measurement import BACK_WITHIN, GOOD, Measured, Outage, ServiceSubject, Shutdown, uses_database
 from deploylib.models.fitness import FitnessRow, FitVerdict, Question
 from deploylib.models.units import count
 
@@ -20,6 +20,7 @@ MARGIN = 2.0  # seconds between the end of a program and the moment at which it 
 BY_SIGNAL = (
     143  # as a shell tells a program that SIGTERM has ended; also one that drains, and raises it again (uvicorn)
 )
+BUSY = 'busy = ["/path"], which asks the database'
 NOT_REACHED = "SIGTERM does not reach the program"
 
 
@@ -28,7 +29,7 @@ def judge_service(subject: ServiceSubject, seen: Measured) -> tuple[FitnessRow, 
     address = [_address(subject, seen)] if subject.has_address else []
     if seen.shutdown is None:
         kinds = [Question.SIGNAL, *([Question.FLIGHT, Question.EXIT, Question.IDLE] if address else [Question.EXIT])]
-        asked = [*kinds, *([Question.DATABASE] if address and subject.database_ports else [])]
+        asked = [*kinds, *([Question.DATABASE] if address and subject.uses_database else [])]
         return (*(_unmeasured(one, f"it did not start: {seen.trouble}", _logs(subject)) for one in asked), *address)
     signal = _signal(subject, seen.shutdown)
     if signal.fit is FitVerdict.UNFIT:
@@ -44,30 +45,31 @@ def judge_service(subject: ServiceSubject, seen: Measured) -> tuple[FitnessRow, 
 def judge_connections(
     subject: ServiceSubject, seen: Measured, held: Mapping[str, int], limit: int | None, plan: str
 ) -> FitnessRow | None:
-    """Judge whether two generations of all services fit the database.
+    """Judge whether two generations of all services fit the database; None: it is not asked.
+
+    Where they do not, it is those that hold more than their share.
 
     Args:
         held: the connections that the instances of each service hold, by its name.
         limit: of the database's plan; None: not known.
     """
-    if seen.burst is None or not subject.database_ports:
+    if seen.burst is None or not uses_database(subject, seen.burst):
         return None
     burst, question = seen.burst, Question.CONNECTIONS
-    each = f"{burst.held} under twenty requests to {' and '.join(path.partition('?')[0] for path in burst.paths)}"
+    each = f"{burst.held} under twenty requests to {_told(burst.paths)}"
     if not burst.held and not subject.busy:
         text = "no connection to a database was seen under twenty requests"
-        return _unmeasured(question, text, advice.setting(subject, 'busy = ["/path"], which asks the database'))
+        return _unmeasured(question, text, advice.setting(subject, BUSY))
     if limit is None:
-        return _unmeasured(
-            question, f"{each}; what the plan {plan!r} allows is not known here", "see its page at Render"
-        )
-    twice = 2 * sum(held.values())
-    of_all = " of all services" if len(held) > 1 else ""
+        return _unmeasured(question, f"{each}; what the plan {plan!r} allows is not known", "see its page at Render")
+    own, twice = held.get(subject.name, 0), 2 * sum(held.values())
+    sharing = [name for name, count in held.items() if count]
+    of_all = " of all services" if len(sharing) > 1 else ""
     text = f"{each}; two generations{of_all} hold {twice}, and {plan} allows {limit}"
-    if twice <= limit:
+    share = limit // (2 * max(len(sharing), 1))
+    if twice <= limit or own <= share:
         return FitnessRow(question=question, fit=FitVerdict.FIT, text=text)
-    share = max(limit // (2 * max(len(held), 1) * subject.instances), 1)
-    return _unfit(question, text, advice.change(question, subject, size=share))
+    return _unfit(question, text, advice.change(question, subject, size=max(share // subject.instances, 1)))
 
 
 def _signal(subject: ServiceSubject, shutdown: Shutdown) -> FitnessRow:
@@ -149,7 +151,7 @@ def _idle(subject: ServiceSubject, shutdown: Shutdown) -> FitnessRow:
 
 
 def _database(subject: ServiceSubject, seen: Measured) -> tuple[FitnessRow, ...]:
-    if not (subject.has_address and subject.database_ports):
+    if not (subject.has_address and uses_database(subject, seen.burst)):
         return ()
     question, outage = Question.DATABASE, seen.outage
     if outage is None:
@@ -167,12 +169,19 @@ def _of_outage(subject: ServiceSubject, outage: Outage) -> FitnessRow:
         text = f"{path} {said} while Postgres was stopped: Render restarts every instance for that"
         return _unfit(question, text, advice.change(question, subject))
     if outage.back is None:
-        asked = " and ".join(one.partition("?")[0] for one in outage.asked) or path
-        text = f"{asked} had not answered as before 20 s after Postgres was back"
+        text = f"{_told(outage.asked) or path} had not answered as before {BACK_WITHIN:.0f} s after Postgres was back"
         return _unfit(question, text, advice.change(question, subject, back=True))
-    deep = f", and {' and '.join(one.partition('?')[0] for one in outage.asked)} as before" if outage.asked else ""
-    text = f"{path} answered well while Postgres was stopped{deep} {outage.back:.1f} s after it was back"
+    text = f"{path} answered well while Postgres was stopped"
+    if not outage.asked and subject.health_path not in subject.busy:
+        text = f"{text}; whether it finds its database again was not asked"
+        return _unmeasured(question, text, advice.setting(subject, BUSY))
+    text = f"{text}, and {_told(outage.asked) or path} as before {outage.back:.1f} s after it was back"
     return FitnessRow(question=question, fit=FitVerdict.FIT, text=text)
+
+
+def _told(paths: tuple[str, ...]) -> str:
+    """Paths without their queries, which may be secrets."""
+    return " and ".join(dict.fromkeys(path.partition("?")[0] for path in paths))
 
 
 def _address(subject: ServiceSubject, seen: Measured) -> FitnessRow:

@@ -13,7 +13,7 @@ from deploylib.fitness.keep_alive import Connection, HttpRequest, Peer, has_open
 from deploylib.models import Kind
 from deploylib.system import Clock, Deadline, threads
 
-__all__ = ["Burst", "Flight", "Measured", "Outage", "ServiceSubject", "Shutdown", "measure_service"]
+__all__ = ["Burst", "Flight", "Measured", "Outage", "ServiceSubject", "Shutdown", "measure_service", "uses_database"]
 
 CONNECTIONS, ROUNDS = 20, 5
 LONGEST_DRAIN = 30.0  # seconds: Render's default, and as long as anybody wants to watch
@@ -21,7 +21,7 @@ BEFORE, SLOW = 0.3, 0.5  # seconds that a request is in flight before SIGTERM; t
 AFTER = 1.0  # seconds from SIGTERM until the second half of a body
 RELEASED = 0.6  # of the drain: then we close the idle connections ourselves, to see whether the program waits for them
 OUTAGE, CHECK = 4.0, 5.0  # seconds; the second is what Render gives a health check (Health checks)
-BACK_WITHIN = 20.0  # seconds for a program to find its database again
+BACK_WITHIN = 30.0  # seconds for a program to find its database again
 SAMPLE = 0.02
 GOOD = range(200, 400)
 
@@ -35,7 +35,8 @@ class ServiceSubject:
         delay: seconds from SIGTERM to SIGKILL.
         slow: a request that takes a second or more, as the settings name it.
         busy: paths that ask the database.
-        database_ports: of the databases of the Blueprint; empty: it has none.
+        uses_database: the Blueprint gives it the address of one.
+        database_ports: of the databases of the Blueprint.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ServiceSubject:
     instances: int = 1
     slow: str = ""
     busy: tuple[str, ...] = ()
+    uses_database: bool = False
     database_ports: frozenset[int] = frozenset()
 
     @property
@@ -188,13 +190,18 @@ def measure_service(
     burst = _burst(work, seen) if subject.has_address else None
     shutdown = _shut_down(work, seen)
     measured = Measured(started=seen, burst=burst, shutdown=shutdown, without_host=_without_host(work, seen))
-    if not subject.has_address or not subject.database_ports:
+    if not subject.has_address or not uses_database(subject, burst):
         return measured
     try:
         outage = _break_database(work)
     except NotStarted as trouble:
         return Measured(measured.started, str(trouble), (), measured.without_host, burst, shutdown)
     return Measured(measured.started, "", (), measured.without_host, burst, shutdown, outage)
+
+
+def uses_database(subject: ServiceSubject, burst: Burst | None) -> bool:
+    """Tell whether it is given a database, or was seen connected to one."""
+    return bool(subject.database_ports) and (subject.uses_database or (burst is not None and burst.held > 0))
 
 
 def _burst(work: _Work, instance: Instance) -> Burst:

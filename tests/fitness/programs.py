@@ -202,7 +202,7 @@ WITH_DATABASE = (
         health="/deep",
     ),
     python("never-connects-again", "database", before=SINGLE, asked=ASKS_SINGLE, busy=("/deep",)),
-    python("holds-sixty", "connections", before=POOLED.replace("SIZE", "60"), asked=DEEP.replace("PATHS", '{"/deep"}'), busy=("/deep",)),
+    python("holds-fifty", "connections", before=POOLED.replace("SIZE", "50"), asked=DEEP.replace("PATHS", '{"/deep"}'), busy=("/deep",)),
     node("ends-with-its-database", "database", before=HELD),
 )  # fmt: skip
 
