@@ -45,7 +45,9 @@ def judge_service(subject: ServiceSubject, seen: Measured) -> tuple[FitnessRow, 
 def judge_connections(
     subject: ServiceSubject, seen: Measured, held: Mapping[str, int], limit: int | None, plan: str
 ) -> FitnessRow | None:
-    """Judge whether two generations of all services fit the database; None: it is not asked.
+    """Judge whether two generations of all services fit the database.
+
+    None: there is none that it uses.
 
     Where they do not, it is those that hold more than their share.
 

@@ -200,7 +200,7 @@ def measure_service(
 
 
 def uses_database(subject: ServiceSubject, burst: Burst | None) -> bool:
-    """Tell whether it is given a database, or was seen connected to one."""
+    """Tell whether it has a database, given or seen."""
     return bool(subject.database_ports) and (subject.uses_database or (burst is not None and burst.held > 0))
 
 
