@@ -86,7 +86,7 @@ QUOTED = {
     "tool._failure": "it is an error's own remedy",
     "errors.diagnostics": "the command has named it",
     "text.format_fitness": "it is always about the environment local",
-    "text.scanned": "the stage has named it",
+    "text.format_scan": "the stage has named it",
     "rules.list_remarks": "a rule's safe way, which is no command",
     "rules.require_harmless": "a rule's safe way, which is no command",
 }
