@@ -51,6 +51,7 @@ __all__ = ["Expected", "Pace", "Probe", "verify", "verify_service"]
 T = TypeVar("T")
 BAD_OF_LAST = (3, 5)
 CLIENT_ERROR, TOO_OFTEN, SERVER_ERROR = 400, 429, 500
+UNNAMED = "the platform does not say at which commit it is live"  # null: unknown, and nobody else's
 WEB_ADVICE = (
     "to prove which commit answers, let its health path answer JSON with it:",
     '  {"status": "pass", "releaseId": <the variable RENDER_GIT_COMMIT>}',
@@ -454,7 +455,7 @@ def _reachable(target: Target, expected: Expected, probe: Probe, answer: http.An
             service=target.name,
         )
     live = _live(target, probe.client)
-    if live.commit != expected.commit:
+    if live.commit and live.commit != expected.commit:
         raise ForeignDeploy(
             f"{target.name} answers, but the platform says that {live.commit[:7]} is live",
             remedy="inv status shows what is live",
@@ -463,6 +464,10 @@ def _reachable(target: Target, expected: Expected, probe: Probe, answer: http.An
     advice = STATIC_ADVICE if target.kind is Kind.STATIC else WEB_ADVICE
     status = 0 if answer.ok else answer.status
     how, notes = (str(status), _remarked(target, expected, status)) if status else ("well", ())
+    if not live.commit:
+        return Verified(
+            service=target.name, proof=Proof.PLATFORM, text=f"answers {how}; {UNNAMED}", advice=advice, notes=notes
+        )
     text = f"answers {how}; the platform says {expected.commit[:7]} is live"
     if expected.misnamed:
         text = f"{text}; the commit that it names was wrong before as well, and proves nothing"
@@ -493,7 +498,7 @@ def _by_platform(target: Target, expected: Expected, probe: Probe) -> Verified:
     since, deadline = clock.now(), Deadline.after(pace.settle, clock)
     while True:
         live = _live(target, probe.client)
-        if live.commit != expected.commit:
+        if live.commit and live.commit != expected.commit:
             raise ForeignDeploy(
                 f"{target.name}: {live.commit[:7]} is live, not {expected.commit[:7]}",
                 remedy="inv status shows what is live",
@@ -506,7 +511,7 @@ def _by_platform(target: Target, expected: Expected, probe: Probe) -> Verified:
         probe.progress(target.name, "live; watching that it stays up")
         clock.sleep(min(5.0, pace.settle / 3))
     stayed = "runs at its times" if target.kind is Kind.CRON else f"no failure for {pace.settle:.0f} s"
-    text = f"live at {expected.commit[:7]}; {stayed}"
+    text = f"live at {expected.commit[:7]}; {stayed}" if live.commit else f"{UNNAMED}; {stayed}"
     return Verified(service=target.name, proof=Proof.PLATFORM, text=text)
 
 

@@ -237,6 +237,17 @@ def test_a_reachable_service_whose_live_deploy_is_not_ours_is_somebody_elses(
         prove(Address(plain()), clock, platform=platform)
 
 
+def test_a_live_deploy_without_a_commit_is_nobody_elses(clock: FakeClock, platform: Platform) -> None:
+    """The platform may leave it out: unknown, which lowers the proof and is no foreign deploy."""
+    key = platform.add("api", Kind.WEB, live=NEW)
+    platform.deploys[key][0]["commit"] = None
+
+    found = prove(Address(plain()), clock, platform=platform)
+
+    assert found.proof is Proof.PLATFORM
+    assert "does not say at which commit" in found.text
+
+
 def test_nothing_live_after_a_deploy_is_a_contradiction(clock: FakeClock, platform: Platform) -> None:
     """It went live before it was verified, so nobody knows."""
     platform.add("api", Kind.WEB)

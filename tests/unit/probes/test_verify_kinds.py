@@ -249,6 +249,16 @@ def test_a_worker_whose_live_deploy_is_not_ours_is_somebody_elses(platform: Plat
         by_platform(platform, clock)
 
 
+def test_a_worker_whose_live_deploy_names_no_commit_is_nobody_elses(platform: Platform, clock: FakeClock) -> None:
+    """Unknown, and said so."""
+    key = platform.add("jobs", live=NEW)
+    platform.deploys[key][0]["commit"] = {"id": None}
+
+    found = by_platform(platform, clock)
+
+    assert (Proof.PLATFORM, True) == (found.proof, "does not say at which commit" in found.text)
+
+
 def test_a_cron_job_may_have_failed_before(platform: Platform, clock: FakeClock) -> None:
     """Its runs are not this deploy."""
     key = platform.add("jobs", Kind.CRON, live=NEW)
