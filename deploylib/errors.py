@@ -1,4 +1,4 @@
-"""Everything that can end a run badly, each with the operator's next step.
+"""Every error that ends a run, with the next step.
 
     DeployError                     what an operator may see; never a bug
     ├── SettingsError       2       usage, settings, or the state of the working copy
@@ -102,21 +102,21 @@ class NotExamined(DeployError):
 
 
 class BackupFailed(DeployError):
-    """No backup could be made, or none that could be proven; nothing was migrated."""
+    """No backup could be made or proven; nothing was migrated."""
 
     exit_code = 5
     outcome = "backup not proven"
 
 
 class MigrationFailed(DeployError):
-    """A migration was refused or failed; the code that serves is the old one."""
+    """A migration was refused or failed; the old code serves."""
 
     exit_code = 6
     outcome = "migration failed"
 
 
 class DeployFailed(DeployError):
-    """The platform did not bring the new version up; the old one serves."""
+    """The new version did not come up; the old one serves."""
 
 
 class BuildFailed(DeployFailed):
@@ -127,7 +127,10 @@ class BuildFailed(DeployFailed):
 
 
 class StartFailed(DeployFailed):
-    """The pre-deploy command failed, or the new process ended before it was healthy."""
+    """The pre-deploy command failed, or the new process ended early.
+
+    It ended before it was healthy.
+    """
 
     exit_code = 11
     outcome = "start failed"
@@ -155,21 +158,30 @@ class VerificationFailed(DeployError):
 
 
 class PersonNeeded(DeployError):
-    """What serves now is not what anybody asked for, and the tool could not mend it."""
+    """Nobody asked for what serves now: a person must act.
+
+    The tool could not mend it.
+    """
 
     exit_code = 20
     outcome = "a person is needed"
 
 
 class LeaseHeld(DeployError):
-    """Another run holds the environment, or has taken it over from this one."""
+    """Another run holds the environment's lease.
+
+    It may have taken it over from this one.
+    """
 
     exit_code = 30
     outcome = "lease held"
 
 
 class Held(DeployError):
-    """The environment refuses this commit, or every release for now, or its database is marked *restoring*; nothing was touched."""
+    """The environment refuses this commit, or every release.
+
+    Or its database is marked *restoring*. Nothing was touched.
+    """
 
     exit_code = 31
     outcome = "held"
@@ -193,25 +205,36 @@ class ForeignDeploy(DeployError):
 
 
 class Superseded(DeployError):
-    """A newer release, which has this commit in it, took its place: nothing is wrong, and nothing is put back."""
+    """A newer release, which contains this commit, took its place.
+
+    Nothing is wrong, and nothing is put back.
+    """
 
     exit_code = 0
     outcome = "superseded by a newer release"
 
 
 class Unreachable(DeployError):
-    """The platform, the store or the database gave no answer that can be read, or refused the key."""
+    """Platform, store or database gave no answer that counts.
+
+    It cannot be read, or they refused the key.
+    """
 
     exit_code = 40
     outcome = "platform unreachable"
 
 
 class Contradiction(Unreachable):
-    """The platform denies what the history of the environment has recorded: one of the two is wrong, so nobody knows."""
+    """The platform denies what the history has recorded.
+
+    One of the two is wrong, so nobody knows.
+    """
 
 
 class NotKnownYet(DeployError):
-    """Platform or store stopped answering after a deploy was asked for: what serves is not known, and nothing has failed.
+    """Platform or store stopped answering after a deploy was asked for.
+
+    What serves is not known, and nothing has failed.
 
     The run stays open and nothing is held; the next command looks again, and completes it or puts it back.
     """

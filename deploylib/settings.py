@@ -264,7 +264,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def store(self) -> str:
-        """Where backups and history are: the address of a bucket, or a folder."""
+        """Where backups and history are.
+
+        The address of a bucket, or a folder.
+        """
         chosen = self.environment.store or (not self.is_local and self.environ.get(STORE, "")) or ".deploylib"
         return chosen if "://" in chosen else str(self.root / chosen)
 
@@ -311,7 +314,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The variables that are ours alone: what runs the product's code does not inherit them.
+        """The variables that are ours alone.
+
+        What runs the product's code does not inherit them.
 
         All that the settings of any environment name, and what `OURS` tells.
         """
@@ -327,7 +332,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def withheld(self) -> tuple[str, ...]:
-        """The variables that a migration does not inherit: ours, or with `migrations.only` all but those and a few."""
+        """The variables that a migration does not inherit.
+
+        Ours, or with `migrations.only` all but those and a few.
+        """
         only = self.settings.migrations.only
         return tuple(name for name in self.environ if name not in {*only, *MINIMAL}) if only else self.secrets
 
@@ -396,7 +404,10 @@ def top(folder: Path | None = None) -> Path:
 
 
 def _is_top(folder: Path) -> bool:
-    """Whether it is that of a working copy; one that we may not look into is none that we could use."""
+    """Whether it is that of a working copy.
+
+    One that we may not look into is none that we could use.
+    """
     with suppress(OSError):
         return (folder / ".git").exists()
     return False
@@ -495,7 +506,10 @@ def _read(root: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _table(file: Path) -> dict[str, Any] | None:
-    """What a file of settings says; None where there is none: one that cannot be read is not taken for that."""
+    """What a file of settings says.
+
+    None where there is none: one that cannot be read is not taken for that.
+    """
     try:
         if file.is_fifo():  # it would be waited for
             raise OSError(0, "it is a pipe")  # noqa: TRY301 - said like all else that keeps it from being read

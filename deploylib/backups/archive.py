@@ -1,4 +1,6 @@
-"""A dump as a stream: from the server into the store, and from the store, checked in passing, into pg_restore.
+"""Stream a dump into the store, and from the store into pg_restore.
+
+Its checksum is taken in passing.
 
 Nothing of it ever lies on this machine's disk. A program that dies raises before the end of its output is told, so that
 what was uploaded of it is given up instead of becoming the newest backup.
@@ -131,7 +133,9 @@ def decode(backup: Backup, edges: Edges, *, within: float = PROVE_WITHIN) -> Non
 
 
 def load_dump(backup: Backup, url: Secret, edges: Edges, folder: Path | None = None) -> None:
-    """Restore a dump into an empty database, and stop at the first error.
+    """Restore a dump into an empty database.
+
+    It stops at the first error.
 
     Args:
         folder: where an export is unpacked already.
@@ -150,7 +154,9 @@ def load_dump(backup: Backup, url: Secret, edges: Edges, folder: Path | None = N
 
 @contextmanager
 def script(backup: Backup, edges: Edges, leave_out: Callable[[str], bool]) -> Iterator[Iterator[bytes]]:
-    """Write the SQL that makes what a dump holds, piece by piece, less what is left out.
+    """Write the SQL that makes what a dump holds.
+
+    It comes piece by piece, less what is left out.
 
     Args:
         leave_out: given an entry of its table of contents as pg_restore lists it, without its numbers: ``EXTENSION - vector``.
@@ -172,7 +178,9 @@ def script(backup: Backup, edges: Edges, leave_out: Callable[[str], bool]) -> It
 
 
 def settings(backup: Backup, edges: Edges) -> tuple[tuple[str, str, Secret], ...]:
-    """Read what the database was set to: role (empty: all of them), setting and value, each as SQL writes it.
+    """Read the settings that a dump gives its database.
+
+    Each is role (empty: all of them), setting and value, as SQL writes it.
 
     Raises:
         BackupFailed: the dump is damaged.
@@ -233,7 +241,10 @@ def count_tables(backup: Backup, edges: Edges) -> int:
 
 
 def read_needs(backup: Backup, edges: Edges, folder: Path) -> tuple[int, Contents]:
-    """Count the tables of an unpacked export, and read what a database must have before it is restored."""
+    """Read what an unpacked export needs of a database.
+
+    That is the number of its tables, and what must be there before it is restored.
+    """
     listed = _listed(backup, edges, folder)
     script = _said(backup, edges, ["--schema-only", "--file=-"], folder)
     return len(re.findall(TABLE, listed)), Contents(
@@ -313,7 +324,10 @@ def _connecting(url: Secret, words: list[str], **more: Any) -> process.Command:
 def _opened(
     backup: Backup, edges: Edges, folder: Path | None = None
 ) -> Iterator[tuple[list[str], Iterator[bytes] | None]]:
-    """How pg_restore gets at a dump: more words, and what it is fed. A folder may be read by several jobs."""
+    """Give pg_restore its dump: more words, and what it is fed.
+
+    Several jobs may read a folder.
+    """
     if not backup.exported:
         pieces = repository.read_dump(backup, store=edges.store, progress=edges.progress)
         yield [], _inflated(pieces, backup) if backup.format == "custom.zst" else pieces
@@ -325,7 +339,10 @@ def _opened(
 
 
 def _zstd() -> str:
-    """The module that brings zstd: the standard library's from Python 3.14 on, or zstandard; empty where there is none."""
+    """Name the module that brings zstd.
+
+    From Python 3.14 on it is the standard library's, before that zstandard; empty where there is none.
+    """
     for name in ("compression.zstd", "zstandard"):
         try:
             if importlib.util.find_spec(name):

@@ -1,4 +1,6 @@
-"""Backups: a dump streamed into the store, proven against the very snapshot that it was made of.
+"""Dump a database into the store, and prove the dump.
+
+It is proven against the very snapshot that it was made of.
 
 The manifest is written last; without one there is no backup. Which programs fit is in `deploylib.postgres.binaries`, what is
 kept in `deploylib.backups.repository`.
@@ -28,7 +30,7 @@ __all__ = ["create"]
 
 
 def create(url: Secret | str, store: Store | Edges, order: BackupOrder = BackupOrder()) -> Backup:  # noqa: B008 - frozen
-    """Dump a database into the store, prove the dump, and write its manifest.
+    """Back a database up: dump it, prove that, write the manifest.
 
     Args:
         url: of a role that may read all of it.
@@ -71,7 +73,7 @@ def create(url: Secret | str, store: Store | Edges, order: BackupOrder = BackupO
 
 
 def _lock_room(url: Secret) -> tuple[str, ...]:
-    """How many locks there are too few, where the server still says so."""
+    """Count the locks that are lacking, where the server says so."""
     try:
         taken, room = connection.lock_room(url)
     except Interrupted:
@@ -121,7 +123,10 @@ def _dumped(url: Secret, made: Manifest, edges: Edges, order: BackupOrder) -> Ma
 
 
 def _unless(looking: Future[Contents], pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The pieces, unless the other thread has failed: then the rest would be for nothing."""
+    """Pass the pieces on until the other thread fails.
+
+    Then the rest would be for nothing.
+    """
     for piece in pieces:
         if looking.done():
             looking.result()

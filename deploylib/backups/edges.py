@@ -69,12 +69,15 @@ class Edges:
         return dataclasses.replace(self, programs=binaries.client_for(major, self.programs, runner=self.runner))
 
     def without_progress(self) -> Edges:
-        """Take the same edges, of which nobody is told how far it is."""
+        """Make the same edges without a view of the progress."""
         return dataclasses.replace(self, progress=None)
 
 
 def edges_of(store: Store | Edges) -> Edges:
-    """Take edges as they are, or those of this machine where only a store is given, whose format is named then."""
+    """Make edges of a store; edges stay as they are.
+
+    They are those of this machine, and the format of the store is named then.
+    """
     if isinstance(store, Edges):
         return store
     format_version.write_format(store)

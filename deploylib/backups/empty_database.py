@@ -1,4 +1,6 @@
-"""What goes before a restore: all that the role owns in a database, and nothing else.
+"""Empty a database before a restore.
+
+All that the role owns in it goes, and nothing else.
 
 Extensions, and what belongs to others, stay where they are. In one transaction with what fills the database again; or piece
 by piece, each in a transaction of its own, where the server has not the room for so many locks.
@@ -152,7 +154,10 @@ def count_locks(url: Secret) -> int:
 
 
 def one_by_one(url: Secret) -> str:
-    """The statements that empty a database as it is now, each to be run in a transaction of its own; any may be run again."""
+    """Write the statements that empty a database as it is now.
+
+    Each is to be run in a transaction of its own, and may be run again.
+    """
     with connect(url, 10, statements="0") as connection:
         connection.execute("set search_path = ''")
         statements = [sql for (sql,) in connection.execute(ONE_BY_ONE).fetchall()]

@@ -1,4 +1,6 @@
-"""The platform's export as it is downloaded: a dump in pg_dump's directory format, in a compressed tar.
+"""Unpack the platform's export.
+
+It is downloaded as a compressed tar of a dump in pg_dump's directory format.
 
 Its members are ``<time>/<database>/toc.dat`` and the like (https://render.com/docs/postgresql-backups). A dump has no
 folders inside, so each file is known by its last name, and nothing is written anywhere else than asked for.
@@ -27,7 +29,9 @@ SPARE = 50_000_000  # bytes
 
 
 def unpack_export(backup: Backup, pieces: Iterator[bytes], folder: Path) -> None:
-    """Write the dump of an export into an empty folder, which has room for as many bytes as it has itself.
+    """Write the dump of an export into an empty folder.
+
+    The folder needs room for as many bytes as the dump has itself.
 
     Args:
         pieces: of the export, which raise where it is not what was stored.

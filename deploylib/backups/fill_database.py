@@ -1,4 +1,6 @@
-"""Filling a database with what a dump holds, by an ordinary role: what it cannot make is left out and told.
+"""Fill a database with a dump, by an ordinary role.
+
+What the role cannot make is left out and told.
 
 Owners are not restored: all belongs to the role. The checksum is verified while the dump streams through pg_restore into psql.
 """
@@ -152,7 +154,7 @@ class _There(NamedTuple):
         return bool(self.relations or self.routines)
 
     def lacks(self, entry: str) -> bool:
-        """Whether the role cannot or need not make that entry of a table of contents."""
+        """Tell whether the role cannot or need not make an entry."""
         kind, _, rest = entry.partition(" - ")
         name = rest.split(" ")[0]
         return (
@@ -169,7 +171,9 @@ class _Refused(SettingsError):
 
 
 def _surrounding(url: Secret, found: Manifest, edges: Edges) -> tuple[str, ...]:
-    """Set what the backup's database was set to, and say which grants and settings could not be given.
+    """Set what the backup's database was set to.
+
+    Grants and settings that could not be given are told.
 
     Settings come after the transaction: emptying does not touch them. Their values come from the dump, are written down
     nowhere, and never told: one may be a secret.
@@ -210,7 +214,9 @@ def _plain(literal: Secret) -> str:
 
 
 def _held_back(pieces: Iterator[bytes], later: list[bytes], *, whole: bool) -> Iterator[bytes]:
-    """The same script, less the statements that hide rows from their owner, which come later: no row could be written after them.
+    """Hold back the statements that hide rows from their owner.
+
+    They come last: no row could be written after them.
 
     pg_restore writes large objects in a transaction of their own, whose end would be the end of ours where it is one as a *whole*.
     """
@@ -262,7 +268,9 @@ def compare(url: Secret, found: Manifest, made: Filled, edges: Edges) -> tuple[s
 
 
 def _require_trusted(connection: Any, extensions: list[str]) -> None:
-    """See that the role may create the extensions that a new database lacks; where they are already, they stay.
+    """See that the role may create the extensions that are lacking.
+
+    Where they are already, they stay.
 
     Raises:
         NotBeside: it may not.

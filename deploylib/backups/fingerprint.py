@@ -1,4 +1,4 @@
-"""What a database holds, in numbers that two databases can be compared by.
+"""Describe a database in numbers, so that two can be compared.
 
 Counts and hashes are taken in one snapshot, which a dump can share: the comparison is exact while others write.
 """
@@ -25,7 +25,7 @@ V = TypeVar("V")
 
 
 class Table(Value, frozen=True):
-    """The rows of a table, of a partition, or of a materialized view.
+    """The rows of a table, a partition or a materialized view.
 
     Attributes:
         name: as SQL writes it, with its schema.
@@ -69,7 +69,10 @@ class Counter(Value, frozen=True):
 
 
 class Objects(Value, frozen=True):
-    """The large objects: how many, their bytes, and the sum of the hashes of their pieces."""
+    """The large objects of a database.
+
+    How many they are, their bytes, and the sum of the hashes of their pieces.
+    """
 
     number: int = 0
     size: int = 0
@@ -143,7 +146,9 @@ def definitions(text: str) -> dict[str, str]:
 
 
 def differences(backup: Contents, restored: Contents) -> tuple[str, ...]:
-    """What the restored database has otherwise than the backup's snapshot had it, each by name; nothing: they are equal.
+    """Name what differs between a restored database and the backup.
+
+    Nothing: they are equal.
 
     Not compared on purpose: owners, which are not restored, and grants, which `rights` looks after; versions of extensions and rows of materialized
     views, which the dump does not hold (see `remarks`).
@@ -168,7 +173,7 @@ def differences(backup: Contents, restored: Contents) -> tuple[str, ...]:
 
 
 def remarks(backup: Contents, restored: Contents) -> tuple[str, ...]:
-    """What is no fault of the backup and worth knowing before one relies on it."""
+    """List remarks on a backup that are no fault of it."""
     there = _by_name(restored.tables)
     stale = [one.name for one in backup.tables if one.derived and one.name in there and there[one.name] != one]
     found = [f"materialized view {name} was not fresh: a restore fills it anew" for name in stale]

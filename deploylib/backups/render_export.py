@@ -1,4 +1,6 @@
-"""Backups of a database that cannot be reached from here: the platform's own export, downloaded and restored.
+"""Back up a database that cannot be reached from here.
+
+The platform's own export is downloaded and restored.
 
 Facts from Render's API document and https://render.com/docs/postgresql-backups: an export is asked for without an
 answer, one at a time, and kept for seven days; none on the free plan.
@@ -37,7 +39,9 @@ def export(
     every: float = 5.0,
     session: http.Session | None = None,
 ) -> Backup:
-    """Have the platform export a database, store that, restore it, and write down what it holds.
+    """Have the platform export a database, and store and restore that.
+
+    What the export holds is written down.
 
     Args:
         name: the platform's, of the database.
@@ -78,7 +82,7 @@ def _major(database: Database) -> int:
 
 
 def _made(render: RenderClient, database: Database, clock: Clock, deadline: Deadline, every: float) -> Export:
-    """An export that was begun after we asked for it, and is finished."""
+    """Find the finished export that was begun after we asked."""
     before = {one.id for one in render.exports(database.id)}
     try:
         render.ask_for_export(database.id)

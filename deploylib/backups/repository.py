@@ -1,4 +1,6 @@
-"""The backups in a store: what is written beside each dump, and what of it may be removed.
+"""The backups in a store, and the records beside each dump.
+
+It also knows which of them may be removed.
 
     backups/<environment>/<id>/dump             the dump
     backups/<environment>/<id>/manifest.json    written last; without it there is no backup
@@ -65,7 +67,7 @@ MANIFEST = "manifest.json"
 
 
 class Manifest(Backup, frozen=True):
-    """A backup with all that it holds, as it lies in the store."""
+    """A backup with all it holds, as the store has it."""
 
     contents: Contents = Contents()
 
@@ -88,11 +90,14 @@ class Unproven(BackupFailed):
 
 
 class DumpDamaged(BackupFailed):
-    """The store does not hold the dump that it was given: there is nothing to keep."""
+    """The store returns another dump than it was given.
+
+    There is nothing to keep.
+    """
 
 
 class Accepted(Value, frozen=True):
-    """A person's word to go on although a dump could not be proven."""
+    """A person accepts a dump that could not be proven."""
 
     at: Moment
     author: str
@@ -100,7 +105,10 @@ class Accepted(Value, frozen=True):
 
 
 class RestoreProof(Value, frozen=True):
-    """A later proof of a backup: when, how long it took, and what was remarked."""
+    """A later proof of a backup.
+
+    When it was, how long it took, and what was remarked.
+    """
 
     at: Moment
     seconds: float
@@ -108,7 +116,7 @@ class RestoreProof(Value, frozen=True):
 
 
 def begin_manifest(order: BackupOrder, edges: Edges, **known: Any) -> Manifest:
-    """Name a backup that is about to be made, with what is *known* of it already."""
+    """Begin the manifest of a backup, which names it."""
     now = edges.clock.now()
     name = f"{now:%Y%m%dT%H%M%SZ}-{order.run}"
     return Manifest(
@@ -134,7 +142,7 @@ def keep(
     dump: Callable[[Manifest], Manifest],
     prove: Callable[[Manifest], Manifest],
 ) -> Backup:
-    """Put a dump into the store, prove it, and write its manifest last.
+    """Store a dump, prove it, and write its manifest last.
 
     Args:
         began: when the backup did, by the clock's `monotonic`.
@@ -205,7 +213,9 @@ def record(backup: Backup, proof: RestoreProof, *, store: Store) -> Backup:
 
 
 def accept(backup: Backup, word: Accepted, *, store: Store) -> Backup:
-    """Write down that a person goes on without a proof of this dump; returns it with that.
+    """Write down that a person accepts this dump without a proof.
+
+    The backup is returned with that.
 
     Raises:
         SettingsError: somebody has said so already.
@@ -217,7 +227,10 @@ def accept(backup: Backup, word: Accepted, *, store: Store) -> Backup:
 
 
 def find_accepted(like: Backup, *, store: Store, now: datetime) -> Backup | None:
-    """The dump that a person goes on with, where this one has its schema and its cause; None: nobody does, or long since."""
+    """Find an accepted dump of the same schema and cause.
+
+    None: nobody has accepted one, or long since.
+    """
     for backup in listing(store, like.environment):
         since = (now - backup.accepted_at).total_seconds() if backup.accepted_at else ACCEPTED_FOR
         if since < ACCEPTED_FOR and (backup.revision, backup.cause) == (like.revision, like.cause):
@@ -332,12 +345,18 @@ def find(store: Store, environment: str, name: str) -> Backup:
 
 
 def latest(store: Store, environment: str) -> Backup | None:
-    """The newest backup that can be read and whose proof has not failed; None where there is none."""
+    """Find the newest readable backup whose proof has not failed.
+
+    None: there is none.
+    """
     return next((backup for backup in _newest_first(store, environment) if backup.proof != UNPROVEN), None)
 
 
 def unreadable(store: Store, environment: str) -> tuple[str, ...]:
-    """The names of what looks like a backup and has a manifest that is damaged, or another one's."""
+    """List what looks like a backup and has no readable manifest.
+
+    It is damaged, or another backup's.
+    """
     keys = [key for key in store.list(f"backups/{environment}/") if key.endswith(f"/{MANIFEST}")]
     return tuple(key.split("/")[-2] for key in keys if _read(store, key) is None)
 
@@ -378,7 +397,9 @@ def prune(store: Store, environment: str, keep: int, *, spare: Collection[str] =
 
 
 def clear(store: Store, environment: str, *, older_than: float = DEBRIS_AFTER) -> None:
-    """Remove what killed runs have left: dumps without a manifest, and uploads that were not ended.
+    """Remove what killed runs have left.
+
+    Those are dumps without a manifest, and uploads that were not ended.
 
     Args:
         older_than: seconds. 0 only for whoever holds the lock of the environment's database (`connection.lock_database`):
@@ -416,7 +437,10 @@ def all_or_nothing(store: Store, key: str) -> Iterator[None]:
 
 
 def remove_key(store: Store, key: str) -> None:
-    """The manifest goes first: an interrupted clean-up leaves no manifest that promises a missing dump."""
+    """Remove a backup, its manifest first.
+
+    So an interrupted clean-up leaves no manifest that promises a missing dump.
+    """
     for name in (MANIFEST, RESTORED, ACCEPTED):
         store.delete(_beside(key, name))
     store.delete(key)

@@ -1,4 +1,4 @@
-"""A backup goes back into a database, or into a new one beside it.
+"""Restore a backup into a database, or beside one.
 
 Into one that holds something only once the same restore was proven beside.
 
@@ -140,7 +140,10 @@ def _analyze(url: Secret) -> None:
 
 
 def _fits(url: Secret, found: Manifest) -> bool:
-    """Whether one transaction may take all the locks of emptying a database and filling it; a guess."""
+    """Guess whether one transaction may empty and fill a database.
+
+    It needs all the locks at once.
+    """
     _, room = connection.lock_room(url)
     return empty_database.count_locks(url) + fill_database.estimate_locks(found) <= room
 
@@ -184,7 +187,9 @@ def _tried(url: Secret, found: Manifest, edges: Edges, *, first: str, hold_back:
 
 
 def _piece_by_piece(url: Secret, found: Manifest, edges: Edges, said: Mark, *, proven: bool) -> tuple[str, ...]:
-    """Empty and fill a database, each statement in a transaction of its own, while it is marked.
+    """Empty and fill a marked database, statement by statement.
+
+    Each runs in a transaction of its own.
 
     What fails leaves it marked, and the next one starts over.
     """
@@ -255,6 +260,9 @@ def _made(url: Secret, name: str, clock: Clock, *, keep: bool = False) -> Iterat
 
 
 def _shown(url: Secret) -> str:
-    """An address as a person may read and copy it, with a mark in place of each password."""
+    """Show an address as a person may read it.
+
+    A mark stands in place of each password.
+    """
     more = {"sslpassword": MARK} if "sslpassword=" in url.reveal() else {}
     return alter_url(url, password=MARK, **more).reveal().replace(quote(MARK), MARK)

@@ -1,4 +1,6 @@
-"""The mark of a database that a backup is being put into, piece by piece: it is *restoring*, and holds neither content.
+"""The mark of a database that is half restored.
+
+A backup is put into it piece by piece: it is *restoring*, and holds neither content.
 
 In the database it is an empty schema whose comment says what goes in: whoever may connect can read it, and what kills the
 command or the server leaves it there. Beside it the store keeps ``restores/<environment>/<id>/{begun,ended}.json`` of an
@@ -84,7 +86,7 @@ def parse_mark(facts: Facts) -> Mark | None:
 
 
 def require_no_mark(found: Mark | None, flag: str) -> None:
-    """See that a database is not marked, before anything is done with it.
+    """See that a database is not marked, before it is used.
 
     Args:
         flag: what a command needs so that it is about this environment.
@@ -134,7 +136,9 @@ def record_begin(store: Store, mark: Mark) -> None:
 
 
 def list_open(store: Store, environment: str) -> tuple[Mark, ...]:
-    """The restores of an environment's own database that have begun and not ended, oldest first; mostly none.
+    """List the restores of an environment's database that have not ended.
+
+    Oldest first; mostly there are none.
 
     One whose record cannot be read is told without what it says: the database knows.
     """

@@ -1,4 +1,6 @@
-"""The full proof: a backup is restored into a scratch Postgres, and what that holds is compared.
+"""Prove a backup in full: restore it, and compare.
+
+It is restored into a scratch Postgres.
 
 A copy that a migration was rehearsed on is dumped and restored once more, so that there is a backup after it, too.
 """
@@ -65,7 +67,10 @@ IN_PLACE = "--into database --force --unproven --confirm ENVIRONMENT"
 
 
 class NotBeside(SettingsError):
-    """The role may not make a database or what is in it, so that nothing can be restored beside another one."""
+    """Nothing can be restored beside the database.
+
+    The role may not make a database, or not what is in it.
+    """
 
 
 def restore_and_compare(
@@ -93,7 +98,9 @@ def restore_and_compare(
 def load_copy(
     backup: Backup, holds: Contents, edges: Edges, folder: Path | None = None
 ) -> Iterator[tuple[Copy, tuple[str, ...]]]:
-    """A backup restored where nobody sees it, for as long as the block takes: the copy's address, and remarks.
+    """Restore a backup where nobody sees it, for this block.
+
+    It gives the copy's address, and remarks.
 
     Args:
         holds: what the database for it must be able to hold.
@@ -139,7 +146,9 @@ def choose_proof(size: int, left_seconds: float, history: Sequence[Backup]) -> P
 
 
 def estimate(size: int, kind: str, history: Sequence[Backup]) -> float:
-    """Seconds that a backup with that proof will take: by the slowest of the last five that had it, else by experience.
+    """Estimate how many seconds a backup with that proof takes.
+
+    By the slowest of the last five that had it, else by experience.
 
     Args:
         size: bytes of the database.
@@ -155,7 +164,10 @@ def estimate(size: int, kind: str, history: Sequence[Backup]) -> float:
 
 
 def look_at(url: Secret, edges: Edges, *, like: Contents | None = None, hashes: bool = True) -> Contents:
-    """What a restored database holds, hashed in the way in which *like* was, where there is something to compare."""
+    """Describe a restored database, to compare it with a backup.
+
+    It is hashed in the way in which *like* was, where there is something to compare.
+    """
     with edges.exporter(url) as snapshot:
         found = snapshot.look(like=like, hashes=hashes)
     definitions = archive.schema(url, edges)
@@ -216,7 +228,7 @@ class Explored(msgspec.Struct, frozen=True):
 
 
 def prove(backup: Backup, store: Store | Edges) -> Backup:
-    """Restore an existing backup into a scratch Postgres, compare it with its manifest, and record that.
+    """Restore a backup into a scratch Postgres, compare, and record.
 
     Args:
         backup: as `repository.listing` gives it.
@@ -237,7 +249,9 @@ def prove(backup: Backup, store: Store | Edges) -> Backup:
 
 
 def try_copy(backup: Backup, edges: Edges, also: Callable[[Copy], None] = lambda _copy: None) -> tuple[str, ...]:
-    """Restore an existing backup where nobody sees it, compare it, and throw it away; writes nothing.
+    """Restore a backup where nobody sees it, and compare.
+
+    The copy is thrown away, and nothing is written.
 
     Args:
         also: given the address of the restored copy, once that was found equal to the manifest.
@@ -305,7 +319,7 @@ class Restorable(Value, frozen=True):
 
 
 def try_again(copy: Copy, edges: Edges, *, whole_below: int, within: float = archive.PROVE_WITHIN) -> Restorable:
-    """Dump a copy that a migration was rehearsed on, and restore that beside it.
+    """Dump and restore a copy that was migrated.
 
     A dump is restored with an empty search_path, table by table: a CHECK by a function that reads another table, or a name
     without its schema in a function that an index uses, works every day and fails then.

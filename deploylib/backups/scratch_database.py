@@ -1,4 +1,7 @@
-"""An empty database that can hold what a backup holds: made on a server, and removed again."""
+"""An empty database that can hold a backup.
+
+It is made on a server, and removed again.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +97,10 @@ class _Vessel:
             self.connection.execute(f"drop role if exists {role}")
 
     def _create(self) -> tuple[str, ...]:
-        """With the locale of the original, else with a plain one: the bounds of a partition of texts depend on it."""
+        """Create it with the original's locale, else with a plain one.
+
+        The bounds of a partition of texts depend on it.
+        """
         encoding = self._one("select pg_encoding_to_char(%s)", int(self.holds.locale.get("encoding", "6")))
         start = f"create database \"{self.name}\" owner {self.owner} template template0 encoding '{encoding}'"
         plain = ["locale 'C.UTF-8'", "locale 'C'"] if encoding == "UTF8" else ["locale 'C'"]
@@ -111,7 +117,10 @@ class _Vessel:
         return [row[0] for row in self.connection.execute(query, (list(self.holds.roles),)).fetchall()]
 
     def _prepare(self, inside: Any) -> None:
-        """What the owner may not do itself: extensions, which it then owns so that it may comment on them."""
+        """Create what its owner may not, such as extensions.
+
+        The owner then owns them, so that it may comment on them.
+        """
         for extension in self.holds.extensions:
             inside.execute(f'create extension if not exists "{extension.replace(chr(34), chr(34) * 2)}" cascade')
         if not self.mighty:

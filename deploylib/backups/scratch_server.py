@@ -68,7 +68,10 @@ class ScratchUnfit(SettingsError):
 
 
 class ScratchDied(BackupFailed):
-    """The scratch Postgres ended while something was proven on it: nothing was found out, and it is no one else's fault."""
+    """The scratch Postgres ended while something was proven on it.
+
+    Nothing was found out, and it is no one else's fault.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,9 @@ def server(
     folder: Path | None = None,
     settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Secret]:
-    """A running server, ended and removed after the block, whatever happens in it.
+    """Run a server for this block, and remove it.
+
+    Whatever happens in the block.
 
     Args:
         programs: of the version that it shall have; a server must lie beside them.
@@ -161,7 +166,7 @@ def _serving(own: Path, programs: Programs, runner: process.Runner, settings: Ma
 
 @contextmanager
 def _placeable(base: Path) -> Iterator[None]:
-    """What the system refuses while the place is made, in an operator's words.
+    """Tell in an operator's words why no place can be made.
 
     Raises:
         ScratchUnfit: it cannot be made there.
@@ -207,7 +212,7 @@ def _started(place: _Place, more: Mapping[str, str]) -> Secret:
 
 
 def _require_alive(place: _Place, url: Secret, error: Exception | None) -> None:
-    """See that the server answers, before what went wrong on it is blamed on anything else.
+    """See that the server answers, before anything else is blamed.
 
     Raises:
         ScratchDied: it does not; its last words are told, without what it was asked, which may hold data.
@@ -238,7 +243,10 @@ def _stop(place: _Place) -> None:
 
 
 def _placed(own: Path, programs: Programs, runner: process.Runner) -> _Place:
-    """Whom root becomes, and programs that this account can reach: those that it cannot are copied."""
+    """Choose the account, and programs that it can reach.
+
+    It is the one that root becomes; programs that it cannot reach are copied.
+    """
     if os.geteuid() != 0:
         return _Place(own, None, programs, runner)
     try:

@@ -1,4 +1,4 @@
-"""Counts and hashes of a database in a snapshot that a dump can share.
+"""Count and hash a database in a snapshot of a dump.
 
 ``pg_export_snapshot`` in a REPEATABLE READ transaction and ``pg_dump --snapshot`` let two sessions see the same rows
 (Postgres' manual, "Snapshot Synchronization Functions"); without it a comparison would be exact only while nobody
@@ -107,7 +107,7 @@ BEGIN = "begin isolation level repeatable read, read only;"
 
 
 class Snapshot(Protocol):
-    """A moment of a database that holds still while it is looked at.
+    """A moment of a database that holds still.
 
     Attributes:
         id: what ``pg_dump --snapshot`` is given.
@@ -135,7 +135,7 @@ class Snapshot(Protocol):
 
 
 class Exported:
-    """A snapshot that a session of ours holds open, and another one that reads in it.
+    """A snapshot that one session holds open, and another reads.
 
     Args:
         connection: of the session that reads.
@@ -216,7 +216,7 @@ class Exported:
         self.connection.cancel_safe(timeout=5)
 
     def _table(self, name: str, how: str, *, derived: bool, filled: bool) -> Table:
-        """One pass over the rows of this very table, without those of its children."""
+        """Read the rows of a table once, without its children's."""
         if not filled:
             return Table(name=name, rows=0, how=how, derived=derived, filled=False)
         # A whole row by the name of its table and a star: a column of that name would be taken first otherwise.
@@ -273,7 +273,10 @@ def _is_locale(key: str) -> bool:
 
 
 def batches(things: Sequence[tuple[T, int]], share: int) -> Iterator[list[T]]:
-    """The things in their order, in batches whose weights sum up to *share* at most; a heavier one is alone."""
+    """Put things into batches of at most *share* by weight.
+
+    They keep their order; a heavier one is alone.
+    """
     batch: list[T] = []
     left = share
     for thing, weight in things:
@@ -288,7 +291,9 @@ def batches(things: Sequence[tuple[T, int]], share: int) -> Iterator[list[T]]:
 
 @contextmanager
 def take_snapshot(url: Secret) -> Iterator[Snapshot]:
-    """A snapshot of a database, for this block and for the dumps that are given its name.
+    """Take a snapshot of a database for this block.
+
+    Dumps that are given its name share it.
 
     Raises:
         Unreachable: the database does not answer, or not to us.

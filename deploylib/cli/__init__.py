@@ -1,4 +1,4 @@
-"""The command line: tasks for invoke, what they print, and the code that they end with.
+"""The command line: tasks, what they print, their exit codes.
 
 from deploylib.cli import collection
 

@@ -1,4 +1,6 @@
-"""Show a run while it goes on: live on terminals, elsewhere in lines.
+"""Show a run while it goes on.
+
+On a terminal it is live, elsewhere in lines.
 
 Both write to standard error; results go to standard output and are not their business.
 """
@@ -30,7 +32,10 @@ class Plain(Progress):
     """Writes a line when something ends, and at each deploy step."""
 
     def __init__(self, stream: IO[str], clean: Callable[[str], str] = harmless) -> None:
-        """Write to a stream; *clean* makes a line of anybody fit to be shown."""
+        """Write to a stream.
+
+        *clean* makes a line of anybody fit to be shown.
+        """
         self._stream, self._clean = stream, clean
         self._stage = ""
         self._ascii = "utf" not in (getattr(stream, "encoding", "") or "").lower()
@@ -66,7 +71,10 @@ class Plain(Progress):
 
 
 class _Terminal(Plain):
-    """What has ended scrolls by; below it the current stage lives, with its services and the seconds."""
+    """Shows the current stage below what has ended.
+
+    Its services stand there with the seconds; what has ended scrolls by.
+    """
 
     def __init__(self, stream: IO[str], live: Any, clock: Clock, clean: Callable[[str], str]) -> None:
         super().__init__(stream, clean)
@@ -88,7 +96,10 @@ class _Terminal(Plain):
             self._services[service] = (text, self._clock.monotonic())
 
     def transferred(self, size: int, of: int) -> None:
-        """Counted, and shown with the rate and an estimate; the next piece of work begins from nothing."""
+        """Count, and show the rate and an estimate.
+
+        The next piece of work begins from nothing.
+        """
         if of != self._all or self._bytes in {0, of}:
             self._bytes, self._all, self._first = 0, of, self._clock.monotonic()
         self._bytes += size
@@ -99,7 +110,10 @@ class _Terminal(Plain):
         super().ended(result, ago)
 
     def say(self, line: str) -> None:
-        """Above the live part; a line is never cut, and marked by its sign as well as by its colour."""
+        """Write a line above the live part.
+
+        It is never cut, and marked by its sign as well as by its colour.
+        """
         from rich.text import Text  # only on a terminal
 
         text = Text(line := self._clean(line))

@@ -1,4 +1,7 @@
-"""Between a command line and the library: settings and view in, one printed result and one exit code out."""
+"""Give a task its session, and print one result.
+
+Settings and view go in, one exit code comes out.
+"""
 
 from __future__ import annotations
 
@@ -66,12 +69,18 @@ def session(environment: str, *, looking: bool = False, tells: bool = True) -> I
 
 
 def clean_line(line: str) -> str:
-    """One line as it may be printed, whoever has written it; a container in a job of GitHub does not know that it is in one."""
+    """Make a line fit to be printed, whoever wrote it.
+
+    Also for a runner's commands: a container in a job of GitHub does not know that it is in one.
+    """
     return no_command(harmless(STRUCK.text(line)))
 
 
 def print_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print a traceback as anything else is printed: its last line may quote a driver that quotes a password."""
+    """Print a traceback, made fit to be printed.
+
+    Its last line may quote a driver that quotes a password.
+    """
     lines = "".join(traceback.format_exception(kind, error, trace)).splitlines()
     sys.stderr.write("".join(f"{clean_line(line)}\n" for line in lines))
 
@@ -136,14 +145,20 @@ def _print_scan(found: Scanned, *, json: bool) -> None:
 
 
 def secret(name: str) -> str:
-    """A value that is asked for without showing it, or read from standard input: never an argument."""
+    """Ask for a value without showing it.
+
+    Or read it from standard input: it is never an argument.
+    """
     if sys.stdin.isatty():
         return getpass.getpass(f"{name}: ")
     return sys.stdin.read().removesuffix("\n")
 
 
 def tell(value: Any, lines: Sequence[str], *, json: bool, code: int = 0) -> None:
-    """Print a result to standard output: as lines, or as the JSON of *value*; then end the program with a *code* but 0."""
+    """Print a result, and end with its exit code.
+
+    It is printed as lines, or as the JSON of *value*; a *code* of 0 ends nothing.
+    """
     if json:
         told = STRUCK.value(msgspec.to_builtins(value))
         text = redaction.document(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
@@ -186,7 +201,10 @@ def _signals(environment: str) -> Iterator[None]:
 
 
 def _insist(woken: socket.socket, environment: str) -> None:
-    """End the program some seconds after a signal, or at the second one; what is recorded by then is enough to go on."""
+    """End the program after a signal that was not heeded.
+
+    Some seconds later, or at the second one; what is recorded by then is enough to go on.
+    """
     number = 0
     with woken:
         try:

@@ -159,7 +159,7 @@ class _Unless(Argument):
 
 
 def _call(body: Callable[..., Any], environment: str, options: dict[str, Any], *, show: str, json: bool) -> None:
-    """Call it in a session, and print what it returns once that has ended."""
+    """Call a task in a session, and print its result."""
     from deploylib.cli import session as cli_session
 
     looking = body.__name__ == "check"

@@ -1,4 +1,4 @@
-"""One function for each thing a person or a script may ask for.
+"""One function for each command.
 
 - `release`: a release, a part of one, an earlier one; `backups`: backups, their proof, a restore
 - `status`: what is live, what has happened; `control`: the lease, and what is refused

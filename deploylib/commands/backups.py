@@ -1,4 +1,4 @@
-"""Backups outside of a run: which there are, the full proof of one, and a restore."""
+"""Make, list, prove and restore backups outside of a run."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def list_backups(env: Environment) -> tuple[Backup, ...]:
 
 
 def test_restore(env: Environment, *, name: str = "", accept: bool = False, reason: str = "") -> Backup:
-    """Restore a backup into a scratch Postgres and compare it with what was backed up: the monthly drill.
+    """Restore a backup into a scratch Postgres, and compare: the monthly drill.
 
     Args:
         name: its id; empty: the newest proven one.
@@ -142,7 +142,10 @@ def restore(
 
 @contextmanager
 def _typed(env: Environment, chosen: Backup, into: str) -> Iterator[None]:
-    """What helps where nothing can be restored beside, in the words that are typed here."""
+    """Put the words of this command into a remedy.
+
+    It helps where nothing can be restored beside.
+    """
     try:
         yield
     except restore_test.NotBeside as error:
@@ -199,7 +202,10 @@ def _named(env: Environment, variable: str) -> Secret:
 
 
 def _saved(env: Environment, chosen: Backup, lease: Lease) -> restore_mark.Mark:
-    """A fresh backup of what is about to be replaced, under a run of its own; returns what tells the two."""
+    """Back up what is about to be replaced.
+
+    It is a run of its own; the mark that is returned tells the two backups.
+    """
     options = Options(until=StageName.BACKUP, asked=StageName.BACKUP)
     report = aims.bring_forward(env, options, spared=(chosen.id,), lease=lease)
     if report.exit_code == Interrupted.exit_code:

@@ -1,4 +1,4 @@
-"""What a person may do in the tool's place: give a lease back, hold an environment, lift a hold; always recorded."""
+"""Act in the tool's place: leases, holds; always recorded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def lease(env: Environment) -> LeaseState | None:
 
 
 def release_lease(env: Environment, *, reason: str) -> LeaseState:
-    """Give the environment back in its holder's place; the holder learns of it before its next step.
+    """Release the environment's lease in its holder's place.
+
+    The holder learns of it before its next step.
 
     Raises:
         SettingsError: nobody holds it, or there is no reason.
@@ -35,7 +37,7 @@ def release_lease(env: Environment, *, reason: str) -> LeaseState:
 
 
 def hold(env: Environment, *, reason: str, commit: str = "") -> Hold:
-    """Refuse every release from now on, also going back; or only those of one commit.
+    """Refuse every release, also going back, or one commit.
 
     Raises:
         SettingsError: there is no reason, or no such commit.
@@ -49,7 +51,7 @@ def hold(env: Environment, *, reason: str, commit: str = "") -> Hold:
 
 
 def lift(env: Environment, *, commit: str = "", hold: str = "", reason: str = "") -> tuple[Hold, ...]:
-    """Let releases through again: lift the only hold, or the one that refuses every release, or those that are named.
+    """Lift the only hold or freeze, or those that are named.
 
     Whoever ends one for a reason knows nothing of the others: a bad commit is as bad once the database was moved.
 
@@ -78,7 +80,10 @@ def lift(env: Environment, *, commit: str = "", hold: str = "", reason: str = ""
 
 
 def _which(env: Environment, current: tuple[Hold, ...], *, several: bool) -> SettingsError:
-    """Several holds could be meant, or none is of that kind: each that stands, with what lifts it."""
+    """Tell that several holds could be meant, or none.
+
+    Each that stands is named, with what lifts it.
+    """
     told = "several holds refuse every release" if several else "holds nothing of that kind"
     return SettingsError(
         f"{env.name!r}: {told}" if several else f"{env.name!r} {told}",

@@ -15,7 +15,7 @@ import msgspec
 from deploylib.backups import repository
 from deploylib.dashboard import Fact, Panel, Serving, Site, State, figures, page, without_private
 from deploylib.environment import Environment
-from deploylib.errors import DeployError, SettingsError
+from deploylib.errors import DeployError, Interrupted, SettingsError
 from deploylib.models import Live, Target, Value
 from deploylib.models.results import StageStatus, short
 from deploylib.models.summaries import RunSummary
@@ -84,6 +84,8 @@ def _panel(env: Environment, name: str, *, public: bool) -> Panel:
         if name not in {env.name, *env.config.settings.environments}:
             raise
         return Panel(name=name, trouble="it cannot be looked at" if public else error.message)
+    except Interrupted:
+        raise
     except DeployError as error:
         return Panel(name=name, trouble="it does not answer" if public else error.message)
 
@@ -119,6 +121,8 @@ class _Look:
         """Read one fact; where that cannot be done it says so."""
         try:
             fact = msgspec.structs.replace(FACTS[name](self), name=name)
+        except Interrupted:
+            raise
         except DeployError as error:
             text = "not examined: it cannot be read"
             fact = Fact(name=name, text=text, state=State.UNKNOWN, private=error.message)

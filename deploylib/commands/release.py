@@ -1,4 +1,4 @@
-"""Commands that bring a release, a part of one, or an earlier one."""
+"""Release a commit or a part of it, or go back."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def deploy(
     wait: str = "",
     dry_run: bool = False,
 ) -> Report:
-    """Release a commit: every stage that this run has not done yet, up to *until*.
+    """Release a commit: every stage not done yet, up to *until*.
 
     Args:
         commit: to release; empty: what is checked out, and then nothing may differ from it.
@@ -105,7 +105,7 @@ def migrate(
     dry_run: bool = False,
     rehearse: bool = False,
 ) -> Report:
-    """Bring the schema to what the commit needs, after a backup; see `deploy`.
+    """Migrate the schema for the commit, after a backup; see `deploy`.
 
     Args:
         rehearse: in a dry run, on a copy of the newest backup.
@@ -128,7 +128,9 @@ def migrate(
 
 
 def check(env: Environment, *, commit: str = "", fix: bool = False) -> Report:
-    """Look at everything a release needs, also of what is not committed yet, and where there is no store.
+    """Check everything a release needs.
+
+    Also what is not committed yet, and where there is no store.
 
     Args:
         commit: to look at; empty: what lies in the folder.
@@ -164,7 +166,7 @@ def promote(
 def rollback(
     env: Environment, *, to: str = "", skip: Sequence[str] = (), reason: str = "", wait: str = "", dry_run: bool = False
 ) -> Report:
-    """Restore an earlier verified release as one unit, and verify it like a deploy.
+    """Restore an earlier verified release as one unit, and verify it.
 
     Args:
         to: run, commit or deploy to go back to; empty: the last verified release.
@@ -174,7 +176,7 @@ def rollback(
 
 
 def finish(env: Environment, *, run: str = "", database: str = "") -> Report:
-    """End a restore that was left half-way, and then a run that was left open: complete it, or put it back.
+    """Complete or put back a run, or a restore, left open.
 
     A lease that another job of the same run holds is acquired, so that the job can do nothing more.
 
@@ -195,7 +197,9 @@ def finish(env: Environment, *, run: str = "", database: str = "") -> Report:
 
 
 def scan(env: Environment, *, commit: str = "") -> Scanned:
-    """Examine a commit; where jobs share a run its verdict is recorded for those after it.
+    """Scan a commit.
+
+    Where jobs share a run its verdict is recorded for those after it.
 
     Raises:
         SettingsError: no repository, or no such commit.
@@ -204,7 +208,9 @@ def scan(env: Environment, *, commit: str = "") -> Scanned:
 
 
 def tests(env: Environment, *, hand_over: bool = False) -> Report:
-    """Run the product's own tests; where jobs share a run, what comes of them is recorded for those after it.
+    """Run the product's own tests.
+
+    Where jobs share a run, what comes of them is recorded for those after it.
 
     Args:
         hand_over: where there is neither key nor store; a job after this one records the result.
@@ -213,7 +219,9 @@ def tests(env: Environment, *, hand_over: bool = False) -> Report:
 
 
 def verify(env: Environment) -> Report:
-    """Have what the open run has deployed prove itself, or outside a run what the history says is live.
+    """Have what is live prove itself.
+
+    It is what the open run has deployed, or outside a run what the history says.
 
     On a person's machine that is the end of the run, as the last stage of ``inv deploy`` is; the jobs of a CI leave it to
     `finish`.

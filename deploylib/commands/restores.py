@@ -1,4 +1,4 @@
-"""Putting a backup into a database, and ending such a restore that was left half-way."""
+"""Put a backup into a database, or end such a restore."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def put(
     again: bool = False,
     lease: Lease | None = None,
 ) -> RestoreResult:
-    """Put a backup into a database, while nobody else backs it up, migrates it or puts anything into it.
+    """Put a backup into a database, under its lock.
+
+    Meanwhile nobody else backs it up, migrates it or puts anything into it.
 
     Args:
         begun: of the environment's own: what its mark shall say, if it needs one.
@@ -88,7 +90,11 @@ COMPLETE, BACK = "complete", "back"
 
 
 def finish_restore(env: Environment, wanted: str = "") -> StageResult | None:
-    """End a restore of the environment's own database, where the store or a person says that one is open; None: it is whole."""
+    """End a restore that was left half-way.
+
+    It is one of the environment's own database, where the store or a person says that it is open; None: the database is
+    whole.
+    """
     if env.config.exported or not (wanted or restore_mark.list_open(env.store, env.name)):
         return None
     if env.build is not None and not wanted:
@@ -119,7 +125,10 @@ def finish_restore(env: Environment, wanted: str = "") -> StageResult | None:
 
 
 def _marked(env: Environment, url: Secret | None) -> restore_mark.Mark | None:
-    """The mark of a database; where it has none, and nobody is at work on it, the store learns that it is whole."""
+    """Find the mark of a database.
+
+    Where it has none, and nobody is at work on it, the store learns that it is whole.
+    """
     if url is None:
         return None
     if (found := restore_mark.find_mark(url)) is not None:
@@ -131,7 +140,9 @@ def _marked(env: Environment, url: Secret | None) -> restore_mark.Mark | None:
 
 
 def _chosen(env: Environment, found: restore_mark.Mark, wanted: str) -> Backup:
-    """The backup that is put in: the one that is asked for, or, if that was not and it cannot be read, the fresh one.
+    """Choose the backup to put in.
+
+    It is the one that is asked for, or, if that was not and it cannot be read, the fresh one.
 
     Raises:
         SettingsError: there is none of that name, or nothing was there before.

@@ -1,4 +1,7 @@
-"""What is live, since when, and what could be done about it: answers for a person, read from platform and history."""
+"""Tell what is live, since when, and what can be done.
+
+The answers are read from platform and history.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +102,7 @@ def status(env: Environment) -> Status:
 
 
 def _restoring(env: Environment) -> str:
-    """What is to be said of a restore in place that the store knows of."""
+    """Tell of a restore in place that the store knows of."""
     try:
         found = database.find_restore_mark(env)
     except Interrupted:
@@ -117,7 +120,10 @@ def _back_trouble(
     held: tuple[Hold, ...],
     live: Mapping[str, Live],
 ) -> str:
-    """What stands in the way of going back to *release* now: a hold, the schema, or an artifact that is built again."""
+    """Tell what stands in the way of going back.
+
+    That is a hold, the schema, or an artifact that is built again.
+    """
     if any(one.refuses(release.commit.id, back=True) for one in held):
         return "refused while everything is held"
     try:
@@ -136,7 +142,10 @@ def _back_trouble(
 
 
 def _kept(env: Environment, service_id: str, live: Live) -> bool:
-    """Whether the platform still knows the deploy; whether it has kept its artifact, only a rollback tells."""
+    """Tell whether the platform still knows the deploy.
+
+    Whether it has kept its artifact, only a rollback tells.
+    """
     try:
         return bool(service_id) and env.render.deploy(service_id, live.deploy_id).status.terminal
     except Refused:
@@ -156,7 +165,9 @@ def history(env: Environment, *, run: str = "", limit: int = 20) -> tuple[RunSta
 
 
 def find_run(env: Environment, run: str = "") -> RunState:
-    """A run by its id or the end of it; the newest one that deployed something where none is named.
+    """Find a run by its id or the end of it.
+
+    Without a name it is the newest one that deployed something.
 
     Raises:
         SettingsError: there is none.

@@ -43,7 +43,10 @@ def locate(chosen: MigrationSettings, files: Path) -> tuple[str, str]:
 
 
 def find_folder(chosen: MigrationSettings, files: Path) -> str:
-    """Find the folder of the scripts, as the commit names it; empty where files alone do not say."""
+    """Find the folder of the scripts, as the commit names it.
+
+    Empty where files alone do not say.
+    """
     path, ini = locate(chosen, files)
     if not ini:
         return posixpath.normpath(path) if path else ""
@@ -111,7 +114,10 @@ def _options(file: Path) -> Iterator[tuple[str, str]]:
 
 
 def _table(file: Path) -> dict[str, Any]:
-    """``[tool.alembic]`` of a file; one that cannot be read has none, as alembic itself will say."""
+    """``[tool.alembic]`` of a file.
+
+    One that cannot be read has none, as alembic itself will say.
+    """
     try:
         tool = decoding.toml(file.read_bytes()).get("tool")
     except (OSError, decoding.Undecodable):

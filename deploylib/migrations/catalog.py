@@ -51,7 +51,9 @@ where k.contype = 'c' and k.convalidated and n.nspname !~ '^pg_'
 
 
 class Catalog(Value, frozen=True):
-    """A database as it is before the release; names as `plain_name` gives them.
+    """A database as it is before the release.
+
+    Names as `plain_name` gives them.
 
     Attributes:
         major: the server's major version.
@@ -75,7 +77,10 @@ class Catalog(Value, frozen=True):
     utc: bool = False
 
     def size(self, table: str) -> int | None:
-        """Tell about how many rows it has; None: there is no such table."""
+        """Tell about how many rows it has.
+
+        None: there is no such table.
+        """
         return self.rows.get(plain_name(table))
 
 

@@ -1,4 +1,6 @@
-"""Migrations that others run: what looks like them, where, and how they are taken over.
+"""Migrations that others run.
+
+What looks like them, where, and how they are taken over.
 
 What is not found is not none. A commit whose migrations others run is named as that, backed up before, and its schema is
 unknown.

@@ -1,4 +1,6 @@
-"""Hazards of a change of the schema: one table, which the linter and the rehearsal read.
+"""Hazards of a change of the schema.
+
+One table, which the linter and the rehearsal read.
 
 Locks and rewrites of each were measured on Postgres 14 to 18; they are those of
 https://www.postgresql.org/docs/16/explicit-locking.html and https://www.postgresql.org/docs/16/sql-altertable.html.

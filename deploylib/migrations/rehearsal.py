@@ -1,4 +1,6 @@
-"""Pending migrations on a copy of the database: what they lock, rewrite and take.
+"""Pending migrations on a copy of the database.
+
+What they lock, rewrite and take.
 
 A rehearsal sees what no linter does: code that reads data, the real size of each table, the time that it all takes.
 """
@@ -192,13 +194,19 @@ def judge(report: RehearsalReport, pending: tuple[Revision, ...], settings: Migr
 
 
 def _together(pending: tuple[Revision, ...]) -> Revision:
-    """Take all as one, with the exceptions of each: another tool applies them together."""
+    """Take all as one, with the exceptions of each.
+
+    Another tool applies them together.
+    """
     remarks = tuple(remark for one in pending for remark in one.remarks)
     return Revision(id=", ".join(one.id for one in pending), path=pending[-1].path if pending else "", remarks=remarks)
 
 
 def _finding(rule: str, revision: Revision, where: str, *, about: str = "", level: str = "", **words: str) -> Finding:
-    """Make a finding of a hazard as a rehearsal measures it; *words* are its lock and whom it blocks."""
+    """Make a finding of a hazard as a rehearsal measures it.
+
+    *words* are its lock and whom it blocks.
+    """
     hazard = msgspec.structs.replace(MEASURED[rule], **words)
     return make_finding(NAME, hazard, revision, where, rule=rule, about=about, level=level)
 

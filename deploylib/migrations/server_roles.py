@@ -86,7 +86,10 @@ class Surroundings:
 
 
 class _Refused(SettingsError):
-    """The copy's server does not take it; what the revision does without it is told."""
+    """The copy's server does not take it.
+
+    What the revision does without it is told.
+    """
 
 
 def read_surroundings(url: Secret) -> Surroundings:
@@ -158,7 +161,9 @@ def _given(url: Secret, around: Surroundings) -> Iterator[str]:
 
 
 class _Bringing:
-    """Brings it, one thing after the other; what is refused is written down.
+    """Brings it, one thing after the other.
+
+    What is refused is written down.
 
     Attributes:
         mighty: the roles of the copy's server, and whether each is a superuser: those are left as they are.
@@ -203,7 +208,10 @@ class _Bringing:
                     self.run(f"grant {_name(role)} to {_name(member)} {_options(how)}")
 
     def settings(self) -> None:
-        """Bring settings as they are stored: which are lists, only the server knows."""
+        """Bring settings as they are stored.
+
+        Which are lists, only the server knows.
+        """
         for (role, own), values in _settings(self.around).items():
             if not self.mighty.get(role, bool(role)):
                 with self.note_refusals(f"settings of {role or 'the database'}"):

@@ -130,7 +130,10 @@ class Judge(msgspec.Struct, frozen=True):
             yield make_finding("squawk", hazard, self.revision, where, rule=rule, about=about, level=level)
 
     def level(self, rule: str, hazard: Hazard, statement: Statement, table: str, rows: int | None) -> str:
-        """Tell how much it matters; not at all for a table that is new."""
+        """Tell how much it matters.
+
+        Not at all for a table that is new.
+        """
         if hazard.when in {"warn", "note"}:
             return hazard.when
         if hazard.when == "always":

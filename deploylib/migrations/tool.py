@@ -1,4 +1,6 @@
-"""The tool that migrates: alembic in a child of ours, or another one by the commands that the settings name.
+"""The tool that migrates.
+
+Alembic in a child of ours, or another one by the commands that the settings name.
 
 The child runs with the interpreter that the settings name, because ``env.py`` imports the application. Each revision runs
 in a transaction of its own, with a short limit for locks and another try for those that are not granted; who holds such a
@@ -51,7 +53,9 @@ UNCHECKED = (
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """One revision that was applied; after several tries it had waited for a lock.
+    """One revision that was applied.
+
+    After several tries it had waited for a lock.
 
     Attributes:
         waited_for: the sessions that held the lock.
@@ -263,7 +267,9 @@ class Tool:
                 ) from error
 
     def _look(self, url: Secret) -> tuple[tuple[Revision, ...], str]:
-        """List what is pending, by a session that may only read; tell where that is not enough.
+        """List what is pending, by a session that may only read.
+
+        Tell where that is not enough.
 
         Raises:
             MigrationFailed: the command failed.
@@ -303,7 +309,9 @@ class Tool:
         )
 
     def run_command(self, url: Secret, line: str, *, writes: bool, timeout: float = 60, reads: bool = False) -> str:
-        """Run one of the other tool's commands, without a shell; return its output.
+        """Run one of the other tool's commands, without a shell.
+
+        Return its output.
 
         Args:
             reads: see `list_pending`.
@@ -392,7 +400,10 @@ def _matching(files: Path, pattern: str) -> list[Path]:
 
 
 def _is_of(name: str, path: Path) -> bool:
-    """Whether a file is a migration's: its name, or its folder's, begins with the migration's."""
+    """Whether a file is a migration's.
+
+    Its name, or its folder's, begins with the migration's.
+    """
     return name in {path.name, path.stem, path.parent.name, path.as_posix()} or path.stem.startswith(f"{name}_")
 
 

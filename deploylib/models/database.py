@@ -127,17 +127,26 @@ class Migration(Value, frozen=True):
 
     @property
     def before(self) -> str:
-        """How the schema is named that the pending ones are applied to; another tool's is only known once we applied some."""
+        """How the schema is named that the pending ones are applied to.
+
+        Another tool's is only known once we applied some.
+        """
         return self.current or ("not recorded" if self.unchecked else "empty")
 
     @property
     def written_for(self) -> str:
-        """The schema that code of the commit is written for; empty where it has none."""
+        """The schema that code of the commit is written for.
+
+        Empty where it has none.
+        """
         return self.target or (UNKNOWN if self.unchecked or self.elsewhere else "")
 
 
 class Database(Value, frozen=True):
-    """A Postgres as the platform describes it; *version* is the server's major, for example ``16``."""
+    """A Postgres as the platform describes it.
+
+    *version* is the server's major, for example ``16``.
+    """
 
     id: str
     name: str
@@ -161,7 +170,9 @@ UNPROVEN = "unproven"
 
 
 class Backup(Value, frozen=True):
-    """A dump in the store, as its manifest tells; without a manifest there is no backup.
+    """A dump in the store, as its manifest tells.
+
+    Without a manifest there is no backup.
 
     Attributes:
         size: bytes of the dump.
@@ -211,7 +222,10 @@ class Backup(Value, frozen=True):
 
     @property
     def schema(self) -> str:
-        """The revision, in words where alembic's table has none: another tool's is not known to us."""
+        """The revision, in words where alembic's table has none.
+
+        Another tool's is not known to us.
+        """
         return self.revision or ("unknown" if self.tables else "none")
 
     @property
@@ -226,7 +240,10 @@ class Backup(Value, frozen=True):
 
     @property
     def proven(self) -> bool:
-        """Whether it counts as a good one: a checksum alone says nothing of what it holds."""
+        """Whether it counts as a good one.
+
+        A checksum alone says nothing of what it holds.
+        """
         return self.proof in {"restored", "decoded"}
 
 
@@ -236,7 +253,9 @@ the same restore was proven beside; or emptied without that proof."""
 
 
 class RestoreResult(msgspec.Struct, frozen=True):
-    """A restore that was done; where it was compared with the backup, it was found equal.
+    """A restore that was done.
+
+    Where it was compared with the backup, it was found equal.
 
     Attributes:
         seconds: from the first look to the comparison.

@@ -1,4 +1,6 @@
-"""Text that others have written, as values: read here, or told as what cannot be read.
+"""Text that others have written, as values.
+
+Read here, or told as what cannot be read.
 
 A file, an answer or a program's output may be cut, of another type, no UTF-8, or larger and deeper than anything that is
 meant for us: TOML of 40 kB can take Python's reader six seconds. Editors put a byte order mark before it. Each library has errors of its own for that, and two of
@@ -33,7 +35,10 @@ DOTTED = re.compile(rb"(?<![\w-])(?:%b){%d}" % (PART, DEEPEST))
 
 
 class Undecodable(ValueError):
-    """It cannot be read; the text says why, and quotes nothing of it but names of keys."""
+    """It cannot be read.
+
+    The text says why, and quotes nothing of it but names of keys.
+    """
 
 
 class Misshapen(Undecodable):

@@ -21,7 +21,10 @@ BEFORE = re.compile(r"python_version < '3\.(\d+)'")
 
 
 def install_command(extra: str) -> str:
-    """The command that installs what an extra lacks here; all of it where every package is there, and yet does not work."""
+    """The command that installs what an extra lacks here.
+
+    All of it where every package is there, and yet does not work.
+    """
     wanted = missing_packages(extra) or tuple(_brought(extra))
     return (
         shlex.join(["pip", "install", *wanted])

@@ -1,4 +1,7 @@
-"""The face of a room: each name is looked up when first used."""
+"""The face of a room.
+
+Each name is looked up when first used.
+"""
 
 from __future__ import annotations
 

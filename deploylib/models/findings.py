@@ -1,4 +1,6 @@
-"""What a scan says, and what the settings tell it: frozen values, none of which ever holds a secret or its text.
+"""What a scan says, and what the settings tell it.
+
+Frozen values, none of which ever holds a secret or its text.
 
 Three verdicts, because a tool that could not look has not found anything either: *clean* is said only of what was
 examined whole.
@@ -26,7 +28,10 @@ ADVISORY = re.compile(r"(?:PYSEC|GHSA|CVE|OSV|MAL)-")
 
 
 class Verdict(StrEnum):
-    """What came of looking; findings beat a gap, and a gap beats clean."""
+    """What came of looking.
+
+    Findings beat a gap, and a gap beats clean.
+    """
 
     FINDINGS = "findings"
     NOT_EXAMINED = "not examined"
@@ -161,7 +166,10 @@ class Scanned(Value, frozen=True):
 
     @property
     def line(self) -> str:
-        """All of it in one line: ``42 packages, 118 files, 3 variables: clean``."""
+        """All of it in one line.
+
+        ``42 packages, 118 files, 3 variables: clean``.
+        """
         counted: dict[str, int] = {}
         for one in self.examined:
             for thing, number in one.counted.items():

@@ -12,7 +12,10 @@ __all__ = ["matches", "reaches", "within"]
 
 
 def within(folder: str) -> PathFilter:
-    """Every file in *folder*, as ``rootDir`` names it; all there are where that is the repository's root."""
+    """Every file in *folder*, as ``rootDir`` names it.
+
+    All there are where that is the repository's root.
+    """
     path = posixpath.normpath(f"/{folder}").strip("/")
     return PathFilter(paths=(f"{path}/**",) if path else ())
 
@@ -80,7 +83,10 @@ def _glob(pattern: str) -> re.Pattern[str]:
 
 
 def _set(inner: str) -> str:
-    """``[abc]``, ``[^abc]``, ``[a-z]``: never a slash; what is no set of characters stands for itself."""
+    """``[abc]``, ``[^abc]``, ``[a-z]``: never a slash.
+
+    What is no set of characters stands for itself.
+    """
     negated = "^" if inner.startswith("^") else ""
     members = re.sub(r"([^0-9A-Za-z-])", r"\\\1", inner.removeprefix("^")).replace("--", r"-\-")  # no set operation
     pattern = f"(?!/)[{negated}{members}]"

@@ -1,4 +1,6 @@
-"""What a person names by a part of its id: the one that is meant, or a refusal that names all that could be.
+"""What a person names by a part of its id.
+
+The one that is meant, or a refusal that names all that could be.
 
 The newest of several would be a guess, and a guess is what a rollback or a restore must not begin with.
 """

@@ -35,4 +35,7 @@ class Progress:
         """
 
     def ended(self, result: StageResult, ago: float | None = None) -> None:
-        """A stage has ended; *ago* seconds ago, when this run had done it before."""
+        """A stage has ended.
+
+        *ago* seconds ago, when this run had done it before.
+        """

@@ -42,7 +42,10 @@ COMMAND = re.compile(r"^(\s*)::|##(?=\w{0,20}\[)")
 
 
 class Struck:
-    """Strikes out what it knows; it learns of secrets as they are met."""
+    """Strikes out what it knows.
+
+    It learns of secrets as they are met.
+    """
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
         self._known: set[str] = set()
@@ -68,7 +71,10 @@ class Struck:
         return IN_WORDS.sub(rf"\1{MARK}", IN_AN_ADDRESS.sub(rf"\1{MARK}", text))
 
     def value(self, value: Any, name: str = "") -> Any:
-        """The same document, with what is free text in it struck: names and ids are left as they are."""
+        """The same document, with what is free text in it struck.
+
+        Names and ids are left as they are.
+        """
         if isinstance(value, dict):
             return {key: self.value(each, key if isinstance(key, str) else "") for key, each in value.items()}
         if isinstance(value, (list, tuple)):
@@ -84,14 +90,20 @@ class Struck:
 
 
 def _pattern(secrets: Iterable[str]) -> re.Pattern[str]:
-    """Whatever a secret may look like; nothing at all where none is one."""
+    """Whatever a secret may look like.
+
+    Nothing at all where none is one.
+    """
     parts = {part for secret in secrets for part in _parts(secret)}
     spelled = {way for part in parts for way in (_spellings(part), _in_hex(part), *_in_base64(part))}
     return re.compile("|".join(sorted(spelled, key=len, reverse=True)) or r"(?!)")
 
 
 def _parts(secret: str) -> set[str]:
-    """What of a secret is one by itself: the whole, the password of an address, the path of a webhook, each line of a key."""
+    """What of a secret is one by itself.
+
+    The whole, the password of an address, the path of a webhook, each line of a key.
+    """
     secret = secret.strip()
     found = {secret} | {line.strip() for line in secret.splitlines() if len(line.strip()) >= 2 * SHORTEST}
     found |= {match[2].strip("'") for match in IN_WORDS.finditer(secret)}
@@ -164,7 +176,9 @@ def _bytes(encoded: bytes) -> tuple[list[str], list[str]]:
 
 
 def harmless(text: str) -> str:
-    """One line of text that only says something: what would act on a terminal is shown by its number.
+    """One line of text that only says something.
+
+    What would act on a terminal is shown by its number.
 
     Args:
         text: of anybody; a tabulator stays.

@@ -1,4 +1,7 @@
-"""What a release is about: a commit, what of it is deployed, what went live, and how that was proven."""
+"""What a release is about.
+
+A commit, what of it is deployed, what went live, and how that was proven.
+"""
 
 from __future__ import annotations
 
@@ -208,7 +211,10 @@ class Verified(Value, frozen=True):
 
 
 class Triggered(msgspec.Struct, frozen=True, kw_only=True):
-    """A deploy that the platform has accepted; *adopted* when its answer was lost and it was found again."""
+    """A deploy that the platform has accepted.
+
+    *adopted* when its answer was lost and it was found again.
+    """
 
     service: str
     deploy_id: Id

@@ -10,7 +10,10 @@ COMMAND = re.compile(r"\binv (?!local\b|promote\b)((?>[a-z]+(?:\.[a-z]+)?))\b(?!
 
 
 def about(environment: str, text: str) -> str:
-    """The same text, in which each command of ours names that environment; one that names any is left as it is."""
+    """The same text, in which each command of ours names that environment.
+
+    One that names any is left as it is.
+    """
     return (
         text if environment == "local" else COMMAND.sub(lambda found: f"{found[0]} --environment {environment}", text)
     )

@@ -1,4 +1,7 @@
-"""What a run says of itself: its stages, what it put back, how it ended. Recorded in the history, printed by ``--json``."""
+"""What a run says of itself.
+
+Its stages, what it put back, how it ended. Recorded in the history, printed by ``--json``.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,10 @@ SUPERSEDED = "superseded by a newer release"
 
 
 def short(run: str) -> str:
-    """A run's id as people say it: its last four characters, and of GitHub's the number and the attempt."""
+    """A run's id as people say it.
+
+    Its last four characters, and of GitHub's the number and the attempt.
+    """
     of_github = re.search(r"-(\d+-\d+(?:-back)?(?:-\d+)?)$", run)
     return of_github[1] if of_github else run[-4:]
 
@@ -83,7 +89,9 @@ class StageStatus(StrEnum):
 
 
 class Ending(Value, frozen=True):
-    """How a run ended, or a stage that failed: recorded, for whoever decides on another machine.
+    """How a run ended, or a stage that failed.
+
+    Recorded, for whoever decides on another machine.
 
     Attributes:
         outcome: in words, see `deploylib.errors` and ``succeeded``, ``nothing to do``, ``planned``, ``paused``.

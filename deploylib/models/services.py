@@ -21,7 +21,9 @@ class Kind(StrEnum):
 
 
 class DeployStatus(StrEnum):
-    """Where a deploy is; Render's own words, plus *unknown* for a word we have not met.
+    """Where a deploy is.
+
+    Render's own words, plus *unknown* for a word we have not met.
 
     An unknown status is not terminal: we wait for one that we know until our own deadline.
     """
@@ -50,7 +52,10 @@ class DeployStatus(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether it has ended; a deactivated deploy was live and has been replaced since."""
+        """Whether it has ended.
+
+        A deactivated deploy was live and has been replaced since.
+        """
         return self.failed or self in {self.LIVE, self.DEACTIVATED, self.CANCELED}
 
 

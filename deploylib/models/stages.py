@@ -1,4 +1,7 @@
-"""What the stages of a run leave for each other, typed: recorded with their results, read on any machine."""
+"""What the stages of a run leave for each other, typed.
+
+Recorded with their results, read on any machine.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ __all__ = ["BackedUp", "Checked", "Planned", "Proven", "StageName", "Waived"]
 
 
 class StageName(StrEnum):
-    """The stages that are ours; a team's own steps bear names of their own."""
+    """The stages that are ours.
+
+    A team's own steps bear names of their own.
+    """
 
     CHECK = "check"
     TESTS = "tests"

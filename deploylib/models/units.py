@@ -1,4 +1,7 @@
-"""Durations, sizes and commands: as people write them in settings, and as they read them in a report."""
+"""Durations, sizes and commands.
+
+As people write them in settings, and as they read them in a report.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,9 @@ def size(text: str, where: str = "size") -> int:
 
 
 def words(line: str, where: str = "command") -> list[str]:
-    """Read a command as a shell would take it apart; none is ever started by a shell.
+    """Read a command as a shell would take it apart.
+
+    None is ever started by a shell.
 
     Raises:
         SettingsError: a quote that is not closed, or nothing at all.
@@ -54,7 +59,10 @@ def words(line: str, where: str = "command") -> list[str]:
 
 
 def age(elapsed: float) -> str:
-    """Seconds as a person says them: ``40 s``, ``12 min``, ``3 h``, ``2 d``."""
+    """Seconds as a person says them.
+
+    ``40 s``, ``12 min``, ``3 h``, ``2 d``.
+    """
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if elapsed >= length:
             return f"{elapsed / length:.0f} {unit}"
@@ -76,7 +84,10 @@ def count(number: int, thing: str) -> str:
 
 
 def is_address(text: str) -> bool:
-    """Whether anybody could be asked there: who is asked at what is none answers nothing, and is not at fault."""
+    """Whether anybody could be asked there.
+
+    Who is asked at what is none answers nothing, and is not at fault.
+    """
     try:
         parts = urlsplit(text)
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and text.isprintable() and parts.port != 0

@@ -14,7 +14,10 @@ Id = Annotated[str, msgspec.Meta(pattern=r"\A([A-Za-z0-9][A-Za-z0-9._:/@+=~-]*)?
 
 
 class Secret:
-    """A value that no log, message or traceback shows; `reveal` is the only way to it."""
+    """A value that no log, message or traceback shows.
+
+    `reveal` is the only way to it.
+    """
 
     __slots__ = ("_value",)
 
@@ -36,8 +39,14 @@ class Secret:
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of the values below: immutable, compared by content, JSON without its defaults."""
+    """Base of the values below.
+
+    Immutable, compared by content, JSON without its defaults.
+    """
 
 
 class SettingsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of the tables in the settings: an unknown key is an error."""
+    """Base of the tables in the settings.
+
+    An unknown key is an error.
+    """

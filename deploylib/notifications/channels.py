@@ -1,4 +1,7 @@
-"""The family of channels: one more of them is one more file, and one more entry here."""
+"""The family of channels.
+
+One more of them is one more file, and one more entry here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Postgres' own programs on this machine: which versions there are, and which fits a server."""
+"""Postgres' own programs on this machine.
+
+Which versions there are, and which fits a server.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,9 @@ class Programs(msgspec.Struct, frozen=True):
 
 
 def client_for(server: int, configured: str, *, runner: process.Runner) -> Programs:
-    """The client programs for a server's major version: the same major first, else a newer one that fits.
+    """The client programs for a server's major version.
+
+    The same major first, else a newer one that fits.
 
     Args:
         server: the server's major version.

@@ -104,7 +104,9 @@ def read_mark(url: Secret, *, timeout: int = 5) -> str:
 
 
 def require_direct(url: Secret, *, timeout: int = 5) -> None:
-    """See that a connection is one session of the server: what holds a lock or a limit must be there for the next line.
+    """See that a connection is one session of the server.
+
+    What holds a lock or a limit must be there for the next line.
 
     While one connection rests outside a transaction, another begins one; a pooler that gives out the server's sessions
     by the transaction now gives it the session that the first one had, or the first one another
@@ -190,7 +192,9 @@ def lock_database(url: Secret, *, clock: Clock, within: float, every: float = 0.
 
 
 def child_environment(url: Secret) -> dict[str, str]:
-    """The connection as libpq's variables, for a child program: nothing of it in its arguments.
+    """The connection as libpq's variables, for a child program.
+
+    Nothing of it in its arguments.
 
     Raises:
         SettingsError: the URL cannot be read.
@@ -281,7 +285,9 @@ def connect(url: Secret, timeout: int = 5, *, statements: str = "30s") -> Iterat
 
 @contextmanager
 def refusals(kind: type[DeployError], what: str, rights: str = "") -> Iterator[None]:
-    """Turn what the server refuses in this block into *kind*: its own sentence, which names objects and no secret.
+    """Turn what the server refuses in this block into *kind*.
+
+    Its own sentence, which names objects and no secret.
 
     A session that is over is none of that: it goes on to `connect`, which says so.
 
@@ -392,7 +398,10 @@ def _authority(known: dict[str, str]) -> str:
 
 
 def _plain(url: Secret) -> str:
-    """The URL as libpq knows it: without the driver's name that SQLAlchemy wants."""
+    """The URL as libpq knows it.
+
+    Without the driver's name that SQLAlchemy wants.
+    """
     return re.sub(r"^(postgres(?:ql)?)\+\w+(?=://)", r"\1", url.reveal())
 
 

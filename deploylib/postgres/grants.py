@@ -1,4 +1,6 @@
-"""Who may do what in a database: grants and default privileges, as far as they differ from what a new object has.
+"""Who may do what in a database.
+
+Grants and default privileges, as far as they differ from what a new object has.
 
 A dump names the owner of then in each grant, and fails at a role that is not there. So they are read from the catalog, kept
 with the backup, and made alike at the end of a restore: what is there too much is taken, what lacks is given, and what the

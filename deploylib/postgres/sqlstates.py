@@ -164,7 +164,10 @@ def recognize(lines: Iterable[str]) -> tuple[str, str]:
 
 
 def is_gone(state: str | None) -> bool:
-    """Whether the session is over, or the server: there is nobody left to ask."""
+    """Whether the session is over, or the server.
+
+    There is nobody left to ask.
+    """
     return state is not None and (state[:2] == "08" or state[:4] == "57P0")
 
 
@@ -174,7 +177,10 @@ def is_right(state: str | None) -> bool:
 
 
 def is_of_the_server(state: str | None) -> bool:
-    """Whether it is no fault of the statement: what the server has, is, or lets this role do."""
+    """Whether it is no fault of the statement.
+
+    What the server has, is, or lets this role do.
+    """
     return state is not None and (state[:2] in {"08", "53", "57", "58", "XX"} or state in {"25006", "40001", "42501"})
 
 

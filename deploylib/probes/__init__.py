@@ -1,4 +1,6 @@
-"""Requests to the public addresses: the proof of a deploy, and the downtime that visitors meet.
+"""Requests to the public addresses.
+
+The proof of a deploy, and the downtime that visitors meet.
 
 `verify` proves that one address serves a commit, without a platform; `verify_service` proves a service of a release, with
 what is `Expected` of it, at a `Pace`, by a `Probe` that also asks the platform. `address` tells where a service is asked, and

@@ -1,4 +1,7 @@
-"""The public address of a service: where it is asked, and what it answers at this moment."""
+"""The public address of a service.
+
+Where it is asked, and what it answers at this moment.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,9 @@ def is_public(target: Target) -> bool:
 
 
 def path_of(target: Target) -> str:
-    """Find the path at which a service is asked: the one that somebody has named, or its root.
+    """Find the path at which a service is asked.
+
+    The one that somebody has named, or its root.
 
     A path without its slash would be taken for a part of the host's name, and asked of another host.
     """
@@ -62,7 +67,10 @@ def url_of(target: Target) -> str:
 
 
 def has_path(target: Target) -> bool:
-    """Whether somebody has said where the service tells that it is well; the page of a static site says nothing of it."""
+    """Whether somebody has said where the service tells that it is well.
+
+    The page of a static site says nothing of it.
+    """
     return target.kind is Kind.WEB and bool(target.identity_path or target.health_path)
 
 
@@ -101,7 +109,10 @@ def ask(session: http.Session, url: str, limit: http.Limit = http.PAGE) -> tuple
 
 
 def identity_of(answer: http.Answer) -> str:
-    """The commit that an answer names, full or short; empty where it names none."""
+    """The commit that an answer names, full or short.
+
+    Empty where it names none.
+    """
     body = answer.json() if "json" in answer.content_type else None
     if isinstance(body, dict):
         names = (str(body.get(key) or "").lower() for key in IDENTITY_KEYS)
@@ -126,5 +137,8 @@ def comparable_status(target: Target, answered: int, asked: Mapping[str, str]) -
 
 
 def is_same_kind(status: int, before: int) -> bool:
-    """Whether an address answers as before: refused as it was refused, or led elsewhere as it was."""
+    """Whether an address answers as before.
+
+    Refused as it was refused, or led elsewhere as it was.
+    """
     return status // 100 == before // 100

@@ -40,7 +40,10 @@ class Seen:
 
     @property
     def text(self) -> str:
-        """How many of them were seen; empty of a page that loads nothing."""
+        """How many of them were seen.
+
+        Empty of a page that loads nothing.
+        """
         return f" · {self.asked} of {self.of} assets" if self.of else ""
 
     @property
@@ -86,7 +89,10 @@ def look(page: http.Answer, url: str, *, ask: Ask, clock: Clock, every: float, d
 
 
 def _trouble(asset: Asset, ask: Ask) -> str:
-    """Why an asset is not there; empty where it is, or where it is somebody else's to say."""
+    """Why an asset is not there.
+
+    Empty where it is, or where it is somebody else's to say.
+    """
     url = asset.url
     for _ in range(HOPS):
         answer, trouble = ask(url)
@@ -117,7 +123,10 @@ def _said(url: str, answer: http.Answer) -> str:
 
 
 def _fits(path: str, content_type: str) -> bool:
-    """A script must be a script and a style a style: a page in their place is the usual sign of a missing file."""
+    """A script must be a script and a style a style.
+
+    A page in their place is the usual sign of a missing file.
+    """
     suffix = path.rpartition(".")[2].lower()
     wanted = TYPES.get(suffix)
     return wanted in content_type if wanted else content_type != "text/html" or suffix in {"html", "htm"}

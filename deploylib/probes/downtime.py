@@ -1,4 +1,7 @@
-"""What visitors meet while traffic is switched: requests to the public addresses, counted all the time."""
+"""What visitors meet while traffic is switched.
+
+Requests to the public addresses, counted all the time.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What a page names, read as a browser reads it: the release, and the files that it loads.
+"""What a page names, read as a browser reads it.
+
+The release, and the files that it loads.
 
 A browser with scripts does not look into ``<noscript>``, nor into a ``<template>`` that is no shadow root, and what stands in
 text is no element; relative addresses begin at the first ``<base href>``.
@@ -21,7 +23,10 @@ SCRIPTS = {"", "module", "text/javascript", "application/javascript", "text/ecma
 
 
 class Use(StrEnum):
-    """What a page needs a file for: without a script or a style it is another page, without a picture it is the same."""
+    """What a page needs a file for.
+
+    Without a script or a style it is another page, without a picture it is the same.
+    """
 
     SCRIPT = "script"
     STYLE = "style"
@@ -34,7 +39,10 @@ class Use(StrEnum):
 
 
 class Asset(Value, frozen=True):
-    """A file that a page loads: as it is named there, and where that is."""
+    """A file that a page loads.
+
+    As it is named there, and where that is.
+    """
 
     name: str
     url: str
@@ -70,7 +78,10 @@ class Page(HTMLParser):
         return page
 
     def parse_marked_section(self, i: int, report: bool = True) -> int:  # noqa: FBT001, FBT002 - as it is there
-        """``<![…``: a comment in HTML; the parser of XML below would raise an AssertionError."""
+        """``<![…``: a comment in HTML.
+
+        The parser of XML below would raise an AssertionError.
+        """
         return self.parse_bogus_comment(i, report)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -94,7 +105,10 @@ class Page(HTMLParser):
             self._add(named.get("src", ""), Use.PICTURE)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """``<template/>`` is open all the same, and of text only ``<noscript/>``: a drawing has titles of its own."""
+        """``<template/>`` is open all the same, and of text only ``<noscript/>``.
+
+        A drawing has titles of its own.
+        """
         if tag not in TEXT - {"noscript"}:
             self.handle_starttag(tag, attrs)
 
@@ -121,7 +135,10 @@ class Page(HTMLParser):
             self.assets[url] = Asset(name=name, url=url, use=use)
 
     def _joined(self, name: str) -> str:
-        """The address that a name means here; empty where it is none, and no browser asks for it either."""
+        """The address that a name means here.
+
+        Empty where it is none, and no browser asks for it either.
+        """
         try:
             return urljoin(self._base, name.strip())
         except ValueError:

@@ -1,4 +1,6 @@
-"""Proof that the public address serves the release: the platform's word is evidence, this is the verdict.
+"""Proof that the public address serves the release.
+
+The platform's word is evidence, this is the verdict.
 
 Three levels, named in the result: *commit* (the address itself answers with the expected commit, several times in a
 row), *reachable* (it answers well, and the platform says that the commit is live), *platform* (live, and no instance
@@ -265,7 +267,9 @@ def _told(look: Callable[[], T]) -> T | None:
 
 
 def _wrong(target: Target, expected: Expected, answer: http.Answer | None, trouble: str) -> str:
-    """Why an answer is none of a release that serves; empty where it is.
+    """Why an answer is none of a release that serves.
+
+    Empty where it is.
 
     At a health path only a 2xx is well. Where nobody has named one, the root may be for nobody, or behind a password: no
     answer and a 5xx are wrong anywhere, and a 4xx is where there was a page before. Who asks too often (429) is answered.
@@ -369,7 +373,9 @@ def _odd_name(target: Target, expected: Expected, served: str, probe: Probe, see
 
 
 def _require_ours(target: Target, expected: Expected, probe: Probe) -> None:
-    """See that the platform says that what we wait for is live: only then is it at fault.
+    """See that the platform says that what we wait for is live.
+
+    Only then is it at fault.
 
     Raises:
         ForeignDeploy: something else is.
@@ -386,7 +392,10 @@ def _require_ours(target: Target, expected: Expected, probe: Probe) -> None:
 
 
 def _bake(target: Target, expected: Expected, session: http.Session, probe: Probe) -> None:
-    """Go on asking; a single bad answer is forgiven, three of the last five are not."""
+    """Go on asking.
+
+    A single bad answer is forgiven, three of the last five are not.
+    """
     clock, pace = probe.clock, probe.pace
     url = url_of(target)
     window: deque[bool] = deque(maxlen=BAD_OF_LAST[1])
@@ -406,7 +415,10 @@ def _bake(target: Target, expected: Expected, session: http.Session, probe: Prob
 
 
 def _require_no_failure(target: Target, probe: Probe, since: datetime, lasted: float) -> None:
-    """Its instances must not have failed meanwhile: the platform restarts them quickly enough to be missed from outside."""
+    """Its instances must not have failed meanwhile.
+
+    The platform restarts them quickly enough to be missed from outside.
+    """
     if probe.client is not None and (failures := probe.client.server_failures(target.service_id, since)):
         raise VerificationFailed(
             f"{target.name}: its program failed {failures} times within {lasted:.0f} s of going live",

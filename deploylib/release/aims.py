@@ -1,4 +1,6 @@
-"""Bring a run to where a command aims: which commit, up to which stage, forward or back.
+"""Bring a run to where a command aims.
+
+Which commit, up to which stage, forward or back.
 
 Each function turns what was asked into an aim, opens or resumes a run for it, and has the pipeline carry it out.
 """
@@ -95,7 +97,10 @@ def bring_forward(
 
 
 def _flow(env: Environment, options: Options, whole: tuple[Stage, ...]) -> tuple[Stage, ...]:
-    """The stages to do; a look or a backup on a person's machine releases nothing, and so needs no gate."""
+    """The stages to do.
+
+    A look or a backup on a person's machine releases nothing, and so needs no gate.
+    """
     names = [stage.name for stage in whole]
     end = names.index(options.until) + 1
     if options.until != StageName.DEPLOY:  # what comes after that needs all of it, which may be several jobs'
@@ -204,7 +209,9 @@ def settle_all(env: Environment, lease: Lease) -> None:
 
 
 def examine_commit(env: Environment, name: str) -> Scanned:
-    """Scan a commit; where jobs share a run, record the verdict for those after it.
+    """Scan a commit.
+
+    Where jobs share a run, record the verdict for those after it.
 
     Raises:
         SettingsError: no repository, or no such commit.
@@ -254,7 +261,10 @@ def _tested(run: Run) -> Report:
 
 
 def prove_live(env: Environment) -> Report:
-    """Have what the open run has deployed prove itself; outside a run, what the history says is live."""
+    """Have what the open run has deployed prove itself.
+
+    Outside a run, what the history says is live.
+    """
     commit = env.git.commit("HEAD")
     aim = Aim(commit=commit, since=None, decides=env.build is None)
     if env.build is not None and find_shared_run(env, msgspec.structs.replace(aim, decides=True)) is not None:
@@ -281,7 +291,10 @@ def _after_deploy() -> tuple[Stage, ...]:
 
 
 def _deployed(env: Environment) -> RunState | None:
-    """The run that is open, and has deployed something: what it says is live is so, and is not yet verified."""
+    """The run that is open, and has deployed something.
+
+    What it says is live is so, and is not yet verified.
+    """
     last = next(iter(env.history.read_runs(env.name, 1)), None)
     return last if last is not None and last.report is None and last.intents else None
 

@@ -204,7 +204,10 @@ def _what_changed(
     blueprint_path: str,
     shared: tuple[str, ...],
 ) -> str:
-    """The files of the service that differ, or its description; empty when none does."""
+    """The files of the service that differ, or its description.
+
+    Empty when none does.
+    """
     if mine := list_touched(target.filter, base, head.id, git=git):
         return _files(mine)
     if common := list_touched(PathFilter(paths=shared), base, head.id, git=git) if shared else ():
@@ -217,7 +220,10 @@ def _what_changed(
 
 
 def list_touched(chosen: PathFilter, base: str, head: str, *, git: Git) -> tuple[str, ...]:
-    """The files that differ and are among the chosen ones; a submodule is, where a file in it could be."""
+    """The files that differ and are among the chosen ones.
+
+    A submodule is, where a file in it could be.
+    """
     folders = git.submodules_between(base, head)
     differ = git.files_between(base, head)
     return tuple(name for name in differ if matches(name, chosen) or (name in folders and reaches(name, chosen)))

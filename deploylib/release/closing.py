@@ -1,4 +1,7 @@
-"""The end of a run: what it says of itself, what is recorded, held and told, and what is live then."""
+"""The end of a run.
+
+What it says of itself, what is recorded, held and told, and what is live then.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ __all__ = ["close", "close_or_pause", "ending", "explain_unknown", "leave_open",
 
 
 def close(run: Run, end: Ending, began: float, *, keep: bool = False) -> Report:
-    """Record the end of the run, give the lease back, and tell; in a dry run there is nothing to record.
+    """Record the end of the run, give the lease back, and tell.
+
+    In a dry run there is nothing to record.
 
     Args:
         keep: the lease is another run's, which goes on.
@@ -46,7 +51,10 @@ def _close(run: Run, end: Ending, began: float, *, keep: bool) -> Report:
 
 
 def close_or_pause(run: Run, end: Ending, began: float) -> Report:
-    """Close the run; a job that only records leaves that to `finish`, and so does who goes on later."""
+    """Close the run.
+
+    A job that only records leaves that to `finish`, and so does who goes on later.
+    """
     if run.decides and end.outcome != PAUSED:
         return close(run, end, began)
     (run.lease.release if run.decides else run.lease.leave)()
@@ -70,7 +78,10 @@ def ending(run: Run, paused_at: str = "") -> Ending:
 
 
 def _after(run: Run) -> tuple[str, ...]:
-    """What comes after something asked for by itself: a release, where there is one and nothing refuses it."""
+    """What comes after something asked for by itself.
+
+    A release, where there is one and nothing refuses it.
+    """
     if run.planned.nothing:
         return ()
     try:
@@ -81,7 +92,10 @@ def _after(run: Run) -> tuple[str, ...]:
 
 
 def stop(run: Run, error: Interrupted, began: float) -> Report:
-    """Leave a run that was interrupted: what is recorded is enough for the next command to go on; an operation has ended."""
+    """Leave a run that was interrupted.
+
+    What is recorded is enough for the next command to go on; an operation has ended.
+    """
     if run.state.opened.operation:
         return close_or_pause(run, Ending.of(error), began)
     if run.decides:
@@ -92,7 +106,10 @@ def stop(run: Run, error: Interrupted, began: float) -> Report:
 
 
 def leave_open(run: Run, error: NotKnownYet, began: float) -> Report:
-    """Leave a run open whose end is not known yet: whoever looks next settles it first."""
+    """Leave a run open whose end is not known yet.
+
+    Whoever looks next settles it first.
+    """
     told = report(run, Ending.of(error), began)
     if run.decides:
         try:
@@ -106,7 +123,10 @@ def leave_open(run: Run, error: NotKnownYet, began: float) -> Report:
 
 
 def _with_schema(run: Run, serving: tuple[Live, ...]) -> tuple[Live, ...]:
-    """What is live, with the schema that each commit was written for: this run's, or what an earlier release recorded."""
+    """What is live, with the schema that each commit was written for.
+
+    This run's, or what an earlier release recorded.
+    """
     static = {target.name for target in run.checked.targets if target.kind is Kind.STATIC}
     known = {} if run.back else dict.fromkeys(run.state.shipped, run.planned.migration.written_for)
     missing = {each.service for each in serving if each.service not in known} - static
@@ -123,7 +143,10 @@ def _with_schema(run: Run, serving: tuple[Live, ...]) -> tuple[Live, ...]:
 
 
 def _update_holds(run: Run, told: Report) -> None:
-    """A release that has proven itself ends the holds that it mends; a rollback holds what it went back from."""
+    """A release that has proven itself ends the holds that it mends.
+
+    A rollback holds what it went back from.
+    """
     env, state = run.env, run.state
 
     def contains(commit: str) -> bool:
@@ -172,7 +195,10 @@ def report(run: Run, end: Ending, began: float, results: tuple[StageResult, ...]
 
 
 def _what_is_live(run: Run) -> tuple[Live, ...]:
-    """The platform's truth at the end; empty where it cannot be asked, which the report then does not claim to know."""
+    """The platform's truth at the end.
+
+    Empty where it cannot be asked, which the report then does not claim to know.
+    """
     env = run.env
     try:
         if run.checked.targets:

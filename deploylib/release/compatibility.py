@@ -1,4 +1,6 @@
-"""Which code goes with which schema: what must be known before code goes back, or a migration takes something away.
+"""Which code goes with which schema.
+
+What must be known before code goes back, or a migration takes something away.
 
 A revision says how old the code may be that goes on working once it is applied, with ``tolerates = "<revision>"`` in its
 file: the revision that such code was written for. Where it does not say so, the code that served while it was applied is
@@ -144,7 +146,10 @@ def _taken(schema: Migration, had: Collection[str]) -> str:
 
 
 def _needs(revision: Revision, before: str) -> tuple[str, ...]:
-    """What a revision goes on from; the one before it in the list where that is not written down."""
+    """What a revision goes on from.
+
+    The one before it in the list where that is not written down.
+    """
     return (before,) if revision.needs is None else revision.needs
 
 

@@ -11,14 +11,20 @@ __all__ = ["database_of", "find_restore_mark", "own_database", "require_whole"]
 
 
 def database_of(env: Environment, checked: Checked) -> Secret | None:
-    """Find the address of the database that a check has found; None: there is none, or none that is opened from here."""
+    """Find the address of the database that a check has found.
+
+    None: there is none, or none that is opened from here.
+    """
     if env.config.exported:
         return None
     return env.learn(preflight.address(env.config, env.render, checked.database))
 
 
 def own_database(env: Environment) -> Secret | None:
-    """Find the address of the environment's database outside of a run; None: the product has none."""
+    """Find the address of the environment's database outside of a run.
+
+    None: the product has none.
+    """
     name = preflight.database(env.config, preflight.read_blueprint(env.config, env.git, env.git.commit("HEAD")))
     return env.learn(preflight.address(env.config, env.render, name))
 

@@ -18,7 +18,10 @@ GATES = (StageName.TESTS, StageName.SCAN)
 
 
 def skip_gate(run: Run, gate: StageName) -> StageResult | None:
-    """A gate that a person leaves out; it is recorded, and told with the end of the run."""
+    """A gate that a person leaves out.
+
+    It is recorded, and told with the end of the run.
+    """
     if gate not in run.options.skip:
         return None
     by = Waived(skipped_by=run.env.author, reason=run.options.reason)
@@ -46,7 +49,10 @@ def require_not_held(run: Run) -> None:
 
 
 def _held(run: Run, hold: Hold) -> tuple[str, str]:
-    """What a hold refuses, why and since when; and what is to be done about it."""
+    """What a hold refuses, why and since when.
+
+    And what is to be done about it.
+    """
     where = run.env.flag
     lift = f"inv hold.lift{where}"
     known = (hold.by, f"{age((run.env.clock.now() - hold.at).total_seconds())} ago")

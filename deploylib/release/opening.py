@@ -1,4 +1,7 @@
-"""How a run begins: opened anew, gone on with, or shared with the other jobs of a CI run."""
+"""How a run begins.
+
+Opened anew, gone on with, or shared with the other jobs of a CI run.
+"""
 
 from __future__ import annotations
 
@@ -117,7 +120,10 @@ def _begin(env: Environment, options: Options, aim: Aim, lease: Lease | None) ->
 
 
 def open_unrecorded(env: Environment, options: Options, aim: Aim) -> Run:
-    """Begin a run of which nothing is recorded: there is no store, or nobody needs to know."""
+    """Begin a run of which nothing is recorded.
+
+    There is no store, or nobody needs to know.
+    """
     opened = Opened(run=env.build.id if env.build else "", environment=env.name, commit=aim.commit)
     return _run(env, options, Journal.open(env.history, opened, dry=True), aim)
 
@@ -181,7 +187,9 @@ def start_local_again(run: Run) -> None:
 
 
 def _require_own_changes(env: Environment, state: RunState | None, services: tuple[str, ...]) -> None:
-    """See that a job which does a part knows of the whole: "Re-run failed jobs" leaves out those that have found it out.
+    """See that a job which does a part knows of the whole.
+
+    "Re-run failed jobs" leaves out those that have found it out.
 
     Raises:
         SettingsError: an earlier attempt has decided what changes, and this one has not.
@@ -210,7 +218,10 @@ def _require_reason(options: Options, gates: tuple[str, ...]) -> None:
 
 
 def _new_id(env: Environment, *, back: bool) -> str:
-    """Made here, or the CI's own with the environment before it; another one once that run is closed."""
+    """Made here, or the CI's own with the environment before it.
+
+    Another one once that run is closed.
+    """
     if env.build is None:
         return f"{env.clock.now():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
     first = _shared_id(env, env.build, back=back)
@@ -223,7 +234,10 @@ def _shared_id(env: Environment, build: ci.Build, *, back: bool = False) -> str:
 
 
 def is_shared(env: Environment, state: RunState) -> bool:
-    """Tell whether the jobs of a CI share it: then it is for them alone."""
+    """Tell whether the jobs of a CI share it.
+
+    Then it is for them alone.
+    """
     return state.id.startswith(f"{env.name}-")
 
 
@@ -250,7 +264,10 @@ def find_shared_run(env: Environment, aim: Aim) -> RunState | None:
 
 
 def _recorded(env: Environment, *, back: bool = False) -> RunState | None:
-    """What the jobs of this CI run have recorded; None where there is no CI, or nothing yet."""
+    """What the jobs of this CI run have recorded.
+
+    None where there is no CI, or nothing yet.
+    """
     if env.build is None:
         return None
     try:
@@ -270,7 +287,9 @@ def _same(env: Environment, options: Options, aim: Aim, last: RunState) -> bool:
 
 
 def take_up_unfinished(env: Environment, options: Options, name: str = "") -> Run | None:
-    """Take up the run to be finished; where a CI run has recorded nothing, open one that says so; None: none is open.
+    """Take up the run to be finished.
+
+    Where a CI run has recorded nothing, open one that says so; None: none is open.
 
     Args:
         name: its id or the end of it; default: this CI run's, or the newest one that is open.

@@ -1,4 +1,6 @@
-"""What a person asks for beside the releases, written down: a restore, a proof, a hold, a look.
+"""What a person asks for beside the releases, written down.
+
+A restore, a proof, a hold, a look.
 
 An operation is recorded and listed like a run, and is none: it is never open, so that it stands in nobody's way, and a store
 that does not take it down keeps nobody from doing it.

@@ -1,4 +1,6 @@
-"""Steps of a team's own in the sequence of a release: `stage` registers them, on a function in ``tasks.py``.
+"""Steps of a team's own in the sequence of a release.
+
+`stage` registers them, on a function in ``tasks.py``.
 
 Imports nothing heavy, so that ``inv --list`` stays quick.
 """
@@ -17,7 +19,10 @@ Body = Callable[["OwnStep"], "str | Iterable[str] | None"]
 
 @dataclass(frozen=True)
 class StepService:
-    """A service of the release: the commit that it served, and the one that it serves after it."""
+    """A service of the release.
+
+    The commit that it served, and the one that it serves after it.
+    """
 
     name: str
     old: str
@@ -71,7 +76,9 @@ REGISTERED: dict[tuple[str, str], Registration] = {}
 
 
 def stage(*, after: str = "", before: str = "", deadline: str = "5m") -> Callable[[Body], Body]:
-    """Add a step to every release: the function that this decorates, called with an `OwnStep`.
+    """Add a step to every release.
+
+    The function that this decorates, called with an `OwnStep`.
 
     It is done once per run and recorded; it returns None, a line or lines; what it raises fails the run. Its name is the
     function's, with dashes. Of a run that has nothing to do, and of a rollback, it is no part.

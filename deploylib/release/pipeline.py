@@ -1,4 +1,6 @@
-"""A whole release at one glance: the stages, in order, and a failure's end.
+"""A whole release at one glance.
+
+The stages, in order, and a failure's end.
 
 Before the first deploy is asked for, a failure stops the run and nothing that serves has changed. From then on it is put
 back: only what this run changed, at most once. A signal never rolls back: the run stays open and goes on later.
@@ -59,7 +61,9 @@ def bring_to_an_end(run: Run, flow: Sequence[Stage], *, paused_at: str = "") -> 
 
 
 def finish_run(run: Run) -> Report:
-    """End a run that others have left: complete it where everything is live, else put back what it changed.
+    """End a run that others have left.
+
+    Complete it where everything is live, else put back what it changed.
 
     Raises:
         LeaseHeld: another run holds the lease.
@@ -78,7 +82,10 @@ def finish_run(run: Run) -> Report:
 
 
 def _carry_out(run: Run, flow: Sequence[Stage], paused_at: str) -> Ending:
-    """Do the stages; from the commit point on, a failure is put back by the command that decides."""
+    """Do the stages.
+
+    From the commit point on, a failure is put back by the command that decides.
+    """
     try:
         if run.decides and run.state.recovering is not None:
             acquire_lease(run)
@@ -112,7 +119,10 @@ def _prepare(run: Run, stage: Stage) -> None:
 
 
 def _nothing_to_do(run: Run) -> Ending | None:
-    """The end of a run that has nothing to do; a backup may be due all the same."""
+    """The end of a run that has nothing to do.
+
+    A backup may be due all the same.
+    """
     if run.planned.superseded:
         return Ending(outcome=SUPERSEDED)
     return Ending(outcome=NOTHING) if run.planned.nothing and run.options.asked in CHANGING else None

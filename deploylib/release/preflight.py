@@ -1,4 +1,7 @@
-"""What must be true before anything is touched: the working copy, the Blueprint, the platform's services."""
+"""What must be true before anything is touched.
+
+The working copy, the Blueprint, the platform's services.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,9 @@ __all__ = [
 
 
 def require_ready(findings: Sequence[CheckFinding], environment: str) -> None:
-    """Refuse when anything was found: the first finding leads, the others follow with their remedies.
+    """Refuse when anything was found.
+
+    The first finding leads, the others follow with their remedies.
 
     Raises:
         Unreachable: one of them is that somebody did not answer, which leads.
@@ -49,7 +54,9 @@ def require_ready(findings: Sequence[CheckFinding], environment: str) -> None:
 
 
 def release_commit(git: Git, ref: str = "") -> Commit:
-    """The commit to release: *ref*, or what is checked out, and then nothing may differ from it.
+    """The commit to release.
+
+    *ref*, or what is checked out, and then nothing may differ from it.
 
     Raises:
         SettingsError: no repository, no such commit, or changes that are not committed.
@@ -76,7 +83,9 @@ def _uncommitted(changed: Sequence[str]) -> SettingsError:
 
 
 def read_blueprint(config: Config, git: Git, commit: Commit, *, lying: bool = False) -> blueprints.Blueprint | None:
-    """The Blueprint as *commit* has it; None where there is none and the settings name the services instead.
+    """The Blueprint as *commit* has it.
+
+    None where there is none and the settings name the services instead.
 
     Args:
         lying: as it lies in the folder, for somebody who is still writing it.
@@ -118,7 +127,10 @@ def find_untracked(git: Git, blueprint: blueprints.Blueprint) -> list[CheckFindi
 
 
 def disk(folder: Path, minimum: str) -> list[CheckFinding]:
-    """Room for backups and history: at least *minimum* free where *folder* is or will be."""
+    """Room for backups and history.
+
+    At least *minimum* free where *folder* is or will be.
+    """
     try:
         there = next(parent for parent in (folder, *folder.parents) if parent.exists())
         free = shutil.disk_usage(there).free
@@ -132,7 +144,9 @@ def disk(folder: Path, minimum: str) -> list[CheckFinding]:
 
 
 def services(config: Config, blueprint: blueprints.Blueprint | None, chosen: Sequence[str]) -> tuple[str, ...]:
-    """The names of the product's services, all of them; *chosen* must be among them.
+    """The names of the product's services, all of them.
+
+    *chosen* must be among them.
 
     Raises:
         SettingsError: a name that does not exist.
@@ -164,7 +178,10 @@ def elsewhere(blueprint: blueprints.Blueprint | None, git: Git) -> dict[str, str
 
 
 def database(config: Config, blueprint: blueprints.Blueprint | None) -> str:
-    """The platform's name of the product's Postgres: of the settings, or the only one of the Blueprint; else empty."""
+    """The platform's name of the product's Postgres.
+
+    Of the settings, or the only one of the Blueprint; else empty.
+    """
     databases = blueprint.databases if blueprint else ()
     if config.exported and not config.environment.database and len(databases) != 1:
         raise SettingsError(
@@ -175,7 +192,10 @@ def database(config: Config, blueprint: blueprints.Blueprint | None) -> str:
 
 
 def address(config: Config, render: Client, name: str) -> Secret | None:
-    """Where the database of that name is; None where the product has none."""
+    """Where the database of that name is.
+
+    None where the product has none.
+    """
     return config.database_url() or (render.database_url(name) if name else None)
 
 
@@ -350,7 +370,10 @@ def _target(config: Config, name: str, service: Service, blueprint: blueprints.B
 
 
 def _same_repository(repo: str, git: Git) -> bool:
-    """Whether the platform builds from here: one of our remotes, or (the local Render) this folder or its origin."""
+    """Whether the platform builds from here.
+
+    One of our remotes, or (the local Render) this folder or its origin.
+    """
     if Path(repo).is_absolute():
         remotes = (Path(remote.removeprefix("file://")) for remote in git.remotes())
         return _real(Path(repo)) in {_real(git.top()), *(_real(one) for one in remotes if one.is_absolute())}

@@ -66,12 +66,18 @@ def missing(
 
 
 def path(config: Config) -> str:
-    """Where the product's commands are looked for: beside this interpreter, then as everywhere."""
+    """Where the product's commands are looked for.
+
+    Beside this interpreter, then as everywhere.
+    """
     return f"{Path(sys.executable).parent}{os.pathsep}{config.environ.get('PATH', '')}"
 
 
 def _store(config: Config) -> list[CheckFinding]:
-    """Every other command has one when it begins; the keys are told by who uses them."""
+    """Every other command has one when it begins.
+
+    The keys are told by who uses them.
+    """
     try:
         config.require_shared_store()
     except SettingsError as error:
@@ -141,7 +147,10 @@ def _first(setting: str, command: str) -> Sequence[tuple[str, str]]:
 
 
 def _there(program: str, root: Path, looked: str) -> bool:
-    """Whether it can be started; a path of the product's own is looked for in its folder."""
+    """Whether it can be started.
+
+    A path of the product's own is looked for in its folder.
+    """
     return shutil.which(program, path=looked) is not None or ("/" in program and (root / program).exists())
 
 

@@ -1,4 +1,7 @@
-"""What a run comes to that another command has left: completed, put back, or closed."""
+"""What a run comes to that another command has left.
+
+Completed, put back, or closed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Putting back what a run has changed: what is on its way is stopped, what went live is rolled back, then verified.
+"""Putting back what a run has changed.
+
+What is on its way is stopped, what went live is rolled back, then verified.
 
 That it began, and why, is recorded first, and so is each thing that is asked of the platform. A recovery that was
 killed is therefore gone on with by the next command: nothing is asked for twice, and the run never goes forward again.
@@ -73,7 +75,10 @@ def _left(run: Run) -> list[str]:
 
 
 def _never_twice(run: Run, first: Ending, made: dict[str, str]) -> Ending:
-    """A rollback that has failed is not rolled back: where a part of it is live, a person decides."""
+    """A rollback that has failed is not rolled back.
+
+    Where a part of it is live, a person decides.
+    """
     if not any(live_of(run.env, target).deploy_id == made.get(target.name) for target in run.checked.targets):
         return first
     split = PersonNeeded("a rollback is never rolled back", remedy=first.next[0] if first.next else "inv logs")
@@ -81,7 +86,10 @@ def _never_twice(run: Run, first: Ending, made: dict[str, str]) -> Ending:
 
 
 def _given_up(run: Run, first: Ending, worse: DeployError) -> Ending:
-    """A recovery that failed: nothing is released any more until somebody has gone back or lifted the hold."""
+    """A recovery that failed.
+
+    Nothing is released any more until somebody has gone back or lifted the hold.
+    """
     run.env.holds.place(
         (), f"run {short(run.id)} could not put back what it changed", author=run.env.author, run=run.id
     )
@@ -142,7 +150,9 @@ def _stop(run: Run, deadline: Deadline) -> dict[str, str]:
 
 
 def _made(run: Run, target: Target, intent: Intent) -> str:
-    """The deploy that this run has made of a service; empty where it has made none.
+    """The deploy that this run has made of a service.
+
+    Empty where it has made none.
 
     What was recorded may be the id of something else, where the answer that named it was one to another question.
     """

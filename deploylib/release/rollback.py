@@ -59,7 +59,9 @@ def find_candidates(
 def choose_release(
     history: Iterable[RunState], live: Mapping[str, Live], to: str = "", *, bad: Collection[str] = ()
 ) -> RunState:
-    """The release to go back to: the newest candidate, or the one that *to* names, of several of a commit the newest.
+    """The release to go back to.
+
+    The newest candidate, or the one that *to* names, of several of a commit the newest.
 
     Args:
         to: a run or the end of its id, a commit, or a deploy (``dep-…``) that was live in the release.
@@ -83,7 +85,9 @@ def choose_release(
 
 
 def _named(found: Sequence[RunState], to: str) -> RunState | None:
-    """The release that somebody has named: by all of a run's, a deploy's or a commit's id, or else by a part of one.
+    """The release that somebody has named.
+
+    By all of a run's, a deploy's or a commit's id, or else by a part of one.
 
     Raises:
         SettingsError: the part is of several.
@@ -105,7 +109,9 @@ def _named(found: Sequence[RunState], to: str) -> RunState | None:
 def orders(
     targets: Sequence[Target], release: Iterable[Live], live: Mapping[str, Live], begun: Mapping[str, Intent]
 ) -> list[Order]:
-    """What each service has to do so that *release* is live again; services that serve it already are left alone.
+    """What each service has to do so that *release* is live again.
+
+    Services that serve it already are left alone.
 
     Args:
         begun: what this very rollback has asked for before it was interrupted, by service.

@@ -55,7 +55,9 @@ class Options(Value, frozen=True):
 
 @dataclass
 class Run:
-    """One run while a command works on it: what is recorded, and the lease under which it changes anything.
+    """One run while a command works on it.
+
+    What is recorded, and the lease under which it changes anything.
 
     Attributes:
         decides: this command brings the run to its end, and so puts back what went wrong.
@@ -113,7 +115,10 @@ class Run:
 
     @property
     def releases(self) -> bool:
-        """Whether it brings a release, forward or back; a backup or a look that was asked for alone does not."""
+        """Whether it brings a release, forward or back.
+
+        A backup or a look that was asked for alone does not.
+        """
         return not self.state.opened.operation and self.options.asked is not StageName.BACKUP
 
     def record(self, kind: str, value: Any, /) -> None:
@@ -138,17 +143,26 @@ class Run:
 
     @cached_property
     def database(self) -> Secret | None:
-        """The database's address; None where the product has none, or none that is opened from here."""
+        """The database's address.
+
+        None where the product has none, or none that is opened from here.
+        """
         return database_of(self.env, self.checked)
 
     @property
     def look_for(self) -> float:
-        """Seconds for which a deploy whose answer was lost is looked for; a loopback server lists it at once."""
+        """Seconds for which a deploy whose answer was lost is looked for.
+
+        A loopback server lists it at once.
+        """
         return 10.0 if self.env.config.is_local else rollout.LOOK_FOR
 
     @property
     def pace(self) -> Pace:
-        """How verification measures; the bake is what gives way when the run would take longer than its target."""
+        """How verification measures.
+
+        The bake is what gives way when the run would take longer than its target.
+        """
         settings = self.env.config.settings
         bake = seconds(settings.bake or ("0s" if self.env.config.is_local else "15s"))
         left = seconds(settings.target) - (self.env.clock.now() - self.state.at).total_seconds()
@@ -184,7 +198,10 @@ class Stage(Protocol):
 
 
 def result(stage: str, *lines: str, status: StageStatus = StageStatus.DONE, data: object = None) -> StageResult:
-    """Make what a stage says at its end; *data* is for later stages."""
+    """Make what a stage says at its end.
+
+    *data* is for later stages.
+    """
     return StageResult(stage=stage, status=status, lines=lines, data=msgspec.to_builtins(data) if data else {})
 
 

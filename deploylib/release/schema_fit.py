@@ -59,7 +59,10 @@ def schema_now(env: Environment, checked: Checked, history: list[RunState]) -> M
 
 
 def _read(env: Environment, url: Secret, history: list[RunState]) -> Migration:
-    """Where the database is, by alembic; by its own table alone where the commit's migrations cannot be read."""
+    """Where the database is, by alembic.
+
+    By its own table alone where the commit's migrations cannot be read.
+    """
     migrated = (
         state.opened.commit.id
         for state in history

@@ -20,7 +20,9 @@ REQUESTS_AT_ONCE = 8  # requests; more of them would only wait for each other
 def live(
     env: Environment, targets: Sequence[Target], seen: Mapping[str, Live] = MappingProxyType({}), *, strict: bool = True
 ) -> dict[str, Live]:
-    """Ask what each service serves; those that were *seen* just now are not asked for.
+    """Ask what each service serves.
+
+    Those that were *seen* just now are not asked for.
 
     Args:
         strict: see `live_of`.
@@ -48,7 +50,10 @@ def live_of(env: Environment, target: Target, *, strict: bool = True) -> Live:
 
 
 def _require_nothing(env: Environment, target: Target) -> None:
-    """See that nothing is live, by a second question: what became of the deploy that we know was."""
+    """See that nothing is live, by a second question.
+
+    What became of the deploy that we know was.
+    """
     ours = verified_deploys.last_shipped(env.history.read_runs(env.name, 20), target.name, target.service_id)
     if not ours:
         return

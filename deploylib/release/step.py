@@ -23,7 +23,9 @@ FAILURES = (Blocked, NotExamined, BackupFailed, MigrationFailed)
 
 
 def acquire_lease(run: Run) -> bool:
-    """Acquire the environment's lease for this run; tell whether it was acquired just now, and not before.
+    """Acquire the environment's lease for this run.
+
+    Tell whether it was acquired just now, and not before.
 
     Raises:
         LeaseHeld: another run holds it, or has taken it over.

@@ -18,7 +18,10 @@ __all__ = ["bring_services", "list_variables"]
 
 
 def list_variables(run: Run, target: Target) -> tuple[str, ...]:
-    """Names of the environment variables of a service; they come back with the deploy that gets them (Render, Rollbacks)."""
+    """Names of the environment variables of a service.
+
+    They come back with the deploy that gets them (Render, Rollbacks).
+    """
     if target.kind is Kind.STATIC:
         return ()  # they were built in, and the artifact is what comes back
     try:
@@ -82,7 +85,10 @@ def _asked_at(run: Run) -> dict[str, str]:
 
 
 def _before(run: Run, order: Order) -> address.Observed:
-    """What the address names and gives before this run changes it; nothing new of a service that was asked for already."""
+    """What the address names and gives before this run changes it.
+
+    Nothing new of a service that was asked for already.
+    """
     begun = order.target.name in run.state.intents or not order.previous.commit
     return address.Observed() if begun else address.observe(order.target)
 

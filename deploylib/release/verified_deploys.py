@@ -1,4 +1,7 @@
-"""Which deploys have proven themselves: what is live, and was never verified, is nothing to build on."""
+"""Which deploys have proven themselves.
+
+What is live, and was never verified, is nothing to build on.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What a Blueprint may look like: `blueprint.schema.json`, and what is wrong with a document in words.
+"""What a Blueprint may look like.
+
+`blueprint.schema.json`, and what is wrong with a document in words.
 
 The schema is the only list of keys, types, values and combinations; a rule that it does not hold, such as a reference to
 another service, is in `deploylib.render.blueprint_references`. The words name file, line, place, and what would be right.
@@ -108,7 +110,10 @@ def _remarks(document: Document, error: Any) -> Iterator[Remark]:
 
 
 def _misplaced(document: Document, place: Location, schema: dict[str, Any]) -> Remark:
-    """A key that the shape does not have: of a relative it is a wrong combination, else nobody knows it."""
+    """A key that the shape does not have.
+
+    Of a relative it is a wrong combination, else nobody knows it.
+    """
     key = str(place[-1])
     if key in _relatives(schema.get("family", "")):
         return remark_on(document, place, f"{key} does not go with {schema['title']}")
@@ -121,7 +126,10 @@ def _misplaced(document: Document, place: Location, schema: dict[str, Any]) -> R
 
 
 def _plain(key: str) -> str:
-    """A key without what only tells one way of writing from another: ``publish_path`` is as near as ``publishPath``."""
+    """A key without what only tells one way of writing from another.
+
+    ``publish_path`` is as near as ``publishPath``.
+    """
     return key.lower().replace("_", "").replace("-", "")
 
 

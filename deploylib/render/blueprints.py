@@ -32,11 +32,17 @@ APART = frozenset(
 
 
 class _Open(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Base of what is read from the file: only what we use is named."""
+    """Base of what is read from the file.
+
+    Only what we use is named.
+    """
 
 
 class BuildFilter(_Open, frozen=True):
-    """Paths that make a push deploy the service; from the repository's root even where rootDir is set."""
+    """Paths that make a push deploy the service.
+
+    From the repository's root even where rootDir is set.
+    """
 
     paths: tuple[str, ...] = ()
     ignored_paths: tuple[str, ...] = ()
@@ -65,19 +71,28 @@ class BlueprintService(_Open, frozen=True):
 
     @property
     def kind(self) -> Kind | None:
-        """The API's word for it; None where it is not deployed from a commit (key value, workflow)."""
+        """The API's word for it.
+
+        None where it is not deployed from a commit (key value, workflow).
+        """
         if self.type == "web":
             return Kind.STATIC if self.runtime == "static" else Kind.WEB
         return {"pserv": Kind.PRIVATE, "worker": Kind.WORKER, "cron": Kind.CRON}.get(self.type)
 
     @property
     def effective(self) -> dict[str, ANY]:
-        """What the file says of its build and its program; a change of nothing else deploys it."""
+        """What the file says of its build and its program.
+
+        A change of nothing else deploys it.
+        """
         return {key: value for key, value in self.settings.items() if key not in APART} | {"in": self.environment}
 
     @property
     def filter(self) -> PathFilter:
-        """The files it is made of: its filter, else its folder, else everything."""
+        """The files it is made of.
+
+        Its filter, else its folder, else everything.
+        """
         if self.build_filter is not None and (self.build_filter.paths or self.build_filter.ignored_paths):
             return PathFilter(paths=self.build_filter.paths, ignored=self.build_filter.ignored_paths)
         return within(self.root_dir)
@@ -93,7 +108,10 @@ class BlueprintDatabase(_Open, frozen=True):
 
 
 class Blueprint(_Open, frozen=True):
-    """The whole file, with what stands in projects and under ``ungrouped``; `notes` are to be told."""
+    """The whole file, with what stands in projects and under ``ungrouped``.
+
+    `notes` are to be told.
+    """
 
     services: tuple[BlueprintService, ...] = ()
     databases: tuple[BlueprintDatabase, ...] = ()

@@ -1,4 +1,6 @@
-"""The edge to Render's REST API: typed values out, foreign errors mapped once.
+"""The edge to Render's REST API.
+
+Typed values out, foreign errors mapped once.
 
 Facts from Render's OpenAPI document and from recorded exchanges: null, absent and empty mean the same; a trigger may
 answer 202 without a body; a list is an array of ``{"<resource>": …, "cursor": …}``. Only reads are repeated after an
@@ -41,7 +43,10 @@ PER_SERVICE = re.compile(r"/services/[^/]+(/deploys)?")  # writes that each serv
 
 
 class Refused(DeployError):
-    """The platform answered a request with a refusal; callers say what that means for the run."""
+    """The platform answered a request with a refusal.
+
+    Callers say what that means for the run.
+    """
 
     exit_code = Unreachable.exit_code
     outcome = "refused by the platform"
@@ -129,12 +134,18 @@ class Client:
 
     @property
     def is_local(self) -> bool:
-        """Whether it runs on this machine: what it lacks is to be installed here."""
+        """Whether it runs on this machine.
+
+        What it lacks is to be installed here.
+        """
         return urlsplit(self.url).hostname in {"127.0.0.1", "localhost", "::1"}
 
     @property
     def left(self) -> Left | None:
-        """What the window of reads still allows; None while the platform has not said."""
+        """What the window of reads still allows.
+
+        None while the platform has not said.
+        """
         return self.reads.compute_left(self.clock.monotonic())
 
     # -- services -----------------------------------------------------------------------------------------------
@@ -160,7 +171,9 @@ class Client:
         return found[0]
 
     def variables(self, service_id: str) -> dict[str, str]:
-        """The service's own environment variables, by name; those of its groups are not among them.
+        """The service's own environment variables, by name.
+
+        Those of its groups are not among them.
 
         They do not say of which service they are, so nothing is decided by them: they are told, and scanned.
         """
@@ -177,7 +190,10 @@ class Client:
         return self._listed(service_id, {"limit": limit})
 
     def live(self, service_id: str) -> Deploy | None:
-        """The deploy that serves now: the newest with status live; None before the first."""
+        """The deploy that serves now: the newest with status live.
+
+        None before the first.
+        """
         query = {"limit": 1, "status": DeployStatus.LIVE.value}
         found = self._listed(service_id, query, DeployStatus.LIVE)
         return found[0] if found else None
@@ -217,7 +233,9 @@ class Client:
             raise Unreadable(f"{deploy_id}, which is no deploy of {service_id} ({error.message})") from error
 
     def trigger(self, service_id: str, commit: str) -> Deploy | None:
-        """Ask for a deploy of *commit*; where it is empty, of the tip of the service's branch.
+        """Ask for a deploy of *commit*.
+
+        Where it is empty, of the tip of the service's branch.
 
         Returns:
             The deploy; None when the platform queued it and gave no id (202), or its answer cannot be read.
@@ -230,7 +248,10 @@ class Client:
         return _begun(self._write("POST", f"/services/{service_id}/deploys", body))
 
     def roll_back(self, service_id: str, deploy_id: str) -> Deploy | None:
-        """Ask for a new deploy from the kept artifact of *deploy_id*; see `trigger` for what it raises."""
+        """Ask for a new deploy from the kept artifact of *deploy_id*.
+
+        See `trigger` for what it raises.
+        """
         return _begun(self._write("POST", f"/services/{service_id}/rollback", {"deployId": deploy_id}))
 
     def cancel(self, service_id: str, deploy_id: str) -> None:
@@ -240,7 +261,10 @@ class Client:
     # -- what happened ------------------------------------------------------------------------------------------
 
     def failure(self, service_id: str, deploy_id: str) -> dict[str, Any]:
-        """The machine-readable cause of a failed deploy, from its ``deploy_ended`` event; empty where there is none."""
+        """The machine-readable cause of a failed deploy, from its ``deploy_ended`` event.
+
+        Empty where there is none.
+        """
         for details in self._events(service_id, {"type": "deploy_ended", "limit": 20}):
             if details.get("deployId") == deploy_id:
                 reason = decode.read_object(details, "reason")
@@ -267,7 +291,10 @@ class Client:
         return self._read("/logs", partial(decode.read_log_lines, service_id=service_id), query)
 
     def instances(self, service_id: str) -> set[str]:
-        """The ids of the instances that run now; they do not say of which service they are."""
+        """The ids of the instances that run now.
+
+        They do not say of which service they are.
+        """
         found = self._read(f"/services/{service_id}/instances", lambda value: decode.things(value, "", dict))
         return {str(item["id"]) for item in found if item.get("id")}
 
@@ -296,7 +323,9 @@ class Client:
         return [one for one in found if one is not None]
 
     def ask_for_export(self, database_id: str) -> None:
-        """Have the platform export a database; it answers 202 without a word, one at a time.
+        """Have the platform export a database.
+
+        It answers 202 without a word, one at a time.
 
         Raises:
             Refused: it makes none: another one is at work, or the plan is the free one.
@@ -322,7 +351,9 @@ class Client:
     # -- the wire -----------------------------------------------------------------------------------------------
 
     def _pages(self, path: str, wrapper: str, query: dict[str, Any], read: Callable[[Any], T]) -> Iterator[T]:
-        """Every thing of a list; the same one on two pages is one.
+        """Every thing of a list.
+
+        The same one on two pages is one.
 
         Raises:
             Unreachable: a page cannot be read, or a cursor comes again, so that the list has no end.
@@ -343,7 +374,9 @@ class Client:
             seen.add(cursor)
 
     def _read(self, path: str, read: Callable[[Any], T], query: dict[str, Any] | None = None) -> T:
-        """Ask, and read the answer; one that cannot be read is none, and is asked for again.
+        """Ask, and read the answer.
+
+        One that cannot be read is none, and is asked for again.
 
         Raises:
             Unreachable: no answer that can be read.
@@ -432,7 +465,10 @@ def _back_off(error: Exception) -> bool | float:
 
 
 def _page(value: Any, wrapper: str, read: Callable[[Any], T]) -> tuple[list[object], list[T], bool, str]:
-    """A page of a list: names and things, whether it is full, and where the next one begins."""
+    """A page of a list.
+
+    Names and things, whether it is full, and where the next one begins.
+    """
     things = decode.things(value, wrapper, lambda item: (item.get("id") or item.get("key"), read(item)))
     last = value[-1].get("cursor") if value else None
     if last is not None and not isinstance(last, str):
@@ -441,7 +477,10 @@ def _page(value: Any, wrapper: str, read: Callable[[Any], T]) -> tuple[list[obje
 
 
 def _begun(value: Any) -> Deploy | None:
-    """The deploy that an answer names; None where it names none, and so must be looked up."""
+    """The deploy that an answer names.
+
+    None where it names none, and so must be looked up.
+    """
     try:
         return decode.read_deploy(value)
     except Unreadable:

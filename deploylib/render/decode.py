@@ -1,4 +1,6 @@
-"""What Render's answers say: JSON in, typed values out, at this one place.
+"""What Render's answers say.
+
+JSON in, typed values out, at this one place.
 
 Null, absent and empty mean the same (seen in recorded exchanges), a new field is of no matter, and a new word for a status
 is *unknown*. Everything else that does not fit is no answer: a login page, half a document, an object where a list must be,
@@ -41,11 +43,17 @@ U = TypeVar("U")
 
 
 class Unreadable(Exception):
-    """The platform answered well, and not with what was asked for: no answer."""
+    """The platform answered well, and not with what was asked for.
+
+    No answer.
+    """
 
 
 class _Wire(msgspec.Struct, frozen=True, rename="camel"):
-    """A thing of the platform as it is on the wire; every field but an id may be null or absent."""
+    """A thing of the platform as it is on the wire.
+
+    Every field but an id may be null or absent.
+    """
 
 
 class _Commit(_Wire, frozen=True):
@@ -164,12 +172,18 @@ def things(value: Any, wrapper: str, read: Callable[[Any], U]) -> list[U]:
 
 
 def _plain(name: str) -> bool:
-    """Whether it can be part of an address: an id is made of letters, digits and dashes."""
+    """Whether it can be part of an address.
+
+    An id is made of letters, digits and dashes.
+    """
     return bool(name) and name.isascii() and name.replace("-", "").replace("_", "").isalnum()
 
 
 def read_object(item: dict[str, Any], name: str) -> dict[str, Any]:
-    """An object inside another; empty where it is absent, null, or something else."""
+    """An object inside another.
+
+    Empty where it is absent, null, or something else.
+    """
     found = item.get(name)
     return found if isinstance(found, dict) else {}
 
@@ -265,7 +279,10 @@ def read_addresses(value: Any) -> Addresses:
 
 
 def read_events(value: Any, service_id: str, kind: str) -> list[dict[str, Any]]:
-    """The details of events of one kind, newest first; one that tells none is empty: only an explanation hangs on it."""
+    """The details of events of one kind, newest first.
+
+    One that tells none is empty: only an explanation hangs on it.
+    """
     if not isinstance(value, list):
         raise Unreadable("no list")
     every = [read_object(item, "event") if isinstance(item, dict) else {} for item in value]
@@ -276,7 +293,10 @@ def read_events(value: Any, service_id: str, kind: str) -> list[dict[str, Any]]:
 
 
 def read_log_lines(value: Any, service_id: str) -> list[LogLine]:
-    """Lines of a service's log, oldest first; whose a line is stands among its labels."""
+    """Lines of a service's log, oldest first.
+
+    Whose a line is stands among its labels.
+    """
     found = []
     for line in thing(value, _Lines).logs or ():
         if line is None:

@@ -1,4 +1,6 @@
-"""Why a deploy did not go live: the platform's word, its event, and the last words of the program.
+"""Why a deploy did not go live.
+
+The platform's word, its event, and the last words of the program.
 
 Where those are the sign of something well known, they are told as that, with what helps: the words of shells (127: not
 found), of Render's own log (docs, "Troubleshooting deploys": a publish directory that does not exist, no open ports) and of
@@ -68,7 +70,10 @@ class Diagnosis(Value, frozen=True):
 
 
 def explain_replaced(order: Order, deploy: Deploy, client: Client) -> DeployError:
-    """A deploy that ended canceled or replaced: somebody else's took its place, or it was stopped."""
+    """A deploy that ended canceled or replaced.
+
+    Somebody else's took its place, or it was stopped.
+    """
     newest = next(iter(client.deploys(order.target.service_id, limit=1)), None)
     if newest is None:
         return Contradiction(
@@ -91,7 +96,10 @@ def explain_replaced(order: Order, deploy: Deploy, client: Client) -> DeployErro
 
 
 def failure(order: Order, deploy: Deploy, client: Client) -> DeployError:
-    """The failed deploy as an error: its kind from the status, the cause from its event, the last words from its log."""
+    """The failed deploy as an error.
+
+    Its kind from the status, the cause from its event, the last words from its log.
+    """
     name = order.target.name
     cause = client.failure(order.target.service_id, deploy.id)
     code = cause.get("nonZeroExit")
@@ -118,7 +126,10 @@ def failure(order: Order, deploy: Deploy, client: Client) -> DeployError:
 
 
 def unhealthy(order: Order, client: Client, details: tuple[str, ...], why: str) -> Unhealthy:
-    """A program that runs and is not well: at another port, or for a reason that the platform tells."""
+    """A program that runs and is not well.
+
+    At another port, or for a reason that the platform tells.
+    """
     path = order.target.health_path or "its port"
     known, remedy = diagnose((*details, why), client, f"make {path} answer 2xx within 5 s, commit, inv deploy")
     said = f": {why}" if why else known
@@ -137,7 +148,10 @@ def diagnose(lines: tuple[str, ...], client: Client, otherwise: str) -> tuple[st
 
 
 def between(start: datetime | None, end: datetime | None) -> float | None:
-    """Seconds between two moments of the platform; None where it has not told both."""
+    """Seconds between two moments of the platform.
+
+    None where it has not told both.
+    """
     return (end - start).total_seconds() if start and end else None
 
 
@@ -159,7 +173,9 @@ def last_words(order: Order, deploy: Deploy, client: Client, kind: str) -> tuple
 
 
 def meaning(lines: Iterable[str], *, local: bool) -> Diagnosis | None:
-    """What the last of these lines that is known means; None where none is.
+    """What the last of these lines that is known means.
+
+    None where none is.
 
     That a value is lacking is the cause only where no line tells another one: it is said after every failure.
 
@@ -198,7 +214,10 @@ def _lacking(line: str) -> Diagnosis | None:
 
 
 def _unset(names: list[str]) -> Diagnosis:
-    """Variables that the local Render has no value of: nothing is wrong with the commit."""
+    """Variables that the local Render has no value of.
+
+    Nothing is wrong with the commit.
+    """
     first, *others = names
     more = f" (and so for {', '.join(others)})" if others else ""
     have = "have" if others else "has"

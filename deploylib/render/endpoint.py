@@ -29,7 +29,9 @@ class _Written(msgspec.Struct, frozen=True):
 
 
 def find_endpoint(config: Config) -> Endpoint:
-    """Find the API of an environment and the key to it; of ``local`` in what the local Render has written down.
+    """Find the API of an environment and the key to it.
+
+    Of ``local`` in what the local Render has written down.
 
     Raises:
         SettingsError: the key's variable is not set, or holds no key.

@@ -1,4 +1,6 @@
-"""The local Render, as a program that is started and asked: a platform without an account.
+"""The local Render, as a program that is started and asked.
+
+A platform without an account.
 
 It is a program of its own (``python -m localrender``) and meets the library only on HTTP and on its command line.
 """
@@ -68,7 +70,10 @@ def read_here(config: Config, said: Mapping[str, Any]) -> Here:
 
 
 def is_running(config: Config) -> bool:
-    """Whether one has written down that it runs; after a ``kill -9`` it may not."""
+    """Whether one has written down that it runs.
+
+    After a ``kill -9`` it may not.
+    """
     return (config.local_state / "endpoint.json").exists()
 
 
@@ -135,7 +140,9 @@ def fault(
     clear: bool = False,
     runner: process.Runner = process.SYSTEM,
 ) -> str:
-    """Arm a fault switch of the running local Render; without a name, tell what there is and what is armed.
+    """Arm a fault switch of the running local Render.
+
+    Without a name, tell what there is and what is armed.
 
     Args:
         how: flags of ``python -m localrender fault``, without the dashes; empty ones are left out.
@@ -210,7 +217,10 @@ def _as_task(remedy: str) -> str:
 
 
 def _answer(config: Config, done: process.Completed) -> dict[str, Any]:
-    """What it says of itself; what cannot be read is not taken for nothing."""
+    """What it says of itself.
+
+    What cannot be read is not taken for nothing.
+    """
     try:
         return decoding.json(done.stdout, dict[str, Any], most=process.MOST)
     except decoding.Undecodable as error:
@@ -224,7 +234,10 @@ def _unread(config: Config, lines: Sequence[str] = ()) -> Unreachable:
 
 
 def _object(done: process.Completed) -> dict[str, Any]:
-    """The document that it printed; empty where that is none, so that its words count."""
+    """The document that it printed.
+
+    Empty where that is none, so that its words count.
+    """
     try:
         return decoding.json(done.stdout, dict[str, Any], most=process.MOST)
     except decoding.Undecodable:

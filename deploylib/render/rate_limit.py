@@ -54,7 +54,10 @@ class Budget:
         self._ends: tuple[float, float] | None = None  # the end is between these, the first excluded
 
     def take(self, now: float) -> float:
-        """Take one request; 0 when it may be sent, else the seconds after which to ask again, at most `LONGEST`."""
+        """Take one request.
+
+        0 when it may be sent, else the seconds after which to ask again, at most `LONGEST`.
+        """
         with self._lock:
             self._pass(now)
             if self._ends is not None and self._remaining <= self._keep:
@@ -63,7 +66,9 @@ class Budget:
             return 0.0
 
     def learn_from(self, headers: Mapping[str, str], *, sent: float, received: float, at: datetime) -> None:
-        """Learn from the headers of an answer; without the three that are needed nothing is learned.
+        """Learn from the headers of an answer.
+
+        Without the three that are needed nothing is learned.
 
         Args:
             headers: by names in lower case, or a mapping that does not mind.
@@ -102,13 +107,19 @@ class Budget:
             return Left(max(0, self._remaining - self._keep), self._ends[1] - now)
 
     def _pass(self, now: float) -> None:
-        """Begin the next window when this one has certainly ended; where it ends, its first answer tells."""
+        """Begin the next window when this one has certainly ended.
+
+        Where it ends, its first answer tells.
+        """
         if self._ends is not None and now >= self._ends[1]:
             self._remaining, self._ends = self._limit, None
 
 
 def seconds_to_wait(headers: Mapping[str, str], at: datetime) -> float:
-    """Seconds to wait after a refusal: ``Retry-After`` (seconds or a date), else ``Ratelimit-Reset``, else 5."""
+    """Seconds to wait after a refusal.
+
+    ``Retry-After`` (seconds or a date), else ``Ratelimit-Reset``, else 5.
+    """
     for name in ("retry-after", "ratelimit-reset"):
         wait = _seconds(headers.get(name), at)
         if wait is not None:
@@ -154,7 +165,10 @@ def _number(text: str | None) -> int | None:
 
 
 def _seconds(text: str | None, at: datetime) -> float | None:
-    """A header that is seconds, an epoch second or a date; None where it is none of them."""
+    """A header that is seconds, an epoch second or a date.
+
+    None where it is none of them.
+    """
     value = _number(text)
     if value is not None:
         return float(value) if value < EPOCH else max(0.0, value - at.timestamp())

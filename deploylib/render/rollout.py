@@ -1,4 +1,6 @@
-"""Making services serve something else: a commit, or an earlier deploy; all of them at once.
+"""Making services serve something else: a commit, or an earlier deploy.
+
+All of them at once.
 
 The platform does the work in parallel; this is one loop that asks and watches.
 """
@@ -134,7 +136,10 @@ def _pause(watch: _Watch, rollout: Rollout, watching: int, keep: int) -> float:
 
 
 def _look(watch: _Watch, rollout: Rollout) -> Shipped | None:
-    """Look at a deploy once: still on its way (None), live, or an error that says why."""
+    """Look at a deploy once.
+
+    Still on its way (None), live, or an error that says why.
+    """
     if watch.underway is None:
         return None
     client, clock = rollout.client, rollout.clock
@@ -193,7 +198,10 @@ def _look(watch: _Watch, rollout: Rollout) -> Shipped | None:
 
 
 def _asked(watch: _Watch, underway: Underway, rollout: Rollout) -> Deploy | None:
-    """The deploy by its id; None where the platform knows of none, and another one was found to be ours."""
+    """The deploy by its id.
+
+    None where the platform knows of none, and another one was found to be ours.
+    """
     try:
         return rollout.client.deploy(underway.order.target.service_id, underway.deploy_id)
     except Refused as error:

@@ -27,7 +27,10 @@ AFTER_A_CRASH = 5.0
 
 
 class Record(Protocol):
-    """Writes one event of the run; it is on the disk when it returns."""
+    """Writes one event of the run.
+
+    It is on the disk when it returns.
+    """
 
     def __call__(self, kind: str, value: Any, /) -> None:
         """Write *value* as an event of *kind*."""
@@ -139,7 +142,10 @@ def _canceled(target: Target, deploy_id: str, client: Client) -> bool:
 
 
 def _may_be_ours(accepted: Deploy, order: Order, intent: Intent) -> bool:
-    """Whether an answer may be about what was just asked for; a cron job is built from the tip of its branch."""
+    """Whether an answer may be about what was just asked for.
+
+    A cron job is built from the tip of its branch.
+    """
     fits = order.target.kind is Kind.CRON or accepted.commit in {"", intent.commit}
     return fits and accepted.id not in intent.existing
 
@@ -174,7 +180,10 @@ def _intend(order: Order, client: Client, record: Record) -> Intent:
 
 
 class _ArtifactGone(Exception):
-    """The platform refused to restore a deploy; the number that it keeps depends on the plan (Render, Rollbacks)."""
+    """The platform refused to restore a deploy.
+
+    The number that it keeps depends on the plan (Render, Rollbacks).
+    """
 
 
 def _send(order: Order, client: Client) -> tuple[Deploy | None, bool]:
@@ -195,7 +204,10 @@ def _send(order: Order, client: Client) -> tuple[Deploy | None, bool]:
 
 
 def _find(order: Order, intent: Intent, client: Client, clock: Clock, *, within: float) -> Deploy | None:
-    """The deploy that an unanswered request made: not among those that existed, and of the same commit."""
+    """The deploy that an unanswered request made.
+
+    Not among those that existed, and of the same commit.
+    """
     deadline = Deadline.after(within, clock)
     ours = {"", "unknown", "rollback" if order.from_deploy else "api"}
     while True:

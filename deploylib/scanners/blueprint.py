@@ -1,4 +1,7 @@
-"""Weak places of a Blueprint: secrets in plain sight, a second deployer, doors for everybody."""
+"""Weak places of a Blueprint.
+
+Secrets in plain sight, a second deployer, doors for everybody.
+"""
 
 from __future__ import annotations
 

@@ -187,7 +187,10 @@ def _required(lines: Iterable[Any]) -> frozenset[str]:
 
 
 def _of_node(files: Path, name: str, there: Collection[str]) -> Iterator[Gap]:
-    """Compare a package.json with npm's lock; by another lock it is not examined."""
+    """Compare a package.json with npm's lock.
+
+    By another lock it is not examined.
+    """
     folder = posixpath.dirname(name)
     places = _upwards(folder)
     unread = [lock for place in places for one in NODE_LOCKS if (lock := posixpath.join(place, one)) in there]

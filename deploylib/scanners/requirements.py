@@ -1,4 +1,7 @@
-"""Packages of a product: what requirement files pin, and what is not examined."""
+"""Packages of a product.
+
+What requirement files pin, and what is not examined.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +75,9 @@ class Packages:
 def read_packages(
     files: Path, names: Sequence[str], chosen: Collection[str] = (), *, blueprint_path: str = "render.yaml"
 ) -> Packages:
-    """Read the requirement files of a tree, and those that they include; and what commands bring beside them.
+    """Read the requirement files of a tree, and those that they include.
+
+    And what commands bring beside them.
 
     Args:
         files: the tree.
@@ -276,7 +281,10 @@ def _incomplete(name: str) -> Finding:
 
 
 def _read_lock(name: str, text: str, packages: Packages) -> list[str]:
-    """Add what a lock by PEP 751 names; it includes no other file."""
+    """Add what a lock by PEP 751 names.
+
+    It includes no other file.
+    """
     try:
         entries = decoding.toml(text.encode(), most=decoding.LOCK).get("packages")
     except decoding.Undecodable:

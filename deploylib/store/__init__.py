@@ -1,4 +1,4 @@
-"""Where history and backups are kept: an object store, in a folder or in a bucket.
+"""Keeps history and backups as objects, in a folder or a bucket.
 
 - `open`: the store at an address, ``s3://bucket/prefix`` or a folder; its format is checked
 - `Store`: what every kind of store can do; `Stored`: an object that was written

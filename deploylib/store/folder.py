@@ -135,7 +135,10 @@ class Folder:
         return tuple(sorted(removed))
 
     def probe(self) -> None:
-        """Nothing to find out: a file system gives a name to one of two links; see `Store.probe`."""
+        """Nothing to find out.
+
+        A file system gives a name to one of two links; see `Store.probe`.
+        """
 
     @contextmanager
     def _readable(self, key: str) -> Iterator[None]:
@@ -190,7 +193,10 @@ def _raise(error: OSError) -> None:
 
 
 def _link(name: Path, target: Path) -> None:
-    """Give a written file its name unless there is one: a hard link is made by one of two writers."""
+    """Give a written file its name unless there is one.
+
+    A hard link is made by one of two writers.
+    """
     try:
         os.link(name, target)
     except FileExistsError as error:

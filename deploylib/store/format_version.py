@@ -1,4 +1,6 @@
-"""The format of a store: two versions of this library may use one, from a laptop and in CI.
+"""The format of a store.
+
+Two versions of this library may use one, from a laptop and in CI.
 
 Whoever writes first names the format by a key, ``format/<number>-<lowest version that knows it>``; the object is empty, so
 that no damage of it can lock anybody out. A program that does not know a format refuses, because it would read less than is

@@ -1,4 +1,6 @@
-"""What every kind of store can do: an object store, where history and backups are kept.
+"""What every kind of store can do.
+
+An object store, where history and backups are kept.
 
 An object is written whole or not at all, is never changed afterwards, and is listed in the order of its key. What a
 killed writer leaves is no object and in no listing; `Store.sweep` removes it.
@@ -25,11 +27,16 @@ class KeyTaken(Exception):
 
 
 class StoreRefused(Unreachable):
-    """The store answered, and said no: no right, a lock that keeps an object, or a request that it does not know."""
+    """The store answered, and said no.
+
+    No right, a lock that keeps an object, or a request that it does not know.
+    """
 
 
 class Damaged(Unreachable):
-    """An object is there and cannot be read: cut, emptied, changed, of a newer program, or put there by somebody else.
+    """An object is there and cannot be read.
+
+    Cut, emptied, changed, of a newer program, or put there by somebody else.
 
     Args:
         key: of the object.
@@ -46,7 +53,10 @@ class Damaged(Unreachable):
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """An object that has been written: its size in bytes and its SHA-256, both taken in passing."""
+    """An object that has been written.
+
+    Its size in bytes and its SHA-256, both taken in passing.
+    """
 
     key: str
     size: int
@@ -135,7 +145,9 @@ class Store(Protocol):
 
 
 def read_document(store: Store, key: str, kind: type[T], *, cure: str = "") -> T:
-    """Read a record of the store: one JSON document of a known kind.
+    """Read a record of the store.
+
+    One JSON document of a known kind.
 
     Raises:
         KeyError: there is none.

@@ -1,4 +1,6 @@
-"""A store in a bucket: Amazon S3, or anything that speaks its protocol and honours conditional writes.
+"""A store in a bucket.
+
+Amazon S3, or anything that speaks its protocol and honours conditional writes.
 
 Facts from the S3 API reference: an upload in parts exists only once it is completed; of two ``If-None-Match: *`` writes
 of one key one is answered 412 (or 409 while the other is on its way). A server that ignores the header would make two
@@ -139,7 +141,10 @@ class Bucket:
             seen.add(token["ContinuationToken"])
 
     def age(self, key: str) -> float:
-        """Seconds since the object was written, by the server's clock: ``Date`` of the answer; see `Store.age`."""
+        """Seconds since the object was written, by the server's clock.
+
+        ``Date`` of the answer; see `Store.age`.
+        """
         found = self._calls.head(key)
         if found is None:
             raise KeyError(key)

@@ -1,4 +1,6 @@
-"""Calls to an S3 server: what is tried again, what an error means, and which answers are none.
+"""Calls to an S3 server.
+
+What is tried again, what an error means, and which answers are none.
 
 botocore's own retries are off, because it hides them: a write that only one may win can have been done although its
 answer was lost, and the 412 that the next try gets is then about our own first one. `Answer.doubtful` says so.
@@ -180,7 +182,10 @@ class Calls:
 
 
 def pause(number: int, stop: threading.Event | None = None) -> None:
-    """Wait after try *number*: twice as long each time, half of it by chance, so that clients do not come back at once."""
+    """Wait after try *number*.
+
+    Twice as long each time, half of it by chance, so that clients do not come back at once.
+    """
     delay = min(LONGEST, PAUSE * 2 ** (number - 1)) * random.uniform(0.5, 1)  # noqa: S311 - nobody must not guess it
     if stop is None:
         Clock().sleep(delay)

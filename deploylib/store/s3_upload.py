@@ -1,4 +1,6 @@
-"""An object of any length, sent to a bucket in parts: one on its way while the next is read, nothing on the disk.
+"""An object of any length, sent to a bucket in parts.
+
+One on its way while the next is read, nothing on the disk.
 
 Why not ``upload_fileobj``: it holds ten chunks, refuses ``IfNoneMatch``, and ends at 78 GiB (measured with s3transfer
 0.19.3). Facts from the S3 API reference: at most 10,000 parts, each but the last at least 5 MiB; an upload exists only

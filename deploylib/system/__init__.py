@@ -1,4 +1,6 @@
-"""The edges to the machine: only this room touches clock, programs, network, git, files and threads.
+"""The edges to the machine.
+
+Only this room touches clock, programs, network, git, files and threads.
 
 `Clock` and `Deadline` tell the time and end every wait; `process` starts programs, and asks them; `http` asks servers;
 `Git` reads the working copy; `files` writes what is whole or not there, and makes temporary folders; `threads` works

@@ -1,4 +1,6 @@
-"""The CI that a command runs in: which run its jobs share, and what they hand to it.
+"""The CI that a command runs in.
+
+Which run its jobs share, and what they hand to it.
 
 GitHub Actions sets ``GITHUB_ACTIONS``, ``GITHUB_RUN_ID``, ``GITHUB_RUN_ATTEMPT``, ``GITHUB_ACTOR``, and names the files
 for outputs and summary in ``GITHUB_OUTPUT`` and ``GITHUB_STEP_SUMMARY`` (docs.github.com, "Variables reference" and
@@ -40,14 +42,19 @@ class Build(Value, frozen=True):
 
 
 class Tested(Value, frozen=True):
-    """What came of the product's tests, from the job that ran them: it has no key, so another job records it."""
+    """What came of the product's tests, from the job that ran them.
+
+    It has no key, so another job records it.
+    """
 
     commit: str
     result: StageResult
 
 
 def read_build(environ: Mapping[str, str], *, local: bool = False) -> Build | None:
-    """Read which CI run we are a job of; None on a person's machine.
+    """Read which CI run we are a job of.
+
+    None on a person's machine.
 
     Args:
         local: on the local Render only what ``DEPLOYLIB_RUN`` names is shared: each job of a CI has a Render of its own.
@@ -91,7 +98,9 @@ def hand_over(report: Report, environ: Mapping[str, str]) -> None:
 
 
 def read_tested(environ: Mapping[str, str]) -> Tested | None:
-    """Read what the job of the tests has handed over; None where there was none, or it did not come to its end.
+    """Read what the job of the tests has handed over.
+
+    None where there was none, or it did not come to its end.
 
     Raises:
         SettingsError: what is there is no such result.

@@ -1,4 +1,7 @@
-"""The edge to time: nothing else in the library reads a clock or sleeps."""
+"""The edge to time.
+
+Nothing else in the library reads a clock or sleeps.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ __all__ = ["Clock", "Deadline"]
 
 
 class Clock:
-    """The real clock; a test gives one of its own in its place."""
+    """The real clock.
+
+    A test gives one of its own in its place.
+    """
 
     def now(self) -> datetime:
         """The time of day, aware, in UTC."""

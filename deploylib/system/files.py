@@ -1,4 +1,6 @@
-"""The edge to files: those that get their name once they are whole, and folders that are needed for a moment.
+"""The edge to files.
+
+Those that get their name once they are whole, and folders that are needed for a moment.
 
 A temporary folder is removed after its block, or by the next command where ours was killed: a lock in it says that its
 owner lives. The system gives it back however the owner ends, and whatever number a process has by then, on this machine or
@@ -35,7 +37,10 @@ FOLDERS, IN_USE = "deploylib-files-", "in-use"
 
 
 class Unwritable(SettingsError):
-    """A folder that cannot be written: full, read-only, without rights, gone, or a file."""
+    """A folder that cannot be written.
+
+    Full, read-only, without rights, gone, or a file.
+    """
 
 
 class Writable(Protocol):
@@ -89,7 +94,9 @@ def explain_errors(root: Path) -> Iterator[None]:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Make a folder that is gone after the block; what killed commands left goes first.
+    """Make a folder that is gone after the block.
+
+    What killed commands left goes first.
 
     Raises:
         SettingsError: there is no such place, or it is full.
@@ -132,7 +139,10 @@ def keep_in_use(folder: Path) -> Iterator[None]:
 
 
 def is_in_use(folder: Path) -> bool:
-    """Whether a command keeps a folder, or could and nobody can tell: where files have no locks."""
+    """Whether a command keeps a folder, or could and nobody can tell.
+
+    Where files have no locks.
+    """
     try:
         descriptor = os.open(folder / IN_USE, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:  # it has none: its owner was killed before, or is an older version
@@ -144,7 +154,10 @@ def is_in_use(folder: Path) -> bool:
 
 
 def _sweep(left: Path) -> None:
-    """Remove a folder whose owner has ended; only one that we own, and that has a lock: nobody else made it."""
+    """Remove a folder whose owner has ended.
+
+    Only one that we own, and that has a lock: nobody else made it.
+    """
     try:
         if left.is_symlink() or left.lstat().st_uid != os.geteuid():
             return
@@ -159,7 +172,10 @@ def _sweep(left: Path) -> None:
 
 
 def _is_locked(descriptor: int, *, without: bool) -> bool:
-    """Whether the lock is ours now; *without* where the file system has none."""
+    """Whether the lock is ours now.
+
+    *without* where the file system has none.
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

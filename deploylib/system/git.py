@@ -1,4 +1,7 @@
-"""The edge to git: what the working copy and its history say. Nothing here writes to the repository."""
+"""The edge to git.
+
+What the working copy and its history say. Nothing here writes to the repository.
+"""
 
 from __future__ import annotations
 
@@ -76,14 +79,20 @@ class Git:
         return Commit(id=full, subject=subject)
 
     def _abbreviated(self, text: str) -> list[str]:
-        """The commits whose ids begin so; none, where it is nothing that begins one."""
+        """The commits whose ids begin so.
+
+        None, where it is nothing that begins one.
+        """
         if not re.fullmatch(r"[0-9a-f]{4,39}", text):
             return []
         found = self._git("rev-parse", f"--disambiguate={text}", check=False).text.split()
         return [one for one in found if self._git("cat-file", "-t", one, check=False).text == "commit"]
 
     def author(self) -> str:
-        """How the one who commits here is called; empty where git was not told, or there is no git to ask."""
+        """How the one who commits here is called.
+
+        Empty where git was not told, or there is no git to ask.
+        """
         try:
             return self._git("config", "--get", "user.name", check=False).text.strip()
         except (ProgramFailed, SettingsError):
@@ -101,7 +110,10 @@ class Git:
         return tuple(name for name in done.text.split("\0") if name)
 
     def shallow(self) -> bool:
-        """Whether the history is cut off: what is not here may be before or after what is."""
+        """Whether the history is cut off.
+
+        What is not here may be before or after what is.
+        """
         return self._git("rev-parse", "--is-shallow-repository").text == "true"
 
     def has(self, commit: str) -> bool:
@@ -148,7 +160,10 @@ class Git:
         return {commit: (_moment(at), tuple(parents)) for at, commit, *parents in words}
 
     def files_between(self, base: str, head: str) -> tuple[str, ...]:
-        """The files that differ between two commits; a renamed file counts under both names, a submodule under its folder's."""
+        """The files that differ between two commits.
+
+        A renamed file counts under both names, a submodule under its folder's.
+        """
         return tuple(path for path, _ in self._between(base, head))
 
     def submodules_between(self, base: str, head: str) -> tuple[str, ...]:
@@ -174,7 +189,10 @@ class Git:
         return tuple(name for name in done.text.split("\0") if name)
 
     def submodules(self, commit: str) -> dict[str, str]:
-        """The submodules of *commit*: folder → the commit of it that is wanted."""
+        """The submodules of *commit*.
+
+        Folder → the commit of it that is wanted.
+        """
         done = self._git("ls-tree", "-r", "-z", commit, "--")
         lines = (line.partition("\t") for line in done.text.split("\0") if line.startswith(GITLINK))
         return {path: about.split()[2] for about, _, path in lines}

@@ -1,4 +1,6 @@
-"""The edge to HTTP: the one place that knows which client library speaks it.
+"""The edge to HTTP.
+
+The one place that knows which client library speaks it.
 
 What can go wrong is told apart by what it means for a request that changes something: *not sent* is safe to repeat,
 *no answer* may have been accepted. Nothing is read without a limit in bytes, on the wire and unpacked, nor for longer than
@@ -55,7 +57,10 @@ ASSET = Limit(MIB)
 
 
 class HttpError(Exception):
-    """No answer came; the text names the kind of trouble and never a header or a body."""
+    """No answer came.
+
+    The text names the kind of trouble and never a header or a body.
+    """
 
 
 class NotSent(HttpError):
@@ -93,7 +98,10 @@ class Answer:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     def json(self) -> Any:
-        """The body as JSON; None where it is not, or has more values in it than anything that is meant for us."""
+        """The body as JSON.
+
+        None where it is not, or has more values in it than anything that is meant for us.
+        """
         if not self.whole or sum(map(self.body.count, b"[{,")) > VALUES:
             return None
         try:
@@ -103,7 +111,9 @@ class Answer:
 
 
 class Session:
-    """Keep-alive connections to one or more servers; safe to use from several threads.
+    """Keep-alive connections to one or more servers.
+
+    Safe to use from several threads.
 
     Args:
         base_url: in front of relative addresses.
@@ -165,7 +175,9 @@ class Session:
         return Answer(got.status_code, got.headers, kept, str(got.url), whole, expires)
 
     def pieces(self, url: str) -> Iterator[bytes]:
-        """What lies at *url*, as it is and as it comes; redirects are followed.
+        """What lies at *url*, as it is and as it comes.
+
+        Redirects are followed.
 
         Raises:
             NotSent: no connection.
@@ -223,7 +235,9 @@ def _taken(got: httpx.Response, limit: Limit, deadline: Deadline) -> tuple[bytes
 
 
 def _unpacked(got: httpx.Response, limit: Limit, deadline: Deadline) -> Iterator[bytes]:
-    """A body as it comes; what is packed otherwise than we asked for is given as it is.
+    """A body as it comes.
+
+    What is packed otherwise than we asked for is given as it is.
 
     Not by httpx, which unpacks each piece whole: 64 kB of gzip are up to 64 MB, of br or zstd some GB.
     """
@@ -291,7 +305,10 @@ class _Stream(NetworkStream):
 
 
 class _Backend(NetworkBackend):
-    """A network whose connections are bounded; looking a name up has no time-out of its own, so it is done aside."""
+    """A network whose connections are bounded.
+
+    Looking a name up has no time-out of its own, so it is done aside.
+    """
 
     def __init__(self, network: NetworkBackend, ends: _Ends) -> None:
         self._network, self._ends = network, ends
@@ -310,12 +327,17 @@ class _Backend(NetworkBackend):
 
 @functools.cache
 def _trusted() -> ssl.SSLContext:
-    """The authorities that are trusted, as httpx finds them: read once, and not for each session."""
+    """The authorities that are trusted, as httpx finds them.
+
+    Read once, and not for each session.
+    """
     return httpx.create_ssl_context()
 
 
 def _bounded(client: httpx.Client) -> _Ends:
-    """Bound every wait of a client; the moment at which it ends is set for each request.
+    """Bound every wait of a client.
+
+    The moment at which it ends is set for each request.
 
     httpx has a time-out for each wait, and none for a request; the network below it is no argument of it.
     """

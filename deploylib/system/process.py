@@ -1,4 +1,6 @@
-"""The edge to programs: every program is started here, as a list of arguments, with a deadline, without a shell.
+"""The edge to programs.
+
+Every program is started here, as a list of arguments, with a deadline, without a shell.
 
 Secrets travel in a child's environment, never in its arguments; what a child says is kept only as its last lines,
 with the secrets struck out. However much it says, what is kept of it has a limit; it is never kept on the disk.
@@ -103,7 +105,10 @@ class Completed:
 
 
 class ProgramFailed(DeployError):
-    """A program ended with another code than 0, or not in time; callers turn it into the outcome it means."""
+    """A program ended with another code than 0, or not in time.
+
+    Callers turn it into the outcome it means.
+    """
 
     exit_code = 1
     outcome = "program failed"
@@ -164,7 +169,10 @@ class Runner(Protocol):
         ...
 
     def stream(self, command: Command, /) -> Iterator[bytes]:
-        """Run and hand on its output in pieces; a failure raises *instead of* ending the output."""
+        """Run and hand on its output in pieces.
+
+        A failure raises *instead of* ending the output.
+        """
         ...
 
 
@@ -213,7 +221,10 @@ class SystemRunner:
 
 @dataclass(frozen=True, slots=True)
 class ReadOnlyRunner:
-    """Starts programs that only read; a dry run that would write fails instead of lying."""
+    """Starts programs that only read.
+
+    A dry run that would write fails instead of lying.
+    """
 
     real: Runner
 
@@ -248,7 +259,10 @@ SYSTEM: Runner = SystemRunner()
 
 
 def _as_it_comes(output: IO[bytes], quiet: float) -> Iterator[bytes]:
-    """Its pieces of `CHUNK` bytes, the last one shorter; TimeoutError when none of it comes for *quiet* seconds."""
+    """Its pieces of `CHUNK` bytes, the last one shorter.
+
+    TimeoutError when none of it comes for *quiet* seconds.
+    """
     chunk, there = bytearray(), select.poll()
     there.register(output, select.POLLIN)
     while there.poll(quiet * 1000):
@@ -293,7 +307,10 @@ def user_name(named: str = "") -> str:
 
 
 def kill_all() -> None:
-    """Kill every program that still runs: for the end of a command that cannot wait any longer."""
+    """Kill every program that still runs.
+
+    For the end of a command that cannot wait any longer.
+    """
     for child in list(_running):
         with suppress(ProcessLookupError):
             child.kill()
@@ -306,7 +323,9 @@ def last_lines(said: bytes, count: int = LAST_LINES) -> tuple[str, ...]:
 
 
 class _Heard:
-    """What comes out of a pipe, read beside us: all of it up to a length, or its beginning and its end.
+    """What comes out of a pipe, read beside us.
+
+    All of it up to a length, or its beginning and its end.
 
     Args:
         head: bytes that are kept of the beginning.
@@ -335,7 +354,10 @@ class _Heard:
                     del self._tail[: -self._least]
 
     def text(self, secrets: Sequence[Secret]) -> bytes:
-        """What was kept, without the secrets: neither whole ones, nor what a cut has left of one."""
+        """What was kept, without the secrets.
+
+        Neither whole ones, nor what a cut has left of one.
+        """
         with suppress(TimeoutError):
             self.ended.result(LINGER)
         if not self.lost:
@@ -361,7 +383,10 @@ def forbid_dumps() -> None:
 
 @contextmanager
 def _started(command: Command) -> Iterator[tuple[subprocess.Popen[bytes], _Heard]]:
-    """The running program, and what it says; it does not outlive the block."""
+    """The running program, and what it says.
+
+    It does not outlive the block.
+    """
     ours = {} if command.bare else os.environ
     inherited = {name: value for name, value in ours.items() if name not in command.drops}
     user, group = command.account or (None, None)
@@ -440,7 +465,10 @@ def _end(child: subprocess.Popen[bytes], *, tree: bool) -> None:
 
 
 def _feed(stdin: IO[bytes], pieces: Iterator[bytes]) -> None:
-    """Write *pieces* to the program; one that stops reading early has failed and says so by its code."""
+    """Write *pieces* to the program.
+
+    One that stops reading early has failed and says so by its code.
+    """
     try:
         for piece in pieces:
             left = memoryview(piece)

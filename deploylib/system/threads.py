@@ -47,7 +47,9 @@ def start(work: Callable[[], T], name: str = "aside") -> Future[T]:
 
 
 def each(work: Callable[[T], U], items: Sequence[T], at_once: int) -> list[U]:
-    """Do *work* for all items, some at once; the results in their order.
+    """Do *work* for all items, some at once.
+
+    The results in their order.
 
     When one raises, or this is interrupted, no other item is begun, and nobody waits for those that have been.
     """

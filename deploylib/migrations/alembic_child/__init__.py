@@ -1,1 +1,4 @@
-"""The program that runs alembic with the product's own interpreter; it imports nothing of deploylib."""
+"""The program that runs alembic with the product's own interpreter.
+
+It imports nothing of deploylib.
+"""

@@ -1,4 +1,6 @@
-"""Runs alembic for `deploylib.migrations.upgrade`: a program of its own, started with the interpreter that the settings name.
+"""Runs alembic for `deploylib.migrations.upgrade`.
+
+A program of its own, started with the interpreter that the settings name.
 
 It imports nothing of deploylib, because that interpreter need not have it. A request comes as JSON on standard
 input, the database's address in ``DATABASE_URL``, the result goes as JSON into the file named by the one argument.
@@ -61,7 +63,10 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe(revision: Any, root: str) -> dict[str, Any]:
-    """A revision as a request's answer tells it; ``tolerates`` is what its file says of older code."""
+    """A revision as a request's answer tells it.
+
+    ``tolerates`` is what its file says of older code.
+    """
     title = (revision.doc or "").partition("\n")[0].rstrip(".")
     text = Path(revision.path).read_text(encoding="utf-8", errors="replace")
     lines = text.splitlines()
@@ -77,7 +82,10 @@ def describe(revision: Any, root: str) -> dict[str, Any]:
 
 
 def reversible(text: str) -> bool:
-    """Whether a revision's ``downgrade`` does anything: more than its docstring, ``pass``, or to raise."""
+    """Whether a revision's ``downgrade`` does anything.
+
+    More than its docstring, ``pass``, or to raise.
+    """
     for one in ast.parse(text).body:
         if isinstance(one, ast.FunctionDef) and one.name == "downgrade":
             idle = (ast.Pass, ast.Raise, ast.Return)
@@ -94,12 +102,18 @@ def ancestors(script: Any, current: list[str]) -> set[str]:
 
 
 def effective(script: Any, heads: list[str]) -> list[str]:
-    """Those that no other one includes: of a branch that another one depends on, alembic's table keeps no row."""
+    """Those that no other one includes.
+
+    Of a branch that another one depends on, alembic's table keeps no row.
+    """
     return sorted(one for one in heads if not any(one in ancestors(script, [other]) for other in heads if other != one))
 
 
 def fork(script: Any, heads: list[str]) -> tuple[str, ...]:
-    """Two heads that nobody has meant: they have a beginning in common, and not each a branch label of its own."""
+    """Two heads that nobody has meant.
+
+    They have a beginning in common, and not each a branch label of its own.
+    """
     found = [script.get_revision(head) for head in heads]
     for number, one in enumerate(found):
         for other in found[number + 1 :]:
@@ -111,7 +125,10 @@ def fork(script: Any, heads: list[str]) -> tuple[str, ...]:
 
 
 def lineage(script: Any, revision: Any) -> set[str]:
-    """It and those that it goes on from; what it only depends on is another branch's."""
+    """It and those that it goes on from.
+
+    What it only depends on is another branch's.
+    """
     found: set[str] = set()
     left = [revision.revision]
     while left:
@@ -140,7 +157,10 @@ def current_heads(config: Any, script: Any) -> tuple[list[str], str]:
 
 
 def offline_sql(config: Any, script: Any, wanted: str) -> dict[str, Any]:
-    """What one revision would execute, after those below it; it cannot be said where it must look at data first."""
+    """What one revision would execute, after those below it.
+
+    It cannot be said where it must look at data first.
+    """
     from alembic.runtime.environment import EnvironmentContext
 
     below = script.get_revision(wanted).down_revision or "base"
@@ -158,7 +178,10 @@ def offline_sql(config: Any, script: Any, wanted: str) -> dict[str, Any]:
 
 
 def upgrade(config: Any, script: Any, result: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
-    """Apply revision after revision, each in a transaction of its own; on a copy, write down what each does."""
+    """Apply revision after revision, each in a transaction of its own.
+
+    On a copy, write down what each does.
+    """
     if result["target"] != request["target"]:
         return {**result, "error": f"the migrations end at {result['target']}, not at {request['target']}"}
     rehearsing = request["command"] == "rehearse"
@@ -177,7 +200,10 @@ def upgrade(config: Any, script: Any, result: dict[str, Any], request: dict[str,
 
 
 def apply(config: Any, result: dict[str, Any], sessions: Any, recorder: Any, deadline: float) -> dict[str, Any]:
-    """Apply what is pending; gives what there is to say of the revision that failed."""
+    """Apply what is pending.
+
+    Gives what there is to say of the revision that failed.
+    """
     from alembic import command
 
     result["revisions"] = []

@@ -1,4 +1,6 @@
-"""Who stands in the way of a migration: the sessions that hold the lock it waits for, named while it waits.
+"""Who stands in the way of a migration.
+
+The sessions that hold the lock it waits for, named while it waits.
 
 A wait for a lock that holds up others ends here where the session's own ``lock_timeout`` does not end it: a statement can
 switch that off within itself (``DO``, a function with ``SET``, several statements in one).
@@ -55,7 +57,9 @@ class Watch:
         self.thread: threading.Thread | None = None
 
     def opened(self, conn: Any) -> None:
-        """A session of ``env.py`` is about to be used; the first one tells where to look.
+        """A session of ``env.py`` is about to be used.
+
+        The first one tells where to look.
 
         Raises:
             RuntimeError: it is in another database than the one that is meant.
@@ -111,7 +115,10 @@ class Watch:
                     self.found = [describe_session(*row) for row in found] or self.found
 
     def cancel(self, connection: Any) -> float:
-        """End a wait that has lasted for longer than the limit; gives the seconds until the next look."""
+        """End a wait that has lasted for longer than the limit.
+
+        Gives the seconds until the next look.
+        """
         pids = ", ".join(str(pid) for pid in tuple(self.pids))
         waits = connection.exec_driver_sql(WAITS.format(pids=pids or "null", strong=STRONG)).fetchall()
         for pid, waited in waits:
@@ -130,7 +137,10 @@ class Watch:
 
 
 def describe_session(pid: int, name: str, state: str, age: int, query: str) -> str:
-    """A session in words: nothing after the first quote of its query, and no number, as those may be data."""
+    """A session in words.
+
+    Nothing after the first quote of its query, and no number, as those may be data.
+    """
     words = re.sub(r"--[^\n]*|/\*.*?(?:\*/|$)|\b\d+\b", " ? ", re.split(r"['$]", query)[0], flags=re.DOTALL)
     words = " ".join(words.split()[:10])[:80]
     return f"pid {pid} ({name}), {state} for {age} s" + (f": {words} …" if words else "")

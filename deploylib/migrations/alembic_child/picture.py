@@ -288,7 +288,10 @@ def names_of(ask: Any) -> dict[str, set[str]]:
 
 
 def beginnings(ask: Any) -> dict[str, dict[str, str]]:
-    """What the next connections begin with: a role's in this database go before its own, and those before the database's."""
+    """What the next connections begin with.
+
+    A role's in this database go before its own, and those before the database's.
+    """
     server = dict(map(tuple, ask(SERVERS)))
     rows = [(bool(own), role, entry.partition("=")[::2]) for own, role, entry in ask(BEGINS)]
     found = {}
@@ -417,7 +420,10 @@ def holds_rows(ask: Any, oid: int) -> bool:
 
 
 def back(name: str, before: Picture, after: Picture, ask: Any) -> list[str]:
-    """What a sequence does not do any more: go on from where it was, in steps that leave as much room."""
+    """What a sequence does not do any more.
+
+    Go on from where it was, in steps that leave as much room.
+    """
     was, now = before.sequences[name], after.sequences[name]
     found = [f"steps of {was.step} of {name}"] if abs(was.step) > 1 and abs(now.step) < abs(was.step) else []
     goes_on = (

@@ -127,7 +127,10 @@ class Recorder:
         self.began = self.now()
 
     def execute(self, cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
-        """Run a statement where its failure can be taken back; False: it has to run without."""
+        """Run a statement where its failure can be taken back.
+
+        False: it has to run without.
+        """
         return self.run_with_savepoint(context, statement, lambda: cursor.execute(statement, parameters))
 
     def execute_many(self, cursor: Any, statement: str, parameters: Any, context: Any) -> bool:

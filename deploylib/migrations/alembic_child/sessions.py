@@ -1,4 +1,6 @@
-"""What the runner adds to the sessions that ``env.py`` opens: limits that fit the statement, and who stands in the way.
+"""What the runner adds to the sessions that ``env.py`` opens.
+
+Limits that fit the statement, and who stands in the way.
 
 A part of `deploylib.migrations.alembic_child.__main__`, which loads it by its path: it imports nothing of deploylib either.
 
@@ -111,7 +113,10 @@ class Sessions:
         self.watch.began(conn.info.setdefault("deploylib_pid", pid))
 
     def hold(self, conn: Any) -> None:
-        """Set the limits again where they are longer, or none; the revision's own may be shorter."""
+        """Set the limits again where they are longer, or none.
+
+        The revision's own may be shorter.
+        """
         now = ask(conn, LIMITS)
         wanted = [min(is_now or most, most) for is_now, most in zip(now, self.limits, strict=True)]
         if wanted == list(now):
@@ -121,7 +126,10 @@ class Sessions:
         self.lifted.append(" ".join(last.split())[:120] or "the session begins without them")
 
     def strongly(self, conn: Any) -> bool:
-        """Whether the transaction holds a lock that others notice: then it must not wait for long."""
+        """Whether the transaction holds a lock that others notice.
+
+        Then it must not wait for long.
+        """
         return not autocommit(conn) and bool(rows(conn, STRONG.format(versions=self.versions)))
 
     def after(self, conn: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: Any) -> None:
@@ -137,7 +145,10 @@ class Sessions:
             (self.committed if autocommit(conn) else self.open).append(text)
 
     def handle_failure(self, context: Any) -> None:
-        """Stop the watch; a session that keeps its longer limits is never used again."""
+        """Stop the watch.
+
+        A session that keeps its longer limits is never used again.
+        """
         connection = context.connection
         if connection is None or ours(connection):
             return
@@ -166,14 +177,20 @@ class Sessions:
             self.dropped.append(left)
 
     def explain_error(self, error: Exception) -> tuple[str | None, str]:
-        """What an error says; of a wait that the watch has ended the code that the server has for it."""
+        """What an error says.
+
+        Of a wait that the watch has ended the code that the server has for it.
+        """
         state, words = explain_error(error)
         if state == CANCELED and self.watch.canceled:
             return "55P03", f"{words} (it waited for a lock for longer than lock_timeout, which it had switched off)"
         return state, words
 
     def once_more(self) -> bool:
-        """Whether the revision can be tried again: nothing of it is done that cannot be done twice."""
+        """Whether the revision can be tried again.
+
+        Nothing of it is done that cannot be done twice.
+        """
         return all(REPEATABLE.search(text) for text in self.committed)
 
     @contextlib.contextmanager

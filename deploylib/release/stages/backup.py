@@ -138,7 +138,10 @@ class Backup(Stage):
         raise error
 
     def _pruned(self, run: Run) -> tuple[str, ...]:
-        """Remove the oldest; a store that refuses that does not make a good backup a bad one."""
+        """Remove the oldest.
+
+        A store that refuses that does not make a good backup a bad one.
+        """
         keep = run.env.config.settings.keep_backups
         try:
             removed = repository.prune(run.env.store, run.env.name, keep, spare=run.spared)
@@ -172,13 +175,19 @@ class Backup(Stage):
         return f"no migration, and the last one is {age(elapsed)} old", True
 
     def _filled(self, run: Run) -> bool:
-        """Whether a database that was empty holds something by now: another tool's list may have made a table."""
+        """Whether a database that was empty holds something by now.
+
+        Another tool's list may have made a table.
+        """
         if run.database is None or not run.planned.migration.unchecked:
             return False
         return not connection.facts(run.database).empty
 
     def _changed_migrations(self, run: Run) -> str:
-        """What others may migrate by, as far as files tell; empty: nothing of it changes."""
+        """What others may migrate by, as far as files tell.
+
+        Empty: nothing of it changes.
+        """
         others = run.planned.migration.elsewhere
         globs = [glob for one in others for glob in one.files]
         if run.env.config.exported:
@@ -209,7 +218,9 @@ class Backup(Stage):
 
 
 def _backup_for_release(run: Run) -> models.Backup | None:
-    """The backup of ``inv backup``, typed before this very release: no second one is made of what it holds.
+    """The backup of ``inv backup``, typed before this very release.
+
+    No second one is made of what it holds.
 
     As long ago at most as a run may take, of the same commit and the same schema, with the same migrations rehearsed on it;
     and nothing was restored, deployed or migrated since.

@@ -61,7 +61,9 @@ class Changes(Stage):
         return verified_deploys.find_unproven(run.env.history.read_runs(run.env.name, 50), left)
 
     def _linted(self, run: Run, migration: Migration) -> tuple[str, ...]:
-        """What the SQL of the pending migrations is warned of; nothing has run yet.
+        """What the SQL of the pending migrations is warned of.
+
+        Nothing has run yet.
 
         Raises:
             MigrationFailed: it would hold up readers or writers, or takes away what serves.
@@ -76,7 +78,9 @@ class Changes(Stage):
         return (*said, *examined.accepted, *migration.unchecked)
 
     def _goes_with(self, run: Run, migration: Migration) -> None:
-        """See that what serves goes on working once the migrations are applied: they come before the new code.
+        """See that what serves goes on working once the migrations are applied.
+
+        They come before the new code.
 
         Raises:
             MigrationFailed: a revision says that it goes only with newer code.
@@ -107,7 +111,10 @@ class Changes(Stage):
         return last if known or run.commit.id in last.opened.recent else None
 
     def _migration(self, run: Run) -> Migration:
-        """Where the schema is and what is pending; and what others run, whether or not there is a database to ask."""
+        """Where the schema is and what is pending.
+
+        And what others run, whether or not there is a database to ask.
+        """
         config = run.env.config
         with run.env.git.export(run.commit.id) as files:
             chosen = config.settings.migrations

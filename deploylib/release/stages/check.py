@@ -1,4 +1,7 @@
-"""Looking before anything is touched: is all that a release needs in order, and at hand."""
+"""Looking before anything is touched.
+
+Is all that a release needs in order, and at hand.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,10 @@ T = TypeVar("T")
 
 
 class Check(Stage):
-    """Working copy, Blueprint, platform, database: everything that can be known before anything is touched."""
+    """Working copy, Blueprint, platform, database.
+
+    Everything that can be known before anything is touched.
+    """
 
     name: ClassVar[StageName] = StageName.CHECK
     needs_lease: ClassVar[bool] = False
@@ -103,7 +109,10 @@ class Check(Stage):
     def _database(
         self, run: Run, described: blueprints.Blueprint | None, findings: list[CheckFinding]
     ) -> tuple[Checked, str]:
-        """The database as it is found; a rollback needs none, so that it only says what it could not see."""
+        """The database as it is found.
+
+        A rollback needs none, so that it only says what it could not see.
+        """
         name = _told(lambda: preflight.database(run.env.config, described), findings)
         if name is None:
             return Checked(), ""
@@ -173,7 +182,10 @@ class Check(Stage):
         return local.read_here(run.env.config, said)
 
     def _not_pushed(self, run: Run, there: list[Service]) -> list[CheckFinding]:
-        """The platform builds from the remote: a commit that is only here cannot be deployed, and going back builds none."""
+        """The platform builds from the remote.
+
+        A commit that is only here cannot be deployed, and going back builds none.
+        """
         if run.env.config.is_local or run.back:
             return []
         branches = {service.branch for service in there if service.branch}
@@ -183,7 +195,10 @@ class Check(Stage):
         return [CheckFinding(text, preflight.push(run.env.git, there))]
 
     def _built_from_tips(self, run: Run, targets: tuple[Target, ...], there: list[Service]) -> list[CheckFinding]:
-        """Cron jobs that Render would build from another commit: it takes none for them but the tip of their branch."""
+        """Cron jobs that Render would build from another commit.
+
+        It takes none for them but the tip of their branch.
+        """
         branches = {service.id: service.branch for service in there}
         found = []
         for target in targets if not run.back else ():
@@ -203,7 +218,10 @@ class Check(Stage):
         return found
 
     def _deploys(self, run: Run, target: Target, commit: str) -> bool:
-        """Whether this run would deploy a service; one that cannot be compared is told of by the stage that decides."""
+        """Whether this run would deploy a service.
+
+        One that cannot be compared is told of by the stage that decides.
+        """
         wanted = {target.name: commit} if run.wanted else {}
         try:
             live = {target.name: live_of(run.env, target, strict=False)}
@@ -246,7 +264,9 @@ def _told(look: Callable[[], T], findings: list[CheckFinding]) -> T | None:
 
 
 def _tell(error: Refused | SettingsError | Unreachable, findings: list[CheckFinding]) -> None:
-    """Add what stopped a look to what was found; alone it is told as what it is.
+    """Add what stopped a look to what was found.
+
+    Alone it is told as what it is.
 
     Raises:
         Unreachable: nothing else was found, and the platform, the store or the database does not answer.

@@ -14,7 +14,10 @@ __all__ = ["Deploy"]
 
 
 class Deploy(Stage):
-    """All changed services at once; where jobs share a run, each those that it is asked for."""
+    """All changed services at once.
+
+    Where jobs share a run, each those that it is asked for.
+    """
 
     name: ClassVar[StageName] = StageName.DEPLOY
 

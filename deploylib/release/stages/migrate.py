@@ -63,7 +63,10 @@ class Migrate(Stage):
         return result(self.name, line, *waited, *dropped, *lifted, data={"applied": applied})
 
     def _on_a_backup(self, run: Run) -> list[str]:
-        """Rehearse on the newest backup of the schema as it is; a dry run makes none of its own."""
+        """Rehearse on the newest backup of the schema as it is.
+
+        A dry run makes none of its own.
+        """
         current = "" if run.planned.migration.unchecked else run.planned.migration.current
         there = repository.listing(run.env.store, run.env.name)
         found = next((one for one in there if one.proven and one.revision == current), None)

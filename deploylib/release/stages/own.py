@@ -1,4 +1,7 @@
-"""A step of a team's own as a stage: bounded, recorded, put back like a stage where it fails."""
+"""A step of a team's own as a stage.
+
+Bounded, recorded, put back like a stage where it fails.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,10 @@ class Own(Stage):
         return self.own.name
 
     def is_done(self, run: Run) -> bool:
-        """Whether it has ended well; one that has failed after the proof is not begun again."""
+        """Whether it has ended well.
+
+        One that has failed after the proof is not begun again.
+        """
         ended = run.state.stages.get(self.name)
         return super().is_done(run) or (ended is not None and ended.failure is None)
 

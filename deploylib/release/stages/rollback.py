@@ -22,7 +22,10 @@ __all__ = ["Rollback"]
 
 
 class Rollback(Stage):
-    """An earlier verified release, from its kept artifacts; the schema stays as it is."""
+    """An earlier verified release, from its kept artifacts.
+
+    The schema stays as it is.
+    """
 
     name: ClassVar[StageName] = StageName.ROLLBACK
 
@@ -77,7 +80,9 @@ class Rollback(Stage):
         return release, ready, found
 
     def _fits(self, run: Run, release: RunState, history: list[RunState], serving: Mapping[str, Live]) -> str:
-        """What is not known of whether its code goes with the schema: that is told, and keeps nobody from going back.
+        """What is not known of whether its code goes with the schema.
+
+        That is told, and keeps nobody from going back.
 
         Raises:
             Blocked: it is known not to.

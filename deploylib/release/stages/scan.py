@@ -58,7 +58,10 @@ def judge_scan(found: Scanned) -> StageResult:
 
 
 def examine(env: Environment, commit: Commit) -> Scanned:
-    """Scan the files of a commit; reads only, and needs no platform unless variables are declared."""
+    """Scan the files of a commit.
+
+    Reads only, and needs no platform unless variables are declared.
+    """
     settings = env.config.settings
     with env.git.export(commit.id) as files:
         services = Services(
@@ -98,7 +101,10 @@ def _refusal(found: Scanned) -> DeployError:
 
 
 def _variables(env: Environment, commit: Commit) -> dict[str, dict[str, str]]:
-    """The variables of each service that could be asked; one that could not is left out, and so not examined."""
+    """The variables of each service that could be asked.
+
+    One that could not is left out, and so not examined.
+    """
     try:
         described = preflight.read_blueprint(env.config, env.git, commit)
         names = preflight.services(env.config, described, ())

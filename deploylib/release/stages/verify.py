@@ -15,7 +15,10 @@ __all__ = ["Verify"]
 
 
 class Verify(Stage):
-    """What this run deployed must prove itself; outside a run, what the history says is live."""
+    """What this run deployed must prove itself.
+
+    Outside a run, what the history says is live.
+    """
 
     name: ClassVar[StageName] = StageName.VERIFY
 
@@ -71,7 +74,10 @@ class Verify(Stage):
 
 
 def _answered(run: Run, name: str) -> int:
-    """The status that the address gave before; what a bad release gave says nothing of the one that is gone back to."""
+    """The status that the address gave before.
+
+    What a bad release gave says nothing of the one that is gone back to.
+    """
     intent = run.state.intents.get(name)
     return 0 if intent is None or run.back else intent.answered
 
