@@ -1,4 +1,6 @@
-"""Settings: one file without secrets, and environment variables for the secrets. Nothing else reads either.
+"""Read settings: one file, and variables for the secrets.
+
+Nothing else reads either.
 
 The file is ``deploylib.toml``, or ``[tool.deploylib]`` in ``pyproject.toml``; without one, the defaults deploy the
 Blueprint to the environment ``local``.
@@ -254,7 +256,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_local(self) -> bool:
-        """Whether the platform is the local Render, which is started when it is needed."""
+        """The platform is the local Render, started when needed."""
         return self.name == "local" and not self.environment.api_url
 
     @property
@@ -351,7 +353,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def exported(self) -> bool:
-        """Whether the database is not opened from here, and the platform's exports are its backups."""
+        """The database is backed up by the platform's exports.
+
+        It is not opened from here.
+        """
         return self.environment.backups == "export"
 
     def secret(self, name: str) -> Secret | None:
@@ -360,7 +365,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return Secret(value) if value else None
 
     def require_shared_store(self) -> None:
-        """See that history and backups are where every machine that deploys sees them.
+        """See that every deploying machine sees the store.
 
         Raises:
             SettingsError: they are in a folder, and nobody has said that only this machine deploys.

@@ -78,7 +78,7 @@ def unpack_export(backup: Backup, pieces: Iterator[bytes], folder: Path) -> None
 
 
 class _Stream(io.RawIOBase):
-    """Pieces as a file that is read from its beginning to its end."""
+    """Reads pieces as a file, from its beginning on."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces, self._left = pieces, memoryview(b"")

@@ -50,7 +50,7 @@ class _Package(msgspec.Struct, frozen=True):
 def find_others(
     files: Path, names: Sequence[str], blueprint: blueprints.Blueprint | None, *, ours: Collection[str] = ()
 ) -> tuple[Elsewhere, ...]:
-    """Find what migrates, by files of a commit and commands of its services.
+    """Find what migrates, by files and commands of a commit.
 
     Args:
         files: the tree.
@@ -97,7 +97,7 @@ def _placed(files: Path, names: Sequence[str]) -> Iterator[Elsewhere]:
 
 
 def _known(name: str) -> Iterator[tuple[str, str]]:
-    """Tell the tool that a file belongs to, and the folder of its migrations."""
+    """Name the tool of a file, and its folder of migrations."""
     fitting = ((tool, pattern.fullmatch(name)) for tool, pattern in KNOWN)
     yield from [(tool, found["folder"]) for tool, found in fitting if found][:1]
 

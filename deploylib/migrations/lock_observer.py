@@ -1,4 +1,4 @@
-"""A session that watches what a program does to a copy of the database.
+"""Watch what a program does to a copy of the database.
 
 For migrations of another tool, whose statements cannot be heard one by one as alembic's can. Every few milliseconds it
 is asked which locks the other sessions hold (``pg_locks`` with ``pg_stat_activity``); afterwards, which tables are in
@@ -158,7 +158,7 @@ def _sessions(connection: Any) -> int:
 
 
 def _settled(connection: Any) -> None:
-    """Wait for the program's sessions to end, and to tell what they did."""
+    """Wait until the program's sessions have ended and told."""
     deadline = Deadline.after(ENDED_WITHIN)
     others = f"select count(*) from pg_stat_activity a where {OTHERS}"  # noqa: S608 - fixed text
     while connection.execute(others).fetchone()[0] and not deadline.has_passed():

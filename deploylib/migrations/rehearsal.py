@@ -74,7 +74,7 @@ def rehearse(tool: Tool, copy: Secret, migration: Migration, *, live: Secret | N
 
 
 def _explain(revisions: tuple[Rehearsed, ...], live: Secret | None) -> tuple[Rehearsed, ...]:
-    """Add to steps that were passed over what the copy lacks for them.
+    """Add what the copy lacks to steps that were passed over.
 
     As far as the database has that.
     """

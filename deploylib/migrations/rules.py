@@ -72,7 +72,7 @@ def make_finding(
 
 
 def require_way_back(revision: Revision) -> tuple[Finding, ...]:
-    """Warn of a revision that cannot be undone, and does not say how it is repaired."""
+    """Warn of a revision with neither undo nor repair."""
     if revision.reversible is not False or any(REPAIR.search(line) for line in revision.remarks):
         return ()
     return (make_finding("deploylib", BY_RULE["no-way-back"], revision, revision.title or "the revision"),)

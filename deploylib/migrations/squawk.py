@@ -174,12 +174,15 @@ class Judge(msgspec.Struct, frozen=True):
         return self.catalog.size(table) if table else None
 
     def replain_name(self, table: str) -> bool:
-        """Whether a pending revision gives this name to a table that is there."""
+        """Tell whether a pending revision names an existing table so."""
         new = re.findall(rf"\bRENAME\s+TO\s+({IDENTIFIER})", self.before + self.after, FLAGS)
         return plain_name(table).rpartition(".")[2] in {plain_name(name) for name in new}
 
     def catalog_only(self, rule: str, statement: Statement, table: str) -> bool:
-        """Whether it is short whatever the size, as only the catalog can tell."""
+        """Tell whether it is short whatever the size.
+
+        Only the catalog can tell.
+        """
         piece = statement.piece
         if rule == "changing-column-type":
             return self.type_stays(table, statement)
@@ -200,7 +203,7 @@ class Judge(msgspec.Struct, frozen=True):
         return rule == "ban-alter-domain-with-add-constraint" and "NOT VALID" in statement.text.upper()
 
     def type_stays(self, table: str, statement: Statement) -> bool:
-        """Whether every value is one of the new type as it lies there.
+        """Tell whether every value fits the new type as it lies.
 
         Also where the column is cast to it in so many words.
         """
@@ -214,7 +217,7 @@ class Judge(msgspec.Struct, frozen=True):
         return through is not None and all(widens(one, new, utc=self.catalog.utc) for one, new in pairwise(types))
 
     def proven(self, table: str, column: str) -> bool:
-        """Whether a CHECK that is validated before says that the column is never NULL."""
+        """Tell whether a valid CHECK says "never NULL" of the column."""
         if f"{plain_name(table)}.{column}" in self.catalog.proven:
             return True
         checks = {

@@ -146,7 +146,7 @@ class Tool:
         return alembic_settings.find_folder(self.settings, self.files)
 
     def timeout(self, within: float) -> float:
-        """Seconds that a whole upgrade may take, of which *within* are for locks."""
+        """Give an upgrade its seconds, of which *within* for locks."""
         limits = self.settings
         return within + 60 + 6 * seconds(limits.statement_timeout) + seconds(limits.patience)
 
@@ -408,7 +408,7 @@ def _is_of(name: str, path: Path) -> bool:
 
 
 def _failure(answer: Mapping[str, Any]) -> MigrationFailed:
-    """Tell which revision failed, who stood in its way, and what to do."""
+    """Tell which revision failed, who blocked it, what to do."""
     details = [*answer["error"].splitlines(), *(f"in its way: {one}" for one in answer.get("waited_for", ()))]
     name, where = answer["failed"], f"the schema is at {answer['current'] or 'nothing'}"
     if half := answer.get("half", ()):
@@ -453,7 +453,7 @@ def _explanation(
 
 
 def _path(output: str, home: Path) -> str:
-    """Name alembic's own setting, where a module that is not found is a file here."""
+    """Name alembic's setting for a module that lies here."""
     lacking = re.search(r"No module named '(\w+)'", output)
     there = lacking and ((home / lacking[1]).is_dir() or (home / f"{lacking[1]}.py").is_file())
     setting = 'prepend_sys_path = . in alembic.ini (in pyproject.toml a list: ["."])'

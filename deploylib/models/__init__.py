@@ -1,4 +1,4 @@
-"""The frozen values that the parts of the library hand to each other.
+"""The frozen values that the rooms hand to each other.
 
 They are msgspec structs: typed, immutable, and the same thing as the JSON that the history and ``--json`` hold.
 """

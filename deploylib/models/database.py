@@ -82,7 +82,7 @@ class Revision(Value, frozen=True):
 
 
 class Elsewhere(Value, frozen=True):
-    """What looks like a migration system that nobody has told us to run.
+    """A likely migration system that nobody has told us to run.
 
     Attributes:
         what: it is, for people: ``alembic, by backend/alembic.ini``.
@@ -235,7 +235,7 @@ class Backup(Value, frozen=True):
 
     @property
     def exported(self) -> bool:
-        """Whether it is the platform's export, made without a look at the database."""
+        """It is the platform's export, made without a look."""
         return self.format == EXPORTED
 
     @property
@@ -276,7 +276,9 @@ class RestoreResult(msgspec.Struct, frozen=True):
 
 
 class Copy(Secret):
-    """The address of a restored database, and that of the server that it is on, where another one can be made.
+    """A restored database, and the server that it is on.
+
+    Another one can be made there.
 
     Attributes:
         own: the server is one of ours, and thrown away.

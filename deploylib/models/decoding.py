@@ -42,7 +42,7 @@ class Undecodable(ValueError):
 
 
 class Misshapen(Undecodable):
-    """It can be read, and is something else than what was asked for."""
+    """It can be read, and has another shape than asked."""
 
 
 def json(body: bytes, kind: type[T], *, most: int = LARGEST) -> T:
@@ -93,7 +93,9 @@ def toml(body: bytes, *, most: int = LARGEST) -> dict[str, Any]:
 
 
 def decode_text(body: bytes) -> str:
-    """Text for people, as its byte order mark says, and in UTF-8 without one; what cannot be read is replaced.
+    """Decode text as its byte order mark says, else as UTF-8.
+
+    What cannot be read is replaced; it is for people.
 
     PowerShell before version 6 writes UTF-16, and browsers and pip read it.
     """
@@ -104,7 +106,7 @@ def decode_text(body: bytes) -> str:
 
 
 def _bounded(body: bytes, most: int, tokens: re.Pattern[bytes]) -> None:
-    """See that a document is small and flat enough, before anything takes it to pieces.
+    """See that a document is small and flat enough to read.
 
     Raises:
         Undecodable: it is not; the bound is named.

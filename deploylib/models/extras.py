@@ -1,4 +1,6 @@
-"""What an extra of ours brings, read from what we were installed with, so that a remedy can be typed.
+"""Name the packages of our extras, for a remedy to type.
+
+It is read from what we were installed with.
 
 ``pip install 'deploylib[s3]'`` would ask an index for deploylib, which may have come from a wheel or a clone; the
 packages of an extra are on every index.
@@ -34,12 +36,15 @@ def install_command(extra: str) -> str:
 
 
 def missing_packages(extra: str) -> tuple[str, ...]:
-    """The packages of an extra that are not installed here, each as pip takes it."""
+    """List the packages of an extra that are not installed."""
     return tuple(asked for asked, name in _brought(extra).items() if not is_installed(name))
 
 
 def _brought(extra: str) -> dict[str, str]:
-    """Each requirement of an extra that this Python needs, with the package's name; none where we are not installed."""
+    """List the requirements of an extra for this Python.
+
+    Each with the package's name; none where we are not installed.
+    """
     return {match["asked"]: match["name"] for match in _requirements() if _is_of(match["marker"], extra)}
 
 

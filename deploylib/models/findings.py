@@ -111,7 +111,7 @@ class Examined(Value, frozen=True):
         return Verdict.NOT_EXAMINED if self.gaps else Verdict.CLEAN
 
     def judge(self, accepted: Collection[AcceptedFinding], today: date) -> Examined:
-        """The same with only the findings and gaps that the settings do not accept.
+        """Leave out the findings and gaps that the settings accept.
 
         An acceptance that has run out is none any more, and the finding says so.
         """
@@ -185,7 +185,7 @@ class Scanned(Value, frozen=True):
 
 
 class AcceptedFinding(SettingsTable, frozen=True):
-    """``[[scan.accepted]]``: a finding, or a gap, that somebody has looked at and answers for.
+    """``[[scan.accepted]]``: a finding or gap that somebody answers for.
 
     Attributes:
         rule: its id, or another name of the same advisory; ``brings:NAME`` of a package that a command brings.

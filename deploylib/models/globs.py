@@ -32,14 +32,17 @@ def matches(path: str, chosen: PathFilter) -> bool:
 
 
 def reaches(folder: str, chosen: PathFilter) -> bool:
-    """Whether a file in *folder* may belong to a service, where nobody has looked which files there are."""
+    """Tell whether a file in *folder* may belong to a service.
+
+    Nobody has looked which files there are.
+    """
     if any(_covers(pattern, folder) for pattern in chosen.ignored):
         return False
     return not chosen.paths or any(_may_match_in(pattern, folder) for pattern in chosen.paths)
 
 
 def _covers(pattern: str, folder: str) -> bool:
-    """Whether everything in *folder* matches, however it is called and however deep it is."""
+    """Tell whether everything in *folder* matches, at any depth."""
     return all(_glob(pattern).fullmatch(f"{folder}/{name}") for name in ("\1", "\1/\1"))
 
 

@@ -17,7 +17,9 @@ SHOWN = 10
 
 
 def find_id(text: str, ids: Iterable[str], *, kind: str, short: Callable[[str], str]) -> str | None:
-    """The id that *text* is, or else is the short form of, or else ends; None: there is none.
+    """Find the id that *text* is, abbreviates or ends.
+
+    None: there is none.
 
     Args:
         kind: of thing, in words.

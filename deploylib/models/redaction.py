@@ -1,4 +1,4 @@
-"""What must not be shown, struck out in every form it can take; and foreign text, in which nothing acts on who reads it.
+"""Strike secrets out, and make foreign text harmless.
 
 A secret comes back to us as others have written it: a driver shows the decoded password of a URL, a shell quotes it, JSON and
 HTML escape it. So each of its characters is looked for in every spelling, and so is the whole in base64. What is shorter than
@@ -57,7 +57,10 @@ class Struck:
         return f"Struck({len(self._known)} secrets)"
 
     def learn(self, secret: Secret | None) -> None:
-        """Strike this out from now on, and the password in it where it is an address."""
+        """Strike a secret from now on.
+
+        And the password in it where it is an address.
+        """
         if secret is None or secret.reveal() in self._known:
             return
         self._known.add(secret.reveal())
@@ -129,7 +132,10 @@ def _in_hex(secret: str) -> str:
 
 
 def _in_base64(secret: str) -> Iterator[str]:
-    """What of its base64 is the same wherever in a longer text it stands (``user:password``), in either alphabet."""
+    """Find what of its base64 is the same in any text.
+
+    Wherever it stands (``user:password``), in either alphabet.
+    """
     data = secret.encode(errors="replace")
     for shift, first in enumerate((0, 2, 3)):
         digits, rest = divmod((shift + len(data)) * 8, 6)
@@ -139,7 +145,7 @@ def _in_base64(secret: str) -> Iterator[str]:
 
 
 def _spellings(secret: str) -> str:
-    """A pattern for a text in which each character may be written in any of the usual ways.
+    """Make a pattern for all usual spellings of a text.
 
     Each way has a longest length, and equal signs are counted together: a hostile text cannot make the search slow.
     """
@@ -147,7 +153,7 @@ def _spellings(secret: str) -> str:
 
 
 def _spelling(run: str) -> str:
-    """One letter or figure, or a run of one other sign, or of white space."""
+    """Make a pattern for one letter, figure or run of signs."""
     char, count = run[0], len(run)
     if char.isspace():
         return rf"(?:\s|\+|{BACKSLASHES}[nrt]|%(?:25){{0,4}}(?i:0[9ad]|20)|&\#0{{0,6}}(?:9|10|13|32);){{1,{8 * count}}}"
@@ -199,12 +205,15 @@ def _shown(char: str) -> str:
 
 
 def no_command(line: str) -> str:
-    """A line that a runner of GitHub, Azure (``##vso[``) or TeamCity does not take for a command to it."""
+    """Make a line that no CI runner takes for a command.
+
+    GitHub, Azure (``##vso[``) and TeamCity do.
+    """
     return COMMAND.sub(lambda found: f"{found[1]}: :" if found[1] is not None else "## ", line)
 
 
 def document(text: str, clean: Callable[[str], str] = lambda text: text) -> str:
-    """JSON that says the same, with nothing in it that acts on a terminal or on a runner."""
+    """Write JSON in which nothing acts on terminal or runner."""
     text = re.sub(r"##(?=\w{0,20}\[)", r"#\\u0023", clean(text))
     return "".join(char if char == "\n" or char.isprintable() else _escaped(char) for char in text)
 

@@ -114,7 +114,9 @@ class Changes(Value, frozen=True):
 
 
 class Intent(Value, frozen=True):
-    """Recorded before a deploy is asked for, so that a lost answer can be found again.
+    """Recorded before a deploy is asked for.
+
+    So a lost answer can be found again.
 
     Attributes:
         existing: ids of the deploys that were there before.
@@ -138,7 +140,10 @@ class Intent(Value, frozen=True):
 
     @property
     def misnamed(self) -> bool:
-        """Whether the address named another commit than the one that was live, so that what it names proves nothing."""
+        """The address named another commit than the live one.
+
+        What it names then proves nothing.
+        """
         return bool(self.named_before and self.previous.commit) and not self.previous.commit.startswith(
             self.named_before
         )

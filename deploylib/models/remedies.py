@@ -1,4 +1,7 @@
-"""What a person is told to type is about the environment that it is told of: without a flag a command is about ``local``."""
+"""Make the commands of a remedy name its environment.
+
+Without a flag a command is about ``local``.
+"""
 
 from __future__ import annotations
 

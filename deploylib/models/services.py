@@ -60,7 +60,10 @@ class DeployStatus(StrEnum):
 
 
 class PathFilter(Value, frozen=True):
-    """Which files a service is made of, in Render's glob rules, from the repository's root."""
+    """Names the files of a service, by Render's glob rules.
+
+    From the repository's root.
+    """
 
     paths: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
@@ -99,7 +102,7 @@ class Deploy(Value, frozen=True):
 
 
 class LogLine(Value, frozen=True):
-    """One line of a build or of a program, with the moment the platform received it."""
+    """One line of a log, with the moment of its receipt."""
 
     at: str
     text: str
@@ -107,7 +110,7 @@ class LogLine(Value, frozen=True):
 
 
 class Target(Value, frozen=True):
-    """A service of the release, mapped to the one platform service that it is deployed to."""
+    """A service of the release and its platform service."""
 
     name: str
     service_id: Id

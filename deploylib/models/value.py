@@ -1,4 +1,4 @@
-"""What all values have in common, and the one that nobody may see."""
+"""The base of all values, and the secret one."""
 
 from __future__ import annotations
 

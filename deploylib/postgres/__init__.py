@@ -1,4 +1,4 @@
-"""The edge to a Postgres server, and the programs of Postgres on this machine.
+"""The edge to a Postgres server, and its programs here.
 
 - `connect`: a connection; `alter_url`: the same URL with another database, role or password
 - `connection`: the rest about a connection: facts, the lock of a database, refusals, a child's environment

@@ -51,7 +51,7 @@ class Programs(msgspec.Struct, frozen=True):
         return str(self.folder / name)
 
     def fits(self, server: int) -> bool:
-        """Whether a dump of a server of that major can be made *and restored* with them.
+        """Tell whether they dump *and restore* that server's major.
 
         pg_dump refuses a newer server; pg_restore 17 and later sends ``SET transaction_timeout``, which a server before
         17 refuses (measured).
@@ -87,7 +87,9 @@ def client_for(server: int, configured: str, *, runner: process.Runner) -> Progr
 
 
 def server_for(server: int, client: Programs, *, runner: process.Runner) -> Programs:
-    """A server to start for a test, old enough for *client* and new enough for what was dumped from major *server*.
+    """Find a server to start for a test.
+
+    Old enough for *client* and new enough for what was dumped from major *server*.
 
     Raises:
         SettingsError: there is none on this machine.
@@ -100,7 +102,7 @@ def server_for(server: int, client: Programs, *, runner: process.Runner) -> Prog
 
 
 def find_installed(configured: str, *, runner: process.Runner) -> list[Programs]:
-    """All that are found, in the order in which they were looked for.
+    """List all that are found, in the order of looking.
 
     Args:
         configured: a folder from the settings; when set, nothing else is looked at.
@@ -143,7 +145,10 @@ def _unpacked() -> Iterator[Path]:
 
 
 def _missing(home: Path, archive: Path) -> str:
-    """The first file of the archive that is not there, or not whole; empty: none. It is read to its end all the same."""
+    """Name the first file that is lacking or not whole.
+
+    Empty: none. The archive is read to its end all the same.
+    """
     with tarfile.open(archive, "r:gz") as packed:
         return next(iter([member.name for member in packed if not _is_there(home.parent / member.name, member)]), "")
 
@@ -155,7 +160,7 @@ def _is_there(path: Path, member: tarfile.TarInfo) -> bool:
 
 
 def _unpack(archive: Path, home: Path) -> None:
-    """Unpack it beside, and put it into its place when it is all there."""
+    """Unpack it beside, then put it into its place."""
     with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=home.parent) as fresh:
         with tarfile.open(archive, "r:gz") as packed:
             if hasattr(tarfile, "data_filter"):  # not yet in Python 3.11.2
@@ -167,7 +172,10 @@ def _unpack(archive: Path, home: Path) -> None:
 
 
 def trouble() -> str:
-    """What is wrong with the packages that bring Postgres, and how that is mended; empty: nothing is, or none is there."""
+    """Say what is wrong with the packages that bring Postgres.
+
+    And how that is mended; empty: nothing is, or none is there.
+    """
     for name, module in WHEEL.items():
         folder = _package(module)
         if folder is None:
@@ -186,7 +194,10 @@ def trouble() -> str:
 
 
 def _lacking(name: str) -> str:
-    """The first file that the package was installed with and that is gone, or not whole; empty: none."""
+    """Name the first file of the package that is not whole.
+
+    Or that is gone; empty: none.
+    """
     try:
         files = metadata.files(name) or []
     except metadata.PackageNotFoundError:

@@ -134,7 +134,7 @@ def require_direct(url: Secret, *, timeout: int = 5) -> None:
 
 
 def lock_room(url: Secret, *, timeout: int = 5) -> tuple[int, int]:
-    """The locks that a dump takes at once, and those that the server has room for, for all sessions together.
+    """Count a dump's locks, and the room for all sessions.
 
     By the manual's `max_locks_per_transaction`; a server may hold some more, as its shared memory has a reserve.
 
@@ -374,7 +374,7 @@ def _code(text: str) -> str:
 
 
 def _parts(url: Secret, **others: str) -> dict[str, Any]:
-    """The parameters of libpq that a URL stands for, some of them replaced."""
+    """Give the parameters of a URL, some of them replaced."""
     from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict
 
@@ -388,7 +388,10 @@ def _parts(url: Secret, **others: str) -> dict[str, Any]:
 
 
 def _authority(known: dict[str, str]) -> str:
-    """What stands before the path, taken out of the parameters where it says all of them."""
+    """Take what stands before the path out of the parameters.
+
+    Where they say all of it.
+    """
     if known.get("host", "").startswith("/"):
         return "localhost"
     if not known.get("host") or "," in known["host"] + known.get("port", ""):

@@ -19,7 +19,7 @@ __all__ = ["QUERY", "Grant", "alike", "list_left_out", "read_grants"]
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):
-    """A right that somebody was given, or that was taken from somebody who has it from the start.
+    """A right that was given, or taken from a new object.
 
     Attributes:
         under: ``alter default privileges …`` with a space at its end, where it is one of those.
@@ -154,13 +154,19 @@ NAMED = 20  # that are told one by one
 
 
 def read_grants(connection: Any) -> tuple[Grant, ...]:
-    """What differs in a database from the rights that a new object has; its session's search_path must be empty."""
+    """Read which rights differ from a new object's.
+
+    The session's search_path must be empty.
+    """
     rows = connection.execute(QUERY).fetchall()
     return tuple(Grant(*row) for row in rows)
 
 
 def alike(grants: Sequence[Grant]) -> str:
-    """SQL that gives and takes until a database has these rights, within a transaction whose search_path is empty."""
+    """Write SQL that gives a database these rights.
+
+    It runs in a transaction whose search_path is empty.
+    """
     rows = [
         {name: getattr(one, name) for name in ("under", "object", "verb", "role", "grantable", "given")}
         for one in grants

@@ -149,12 +149,18 @@ def remedy(state: str | None, words: str = "") -> str:
 
 
 def restoring(state: str | None, words: str = "") -> str:
-    """The next step for an error that a restore of a good dump ends with: what of the database does not come back."""
+    """Give the next step for an error of a restore.
+
+    The dump is good: what of the database does not come back.
+    """
     return RESTORING.get(state or "") or remedy(state, words)
 
 
 def recognize(lines: Iterable[str]) -> tuple[str, str]:
-    """The code of the first line that says an error in known words, and that line; an empty code: nobody knows."""
+    """Find the first line that says a known error.
+
+    It gives the code and the line; an empty code: nobody knows.
+    """
     errors = [line for line in lines if re.search(r"error:|ERROR:|FATAL:|PANIC:", line)]
     for line in errors:
         for pattern, state in SENTENCES:
@@ -185,6 +191,9 @@ def is_of_the_server(state: str | None) -> bool:
 
 
 def without_rows(lines: Iterable[str]) -> tuple[str, ...]:
-    """What a program of Postgres said, without the rows that it quotes, and the longest of its lines cut."""
+    """Strike quoted rows from a program's words.
+
+    The longest lines are cut.
+    """
     kept = (line for line in lines if not re.match(r"\s*(?:pg_\w+: )?DETAIL:", line, re.IGNORECASE))
     return tuple(re.sub(r"(COPY \S+, line \d+).*", r"\1", line)[:LONGEST] for line in kept)

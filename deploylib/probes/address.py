@@ -126,7 +126,7 @@ def identity_of(answer: http.Answer) -> str:
 
 
 def comparable_status(target: Target, answered: int, asked: Mapping[str, str]) -> int:
-    """Give the status of the release before where it was asked at the same path; else 0.
+    """Give the status before, if asked at the same path.
 
     Who takes a health path away has promised nothing of the root, whatever the release before answered there.
 

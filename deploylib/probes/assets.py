@@ -1,4 +1,6 @@
-"""Every file that a page loads must be there, and be what its name says; without a picture a page is still one.
+"""See that each file of a page is what it should be.
+
+Without a picture a page is still one.
 
 A missing script or style decides, because a visitor would lose the page. That a file which nobody made is answered with a
 page is a warning, and what became of the files of the build before is a note: only tabs that are open ask for them.

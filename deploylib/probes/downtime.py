@@ -22,7 +22,9 @@ AT_LEAST = 0.02  # seconds: for a thread that has ended
 
 @dataclass
 class DowntimeWatch:
-    """Sends a request to each address at a steady pace, from `start` until `stop`, on keep-alive connections.
+    """Asks each address at a steady pace, until `stop`.
+
+    On keep-alive connections, from `start` on.
 
     An answer of 500 or more, or none, is a failure; a 404 is an answer.
 

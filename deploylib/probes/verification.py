@@ -153,7 +153,7 @@ class Probe:
 def verify(
     address: str, commit: str, *, smoke: Sequence[SmokeRequest] = (), pace: Pace = PATIENT, clock: Clock = Clock()
 ) -> Verified:
-    """Ask a public address until it has proven that it serves a commit.
+    """Ask a public address until it proves its commit.
 
     Args:
         address: of a health path whose JSON names the commit, or of a page that does.
@@ -365,7 +365,10 @@ def _remedy(target: Target, answer: http.Answer | None) -> str:
 
 
 def _odd_name(target: Target, expected: Expected, served: str, probe: Probe, seen: set[str]) -> str:
-    """What to say of a name that is neither the old nor the new one: of a cache, or wrong, or somebody else's deploy."""
+    """Explain a name that is neither the old nor the new.
+
+    It is of a cache, or wrong, or somebody else's deploy.
+    """
     if served not in seen:  # whose it is, only the platform knows
         _require_ours(target, expected, probe)
         seen.add(served)
@@ -487,7 +490,7 @@ def _reachable(target: Target, expected: Expected, probe: Probe, answer: http.An
 
 
 def _remarked(target: Target, expected: Expected, status: int) -> tuple[str, ...]:
-    """What a person should know of an answer that is neither good nor a reason to put anything back."""
+    """Remark on an answer that is neither good nor bad."""
     where = place_of(target)
     as_before = ", as before" if expected.before and is_same_kind(status, expected.before) else ""
     if status == TOO_OFTEN:
@@ -538,7 +541,7 @@ def _revision(answer: http.Answer) -> str:
 
 
 def _with_page(target: Target, expected: Expected, session: http.Session, proven: Verified, probe: Probe) -> Verified:
-    """The page at the root of an address, with everything that it loads.
+    """Read the root page of an address with all it loads.
 
     A static site is its page, so that a missing script or style decides. Nobody has promised a page of a program, nor
     knows whether it was whole before: there it warns.

@@ -135,7 +135,7 @@ def check_commit(env: Environment, options: Options) -> Report:
 
 
 def turn_off_auto_deploy(env: Environment, commit: str = "") -> tuple[str, ...]:
-    """Turn autodeploy off at each service of the Blueprint, and name those where it was on."""
+    """Turn autodeploy off where it is on; name those services."""
     described = preflight.read_blueprint(env.config, env.git, env.git.commit(commit or "HEAD"))
     chosen = env.config.environment.services
     wanted = {chosen.get(name, name) for name in preflight.services(env.config, described, ())}
@@ -176,7 +176,7 @@ def bring_verified(env: Environment, other: Environment, options: Options) -> Re
 
 
 def go_back(env: Environment, options: Options) -> Report:
-    """Restore an earlier verified release as one unit, and verify it like a deploy."""
+    """Restore an earlier verified release, and verify it."""
     env = env.looking() if options.dry_run else env
     env.git.top()
     commit = env.git.commit("HEAD")
@@ -204,7 +204,7 @@ def end_unfinished(env: Environment, name: str) -> Report:
 
 
 def settle_all(env: Environment, lease: Lease) -> None:
-    """End what was left half-way, before somebody who has the lease changes what it stands on."""
+    """End what was left half-way, under a lease."""
     reconcile.settle(env, lease, pipeline.forward())
 
 
@@ -226,7 +226,7 @@ def examine_commit(env: Environment, name: str) -> Scanned:
 
 
 def run_tests(env: Environment, *, hand_over: bool = False) -> Report:
-    """Run the product's own tests, and record them where jobs share a run.
+    """Run the product's tests, recorded where jobs share a run.
 
     Args:
         hand_over: where there is neither key nor store; a job after this one records the result.
@@ -300,7 +300,7 @@ def _deployed(env: Environment) -> RunState | None:
 
 
 def _looked_at(env: Environment, left: RunState | None) -> Report:
-    """Ask for what the history says is live, and record nothing of it but that it was asked.
+    """Prove what is live; record only that it was asked.
 
     Args:
         left: a run of a CI that is open: what it has deployed is live by now.

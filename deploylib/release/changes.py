@@ -1,4 +1,4 @@
-"""Which services a commit changes, compared with what each of them serves now.
+"""Decide which services a commit changes, compared with what serves.
 
 The base of a service is the commit of its live deploy, not the push before: a failed or put-back run leaves the
 service to be deployed. When the base cannot be compared, the service is deployed, and the reason says why.
@@ -89,7 +89,9 @@ def detect(
 
 
 def _require_newer(service: str, serves: str, wanted: str, git: Git, recorded: Recorded, whose: str = "") -> None:
-    """See that a commit is not known to be older than what is live; it is not newer because this clone knows too little.
+    """See that a commit is not older than what is live.
+
+    It is not newer because this clone knows too little.
 
     Raises:
         SettingsError: it is older, or this clone is too shallow to tell.
@@ -120,7 +122,7 @@ def decide_promotion(
     recorded: Recorded = lambda _: (),
     shared: tuple[str, ...] = (),
 ) -> Changes:
-    """Decide for each service whether it serves its commit of a release that another environment has verified.
+    """Decide which services lack their commit of a verified release.
 
     Args:
         wanted: full ids, by service.
@@ -156,7 +158,10 @@ def decide_promotion(
 
 
 def as_good(target: Target, commit: str, *, git: Git, shared: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """The tips of branches that a service may be built from as well as from *commit*: they have it, and the same files of it."""
+    """List tips of branches that build the same as *commit*.
+
+    They have it, and the same files of the service.
+    """
     return tuple(tip for tip in git.tips() if tip != commit and _same(target, commit, tip, git, shared))
 
 
@@ -234,7 +239,10 @@ def _files(names: Sequence[str]) -> str:
 
 
 def _described_differently(name: str, base: str, git: Git, blueprint: blueprints.Blueprint | None, path: str) -> bool:
-    """Whether the Blueprint says something else of the service than it did at *base*; unreadable then: yes."""
+    """Tell whether the Blueprint describes the service anew since *base*.
+
+    Unreadable then: yes.
+    """
     try:
         before = blueprints.parse(git.read(base, path) or "", path).service(name)
     except Interrupted:

@@ -63,7 +63,7 @@ def close_or_pause(run: Run, end: Ending, began: float) -> Report:
 
 
 def ending(run: Run, paused_at: str = "") -> Ending:
-    """Say what a run comes to of which every stage was done, up to the one that it is paused at."""
+    """Say what a run comes to whose stages are done."""
     if run.options.dry_run:
         return Ending(outcome=PLANNED, next=("the same without --dry-run does it",))
     if run.state.opened.operation:
@@ -164,7 +164,9 @@ def _update_holds(run: Run, told: Report) -> None:
 
 
 def report(run: Run, end: Ending, began: float, results: tuple[StageResult, ...] = ()) -> Report:
-    """Make the report of the run as it is now, with no secret in it.
+    """Make the report of the run as it is now.
+
+    There is no secret in it.
 
     Who was interrupted asks nobody anything more.
 
@@ -231,7 +233,7 @@ def explain_unknown(run: Run, error: DeployError) -> NotKnownYet | None:
 
 
 def _as_far_as_known(run: Run) -> list[str]:
-    """What this run knows of each service that it was about to change."""
+    """Tell what is known of each service about to change."""
     lines = []
     for name, intent in run.state.intents.items():
         was = intent.previous.commit[:7] or "nothing"

@@ -54,7 +54,7 @@ def apply_pending(migration: Migration) -> Migration:
 
 
 def find_served_schemas(history: Iterable[RunState]) -> dict[str, str]:
-    """For each revision that a run has applied, the schema that the code was written for which served meanwhile."""
+    """Find the schema of the code that served each migration."""
     found: dict[str, str] = {}
     for state in history:
         if state.has_done(StageName.MIGRATE):
@@ -65,7 +65,9 @@ def find_served_schemas(history: Iterable[RunState]) -> dict[str, str]:
 
 
 def list_recorded(history: Iterable[RunState]) -> tuple[Revision, ...]:
-    """What another tool has applied, oldest first, as far as the history tells: nobody can ask the tool.
+    """List what another tool has applied, by the history.
+
+    Oldest first; nobody can ask the tool.
 
     Args:
         history: the runs of the environment, newest first.
@@ -79,7 +81,9 @@ def list_recorded(history: Iterable[RunState]) -> tuple[Revision, ...]:
 
 
 def continue_migration(migration: Migration, history: Sequence[RunState], files: Path) -> Migration:
-    """The migration of another tool, which lists only what is pending, with what the history knows of the rest.
+    """Add what the history knows to another tool's migration.
+
+    The tool lists only what is pending.
 
     A command that failed half-way has applied some all the same: those that it no longer lists, and that are still there.
     """
@@ -125,7 +129,10 @@ def fit(release: Iterable[Live], schema: Migration, ran: Mapping[str, str], *, n
 
 
 def _too_old(schema: Migration, had: Collection[str], ran: Mapping[str, str]) -> str:
-    """The first revision that does not go with code which knows only those that it *had*; empty: none."""
+    """Find the first revision that code of *had* is too old for.
+
+    Empty: none.
+    """
     for number, revision in enumerate(schema.applied):
         if revision.id in had:
             continue
@@ -137,7 +144,10 @@ def _too_old(schema: Migration, had: Collection[str], ran: Mapping[str, str]) ->
 
 
 def _taken(schema: Migration, had: Collection[str]) -> str:
-    """The first revision beyond those that code *had* whose file allows it to take something away, without saying from whom."""
+    """Find the first later revision that may take something away.
+
+    Its file allows it, without saying from whom.
+    """
     for revision in schema.applied:
         reasons = [reason for rule, reason in rules.read_exceptions(revision).items() if rule in rules.CONTRACT_STEPS]
         if revision.id not in had and not revision.tolerates and reasons:
@@ -154,7 +164,10 @@ def _needs(revision: Revision, before: str) -> tuple[str, ...]:
 
 
 def _had(schema: Migration, written: str) -> set[str] | None:
-    """The revisions that code for *written* knows of, of one branch or of several; None: the database has not all of it."""
+    """List the revisions that code for *written* knows.
+
+    Of one branch or of several; None: the database has not all of it.
+    """
     below: dict[str, tuple[str, ...]] = {}
     before = ""
     for revision in schema.applied:

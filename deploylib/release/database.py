@@ -30,7 +30,9 @@ def own_database(env: Environment) -> Secret | None:
 
 
 def find_restore_mark(env: Environment) -> restore_mark.Mark | None:
-    """Read the mark of a database into which a restore has begun and not ended; None: all is well.
+    """Find the mark of a half restored database.
+
+    None: all is well.
 
     Only where the store says that one has begun is the database asked.
 

@@ -108,14 +108,17 @@ def alone(run: Run, targets: tuple[Target, ...], *, holding: bool) -> dict[str, 
 
 
 def _known_deploys(history: list[RunState], targets: tuple[Target, ...]) -> set[tuple[str, str]]:
-    """The deploys that earlier runs have seen go live at a service, so that nobody asks once more whose they are."""
+    """List the deploys that earlier runs saw go live.
+
+    So nobody asks once more whose they are.
+    """
     seen = {(shipped.service, shipped.deploy_id) for state in history for shipped in state.shipped.values()}
     seen |= {(live.service, live.deploy_id) for state in history for live in state.release}
     return {(target.service_id, deploy_id) for target in targets for name, deploy_id in seen if name == target.name}
 
 
 def _of_a_lost_run(run: Run) -> bool:
-    """Whether a deploy of no run that can be read may be of one that cannot.
+    """Tell whether a deploy may be of an unreadable run.
 
     Raises:
         Damaged: that run; but not in a rollback, which says itself what shall be live.

@@ -71,7 +71,7 @@ class Aim(Value, frozen=True):
 
 
 def open_or_resume(env: Environment, options: Options, aim: Aim, lease: Lease | None = None) -> Run:
-    """Go on with the run that this command belongs to, or begin a new one.
+    """Resume the run of this command, or begin one.
 
     Args:
         lease: that an operation has acquired, of which the run is a part.
@@ -161,7 +161,7 @@ def _run(env: Environment, options: Options, journal: Journal, aim: Aim, lease: 
 
 
 def _record_tests_of_another_job(run: Run) -> None:
-    """Record what the job of the tests has handed over, which had no key to do so.
+    """Record what the job of the tests has handed over.
 
     Raises:
         SettingsError: it is no such result, or of another commit.
@@ -181,7 +181,7 @@ def _record_tests_of_another_job(run: Run) -> None:
 
 
 def start_local_again(run: Run) -> None:
-    """Start the local Render, which may have ended since this run was left."""
+    """Start the local Render, which may have ended since."""
     if run.env.config.is_local and run.state.has_done(StageName.CHECK):
         local.up(run.env.config, runner=run.env.runner, only=run.services)
 
@@ -206,7 +206,7 @@ def _require_own_changes(env: Environment, state: RunState | None, services: tup
 
 
 def _require_reason(options: Options, gates: tuple[str, ...]) -> None:
-    """See that what is left out may be left out, with a reason."""
+    """See that what is left out may be, for a reason."""
     unknown = [gate for gate in options.skip if gate not in gates]
     if unknown:
         raise SettingsError(
@@ -242,7 +242,9 @@ def is_shared(env: Environment, state: RunState) -> bool:
 
 
 def find_shared_run(env: Environment, aim: Aim) -> RunState | None:
-    """Find the run that the jobs of this CI run share, as long as it is open; None before it began.
+    """Find the open run that the jobs of this CI run share.
+
+    None: it has not begun.
 
     Raises:
         SettingsError: it is closed, which is the end of those that only record, or it is about another commit.
@@ -277,7 +279,7 @@ def _recorded(env: Environment, *, back: bool = False) -> RunState | None:
 
 
 def _same(env: Environment, options: Options, aim: Aim, last: RunState) -> bool:
-    """Whether the last run is the same one, left a short while ago."""
+    """Tell whether the last run is this one, just left."""
     if is_shared(env, last):
         return False
     opened = last.opened

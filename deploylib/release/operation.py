@@ -43,7 +43,7 @@ class Operation:
 def record_operation(
     env: Environment, name: str, commit: Commit | None = None, *, needs_lease: bool = False
 ) -> Iterator[Operation]:
-    """Record that an operation began, what is said in the block, and how it ended.
+    """Record how an operation began, what it said, how it ended.
 
     Args:
         name: of the operation, as `Opened.operation` has it.
@@ -78,7 +78,7 @@ def record_operation(
 
 @contextmanager
 def _leased(env: Environment, state: RunState) -> Iterator[Lease]:
-    """Acquire the lease for an operation, and for the backup or the end of a run that is a part of it.
+    """Acquire the lease for an operation and its parts.
 
     Whoever is interrupted abandons it: the mark of a database that is half restored tells the next one.
     """
@@ -109,7 +109,7 @@ def _leased(env: Environment, state: RunState) -> Iterator[Lease]:
 
 
 def _lessee(env: Environment, state: RunState) -> str:
-    """Name the run whose jobs share the lease already and this is one of; else the operation."""
+    """Name the run that shares the lease, else the operation."""
     now = env.leases.read()
     shared = env.build is not None and now is not None and now.taken and now.holder.shared
     theirs = f"{now.holder.run}-" if shared and now is not None else ""

@@ -41,12 +41,12 @@ CHANGING = {None, StageName.DEPLOY, StageName.MIGRATE}  # who asks for less than
 
 
 def forward() -> tuple[Stage, ...]:
-    """Return the stages of a release, with a team's own steps among them."""
+    """List the stages of a release, with own steps."""
     return with_own_steps(FORWARD)
 
 
 def bring_to_an_end(run: Run, flow: Sequence[Stage], *, paused_at: str = "") -> Report:
-    """Do each stage not done yet, up to *paused_at*, and report what came of it."""
+    """Do the stages left, up to *paused_at*, and report."""
     began = run.env.clock.monotonic()
     try:
         return closing.close_or_pause(run, _carry_out(run, flow, paused_at), began)
@@ -106,7 +106,10 @@ def _carry_out(run: Run, flow: Sequence[Stage], paused_at: str) -> Ending:
 
 
 def _prepare(run: Run, stage: Stage) -> None:
-    """Acquire the lease where the stage needs it, and end what was left behind; an operation ends nobody's run."""
+    """Acquire the lease if needed, and settle what was left.
+
+    An operation ends nobody's run.
+    """
     operation = run.state.opened.operation
     if not stage.needs_lease or operation == StageName.CHANGES or not acquire_lease(run):
         return

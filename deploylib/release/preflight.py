@@ -69,7 +69,7 @@ def release_commit(git: Git, ref: str = "") -> Commit:
 
 
 def find_uncommitted(git: Git) -> list[CheckFinding]:
-    """What differs from the commit that is checked out, as one thing among others to be done before a release."""
+    """Find what differs from the commit that is checked out."""
     changed = git.list_changed()
     return [CheckFinding.of(_uncommitted(changed))] if changed else []
 
@@ -117,7 +117,7 @@ def _lying(file: Path) -> str | None:
 
 
 def find_untracked(git: Git, blueprint: blueprints.Blueprint) -> list[CheckFinding]:
-    """Files that would be part of a service, and are in no commit: most likely forgotten."""
+    """Find forgotten files of a service: in no commit."""
     chosen = [service.filter for service in blueprint.deployable]
     lost = [name for name in git.list_untracked() if any(one.paths and matches(name, one) for one in chosen)]
     if not lost:
@@ -166,7 +166,10 @@ def services(config: Config, blueprint: blueprints.Blueprint | None, chosen: Seq
 
 
 def elsewhere(blueprint: blueprints.Blueprint | None, git: Git) -> dict[str, str]:
-    """The services that are not made from a commit of this repository, as the Blueprint says, and why: none of ours to release."""
+    """List services that no commit of this repository makes.
+
+    As the Blueprint says, and why: none of ours to release.
+    """
     found = {}
     for service in blueprint.deployable if blueprint else ():
         repo = service.settings.get("repo", "")
@@ -251,7 +254,9 @@ def health_reminders(targets: Iterable[Target], blueprint: blueprints.Blueprint 
 
 
 def require_known(config: Config, names: Iterable[str], found: Sequence[Service], known: Mapping[str, str]) -> None:
-    """See that the services that an earlier run has found are there still: nobody is told to create them again.
+    """See that services found earlier are there still.
+
+    Nobody is told to create them again.
 
     Args:
         known: their ids, by name.
@@ -276,7 +281,7 @@ def require_known(config: Config, names: Iterable[str], found: Sequence[Service]
 
 
 def _doubles(mapped: Sequence[Target]) -> list[CheckFinding]:
-    """Two names for one service would be two deploys of it at once."""
+    """Find services that two names would deploy at once."""
     names: dict[str, list[str]] = {}
     for one in mapped:
         names.setdefault(one.service_id, []).append(one.name)
@@ -288,7 +293,7 @@ def _doubles(mapped: Sequence[Target]) -> list[CheckFinding]:
 
 
 def _unknown(config: Config, blueprint: blueprints.Blueprint | None, mapped: Sequence[Target]) -> list[CheckFinding]:
-    """A name in ``after`` that is no service would be waited for by nobody."""
+    """Find names in ``after`` that are no service."""
     known = {one.name for one in mapped} | set(services(config, blueprint, ()))
     return [
         CheckFinding(f"{one.name} is to come after {name}, which is no service", "correct `after` in the settings")
@@ -381,7 +386,9 @@ def _same_repository(repo: str, git: Git) -> bool:
 
 
 def push(git: Git, there: Iterable[Service]) -> str:
-    """What brings a commit to where the platform builds from, whether or not a branch here has an upstream.
+    """Say what brings a commit to the platform's remote.
+
+    Whether or not a branch here has an upstream.
 
     Args:
         there: the services of the platform.

@@ -1,4 +1,4 @@
-"""What a release needs of this machine and of the settings, all of it at once and before anybody is asked.
+"""Find all that a release lacks here, before anybody is asked.
 
 Otherwise the stage that cannot do without a package, a tool or a store finds that out by itself, one after the other.
 """

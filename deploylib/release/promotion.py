@@ -35,7 +35,7 @@ class VerifiedRelease(Value, frozen=True):
 def require_verified(
     environment: str, history: Iterable[RunState], live: Mapping[str, Live], bad: Collection[str] = ()
 ) -> VerifiedRelease:
-    """The release that *environment* serves, if its last verification was of exactly that.
+    """Find the release that *environment* serves and has verified.
 
     Args:
         history: its runs, newest first.

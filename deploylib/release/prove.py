@@ -63,6 +63,6 @@ def evidence_table(proven: Sequence[Verified]) -> tuple[str, ...]:
 
 
 def read_answers(state: RunState) -> dict[str, int]:
-    """Read the status that each public address gave when a run verified it."""
+    """Read the status of each address at its verification."""
     shown = state.proven.verified
     return {each.service: each.answered or address.GOOD for each in shown if each.proof is not Proof.PLATFORM}

@@ -28,7 +28,7 @@ CLOSING = (StageName.DEPLOY, StageName.VERIFY)
 
 
 def conclude(run: Run, flow: Sequence[Stage]) -> Ending:
-    """Decide what a run that others have carried out comes to, and bring it there.
+    """Decide how a run of others ends, and end it.
 
     Raises:
         Interrupted: it stays open.
@@ -82,7 +82,7 @@ def settle_left_behind(run: Run, flow: Sequence[Stage]) -> None:
 
 
 def settle(env: Environment, lease: Lease, flow: Sequence[Stage], *, ours: str = "", back: bool = False) -> None:
-    """End what was left half-way, before somebody who has the lease changes what it stands on.
+    """End what was left half-way, under a lease.
 
     Args:
         ours: the run that does, which is not left behind.
@@ -93,7 +93,9 @@ def settle(env: Environment, lease: Lease, flow: Sequence[Stage], *, ours: str =
 
 
 def _left_behind(env: Environment, ours: str) -> list[RunState]:
-    """Runs that have needed the lease, and that nobody works on any more, since we hold it; newest first.
+    """List the runs that nobody works on any more.
+
+    They have needed the lease, which we hold; newest first.
 
     Only what the jobs of a CI share is written down before it needs the lease: such a run may still be in its gates, and is
     left behind only when nothing was heard of it for longer than a gate may take.

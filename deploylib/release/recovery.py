@@ -37,7 +37,7 @@ NOT_OURS = {ForeignDeploy.exit_code, LeaseHeld.exit_code, Superseded.exit_code}
 
 
 def recover_run(run: Run, ending: Ending) -> Ending:
-    """The ending of a run that has failed, once what it changed is put back.
+    """Put back what a failed run changed; give its ending.
 
     Somebody else's deploys are left alone: then only what is still on its way is stopped, and what each service serves
     is told. A commit that was live and did not prove itself is held; when it could not be put back, everything is.
@@ -69,7 +69,7 @@ def recover_run(run: Run, ending: Ending) -> Ending:
 
 
 def _left(run: Run) -> list[str]:
-    """The commits that were live, and that something else is in the place of now."""
+    """List the commits that were live and are replaced."""
     made = {name: intent.commit for name, intent in run.state.intents.items()}
     return sorted({made[one.service] for one in run.state.put_back if one.commit != made[one.service]})
 
@@ -138,7 +138,10 @@ def _order(target: Target, intent: Intent, made: str) -> Order:
 
 
 def _stop(run: Run, deadline: Deadline) -> dict[str, str]:
-    """Stop what this run has on its way, and say which deploys it made, by service: each has ended then."""
+    """Stop what this run has on its way.
+
+    It names the deploys it made, by service: each has ended then.
+    """
     made: dict[str, str] = {}
     for target in run.checked.targets:
         if (intent := run.state.intents.get(target.name)) is None:

@@ -15,7 +15,7 @@ __all__ = ["Rehearsal", "judge_rehearsal"]
 
 
 class Rehearsal:
-    """What was tried on a copy that was just restored, before it is done in earnest."""
+    """A trial of the migrations on a restored copy."""
 
     def __init__(self) -> None:
         self.reports: list[rehearsal.RehearsalReport] = []
@@ -23,7 +23,7 @@ class Rehearsal:
         self.restored: list[restore_test.Restorable] = []
 
     def on(self, run: Run, copy: Copy) -> None:
-        """Apply the pending migrations, and see whether what comes of them can be dumped and restored once more."""
+        """Apply the pending migrations, and restore the outcome again."""
         migration = run.planned.migration
         if not migration.pending:
             return

@@ -1,4 +1,4 @@
-"""Which release to go back to, and what that means for each service and its environment variables."""
+"""Choose a release to go back to, and its orders."""
 
 from __future__ import annotations
 
@@ -130,7 +130,10 @@ def orders(
 
 
 def find_variables(history: Iterable[RunState], service: str, deploy_id: str) -> tuple[str, ...]:
-    """Names of the variables that a deploy of ours had when it was made; empty where nobody recorded them."""
+    """Find the names of a deploy's variables when made.
+
+    Empty: nobody recorded them.
+    """
     for state in history:
         made = {**state.triggered, **state.back_triggered}
         if service in made and made[service].deploy_id == deploy_id:
@@ -142,5 +145,5 @@ def find_variables(history: Iterable[RunState], service: str, deploy_id: str) ->
 def judge_fit(
     env: Environment, checked: Checked, release: RunState, history: list[RunState], live: Mapping[str, Live]
 ) -> compatibility.Fit:
-    """Compare what goes back to a release with the schema as it is, as far as anybody knows."""
+    """Judge whether a release fits the schema as it is."""
     return compare_schema(checked.targets, release, history, schema_now(env, checked, history), live)

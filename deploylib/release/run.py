@@ -95,7 +95,7 @@ class Run:
 
     @property
     def commit(self) -> Commit:
-        """The commit that it brings, or once it is chosen the one that it goes back to."""
+        """The commit that it brings, or goes back to."""
         return self.state.restoring.commit if self.state.restoring is not None else self.state.opened.commit
 
     @property
@@ -206,7 +206,7 @@ def result(stage: str, *lines: str, status: StageStatus = StageStatus.DONE, data
 
 
 def skip_stage(stage: str, reason: str, data: object = None) -> StageResult:
-    """Make the result of a stage that is left out, with the reason."""
+    """Make the result of a stage left out for a reason."""
     return result(stage, f"skipped: {reason}", status=StageStatus.SKIPPED, data=data)
 
 

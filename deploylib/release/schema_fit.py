@@ -24,7 +24,7 @@ def compare_schema(
     database: Migration | str,
     live: Mapping[str, Live],
 ) -> compatibility.Fit:
-    """Compare what goes back to a release with a schema, or with the reason why nobody knows it."""
+    """Compare a release with a schema, or an unknown one."""
     stays = {one.service for one in release.release if one.service in live and one.commit == live[one.service].commit}
     stays |= {target.name for target in targets if target.kind is Kind.STATIC}
     needs = [one for one in release.release if one.commit and one.service not in stays]

@@ -1,4 +1,4 @@
-"""What the services of an environment serve now, by the platform's word, checked against our own records."""
+"""Read what the services serve now, against our records."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _require_nothing(env: Environment, target: Target) -> None:
 
 
 def make_live(target: Target, deploy: Deploy | None) -> Live:
-    """Make what a service serves of the deploy of it that is live."""
+    """Describe the live deploy of a service."""
     if deploy is None:
         return Live(service=target.name, url=target.url)
     return Live(
@@ -81,7 +81,7 @@ def make_live(target: Target, deploy: Deploy | None) -> Live:
 
 
 def last_known(env: Environment) -> dict[str, Live]:
-    """Ask what the services serve that the last run which looked has found.
+    """Ask what serves of the last services that were found.
 
     Raises:
         SettingsError: none ever did.

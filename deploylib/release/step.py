@@ -1,4 +1,4 @@
-"""One stage of a run, done under the lease that it needs, and recorded."""
+"""Do one stage of a run, under its lease, and record it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def acquire_lease(run: Run) -> bool:
 
 
 def has_needed_lease(state: RunState) -> bool:
-    """Tell whether a run has got beyond what it may do without the lease."""
+    """Tell whether a run has passed what needs no lease."""
     return bool(state.intents) or bool(set(state.stages) - WITHOUT_LEASE)
 
 
@@ -67,7 +67,9 @@ def find_failed_stage(run: Run) -> StageResult | None:
 
 
 def is_left(run: Run, stage: Stage) -> bool:
-    """Tell whether the stage is still to be done in this run, or was asked for by name; what is done is told again.
+    """Tell whether the stage is still to be done.
+
+    Or was asked for by name; what is done is told again.
 
     Raises:
         Blocked: the run has failed in another job.
@@ -117,7 +119,10 @@ def perform(run: Run, stage: Stage) -> None:
 
 
 def _keep(run: Run) -> None:
-    """Have the history know of a run that has failed before anything of it was written; what has failed is told either way."""
+    """Record a run that failed before anything was written.
+
+    What has failed is told either way.
+    """
     try:
         run.journal.keep()
     except Interrupted:

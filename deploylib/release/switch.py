@@ -79,7 +79,7 @@ def bring_services(stage: str, run: Run, orders: list[Order]) -> StageResult:
 
 
 def _asked_at(run: Run) -> dict[str, str]:
-    """The path at which each service of the release that serves was asked to prove itself, by name."""
+    """Read the path at which each service proved itself, by name."""
     last = run.env.history.find_newest(run.env.name, lambda state: state.release, 30)
     return {target.name: address.path_of(target) for target in last.checked.targets} if last else {}
 
@@ -102,7 +102,7 @@ def _usual(run: Run) -> dict[str, float]:
 
 
 def _superseded(run: Run, error: ForeignDeploy) -> Superseded | None:
-    """A deploy of a commit that has ours in it only came later: the newer release is the one to look at."""
+    """Tell whether a newer deploy contains our commit."""
     newer, ours = error.commit, run.commit.id
     if not newer or newer == ours or not run.env.git.has(newer) or not run.env.git.is_ancestor(ours, newer):
         return None

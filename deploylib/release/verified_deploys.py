@@ -38,7 +38,9 @@ def _put_back(state: RunState) -> list[Live]:
 
 
 def last_shipped(history: Iterable[RunState], service: str, service_id: str) -> str:
-    """The id of the newest deploy that went live at a service of the platform by our own records; empty: none.
+    """Find the newest deploy of a service by our records.
+
+    Empty: none.
 
     Args:
         service_id: a service that was made anew has another one, and nothing of it was shipped yet.

@@ -1,4 +1,4 @@
-"""Render: its API, its Blueprint, its deploys. All that the library knows of the platform is here.
+"""Render: its API, its Blueprint, its deploys.
 
 `Client` asks the API of one account, and `Refused`, `Forbidden` and `Ambiguous` are what a request may come to beside an
 answer; `deploy_and_wait` deploys one service; `rollout` brings many services to a commit, or back, at once; `blueprints`

@@ -284,7 +284,10 @@ class Client:
     def logs(
         self, owner_id: str, service_id: str, kind: str, since: datetime | None = None, limit: int = 20
     ) -> list[LogLine]:
-        """The last lines of a service's builds (``build``) or programs (``app``), oldest first."""
+        """Read the last log lines of a service, oldest first.
+
+        Of its builds (``build``) or programs (``app``).
+        """
         query = {"ownerId": owner_id, "resource": service_id, "type": kind, "limit": limit, "direction": "backward"}
         if since is not None:
             query["startTime"] = since.isoformat()
@@ -317,7 +320,10 @@ class Client:
         return Database(id=named[0][0], name=name, version=named[0][2])
 
     def exports(self, database_id: str) -> list[Export]:
-        """The exports of a database that the platform still has, or is making; it keeps them for seven days."""
+        """List the exports of a database.
+
+        Those that the platform still has, or is making; it keeps them for seven days.
+        """
         path = f"/postgres/{database_id}/export"
         found = self._read(path, lambda value: decode.things(value, "", decode.read_export))
         return [one for one in found if one is not None]

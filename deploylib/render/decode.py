@@ -156,7 +156,10 @@ def thing(value: Any, kind: type[T]) -> T:
 
 
 def things(value: Any, wrapper: str, read: Callable[[Any], U]) -> list[U]:
-    """The things of a list, each in its wrapper where the list has any; the same id twice is one thing."""
+    """Read the things of a list, each once.
+
+    Each is in its wrapper where the list has any.
+    """
     if not isinstance(value, list):
         raise Unreadable("no list")
     found: dict[object, U] = {}
@@ -189,7 +192,10 @@ def read_object(item: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def read_service(item: Any) -> Service | None:
-    """A service; None where it is of a type that we do not know, and so not ours to deploy."""
+    """Read a service.
+
+    None: it is of a type that we do not know, and so not ours to deploy.
+    """
     told = thing(item, _Service)
     if told.type is None or told.type not in {*Kind}:
         return None
@@ -240,7 +246,10 @@ def read_deploy(item: Any, wanted: str = "") -> Deploy:
 
 
 def read_deploys(value: Any, status: DeployStatus | None = None) -> list[Deploy]:
-    """The deploys of a list, all of them of *status* where only such were asked for."""
+    """Read the deploys of a list, all of *status*.
+
+    Where only such were asked for.
+    """
     found = things(value, "deploy", read_deploy)
     if status is not None and any(each.status is not status for each in found):
         raise Unreadable(f"a deploy that is not {status}")
@@ -260,7 +269,10 @@ def read_database(item: Any) -> tuple[str, str, str]:
 
 
 def read_export(item: Any) -> Export | None:
-    """An export; None where it has no id or no moment yet, and so is none that could be fetched."""
+    """Read an export.
+
+    None: it has no id or no moment yet, and so is none that could be fetched.
+    """
     told = thing(item, _Export)
     if not told.id or (at := read_moment(told.created_at)) is None:
         return None

@@ -156,7 +156,7 @@ def between(start: datetime | None, end: datetime | None) -> float | None:
 
 
 def last_words(order: Order, deploy: Deploy, client: Client, kind: str) -> tuple[str, ...]:
-    """What the build or the new program said last, and not what the old one says meanwhile.
+    """Read what the build or the new program said last.
 
     A log that cannot be read must not hide the failure itself.
     """

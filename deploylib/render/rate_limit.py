@@ -1,4 +1,6 @@
-"""How often the platform may be asked, and how often it is worth it: arithmetic only, no clock and no network.
+"""Pace requests to the platform: arithmetic only.
+
+It knows no clock and no network.
 
 Render counts reads per user in fixed windows of a minute, and says on every answer how many are left
 (https://api-docs.render.com/reference/rate-limiting). Its page calls ``Ratelimit-Reset`` an epoch second; every recorded
@@ -38,7 +40,9 @@ class Left:
 
 
 class Budget:
-    """What is left of one of the platform's windows, from its own words; safe to use from several threads.
+    """One window of the platform, from its own words.
+
+    Safe to use from several threads.
 
     A request is taken before it is sent, so that those on their way are counted. Moments are monotonic seconds. As long
     as the platform has said nothing, everything is allowed.

@@ -84,7 +84,7 @@ def deploy_and_wait(client: Client, service: str, commit: str, *, within: float 
 
 
 def roll_out(orders: Sequence[Order], rollout: Rollout) -> tuple[Shipped, ...]:
-    """Carry out the orders, in parallel but for a service that has to come after others.
+    """Carry out the orders, in parallel where possible.
 
     Raises:
         DeployFailed: of the first service that failed, once it did; the others are left as they are then.
@@ -212,7 +212,10 @@ def _asked(watch: _Watch, underway: Underway, rollout: Rollout) -> Deploy | None
 
 
 def wait_for_others(target: Target, ours: Collection[str], *, client: Client, clock: Clock, deadline: Deadline) -> None:
-    """Wait until nobody else has a deploy of the service on its way, or until the deadline."""
+    """Wait until nobody else deploys the service.
+
+    Or until the deadline.
+    """
     while not deadline.has_passed():
         deploys = client.deploys(target.service_id, limit=5)
         if all(one.status.terminal or one.id in ours for one in deploys):
@@ -221,7 +224,7 @@ def wait_for_others(target: Target, ours: Collection[str], *, client: Client, cl
 
 
 def cancel_and_wait(target: Target, deploy_id: str, *, client: Client, clock: Clock, deadline: Deadline) -> Deploy:
-    """Stop a deploy that is on its way, and wait until it has ended either way.
+    """Stop a deploy, and wait until it has ended.
 
     Raises:
         PersonNeeded: it has not ended before the deadline.

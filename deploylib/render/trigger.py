@@ -1,4 +1,6 @@
-"""Having the platform accept a deploy exactly once, whatever becomes of its answer.
+"""Have the platform accept a deploy exactly once.
+
+Whatever becomes of its answer.
 
 What is about to be asked is recorded first, together with the deploys that existed then. An answer that was lost is
 therefore looked up and adopted: a deploy that was not there before, of the same commit, made by the API. Nothing is
@@ -151,7 +153,10 @@ def _may_be_ours(accepted: Deploy, order: Order, intent: Intent) -> bool:
 
 
 def find_again(underway: Underway, rollout: Rollout) -> Underway | None:
-    """Look a deploy up of whose id the platform knows nothing: the answer that named it was about something else."""
+    """Look up a deploy whose id the platform denies.
+
+    The answer that named it was about something else.
+    """
     order, intent = underway.order, underway.intent
     if intent is None:
         return None
@@ -230,7 +235,9 @@ def _find(order: Order, intent: Intent, client: Client, clock: Clock, *, within:
 
 
 def find_requested(target: Target, intent: Intent, *, client: Client, clock: Clock) -> str:
-    """Find the id of the deploy that a run asked for before it died; empty when its request never arrived.
+    """Find the deploy that a dead run asked for.
+
+    Empty: its request never arrived.
 
     Raises:
         PersonNeeded: there are several that it may have been.

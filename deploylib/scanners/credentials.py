@@ -1,4 +1,4 @@
-"""Secrets in the files of a product, found by an engine and by rules.
+"""Find secrets in files, by an engine and by rules.
 
 The ready-made engine (kingfisher) finds what carries its maker's mark, and the rules of ours what it misses.
 

@@ -1,4 +1,4 @@
-"""Known vulnerabilities of the packages of a product, as pip-audit and npm tell them."""
+"""Find known vulnerabilities, by pip-audit and npm."""
 
 from __future__ import annotations
 

@@ -206,7 +206,7 @@ def _followed(verbs: Sequence[str], folder: str) -> Iterator[Brought]:
 
 
 def _names(word: str, kind: str) -> bool:
-    """Tell whether a word is a package, or a variable that may hold one.
+    """Tell whether a word may name a package.
 
     A folder or a file of the commit is none.
     """

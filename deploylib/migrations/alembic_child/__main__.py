@@ -24,7 +24,10 @@ BESIDE = Path(__file__).resolve().parent
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    """Look (``status``), bring the database to ``target`` (``upgrade``), or do so with a copy (``rehearse``)."""
+    """Look, upgrade, or rehearse.
+
+    ``status`` looks, ``upgrade`` brings the database to ``target``, ``rehearse`` does so with a copy.
+    """
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
@@ -140,7 +143,10 @@ def lineage(script: Any, revision: Any) -> set[str]:
 
 
 def current_heads(config: Any, script: Any) -> tuple[list[str], str]:
-    """The database's revisions, and the table that they are in, by the project's own ``env.py``; changes nothing."""
+    """Read the database's revisions and their table.
+
+    By the project's own ``env.py``; it changes nothing.
+    """
     from alembic.runtime.environment import EnvironmentContext
 
     found: list[str] = []

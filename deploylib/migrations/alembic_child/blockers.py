@@ -36,7 +36,7 @@ IDENTITY = "select extract(epoch from pg_postmaster_start_time())::text, current
 
 
 class Watch:
-    """Asks from a second session who blocks a statement that has waited for some time.
+    """Asks from a second session who blocks a waiting statement.
 
     Args:
         must_see: do nothing where no second session can be had: a rehearsal must be sure that it is in the copy.
@@ -147,7 +147,10 @@ def describe_session(pid: int, name: str, state: str, age: int, query: str) -> s
 
 
 def aside(conn: Any) -> Any:
-    """Another way into the database that is meant, or None; ``env.py`` may use a driver that needs an event loop."""
+    """Open another way into the database that is meant.
+
+    None: there is none. ``env.py`` may use a driver that needs an event loop.
+    """
     from sqlalchemy import create_engine, make_url, pool
 
     url = make_url(re.sub(r"^postgres(?:ql)?(?:\+\w+)?://", "postgresql://", os.environ["DATABASE_URL"]))

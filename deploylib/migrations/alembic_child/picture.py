@@ -1,4 +1,4 @@
-"""What serving code may rely on in a database, before a revision and after it, and what of that is gone.
+"""Compare what code may rely on before and after a revision.
 
 A part of `deploylib.migrations.alembic_child.__main__`, which loads it by its path: it imports nothing of deploylib either.
 
@@ -312,7 +312,7 @@ def every_sequence(ask: Any) -> dict[str, Sequence]:
 
 
 def again(ask: Any, fed: Any) -> dict[str, str]:
-    """Columns whose sequence will give a number that is in the table already."""
+    """Find columns whose sequence will repeat a number."""
     found = {}
     for start in range(0, len(fed), AT_ONCE):
         some = fed[start : start + AT_ONCE]
@@ -350,7 +350,10 @@ def find_lost(before: Picture, after: Picture, ask: Any) -> list[str]:
 
 
 def at_the_next_connection(before: Picture, after: Picture) -> list[str]:
-    """What a role's or a database's settings take from code that connects again: what plain names mean, writes, triggers, rows."""
+    """Tell what settings take from code that connects again.
+
+    What plain names mean, writes, triggers, rows; the settings are a role's or a database's.
+    """
     found = []
     for role in sorted({*before.begins, *after.begins}):
         was, now = before.begins.get(role, before.begins[""]), after.begins.get(role, after.begins[""])
@@ -392,7 +395,7 @@ def normalize_setting(value: str) -> str:
 
 
 def resolve_names(named: dict[str, set[str]], path: str, role: str) -> dict[str, str]:
-    """Name → the schema that it is found in, where nobody says which."""
+    """Find the schema of each name that says none."""
     found: dict[str, str] = {}
     for quoted, plain in PARTS_OF_A_PATH.findall(path):
         schema = quoted.replace('""', '"') if quoted else plain.lower()

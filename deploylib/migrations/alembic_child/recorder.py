@@ -1,4 +1,6 @@
-"""What each statement of a revision does to a copy of the database: locks, rewrites, scans, rows, time.
+"""Record what each statement of a revision does to a copy.
+
+Locks, rewrites, scans, rows, time.
 
 A part of `deploylib.migrations.alembic_child.__main__`, which loads it by its path: it imports nothing of deploylib either.
 
@@ -79,7 +81,7 @@ def asking(connection: Any) -> Any:
 
 
 class Recorder:
-    """Listens to every session of this process and writes down what each statement did.
+    """Writes down what each statement of this process did.
 
     Args:
         sessions: the module `deploylib.migrations.alembic_child.sessions`, which knows how to ask a session.
@@ -142,7 +144,7 @@ class Recorder:
         return self.run_with_savepoint(context, statement, lambda: cursor.execute(statement))
 
     def run_with_savepoint(self, context: Any, statement: str, run: Any) -> bool:
-        """Run it after a savepoint, and go back there when it may fail."""
+        """Run a statement after a savepoint; go back if it fails."""
         conn = context.root_connection
         if self.sessions.ours(conn) or self.sessions.autocommit(conn) or UNSAVED.match(self.sessions.plain(statement)):
             return False
@@ -222,7 +224,9 @@ class Recorder:
         self.lost += time.monotonic() - looked
 
     def use(self, uses: dict[int, tuple[int, int, int]]) -> tuple[set[int], dict[int, int], set[int]]:
-        """The tables that the last statement has read whole, the rows it has changed of each, and what it has deleted from.
+        """Read which tables the last statement has used.
+
+        Those it has read whole, the rows it has changed of each, and what it has deleted from.
 
         The counters go on over transactions until the server collects them, which is at most once a second.
         """
@@ -241,7 +245,10 @@ class Recorder:
         return scanned, changed, losing
 
     def locks(self, conn: Any) -> dict[int, str]:
-        """The strongest lock on each relation, and since when the transaction has each."""
+        """Read the strongest lock on each relation.
+
+        And since when the transaction has each.
+        """
         found: dict[int, str] = {}
         for relation, mode in self.sessions.rows(conn, HELD):
             kind = self.first[relation][2] if relation in self.first else ""
@@ -297,5 +304,8 @@ class Recorder:
 
 
 def lacking(state: str | None, words: str) -> bool:
-    """Whether it may be for want of something that a copy need not have, and the database has."""
+    """Tell whether an error comes of what a copy lacks.
+
+    The copy need not have it, and the database has.
+    """
     return bool(state) and (str(state).startswith(ELSEWHERE) or LACKED.search(words.partition("\n")[0]) is not None)

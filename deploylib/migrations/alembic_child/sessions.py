@@ -236,7 +236,10 @@ def ours(conn: Any) -> bool:
 
 
 def autocommit(conn: Any) -> bool:
-    """Whether each statement is a transaction of its own, as in alembic's ``autocommit_block``."""
+    """Tell whether each statement is its own transaction.
+
+    As in alembic's ``autocommit_block``.
+    """
     return bool(conn.get_execution_options().get("isolation_level") == "AUTOCOMMIT")
 
 

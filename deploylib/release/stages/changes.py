@@ -31,7 +31,7 @@ class Changes(Stage):
         return self.apply(run)
 
     def apply(self, run: Run) -> StageResult:
-        """Compare the commit with what every service serves, and with the schema of the database."""
+        """Compare the commit with what serves, and with the schema."""
         if newer := self._newer(run):
             text = f"{newer.commit.short} was released (run {newer.id}), and it has this commit in it"
             return skip_stage(self.name, text, data=Planned(superseded=newer.id))
@@ -56,7 +56,7 @@ class Changes(Stage):
         return result(self.name, *table(rows), *linted, data=planned)
 
     def _unproven(self, run: Run, decided: Decided) -> tuple[str, ...]:
-        """The services that are left as they are, and have never proven it."""
+        """List services left as they are and never proven."""
         left = {change.service: change.live for change in decided.services if not change.deploy}
         return verified_deploys.find_unproven(run.env.history.read_runs(run.env.name, 50), left)
 
@@ -99,7 +99,7 @@ class Changes(Stage):
             )
 
     def _newer(self, run: Run) -> RunState | None:
-        """The last release, where its commit has ours in its history and we came too late.
+        """Find the last release if it contains our commit.
 
         A job of a CI may have stood in a queue before it began; a person who types an older commit means it, and is
         told to roll back, unless the newer one was released while the command waited.
@@ -140,7 +140,7 @@ class Changes(Stage):
 
 
 def _nowhere(*, present: bool) -> tuple[str, ...]:
-    """What is said of migrations that would be ours, where no database is known."""
+    """Remark on migrations for which no database is known."""
     said = "the commit has migrations, and no database is known: not run; set database or database_url_env"
     return (said,) if present else ()
 

@@ -82,7 +82,7 @@ class Check(Stage):
         return described, preflight.services(run.env.config, described, run.services)
 
     def _missing(self, run: Run, described: blueprints.Blueprint | None) -> list[CheckFinding]:
-        """What the stages to come will not find on this machine or in its settings."""
+        """Find what the coming stages lack here."""
         files = run.env.git.lying() if run.uncommitted else run.env.git.files(run.commit.id)
         chosen = run.env.config.environment
         named = bool(chosen.database or chosen.database_url_env or (described is not None and described.databases))
@@ -127,7 +127,7 @@ class Check(Stage):
         return Checked(database=name, facts=facts), text
 
     def _server(self, run: Run, name: str) -> tuple[Facts | None, str]:
-        """What there is to know of it, and that there are programs for it here."""
+        """Look at the server, and at programs for it here."""
         config = run.env.config
         if config.exported:
             version = run.env.render.database(name).version
@@ -143,7 +143,7 @@ class Check(Stage):
         return facts, f"Postgres {facts.major}"
 
     def _client(self, run: Run, described: blueprints.Blueprint | None, findings: list[CheckFinding]) -> None:
-        """Programs for the server that the Blueprint names, where it could not be asked itself."""
+        """Find programs for the server that the Blueprint names."""
         majors = {one.postgres_major_version for one in described.databases} if described is not None else set()
         for major in sorted(int(each) for each in majors if each.isdigit()):
             try:

@@ -22,7 +22,7 @@ LOCK_WITHIN = 60.0
 
 
 class Migrate(Stage):
-    """Bring the schema to the revision that the commit needs, before any code that needs it."""
+    """Brings the schema to what the commit needs, before code."""
 
     name: ClassVar[StageName] = StageName.MIGRATE
 
@@ -105,7 +105,7 @@ class Migrate(Stage):
         return "the schema is ahead of the commit" if migration.ahead else f"the schema is at {migration.target}"
 
     def _require_backup(self, run: Run, facts: Facts) -> None:
-        """No migration of data that this run has not backed up at that very revision."""
+        """See that this run has backed up that very revision."""
         if facts.empty or run.env.config.environment.backups == "none":
             return
         made = run.state.backed_up.backup

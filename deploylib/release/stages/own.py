@@ -40,7 +40,7 @@ def with_own_steps(flow: Sequence[Stage]) -> tuple[Stage, ...]:
 
 
 def require_registered(run: Run, flow: Sequence[Stage]) -> None:
-    """See that each step of the run that is still to be done is registered here, too.
+    """See that each step left of the run is registered.
 
     Raises:
         SettingsError: one is not.
@@ -102,7 +102,7 @@ class Own(Stage):
             raise failure from error
 
     def _lines(self, run: Run) -> tuple[str, ...]:
-        """Call the function in a thread, which is left behind where it does not end in time."""
+        """Call the function in a thread, for a bounded time."""
         deadline = Deadline.after(seconds(self.own.deadline))
 
         def start(command: str | Sequence[str], secrets: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Going back: an earlier verified release as one unit, once it is known that it can serve."""
+"""Go back to a verified release that can serve."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ class Rollback(Stage):
         return plan_stage(self.name, head, *table(rows), *notes)
 
     def apply(self, run: Run) -> StageResult:
-        """Restore; what was chosen is recorded first, so that a rollback that was killed goes on to the same release."""
+        """Restore, after recording what was chosen.
+
+        So a rollback that was killed goes on to the same release.
+        """
         release, orders, notes = self._chosen(run)
         run.env.progress.note(
             f"back to run {short(release.id)}, {release.commit.short} {release.commit.subject!r}",

@@ -34,7 +34,7 @@ class Scan(Stage):
         return self._not(run) or plan_stage(self.name, f"would examine {run.commit.short}")
 
     def apply(self, run: Run) -> StageResult:
-        """Examine, and stop at what blocks and at what could not be seen."""
+        """Examine; stop at what blocks and what was not seen."""
         if why := self._not(run):
             return why
         found = examine(run.env, run.commit)
@@ -76,7 +76,7 @@ def examine(env: Environment, commit: Commit) -> Scanned:
 
 
 def _named(found: Scanned, environment: str) -> Scanned:
-    """The same, in which each next step is about the environment that was examined for."""
+    """Make each next step name the environment examined."""
 
     def step(one: Stepping) -> Stepping:
         return msgspec.structs.replace(one, remedy=remedies.about(environment, one.remedy))
