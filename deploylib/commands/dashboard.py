@@ -223,8 +223,9 @@ def _waiting(look: _Look) -> Fact:
     people = Counter(commit.author for commit in waiting)
     more = "at least " if len(waiting) == MOST_WAITING else ""
     return Fact(
-        text=f"{more}{count(len(waiting), 'commit')} up to {tip.short}, the oldest",
+        text=f"{more}{count(len(waiting), 'commit')} up to {tip.short}",
         at=min(filter(None, (commit.at for commit in waiting)), default=None),
+        of="the oldest",
         private=", ".join(f"{who} ({number})" for who, number in people.most_common()),
         lines=tuple(f"{each.id[:7]} {each.subject} ({each.author})" for each in waiting[:SHOWN]),
     )

@@ -6,6 +6,7 @@ Below the line stands how long it took to recover from a failure.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import log1p
 
 from deploylib.models import StageName, Value
 from deploylib.models.results import StageStatus
@@ -86,7 +87,7 @@ def draw(runs: Sequence[RunSummary], recovered: Mapping[str, float | None]) -> C
                 sign=SIGNS.get(run.outcome, "✗" if run.exit_code else "–"),
                 title=_title(run, seconds),
                 parts=tuple(parts),
-                recovery=_round((seconds or 0.0) / slowest * BELOW),
+                recovery=_round(log1p(seconds or 0.0) / log1p(slowest) * BELOW),
                 failed=bool(run.exit_code),
             )
         )

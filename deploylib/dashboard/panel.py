@@ -48,13 +48,14 @@ class Fact(Value, frozen=True):
 
     Attributes:
         text: for everybody; *private* and *lines* are not.
-        at: the moment that it is about.
+        at: the moment that it is about; *of*: what of it, where that is not plain.
     """
 
     name: str = ""
     text: str = ""
     state: State | None = None
     at: Moment | None = None
+    of: str = ""
     private: str = ""
     lines: tuple[str, ...] = ()
 

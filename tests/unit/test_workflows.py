@@ -156,3 +156,15 @@ def test_the_tests_run_on_every_python_of_the_range_and_the_checks_once() -> Non
     assert [step["run"].rpartition("nox ")[2] for step in jobs["checks"]["steps"] if "run" in step] == [
         "-s lint typecheck"
     ]
+
+
+def test_the_page_on_github_pages_is_for_everybody_and_off_by_default() -> None:
+    """Whoever can reach it reads it; it needs no key of the platform, and what publishes it has none at all."""
+    jobs = yaml.safe_load((ROOT / ".github/workflows/dashboard.yml").read_text())["jobs"]
+    commands = [step["run"] for step in jobs["page"]["steps"] if "run" in step]
+
+    assert jobs["page"]["if"] == "vars.DEPLOYLIB_PAGES == 'true'"
+    assert len(commands) == 1
+    assert "--public" in commands[0].split()
+    assert "RENDER_API_KEY" not in str(jobs)
+    assert "secrets." not in str(jobs["publish"])

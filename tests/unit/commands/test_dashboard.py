@@ -56,7 +56,7 @@ def test_it_says_what_is_live_what_waits_and_what_there_is_to_go_back_to(product
         ("api", second, "ada"),
         ("web", second, "ada"),
     ]
-    assert told["Waiting"]["text"] == f"2 commits up to {waiting[-1][:7]}, the oldest"
+    assert told["Waiting"]["text"] == f"2 commits up to {waiting[-1][:7]}"
     assert told["Waiting"]["private"] == "Ada (2)"
     assert told["Can go back to"]["text"].startswith(f"{product.first[:7]} of run ")
     assert told["Hold"]["text"] == "nothing is refused"
