@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,12 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
+def sampled(cases: Iterable[str]) -> list[Any]:
+    """Each third of them in the ordinary suite; ``nox -s load`` tries the others."""
+    return [pytest.param(one, marks=pytest.mark.load if number % 3 else ()) for number, one in enumerate(cases)]
+
+
+@pytest.mark.parametrize("damage", sampled(DAMAGE))
 def test_a_damaged_dump_is_never_restored(
     servers: Servers, base: Base, bad: tuple[Folder, Backup], damage: str
 ) -> None:
@@ -218,7 +223,7 @@ TAMPERED = {
 }
 
 
-@pytest.mark.parametrize("change", TAMPERED)
+@pytest.mark.parametrize("change", sampled(TAMPERED))
 def test_a_dump_of_something_else_is_found_out_by_name(
     servers: Servers, bad: tuple[Folder, Backup], tmp_path: Path, change: str
 ) -> None:

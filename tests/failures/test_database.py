@@ -160,6 +160,7 @@ def test_backup_and_migration_wait_for_each_other(product: Product, command: str
         product.git("reset", "--quiet", "--hard", head)
 
 
+@pytest.mark.load  # tests/backup/test_refusals.py shows the reasons
 def test_a_backup_that_cannot_be_made(product: Product) -> None:
     """Exit code 5, with what the program said; no backup is claimed, and the one before is there."""
     product.ok("backup")

@@ -50,6 +50,7 @@ def test_a_backup_is_listed_and_proven(product: Product) -> None:
     assert "there is no backup nope of local; there are: " in missing.said
 
 
+@pytest.mark.load  # test_restore_holds.py does it as well, and tests/backup/test_restore.py with what may go wrong
 def test_into_the_database_itself(product: Product) -> None:
     """Typed twice over, after a fresh backup of what is there; the guests of then are there again."""
     before = product.ok("backup.list", "--json").json

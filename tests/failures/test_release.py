@@ -108,6 +108,7 @@ def test_well_once_and_then_it_crashes(product: Trivial) -> None:
     product.replace("pyproject.toml", 'bake = "6s"\n', "")
 
 
+@pytest.mark.load  # tests/unit/probes shows each answer that is none of a release
 def test_health_that_flaps_does_not_count(product: Trivial) -> None:
     """Mode 8: three bad answers of five are bad, whatever was between them."""
     good = product.one_commit
@@ -126,6 +127,7 @@ def test_health_that_flaps_does_not_count(product: Trivial) -> None:
     assert product.one_commit == good
 
 
+@pytest.mark.load
 def test_a_redirect_is_no_health(product: Trivial) -> None:
     """Mode 23: the platform counts 3xx as healthy, we do not."""
     good = product.one_commit
@@ -249,6 +251,7 @@ def test_a_platform_that_goes_away_while_it_deploys_is_not_a_failure(product: Tr
     assert product.one_commit == commit
 
 
+@pytest.mark.load
 def test_no_answer_is_no_pass(product: Trivial) -> None:
     """Mode 18: where nobody visits and nothing is measured, we ask ourselves; silence is not good."""
     good = product.one_commit

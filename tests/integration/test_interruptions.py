@@ -77,6 +77,7 @@ def test_a_signal_ends_the_command_and_leaves_the_run_open(slow: Product, number
     check_that_it_goes_on(slow, run)
 
 
+@pytest.mark.load  # tests/crash kills it where it is at work
 def test_kill_9_of_the_command_is_gone_on_with(slow: Product) -> None:
     """A command that could say nothing any more has left enough for the next one."""
     for running in deploying(slow):

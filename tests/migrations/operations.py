@@ -380,4 +380,5 @@ OPERATIONS: tuple[Operation, ...] = (*FIRST, *LATER, *RELIED, *BEGUN)
 NAMES = [operation.name for operation in OPERATIONS]
 THIRD = random.Random(20260301).sample(sorted(one.name for one in FIRST), len(FIRST) // 3)  # noqa: S311 - a fixed choice
 HELD_OUT = frozenset(THIRD) | {one.name for one in LATER}
-SHORT = frozenset(one.name for one in (*RELIED[::9], *BEGUN[::3]))  # the ordinary suite judges these as well
+# The ordinary suite judges these.
+SHORT = frozenset([*sorted(HELD_OUT)[::2], *(one.name for one in (*RELIED[::18], *BEGUN[::6]))])
