@@ -202,8 +202,14 @@ def verify_service(target: Target, expected: Expected, probe: Probe) -> Verified
         return msgspec.structs.replace(proven, text=proven.text + stayed)
 
 
+def _cold(target: Target, pace: Pace) -> float:
+    """Seconds that a service may take to wake up; of another plan than the free one none sleeps."""
+    return pace.cold if target.plan == FREE and target.kind is Kind.WEB else 0.0
+
+
 def _cold_start(target: Target, pace: Pace, took: float) -> Iterator[Evidence]:
-    if target.plan == FREE and target.kind is Kind.WEB and took > pace.grace + pace.times * pace.every + 1:
+    usual = pace.grace + pace.times * pace.every + 1
+    if _cold(target, pace) and took > usual:
         text = (
             f"proven after {took:.0f} s: the free plan puts a service to sleep, and {pace.cold:.0f} s are for waking up"
         )
@@ -297,7 +303,7 @@ def _in_a_row(target: Target, expected: Expected, session: http.Session, probe: 
     Else it names none, or one that proves nothing.
     """
     clock, pace = probe.clock, probe.pace
-    cold = pace.cold if target.plan == FREE and target.kind is Kind.WEB else 0.0
+    cold = _cold(target, pace)
     began, deadline = clock.monotonic(), Deadline.after(pace.within + cold, clock)
     url = url_of(target)
     window: deque[bool] = deque(maxlen=BAD_OF_LAST[1])

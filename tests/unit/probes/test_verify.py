@@ -429,6 +429,21 @@ def test_what_the_address_gives_now_is_looked_at_before_a_release() -> None:
     assert ("", 0) == now(says(), Kind.PRIVATE)
 
 
+def test_the_files_that_a_page_names_now_are_noted_before_a_release() -> None:
+    """Its own scripts and styles, where they are; a bounded number of them, and of no page none."""
+    where = target("web", Kind.STATIC, url="https://web.example", identity_path="/")
+    page = '<link rel="stylesheet" href="a.css"><script src="https://cdn.example/x.js"></script><img src="/p.png">'
+    many = "".join(f'<script src="/{number}.js"></script>' for number in range(30))
+
+    def now(text: str, kind: str = "text/html", code: int = 200) -> tuple[str, ...]:
+        step = plain(code, text, kind)
+        return address.observe(where, http.Session(transport=httpx.MockTransport(Address(step)))).loaded
+
+    assert now(page) == ("https://web.example/a.css",)
+    assert len(now(many)) == 20
+    assert now(page, "text/plain") == now(page, code=500) == ()
+
+
 def test_an_answer_is_compared_only_where_the_release_before_was_asked() -> None:
     """A health path that was taken away says nothing of the root; where nobody knows, the address of now counts."""
     api = target("api", Kind.WEB, url="https://api.example")

@@ -188,7 +188,7 @@ def test_a_run_that_died_before_asking_asks(run: Run) -> None:
 def test_what_was_canceled_while_nobody_watched_is_asked_for_again(run: Run, *, recorded: bool) -> None:
     """By a platform that was started anew, or by a person: noted anew, with what the first note knew of the address."""
     run.platform.begin("srv-api", NEW, "canceled")
-    first = msgspec.structs.replace(intent()["api"], named_before="ccccccc")
+    first = msgspec.structs.replace(intent()["api"], named_before="ccccccc", loaded=("/old.js",))
     triggered = {"api": Triggered(service="api", deploy_id="dep-2")} if recorded else {}
 
     [shipped] = run.bring(order(), intents={"api": first}, triggered=triggered)
@@ -196,7 +196,7 @@ def test_what_was_canceled_while_nobody_watched_is_asked_for_again(run: Run, *, 
     assert shipped.deploy_id == "dep-3"
     assert run.kinds() == ["intent", "triggered", "shipped"]
     again = run.events[0][1]
-    assert (("dep-2", "dep-1"), "ccccccc") == (again.existing, again.named_before)
+    assert (("dep-2", "dep-1"), "ccccccc", ("/old.js",)) == (again.existing, again.named_before, again.loaded)
     assert ("api", "dep-2 was canceled while nobody watched, so it is asked for again") in run.told
 
 
