@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from deploylib.backups import prove, repository, restore_mark, restore_test
 from deploylib.backups import restore as restore_backup
-from deploylib.commands.restores import LOCK_WITHIN, describe_restore, put, tell_end, tell_start
+from deploylib.commands.restores import LOCK_WITHIN, RESTORE_TITLE, describe_restore, put, tell_end, tell_start
 from deploylib.environment import Environment
 from deploylib.errors import BackupFailed, Interrupted, SettingsError
 from deploylib.models import UNPROVEN, Backup, Secret, StageName
@@ -68,7 +68,9 @@ def test_restore(env: Environment, *, name: str = "", accept: bool = False, reas
             remedy=f'inv backups.prove{env.flag} --backup ID --accept --reason "…" (inv backup.list)',
         )
     with record_operation(env, "prove") as work:
-        return _proven(env, chosen, work.lines, accept=accept, reason=reason)
+        done = _proven(env, chosen, work.lines, accept=accept, reason=reason)
+        work.title = "⚠ backup accepted without a proof" if accept and done.accepted else ""
+        return done
 
 
 def _proven(env: Environment, chosen: Backup, said: list[str], *, accept: bool, reason: str) -> Backup:
@@ -127,7 +129,8 @@ def restore(
         env.progress.note(f"the database is marked restoring: {found.line}")
     # Only its own database is what a release stands on. Beside, the store is read and a new database made, which no service
     # names: neither a release nor another restore is in its way, and it is in nobody's. Another one's URL is not ours to hold.
-    with record_operation(env, "restore", needs_lease=into == DATABASE) as work, _typed(env, chosen, into):
+    title = RESTORE_TITLE if into == DATABASE else ""
+    with record_operation(env, "restore", needs_lease=into == DATABASE, title=title) as work, _typed(env, chosen, into):
         if into == BESIDE:
             done = _put_beside(env, url, chosen)
         elif work.lease is not None:

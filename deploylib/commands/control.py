@@ -30,7 +30,7 @@ def release_lease(env: Environment, *, reason: str) -> LeaseState:
     now = env.leases.read()
     if now is None or not now.taken:
         raise SettingsError(f"nobody holds {env.name!r}", remedy="inv lease")
-    with record_operation(env, "lease") as done:
+    with record_operation(env, "lease", title="⚠ lease given back in its holder's place") as done:
         env.leases.release(now.number, f"by {env.author}: {reason}")
         done.lines.append(f"that of {now.holder.what} {short(now.holder.run)} given back: {reason.strip()}")
     return msgspec.structs.replace(now, state="released", reason=reason)
@@ -44,7 +44,7 @@ def hold(env: Environment, *, reason: str, commit: str = "") -> Hold:
     """
     _require_reason(env, reason, "a hold", "hold", "moving the database until noon")
     about = env.git.commit(commit) if commit else None
-    with record_operation(env, "hold", about) as done:
+    with record_operation(env, "hold", about, title="⏸ held") as done:
         placed = env.holds.place([about.id] if about else [], reason.strip(), author=env.author)
         done.lines.append(placed.line)
     return placed
@@ -73,9 +73,9 @@ def lift(env: Environment, *, commit: str = "", hold: str = "", reason: str = ""
     if not chosen or (len(chosen) > 1 and not commit):
         raise _which(env, current, several=bool(chosen))
     for one in chosen:
-        with record_operation(env, "lift") as done:
+        with record_operation(env, "lift", title="▶ hold lifted") as done:
             env.holds.lift(one, author=env.author, reason=reason.strip())
-            done.lines.append(one.line)
+            done.lines += [one.line, *([f"why it is lifted: {reason.strip()}"] if reason.strip() else [])]
     return chosen
 
 

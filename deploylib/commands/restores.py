@@ -18,8 +18,9 @@ from deploylib.release import database, record_operation
 from deploylib.render import local
 from deploylib.state import Lease
 
-__all__ = ["LOCK_WITHIN", "describe_restore", "finish_restore", "put", "tell_end", "tell_start"]
+__all__ = ["LOCK_WITHIN", "RESTORE_TITLE", "describe_restore", "finish_restore", "put", "tell_end", "tell_start"]
 
+RESTORE_TITLE = "⚠ database restored from a backup"
 LOCK_WITHIN = 60.0  # seconds, for a backup or a migration that is at work
 
 
@@ -116,7 +117,7 @@ def finish_restore(env: Environment, wanted: str = "") -> StageResult | None:
     began = env.clock.monotonic()
     chosen = _chosen(env, found, wanted)
     said = msgspec.structs.replace(found, environment=env.name, id=found.id or f"{env.clock.now():%Y%m%dT%H%M%S.%f}")
-    with record_operation(env, "restore", needs_lease=True) as told:
+    with record_operation(env, "restore", needs_lease=True, title=RESTORE_TITLE) as told:
         done = put(env, url, chosen, begun=said, again=True, lease=told.lease)
         told.lines.extend(describe_restore(done))
     lines = (f"{chosen.id} is in the database: {done.tables} tables", *done.notes)

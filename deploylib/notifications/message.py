@@ -106,11 +106,9 @@ def details_message(notice: Notice, report: Report) -> Message | None:
     """Tell what each stage said, and a failure's evidence; None: nothing."""
     stages = [_told(each) for each in report.stages if each.lines]
     visitors = by_topic(report)[Topic.VISITORS]
-    sections = [
-        [TextLine(text=line) for line in report.details],
-        *stages,
-        [TextLine(text=line.text) for line in visitors],
-    ]
+    shown = any(each.status is StageStatus.FAILED for each in report.stages)  # with its evidence
+    evidence = [] if shown else [TextLine(text=line) for line in report.details]
+    sections = [evidence, *stages, [TextLine(text=line.text) for line in visitors]]
     if not any(sections):
         return None
     return _run_message(notice, MessageKind.DETAILS, "details", sections, report)

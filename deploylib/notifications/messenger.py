@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import msgspec
 
@@ -65,7 +66,7 @@ class Messenger:
         Returns:
             one delivery for each message and channel.
         """
-        cleaned = [self.clean(message) for message in messages]
+        cleaned = [_numbered(self.clean(message), number) for number, message in enumerate(messages)]
         deadline = Deadline.after(within, self.clock)
         return self._aside(lambda channel: self._tell_all(channel, cleaned, deadline), within)
 
@@ -208,3 +209,8 @@ def _is_for(channel: Channel, message: Message) -> bool:
     return (channel.changes or message.kind not in {MessageKind.DETAILS, MessageKind.PROGRESS}) and (
         not only or channel.name in only
     )
+
+
+def _numbered(message: Message, number: int) -> Message:
+    """Give messages of one moment an order, which they keep where they wait."""
+    return msgspec.structs.replace(message, at=message.at + timedelta(microseconds=number))

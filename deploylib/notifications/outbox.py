@@ -66,13 +66,13 @@ class Outbox:
             Damaged: it cannot be read.
         """
         claims = list(self.store.list(f"{place}/claim-"))
+        if claims and self._is_held(claims[-1]):
+            return None
+        if not self.store.put_if_absent(f"{place}/claim-{len(claims) + 1:04d}", b""):
+            return None
         try:
-            if claims and self.store.age(claims[-1]) < CLAIMED_FOR:
-                return None
-            if not self.store.put_if_absent(f"{place}/claim-{len(claims) + 1:04d}", b""):
-                return None
             return read_document(self.store, f"{place}/message.json", Message)
-        except KeyError:
+        except KeyError:  # somebody has told it since it was listed
             self._clear(place)
             return None
 
@@ -109,6 +109,13 @@ class Outbox:
     def is_too_old(self, message: Message) -> bool:
         """Whether it is no news any more."""
         return (self.clock.now() - message.at).total_seconds() > LONGEST_WAIT
+
+    def _is_held(self, claim: str) -> bool:
+        """Whether somebody is at it, or was in this very moment."""
+        try:
+            return self.store.age(claim) < CLAIMED_FOR
+        except KeyError:
+            return True
 
     def _place(self, channel: str, message: Message) -> str:
         name = hashlib.sha256(f"{message.kind} {message.id}".encode()).hexdigest()[:12]

@@ -20,6 +20,8 @@ from deploylib.errors import DeployError, Interrupted
 from deploylib.models import Commit, Opened
 from deploylib.models.results import DONE, Ending, Report, StageResult, StageStatus
 from deploylib.models.units import age, seconds
+from deploylib.notifications import message
+from deploylib.release.telling import note_undelivered
 from deploylib.state import Lease, LeaseState, RunState
 from deploylib.store import format_version
 
@@ -33,15 +35,17 @@ class Operation:
     Attributes:
         lines: that tell it, to be filled.
         lease: under which it changes what a release stands on; None: it changes nothing of that.
+        title: by which every channel is told that it was done; empty: nobody is.
     """
 
     lines: list[str] = field(default_factory=list)
     lease: Lease | None = None
+    title: str = ""
 
 
 @contextmanager
 def record_operation(
-    env: Environment, name: str, commit: Commit | None = None, *, needs_lease: bool = False
+    env: Environment, name: str, commit: Commit | None = None, *, needs_lease: bool = False, title: str = ""
 ) -> Iterator[Operation]:
     """Record how an operation began, what it said, how it ended.
 
@@ -49,11 +53,12 @@ def record_operation(
         name: of the operation, as `Opened.operation` has it.
         commit: that it is about; None: of none.
         needs_lease: it changes what a release stands on.
+        title: see `Operation`.
 
     Raises:
         LeaseHeld: somebody else has the lease that it needs: nothing of it is recorded.
     """
-    began, at, operation = env.clock.monotonic(), env.clock.now(), Operation()
+    began, at, operation = env.clock.monotonic(), env.clock.now(), Operation(title=title)
     opened = Opened(
         run=f"{at:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}",
         environment=env.name,
@@ -74,6 +79,22 @@ def record_operation(
         took = env.clock.monotonic() - began
         done = StageResult(stage=name, status=StageStatus.DONE, lines=tuple(operation.lines), seconds=took)
         _ended(env, state, done, Ending(outcome=DONE), written=written)
+    if operation.title:
+        _tell(env, opened, operation)
+
+
+def _tell(env: Environment, opened: Opened, operation: Operation) -> None:
+    """Tell every channel that it was done, and by whom."""
+    told = message.operation_message(
+        env.name,
+        env.clock.now(),
+        name=opened.run,
+        title=operation.title,
+        author=opened.author,
+        lines=operation.lines,
+        url=opened.url,
+    )
+    note_undelivered(env, env.messenger.tell(told))
 
 
 @contextmanager

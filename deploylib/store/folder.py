@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -17,6 +17,7 @@ from deploylib.system import Clock, files
 __all__ = ["Folder"]
 
 CHUNK = 1 << 20
+TRIES = 20  # for a folder that another process removes as empty in the very moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class Folder:
         """The keys that begin with *prefix*, in order; see `Store.list`."""
         start, keys = self._path(prefix.rpartition("/")[0]), []
         with suppress(KeyError), self._readable(prefix):
-            for folder, _, names in os.walk(start, onerror=_raise):
+            for folder, _, names in os.walk(start, onerror=_pass_over_gone):
                 keys += [Path(folder, name).relative_to(self.root).as_posix() for name in names if name[0] != "."]
         yield from sorted(key for key in keys if key.startswith(prefix) and key > after)
 
@@ -171,14 +172,26 @@ class Folder:
     def _tidy(self, path: Path) -> None:
         """Remove the folders that are empty without this file."""
         for folder in path.parents:
-            if folder == self.root or not folder.is_dir() or any(folder.iterdir()):
+            if folder == self.root:
                 return
-            folder.rmdir()
+            try:
+                folder.rmdir()
+            except FileNotFoundError:  # another process has removed it in this moment
+                continue
+            except OSError:  # something is in it
+                return
 
     @contextmanager
     def _writing(self, target: Path) -> Iterator[tuple[files.Writable, Path]]:
-        with files.explain_errors(self.root), files.part_of(self._ready(target)) as opened:
-            yield opened
+        with files.explain_errors(self.root), ExitStack() as stack:
+            yield self._open_part(stack, target)
+
+    def _open_part(self, stack: ExitStack, target: Path) -> tuple[files.Writable, Path]:
+        """Open the part; another process may just have removed its folder as empty."""
+        for _ in range(TRIES):
+            with suppress(FileNotFoundError):
+                return stack.enter_context(files.part_of(self._ready(target)))
+        return stack.enter_context(files.part_of(self._ready(target)))
 
     def _ready(self, target: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -188,8 +201,10 @@ class Folder:
         return target
 
 
-def _raise(error: OSError) -> None:
-    raise error
+def _pass_over_gone(error: OSError) -> None:
+    """Pass over a folder that another process has removed; what cannot be read is no empty folder."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _link(name: Path, target: Path) -> None:

@@ -49,6 +49,7 @@ class Product:
         self.view = RecordingView()
         self.environ = {"USER": "ada"}
         self.settings: dict[str, Any] = {}
+        self.environment: dict[str, Any] = {}
         self.first = self.commit({"render.yaml": BLUEPRINT, ".gitignore": ".deploylib\n", "api/a": "1", "web/a": "1"})
         for name in NAMES:
             platform.add(name, repo=REPO)
@@ -72,7 +73,7 @@ class Product:
             root=self.repository.root,
             name="staging",
             settings=Settings(minimum_free="1MB", **self.settings),
-            environment=EnvironmentSettings(only_this_machine=True),
+            environment=EnvironmentSettings(only_this_machine=True, **self.environment),
             environ=self.environ,
         )
         return FakeEnvironment(config, runner=self.runner, clock=self.clock, progress=self.view, platform=self.platform)
