@@ -212,5 +212,5 @@ def _is_for(channel: Channel, message: Message) -> bool:
 
 
 def _numbered(message: Message, number: int) -> Message:
-    """Give messages of one moment an order, which they keep where they wait."""
+    """Give messages of one moment an order that stays."""
     return msgspec.structs.replace(message, at=message.at + timedelta(microseconds=number))

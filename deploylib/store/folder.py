@@ -187,7 +187,7 @@ class Folder:
             yield self._open_part(stack, target)
 
     def _open_part(self, stack: ExitStack, target: Path) -> tuple[files.Writable, Path]:
-        """Open the part; another process may just have removed its folder as empty."""
+        """Open the part, where another process may have removed its folder."""
         for _ in range(TRIES):
             with suppress(FileNotFoundError):
                 return stack.enter_context(files.part_of(self._ready(target)))
@@ -202,7 +202,7 @@ class Folder:
 
 
 def _pass_over_gone(error: OSError) -> None:
-    """Pass over a folder that another process has removed; what cannot be read is no empty folder."""
+    """Pass over a folder that is gone, and none that is unreadable."""
     if not isinstance(error, FileNotFoundError):
         raise error
 

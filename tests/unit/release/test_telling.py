@@ -336,7 +336,7 @@ def test_commits_that_this_clone_does_not_have_are_said_to_be_unknown(world: Wor
         telling["asked"] = True
         raise SettingsError("git log failed", remedy="git fetch --unshallow")
 
-    env.__dict__["git"] = type("Shallow", (type(git),), {"commits_between": nobody_knows})(git.root, git.runner)
+    env.__dict__["git"] = type("Shallow", (type(git),), {"commits_since": nobody_knows})(git.root, git.runner)
     world.product.deploy_to(env)
 
     assert telling["asked"]
