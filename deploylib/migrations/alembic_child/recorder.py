@@ -285,7 +285,7 @@ class Recorder:
                 for relation, number in self.losing.items():
                     if empty(ask, relation):
                         self.statements[number]["emptied"].append(self.name(relation))
-                lost = self.pictures.lost(self.picture, self.pictures.picture(ask), ask)
+                lost = self.pictures.find_lost(self.picture, self.pictures.picture(ask), ask)
             gone = [one for one in lost if one not in self.told_of]
             self.told_of.update(gone)
         return {"id": self.revision, "statements": self.statements, "held": self.held, "gone": gone}
