@@ -19,6 +19,7 @@ To release                                                               returns
     migrate         bring the schema to what the commit needs            Report
     deploy          all of it, up to the proof that it serves            Report
     verify          have what is live prove itself                       Report
+    load_test       send requests at a rate: is it as fast as before     Report
     rollback        restore an earlier release, as one unit              Report
     promote         bring here what another environment has verified     Report
     finish          end what was left open                               Report
@@ -31,6 +32,7 @@ To look
     lease           who may change the environment                       LeaseState or None
     list_backups    the backups, newest first                            tuple of Backup
     write_dashboard   write a page that says what is live                Dashboard
+    load_test_history  how fast the releases were, and what crept up     Trend
 
 To take in hand
     hold, lift      refuse releases; let them through again              Hold, tuple of Hold
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from deploylib.commands.backups import backup, list_backups, restore, test_restore
     from deploylib.commands.control import hold, lease, lift, release_lease
     from deploylib.commands.dashboard import Dashboard, write_dashboard
+    from deploylib.commands.loadtest import load_test, load_test_history
     from deploylib.commands.notify import notify
     from deploylib.commands.release import (
         changes,
@@ -92,6 +95,7 @@ if TYPE_CHECKING:
         Unreachable,
         VerificationFailed,
     )
+    from deploylib.loadtest import Trend
     from deploylib.models import Backup
     from deploylib.models.database import RestoreResult
     from deploylib.models.findings import Scanned
@@ -109,6 +113,7 @@ _VERBS = {
     **dict.fromkeys(("hold", "lease", "lift", "release_lease"), "deploylib.commands.control"),
     "write_dashboard": "deploylib.commands.dashboard",
     **dict.fromkeys(("changes", "check", "deploy", "finish", "migrate"), "deploylib.commands.release"),
+    **dict.fromkeys(("load_test", "load_test_history"), "deploylib.commands.loadtest"),
     **dict.fromkeys(("promote", "rollback", "scan", "tests", "verify"), "deploylib.commands.release"),
     **dict.fromkeys(("history", "logs", "status"), "deploylib.commands.status"),
     "notify": "deploylib.commands.notify",
@@ -126,6 +131,7 @@ _VALUES = {
     "RunState": "deploylib.state.history",
     "Scanned": "deploylib.models.findings",
     "Status": "deploylib.commands.status",
+    "Trend": "deploylib.loadtest.report",
 }
 
 if TYPE_CHECKING:
@@ -162,6 +168,7 @@ if TYPE_CHECKING:
         "Status",
         "StepService",
         "Superseded",
+        "Trend",
         "Unhealthy",
         "Unreachable",
         "VerificationFailed",
@@ -175,6 +182,8 @@ if TYPE_CHECKING:
         "lease",
         "lift",
         "list_backups",
+        "load_test",
+        "load_test_history",
         "logs",
         "migrate",
         "notify",

@@ -28,6 +28,7 @@ from deploylib.models.value import SettingsTable
 __all__ = [
     "Config",
     "EnvironmentSettings",
+    "LoadTestSettings",
     "MigrationSettings",
     "ScanSettings",
     "ServiceSettings",
@@ -100,6 +101,7 @@ SAYS_SO = re.compile(
 MOST_SMOKE = 20
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")  # of an environment: part of keys, and of what a person types
 PERSON = re.compile(r"[UW][A-Z0-9]{4,30}")  # Slack's id of one
+MOST_ARRIVALS = 10_000  # a second: more than one process could send
 MINIMAL = ("HOME", "LANG", "LC_ALL", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TEMP", "TMP", "TMPDIR", "TZ")
 
 
@@ -167,6 +169,38 @@ class MigrationSettings(SettingsTable, frozen=True):
             raise ValueError("command and pending need each other: without both nobody knows what is to be done")
 
 
+class LoadTestSettings(SettingsTable, frozen=True):
+    """``[environments.NAME.loadtest]``: a load test after each release.
+
+    Attributes:
+        rate: arrivals a second, each of which does one task of the locustfile; 0: there is none.
+        policy: what is done about a release that is slower: it is noted, told, or put back.
+        service: that is tested; default: the only web service, or the first.
+        file: the locustfile.
+        seconds: that are measured.
+        in_flight: the most users that are busy at once; who arrives beyond that is skipped, which makes a run invalid.
+        p95: the longest that 95 of 100 requests may take, from when they were due; empty: nothing is asked.
+        error_rate: the share of the requests that may go wrong.
+    """
+
+    rate: float = 0.0
+    policy: Literal["note", "alert", "rollback"] = "note"
+    service: str = ""
+    file: str = "loadtests/locustfile.py"
+    seconds: str = "10s"
+    in_flight: int = 100
+    p95: str = ""
+    error_rate: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate <= MOST_ARRIVALS:
+            raise ValueError(f"loadtest: rate is {self.rate:g}; it is from 0 (off) to {MOST_ARRIVALS}")
+        if self.in_flight < 1:
+            raise ValueError(f"loadtest: in_flight is {self.in_flight}; the least is 1")
+        if not 0 <= self.error_rate <= 1:
+            raise ValueError(f"loadtest: error_rate is {self.error_rate:g}; it is from 0 to 1")
+
+
 class EnvironmentSettings(SettingsTable, frozen=True):
     """``[environments.NAME]``: where to deploy.
 
@@ -204,6 +238,7 @@ class EnvironmentSettings(SettingsTable, frozen=True):
     slack_channel: str = ""
     slack_token_env: str = ""
     webhook_env: str = ""
+    loadtest: LoadTestSettings = LoadTestSettings()
 
 
 class Settings(SettingsTable, frozen=True):
@@ -471,6 +506,10 @@ def _require_sound(file: str, settings: Settings, remedy: str) -> None:
         seconds(settings.bake, f"{file}: bake")
     for key in ("lock_timeout", "statement_timeout", "patience", "longest_lock"):
         seconds(getattr(settings.migrations, key), f"{file}: migrations.{key}")
+    for name, environment in settings.environments.items():
+        seconds(environment.loadtest.seconds, f"{file}: environments.{name}.loadtest.seconds")
+        if environment.loadtest.p95:
+            seconds(environment.loadtest.p95, f"{file}: environments.{name}.loadtest.p95")
     seconds(settings.scan.within, f"{file}: scan.within")
     size(settings.minimum_free, f"{file}: minimum_free")
     size(settings.migrations.restored_whole, f"{file}: migrations.restored_whole")

@@ -65,6 +65,24 @@ def backup_restore(
     return deploylib.restore(env, name=backup, into=into, force=force, unproven=unproven, confirm=confirm)
 
 
+@command(
+    name="run",
+    default=True,
+    rate="arrivals a second; default: the settings' own",
+    seconds="that are measured, such as 30s; default: the settings' own",
+    write="users that write take part; never against production",
+)
+def loadtest_run(env: Environment, rate: float = 0.0, seconds: str = "", write: bool = False) -> Any:
+    """Send requests at a rate, and compare with the runs before."""
+    return deploylib.load_test(env, rate=rate, seconds=seconds, write=write)
+
+
+@command(name="history", show="trend", limit="how many")
+def loadtest_history(env: Environment, limit: int = 40) -> Any:
+    """Draw how fast the releases were, and what has crept up."""
+    return deploylib.load_test_history(env, limit=limit)
+
+
 @command(name="show", default=True, show="lease")
 def lease_show(env: Environment) -> Any:
     """Say who holds an environment."""
@@ -217,6 +235,7 @@ GROUPS = {
     "backup": (backup, backup_list, backup_prove, backup_restore),
     "hold": (hold_place, hold_lift),
     "lease": (lease_show, lease_release),
+    "loadtest": (loadtest_run, loadtest_history),
     "local": (
         local_up,
         local_status,

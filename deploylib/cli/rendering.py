@@ -26,6 +26,7 @@ RENDERINGS: Mapping[str, Callable[[Any, Environment, Mapping[str, Any]], Iterabl
     "restored": lambda value, env, _: text.format_restore(value, env.name),
     "status": lambda value, env, _: text.format_status(value, env.clock.now()),
     "told": lambda value, *_: (f"{name} was told" for name in dict.fromkeys(each.channel for each in value)),
+    "trend": lambda value, *_: value.lines,
     "words": lambda value, *_: value.splitlines(),
 }
 

@@ -22,8 +22,8 @@ RELEASE = ("service", "commit", "dry_run")
 GATES = ("skip", "reason", "wait")
 
 
-@command(*RELEASE, *GATES, until="stop after this stage")
-def deploy(env: Environment, until: str = "verify", **options: Any) -> Any:
+@command(*RELEASE, *GATES, until="stop after this stage; default: the last one")
+def deploy(env: Environment, until: str = "", **options: Any) -> Any:
     """Release a commit, with every stage from check to proof."""
     return deploylib.deploy(env, until=until, **options)
 

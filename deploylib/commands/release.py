@@ -35,7 +35,7 @@ def deploy(
     *,
     commit: str = "",
     services: Sequence[str] = (),
-    until: str = StageName.VERIFY,
+    until: str = "",
     skip: Sequence[str] = (),
     reason: str = "",
     wait: str = "",
@@ -46,7 +46,7 @@ def deploy(
     Args:
         commit: to release; empty: what is checked out, and then nothing may differ from it.
         services: the only ones to deploy; empty: all.
-        until: the last stage to do.
+        until: the last stage to do; empty: all of them.
         skip: gates to leave out, for *reason*.
         wait: how long to wait for another run, such as ``10m``; empty: not at all, in CI as long as a run may take.
         dry_run: say what would be done, and send no write.

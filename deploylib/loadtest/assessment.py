@@ -5,64 +5,25 @@ What looks bad is measured once more.
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
 
 import msgspec
 
-from deploylib.loadtest.degradation import BASELINE, Conclusion, Objectives, Ruling, confirm, judge_run
-from deploylib.loadtest.drift import LOOK_BACK, Drift, find_drift
+from deploylib.loadtest.degradation import Conclusion, Objectives, Ruling, confirm, judge_run
+from deploylib.loadtest.drift import LOOK_BACK, find_drift
 from deploylib.loadtest.figures import Figures, count_by_latency
 from deploylib.loadtest.measurement import Measurement, Workload, measure
-from deploylib.loadtest.records import Key, RecordedRun, Records
+from deploylib.loadtest.records import Key, RecordedRun, Records, Subject
+from deploylib.loadtest.report import Assessment
 from deploylib.loadtest.validity import find_faults
-from deploylib.models import Value
 from deploylib.system import process
 
-__all__ = ["Assessment", "Subject", "assess"]
-
-
-class Subject(Value, frozen=True):
-    """What is tested.
-
-    Attributes:
-        puts_back: a degraded release is put back, so that its record is not held against later ones.
-    """
-
-    key: Key
-    run: str
-    commit: str
-    at: datetime
-    puts_back: bool = False
-
-
-class Assessment(Value, frozen=True):
-    """What a load test has shown.
-
-    Attributes:
-        figures: of the last measurement; None where it was invalid.
-        seeds: of the schedules that were sent.
-        bars: latencies, as `count_by_latency` counts them.
-    """
-
-    ruling: Ruling
-    service: str
-    rate: float
-    seconds: float
-    seeds: tuple[int, ...] = ()
-    figures: Figures | None = None
-    bars: tuple[tuple[float, int], ...] = ()
-    drift: Drift | None = None
-
-    @property
-    def is_degraded(self) -> bool:
-        """Whether the release is slower, or misses an objective."""
-        return self.ruling.conclusion is Conclusion.DEGRADED
+__all__ = ["assess"]
 
 
 def assess(
     workload: Workload,
     subject: Subject,
-    objectives: Objectives,
     records: Records,
     *,
     before: Measurement | None = None,
@@ -71,60 +32,47 @@ def assess(
     """Test one service under load.
 
     Args:
-        before: what the same workload has measured of the release that was live before, by this process.
+        before: what this process has measured of the release that was live before, by the same workload.
 
     Raises:
         SettingsError: the locustfile is none, or asks for what it may not; or locust is not installed.
         ProgramFailed: what sends has died.
+        Unreachable: the store did not answer.
     """
-    earlier = records.read(subject.key, LOOK_BACK)
-    elsewhere = 0 if earlier else records.count_elsewhere(subject.key)
+    objectives = Objectives(p95=subject.p95, error_rate=subject.error_rate)
     paired = Figures.of(before) if before is not None and not find_faults(before) else None
-    ruling, seeds = None, list[int]()
-    while True:
-        measured = measure(workload, runner)
-        seeds.append(workload.seed)
+
+    def judge_once(measured: Measurement, earlier: Sequence[RecordedRun], elsewhere: int) -> Ruling:
         if faults := find_faults(measured):
-            ruling = Ruling(conclusion=Conclusion.INVALID, why=faults)
-            return _told(ruling, workload, subject, seeds, measured)
-        figures = Figures.of(measured)
-        latest = judge_run(figures, earlier[-BASELINE:], objectives, before=paired, elsewhere=elsewhere)
-        if ruling is not None:
-            ruling = confirm(ruling, latest)
-            break
-        ruling = latest
-        if latest.conclusion is not Conclusion.DEGRADED:
-            break
-        workload = msgspec.structs.replace(workload, seed=workload.seed + 1)
-    degraded = ruling.conclusion is Conclusion.DEGRADED
-    record = RecordedRun(
-        run=subject.run,
-        at=subject.at,
-        commit=subject.commit,
-        key=subject.key,
-        figures=figures,
-        put_back=degraded and subject.puts_back,
-    )
-    records.add(record, measured)
-    return _told(ruling, workload, subject, seeds, measured, drift=find_drift((*earlier, record)))
+            return Ruling(conclusion=Conclusion.INVALID, why=faults)
+        return judge_run(Figures.of(measured), earlier, objectives, before=paired, elsewhere=elsewhere)
 
-
-def _told(
-    ruling: Ruling,
-    workload: Workload,
-    subject: Subject,
-    seeds: list[int],
-    measured: Measurement,
-    *,
-    drift: Drift | None = None,
-) -> Assessment:
+    measured = measure(workload, runner)
+    key = Key.of(workload, subject, measured.generator)
+    earlier, elsewhere = records.read(key, LOOK_BACK), records.count_elsewhere(key)
+    ruling, seeds = judge_once(measured, earlier, elsewhere), [measured.seed]
+    if ruling.conclusion is Conclusion.DEGRADED:
+        measured = measure(msgspec.structs.replace(workload, seed=workload.seed + 1), runner)
+        ruling = confirm(ruling, judge_once(measured, earlier, elsewhere))
+        seeds.append(measured.seed)
+    figures, drift = Figures.of(measured), None
+    if ruling.conclusion is not Conclusion.INVALID:
+        record = RecordedRun(
+            run=subject.run,
+            at=subject.at,
+            commit=subject.commit,
+            key=key,
+            figures=figures,
+            put_back=subject.puts_back and ruling.conclusion is Conclusion.DEGRADED,
+        )
+        records.add(record, measured)
+        drift = find_drift((*earlier, record))
     return Assessment(
+        subject=subject,
+        workload=workload,
         ruling=ruling,
-        service=subject.key.service,
-        rate=workload.rate,
-        seconds=workload.seconds,
         seeds=tuple(seeds),
-        figures=Figures.of(measured) if measured.requests else None,
+        figures=figures,
         bars=tuple(count_by_latency(measured.latencies)),
         drift=drift,
     )

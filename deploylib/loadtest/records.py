@@ -10,17 +10,45 @@ import gzip
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 
 import msgspec
 
 from deploylib.loadtest.figures import Figures
-from deploylib.loadtest.measurement import Measurement
+from deploylib.loadtest.measurement import Measurement, Workload
 from deploylib.models import Moment, Value
 from deploylib.store import Damaged, Store, read_document
 
-__all__ = ["Key", "RecordedRun", "Records"]
+__all__ = ["Key", "RecordedRun", "Records", "Subject"]
 
 FOLDER = "loadtests"
+
+
+class Subject(Value, frozen=True):
+    """What is tested, for what, and from where.
+
+    Attributes:
+        plan: of the service; empty where the platform tells none.
+        instances: of the service; 0 where the platform does not tell.
+        machine: that sends.
+        run: that the test is a part of.
+        p95: milliseconds, the objective; 0: there is none.
+        error_rate: likewise, a share of the requests.
+        puts_back: a degraded release is put back, so that its record is not held against later ones.
+    """
+
+    environment: str
+    service: str
+    plan: str
+    instances: int
+    machine: str
+    run: str
+    commit: str
+    at: datetime
+    p95: float = 0.0
+    error_rate: float = 0.01
+    puts_back: bool = False
 
 
 class Key(Value, frozen=True):
@@ -44,6 +72,22 @@ class Key(Value, frozen=True):
     instances: int
     generator: str
     machine: str
+
+    @classmethod
+    def of(cls, workload: Workload, subject: Subject, generator: str) -> Key:
+        """Make the key of what was measured."""
+        scenario = Path(workload.file).read_bytes() + (b" writes" if workload.write else b"")
+        return cls(
+            scenario=_digest(scenario),
+            rate=workload.rate,
+            seconds=workload.seconds,
+            environment=subject.environment,
+            service=subject.service,
+            plan=subject.plan,
+            instances=subject.instances,
+            generator=generator,
+            machine=subject.machine,
+        )
 
     @property
     def place(self) -> str:
@@ -95,8 +139,11 @@ class Records:
 
         Those of releases that were put back are left out.
         """
+        return self._read_folder(key.folder, limit)
+
+    def _read_folder(self, folder: str, limit: int) -> tuple[RecordedRun, ...]:
         found: list[RecordedRun] = []
-        for name in sorted(self.store.list(key.folder), reverse=True):
+        for name in sorted(self.store.list(folder), reverse=True):
             if len(found) >= limit:
                 break
             if not name.endswith(".json"):
@@ -111,6 +158,12 @@ class Records:
             if not record.put_back:
                 found.append(record)
         return tuple(reversed(found))
+
+    def read_newest(self, environment: str, limit: int) -> tuple[RecordedRun, ...]:
+        """Read the records of the key that was measured last, oldest first."""
+        names = [name for name in self.store.list(f"{FOLDER}/{environment}/") if name.endswith(".json")]
+        newest = max(names, key=lambda name: name.rpartition("/")[2], default="")
+        return self._read_folder(f"{newest.rpartition('/')[0]}/", limit) if newest else ()
 
     def count_elsewhere(self, key: Key) -> int:
         """Count the records that differ in the machine only."""

@@ -2,39 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from deploylib.loadtest.assessment import Assessment
-from deploylib.loadtest.degradation import Conclusion
-from deploylib.loadtest.drift import find_drift
+from deploylib.loadtest.degradation import Conclusion, Ruling
+from deploylib.loadtest.drift import Drift, find_drift
 from deploylib.loadtest.figures import Figures
-from deploylib.loadtest.records import RecordedRun
+from deploylib.loadtest.measurement import Workload
+from deploylib.loadtest.records import RecordedRun, Subject
+from deploylib.models import Value
 from deploylib.models.units import count
 
-__all__ = ["draw_trend", "tell_load_test"]
+__all__ = ["Assessment", "Trend"]
 
 WIDTH = 40
 PATHS = 8
 
 
-def tell_load_test(assessment: Assessment) -> tuple[str, ...]:
-    """Tell a load test: the conclusion, why, the figures, and a histogram."""
-    ruling = assessment.ruling
-    lines = [f"{ruling.conclusion}: {assessment.rate:g}/s for {assessment.seconds:g} s on {assessment.service}"]
-    lines += ruling.why
-    if ruling.conclusion is Conclusion.STEADY:
-        lines += [each.text for each in ruling.compared]
-    if ruling.conclusion is Conclusion.INVALID:
-        lines.append("no verdict: what sends did not keep up; try a lower rate, or a machine with less to do")
-    if assessment.figures is not None:
-        lines += _figures(assessment.figures)
-    if assessment.drift is not None:
-        lines.append(assessment.drift.text)
-    seeds = ", ".join(str(seed) for seed in assessment.seeds)
-    lines.append(
-        f"measured {'twice, because it looked slower; seeds' if len(assessment.seeds) > 1 else 'with seed'} {seeds}"
-    )
-    return (*lines, *_histogram(assessment.bars))
+class Assessment(Value, frozen=True):
+    """What a load test has shown.
+
+    Attributes:
+        ruling: of the last measurement, in the light of the first one where there were two.
+        seeds: of the schedules that were sent.
+        bars: latencies, as `count_by_latency` counts them.
+    """
+
+    subject: Subject
+    workload: Workload
+    ruling: Ruling
+    seeds: tuple[int, ...]
+    figures: Figures
+    bars: tuple[tuple[float, int], ...] = ()
+    drift: Drift | None = None
+
+    @property
+    def is_degraded(self) -> bool:
+        """Whether the release is slower, or misses an objective."""
+        return self.ruling.conclusion is Conclusion.DEGRADED
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """It for people: the conclusion, why, the figures, a histogram."""
+        ruling, load = self.ruling, self.workload
+        lines = [f"{ruling.conclusion}: {load.rate:g}/s for {load.seconds:g} s on {self.subject.service}", *ruling.why]
+        if ruling.conclusion is Conclusion.STEADY:
+            lines += [each.text for each in ruling.compared]
+        if ruling.conclusion is Conclusion.INVALID:
+            lines.append("so it says nothing of the release; try a lower rate, or a machine with less to do")
+        lines += _figures(self.figures)
+        if self.drift is not None:
+            lines.append(self.drift.text)
+        twice = "measured twice, because it looked worse; seeds" if len(self.seeds) > 1 else "seed"
+        lines.append(f"{twice} {', '.join(str(seed) for seed in self.seeds)}")
+        return (*lines, *_histogram(self.bars))
+
+
+class Trend(Value, frozen=True):
+    """The load tests like the last one, oldest first."""
+
+    runs: tuple[RecordedRun, ...]
+    drift: Drift | None = None
+
+    @classmethod
+    def of(cls, runs: tuple[RecordedRun, ...]) -> Trend:
+        """Look for drift in them."""
+        return cls(runs=runs, drift=find_drift(runs))
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """A line and a bar for each run, and what has drifted."""
+        if not self.runs:
+            return ("no load test was recorded: inv loadtest",)
+        most = max(each.figures.typical for each in self.runs)
+        lines = [
+            f"{each.at:%Y-%m-%d %H:%M}  {each.commit[:7]:<7}  {each.figures.typical:>8.1f} ms  "
+            f"p95 {each.figures.p95:>8.1f}  {_bar(each.figures.typical, most)}"
+            for each in self.runs
+        ]
+        return (*lines, self.drift.text if self.drift is not None else "no drift")
 
 
 def _figures(figures: Figures) -> Iterator[str]:
@@ -56,21 +101,6 @@ def _histogram(bars: Sequence[tuple[float, int]]) -> Iterator[str]:
     most = max((number for _, number in bars), default=0)
     for lower, number in bars:
         yield f"{lower:>8.1f} ms  {_bar(number, most)} {number}".rstrip()
-
-
-def draw_trend(records: Iterable[RecordedRun]) -> list[str]:
-    """Draw the typical times of one key, oldest first, and drift."""
-    those = list(records)
-    if not those:
-        return ["no load test was recorded: inv loadtest"]
-    most = max(each.figures.typical for each in those)
-    lines = [
-        f"{each.at:%Y-%m-%d %H:%M}  {each.commit[:7]:<7}  {each.figures.typical:>8.1f} ms  "
-        f"p95 {each.figures.p95:>8.1f}  {_bar(each.figures.typical, most)}"
-        for each in those
-    ]
-    drift = find_drift(those)
-    return [*lines, drift.text if drift is not None else "no drift"]
 
 
 def _bar(value: float, most: float) -> str:

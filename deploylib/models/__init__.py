@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         Verified,
     )
     from deploylib.models.services import Deploy, DeployStatus, Kind, Live, LogLine, PathFilter, Service, Target
-    from deploylib.models.stages import BackedUp, Checked, Planned, Proven, StageName, Waived
+    from deploylib.models.stages import BackedUp, Checked, LoadTested, Planned, Proven, StageName, Waived
     from deploylib.models.value import Id, Moment, Secret, Value
 
 __all__ = [
@@ -58,6 +58,7 @@ __all__ = [
     "Intent",
     "Kind",
     "Live",
+    "LoadTested",
     "LogLine",
     "Migration",
     "Moment",
@@ -102,6 +103,7 @@ if not TYPE_CHECKING:  # or a name that is not there would be any name
             "Intent": "release",
             "Kind": "services",
             "Live": "services",
+            "LoadTested": "stages",
             "LogLine": "services",
             "Migration": "database",
             "Moment": "value",

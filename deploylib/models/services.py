@@ -87,6 +87,7 @@ class Service(Value, frozen=True):
     dashboard_url: str = ""
     owner_id: str = ""
     plan: str = ""
+    instances: int = 0
 
 
 class Deploy(Value, frozen=True):
@@ -123,6 +124,7 @@ class Target(Value, frozen=True):
     after: tuple[str, ...] = ()
     dashboard_url: str = ""
     plan: str = ""
+    instances: int = 0
 
 
 class Live(Value, frozen=True):

@@ -13,7 +13,7 @@ from deploylib.models.database import Backup, Facts, Migration
 from deploylib.models.release import Changes, Verified
 from deploylib.models.services import Target
 
-__all__ = ["BackedUp", "Checked", "Planned", "Proven", "StageName", "Waived"]
+__all__ = ["BackedUp", "Checked", "LoadTested", "Planned", "Proven", "StageName", "Waived"]
 
 
 class StageName(StrEnum):
@@ -30,6 +30,7 @@ class StageName(StrEnum):
     MIGRATE = "migrate"
     DEPLOY = "deploy"
     VERIFY = "verify"
+    LOADTEST = "loadtest"
     ROLLBACK = "rollback"
     SCHEMA = "schema"
 
@@ -73,6 +74,12 @@ class Proven(msgspec.Struct, frozen=True):
     """What verification has shown, service by service."""
 
     verified: tuple[Verified, ...] = ()
+
+
+class LoadTested(msgspec.Struct, frozen=True):
+    """What a load test has concluded, in words."""
+
+    conclusion: str = ""
 
 
 class Waived(msgspec.Struct, frozen=True):

@@ -11,11 +11,12 @@ import msgspec
 
 from deploylib.environment import Environment
 from deploylib.errors import Blocked, DeployError, Interrupted, SettingsError, Unreachable
-from deploylib.models import Proven, StageName
+from deploylib.loadtest import Trend
+from deploylib.models import LoadTested, Proven, StageName
 from deploylib.models.findings import Scanned
 from deploylib.models.results import NOTHING, Ending, Report, StageResult, StageStatus, short
 from deploylib.probes import Expected
-from deploylib.release import closing, operation, pipeline, preflight, promotion, reconcile
+from deploylib.release import closing, operation, pipeline, preflight, promotion, reconcile, under_load
 from deploylib.release.database import require_whole
 from deploylib.release.guards import GATES
 from deploylib.release.opening import (
@@ -39,16 +40,19 @@ from deploylib.release.stages.rollback import Rollback
 from deploylib.release.stages.scan import examine, judge_scan
 from deploylib.release.stages.tests import Tests
 from deploylib.release.stages.verify import Verify
+from deploylib.settings import LoadTestSettings
 from deploylib.state import Lease, RunState
 from deploylib.system import ci, files
 
 __all__ = [
+    "assess_live",
     "bring_forward",
     "bring_verified",
     "check_commit",
     "end_unfinished",
     "examine_commit",
     "go_back",
+    "look_back",
     "prove_live",
     "run_tests",
     "settle_all",
@@ -70,9 +74,11 @@ def bring_forward(
     Raises:
         SettingsError: before a run could begin.
     """
-    whole = pipeline.forward()
+    whole = pipeline.forward(env.config)
     names = [stage.name for stage in whole]
-    until = next((name for name in names if name == options.until), None)
+    until = next((name for name in names if name == (options.until or names[-1])), None)
+    if until is None and options.until == StageName.LOADTEST:
+        raise under_load.missing_rate(env)
     if until is None:
         raise SettingsError(f"there is no stage {options.until!r}", remedy=f"one of: {', '.join(names)}")
     if options.rehearse and not options.dry_run:
@@ -81,7 +87,7 @@ def bring_forward(
         )
     env = env.looking() if options.dry_run else env
     to_the_end = until in {StageName.VERIFY, names[-1]}
-    flow = _flow(env, options, whole)
+    flow = _flow(env, options, whole, until)
     alone = until if env.build is None and options.asked == until and until in ALONE else ""
     aim = Aim(
         commit=preflight.release_commit(env.git, options.commit),
@@ -96,15 +102,15 @@ def bring_forward(
     return pipeline.bring_to_an_end(run, flow, paused_at="" if to_the_end else until)
 
 
-def _flow(env: Environment, options: Options, whole: tuple[Stage, ...]) -> tuple[Stage, ...]:
+def _flow(env: Environment, options: Options, whole: tuple[Stage, ...], until: str) -> tuple[Stage, ...]:
     """The stages to do.
 
     A look or a backup on a person's machine releases nothing, and so needs no gate.
     """
     names = [stage.name for stage in whole]
-    end = names.index(options.until) + 1
-    if options.until != StageName.DEPLOY:  # what comes after that needs all of it, which may be several jobs'
-        while options.until in set(StageName) and end < len(whole) and isinstance(whole[end], Own):
+    end = names.index(until) + 1
+    if until != StageName.DEPLOY:  # what comes after that needs all of it, which may be several jobs'
+        while until in set(StageName) and end < len(whole) and isinstance(whole[end], Own):
             end += 1
     looks = options.asked is StageName.BACKUP or (options.asked is StageName.CHANGES and env.build is None)
     return tuple(stage for stage in whole[:end] if not (looks and (stage.name in GATES or isinstance(stage, Own))))
@@ -120,7 +126,7 @@ def check_commit(env: Environment, options: Options) -> Report:
     aim = Aim(
         commit=env.git.commit(options.commit or "HEAD"),
         since=StageName.CHECK,
-        coming=tuple(stage.name for stage in pipeline.FORWARD),
+        coming=tuple(stage.name for stage in pipeline.forward(env.config)),
         uncommitted=not options.commit,
         noticed=() if options.commit else tuple(preflight.find_uncommitted(env.git)),
     )
@@ -161,7 +167,7 @@ def bring_verified(env: Environment, other: Environment, options: Options) -> Re
     )
     options = msgspec.structs.replace(options, commit=found.commit.id)
     env = env.looking() if options.dry_run else env
-    flow = pipeline.forward()
+    flow = pipeline.forward(env.config)
     aim = Aim(
         commit=preflight.release_commit(env.git, found.commit.id),
         promotes=found.name,
@@ -205,7 +211,7 @@ def end_unfinished(env: Environment, name: str) -> Report:
 
 def settle_all(env: Environment, lease: Lease) -> None:
     """End what was left half-way, under a lease."""
-    reconcile.settle(env, lease, pipeline.forward())
+    reconcile.settle(env, lease, pipeline.forward(env.config))
 
 
 def examine_commit(env: Environment, name: str) -> Scanned:
@@ -269,7 +275,9 @@ def prove_live(env: Environment) -> Report:
     aim = Aim(commit=commit, since=None, decides=env.build is None)
     if env.build is not None and find_shared_run(env, msgspec.structs.replace(aim, decides=True)) is not None:
         run = open_or_resume(env, Options(), aim)
-        return pipeline.bring_to_an_end(run, _after_deploy(), paused_at=StageName.VERIFY)
+        rest = _after_deploy(env)
+        names = [*(stage.name for stage in rest), StageName.LOADTEST]
+        return pipeline.bring_to_an_end(run, rest[: names.index(StageName.LOADTEST)], paused_at=StageName.VERIFY)
     left = _deployed(env)
     if left is None or is_shared(env, left):
         return _looked_at(env, left)
@@ -282,11 +290,11 @@ def prove_live(env: Environment) -> Report:
         )
     env.progress.opened(run.id, env.name, None if run.back else run.commit)
     start_local_again(run)
-    return pipeline.bring_to_an_end(run, (Verify(),) if run.back else _after_deploy())
+    return pipeline.bring_to_an_end(run, (Verify(),) if run.back else _after_deploy(env))
 
 
-def _after_deploy() -> tuple[Stage, ...]:
-    whole = pipeline.forward()
+def _after_deploy(env: Environment) -> tuple[Stage, ...]:
+    whole = pipeline.forward(env.config)
     return whole[[stage.name for stage in whole].index(StageName.DEPLOY) + 1 :]
 
 
@@ -342,3 +350,51 @@ def _looked_at(env: Environment, left: RunState | None) -> Report:
     except DeployError as error:
         end = Ending.of(error)
     return closing.report(run, end, began, results)
+
+
+def assess_live(env: Environment, settings: LoadTestSettings, *, write: bool = False) -> Report:
+    """Test the open run of this CI under load.
+
+    Elsewhere what the last verified release has left live.
+
+    Raises:
+        SettingsError: there is no rate, or nothing was ever released here.
+    """
+    aim = Aim(commit=env.git.commit("HEAD"), since=None, decides=False)
+    if env.build is not None and find_shared_run(env, msgspec.structs.replace(aim, decides=True)) is not None:
+        run = open_or_resume(env, Options(), aim)
+        whole = pipeline.forward(env.config)
+        names = [*(stage.name for stage in whole), StageName.LOADTEST]
+        if not (rest := whole[names.index(StageName.LOADTEST) :]):
+            env.progress.note(f"load test: off for {env.name}")
+        return pipeline.bring_to_an_end(run, rest, paused_at=StageName.LOADTEST)
+    if not settings.rate:
+        raise under_load.missing_rate(env)
+    known = env.history.find_newest(env.name, lambda state: state.release)
+    if known is None:
+        raise SettingsError(
+            f"no release of {env.name!r} was ever verified", remedy=f"inv deploy --environment {env.name}"
+        )
+    run, began = take_up(env, Options(), known), env.clock.monotonic()
+    start_local_again(run)
+    env.progress.opened(run.id, env.name, run.commit)
+    env.progress.began(StageName.LOADTEST)
+    end, results = Ending(), tuple[StageResult, ...]()
+    try:
+        with operation.record_operation(env, StageName.LOADTEST, run.commit) as looked:
+            found = under_load.assess_service(env, run.checked.targets, run=looked.run, settings=settings, write=write)
+            looked.lines += found.lines
+            shown = result(StageName.LOADTEST, *found.lines, data=LoadTested(conclusion=found.ruling.conclusion))
+            results = (msgspec.structs.replace(shown, seconds=round(env.clock.monotonic() - began, 3)),)
+            env.progress.ended(results[0])
+            if found.is_degraded and settings.policy != "note":
+                under_load.tell_degradation(env, found, run=looked.run)
+                raise under_load.explain_degradation(found)
+    except DeployError as error:
+        end = Ending.of(error)
+    return closing.report(run, end, began, results)
+
+
+def look_back(env: Environment, limit: int) -> Trend:
+    """Look back at the load tests that are like the last one."""
+    return Trend.of(under_load.load_records(env).read_newest(env.name, limit))

@@ -33,11 +33,13 @@ class Operation:
     """An operation while it is done.
 
     Attributes:
+        run: its id in the history.
         lines: that tell it, to be filled.
         lease: under which it changes what a release stands on; None: it changes nothing of that.
         title: by which every channel is told that it was done; empty: nobody is.
     """
 
+    run: str
     lines: list[str] = field(default_factory=list)
     lease: Lease | None = None
     title: str = ""
@@ -58,7 +60,7 @@ def record_operation(
     Raises:
         LeaseHeld: somebody else has the lease that it needs: nothing of it is recorded.
     """
-    began, at, operation = env.clock.monotonic(), env.clock.now(), Operation(title=title)
+    began, at = env.clock.monotonic(), env.clock.now()
     opened = Opened(
         run=f"{at:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}",
         environment=env.name,
@@ -67,7 +69,7 @@ def record_operation(
         operation=name,
         url=env.build.url if env.build else "",
     )
-    state = RunState(opened=opened, at=at, last=at)
+    state, operation = RunState(opened=opened, at=at, last=at), Operation(opened.run, title=title)
     with _leased(env, state) if needs_lease else nullcontext() as operation.lease:
         written = _begun(env, opened)
         try:

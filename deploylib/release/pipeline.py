@@ -20,9 +20,10 @@ from deploylib.release.guards import alone
 from deploylib.release.reconcile import conclude, settle_left_behind
 from deploylib.release.recovery import recover_run
 from deploylib.release.run import Run, Stage
-from deploylib.release.stages import backup, changes, check, deploy, migrate, rollback, scan, tests, verify
+from deploylib.release.stages import backup, changes, check, deploy, loadtest, migrate, rollback, scan, tests, verify
 from deploylib.release.stages.own import require_registered, with_own_steps
 from deploylib.release.step import acquire_lease, has_needed_lease, is_left, perform
+from deploylib.settings import Config
 
 __all__ = ["BACK", "FORWARD", "bring_to_an_end", "finish_run", "forward"]
 
@@ -35,14 +36,19 @@ FORWARD: tuple[Stage, ...] = (
     migrate.Migrate(),
     deploy.Deploy(),
     verify.Verify(),
+    loadtest.LoadTest(),
 )
 BACK: tuple[Stage, ...] = (check.Check(), rollback.Rollback(), verify.Verify())
 CHANGING = {None, StageName.DEPLOY, StageName.MIGRATE}  # who asks for less than these may still have something to do
 
 
-def forward() -> tuple[Stage, ...]:
-    """List the stages of a release, with own steps."""
-    return with_own_steps(FORWARD)
+def forward(config: Config) -> tuple[Stage, ...]:
+    """List the stages of a release, with own steps.
+
+    A load test is one of them only where the environment has a rate for it.
+    """
+    left_out = () if config.environment.loadtest.rate else (StageName.LOADTEST,)
+    return tuple(stage for stage in with_own_steps(FORWARD) if stage.name not in left_out)
 
 
 def bring_to_an_end(run: Run, flow: Sequence[Stage], *, paused_at: str = "") -> Report:
@@ -73,7 +79,7 @@ def finish_run(run: Run) -> Report:
     try:
         if has_needed_lease(run.state):
             acquire_lease(run)
-        return closing.close(run, conclude(run, BACK if run.back else forward()), began)
+        return closing.close(run, conclude(run, BACK if run.back else forward(run.env.config)), began)
     except NotKnownYet as error:
         return closing.leave_open(run, error, began)
     except Interrupted:
@@ -90,7 +96,7 @@ def _carry_out(run: Run, flow: Sequence[Stage], paused_at: str) -> Ending:
         if run.decides and run.state.recovering is not None:
             acquire_lease(run)
             return recover_run(run, run.state.recovering)
-        require_registered(run, forward())
+        require_registered(run, forward(run.env.config))
         for stage in flow:
             if is_left(run, stage):
                 _prepare(run, stage)
@@ -116,7 +122,7 @@ def _prepare(run: Run, stage: Stage) -> None:
     require_whole(run.env)  # whoever was waited for may have left it so
     if operation:
         return
-    settle_left_behind(run, forward())
+    settle_left_behind(run, forward(run.env.config))
     if not has_needed_lease(run.state):
         run.seen = alone(run, run.checked.targets, holding=True)
 

@@ -371,6 +371,7 @@ def _target(config: Config, name: str, service: Service, blueprint: blueprints.B
         after=settings.after,
         dashboard_url=service.dashboard_url,
         plan=service.plan,
+        instances=service.instances,
     )
 
 

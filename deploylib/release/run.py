@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 import msgspec
 
 from deploylib.environment import Environment
+from deploylib.loadtest import Measurement
 from deploylib.models import Checked, Commit, Live, Planned, Secret, StageName, Value
 from deploylib.models.results import StageResult, StageStatus
 from deploylib.models.units import seconds
@@ -30,7 +31,7 @@ class Options(Value, frozen=True):
     Attributes:
         commit: to release; empty: what is checked out.
         services: the only ones to deploy; empty: all.
-        until: the last stage to do.
+        until: the last stage to do; empty: all of them.
         asked: the stage that was typed as a command of its own; None: a whole release.
         skip: gates to leave out, for *reason*.
         wait: how long to wait for another run; by default not at all, and in CI for as long as a run may take.
@@ -42,7 +43,7 @@ class Options(Value, frozen=True):
 
     commit: str = ""
     services: tuple[str, ...] = ()
-    until: str = StageName.VERIFY
+    until: str = ""
     asked: StageName | None = None
     skip: tuple[str, ...] = ()
     reason: str = ""
@@ -68,6 +69,7 @@ class Run:
         spared: ids of backups that are not to be removed for a newer one.
         wanted: the commit of each service, by name, where a release is brought from elsewhere.
         seen: what the services served when the lease was acquired, for the stage that comes right after.
+        before: what a load test has measured of the release that this one takes the place of.
     """
 
     env: Environment
@@ -82,6 +84,7 @@ class Run:
     spared: tuple[str, ...] = ()
     wanted: Mapping[str, str] = field(default_factory=dict)
     seen: Mapping[str, Live] = field(default_factory=dict)
+    before: Measurement | None = None
 
     @property
     def state(self) -> RunState:

@@ -78,6 +78,7 @@ class _Details(_Wire, frozen=True, rename="camel"):
     url: str | None = None
     health_check_path: str | None = None
     plan: str | None = None
+    num_instances: int | None = None
     env_specific_details: _Program | None = None
 
 
@@ -222,6 +223,7 @@ def read_service(item: Any) -> Service | None:
         dashboard_url=told.dashboard_url or "",
         owner_id=told.owner_id or "",
         plan=details.plan or "",
+        instances=details.num_instances or 0,
     )
 
 

@@ -24,7 +24,20 @@ from typing import Any, TypeVar
 import msgspec
 
 from deploylib.errors import SettingsError, Unreachable
-from deploylib.models import BackedUp, Checked, Commit, Intent, Live, Moment, Planned, Proven, Shipped, StageName, ids
+from deploylib.models import (
+    BackedUp,
+    Checked,
+    Commit,
+    Intent,
+    Live,
+    LoadTested,
+    Moment,
+    Planned,
+    Proven,
+    Shipped,
+    StageName,
+    ids,
+)
 from deploylib.models.release import Opened, Restored, Triggered
 from deploylib.models.results import Ending, PutBack, Report, StageResult, StageStatus, short
 from deploylib.models.summaries import RunSummary, StageTime
@@ -37,7 +50,13 @@ __all__ = ["OPERATIONS", "RUNS", "Event", "History", "Journal", "RunState"]
 T = TypeVar("T")
 RUNS, OPERATIONS = "history", "operations"
 AT_ONCE = 8  # requests to the store; more of them would only wait for each other
-LEFT: dict[str, type] = {"check": Checked, "changes": Planned, "backup": BackedUp, "verify": Proven}
+LEFT: dict[str, type] = {
+    "check": Checked,
+    "changes": Planned,
+    "backup": BackedUp,
+    "verify": Proven,
+    "loadtest": LoadTested,
+}
 # Of a run in the history, and of an event; whatever else lies there is not ours.
 NAMED = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]+-(?!\.\.?$)([^/\x00-\x1f\ud800-\udfff]+)")
 EVENT = re.compile(r"([0-9]{4,})-([a-z-]+)\.json")

@@ -10,6 +10,8 @@ commands are one run then, on the local Render as well.
 
 from __future__ import annotations
 
+import os
+import platform
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +22,7 @@ from deploylib.errors import SettingsError
 from deploylib.models import Value, decoding
 from deploylib.models.results import Report, StageResult
 
-__all__ = ["Build", "Tested", "append", "hand_over", "read_build", "read_tested"]
+__all__ = ["Build", "Tested", "append", "hand_over", "name_machine", "read_build", "read_tested"]
 
 HANDED_OVER = "DEPLOYLIB_TESTS"
 LINE = 500  # characters: a variable of a program holds 128 KiB on Linux, and a result has some thirty lines, twice
@@ -84,7 +86,10 @@ def read_build(environ: Mapping[str, str], *, local: bool = False) -> Build | No
 
 
 def hand_over(report: Report, environ: Mapping[str, str]) -> None:
-    """Give what came of the tests to the jobs after this one, as the output ``result``."""
+    """Give what came of the tests to the jobs after this.
+
+    It is the output ``result``.
+    """
     path = environ.get("GITHUB_OUTPUT")
     if not path or report.commit is None:
         return
@@ -131,3 +136,15 @@ def append(path: str, text: str) -> None:
             f"what a job hands on cannot be written to {path}: {error.strerror}",
             remedy="unset GITHUB_OUTPUT and GITHUB_STEP_SUMMARY where this is no job of GitHub; what was done is in inv history",
         ) from error
+
+
+def name_machine(environ: Mapping[str, str]) -> str:
+    """Name the machine that measures.
+
+    Times of two of them do not compare.
+
+    A runner that GitHub hosts is one of a kind of which each has another name.
+    """
+    hosted = environ.get("RUNNER_ENVIRONMENT") == "github-hosted"
+    own = f"github-hosted {environ.get('RUNNER_OS', '')}" if hosted else platform.node()
+    return f"{own}, {os.cpu_count()} {platform.machine()}"

@@ -32,6 +32,7 @@ STORED, DAMAGED = "tests/failures/test_stored.py::", "tests/unit/state/test_dama
 READING = "tests/blueprints/test_one_reading.py::"
 PAGE, MADE = "tests/unit/dashboard/test_page.py::", "tests/unit/commands/test_dashboard.py::"
 DIGEST = "tests/unit/state/test_digest.py::"
+SENDING, ASSESSED = "tests/loadtest/test_sending.py::", "tests/unit/loadtest/test_assessment.py::"
 
 GUARDS = (
     Guard(
@@ -1653,5 +1654,61 @@ GUARDS = (
         '                lines.append(f"{service}: its fitness is not known: {damaged.message}")\n',
         "",
         "tests/unit/fitness/test_record.py::test_a_record_that_cannot_be_read_is_told",
+    ),
+    Guard(
+        "a server that stands still and is asked less for that",
+        "deploylib/loadtest/child.py",
+        "        user = self.classes[kind](self.environment)\n",
+        "        if self.busy > 1:\n            self.busy -= 1\n            return\n        user = self.classes[kind](self.environment)\n",
+        f"{SENDING}test_a_server_that_stands_still_is_asked_on_and_told_as_such",
+    ),
+    Guard(
+        "a load test that writes where it was not told to",
+        "deploylib/loadtest/child.py",
+        "            if not self.workload.write and method.upper() not in READING:\n",
+        "            if False:\n",
+        f"{SENDING}test_a_writer_writes_only_when_told_to",
+    ),
+    Guard(
+        "a load test of somebody else's server",
+        "deploylib/loadtest/child.py",
+        '            kwargs["allow_redirects"] = False  # who is led elsewhere would load what is no service of the environment\n',
+        "",
+        f"{SENDING}test_nobody_but_the_environments_services_is_asked",
+    ),
+    Guard(
+        "a verdict of an instrument that did not keep up",
+        "deploylib/loadtest/assessment.py",
+        "        if faults := find_faults(measured):\n",
+        "        if faults := ():\n",
+        f"{ASSESSED}test_an_invalid_run_concludes_nothing_and_is_not_kept",
+    ),
+    Guard(
+        "an alarm by chance",
+        "deploylib/loadtest/assessment.py",
+        "        ruling = confirm(ruling, judge_once(measured, earlier, elsewhere))\n",
+        "",
+        f"{ASSESSED}test_what_is_suspected_is_measured_once_more",
+    ),
+    Guard(
+        "a slower release that stays though it was to be put back",
+        "deploylib/release/stages/loadtest.py",
+        '        if found.is_degraded and settings.policy == "rollback":\n',
+        "        if False:\n",
+        "tests/loadtest/test_stories.py::test_a_slower_release_is_put_back",
+    ),
+    Guard(
+        "a load test that could not be measured and decides all the same",
+        "deploylib/release/stages/loadtest.py",
+        "        except DeployError as error:\n",
+        "        except ZeroDivisionError as error:\n",
+        "tests/loadtest/test_stories.py::test_what_cannot_be_measured_changes_no_outcome",
+    ),
+    Guard(
+        "a damaged record that keeps everybody from measuring",
+        "deploylib/loadtest/records.py",
+        "                self.damaged(damaged)\n                continue\n",
+        "                raise\n",
+        "tests/unit/loadtest/test_records.py::test_a_damaged_record_is_told_and_passed_over",
     ),
 )

@@ -28,7 +28,7 @@ from tests.support import warm
 from tests.support.edges import Answer, Completed, environment, fetch, processes_of
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("render.yaml", "sample", "migrations", "tasks.py", "pyproject.toml", ".gitignore")
+PARTS = ("render.yaml", "sample", "migrations", "loadtests", "tasks.py", "pyproject.toml", ".gitignore")
 TIME_SCALE = 300  # Render's fifteen minutes for a health check become three seconds
 GUEST_BOOK = "sample/backend/guestbook"
 

@@ -9,6 +9,7 @@ from deploylib.models.results import StageResult
 from deploylib.release import changes
 from deploylib.release.run import Run, Stage, plan_stage, skip_stage, table
 from deploylib.release.switch import bring_services, list_variables
+from deploylib.release.under_load import measure_before
 
 __all__ = ["Deploy"]
 
@@ -39,6 +40,7 @@ class Deploy(Stage):
         if not chosen.deploying:
             return skip_stage(self.name, "no service changed")
         left = self._left(run)
+        run.before = measure_before(run)
         orders = [self._order(run, target) for target in run.checked.targets if target.name in left]
         return bring_services(self.name, run, orders)
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import msgspec
 
-from deploylib.loadtest.measurement import Measurement
-from deploylib.loadtest.records import Records
+from deploylib.loadtest.measurement import Measurement, Workload
+from deploylib.loadtest.records import Key, Records, Subject
+from deploylib.loadtest.report import Trend
 from deploylib.store import Damaged
 from deploylib.store import open as open_store
+from deploylib.system import ci
 from tests.support.measurements import KEY, measured, record
 
 
@@ -68,3 +70,42 @@ def test_a_damaged_record_is_told_and_passed_over(tmp_path: Path) -> None:
 
     assert [each.run for each in records.read(KEY, 10)] == ["r1"]
     assert len(told) == 1
+
+
+def test_the_runs_like_the_last_one_are_read_for_a_look_back(tmp_path: Path) -> None:
+    """Drawn a line each; of nothing it is said that there is nothing."""
+    records = Records(open_store(tmp_path))
+    assert Trend.of(records.read_newest("staging", 10)).lines == ("no load test was recorded: inv loadtest",)
+    records.add(record(1, key=msgspec.structs.replace(KEY, rate=50.0)), measured())
+    for number in (2, 3):
+        records.add(record(number), measured())
+
+    lines = Trend.of(records.read_newest("staging", 10)).lines
+
+    assert len(lines) == 3
+    assert lines[0].startswith("2026-03-04")
+    assert "█" in lines[0]
+    assert lines[-1] == "no drift"
+
+
+def test_another_locustfile_is_another_key(tmp_path: Path) -> None:
+    """And so is one whose users write."""
+    file = tmp_path / "locustfile.py"
+    subject = Subject(
+        environment="staging", service="api", plan="", instances=1, machine="here", run="r", commit="c", at=record(1).at
+    )
+
+    def key(text: str, *, write: bool = False) -> Key:
+        file.write_text(text)
+        return Key.of(Workload(file=str(file), hosts=("http://a",), rate=5, write=write), subject, "locust 2")
+
+    assert key("a") == key("a")
+    assert len({key("a").folder, key("b").folder, key("a", write=True).folder}) == 3
+
+
+def test_a_hosted_runner_is_a_machine_of_a_kind() -> None:
+    """Each bears another name; any other machine is itself."""
+    hosted = {"RUNNER_ENVIRONMENT": "github-hosted", "RUNNER_OS": "Linux"}
+
+    assert ci.name_machine(hosted).startswith("github-hosted Linux, ")
+    assert ci.name_machine({}) != ci.name_machine(hosted)
