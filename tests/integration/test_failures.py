@@ -11,6 +11,7 @@ from tests.support.product import GUEST_BOOK, Product, migration
 from tests.support.visitors import Seen, visiting
 
 FIRST_OF_MAIN = '    """Serve until SIGTERM; the result is the exit code."""\n'
+STATUS = 'status = "fail" if "fail" in seen'  # of the health file that the sample has taken along
 BROKEN_MIGRATION = migration(
     "A mistake.",
     """op.execute("alter table entries add column place text")
@@ -84,7 +85,7 @@ def test_a_backend_that_ends_at_its_start(good: tuple[Product, dict[str, str]]) 
 def test_a_backend_whose_health_check_fails(good: tuple[Product, dict[str, str]]) -> None:
     """Exit code 12; the path and its answer are named."""
     product, before = good
-    product.replace(f"{GUEST_BOOK}/health.py", 'self._answer("pass", {})', 'self._answer("fail", {})')
+    product.replace(f"{GUEST_BOOK}/health.py", STATUS, f"{STATUS} or path != self._full")
     commit = product.commit("Never well")
     done, seen = visited(product, "deploy")
     assert done.code == 12, done.said
@@ -137,8 +138,7 @@ def test_a_migration_that_fails(good: tuple[Product, dict[str, str]]) -> None:
 def test_a_backend_that_lives_and_does_not_prove_itself(good: tuple[Product, dict[str, str]]) -> None:
     """Exit code 14: the platform calls it live, its public health answer says otherwise, so both are put back."""
     product, before = good
-    sick = 'return self._answer(\n            "fail", '
-    product.replace(f"{GUEST_BOOK}/health.py", 'return self._answer("pass" if healthy else "fail", ', sick)
+    product.replace(f"{GUEST_BOOK}/health.py", STATUS, f"{STATUS} or path == self._full")
     commit = product.change_frontend("Sick")
     with visiting(product.url("backend", "/api/health/live"), product.url("frontend")) as seen:
         done = product.inv("deploy")
