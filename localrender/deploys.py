@@ -57,6 +57,12 @@ class Deploys:
                 self._end(older, "canceled", {"newDeploy": {"id": deploy.id}})
             self.waiting[service.id] = deploy.id
             return deploy
+        if self.faults and self.faults.hold("minutes-used-up", deploy.id, service.id):
+            self.state.save_deploy(deploy)
+            self.state.record(service.id, "pipeline_minutes_exhausted", {})
+            self.builds.say(deploy, "canceled: the workspace has used up its build minutes")
+            self._end(deploy, "canceled", {})
+            return deploy
         self._begin(deploy, "update_in_progress" if target else "build_in_progress")
         return deploy
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from localrender.state import State
 
 _APPLIED_WITHIN = 15.0
+ACCESS = "access.jsonl"
 
 
 def binary() -> str:
@@ -92,6 +93,7 @@ class Edge:
         return {
             "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
             "log": {"level": "ERROR", "noColor": True},
+            "accessLog": {"filePath": str(self.folder / ACCESS), "format": "json"},
             "api": {"insecure": True, "dashboard": False},
             "entryPoints": {"traefik": {"address": f"127.0.0.1:{self.api}", "transport": quick}, **entries},
             "providers": {

@@ -69,6 +69,10 @@ _ALL = [
     _deploy("health-fail", "health checks of a new instance fail until the start timeout", None, "", lasting=True),
     _deploy("health-flap", "health of the live instances is good and bad by turns", 5, "seconds of a turn", lasting=True),
     _deploy("status-unknown", "the status is `reticulating` while the deploy goes on", 3, "seconds at least", lasting=True),
+    Fault(
+        name="minutes-used-up", group="deploy", next=0,
+        text="the workspace has no build minutes left: each deploy is canceled, and an event says why",
+    ),
     _request("answer-429", "answered 429, nothing is done", None, "seconds in Retry-After"),
     _request("answer-500", "answered 500, nothing is done"),
     _request("answer-503", "answered 503, nothing is done"),
@@ -77,6 +81,10 @@ _ALL = [
     _request("hang-after", "carried out, then not answered", 120, "seconds until the connection closes"),
     _request("drop-before", "the connection closes without an answer, nothing is done"),
     _request("drop-after", "carried out, then the connection closes without an answer"),
+    Fault(
+        name="logs-cut", group="request", text="a websocket of logs is cut", value=10,
+        meaning="lines after which", allowed=(0, 100_000, True), service="none",
+    ),
     _request("latency", "each request takes longer", 1000, "milliseconds", beside=True),
     _request("empty-202", "a POST of a deploy or rollback is carried out and answered 202 without a body"),
     _request("as-recorded", "answers carry nulls, as recorded ones of Render do", beside=True),

@@ -170,6 +170,8 @@ def _matches(one: Armed, method: str, path: str) -> bool:
     rule = one.rule
     if one.kind.name == "empty-202" and not (method == "POST" and re.search(r"/(deploys|rollback)$", path)):
         return False
+    if one.kind.name == "logs-cut" and path != "/v1/logs/subscribe":
+        return False
     if one.service_id and one.service_id not in path.split("/"):
         return False
     return rule.method in ("", method) and re.search(rule.path, path) is not None

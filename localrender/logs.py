@@ -11,16 +11,18 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from localrender.requestlog import RequestLog
     from localrender.state import State
 
 _KEPT = 20_000
 _ERROR = re.compile(r"\b(?:error|critical|fatal|traceback|exception)\b", re.IGNORECASE)
 _WARNING = re.compile(r"\bwarn(?:ing)?\b", re.IGNORECASE)
-_COLUMNS = "moment, resource, instance, type, level, message"
+_REQUESTS_KEPT = 5_000
+_COLUMNS = "moment, resource, instance, type, level, message, labels"
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One line of a build or of an instance; the moment is in microseconds and never occurs twice."""
+    """One line of a build, of an instance or of the edge; the moment is in microseconds and never occurs twice."""
 
     moment: int
     resource: str
@@ -28,6 +30,13 @@ class Line(msgspec.Struct, frozen=True):
     type: str
     level: str
     message: str
+    labels: str = "{}"
+    """What a request's line bears besides, as JSON: host, statusCode, method, path."""
+
+    @property
+    def more(self) -> dict[str, str]:
+        """Those labels."""
+        return msgspec.json.decode(self.labels, type=dict[str, str])
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +51,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     instances: Sequence[str] = ()
     levels: Sequence[str] = ()
     texts: Sequence[str] = ()
+    labels: dict[str, Sequence[str]] = {}
+    """What a request's line has to bear: values by the label's name."""
 
 
 class Logs:
@@ -52,27 +63,38 @@ class Logs:
         self.waiting: list[Line] = []
         self.last = self.state.sql.execute("select coalesce(max(moment), 0) from log").fetchone()[0]
         self.written = 0
+        self.requests: RequestLog | None = None
 
-    def add(self, resource: str, kind: str, message: str, instance: str = "") -> None:
+    def add(
+        self, resource: str, kind: str, message: str, instance: str = "", labels: dict[str, str] | None = None
+    ) -> None:
         """Take a line; it is stored by the next flush."""
         self.last = max(self.last + 1, time.time_ns() // 1000)
         level = "error" if _ERROR.search(message) else "warning" if _WARNING.search(message) else "info"
-        self.waiting.append(Line(self.last, resource, instance, kind, level, message))
+        more = msgspec.json.encode(labels or {}).decode()
+        self.waiting.append(Line(self.last, resource, instance, kind, level, message, more))
 
     def flush(self) -> None:
         """Store what has come in; now and then drop the oldest lines."""
+        if self.requests is not None:
+            self.requests.take()
         lines, self.waiting = self.waiting, []
         if not lines:
             return
         rows = [msgspec.structs.astuple(line) for line in lines]
         with self.state.together():
-            self.state.sql.executemany(f"insert into log ({_COLUMNS}) values (?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
+            self.state.sql.executemany(f"insert into log ({_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
         self.written += len(rows)
         if self.written > _KEPT // 10:
             self.written = 0
             self.state.sql.execute(
                 "delete from log where moment <= (select moment from log order by moment desc limit 1 offset ?)",
                 (_KEPT,),
+            )
+            self.state.sql.execute(
+                "delete from log where type = 'request' and moment <= "
+                "(select moment from log where type = 'request' order by moment desc limit 1 offset ?)",
+                (_REQUESTS_KEPT,),
             )
 
     def find(self, query: Query) -> tuple[list[Line], bool]:
@@ -96,12 +118,18 @@ class Logs:
             ("level", [_pattern(word) for word in query.levels]),
         ]
         texts = [_pattern(word) for word in query.texts]
+        borne = {name: [_pattern(word) for word in words] for name, words in query.labels.items() if words}
         for row in rows:
             line = Line(*row)
             named = all(
                 not wanted or any(pattern.fullmatch(getattr(line, name)) for pattern in wanted)
                 for name, wanted in filters
             )
+            if named and borne:
+                more = line.more
+                named = all(
+                    any(each.fullmatch(more.get(name, "")) for each in wanted) for name, wanted in borne.items()
+                )
             if named and (not texts or any(pattern.search(line.message) for pattern in texts)):
                 yield line
 

@@ -21,7 +21,7 @@ from localrender import api, blueprint, loopback, processes, sync, values
 from localrender.api.disturbed import Protocol
 from localrender.builds import Builds
 from localrender.deploys import Deploys
-from localrender.edge import Edge
+from localrender.edge import ACCESS, Edge
 from localrender.endpoint import Options, write_endpoint
 from localrender.errors import PORT_IN_USE, LocalRenderError, bad_input
 from localrender.exports import Exports
@@ -31,6 +31,7 @@ from localrender.keyvalue import KeyValues
 from localrender.logs import Logs
 from localrender.model import ANY, PUBLIC, now
 from localrender.postgres import Postgres
+from localrender.requestlog import RequestLog
 from localrender.state import State
 from localrender.staticsite import StaticSites
 
@@ -71,6 +72,7 @@ class LocalRender:
         self.logs = Logs(self.state)
         self.sites = StaticSites(self.state)
         self.edge = Edge(self.state)
+        self.logs.requests = RequestLog(self.edge.folder / ACCESS, self.state, self.logs)
         self.fleet = Fleet(self.state, self.logs, self.edge, self.sites, options.time_scale)
         self.fleet.patience = _THROWN_AWAY if options.owner else self.fleet.patience
         self.builds = Builds(self.state, self.logs, self.fleet)

@@ -26,7 +26,7 @@ create table if not exists event (id text primary key, service text not null, bo
 create index if not exists event_service on event (service);
 create table if not exists process (pid integer primary key, created real not null, kind text not null);
 create table if not exists log (
-    moment integer primary key, resource text, instance text, type text, level text, message text);
+    moment integer primary key, resource text, instance text, type text, level text, message text, labels text not null default '{}');
 create index if not exists log_resource on log (resource, moment);
 """
 
@@ -40,6 +40,8 @@ class State:
         file.touch(mode=0o600)
         self.sql = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
         self.sql.executescript(f"pragma journal_mode=wal; pragma synchronous=normal; {_SCHEMA}")
+        if "labels" not in {row[1] for row in self.sql.execute("pragma table_info(log)")}:  # of an earlier version
+            self.sql.execute("alter table log add column labels text not null default '{}'")
 
     @contextmanager
     def together(self) -> Iterator[None]:

@@ -15,7 +15,7 @@ from localrender.errors import ApiError, not_found
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from starlette.requests import Request
+    from starlette.requests import HTTPConnection, Request
 
     from localrender.model import Deploy, Service
     from localrender.server import LocalRender
@@ -25,7 +25,7 @@ _MOST = 100
 _LONGEST = 1_000_000  # bytes of a request's body
 
 
-def local(request: Request) -> LocalRender:
+def local(request: HTTPConnection) -> LocalRender:
     """The server that a request is about."""
     server: LocalRender = request.app.state.local
     return server
@@ -67,7 +67,7 @@ async def body(request: Request, kind: type[T]) -> T:
         raise ApiError(400, f"invalid request body: {error}") from error
 
 
-def many(request: Request, name: str, choices: Sequence[str] = ()) -> list[str]:
+def many(request: HTTPConnection, name: str, choices: Sequence[str] = ()) -> list[str]:
     """The values of a list parameter, given comma-separated or repeated.
 
     Raises:
@@ -80,7 +80,7 @@ def many(request: Request, name: str, choices: Sequence[str] = ()) -> list[str]:
     return given
 
 
-def limit(request: Request) -> int:
+def limit(request: HTTPConnection) -> int:
     """How many items a page has: 1 to 100, 20 unless told."""
     given = request.query_params.get("limit", "20")
     if not given.isdigit() or not 1 <= int(given) <= _MOST:
@@ -88,7 +88,7 @@ def limit(request: Request) -> int:
     return int(given)
 
 
-def moment(request: Request, name: str) -> datetime | None:
+def moment(request: HTTPConnection, name: str) -> datetime | None:
     """A time parameter: RFC 3339, or seconds since the epoch."""
     given = request.query_params.get(name)
     if given is None:

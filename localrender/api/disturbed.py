@@ -10,6 +10,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from localrender.api import recorded
 from localrender.api.answers import accepted, answer
+from localrender.api.logs import CUT_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +61,7 @@ async def disturb(local: LocalRender, application: ASGIApp, exchange: Exchange) 
     faults, scope = local.faults, exchange.scope
     if faults is None:
         return
-    method, path = scope["method"], scope["path"]
+    method, path = scope.get("method", "GET"), scope["path"]
     beside = {one.rule.fault: one for one in faults.take_request(method, path, beside=True)}
     deciding = faults.take_request(method, path, beside=False)
     names = [*beside, *(one.rule.fault for one in deciding)]
@@ -78,9 +79,11 @@ async def disturb(local: LocalRender, application: ASGIApp, exchange: Exchange) 
         await application(scope, exchange.receive, keep)
         return recorded.rewritten(messages, local.state, faults, nulls="as-recorded" in beside)
 
-    if deciding:
+    if deciding and scope["type"] == "websocket" and deciding[0].rule.fault not in _ANSWERS:
+        await _cut(deciding[0], application, exchange)
+    elif deciding:
         await _decide(deciding[0], local, exchange, carry_out)
-    elif "as-recorded" in beside or recorded.is_needed(faults):
+    elif scope["type"] == "http" and ("as-recorded" in beside or recorded.is_needed(faults)):
         for message in await carry_out():
             await exchange.send(message)
     else:
@@ -117,6 +120,15 @@ async def _decide(one: Armed, local: LocalRender, exchange: Exchange, carry_out:
             await _until_gone(receive, local.stopping, one.value())
         scope[_CLOSE]()
         await _until_gone(receive, None, None)
+
+
+async def _cut(one: Armed, application: ASGIApp, exchange: Exchange) -> None:
+    """A websocket that is closed after some lines, or before it is open."""
+    if one.rule.fault == "logs-cut":
+        await application({**exchange.scope, CUT_AFTER: int(one.value())}, exchange.receive, exchange.send)
+    else:
+        exchange.note(0)
+        await exchange.send({"type": "websocket.close", "code": 1011})
 
 
 async def _until_gone(receive: Receive, stopping: asyncio.Event | None, patience: float | None) -> None:

@@ -31,6 +31,9 @@ _HEADERS = {
 }
 
 
+_BEGINNINGS = ("http.response.start", "websocket.http.response.start")
+
+
 class Bucket(msgspec.Struct, frozen=True):
     """Which requests are counted together, how many of them, in how many seconds."""
 
@@ -80,10 +83,10 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             return
         began, self.count = time.monotonic(), self.count + 1
-        method, path = scope["method"], scope["path"]
+        method, path = scope.get("method", "GET"), scope["path"]  # a websocket is asked for by a GET
         given = Headers(scope=scope).get("authorization", "").removeprefix("Bearer ")
         known = secrets.compare_digest(given.encode(), self.local.api_key.encode())
         ours = path.startswith("/local/")  # no part of Render's API: neither counted nor noted
@@ -97,7 +100,9 @@ class Gate:
             self.local.note_request(json.dumps(line | {"seconds": round(time.monotonic() - began, 6)} | more))
 
         async def dressed(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] == "websocket.accept":
+                note(101)
+            if message["type"] in _BEGINNINGS:
                 MutableHeaders(scope=message).update(shown)
                 if not ours:  # noted before it is sent: whoever has the answer finds the line
                     note(message["status"])
