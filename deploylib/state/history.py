@@ -9,7 +9,7 @@ a look at the history of a bucket does not read every event again.
 An operation is what a person asks for beside the releases: a backup alone, a restore, a look, a hold. It is recorded like a
 run, and found by ``operations/<environment>/<time>-<id>``: whoever asks for the runs of an environment never meets it.
 
-A folded state is only a cache: where it cannot be read the events are folded again. A run whose events cannot be read is
+A folded state is only a cache: where it cannot be read the events are folded again. So is the digest of the newest runs. A run whose events cannot be read is
 named and passed over; where nobody can say that it has ended, nothing goes forward until somebody has looked.
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from botocore.exceptions import (
     SSLError,
 )
 
+from deploylib.dashboard import Site
+from deploylib.dashboard.page import write_page
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.store.interface import KeyTaken
 from deploylib.store.s3 import Bucket
@@ -297,3 +300,16 @@ def test_half_an_answer_is_not_nothing(
 
     with pytest.raises(Unreachable):
         (list(bucket.read("a")), bucket.age("a"), list(bucket.list("")))
+
+
+def test_a_page_in_a_bucket_is_shown_by_a_browser(s3: Any) -> None:
+    """Each file says what it is; what is no file of a page says what it said before."""
+    site = Site(product="shop", built_at=datetime(2026, 3, 1, tzinfo=UTC), every=3600.0, public=True, panels=())
+    places = write_page(site, "s3://deploys/site", lambda text: text)
+    Bucket("s3://deploys/site").put("dump", [b"."])
+
+    kinds = {key: s3.head_object(Bucket="deploys", Key=f"site/{key}")["ContentType"] for key in ("index.html", "dump")}
+
+    assert places == ("s3://deploys/site/index.html", "s3://deploys/site/status.json")
+    assert kinds["index.html"] == "text/html; charset=utf-8"
+    assert "html" not in kinds["dump"]
