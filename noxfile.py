@@ -201,6 +201,13 @@ def fitness(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def monitor(session: nox.Session) -> None:
+    """Thirty days of two monitors, and a local Render whose services are killed, slowed and filled: five minutes or so."""
+    prepare(session)
+    session.run("pytest", "tests/unit/monitoring", "tests/monitor", "-m", "load or not load", "-s", *session.posargs)
+
+
+@nox.session(default=False)
 def lock(session: nox.Session) -> None:
     """Write the lock anew; ``-- --upgrade`` takes newer releases."""
     session.install("uv")

@@ -37,6 +37,8 @@ To look
 To take in hand
     hold, lift      refuse releases; let them through again              Hold, tuple of Hold
     release_lease   give the environment back in its holder's place      LeaseState
+    monitor         look at everything, tell what has changed            MonitorRound
+    silence_alerts  keep alerts from being told for a while              AlertSilence
     notify          tell every channel a text, or whether they hear      tuple of Delivery
     test_restore    restore a backup where nobody sees it, and compare   Backup
     restore         restore a backup for use                             RestoreResult
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from deploylib.commands.control import hold, lease, lift, release_lease
     from deploylib.commands.dashboard import Dashboard, write_dashboard
     from deploylib.commands.loadtest import load_test, load_test_history
+    from deploylib.commands.monitor import monitor, silence_alerts
     from deploylib.commands.notify import notify
     from deploylib.commands.release import (
         changes,
@@ -100,6 +103,7 @@ if TYPE_CHECKING:
     from deploylib.models.database import RestoreResult
     from deploylib.models.findings import Scanned
     from deploylib.models.results import Report
+    from deploylib.monitoring import AlertSilence, MonitorRound
     from deploylib.notifications import Delivery
     from deploylib.release.own_steps import OwnStep, StepService, stage
     from deploylib.state import Hold, LeaseState, RunState
@@ -116,16 +120,19 @@ _VERBS = {
     **dict.fromkeys(("load_test", "load_test_history"), "deploylib.commands.loadtest"),
     **dict.fromkeys(("promote", "rollback", "scan", "tests", "verify"), "deploylib.commands.release"),
     **dict.fromkeys(("history", "logs", "status"), "deploylib.commands.status"),
+    **dict.fromkeys(("monitor", "silence_alerts"), "deploylib.commands.monitor"),
     "notify": "deploylib.commands.notify",
 }
 _STEPS = dict.fromkeys(("OwnStep", "StepService", "stage"), "deploylib.release.own_steps")
 _VALUES = {
+    "AlertSilence": "deploylib.monitoring",
     "Backup": "deploylib.models.database",
     "Dashboard": "deploylib.commands.dashboard",
     "Delivery": "deploylib.notifications",
     "Hold": "deploylib.state.holds",
     "LeaseState": "deploylib.state.lease",
     "Log": "deploylib.commands.status",
+    "MonitorRound": "deploylib.monitoring",
     "Report": "deploylib.models.results",
     "RestoreResult": "deploylib.models.database:RestoreResult",
     "RunState": "deploylib.state.history",
@@ -136,6 +143,7 @@ _VALUES = {
 
 if TYPE_CHECKING:
     __all__ = [
+        "AlertSilence",
         "Backup",
         "BackupFailed",
         "Blocked",
@@ -155,6 +163,7 @@ if TYPE_CHECKING:
         "LeaseState",
         "Log",
         "MigrationFailed",
+        "MonitorRound",
         "NotExamined",
         "NotKnownYet",
         "OwnStep",
@@ -186,12 +195,14 @@ if TYPE_CHECKING:
         "load_test_history",
         "logs",
         "migrate",
+        "monitor",
         "notify",
         "promote",
         "release_lease",
         "restore",
         "rollback",
         "scan",
+        "silence_alerts",
         "stage",
         "status",
         "test_restore",

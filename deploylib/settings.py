@@ -8,6 +8,7 @@ Blueprint to the environment ``local``.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
@@ -21,8 +22,9 @@ import msgspec
 from deploylib.errors import SettingsError
 from deploylib.models import Secret, decoding
 from deploylib.models.findings import AcceptedFinding
+from deploylib.models.signals import Signal
 from deploylib.models.smoke import SmokeRequest
-from deploylib.models.units import seconds, size
+from deploylib.models.units import is_address, seconds, size
 from deploylib.models.value import SettingsTable
 
 __all__ = [
@@ -30,6 +32,8 @@ __all__ = [
     "EnvironmentSettings",
     "LoadTestSettings",
     "MigrationSettings",
+    "MonitorSettings",
+    "RuleSettings",
     "ScanSettings",
     "ServiceSettings",
     "Settings",
@@ -201,6 +205,46 @@ class LoadTestSettings(SettingsTable, frozen=True):
             raise ValueError(f"loadtest: error_rate is {self.error_rate:g}; it is from 0 to 1")
 
 
+class RuleSettings(SettingsTable, frozen=True):
+    """``[monitor.rules.SIGNAL]``: what is said otherwise than by default.
+
+    Attributes:
+        on: false: nobody looks at it.
+        limit: seconds of p95 for latency, percent for shares, days for ages; default: see the settings page.
+        for_: how long it must be bad before it is told, and good before its end is; written ``for``.
+        severity: ``critical``, ``warning`` or ``note``.
+        channels: the names of the only channels that are told of it.
+        reminder: after how long it is told again; ``never``.
+    """
+
+    on: bool = True
+    limit: float | None = None
+    for_: str = msgspec.field(default="", name="for")
+    severity: Literal["", "critical", "warning", "note"] = ""
+    channels: tuple[str, ...] = ()
+    reminder: str = ""
+
+
+class MonitorSettings(SettingsTable, frozen=True):
+    """``[monitor]``: how often is looked, and by what rules.
+
+    Attributes:
+        every: seconds between two rounds of ``inv monitor --watch``.
+        free_every: the same, for a service on a free plan: each request keeps it awake.
+        window: of our own requests, over which p95 and the rate of errors are taken.
+        heartbeat_url: is asked after each round, so that somebody outside tells when the monitor is gone.
+        channels: the names of the only channels that are told; default: all.
+        rules: by signal.
+    """
+
+    every: str = "1m"
+    free_every: str = "15m"
+    window: str = "15m"
+    heartbeat_url: str = ""
+    channels: tuple[str, ...] = ()
+    rules: dict[Signal, RuleSettings] = msgspec.field(default_factory=dict)
+
+
 class EnvironmentSettings(SettingsTable, frozen=True):
     """``[environments.NAME]``: where to deploy.
 
@@ -266,6 +310,7 @@ class Settings(SettingsTable, frozen=True):
     scan: ScanSettings = ScanSettings()
     environment_variables: tuple[Variable, ...] = ()
     tests: str = ""
+    monitor: MonitorSettings = MonitorSettings()
     slack_people: dict[str, str] = msgspec.field(default_factory=dict)
 
 
@@ -511,6 +556,7 @@ def _require_sound(file: str, settings: Settings, remedy: str) -> None:
         if environment.loadtest.p95:
             seconds(environment.loadtest.p95, f"{file}: environments.{name}.loadtest.p95")
     seconds(settings.scan.within, f"{file}: scan.within")
+    _require_sound_monitor(file, settings.monitor, remedy)
     size(settings.minimum_free, f"{file}: minimum_free")
     size(settings.migrations.restored_whole, f"{file}: migrations.restored_whole")
     for address, person in settings.slack_people.items():
@@ -524,6 +570,28 @@ def _require_sound(file: str, settings: Settings, remedy: str) -> None:
             f"{file}: environments: {odd[0]!r} cannot be the name of an environment, which is part of places in the store",
             remedy=f"rename it in {file}: letters, digits, dot, dash and underscore, at most 80",
         )
+
+
+def _require_sound_monitor(file: str, monitor: MonitorSettings, remedy: str) -> None:
+    """See that the durations and the address of a monitor are some.
+
+    Raises:
+        SettingsError: one is not.
+    """
+    for key in ("every", "free_every", "window"):
+        seconds(getattr(monitor, key), f"{file}: monitor.{key}")
+    if monitor.heartbeat_url and not is_address(monitor.heartbeat_url):
+        raise SettingsError(f"{file}: monitor.heartbeat_url is no address", remedy=remedy)
+    for signal, rule in monitor.rules.items():
+        place = f"{file}: monitor.rules.{signal}"
+        if signal is Signal.BLIND:
+            raise SettingsError(f"{place}: whether it can see is no rule of a monitor", remedy=remedy)
+        if rule.for_:
+            seconds(rule.for_, f"{place}.for")
+        if rule.reminder not in {"", "never"}:
+            seconds(rule.reminder, f"{place}.reminder")
+        if rule.limit is not None and not 0 <= rule.limit < math.inf:
+            raise SettingsError(f"{place}.limit: {rule.limit} is no bound", remedy=remedy)
 
 
 def _with_nul(value: Any, place: str = "") -> Iterator[str]:

@@ -114,6 +114,29 @@ def hold_lift(env: Environment, reason: str = "", commit: str = "", hold: str = 
 
 
 @command(
+    name="round", default=True, show="round", watch="again and again, as [monitor] every says, until it is interrupted"
+)
+def monitor_round(env: Environment, watch: bool = False) -> Any:
+    """Look at everything, and tell what has changed."""
+    return deploylib.monitor(env, watch=watch)
+
+
+@command(
+    "service",
+    name="silence",
+    show="silence",
+    reason="why; it is recorded",
+    until="how long from now, such as 2h; a week at most",
+    signal="only this one: uptime, latency, disk, …; several with commas",
+)
+def monitor_silence(env: Environment, reason: str = "", until: str = "", signal: str = "", **options: Any) -> Any:
+    """Keep alerts from being told for a while."""
+    return deploylib.silence_alerts(
+        env, reason=reason, until=until, signals=signal.replace(",", " ").split(), **options
+    )
+
+
+@command(
     name="up",
     common=("json",),
     show="local",
@@ -247,4 +270,5 @@ GROUPS = {
         local_down,
         local_reset,
     ),
+    "monitor": (monitor_round, monitor_silence),
 }

@@ -24,6 +24,8 @@ RENDERINGS: Mapping[str, Callable[[Any, Environment, Mapping[str, Any]], Iterabl
     "local": lambda value, *_: text.format_local(value),
     "logs": lambda value, *_: text.format_logs(value),
     "restored": lambda value, env, _: text.format_restore(value, env.name),
+    "round": lambda value, *_: text.format_round(value),
+    "silence": lambda value, *_: text.format_silence(value),
     "status": lambda value, env, _: text.format_status(value, env.clock.now()),
     "told": lambda value, *_: (f"{name} was told" for name in dict.fromkeys(each.channel for each in value)),
     "trend": lambda value, *_: value.lines,

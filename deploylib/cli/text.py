@@ -16,6 +16,7 @@ from deploylib.models.fitness import Fitness, FitVerdict
 from deploylib.models.results import Report, StageResult, StageStatus, short
 from deploylib.models.sections import Line, Section, Topic, sections
 from deploylib.models.units import age, volume
+from deploylib.monitoring import AlertSilence, MonitorRound
 from deploylib.state import Hold, LeaseState, RunState
 
 __all__ = [
@@ -34,7 +35,9 @@ __all__ = [
     "format_logs",
     "format_report",
     "format_restore",
+    "format_round",
     "format_scan",
+    "format_silence",
     "format_stage",
     "format_status",
 ]
@@ -256,6 +259,32 @@ def format_fitness(found: Fitness) -> list[str]:
         counted = [f"{len(one.of(fit))} {fit}" for fit in FitVerdict if one.of(fit)]
         lines.append(f"  {', '.join(counted)}")
     return [*lines, *([""] if found.left_out else []), *found.left_out]
+
+
+LOOKS = {"good": "✓", "bad": "✗", "unknown": "–"}
+
+
+def format_round(found: MonitorRound) -> list[str]:
+    """Make lines of a round: its looks, and what was told."""
+    head = f"monitor of {found.environment}, {found.at:%H:%M:%S} UTC"
+    if found.blind:
+        return [head, "  – nobody answers, neither services nor witnesses: nothing is known, and nothing was told"]
+    lines = [head]
+    for reading in sorted(found.readings, key=lambda reading: reading.subject):
+        condition = found.conditions.get(reading.key, "")
+        state = f"  ({condition})" if condition in {"pending", "firing", "recovering"} else ""
+        unknown = "not examined: " if reading.look == "unknown" else ""
+        name = reading.subject or found.environment
+        lines.append(f"  {LOOKS[reading.look]} {name:<12} {reading.signal:<14} {unknown}{reading.text}{state}")
+        lines += [f"    {'':<12} next: {reading.remedy}"] if reading.remedy else []
+    lines += [f"told  {alert.state}: {alert.title}" for alert in found.told]
+    return [*lines, *([found.rhythm] if found.rhythm else []), *found.notes]
+
+
+def format_silence(silence: AlertSilence) -> list[str]:
+    """What is not told, and until when."""
+    about = ", ".join((*silence.signals, *silence.subjects)) or "everything"
+    return [f"silent until {silence.until:%Y-%m-%d %H:%M} UTC: {about} ({silence.reason})"]
 
 
 def format_logs(read: Iterable[status.Log]) -> list[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from deploylib.fitness.connection_limits import DEFAULT, connection_limit
 from deploylib.fitness.instances import Instances
 from deploylib.fitness.judgement import judge_connections, judge_service
 from deploylib.fitness.measurement import Measured, ServiceSubject, measure_service
+from deploylib.models.connection_limits import DEFAULT, connection_limit
 from deploylib.models.fitness import ServiceFitness
 from deploylib.system import Clock
 

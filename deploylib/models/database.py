@@ -146,11 +146,15 @@ class Database(Value, frozen=True):
     """A Postgres as the platform describes it.
 
     *version* is the server's major, for example ``16``.
+
+    Attributes:
+        plan: in the API's words, for example ``basic_1gb``.
     """
 
     id: str
     name: str
     version: str
+    plan: str = ""
 
 
 class Export(msgspec.Struct, frozen=True):

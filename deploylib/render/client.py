@@ -22,9 +22,10 @@ import stamina
 
 from deploylib.errors import DeployError, SettingsError, Unreachable
 from deploylib.models import Database, Deploy, DeployStatus, Export, LogLine, Secret, Service
+from deploylib.models.metrics import MetricSeries
 from deploylib.render import decode, rate_limit
 from deploylib.render.decode import Unreadable
-from deploylib.render.endpoint import RENDER_API, find_endpoint
+from deploylib.render.endpoint import RENDER_API, find_api_url, find_endpoint
 from deploylib.render.rate_limit import Budget, Left
 from deploylib.settings import Config
 from deploylib.system import Clock, http
@@ -120,6 +121,11 @@ class Client:
         """
         endpoint = find_endpoint(config)
         return cls(endpoint.api_key, endpoint.api_url, read_only, clock)
+
+    @staticmethod
+    def find_address(config: Config) -> str:
+        """Find where an environment's API is; see `find_api_url`."""
+        return find_api_url(config)
 
     @cached_property
     def session(self) -> http.Session:
@@ -310,14 +316,14 @@ class Client:
             SettingsError: the account has none, or several, of that name.
         """
         every = self._pages("/postgres", "postgres", {"name": name}, decode.read_database)
-        named = [found for found in every if found[1] == name]
+        named = [found for found in every if found.name == name]
         if len(named) != 1:
             count = "no database" if not named else f"{len(named)} databases"
             raise SettingsError(
                 f"the account has {count} called {name!r}",
                 remedy="create it in the Render Dashboard (New → Blueprint), or set database in the settings",
             )
-        return Database(id=named[0][0], name=name, version=named[0][2])
+        return named[0]
 
     def exports(self, database_id: str) -> list[Export]:
         """List the exports of a database.
@@ -353,6 +359,21 @@ class Client:
                 remedy="wait until the Render Dashboard shows it as available, then run the same command again",
             )
         return Secret(address)
+
+    # -- what is measured ---------------------------------------------------------------------------------------
+
+    def metrics(self, name: str, resource: str, since: datetime, every: int = 60) -> list[MetricSeries]:
+        """Read what the platform has measured since then.
+
+        Args:
+            name: ``memory``, ``memory-limit``, ``disk-usage``, ``active-connections``, …
+            every: seconds between two figures, at least 30.
+
+        Returns:
+            a series for each instance; none where nothing of the kind is measured there.
+        """
+        query = {"resource": resource, "startTime": since.isoformat(), "resolutionSeconds": every}
+        return self._read(f"/metrics/{name}", partial(decode.read_series, resource=resource), query)
 
     # -- the wire -----------------------------------------------------------------------------------------------
 

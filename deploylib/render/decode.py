@@ -9,13 +9,15 @@ a thing without its id, an answer about something else. It is never an empty lis
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
 
-from deploylib.models import Deploy, DeployStatus, Export, Kind, LogLine, Moment, PathFilter, Secret, Service
+from deploylib.models import Database, Deploy, DeployStatus, Export, Kind, LogLine, Moment, PathFilter, Secret, Service
+from deploylib.models.metrics import MetricPoint, MetricSeries
 from deploylib.models.units import is_address
 from deploylib.system import http
 
@@ -32,6 +34,7 @@ __all__ = [
     "read_log_lines",
     "read_moment",
     "read_object",
+    "read_series",
     "read_service",
     "read_variable",
     "thing",
@@ -112,12 +115,29 @@ class _Database(_Wire, frozen=True):
     id: str
     name: str | None = None
     version: str | int | None = None
+    plan: str | None = None
 
 
 class _Export(_Wire, frozen=True, rename="camel"):
     id: str | None = None
     url: str | None = None
     created_at: Any = None
+
+
+class _Label(_Wire, frozen=True):
+    field: str | None = None
+    value: str | None = None
+
+
+class _Point(_Wire, frozen=True):
+    timestamp: Any = None
+    value: float | None = None
+
+
+class _Series(_Wire, frozen=True):
+    labels: list[_Label | None] | None = None
+    values: list[_Point | None] | None = None
+    unit: str | None = None
 
 
 class _Line(_Wire, frozen=True):
@@ -264,10 +284,10 @@ def read_variable(item: Any) -> tuple[str, str]:
     return told.key, told.value or ""
 
 
-def read_database(item: Any) -> tuple[str, str, str]:
-    """A Postgres: id, name, version."""
+def read_database(item: Any) -> Database:
+    """A Postgres."""
     told = thing(item, _Database)
-    return told.id, told.name or "", str(told.version or "")
+    return Database(id=told.id, name=told.name or "", version=str(told.version or ""), plan=told.plan or "")
 
 
 def read_export(item: Any) -> Export | None:
@@ -321,6 +341,33 @@ def read_log_lines(value: Any, service_id: str) -> list[LogLine]:
         instance = str(labels.get("instance") or "")
         found.append(LogLine(at=line.timestamp or "", text=line.message or "", instance=instance))
     return sorted(found, key=lambda line: line.at)
+
+
+def read_series(value: Any, resource: str) -> list[MetricSeries]:
+    """Read what was measured of a service or database.
+
+    A point without a moment or a finite figure is none.
+
+    Raises:
+        Unreadable: no list of series, or one of another resource.
+    """
+    if not isinstance(value, list):
+        raise Unreadable("no list")
+    found = []
+    for item in value:
+        told = thing(item, _Series)
+        labels = {label.field: label.value or "" for label in told.labels or () if label and label.field}
+        if any(labels.get(name, resource) != resource for name in ("resource", "service")):
+            raise Unreadable(f"figures that are not of {resource}")
+        points = [
+            MetricPoint(at=at, value=point.value)
+            for point in told.values or ()
+            if point is not None and point.value is not None and math.isfinite(point.value)
+            if (at := read_moment(point.timestamp)) is not None
+        ]
+        points.sort(key=lambda point: point.at)
+        found.append(MetricSeries(labels=labels, unit=told.unit or "", points=tuple(points)))
+    return found
 
 
 def read_moment(text: Any) -> datetime | None:

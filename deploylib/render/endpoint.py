@@ -9,7 +9,7 @@ from deploylib.models import Secret, decoding
 from deploylib.models.units import is_address
 from deploylib.settings import Config
 
-__all__ = ["RENDER_API", "Endpoint", "find_endpoint"]
+__all__ = ["RENDER_API", "Endpoint", "find_api_url", "find_endpoint"]
 
 RENDER_API = "https://api.render.com/v1"
 
@@ -57,9 +57,21 @@ def find_endpoint(config: Config) -> Endpoint:
             f"{config.environment.api_key_env} is no API key: it holds characters that none has",
             remedy=f"export {config.environment.api_key_env}=…, as the Dashboard shows it (Account settings → API keys)",
         )
+    return Endpoint(find_api_url(config), Secret(key))
+
+
+def find_api_url(config: Config) -> str:
+    """Find an environment's API; no key is needed for that.
+
+    Raises:
+        SettingsError: what the settings or ``RENDER_HOST`` say is no address.
+        Unreachable: the local Render is not running.
+    """
+    if config.is_local:
+        return find_endpoint(config).api_url
     url = config.environment.api_url or config.environ.get("RENDER_HOST", "") or RENDER_API
     if not is_address(url):
         where = f"environments.{config.name}.api_url" if config.environment.api_url else "RENDER_HOST"
         told = f"{where}: it is no address, so that nobody could be asked there"
         raise SettingsError(told, remedy=f'write it like "{RENDER_API}", or leave it out')
-    return Endpoint(url.rstrip("/"), Secret(key))
+    return url.rstrip("/")

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from deploylib.models.connection_limits import connection_limit
 
-from deploylib.fitness.connection_limits import connection_limit
 from deploylib.fitness.instances import Exit, Instance, Program
 from deploylib.fitness.judgement import judge_connections, judge_service
 from deploylib.fitness.measurement import Burst, Flight, Measured, Outage, ServiceSubject, Shutdown
