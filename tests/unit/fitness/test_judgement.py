@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from deploylib.models.connection_limits import connection_limit
 
 from deploylib.fitness.instances import Exit, Instance, Program
 from deploylib.fitness.judgement import judge_connections, judge_service
 from deploylib.fitness.measurement import Burst, Flight, Measured, Outage, ServiceSubject, Shutdown
 from deploylib.models import Kind
+from deploylib.models.connection_limits import connection_limit
 from deploylib.models.fitness import FitnessRow, FitVerdict, Question
 
 FIT, UNFIT, UNMEASURED = FitVerdict.FIT, FitVerdict.UNFIT, FitVerdict.UNMEASURED

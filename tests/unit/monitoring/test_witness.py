@@ -130,11 +130,7 @@ def test_somebody_outside_is_told_of_each_round(port: int, closed: int, status: 
     record_release(store, clock, "20260301T110000-aaaa", web("backend"))
     url = f"http://127.0.0.1:{port if status else closed}/{status}"
 
-    done = perform_round(
-        make_environment(store, receiver, heartbeat_url=url),
-        ask=answer,
-        witnesses=[],
-    )
+    done = perform_round(make_environment(store, receiver, heartbeat_url=url), ask=answer, witnesses=[])
 
     assert tuple(text.partition(" (")[0] for text in done.notes) == note
     assert Server.paths == ([f"/{status}"] if status else [])
