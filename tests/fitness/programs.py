@@ -66,6 +66,9 @@ import psycopg
 connection = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
 turn = threading.Lock()
 """
+FIFTY = """
+others = [psycopg.connect(os.environ["DATABASE_URL"]) for _ in range(50)]
+"""
 ASKS_SINGLE = """
         if self.path == "/deep":
             try:
@@ -202,7 +205,13 @@ WITH_DATABASE = (
         health="/deep",
     ),
     python("never-connects-again", "database", before=SINGLE, asked=ASKS_SINGLE, busy=("/deep",)),
-    python("holds-fifty", "connections", before=POOLED.replace("SIZE", "50"), asked=DEEP.replace("PATHS", '{"/deep"}'), busy=("/deep",)),
+    python(
+        "holds-fifty",
+        "connections",
+        before=POOLED.replace("SIZE", "3") + FIFTY,
+        asked=DEEP.replace("PATHS", '{"/deep"}'),
+        busy=("/deep",),
+    ),
     node("ends-with-its-database", "database", before=HELD),
 )  # fmt: skip
 
