@@ -226,4 +226,4 @@ def blueprint(programs: tuple[Program, ...]) -> str:
 def settings(programs: tuple[Program, ...]) -> str:
     """The settings that go with it."""
     tables = [f'[services.{one.name}]\nslow = "/slow"\nbusy = {list(one.busy)}\n' for one in programs]
-    return "local_time_scale = 300\n\n" + "\n".join(tables)
+    return "local_time_scale = 60\n\n" + "\n".join(tables)
