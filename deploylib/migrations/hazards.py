@@ -123,6 +123,10 @@ HAZARDS: tuple[Hazard, ...] = (
     Hazard(name="setting-of-connections", when="contract", lock="none", blocks="nobody", measured=LOSS,
            text="code that relies on what was fails at its next connection",
            safe="let the code set it on its own connections, or a role of its own; else the contract step: " + CONTRACT),
+    Hazard(name="login-of-a-role", when="contract", lock="none", blocks="nobody",
+           text="code that connects so cannot at its next connection",
+           safe="make another role or password, release the code that uses it, and only then take the old one away; "
+           "or the contract step: " + CONTRACT),
     Hazard(name="search-path", when="warn", lock="none", blocks="nobody",
            text="plain names may mean other things, or nothing, at the next connection; which, a rehearsal shows",
            safe="let the code name the schema first; then say in the revision which code it goes with"),

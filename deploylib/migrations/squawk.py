@@ -58,6 +58,12 @@ HARMFUL = {
     "row_security": {"off", "false", "no", "0", "f", "n"},
     "session_replication_role": {"replica"},
 }
+LOGINS = re.compile(
+    rf"(?P<shown>\bALTER\s+(?:ROLE|USER|DATABASE)\s+(?P<name>{IDENTIFIER})"
+    r"(?:\s+(?!(?:IN|SET|RESET)\b)[^\s;]+)*?\s+(?:NOLOGIN\b|PASSWORD\b|VALID\s+UNTIL\b(?!\s*'infinity')"
+    r"|CONNECTION\s+LIMIT\s+0\b|ALLOW_CONNECTIONS\s+(?:=\s*)?(?:false|off|0)\b))",
+    FLAGS,
+)
 CHANGED = re.compile(r"\bTYPE\s+(?P<kind>.*?)(?:\s+USING\b(?P<using>.*))?$", FLAGS)
 CASTS = (
     re.compile(rf"\(?\s*(?P<column>{IDENTIFIER})\s*\)?(?:\s*::\s*(?P<kind>[\w\s.(),\[\]]+))?", FLAGS),
@@ -234,6 +240,7 @@ class Judge(msgspec.Struct, frozen=True):
         Columns of json, foreign keys without an index on the child, limits that are lifted, settings of connections.
         """
         yield from self._settings()
+        yield from self._logins()
         for match in LIFTS.finditer(self.revision.sql):
             yield self._found("limit-lifted", Statement(text=match[0]).short)
         for match in re.finditer(rf"\bADD\s+(?:COLUMN\s+)?{IDENTIFIER}\s+JSON\b", self.revision.sql, FLAGS):
@@ -269,6 +276,18 @@ class Judge(msgspec.Struct, frozen=True):
                 yield self._found("setting-of-connections", where, level=level)
             elif (match["name"] or "").lower() in OPEN or (match["reset"] or "").lower() in {"all", *OPEN, *HARMFUL}:
                 yield self._found("search-path", where)
+
+    def _logins(self) -> Iterator[Finding]:
+        """Find what code cannot connect with any more.
+
+        No rehearsal sees it, whose copy has the roles without their logins. A password is not shown.
+        """
+        for match in LOGINS.finditer(self.revision.sql):
+            if not re.search(
+                rf"\bCREATE\s+(?:ROLE|USER)\s+{re.escape(match['name'])}(?![\w$])", self.revision.sql, FLAGS
+            ):
+                level = "note" if self.revision.tolerates else "refuse"
+                yield self._found("login-of-a-role", " ".join(match["shown"].split()), level=level)
 
     def _found(self, rule: str, where: str, *, about: str = "", level: str = "") -> Finding:
         return make_finding("deploylib", BY_RULE[rule], self.revision, where, about=about, level=level)

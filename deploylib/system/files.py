@@ -129,7 +129,10 @@ def _make_folder() -> tuple[Path, int]:
 
 @contextmanager
 def keep_in_use(folder: Path) -> Iterator[None]:
-    """Lock a folder of ours for the block, so that no other command takes it for left behind."""
+    """Lock a folder of ours for the block.
+
+    No other command takes it for left behind then.
+    """
     descriptor = os.open(folder / IN_USE, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         _is_locked(descriptor, without=True)
@@ -139,9 +142,9 @@ def keep_in_use(folder: Path) -> Iterator[None]:
 
 
 def is_in_use(folder: Path) -> bool:
-    """Whether a command keeps a folder, or could and nobody can tell.
+    """Whether a command keeps a folder.
 
-    Where files have no locks.
+    Where files have no locks it may: nobody can tell.
     """
     try:
         descriptor = os.open(folder / IN_USE, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)

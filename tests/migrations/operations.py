@@ -337,6 +337,9 @@ RELIED = (
     short("57", "right that serving code does not need", sql("revoke references, trigger on people from serving"), before=GRANTED),
     # Rows that are seen, and what else is called by name or type.
     contract("58", "child that is inherited no more", sql("alter table heir no inherit bequest"), before="create table bequest (n integer); create table heir () inherits (bequest); insert into heir values (1)"),
+    contract("58", "rule in the place of an insert", sql("create rule r as on insert to people do instead nothing")),
+    contract("58", "rule in the place of some updates", sql("create rule r as on update to people where new.age > 0 do instead nothing")),
+    short("58", "rule beside a delete", sql("create rule r as on delete to nothing do also select 1")),
     contract("58", "function dropped", sql("drop function double(integer)"), before=GRANTED),
     contract("58", "domain renamed", sql("alter domain positive rename to above_nothing")),
     contract("58", "view that cannot be written any more", sql("create or replace view names as select id, grp from people limit 10")),

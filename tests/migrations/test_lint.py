@@ -254,6 +254,28 @@ def test_what_the_next_connections_begin_with_is_judged(statement: str, told_of:
     assert told(examined(f"{statement};\n")) == told_of
 
 
+@pytest.mark.parametrize(
+    ("statement", "told_of"),
+    [
+        ("ALTER ROLE shop NOLOGIN", [("login-of-a-role", "refuse")]),
+        ("ALTER USER \"My shop\" WITH LOGIN PASSWORD 'hunter2'", [("login-of-a-role", "refuse")]),
+        ("ALTER ROLE shop VALID UNTIL '2001-01-01'", [("login-of-a-role", "refuse")]),
+        ("ALTER ROLE shop CONNECTION LIMIT 0", [("login-of-a-role", "refuse")]),
+        ("ALTER DATABASE shop ALLOW_CONNECTIONS false", [("login-of-a-role", "refuse")]),
+        ("ALTER DATABASE shop WITH CONNECTION LIMIT 0", [("login-of-a-role", "refuse")]),
+        ("ALTER ROLE shop CONNECTION LIMIT 50", []),
+        ("ALTER ROLE shop VALID UNTIL 'infinity'", []),
+        ("ALTER ROLE shop SET application_name = 'no password'", []),
+        ("CREATE ROLE reader NOLOGIN; ALTER ROLE reader PASSWORD 'x'", []),
+    ],
+)
+def test_code_that_cannot_connect_any_more_is_told(statement: str, told_of: list[tuple[str, str]]) -> None:
+    """A rehearsal does not see it: its copy has the roles without their logins."""
+    found = examined(f"{statement};\n")
+    assert told(found) == told_of
+    assert "hunter2" not in repr(found)
+
+
 PROVOKING = """
 ALTER TABLE people ADD COLUMN a int NOT NULL, ADD COLUMN b timestamp DEFAULT clock_timestamp(), ADD COLUMN c serial PRIMARY KEY;
 ALTER TABLE people ALTER COLUMN name SET NOT NULL, ALTER COLUMN name TYPE text, ALTER COLUMN name DROP NOT NULL;

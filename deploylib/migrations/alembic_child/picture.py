@@ -169,6 +169,11 @@ union all
 select {TABLE}, 'rows of ' || {TABLE} || ', by its policy ' || y.polname
 from pg_policy y join pg_class c on c.oid = y.polrelid join pg_namespace n on n.oid = c.relnamespace
 where {HERE} and c.relrowsecurity and not y.polpermissive
+union all
+select {TABLE}, v.p || ' of ' || {TABLE} || ', by its rule ' || w.rulename
+from pg_rewrite w join pg_class c on c.oid = w.ev_class join pg_namespace n on n.oid = c.relnamespace
+join (values ('UPDATE', '2'), ('INSERT', '3'), ('DELETE', '4')) v (p, event) on v.event = w.ev_type::text
+where {HERE} and c.relkind in ('r', 'p') and w.is_instead and w.ev_enabled <> 'D'
 """
 PARTS = f"""
 with recursive part (top, oid) as (
