@@ -124,7 +124,8 @@ def test_a_dry_run_writes_nothing(production: World) -> None:
 
     ended = production.go(action="dry run")
 
-    assert (0, "success", "skipped") == (ended.exit_code, ended.results["dry-run"], ended.results["finish"])
+    said = "\n".join(ended.outputs.values())
+    assert (0, "success", "skipped") == (ended.exit_code, ended.results["dry-run"], ended.results["finish"]), said
     assert (writes, runs) == (production.product.writes(), len(production.runs()))
 
 
