@@ -17,6 +17,7 @@ from deploylib.state import Journal, RunState
 __all__ = ["Telling", "note_undelivered"]
 
 AT_ITS_END = 2.0  # seconds for what is being sent when a run ends, or a job of it
+OUTCOME_WITHIN = 5.0  # seconds to tell what came of it
 INTERRUPTED = 1.0  # the same, for who has ten seconds for everything
 
 
@@ -71,7 +72,7 @@ class Telling:
             self._live.stop(AT_ITS_END)
         notice = self._notice(self.journal.state, report)
         messages = (message.outcome_message(notice, report), message.details_message(notice, report))
-        sent = self.env.messenger.tell(*(each for each in messages if each is not None))
+        sent = self.env.messenger.tell(*(each for each in messages if each is not None), within=OUTCOME_WITHIN)
         note_undelivered(self.env, sent, self.journal.state.id)
 
     def _is_worth_it(self) -> bool:
