@@ -27,11 +27,12 @@ __all__ = [
     "load_records",
     "measure_before",
     "missing_rate",
+    "propose",
     "tell_degradation",
 ]
 
 STARTING = 5.0  # seconds until locust is imported and its first users are connected
-NEVER_WRITTEN = ("prod", "live")  # parts of names of environments that no load test writes to
+PRODUCTION = ("prod", "live")  # parts of the names of environments that no load test writes to
 
 
 def missing_rate(env: Environment) -> SettingsError:
@@ -40,6 +41,21 @@ def missing_rate(env: Environment) -> SettingsError:
         f"there is no load test for {env.name!r}: it has no rate",
         remedy=f"inv loadtest{env.flag} --rate 20 tries one; rate = 20 in [environments.{env.name}.loadtest] is for each release",
     )
+
+
+def propose(env: Environment) -> tuple[str, ...]:
+    """Propose a load test to an environment that has none.
+
+    Never to production.
+    """
+    chosen, config = env.config.environment.loadtest, env.config
+    if chosen.rate or config.is_local or _is_production(env) or not (config.root / chosen.file).is_file():
+        return ()
+    return (f"no load test yet: rate = 20 in [environments.{env.name}.loadtest] runs {chosen.file} after each release",)
+
+
+def _is_production(env: Environment) -> bool:
+    return any(word in env.name.lower() for word in PRODUCTION)
 
 
 def choose_target(env: Environment, targets: Sequence[Target]) -> Target:
@@ -53,7 +69,7 @@ def choose_target(env: Environment, targets: Sequence[Target]) -> Target:
     named = [target for target in public if target.name == wanted] if wanted else public
     if not named:
         raise SettingsError(
-            f"{wanted or 'no service'} has no public address that could be asked",
+            f"{wanted} has no public address" if wanted else "no service has a public address that could be asked",
             remedy=f"name one with service = in [environments.{env.name}.loadtest]: {', '.join(t.name for t in public) or 'none'}",
         )
     return next((target for target in named if target.kind is Kind.WEB), named[0])
@@ -75,7 +91,7 @@ def assess_service(
         DeployError: see `assess`.
     """
     target = choose_target(env, targets)
-    if write and any(word in env.name.lower() for word in NEVER_WRITTEN):
+    if write and _is_production(env):
         raise SettingsError(
             f"nothing is written to {env.name!r} by a load test", remedy="leave --write out, or test staging"
         )

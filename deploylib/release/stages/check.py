@@ -18,7 +18,7 @@ from deploylib.models import Checked, Facts, Kind, Service, StageName, Target
 from deploylib.models.results import StageResult
 from deploylib.models.units import count
 from deploylib.postgres import binaries, connection
-from deploylib.release import changes, preflight, prerequisites
+from deploylib.release import changes, preflight, prerequisites, under_load
 from deploylib.release.changes import decide
 from deploylib.release.guards import alone
 from deploylib.release.prerequisites import CheckFinding
@@ -70,6 +70,7 @@ class Check(Stage):
         notes = (*described.notes, *_unfit(run, described)) if described is not None else ()
         if run.options.asked == self.name:  # a release has enough to tell
             notes += preflight.health_reminders(targets, described)
+        notes = (*notes, *self._propose(run))
         return result(self.name, line, *notes, *here.told, *apart, data=msgspec.structs.replace(found, targets=targets))
 
     def _described(self, run: Run, findings: list[CheckFinding]) -> tuple[blueprints.Blueprint | None, tuple[str, ...]]:
@@ -105,6 +106,10 @@ class Check(Stage):
         targets, found = preflight.targets(run.env.config, described, names, there, run.env.git, known=known)
         findings += found + (self._not_pushed(run, there) or self._built_from_tips(run, targets, there))
         return targets
+
+    def _propose(self, run: Run) -> tuple[str, ...]:
+        """A load test, to who asks, where one can do no harm."""
+        return under_load.propose(run.env) if run.options.asked == self.name and not run.back else ()
 
     def _database(
         self, run: Run, described: blueprints.Blueprint | None, findings: list[CheckFinding]
