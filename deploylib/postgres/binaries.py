@@ -5,6 +5,7 @@ Which versions there are, and which fits a server.
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import re
 import shutil
@@ -199,13 +200,14 @@ def _lacking(name: str) -> str:
     Or that is gone; empty: none.
     """
     try:
-        files = metadata.files(name) or []
+        package = metadata.distribution(name)
     except metadata.PackageNotFoundError:
         return ""
-    for file in files:
-        path = Path(str(file.locate()))
-        if OF_POSTGRES.search(str(file)) and not (path.is_file() and path.stat().st_size == file.size):
-            return str(file)
+    # Not `files`, which leaves out what is gone, from Python 3.12 on.
+    for file, _checksum, size in csv.reader((package.read_text("RECORD") or "").splitlines()):
+        path = Path(str(package.locate_file(file)))
+        if OF_POSTGRES.search(file) and not (path.is_file() and str(path.stat().st_size) == size):
+            return file
     return ""
 
 
