@@ -101,6 +101,14 @@ _ALL = [
         text="from now on a new deploy cancels the running one of its service",
     ),
     Fault(name="overlap-wait", group="platform", text="from now on a new deploy waits again, which is the default"),
+    Fault(
+        name="disk-share", group="platform", service="none", next=0, value=95, meaning="percent", allowed=(0, 100, False),
+        text="from now on the metrics tell that so much of the disk of each database is used",
+    ),
+    Fault(
+        name="memory-share", group="platform", next=0, value=95, meaning="percent", allowed=(0, 100, False),
+        text="from now on the metrics tell that so much of the memory is used",
+    ),
     Fault(name="postgres-down", group="platform", service="none", next=0, text="at once: Postgres stops"),
     Fault(name="postgres-up", group="platform", service="none", text="at once: Postgres starts again"),
 ]  # fmt: skip

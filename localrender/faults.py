@@ -161,6 +161,11 @@ class Faults:
         """The rule that holds a deploy."""
         return self.held.get((deploy_id, name))
 
+    def lasting_value(self, name: str, service_id: str) -> float | None:
+        """The value of a lasting state of a service; None where it is off."""
+        found = [one for one in self.armed if one.rule.fault == name and one.service_id in ("", service_id)]
+        return found[-1].value() if found else None
+
     def is_set(self, name: str, service_id: str) -> bool:
         """Whether a lasting state is on for a service."""
         return any(one.rule.fault == name and one.service_id in ("", service_id) for one in self.armed)

@@ -122,7 +122,7 @@ class Running:
     def programs(self) -> list[Program]:
         """The command and what it has started, itself first; those that may not be looked at are left out."""
         found = []
-        for process in self._tree():
+        for process in self.tree():
             with suppress(psutil.Error):
                 open_ = process.net_connections("tcp")
                 listening = [(one.laddr.ip, one.laddr.port) for one in open_ if one.status == psutil.CONN_LISTEN]
@@ -131,14 +131,15 @@ class Running:
                 found.append(Program(process.pid, name, _on_sigterm(process.pid), listening, connected))
         return found
 
-    def _tree(self) -> Iterator[psutil.Process]:
+    def tree(self) -> Iterator[psutil.Process]:
+        """The command and what it has started, itself first."""
         with suppress(psutil.Error):
             own = psutil.Process(self.pid)
             yield from (own, *own.children(recursive=True))
 
     async def end(self, patience: float) -> Ended:
         """End it as a container is ended: SIGTERM to the first process alone; SIGKILL to all with its end, or in time."""
-        began, tree, killed = time.monotonic(), list(self._tree()), False
+        began, tree, killed = time.monotonic(), list(self.tree()), False
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM)
         try:

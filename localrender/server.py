@@ -27,6 +27,7 @@ from localrender.errors import PORT_IN_USE, LocalRenderError, bad_input
 from localrender.exports import Exports
 from localrender.faults import Faults
 from localrender.fleet import Fleet
+from localrender.gauges import Gauges
 from localrender.keyvalue import KeyValues
 from localrender.logs import Logs
 from localrender.model import ANY, PUBLIC, now
@@ -80,6 +81,7 @@ class LocalRender:
         self.faults = Faults() if options.faults else None
         self.fleet.faults = self.builds.faults = self.deploys.faults = self.faults
         self.postgres = Postgres(self.state, options.postgres or self.state.setting("postgres_server") or None)
+        self.gauges = Gauges(self.state, self.fleet, self.postgres)
         self.stores = KeyValues(self.state)
         self.exports = Exports(self.state, self.logs, self.fleet, self.postgres)
         self.syncing = asyncio.Lock()

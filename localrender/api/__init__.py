@@ -16,6 +16,7 @@ from localrender.api import (
     faults,
     instances,
     logs,
+    metrics,
     owners,
     postgres,
     services,
@@ -34,7 +35,20 @@ if TYPE_CHECKING:
 
 def build(local: LocalRender) -> ASGIApp:
     """The ASGI application of the API."""
-    resources = (services, deploys, envvars, events, logs, postgres, exports, owners, control, faults, instances)
+    resources = (
+        services,
+        metrics,
+        deploys,
+        envvars,
+        events,
+        logs,
+        postgres,
+        exports,
+        owners,
+        control,
+        faults,
+        instances,
+    )
     application = Starlette(
         routes=[route for resource in resources for route in resource.ROUTES],
         exception_handlers={ApiError: _refused, HTTPException: _unrouted, LocalRenderError: _explained},

@@ -57,7 +57,7 @@ async def _act(server: LocalRender, faults: Faults, entry: Armed) -> None:
     name, identifier = entry.rule.fault, entry.service_id
     if name in ("postgres-down", "postgres-up"):
         await _switch_postgres(server, faults, entry)
-    elif name == "overlap-override":
+    elif name in ("overlap-override", "disk-share", "memory-share"):
         faults.remove(name, identifier)
         faults.armed.append(entry)
     elif name == "overlap-wait":
@@ -70,7 +70,7 @@ async def _act(server: LocalRender, faults: Faults, entry: Armed) -> None:
         await asyncio.to_thread(server.deploys.prune, identifier, 0)
     else:
         await _deploy(server, entry)
-    entry.fired += name != "overlap-override"
+    entry.fired += entry not in faults.armed or name == "postgres-down"
     entry.left = None if entry in faults.armed else 0
 
 

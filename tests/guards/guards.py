@@ -29,6 +29,7 @@ BACK, LOST = "tests/failures/test_going_back.py::", "tests/failures/test_lost_an
 DATABASE = "tests/failures/test_database.py::"
 LIMITS, SIGNALS = "tests/unit/system/test_http_limits.py::", "tests/hostile/test_signals.py::"
 STORED, DAMAGED = "tests/failures/test_stored.py::", "tests/unit/state/test_damaged_store.py::"
+MONITOR = "tests/unit/monitoring/test_round.py::"
 READING = "tests/blueprints/test_one_reading.py::"
 PAGE, MADE = "tests/unit/dashboard/test_page.py::", "tests/unit/commands/test_dashboard.py::"
 DIGEST = "tests/unit/state/test_digest.py::"
@@ -1710,5 +1711,54 @@ GUARDS = (
         "                self.damaged(damaged)\n                continue\n",
         "                raise\n",
         "tests/unit/loadtest/test_records.py::test_a_damaged_record_is_told_and_passed_over",
+    ),
+    Guard(
+        "a service that is told to be down because our own network is",
+        "deploylib/monitoring/witness.py",
+        "    if seeing:\n",
+        "    if True:\n",
+        f"{MONITOR}test_where_nobody_at_all_answers_nothing_is_known",
+    ),
+    Guard(
+        "an alert that ends, or begins again, because nobody can see",
+        "deploylib/monitoring/states.py",
+        "    if look is Look.UNKNOWN:\n",
+        "    if False:\n",
+        f"{MONITOR}test_what_was_told_stays_told_while_nobody_can_see",
+    ),
+    Guard(
+        "what another monitor has won at the same moment",
+        "deploylib/monitoring/records.py",
+        "if self.store.put_if_absent(self._key(number + 1), msgspec.json.encode(moved)):",
+        "if self.store.put(self._key(number + 1), [msgspec.json.encode(moved)]):",
+        "tests/unit/monitoring/test_monitor_records.py::test_no_change_of_several_monitors_is_lost",
+    ),
+    Guard(
+        "an alert that dies with the monitor which has won it",
+        "deploylib/monitoring/records.py",
+        "CLAIMED_FOR = 60.0",
+        "CLAIMED_FOR = 1e9",
+        f"{MONITOR}test_a_monitor_that_dies_before_it_tells_leaves_it_to_the_next",
+    ),
+    Guard(
+        "a release that wakes somebody for what it causes itself",
+        "deploylib/monitoring/silences.py",
+        "return Quiet(silenced=True, run=release.run)",
+        "return Quiet(run=release.run)",
+        f"{MONITOR}test_a_release_silences_what_its_own_services_cause_and_is_named_afterwards",
+    ),
+    Guard(
+        "an outage that is told once more as errors",
+        "deploylib/monitoring/round.py",
+        "new = one.samples if one.is_up else ()",
+        "new = one.samples",
+        f"{MONITOR}test_a_service_that_is_down_is_not_told_to_be_slow_or_to_fail_as_well",
+    ),
+    Guard(
+        "a monitor that comes late and undoes another's look",
+        "deploylib/monitoring/states.py",
+        "    if standing.looked is not None and now < standing.looked:\n",
+        "    if False:\n",
+        "tests/unit/monitoring/test_states.py::test_a_late_look_changes_nothing",
     ),
 )
