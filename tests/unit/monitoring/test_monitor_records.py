@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from threading import Thread
+from threading import Barrier, Thread
 
 import msgspec
 import pytest
@@ -26,9 +26,20 @@ def add_round(state: MonitorState) -> MonitorState:
 
 
 def test_no_change_of_several_monitors_is_lost() -> None:
-    """Each is made on the one before."""
-    store = MemoryStore(FakeClock())
-    threads = [Thread(target=lambda: records(store).change(add_round)) for _ in range(8)]
+    """Each is made on the one before, also where all have read the same one."""
+    store, same = MemoryStore(FakeClock()), Barrier(8)
+
+    def change() -> None:
+        met = iter([same.wait])
+
+        def move(state: MonitorState) -> MonitorState:
+            for wait in met:  # at the first try alone
+                wait(10)
+            return add_round(state)
+
+        records(store).change(move)
+
+    threads = [Thread(target=change) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
