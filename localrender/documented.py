@@ -21,7 +21,9 @@ OTHERS_BUILD = ("docker", "image", "static")  # runtimes that know how they are 
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """A part of the file that holds services: its top, ``ungrouped``, or an environment of a project.
+    """A part of the file that holds services.
+
+    Its top, ``ungrouped``, or an environment of a project.
 
     Attributes:
         holds: its keys.
@@ -52,7 +54,10 @@ def scopes(document: Document) -> Iterator[Scope]:
 
 
 def modernise(document: Document) -> list[Remark]:
-    """Read ``env`` of a service as ``runtime``; both are fine while they say the same."""
+    """Read ``env`` of a service as ``runtime``.
+
+    Both are fine while they say the same.
+    """
     found = []
     for service, place in _all(document, "services"):
         if service.get("type") in KEY_VALUE or (*place, "env") not in document.lines:

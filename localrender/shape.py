@@ -108,7 +108,10 @@ def _remarks(document: Document, error: Any) -> Iterator[Remark]:
 
 
 def _misplaced(document: Document, place: Location, schema: dict[str, Any]) -> Remark:
-    """A key that the shape does not have: of a relative it is a wrong combination, else nobody knows it."""
+    """A key that the shape does not have.
+
+    Of a relative it is a wrong combination, else nobody knows it.
+    """
     key = str(place[-1])
     if key in _relatives(schema.get("family", "")):
         return remark_on(document, place, f"{key} does not go with {schema['title']}")
@@ -121,7 +124,10 @@ def _misplaced(document: Document, place: Location, schema: dict[str, Any]) -> R
 
 
 def _plain(key: str) -> str:
-    """A key without what only tells one way of writing from another: ``publish_path`` is as near as ``publishPath``."""
+    """A key without what only tells one way of writing from another.
+
+    ``publish_path`` is as near as ``publishPath``.
+    """
     return key.lower().replace("_", "").replace("-", "")
 
 

@@ -52,14 +52,20 @@ class _Loader(yaml.SafeLoader):
     depth = 0
 
     def scan_to_next_token(self) -> None:
-        """Pass over blanks; PyYAML takes no tab for one after a key, where YAML 1.2 (6.2) and Render do."""
+        """Pass over blanks.
+
+        PyYAML takes no tab for one after a key, where YAML 1.2 (6.2) and Render do.
+        """
         super().scan_to_next_token()
         while (self.flow_level or not self.allow_simple_key) and self.peek() == "\t":
             self.forward()
             super().scan_to_next_token()
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """A node, unless it is in too many others: PyYAML takes seconds for thousands, and then gives up."""
+        """A node, unless it is in too many others.
+
+        PyYAML takes seconds for thousands, and then gives up.
+        """
         self.depth += 1
         if self.depth > DEEPEST:
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
@@ -116,7 +122,10 @@ def _wrong(name: str, told: str, line: int = 0) -> LocalRenderError:
 
 
 def _walk(node: yaml.Node, place: Location, found: Document) -> None:
-    """Note lines and scalars; what ``<<`` brings counts as written where it comes from."""
+    """Note lines and scalars.
+
+    What ``<<`` brings counts as written where it comes from.
+    """
     if len(found.lines) > MOST:
         told = f"it has more than {MOST:,} values, counted as its aliases repeat them"
         raise yaml.MarkedYAMLError(problem=told, problem_mark=node.start_mark)

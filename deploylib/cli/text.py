@@ -276,7 +276,8 @@ def format_round(found: MonitorRound) -> list[str]:
         unknown = "not examined: " if reading.look == "unknown" else ""
         name = reading.subject or found.environment
         lines.append(f"  {LOOKS[reading.look]} {name:<12} {reading.signal:<14} {unknown}{reading.text}{state}")
-        lines += [f"    {'':<12} next: {reading.remedy}"] if reading.remedy else []
+        if reading.remedy:
+            lines.append(f"    {'':<12} next: {remedies.about(found.environment, reading.remedy)}")
     lines += [f"told  {alert.state}: {alert.title}" for alert in found.told]
     return [*lines, *([found.rhythm] if found.rhythm else []), *found.notes]
 

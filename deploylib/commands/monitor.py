@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from deploylib.environment import Environment
 from deploylib.errors import SettingsError, Unreachable
+from deploylib.models import remedies
 from deploylib.models.signals import Signal
 from deploylib.models.units import age, seconds
 from deploylib.monitoring import AlertSilence, MonitorRound, Silences, perform_round, watch_rounds
@@ -40,7 +41,9 @@ def monitor(env: Environment, *, watch: bool = False, rounds: int = 0) -> Monito
         env.progress.note(f"{done.at:%H:%M:%S} UTC  {seen}", *told, *(f"  {note}" for note in done.notes))
 
     def trouble(error: Unreachable) -> None:
-        env.progress.note(f"{env.clock.now():%H:%M:%S} UTC  no round: {error.message}", f"  {error.remedy}")
+        env.progress.note(
+            f"{env.clock.now():%H:%M:%S} UTC  no round: {error.message}", f"  {remedies.about(env.name, error.remedy)}"
+        )
 
     return watch_rounds(env, show, trouble, rounds=rounds)
 

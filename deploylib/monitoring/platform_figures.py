@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from deploylib.errors import DeployError
+from deploylib.errors import DeployError, Interrupted
 from deploylib.models import Database, Deploy, Kind, Service, Target
 from deploylib.models.connection_limits import connection_limit
 from deploylib.models.metrics import MetricSeries
@@ -58,6 +58,8 @@ def judge_disk(
         used = client.metrics("disk-usage", subject.id, since=now - LONGEST_RECORD, every=COARSE)
         latest = client.metrics("disk-usage", subject.id, since=now - RECENT)
         size = client.metrics("disk-capacity", subject.id, since=now - RECENT)
+    except Interrupted:
+        raise
     except DeployError as error:
         return [
             make_unknown(signal, subject.name, error.message)
@@ -126,6 +128,8 @@ def judge_share(client: Client, subject: MeasuredSubject, rule: AlertRule, now: 
         share = _share(
             client.metrics("memory", subject.id, since=since), client.metrics("memory-limit", subject.id, since=since)
         )
+    except Interrupted:
+        raise
     except DeployError as error:
         return make_unknown(Signal.MEMORY, subject.name, error.message)
     return _judge(Signal.MEMORY, subject, share, rule, "memory", "inv logs: does it leak? Else a larger plan")
@@ -141,6 +145,8 @@ def judge_connection_count(client: Client, database: Database, rule: AlertRule, 
         )
     try:
         series = client.metrics("active-connections", database.id, since=now - RECENT)
+    except Interrupted:
+        raise
     except DeployError as error:
         return make_unknown(Signal.CONNECTIONS, name, error.message)
     counts = [one.last for one in series if one.last is not None]
@@ -190,6 +196,8 @@ def judge_foreign(target: Target, live: Callable[[], Deploy | None], is_ours: Ca
     """
     try:
         deploy = live()
+    except Interrupted:
+        raise
     except DeployError as error:
         return make_unknown(Signal.FOREIGN_DEPLOY, target.name, error.message)
     if deploy is None or is_ours(deploy):

@@ -15,7 +15,7 @@ import msgspec
 
 from deploylib.backups import repository
 from deploylib.environment import Environment
-from deploylib.errors import DeployError, NotExamined, SettingsError
+from deploylib.errors import DeployError, Interrupted, NotExamined, SettingsError
 from deploylib.models import Database, Deploy, Moment, Target, Value
 from deploylib.models.alerts import Alert, AlertState, Severity
 from deploylib.models.signals import Signal
@@ -262,6 +262,8 @@ class _Work:
         try:
             services = list(self.env.render.services())
             database = self.env.render.database(self.database) if self.database else None
+        except Interrupted:
+            raise
         except DeployError as error:
             return [make_unknown(signal, "", error.message) for signal in self.rules if signal in wanted]
         names = {target.service_id: target.name for target in self.targets}

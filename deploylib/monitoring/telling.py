@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploylib.errors import DeployError
+from deploylib.errors import DeployError, Interrupted
 from deploylib.models.alerts import Alert
 from deploylib.monitoring.records import MonitorRecords, Outgoing
 from deploylib.notifications import Messenger
@@ -47,5 +47,7 @@ def _is_safe(alert: Alert, messenger: Messenger) -> bool:
             waiting.message.alert is not None and waiting.message.alert.id == alert.id
             for waiting in messenger.outbox().read_waiting()
         )
+    except Interrupted:
+        raise
     except DeployError:
         return False

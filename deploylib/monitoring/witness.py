@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from deploylib.errors import DeployError, Unreachable
+from deploylib.errors import DeployError, Interrupted, Unreachable
 from deploylib.monitoring.addresses import Asked
 from deploylib.monitoring.readings import Reading
 from deploylib.monitoring.states import Look
@@ -71,5 +71,7 @@ def _unknown(reading: Reading) -> Reading:
 def _answers(witness: Witness) -> bool:
     try:
         return witness()
+    except Interrupted:
+        raise
     except DeployError:  # it does not know where to ask
         return False
