@@ -114,6 +114,13 @@ def load(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def runbook(session: nox.Session) -> None:
+    """Every block of the runbook in the situation that it is written for, and the course of two hours from start to end."""
+    prepare(session)
+    session.run("pytest", "tests/runbook", "-m", "load or not load", *session.posargs)
+
+
+@nox.session(default=False)
 def loadtest(session: nox.Session) -> None:
     """What a load test sends and how it is judged: with all that may go wrong, and its stories on the local Render."""
     prepare(session)

@@ -15,6 +15,7 @@ from invoke.parser import Parser
 
 from deploylib import errors, settings
 from deploylib.models.smoke import SmokeRequest
+from tests.support.pages import fenced_commands
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -38,6 +39,7 @@ def _commands() -> list[str]:
         text = document.read_text()
         found += re.findall(r"`(?:\.venv/bin/)?(inv [^`]+)`", text)
         found += re.findall(r"^(?: {4}|\.venv/bin/|.*&& \.venv/bin/)(inv [^#\n]+)", text, re.MULTILINE)
+        found += fenced_commands(document)
     return sorted({command.strip() for command in found})
 
 

@@ -1,0 +1,116 @@
+"""Every block of the runbook is typed in the situation that it stands under, on a real local Render."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.runbook.situations import OF_THE_GUEST_BOOK, OF_TRIVIAL, SITUATIONS, Situation
+from tests.support.edges import Completed, environment
+from tests.support.pages import Typed, typed_blocks
+from tests.support.product import Product
+from tests.support.trivial import Trivial
+
+RUNBOOK = Path(__file__).resolve().parents[2] / "docs" / "runbook.md"
+BLOCKS = [one for one in typed_blocks(RUNBOOK) if one.situation]
+
+
+def _of(known: Mapping[str, Situation]) -> list[object]:
+    """The blocks that stand under these situations; the long ones are left to a session."""
+    chosen = [one for one in BLOCKS if one.situation in known]
+    return [
+        pytest.param(
+            one,
+            id=f"{one.section}: {one.situation}",
+            marks=[pytest.mark.load] if SITUATIONS[one.situation].long else [],
+        )
+        for one in chosen
+    ]
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trivial]:
+    """Trivial services, two releases old, on a local Render that can be told to misbehave."""
+    made = Trivial(tmp_path_factory.mktemp("runbook") / "product")
+    try:
+        made.ok("local.up", "--faults")
+        for _ in range(2):
+            made.change_all()
+            made.ok("deploy")
+        yield made
+    finally:
+        made.clean()
+
+
+@pytest.fixture
+def trivial(shared: Trivial) -> Iterator[Trivial]:
+    """They are well before and after each situation."""
+    yield shared
+    assert shared.ask("/local/faults", method="DELETE").status == 200
+    for hold in (shared.folder / ".deploylib").glob("holds/local/*"):
+        if not (hold / "lifted.json").exists():
+            shared.ok("hold.lift", f"--hold={hold.name}")
+    if len(set(shared.served().values())) > 1:
+        commit = shared.change_all()
+        shared.ok("deploy")
+        assert shared.one_commit == commit
+
+
+@pytest.fixture(scope="module")
+def guest_book(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """The sample product, with a guest and a backup."""
+    made = Product(tmp_path_factory.mktemp("runbook") / "book")
+    try:
+        made.ok("deploy")
+        made.sign("Ann")
+        made.ok("backup")
+        yield made
+    finally:
+        made.clean()
+
+
+def type_line(product: Product, line: str, names: dict[str, str]) -> Completed:
+    """Type a line of the page, about the local Render where it says production."""
+    text = re.sub(r"\bproduction\b", "local", line)
+    for name in ("RUN", "COMMIT", "ID", "HOLD"):
+        text = re.sub(rf"(?<![$\w]){name}\b", names.get(name, name), text)
+    words = shlex.split(text)
+    if words[0] == "inv":
+        return product.inv(*words[1:], timeout=300, **names)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", text],
+        cwd=product.folder,
+        env=environment(**names),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return Completed(done.returncode, done.stdout, done.stderr)
+
+
+def _typed(product: Product, block: Typed) -> None:
+    situation = SITUATIONS[block.situation]
+    with situation.make(product) as names:
+        for line in block.lines:
+            done = type_line(product, line, names)
+            right = next((code for words, code in situation.codes.items() if line.startswith(words)), 0)
+            assert done.code == right, f"{line}\n{done.said}"
+            assert names.get("RENDER_API_KEY", "no key") not in done.said
+
+
+@pytest.mark.parametrize("block", _of(OF_TRIVIAL))
+def test_the_block_does_what_it_is_for(trivial: Trivial, block: Typed) -> None:
+    """Each command ends as it should, and what was wrong is put right."""
+    _typed(trivial, block)
+
+
+@pytest.mark.parametrize("block", _of(OF_THE_GUEST_BOOK))
+def test_the_block_about_data_does_what_it_is_for(guest_book: Product, block: Typed) -> None:
+    """The same where there is a database."""
+    _typed(guest_book, block)
