@@ -389,8 +389,8 @@ def refused_migration(product: Product) -> Made:
     """A migration was refused."""
     head = product.head
     product.ok("backup")
-    text = migration("A place that must be.", 'op.execute("alter table entries alter column message type varchar(20)")')
-    product.commit("A change of type", {"migrations/versions/0003_place.py": text})
+    text = migration("An index.", 'op.execute("create unique index once on entries (message, nobody)")')
+    product.commit("An index", {"migrations/versions/0003_index.py": text})
     refused = product.inv("migrate")
     assert refused.code == 6, refused.said
     yield {}
