@@ -39,6 +39,7 @@ from deploylib.monitoring.states import AlertStep, Condition, Firing, Standing, 
 from deploylib.monitoring.telling import tell_outgoing
 from deploylib.monitoring.upkeep import judge_backups, judge_drill
 from deploylib.monitoring.witness import Witness, ask_platform, ask_store, can_see, doubt
+from deploylib.notifications import Delivery
 from deploylib.probes import address
 from deploylib.render import Client
 from deploylib.state import RunState
@@ -131,7 +132,8 @@ class _Work:
             state = self._settle(lambda state: self._judge(self._drop_gone(state), slow))
             self._beat()
         if not self.told:
-            self.env.messenger.deliver_waiting()
+            for sent in self.env.messenger.deliver_waiting():
+                self._note_delivery(sent)
         return MonitorRound(
             environment=self.env.name,
             at=self.env.clock.now(),
@@ -173,6 +175,11 @@ class _Work:
     @cached_property
     def database(self) -> str:
         return self.checked.checked.database
+
+    @property
+    def backed_up(self) -> str:
+        """The database that has backups, also one that is not the platform's; empty: there is none."""
+        return self.database or ("database" if self.env.config.environment.database_url_env else "")
 
     @cached_property
     def silences(self) -> tuple[AlertSilence, ...]:
@@ -308,10 +315,10 @@ class _Work:
 
     def _look_at_upkeep(self) -> list[Reading]:
         now, found = self.env.clock.now(), list[Reading]()
-        if self.database and self.env.config.environment.backups != "none" and (rule := self.rules.get(Signal.BACKUP)):
+        if self.backed_up and self.env.config.environment.backups != "none" and (rule := self.rules.get(Signal.BACKUP)):
             backups = repository.listing(self.env.store, self.env.name)
             unreadable = repository.unreadable(self.env.store, self.env.name)
-            found.append(judge_backups(self.database, backups, rule, now, unreadable))
+            found.append(judge_backups(self.backed_up, backups, rule, now, unreadable))
         if rule := self.rules.get(Signal.DRILL):
             operations = self.env.history.read_operations(self.env.name, FURTHER_BACK)
             last = next((state.last for state in operations if state.opened.operation in DRILLS), None)
@@ -330,7 +337,7 @@ class _Work:
             return move(msgspec.structs.replace(state, outgoing=still))
 
         state = self.records.change(again)
-        self.told += tell_outgoing(self.records, state.outgoing, self.env.messenger)
+        self.told += tell_outgoing(self.records, state.outgoing, self.env.messenger, self._note_delivery)
         return state
 
     def _judge(self, state: MonitorState, readings: Iterable[Reading]) -> MonitorState:
@@ -373,7 +380,10 @@ class _Work:
 
     def _drop_gone(self, state: MonitorState) -> MonitorState:
         """End alerts of services and signals that are gone."""
-        subjects, now = {"", self.database, *(target.name for target in self.targets)}, self.env.clock.now()
+        subjects, now = (
+            {"", self.database, self.backed_up, *(target.name for target in self.targets)},
+            self.env.clock.now(),
+        )
         outgoing, standings = list(state.outgoing), dict[str, Standing]()
         for key, standing in state.standings.items():
             signal, _, subject = key.partition("/")
@@ -382,6 +392,13 @@ class _Work:
             elif standing.firing is not None:
                 outgoing.append(self._outgoing(key, standing.firing, AlertStep.RESOLVES, AlertRule(), None, now))
         return msgspec.structs.replace(state, standings=standings, outgoing=tuple(outgoing))
+
+    def _note_delivery(self, sent: Delivery) -> None:
+        """Say what did not arrive, once for each reason."""
+        later = "it is not told any more" if sent.final else "it waits"
+        text = f"{sent.channel or 'nobody'} was not told: {sent.reason} ({later})"
+        if not sent.delivered and text not in self.notes:
+            self.notes.append(text)
 
     def _beat(self) -> None:
         """Tell somebody outside that a round was made."""

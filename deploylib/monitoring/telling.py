@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from deploylib.errors import DeployError, Interrupted
 from deploylib.models.alerts import Alert
 from deploylib.monitoring.records import MonitorRecords, Outgoing
-from deploylib.notifications import Messenger
+from deploylib.notifications import Delivery, Messenger
 
 __all__ = ["tell_outgoing"]
 
 
 def tell_outgoing(
-    records: MonitorRecords, outgoing: tuple[Outgoing, ...], messenger: Messenger
+    records: MonitorRecords, outgoing: tuple[Outgoing, ...], messenger: Messenger, note: Callable[[Delivery], object]
 ) -> tuple[Outgoing, ...]:
     """Tell what is to be told, in order.
 
     What another monitor is telling is left to it.
+
+    Args:
+        note: is given each delivery.
 
     Returns:
         what was told, or waits in the outbox to be.
@@ -28,7 +33,7 @@ def tell_outgoing(
             if not records.has_told(each.name):
                 stuck.add(each.alert.id)
             continue
-        if _is_safe(each.alert, messenger):
+        if _is_safe(each.alert, messenger, note):
             records.settle(each.name)
             told.append(each)
         else:
@@ -37,9 +42,11 @@ def tell_outgoing(
     return tuple(told)
 
 
-def _is_safe(alert: Alert, messenger: Messenger) -> bool:
+def _is_safe(alert: Alert, messenger: Messenger, note: Callable[[Delivery], object]) -> bool:
     """Whether every channel has it, or it waits for those."""
     sent = messenger.tell_alert(alert)
+    for each in sent:
+        note(each)
     if all(each.delivered or each.final for each in sent):
         return True
     try:

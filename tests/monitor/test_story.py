@@ -214,6 +214,22 @@ def test_nothing_is_told_of_what_is_well(product: Watched, alerts: list[dict[str
     assert "bad" not in looks.values()
 
 
+def test_the_command_tells_each_look_and_its_json_the_same(product: Watched) -> None:
+    """As a schedule types it; a silence is told with its end."""
+    lines = product.ok("monitor").out.splitlines()
+    told = json.loads(product.ok("monitor", "--json").out)
+
+    assert lines[0].startswith("monitor of local, ")
+    assert any(line.startswith("  ✓ api") and "answers 200" in line for line in lines)
+    assert {"uptime/api", "disk/shop"} <= set(told["conditions"])
+    assert "not examined: " in "\n".join(lines)
+    silent = product.ok(
+        "monitor.silence", "--reason", "a test", "--until", "1s", "--signal", "drill", "--service", "api"
+    )
+    assert silent.out.startswith("silent until ")
+    assert silent.out.rstrip().endswith("UTC: drill, api (a test)")
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_what_breaks_is_told_and_its_end_is(product: Watched, alerts: list[dict[str, str]], name: str) -> None:
     """The right alert, the right resolve, and no other; how long both took is printed."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from deploylib.commands.monitor import monitor, silence_alerts
@@ -13,6 +15,7 @@ from deploylib.models import Target
 from deploylib.monitoring import MonitorRound, perform_round
 from deploylib.monitoring.addresses import Asked
 from deploylib.notifications import Message
+from deploylib.settings import EnvironmentSettings
 from deploylib.system import Clock
 from tests.support.fakes import START, FakeClock
 from tests.support.memory_store import MemoryStore
@@ -172,7 +175,8 @@ def test_a_receiver_that_does_not_hear_gets_everything_later_in_order() -> None:
     """Each once, marked as late."""
     scene = Scene()
     scene.receiver.well, scene.status["backend"] = False, 503
-    scene.rounds(10)
+    notes = [note for _ in range(10) for note in scene.round().notes]
+    assert notes == ["Receiver was not told: it answered 500 (it waits)"]
     scene.status["backend"] = 200
     scene.rounds(10)
     assert not scene.receiver.messages
@@ -285,6 +289,18 @@ def test_without_a_key_what_only_the_platform_knows_is_not_examined() -> None:
     }
     assert unknown == {"disk", "disk_full", "memory", "connections", "autodeploy", "foreign_deploy"}
     assert done.exit_code == 0
+
+
+def test_a_database_of_somebody_else_has_backups_as_well() -> None:
+    """Where the settings name its address, and the platform has none."""
+    scene = Scene()
+    env = scene.env()
+    elsewhere = EnvironmentSettings(database_url_env="ELSEWHERE")
+    config = msgspec.structs.replace(env.config, environment=elsewhere)
+
+    done = scene.round(env=dataclasses.replace(env, config=config))
+
+    assert [alert.title for alert in done.told] == ["database has no proven backup"]
 
 
 def test_where_nothing_was_ever_deployed_there_is_nothing_to_look_at() -> None:
