@@ -143,6 +143,19 @@ def test_every_block_is_typed_by_a_test_or_says_that_it_is_not(page: Path, known
 
 
 @pytest.mark.parametrize("page", [RUNBOOK, TRAINING], ids=["runbook", "training"])
+def test_every_command_between_the_words_stands_in_a_block_as_well(page: Path) -> None:
+    """So that it is typed by a test too, or is said not to be; a reason may be another one."""
+
+    def same(command: str) -> str:
+        return re.sub(r"\"[^\"]*\"", "…", command).partition("#")[0].replace(" --environment production", "").strip()
+
+    typed = {same(line) for block in typed_blocks(page) for line in block.lines}
+    told = {same(command) for command in re.findall(r"`(inv [^`]+)`", page.read_text())}
+
+    assert [one for one in told if not any(f"{line} ".startswith(f"{one} ") for line in typed)] == []
+
+
+@pytest.mark.parametrize("page", [RUNBOOK, TRAINING], ids=["runbook", "training"])
 def test_every_link_to_a_section_leads_to_one(page: Path) -> None:
     """At three in the morning nobody searches."""
     text = page.read_text()
