@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 
-from deploylib.commands import dashboard, health, status
+from deploylib.commands import dashboard, health, init, status
 from deploylib.health import CopyState
 from deploylib.models import Backup, Commit, LogLine, remedies
 from deploylib.models.database import RestoreResult
@@ -17,6 +17,7 @@ from deploylib.models.results import Report, StageResult, StageStatus, short
 from deploylib.models.sections import Line, Section, Topic, sections
 from deploylib.models.units import age, volume
 from deploylib.monitoring import AlertSilence, MonitorRound
+from deploylib.scaffold import FileChange
 from deploylib.state import Hold, LeaseState, RunState
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "format_header",
     "format_history",
     "format_holds",
+    "format_init",
     "format_lease",
     "format_lifted",
     "format_local",
@@ -324,6 +326,25 @@ def copies(found: health.Copies) -> list[str]:
         else:
             lines.append(f"{is_version}, {'as this deploylib has it' if copy.state is CopyState.SAME else copy.state}")
     return lines or ["no copy of health.py or health.mjs is here; inv local.health --write DIR puts one into a service"]
+
+
+def format_init(done: init.Initialisation) -> list[str]:
+    """What was concluded of a repository, and what becomes of its files."""
+    lines = ["concluded"]
+    lines += [f"  {one.text}  (from {one.file})" for one in done.product.conclusions]
+    if not done.written:
+        lines += [line for change in done.changes if change.diff for line in ("", *change.diff)]
+    width = max((len(one.path) for one in done.changes), default=0)
+    lines += ["", *(f"{one.path:<{width}}  {_became(one, written=done.written)}" for one in done.changes)]
+    if not done.wanted:
+        return [*lines, "", "nothing to write; what differs is yours, and stays as it is"]
+    if not done.written:
+        return [*lines, "", "nothing was written: deploylib init --yes writes it"]
+    return [*lines, "", *_block("Next", done.steps)]
+
+
+def _became(change: FileChange, *, written: bool) -> str:
+    return "written" if written and change.after is not None else change.state
 
 
 def format_lease(found: LeaseState | None, environment: str) -> list[str]:

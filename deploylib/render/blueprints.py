@@ -17,7 +17,7 @@ from deploylib.render import yaml12
 from deploylib.render.blueprint_references import check_references, modernise, scopes
 from deploylib.render.blueprint_schema import Remark, check_schema
 
-__all__ = ["Blueprint", "BlueprintDatabase", "BlueprintService", "load_document", "parse", "scopes"]
+__all__ = ["Blueprint", "BlueprintDatabase", "BlueprintService", "dump_blueprint", "load_document", "parse", "scopes"]
 
 ANY = Any
 # Keys of a service that neither its build nor its program depends on (https://render.com/docs/blueprint-spec): when and for
@@ -167,6 +167,11 @@ def parse(text: str, name: str = "render.yaml") -> Blueprint:
         for one, _ in scope.each("databases")
     ]
     return Blueprint(services=tuple(services), databases=tuple(databases), notes=tuple(notes))
+
+
+def dump_blueprint(data: dict[str, Any]) -> str:
+    """Write a Blueprint; what `parse` reads of it is the same."""
+    return yaml12.dump_yaml(data)
 
 
 def load_document(text: str, name: str = "render.yaml") -> tuple[yaml12.Document, list[str]]:

@@ -16,7 +16,7 @@ import yaml
 
 from deploylib.errors import SettingsError
 
-__all__ = ["Document", "Location", "load_yaml"]
+__all__ = ["Document", "Location", "dump_yaml", "load_yaml"]
 
 LARGEST = 1_000_000  # characters of a document: twice as many take PyYAML ten seconds
 MOST = 100_000  # values of a document, counted as its aliases repeat them
@@ -87,6 +87,22 @@ for _tag, _pattern, _first in (
     ("merge", r"<<", ["<"]),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes a value wherever it stands, without anchors.
+
+    It quotes what YAML 1.1 would read as something else, which 1.2 reads alike.
+    """
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        """Nothing is written as an alias."""
+        return True
+
+
+def dump_yaml(data: Any) -> str:
+    """Write a value as a document, its keys in their order."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
 def load_yaml(text: str, name: str) -> Document:

@@ -34,6 +34,7 @@ READING = "tests/blueprints/test_one_reading.py::"
 PAGE, MADE = "tests/unit/dashboard/test_page.py::", "tests/unit/commands/test_dashboard.py::"
 DIGEST = "tests/unit/state/test_digest.py::"
 SENDING, ASSESSED = "tests/loadtest/test_sending.py::", "tests/unit/loadtest/test_assessment.py::"
+WRITTEN = "tests/scaffold/test_writing.py::"
 
 GUARDS = (
     Guard(
@@ -1760,5 +1761,40 @@ GUARDS = (
         "    if standing.looked is not None and now < standing.looked:\n",
         "    if False:\n",
         "tests/unit/monitoring/test_states.py::test_a_late_look_changes_nothing",
+    ),
+    Guard(
+        "an init that writes over what somebody has edited",
+        "deploylib/scaffold/writing.py",
+        "    return FileChange(proposal.path, ChangeState.KEPT, tuple(_diff(theirs, ours, proposal.path)), before)\n",
+        "    return FileChange(proposal.path, ChangeState.KEPT, tuple(_diff(theirs, ours, proposal.path)), before, ours)\n",
+        f"{WRITTEN}test_what_was_edited_is_shown_and_kept",
+    ),
+    Guard(
+        "an init that writes a half",
+        "deploylib/scaffold/writing.py",
+        "        undo.callback(each.rmdir)\n",
+        "        undo.callback(each.exists)\n",
+        f"{WRITTEN}test_what_cannot_be_written_leaves_nothing_behind",
+    ),
+    Guard(
+        "an init that writes over what came meanwhile",
+        "deploylib/scaffold/writing.py",
+        "                if _read(root, change.path) != change.before:\n",
+        "                if not change.path:\n",
+        f"{WRITTEN}test_a_file_that_was_changed_between_the_question_and_the_answer_is_kept",
+    ),
+    Guard(
+        "an init that writes outside of the repository",
+        "deploylib/scaffold/writing.py",
+        "        if not path.parent.resolve().is_relative_to(root.resolve()):\n",
+        "        if not name:\n",
+        f"{WRITTEN}test_nothing_is_written_outside_the_repository",
+    ),
+    Guard(
+        "an init that makes another package.json of one",
+        "deploylib/scaffold/writing.py",
+        "    if not meant:\n",
+        "    if after == before:\n",
+        f"{WRITTEN}test_a_package_whose_first_scripts_are_another_ones_is_not_added_to",
     ),
 )

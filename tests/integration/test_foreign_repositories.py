@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.support import adopters
+from tests.support.edges import environment
 from tests.support.product import Product
 from tests.support.trivial import SERVER
 
@@ -134,6 +138,21 @@ def test_a_foreign_service_that_ends_at_its_start_is_told_with_its_last_words(no
     assert "ENOENT: no such file or directory" in done.err
     assert node.get("api").json == {"status": "ok"}
     assert f"api {before[:7]}" in done.out
+
+
+def test_a_repository_that_was_initialised_is_released_without_a_hand(fresh: Callable[..., Product]) -> None:
+    """What `deploylib init` has concluded and written is enough: a program of Python and a site, verified."""
+    product = fresh(parts=())
+    product.commit("One", adopters.PROCFILE)
+    script = [sys.executable, "-c", "from deploylib.cli.script import main; main()", "init", "--yes"]
+    subprocess.run(script, cwd=product.folder, env=environment(), check=True, capture_output=True)
+    product.git("add", "--all")
+    commit = product.commit("Release with deploylib")
+    report = product.ok("deploy", "--json").json
+
+    assert report["outcome"] == "succeeded"
+    assert {one["commit"] for one in report["live"]} == {commit}
+    assert product.get("site").body.startswith("<!doctype html>")
 
 
 @pytest.mark.load

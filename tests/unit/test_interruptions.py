@@ -16,6 +16,7 @@ WIDE = {kind.__name__ for kind in Interrupted.__mro__} - {Interrupted.__name__, 
 PROGRAMS = ("deploylib.migrations.alembic_child.", "deploylib.health.", "deploylib.loadtest.child")
 # Handlers that keep what they catch, each with the reason.
 KEPT = {
+    "deploylib.cli.script": "the command ends with its exit code",
     "deploylib.cli.task": "the command ends with its exit code",
     "deploylib.migrations.lock_observer": "of another thread, and raised where it is waited for",
     "deploylib.notifications.live_message": "of another thread, which no signal reaches",

@@ -1,0 +1,85 @@
+"""The console script ``deploylib``: what is typed before a repository has tasks."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from deploylib.errors import DeployError
+
+if TYPE_CHECKING:
+    from deploylib.commands import init
+
+__all__ = ["main"]
+
+FLAGS = {
+    "staging": "an environment before production as well: other names, the smallest plans",
+    "health": "copy health answers and a graceful shutdown beside each web service",
+    "status": "copy <deploy-status> into each site",
+    "npm": "add deploy:test, deploy:migrate and deploy:rollback to package.json",
+    "yes": "write without asking",
+    "json": "print the result as JSON",
+    "debug": "show tracebacks",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the console script; a wrong flag is exit code 2."""
+    given = _parser().parse_args(arguments)
+    try:
+        _init(given)
+    except DeployError as error:
+        if given.debug:
+            raise
+        from deploylib.cli import session as cli_session
+
+        cli_session.fail(error, "local", json=given.json)
+
+
+def _parser() -> argparse.ArgumentParser:
+    import deploylib
+
+    said = "Deploys a product to Render. In a repository that has tasks, inv --list tells the rest."
+    parser = argparse.ArgumentParser("deploylib", description=said, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"deploylib {deploylib.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    told = "make this repository ready to be released: shows a diff, then asks"
+    command = commands.add_parser("init", help=told, description=told, allow_abbrev=False)
+    for name, text in FLAGS.items():
+        command.add_argument(f"--{name}", action="store_true", help=text)
+    return parser
+
+
+def _init(given: argparse.Namespace) -> None:
+    """Prepare, show, ask, write."""
+    from deploylib.cli import session as cli_session
+    from deploylib.cli.text import format_init
+    from deploylib.commands import init
+    from deploylib.scaffold import InitOptions
+
+    asked = InitOptions(staging=given.staging, health=given.health, status=given.status, npm=given.npm)
+    with cli_session.session("local", looking=True, tells=False) as env:
+        prepared = init.prepare_init(env, asked)
+        if prepared.wanted and not given.yes and not given.json and sys.stdin.isatty():
+            cli_session.tell(None, format_init(prepared), json=False)
+            given.yes = _agrees(len(prepared.wanted))
+        done = init.write_init(env, prepared) if given.yes and prepared.wanted else prepared
+    cli_session.tell(_plain(done), format_init(done), json=given.json)
+
+
+def _agrees(number: int) -> bool:
+    sys.stderr.write(f"write these {number} files? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def _plain(done: init.Initialisation) -> dict[str, Any]:
+    """The result as JSON has it."""
+    return {
+        "concluded": [{"text": one.text, "file": one.file} for one in done.product.conclusions],
+        "files": [{"path": one.path, "state": one.state, "diff": list(one.diff)} for one in done.changes],
+        "written": done.written,
+        "next": list(done.steps),
+    }

@@ -1,0 +1,92 @@
+"""Make a repository ready to be released."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from deploylib.environment import Environment
+from deploylib.scaffold import (
+    FileChange,
+    InitOptions,
+    Repository,
+    Tree,
+    compare_file,
+    describe,
+    propose_files,
+    write_all,
+)
+
+__all__ = ["Initialisation", "prepare_init", "write_init"]
+
+NPM = '"deploy:test": "inv tests", "deploy:migrate": "inv migrate", "deploy:rollback": "inv rollback"'
+
+
+@dataclass(frozen=True)
+class Initialisation:
+    """What a repository would get, or has got.
+
+    Attributes:
+        product: what was concluded of it.
+        changes: what becomes of each file.
+        written: whether that was done.
+        steps: what a person does next.
+    """
+
+    product: Repository
+    changes: tuple[FileChange, ...]
+    written: bool = False
+    steps: tuple[str, ...] = ()
+
+    @property
+    def wanted(self) -> tuple[FileChange, ...]:
+        """The changes that there are to be written."""
+        return tuple(each for each in self.changes if each.after is not None)
+
+
+def prepare_init(env: Environment, asked: InitOptions) -> Initialisation:
+    """Find out what a repository is, and what it lacks.
+
+    Nothing is written.
+
+    Raises:
+        SettingsError: it is no git repository, a file cannot be read, or nothing of it says what could be released.
+    """
+    root = env.git.top()
+    tree = Tree(root, frozenset(name for name in env.git.lying() if (root / name).is_file()))
+    known = env.config.settings.environments
+    asked = replace(asked, staging=asked.staging or "staging" in known)
+    apart = "deploylib.toml" in tree.names or "pyproject.toml" not in tree.names
+    product = describe(
+        tree,
+        asked,
+        name=root.name,
+        branch=env.git.branch() or "main",
+        blueprint=env.config.settings.blueprint,
+        settings_file="deploylib.toml" if apart else "pyproject.toml",
+    )
+    changes = tuple(compare_file(root, each) for each in propose_files(product, tree))
+    return Initialisation(product, changes, steps=tuple(_steps(product, tree)))
+
+
+def write_init(env: Environment, prepared: Initialisation) -> Initialisation:
+    """Write what was prepared: all of it, or nothing.
+
+    Raises:
+        SettingsError: a place cannot be written, or was changed meanwhile.
+    """
+    write_all(env.git.top(), prepared.changes)
+    return replace(prepared, written=True)
+
+
+def _steps(product: Repository, tree: Tree) -> list[str]:
+    """What nobody can do for a team, in order."""
+    steps = ["git add --all && git commit --message 'Release with deploylib'", "inv deploy: here, with no account"]
+    if product.first or product.asked.staging:
+        steps.append("at Render, once and by hand (no API makes a Blueprint): New > Blueprint, this repository")
+    keys = [f"gh secret set RENDER_API_KEY --env {name}" for name in product.environments]
+    steps += [*keys, "gh variable set DEPLOYLIB_STORE --body s3://bucket/prefix"]
+    if ".ci/deploylib.txt" not in tree.names:
+        steps.append("the locks of the workflow, into .ci: deploylib's docs/ci.md has the lines")
+    if "package.json" in tree.names and not product.asked.npm:
+        steps.append(f"deploylib init --npm adds to package.json: {NPM}")
+    return [*steps, f"inv check --environment {product.environments[0]}"]

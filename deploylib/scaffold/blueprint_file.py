@@ -1,0 +1,60 @@
+"""The first Blueprint, and that of staging."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deploylib.render import blueprints
+from deploylib.scaffold.repository import Member, Proposal, Repository, Tree
+
+__all__ = ["STAGING", "BlueprintFile", "make_staging"]
+
+STAGING = "render.staging.yaml"
+SUFFIX = "-staging"
+SMALLEST = {"services": "starter", "databases": "basic-256mb"}  # a free one sleeps, or ends after thirty days
+SIZES = ("numInstances", "scaling", "disk", "diskSizeGB", "domain", "domains", "readReplicas", "highAvailability")
+BY_HAND = "# The first time it is applied by hand: Render's Dashboard, New > Blueprint, this repository, this file.\n"
+REFERENCE = "# Every key: https://render.com/docs/blueprint-spec\n\n"
+
+
+class BlueprintFile(Member):
+    """Proposes what Render reads."""
+
+    def propose(self, product: Repository, tree: Tree) -> tuple[Proposal, ...]:  # noqa: ARG002
+        """Propose a Blueprint where there is none, and that of staging."""
+        proposed = []
+        if product.first:
+            proposed.append(
+                Proposal(product.blueprint_file, BY_HAND + REFERENCE + blueprints.dump_blueprint(product.document))
+            )
+        if product.asked.staging and not product.has_staging:
+            said = f"# Staging: {product.blueprint_file} with other names, on the smallest plans that do not sleep.\n"
+            proposed.append(
+                Proposal(
+                    STAGING, said + BY_HAND + REFERENCE + blueprints.dump_blueprint(make_staging(product.document))
+                )
+            )
+        return tuple(proposed)
+
+
+def make_staging(document: dict[str, Any]) -> dict[str, Any]:
+    """Make the Blueprint of staging.
+
+    Each name gets a suffix, each plan is small, and no address of production's is left.
+    """
+    made, _ = blueprints.load_document(blueprints.dump_blueprint(document), STAGING)
+    for scope in blueprints.scopes(made):
+        if scope.environment:
+            scope.holds["name"] = "staging"
+        for kind, plan in SMALLEST.items():
+            for one, _ in scope.each(kind):
+                one["name"] += SUFFIX
+                if "plan" in one or kind == "databases":
+                    one["plan"] = plan
+                for key in SIZES:
+                    one.pop(key, None)
+                for variable in one.get("envVars", ()):
+                    for source in {"fromService", "fromDatabase"} & variable.keys():
+                        variable[source]["name"] += SUFFIX
+    found: dict[str, Any] = made.data
+    return found

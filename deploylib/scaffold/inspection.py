@@ -1,0 +1,174 @@
+"""Conclude what a repository holds from the files that say so.
+
+A home-made detection: buildpacks (CNB, nixpacks) answer with an image or a plan of their own and not with Render's keys,
+and none says from which file. What nobody can conclude is said, and left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from deploylib.errors import SettingsError
+from deploylib.render import blueprints
+from deploylib.scaffold.node import describe_node
+from deploylib.scaffold.python import describe_python
+from deploylib.scaffold.repository import Inference, InitOptions, Repository, Tree
+from deploylib.scaffold.services import FolderContent
+
+__all__ = ["describe"]
+
+APART = re.compile(r"(?:^|/)(?:\..*|node_modules|tests?|docs?|examples?|fixtures|vendor)(?:/|$)")
+DEEPEST = 2  # folders above one that holds a service: apps/api
+MANIFESTS = ("package.json", "requirements.txt", "pyproject.toml", "manage.py", "Procfile")
+APART_FROM_A_PROGRAM = re.compile(
+    "client|frontend|landing|site|web|website|www"
+)  # public, static, templates are a program's
+PAGES = ("index.html", "public/index.html", "site/index.html", "dist/index.html")
+NONE = "no service was recognised in this repository"
+
+
+def describe(
+    tree: Tree, asked: InitOptions, *, name: str, branch: str, blueprint: str, settings_file: str
+) -> Repository:
+    """Describe a repository by its Blueprint, or by what its files say.
+
+    Args:
+        name: of the repository.
+        branch: that is released.
+        blueprint: the name of its Blueprint.
+        settings_file: where its settings are, or belong.
+
+    Raises:
+        SettingsError: a file cannot be read, or nothing of it says what could be released.
+    """
+    inspected = _inspect(tree, name)
+    first = blueprint not in tree.names
+    if first:
+        document = _first_blueprint(inspected, name)
+        said = inspected.conclusions
+    else:
+        document = blueprints.load_document(tree.read(blueprint), blueprint)[0].data
+        said = []
+    text = blueprints.dump_blueprint(document) if first else tree.read(blueprint)
+    parsed = blueprints.parse(text, blueprint)
+    if not parsed.deployable:
+        told = f"{blueprint} has no service that is deployed from a commit"
+        raise SettingsError(told, remedy=f"add the services to {blueprint}, then deploylib init")
+    if not first:
+        said = [Inference(f"services: {', '.join(one.name for one in parsed.deployable)}", blueprint)]
+    if inspected.tests:
+        said = [*said, Inference(f"tests: {inspected.tests}", inspected.tests_file)]
+    return Repository(
+        branch=branch,
+        blueprint=parsed,
+        blueprint_file=blueprint,
+        document=document,
+        first=first,
+        tests=inspected.tests,
+        settings_file=settings_file,
+        conclusions=tuple(said),
+        asked=asked,
+    )
+
+
+@dataclass
+class _Inspected:
+    services: list[dict[str, Any]] = field(default_factory=list)
+    conclusions: list[Inference] = field(default_factory=list)
+    database: str = ""  # the file that names a driver
+    tests: str = ""
+    tests_file: str = ""
+
+
+def _inspect(tree: Tree, name: str) -> _Inspected:
+    found = _Inspected()
+    for folder in _folders(tree):
+        label = _slug(PurePosixPath(folder).name or name)
+        for part in _parts(tree, folder, label):
+            found.services += part.services
+            found.conclusions += part.conclusions
+            found.database = found.database or part.database
+            if part.tests and not found.tests and not folder:
+                found.tests, found.tests_file = part.tests, part.tests_file
+    return found
+
+
+def _folders(tree: Tree) -> list[str]:
+    """The folders that hold a manifest, the top first."""
+    found = {""}
+    for path in tree.names:
+        folder, _, file = path.rpartition("/")
+        if file in (*MANIFESTS, "index.html") and folder.count("/") < DEEPEST and not APART.search(folder):
+            found.add(folder)
+    return sorted(found, key=lambda folder: (folder.count("/") + bool(folder), folder))
+
+
+def _parts(tree: Tree, folder: str, label: str) -> Iterator[FolderContent]:
+    """What a folder holds, by the manifest of each language."""
+    node, python = tree.first(folder, "package.json"), tree.first(folder, *MANIFESTS[1:])
+    found = [describe_python(tree, folder, label)] if python else []
+    found += [describe_node(tree, folder, f"{label}-web" if python else label)] if node else []
+    yield from found
+    if not any(each.services for each in found) and (page := _page_of(tree, folder)):
+        site = {"type": "web", "name": label, "runtime": "static", "buildCommand": "true"}
+        published = str(PurePosixPath(page).parent.relative_to(folder or "."))
+        where = {"rootDir": folder} if folder else {}
+        yield FolderContent(
+            services=[{**site, **where, "staticPublishPath": published, "autoDeployTrigger": "off"}],
+            conclusions=[Inference(f"{label}: a static site as it lies there", page)],
+        )
+
+
+def _page_of(tree: Tree, folder: str) -> str:
+    """A page that no program serves.
+
+    Empty where there is none, or one that the program above it may serve.
+    """
+    parents = PurePosixPath(folder).parents if folder else ()
+    above = ["" if str(each) == "." else str(each) for each in parents]
+    if any(tree.first(each, *MANIFESTS) for each in above):
+        return tree.first(folder, *PAGES) if APART_FROM_A_PROGRAM.fullmatch(PurePosixPath(folder).name) else ""
+    published = {tree.first(each, *PAGES) for each in above}
+    page = tree.first(folder, *PAGES)
+    return "" if page in published else page
+
+
+def _first_blueprint(found: _Inspected, name: str) -> dict[str, Any]:
+    if not found.services:
+        raise SettingsError(
+            NONE,
+            details=tuple(f"{one.file}: {one.text}" for one in found.conclusions),
+            remedy="write a render.yaml (https://render.com/docs/blueprint-spec), then deploylib init",
+        )
+    document: dict[str, Any] = {"services": _named_apart(found.services)}
+    if found.database:
+        database = f"{_slug(name)}-db"
+        found.conclusions.append(Inference(f"{database}: a Postgres, as DATABASE_URL", found.database))
+        variable = {"key": "DATABASE_URL", "fromDatabase": {"name": database, "property": "connectionString"}}
+        for service in document["services"]:
+            if service["runtime"] != "static":
+                service["envVars"] = [variable]
+        document["databases"] = [{"name": database, "plan": "basic-256mb", "postgresMajorVersion": "16"}]
+    return document
+
+
+def _named_apart(services: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give each service a name of its own.
+
+    Two folders may be called alike.
+    """
+    used: set[str] = set()
+    for service in services:
+        name, number = service["name"], 2
+        while service["name"] in used:
+            service["name"], number = f"{name}-{number}", number + 1
+        used.add(service["name"])
+    return services
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "app"

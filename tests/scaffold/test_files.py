@@ -1,0 +1,141 @@
+"""What is written is our own, and works where it is written."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deploylib import settings
+from deploylib.commands import init
+from deploylib.environment import Environment
+from deploylib.health import CopyState, Language, compare_copy
+from deploylib.scaffold import InitOptions
+from tests.support import adopters
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOW = ".github/workflows/deploy-parallel.yml"
+
+
+def initialised(folder: Path, **asked: bool) -> Path:
+    """The folder, with all that init writes."""
+    env = Environment.open("local", folder=folder)
+    assert init.write_init(env, init.prepare_init(env, InitOptions(**asked))).written
+    return folder
+
+
+@pytest.fixture(scope="module")
+def monorepo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that has got everything that there is."""
+    files = adopters.MONOREPO | adopters.EXPRESS
+    made = adopters.make_repository(tmp_path_factory.mktemp("made") / "shop", files)
+    return initialised(made, staging=True, health=True, status=True, npm=True)
+
+
+def test_the_tasks_are_listed(monorepo: Path) -> None:
+    """By invoke, in a file of at most ten lines."""
+    assert len((monorepo / "tasks.py").read_text().splitlines()) <= 10
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", "--list"], cwd=monorepo, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^  deploy +Release a commit", done.stdout, re.MULTILINE)
+
+
+def test_the_settings_are_read_for_each_environment(monorepo: Path) -> None:
+    """By the library, as they stand there."""
+    staging = settings.load(monorepo, "staging", {}, looking=True)
+
+    assert staging.settings.tests == "sh -c 'npm ci && npm test'"
+    assert staging.environment.services["backend"] == "backend-staging"
+    assert settings.load(monorepo, "production", {}, looking=True).environment.services == {}
+
+
+def test_the_workflow_is_ours_with_a_job_for_each_service(monorepo: Path) -> None:
+    """By dispatch alone, until one line is uncommented; all else is as here."""
+    ours = yaml.safe_load((ROOT / WORKFLOW).read_text())
+    text = (monorepo / WORKFLOW).read_text()
+    theirs = yaml.safe_load(text)
+    every = {"backend", "frontend", "shop", "worker"}
+
+    assert set(theirs[True]) == {"workflow_dispatch"}  # YAML 1.1 reads `on` as true
+    pushed = re.sub(r"# (push: .*?) # .*", r"\1", text)
+    assert yaml.safe_load(pushed)[True]["push"] == {"branches": ["main"]}
+    assert {name for name in theirs["jobs"] if name.startswith("deploy-")} == {f"deploy-{name}" for name in every}
+    assert set(theirs["jobs"]["finish"]["needs"]) == {"tests", "scan", "prepare", *(f"deploy-{name}" for name in every)}
+    for name, job in ours["jobs"].items():
+        if name not in {"finish", "deploy-frontend", "deploy-backend"}:
+            assert str(theirs["jobs"][name]) == str(job).replace("'production'", "'staging'"), name
+    assert theirs["jobs"]["deploy-shop"]["steps"][2]["run"].endswith("--service shop --until deploy")
+    assert (monorepo / ".github/actions/setup/action.yml").read_bytes() == (
+        ROOT / ".github/actions/setup/action.yml"
+    ).read_bytes()
+
+
+def test_the_workflow_is_one_that_its_linter_passes(monorepo: Path) -> None:
+    """Whatever the services are called."""
+    done = subprocess.run(["actionlint", WORKFLOW], cwd=monorepo, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_tasks_and_the_runbook_are_ours(monorepo: Path, tmp_path: Path) -> None:
+    """The code of the one, the sections of the other; of a product without a database those of databases are left out."""
+    code = "from deploylib.cli import collection\n\nns = collection()\n"
+    assert (ROOT / "tasks.py").read_text().endswith(code)
+    assert (monorepo / "tasks.py").read_text().endswith(code)
+
+    ours = re.findall(r"^## .*", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE)
+    theirs = re.findall(r"^## .*", (monorepo / "docs/runbook.md").read_text(), re.MULTILINE)
+    assert theirs == [ours[0], "## What this product is made of", *ours[1:]]
+    text = (initialised(adopters.make_repository(tmp_path / "site", adopters.STATIC)) / "docs/runbook.md").read_text()
+    sections = re.findall(r"^## .*", text, re.MULTILINE)
+    assert [one for one in sections if "atabase" in one or "backup" in one or "igration" in one] == []
+    assert "## The new release is bad" in sections
+    assert not re.search(r"\]\((?!https?:|#)", text), "a link into a repository that is not theirs"
+    headings = {
+        re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in re.findall(r"^#+ (.*)", text, re.MULTILINE)
+    }
+    assert set(re.findall(r"\]\(#([\w-]+)\)", text)) <= headings
+
+
+def test_the_health_files_are_copies(monorepo: Path) -> None:
+    """As `inv local.health` makes and knows them."""
+    for path, language in (("backend/health.py", Language.PYTHON), ("health.mjs", Language.NODE)):
+        assert compare_copy(monorepo / path, language).state is CopyState.SAME
+    assert compare_copy(monorepo / "frontend/deploy-status.js", Language.BROWSER).state is CopyState.SAME
+
+
+def test_the_locustfile_asks_for_the_health_path(monorepo: Path) -> None:
+    """Of the program that visitors ask; it is Python."""
+    text = (monorepo / "loadtests/locustfile.py").read_text()
+
+    compile(text, "locustfile.py", "exec")
+    assert 'self.client.get("/healthz")' in text
+
+
+@pytest.mark.parametrize("target", ["wheel", "sdist"])
+def test_what_is_built_holds_what_is_written(target: str, tmp_path: Path) -> None:
+    """The files that init writes, byte for byte; of the sdist what a wheel is made of."""
+    from deploylib.scaffold.templates import TEMPLATES
+
+    command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (built,) = tmp_path.iterdir()
+    if target == "wheel":
+        with zipfile.ZipFile(built) as wheel:
+            held = {path: wheel.read(f"deploylib/scaffold/templates/{name}") for path, name in TEMPLATES.items()}
+    else:
+        with tarfile.open(built) as sdist:
+            top = built.name.removesuffix(".tar.gz")
+            files = {path: sdist.extractfile(f"{top}/{path}") for path in TEMPLATES}
+            held = {path: file.read() for path, file in files.items() if file is not None}
+
+    assert held == {path: (ROOT / path).read_bytes() for path in TEMPLATES}

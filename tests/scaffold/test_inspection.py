@@ -1,0 +1,179 @@
+"""What is concluded of small repositories of others, and from which file."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploylib.commands import init
+from deploylib.environment import Environment
+from deploylib.errors import SettingsError
+from deploylib.render import blueprints
+from deploylib.scaffold import InitOptions
+from tests.support import adopters
+
+KEYS = ("name", "type", "runtime", "rootDir", "buildCommand", "startCommand", "healthCheckPath", "staticPublishPath")
+WANTED: dict[str, list[tuple[str, ...]]] = {
+    "express": [("shop", "web", "node", "npm ci", "node server.js", "/healthz")],
+    "pnpm": [
+        (
+            *("api", "web", "node", "pnpm install --frozen-lockfile && pnpm --filter ./apps/api run build"),
+            "pnpm --filter ./apps/api start",
+        ),
+        (
+            *("web", "web", "static", "pnpm install --frozen-lockfile && pnpm --filter ./apps/web run build"),
+            "apps/web/dist",
+        ),
+    ],
+    "static": [("shop", "web", "static", "true", "public")],
+    "fastapi": [
+        (
+            *("shop", "web", "python", "uv sync --frozen"),
+            "uv run uvicorn api.main:app --host 0.0.0.0 --port $PORT --app-dir src",
+            "/api/health/live",
+        )
+    ],
+    "django": [
+        (
+            *("shop", "web", "python", "pip install -r requirements.txt"),
+            "gunicorn shop.wsgi:application --bind 0.0.0.0:$PORT",
+        )
+    ],
+    "flask": [
+        (
+            *("shop", "web", "python", "poetry install --no-interaction"),
+            "poetry run gunicorn 'web:create_app()' --bind 0.0.0.0:$PORT",
+        )
+    ],
+    "monorepo": [
+        (
+            *("backend", "web", "python", "backend", "pip install -r requirements.txt"),
+            "flask --app app run --host 0.0.0.0 --port $PORT",
+        ),
+        ("frontend", "web", "static", "frontend", "npm ci && npm run build", "dist"),
+        ("worker", "worker", "python", "worker", "pip install -r requirements.txt", "python worker.py"),
+    ],
+    "procfile": [
+        ("shop", "web", "python", "pip install -r requirements.txt", "python server.py", "/healthz"),
+        ("site", "web", "static", "site", "true", "."),
+    ],
+}
+FROM = {  # a conclusion, and the file that says so
+    "express": ("shop: packages by npm", "package-lock.json"),
+    "pnpm": ("api: packages by pnpm", "pnpm-lock.yaml"),
+    "static": ("shop: a static site as it lies there", "public/index.html"),
+    "fastapi": ("shop: health at /api/health/live", "src/api/main.py"),
+    "django": ("shop: a web service, Django", "manage.py"),
+    "flask": ("shop: packages by poetry", "poetry.lock"),
+    "monorepo": ("worker: a worker", "worker/worker.py"),
+    "procfile": ("shop: a web service", "Procfile"),
+}
+DATABASES = {"express": "package.json", "fastapi": "pyproject.toml", "django": "requirements.txt"}
+
+
+def prepared(folder: Path, **asked: bool) -> init.Initialisation:
+    """What init would do in a folder."""
+    return init.prepare_init(Environment.open("local", folder=folder), InitOptions(**asked))
+
+
+@pytest.mark.parametrize("name", adopters.ALL)
+def test_what_is_concluded_of_a_repository(name: str, tmp_path: Path) -> None:
+    """Its services and its database, as a Blueprint that the library itself reads; each from a file that is named."""
+    done = prepared(adopters.make_repository(tmp_path / "shop", adopters.ALL[name]))
+    services: list[dict[str, Any]] = done.product.document["services"]
+
+    assert [tuple(one[key] for key in KEYS if key in one) for one in services] == WANTED[name]
+    assert FROM[name] in [(one.text, one.file) for one in done.product.conclusions]
+    assert all(one["autoDeployTrigger"] == "off" for one in services)
+    database = [(one.text, one.file) for one in done.product.conclusions if "Postgres" in one.text]
+    assert database == [
+        ("shop-db: a Postgres, as DATABASE_URL", file) for each, file in DATABASES.items() if each == name
+    ]
+    written = next(one for one in done.changes if one.path == "render.yaml")
+    parsed = blueprints.parse((written.after or b"").decode())
+    assert [one.name for one in parsed.deployable] == [one["name"] for one in services]
+    assert not parsed.notes
+
+
+def test_a_blueprint_that_is_there_is_what_counts(tmp_path: Path) -> None:
+    """It is neither written nor proposed; its services are in workflow and runbook."""
+    text = "services:\n  - {type: web, name: front door, runtime: static, buildCommand: make, staticPublishPath: out}\n"
+    done = prepared(adopters.make_repository(tmp_path / "shop", {**adopters.EXPRESS, "render.yaml": text}))
+    proposed = {one.path: (one.after or b"").decode() for one in done.changes}
+
+    assert "render.yaml" not in proposed
+    assert ("services: front door", "render.yaml") in [(one.text, one.file) for one in done.product.conclusions]
+    assert "--service 'front door' --until deploy" in proposed[".github/workflows/deploy-parallel.yml"]
+    assert "| front door | web, static |" in proposed["docs/runbook.md"]
+    assert not any("New > Blueprint" in step for step in done.steps)
+
+
+def test_the_first_blueprint_is_created_by_hand_and_that_is_said(tmp_path: Path) -> None:
+    """No API makes one."""
+    done = prepared(adopters.make_repository(tmp_path / "shop", adopters.STATIC))
+
+    assert any("by hand" in step and "New > Blueprint" in step for step in done.steps)
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"README.md": "words\n"}, "no service was recognised"),
+        ({"pyproject.toml": "[tool.ruff]\n"}, "no service was recognised"),
+        ({"package.json": "{"}, "package.json: "),
+        ({"package.json": "[]"}, "package.json: "),
+        ({"render.yaml": "services: {"}, "render.yaml is not valid YAML"),
+        ({"render.yaml": "services: []\n"}, "has no service that is deployed from a commit"),
+    ],
+)
+def test_what_cannot_be_concluded_is_an_error(files: dict[str, str], told: str, tmp_path: Path) -> None:
+    """With what there is, and the next step; nothing is written."""
+    folder = adopters.make_repository(tmp_path / "shop", files)
+    with pytest.raises(SettingsError, match=told) as error:
+        prepared(folder)
+
+    assert error.value.exit_code == 2
+    assert {each.name for each in folder.iterdir()} == {".git", *files}
+
+
+def test_what_was_seen_and_left_out_is_told(tmp_path: Path) -> None:
+    """Python that nothing starts is no service, and not passed over in silence."""
+    files = {**adopters.STATIC, "tools/requirements.txt": "requests\n"}
+    done = prepared(adopters.make_repository(tmp_path / "shop", files))
+
+    assert [one.file for one in done.product.conclusions if "left out" in one.text] == ["tools/requirements.txt"]
+
+
+def test_staging_has_other_names_and_the_smallest_plans(tmp_path: Path) -> None:
+    """Its Blueprint is valid, its settings name its services, and the workflow begins with it."""
+    text = adopters.EXPRESS | {
+        "render.yaml": "services:\n  - type: web\n    name: api\n    runtime: node\n    plan: pro\n    numInstances: 3\n"
+        "    domains: [api.example.com]\n    buildCommand: npm ci\n    startCommand: node server.js\n    envVars:\n"
+        "      - {key: DATABASE_URL, fromDatabase: {name: data, property: connectionString}}\n"
+        "      - {key: LEVEL, value: 'on'}\n"
+        "databases:\n  - {name: data, plan: pro-4gb, postgresMajorVersion: '16'}\n"
+    }
+    done = prepared(adopters.make_repository(tmp_path / "shop", text), staging=True)
+    proposed = {one.path: (one.after or b"").decode() for one in done.changes}
+    parsed = blueprints.parse(proposed["render.staging.yaml"])
+
+    (service,) = parsed.services
+    assert (service.name, service.settings["plan"]) == ("api-staging", "starter")
+    assert not {"numInstances", "domains"} & service.settings.keys()
+    assert service.settings["envVars"][0]["fromDatabase"]["name"] == "data-staging"
+    assert service.settings["envVars"][1] == {"key": "LEVEL", "value": "on"}
+    assert [(one.name, one.plan) for one in parsed.databases] == [("data-staging", "basic-256mb")]
+    assert 'services = { api = "api-staging" }\ndatabase = "data-staging"' in proposed["deploylib.toml"]
+    assert "options: [staging, production]" in proposed[".github/workflows/deploy-parallel.yml"]
+
+
+def test_a_file_that_was_deleted_says_nothing(tmp_path: Path) -> None:
+    """Git still lists it until that is committed."""
+    folder = adopters.make_repository(tmp_path / "shop", {**adopters.STATIC, "package.json": "{"})
+    subprocess.run(["git", "add", "--all"], cwd=folder, check=True)
+    (folder / "package.json").unlink()
+
+    assert [one.name for one in prepared(folder).product.blueprint.services] == ["shop"]
