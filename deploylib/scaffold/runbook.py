@@ -43,7 +43,10 @@ def _anchor(section: str) -> str:
 
 
 def _without_links(text: str, gone: set[str]) -> str:
-    """The text without links to sections that are not there: of a table their rows, elsewhere the words stay."""
+    """The text without links to sections that are not there.
+
+    Of a table their rows go, elsewhere the words stay.
+    """
     lines = [
         line
         for line in text.splitlines()
