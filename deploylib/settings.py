@@ -239,7 +239,7 @@ class MonitorSettings(SettingsTable, frozen=True):
 
     every: str = "1m"
     free_every: str = "15m"
-    window: str = "15m"
+    window: str = "30m"
     heartbeat_url: str = ""
     channels: tuple[str, ...] = ()
     rules: dict[Signal, RuleSettings] = msgspec.field(default_factory=dict)

@@ -61,7 +61,7 @@ MONITOR = """
 webhook_env = "HOOK"
 
 [tool.deploylib.monitor]
-window = "12s"
+window = "20s"
 
 [tool.deploylib.monitor.rules]
 uptime = { for = "1s" }
@@ -241,7 +241,7 @@ def test_what_breaks_is_told_and_its_end_is(product: Watched, alerts: list[dict[
 
     with begin(product):  # type: ignore[attr-defined]
         detected = look(product, lambda: has(AlertState.FIRING))
-    resolved = look(product, lambda: has(AlertState.RESOLVED), within=60)
+    resolved = look(product, lambda: has(AlertState.RESOLVED), within=120)
 
     print(f"\n{name}: told after {detected:.1f} s, and its end after {resolved:.1f} s", end="")
     ids = [(each["alert"]["id"], each["alert"]["state"]) for each in alerts]  # type: ignore[index]

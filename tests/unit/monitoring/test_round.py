@@ -91,7 +91,7 @@ def test_slow_answers_are_told_by_their_p95() -> None:
     """Once there are enough of them, for as long as the rule says."""
     scene = Scene(rules={"latency": {"limit": 1.0, "for": "2m"}})
     scene.seconds["backend"] = 1.5
-    scene.rounds(6)
+    scene.rounds(5)
     assert not scene.receiver.told
     scene.rounds(4)
 
