@@ -10,7 +10,8 @@
     │   ├── BuildFailed    10       the build command failed
     │   ├── StartFailed    11       the pre-deploy command or the new process ended
     │   ├── Unhealthy      12       the new process runs and its health check fails
-    │   └── DeployStopped  13       canceled, or not finished before the deadline
+    │   ├── DeployStopped  13       canceled, or not finished before the deadline
+    │   └── QuotaUsedUp    15       the workspace has no build minutes left; nothing is wrong with the commit
     ├── VerificationFailed 14       it went live and did not prove itself; put back
     ├── PersonNeeded       20       what serves now is not what anybody asked for
     ├── LeaseHeld          30       another run holds the environment, or has taken it over
@@ -45,6 +46,7 @@ __all__ = [
     "NotExamined",
     "NotKnownYet",
     "PersonNeeded",
+    "QuotaUsedUp",
     "SettingsError",
     "StartFailed",
     "Superseded",
@@ -148,6 +150,16 @@ class DeployStopped(DeployFailed):
 
     exit_code = 13
     outcome = "deploy stopped"
+
+
+class QuotaUsedUp(DeployFailed):
+    """The workspace has no build minutes left.
+
+    Nothing is wrong with the commit; nothing is put back, which would need them too.
+    """
+
+    exit_code = 15
+    outcome = "build minutes used up"
 
 
 class VerificationFailed(DeployError):

@@ -312,6 +312,7 @@ class Settings(SettingsTable, frozen=True):
     tests: str = ""
     monitor: MonitorSettings = MonitorSettings()
     slack_people: dict[str, str] = msgspec.field(default_factory=dict)
+    follow_logs: bool = True
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,21 +11,41 @@ from deploylib.models.results import Report, StageStatus
 from deploylib.models.sections import Topic, by_topic
 from deploylib.system import ci
 
-__all__ = ["annotation", "publish", "summary"]
+__all__ = ["annotation", "fit", "publish", "summary"]
 
+MOST = 900 << 10  # bytes of a summary
 ADDRESS = re.compile(r"https?://[\w.~:/?#@!&+,;=%-]{1,1000}", re.ASCII)  # nothing of it is markup
 
 
 SIGNS = {StageStatus.DONE: "✓", StageStatus.SKIPPED: "–", StageStatus.PLANNED: "→", StageStatus.FAILED: "✗"}
 
 
-def publish(report: Report, environ: Mapping[str, str]) -> None:
-    """Hand a report to GitHub: outputs, and at the end the summary."""
+def publish(report: Report, environ: Mapping[str, str], url: str = "") -> None:
+    """Hand a report to GitHub: outputs, and at the end the summary.
+
+    Args:
+        url: of the CI run, where all of it can be read.
+    """
     if path := environ.get("GITHUB_OUTPUT"):
         ci.append(path, "".join(f"{name}={value}\n" for name, value in _outputs(report).items()))
     ended = report.outcome != "paused"
     if ended and (path := environ.get("GITHUB_STEP_SUMMARY")):
-        ci.append(path, summary(report))
+        ci.append(path, fit(summary(report), ci.size(path), url))
+
+
+def fit(text: str, there: int = 0, url: str = "") -> str:
+    """Cut a summary to what GitHub shows.
+
+    It drops one just below 1 MiB without a word, and fails on a longer one (actions/runner#4337).
+
+    Args:
+        there: bytes that are in the file already.
+    """
+    whole = text.encode(errors="replace")
+    if len(whole) <= (room := max(0, MOST - there)):
+        return text
+    kept = whole[:room].decode(errors="ignore").rpartition("\n")[0]
+    return f"{kept}\n\n…cut here: all of it is in {url or 'the log of this job'}\n\n"
 
 
 def annotation(title: str, message: str) -> str:

@@ -7,12 +7,15 @@ Both write to standard error; results go to standard output and are not their bu
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any
 
 from deploylib.cli import text
-from deploylib.models import Commit
+from deploylib.models import Commit, LogLine
 from deploylib.models.progress import Progress
 from deploylib.models.redaction import harmless
 from deploylib.models.results import StageResult
@@ -22,21 +25,25 @@ from deploylib.system import Clock
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["Plain", "choose_view"]
+__all__ = ["InCI", "Plain", "choose_view"]
 
 SOON = 1.0  # seconds before which a rate tells nothing of what is to come
 TOLD = {"deploy", "rollback", "put back"}
+NEWEST = 5  # lines of the services' logs, on a terminal
+TOGETHER = (
+    200  # lines of a group in CI, at most; it is written when it is that long, or its service does something else
+)
 
 
 class Plain(Progress):
     """Writes a line when something ends, and at each deploy step."""
 
-    def __init__(self, stream: IO[str], clean: Callable[[str], str] = harmless) -> None:
+    def __init__(self, stream: IO[str], clean: Callable[[str], str] = harmless, *, verbose: bool = False) -> None:
         """Write to a stream.
 
-        *clean* makes a line of anybody fit to be shown.
+        *clean* makes a line of anybody fit to be shown; *verbose* shows what builds and programs write.
         """
-        self._stream, self._clean = stream, clean
+        self._stream, self._clean, self._verbose = stream, clean, verbose
         self._stage = ""
         self._ascii = "utf" not in (getattr(stream, "encoding", "") or "").lower()
 
@@ -58,6 +65,11 @@ class Plain(Progress):
         if self._stage in TOLD:
             self.say(f"  {self._stage}: {service} {text}")
 
+    def wrote(self, line: LogLine) -> None:
+        """It, where everything is wanted; what a run has kept is shown by ``inv logs``."""
+        if self._verbose:
+            self.say(f"  {text.format_log_line(line)}")
+
     def ended(self, result: StageResult, ago: float | None = None) -> None:
         """The stage's lines."""
         for line in text.format_stage(result, ago):
@@ -70,14 +82,75 @@ class Plain(Progress):
         self._stream.flush()
 
 
+class InCI(Plain):
+    """Bears the time on each stage, and folds what builds and programs write (GitHub, "Workflow commands": grouping)."""
+
+    def __init__(
+        self,
+        stream: IO[str],
+        clock: Clock,
+        clean: Callable[[str], str] = harmless,
+        *,
+        verbose: bool = False,
+        folds: bool = True,
+    ) -> None:
+        """Write to a stream; *folds*: it knows groups."""
+        super().__init__(stream, clean, verbose=verbose)
+        self._clock, self._folds = clock, folds
+        self._waiting: dict[tuple[str, str], list[str]] = {}
+        self._lock = threading.Lock()
+
+    def credit(self, by: str, at: datetime, url: str) -> None:
+        """The second line."""
+        self.say(text.format_beginning(by, at, url))
+
+    def progress(self, service: str, text: str) -> None:
+        """A line; what the service has written until now stands before it."""
+        self._fold(service)
+        super().progress(service, text)
+
+    def wrote(self, line: LogLine) -> None:
+        """Gather it with those of the same build or program."""
+        if self._verbose or not self._folds:
+            super().wrote(line)
+            return
+        with self._lock:
+            lines = self._waiting.setdefault((line.service, line.kind), [])
+            lines.append(f"{line.at[11:19]}  {line.text}")
+            full = len(lines) >= TOGETHER
+        if full:
+            self._fold(line.service)
+
+    def ended(self, result: StageResult, ago: float | None = None) -> None:
+        """The stage's lines; the first bears the time in UTC."""
+        self._fold()
+        first, *rest = text.format_stage(result, ago)
+        self.say(f"{self._clock.now():%H:%M:%SZ} {first}")
+        for line in rest:
+            self.say(f"{'':{len('00:00:00Z')}} {line}")
+
+    def _fold(self, service: str = "") -> None:
+        """Write the groups of a service, or of all."""
+        with self._lock:
+            due = {name: lines for name, lines in self._waiting.items() if not service or name[0] == service}
+            self._waiting = {name: lines for name, lines in self._waiting.items() if name not in due}
+            for (owner, kind), lines in due.items():
+                self._stream.write(f"::group::{self._clean(f'{owner} {kind}')} · {len(lines)} lines\n")
+                for line in lines:
+                    self.say(f"  {line}")
+                self._stream.write("::endgroup::\n")
+            self._stream.flush()
+
+
 class _Terminal(Plain):
     """Shows the current stage below what has ended.
 
     Its services stand there with the seconds; what has ended scrolls by.
     """
 
-    def __init__(self, stream: IO[str], live: Any, clock: Clock, clean: Callable[[str], str]) -> None:
-        super().__init__(stream, clean)
+    def __init__(self, stream: IO[str], live: Any, clock: Clock, clean: Callable[[str], str], *, verbose: bool) -> None:
+        super().__init__(stream, clean, verbose=verbose)
+        self._newest: deque[str] = deque(maxlen=NEWEST)
         self._live, self._clock = live, clock
         self._began = clock.monotonic()
         self._services: dict[str, tuple[str, float]] = {}
@@ -87,6 +160,7 @@ class _Terminal(Plain):
         """Show it."""
         self._stage, self._began = stage, self._clock.monotonic()
         self._services, self._bytes, self._all = {}, 0, 0
+        self._newest.clear()
         self._live.update(self, refresh=True)
 
     def progress(self, service: str, text: str) -> None:
@@ -94,6 +168,12 @@ class _Terminal(Plain):
         service, text = self._clean(service), self._clean(text)
         if self._services.get(service, ("", 0.0))[0] != text:
             self._services[service] = (text, self._clock.monotonic())
+
+    def wrote(self, line: LogLine) -> None:
+        """Show the newest few below the services; all of them above where that is wanted."""
+        super().wrote(line)
+        if not self._verbose:
+            self._newest.append(self._clean(text.format_log_line(line)))
 
     def transferred(self, size: int, of: int) -> None:
         """Count, and show the rate and an estimate.
@@ -136,22 +216,31 @@ class _Terminal(Plain):
             if left > 0 and now - self._first >= SOON:
                 lines[0] += f" · {left / rate:.0f}s left"
         lines += [f"    {name}  {text} {now - since:.0f}s" for name, (text, since) in self._services.items()]
+        lines += [f"    │ {line}" for line in tuple(self._newest)]
         return Text("\n".join(lines), overflow="ellipsis", no_wrap=True)
 
 
 @contextmanager
 def choose_view(
-    stream: IO[str], environ: Mapping[str, str], clock: Clock, clean: Callable[[str], str] = harmless
+    stream: IO[str],
+    environ: Mapping[str, str],
+    clock: Clock,
+    clean: Callable[[str], str] = harmless,
+    *,
+    verbose: bool = False,
 ) -> Iterator[Progress]:
     """Choose the view that fits the stream.
 
-    Live on a terminal that can move its cursor, else plain lines.
+    Live on a terminal that can move its cursor, with times in CI, else plain lines.
     """
-    if not stream.isatty() or environ.get("TERM") == "dumb" or environ.get("CI"):
-        yield Plain(stream, clean)
+    if environ.get("CI"):
+        yield InCI(stream, clock, clean, verbose=verbose, folds=environ.get("GITHUB_ACTIONS") == "true")
+        return
+    if not stream.isatty() or environ.get("TERM") == "dumb":
+        yield Plain(stream, clean, verbose=verbose)
         return
     from rich.console import Console
     from rich.live import Live
 
     with Live("", console=Console(file=stream), refresh_per_second=8, transient=True) as live:
-        yield _Terminal(stream, live, clock, clean)
+        yield _Terminal(stream, live, clock, clean, verbose=verbose)

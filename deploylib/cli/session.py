@@ -13,8 +13,8 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -25,8 +25,9 @@ from deploylib.cli import github, progress, rendering
 from deploylib.cli import text as cli_text
 from deploylib.environment import Environment
 from deploylib.errors import Blocked, DeployError, Interrupted, NotExamined, SettingsError
-from deploylib.models import redaction, remedies
+from deploylib.models import LogLine, redaction, remedies
 from deploylib.models.findings import Scanned, Verdict
+from deploylib.models.progress import Progress
 from deploylib.models.redaction import Struck, harmless, no_command
 from deploylib.models.results import PAUSED, Report
 from deploylib.release import note_undelivered
@@ -34,7 +35,17 @@ from deploylib.system import Clock, process, threads
 
 STRUCK = Struck()  # what this process must not print, from the first command on
 
-__all__ = ["annotate", "clean_line", "fail", "print_crash", "print_result", "secret", "session", "tell"]
+__all__ = [
+    "annotate",
+    "clean_line",
+    "fail",
+    "print_crash",
+    "print_result",
+    "secret",
+    "session",
+    "tell",
+    "tell_as_they_come",
+]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GO_ON = "inv deploy goes on where this stopped"
@@ -42,12 +53,15 @@ HEEDED_WITHIN = 8.0  # seconds: a runner of CI kills after ten, and says so to n
 
 
 @contextmanager
-def session(environment: str, *, looking: bool = False, tells: bool = True) -> Iterator[Environment]:
+def session(
+    environment: str, *, looking: bool = False, tells: bool = True, verbose: bool = False
+) -> Iterator[Environment]:
     """Open an environment for one command; signals end it in order.
 
     Args:
         looking: only to find out what a release would lack; a store is then not required.
         tells: messages that wait go out with this command, if it has not told any itself.
+        verbose: show every line that builds and programs write.
     """
     config = settings.load(settings.top(), environment, os.environ, looking=looking)
     for secret in config.known_secrets:
@@ -56,7 +70,7 @@ def session(environment: str, *, looking: bool = False, tells: bool = True) -> I
     sys.excepthook = print_crash
     logging.getLogger("stamina").setLevel(logging.ERROR)  # another try is no news; giving up is told by the error
     threads.reserve_little()
-    with _signals(environment), progress.choose_view(sys.stderr, os.environ, Clock(), clean_line) as chosen:
+    with _signals(environment), _view(verbose=verbose) as chosen:
         env = Environment(config, progress=chosen, struck=STRUCK)
         try:
             yield env
@@ -66,6 +80,10 @@ def session(environment: str, *, looking: bool = False, tells: bool = True) -> I
         finally:
             if tells and not env.messenger.has_told:
                 note_undelivered(env, env.messenger.deliver_waiting())
+
+
+def _view(*, verbose: bool) -> AbstractContextManager[Progress]:
+    return progress.choose_view(sys.stderr, os.environ, Clock(), clean_line, verbose=verbose)
 
 
 def clean_line(line: str) -> str:
@@ -93,18 +111,18 @@ def print_result(value: Any, env: Environment, show: str, options: Mapping[str, 
         options: of the command.
     """
     if isinstance(value, Report):
-        return _print_report(value, json=json)
+        return _print_report(value, env.build.url if env.build else "", json=json)
     if isinstance(value, Scanned):
         return _print_scan(value, json=json)
     lines = rendering.as_lines(value, show, env, options)
     return tell(rendering.as_json(value, show), lines, json=json, code=getattr(value, "exit_code", 0))
 
 
-def _print_report(value: Report, *, json: bool) -> None:
+def _print_report(value: Report, url: str, *, json: bool) -> None:
     """Print a report, and hand it to the CI."""
     tell(value, cli_text.format_report(value).splitlines(), json=json)
     try:
-        github.publish(value, os.environ)
+        github.publish(value, os.environ, url)
     except SettingsError as error:
         if value.outcome == PAUSED:  # the jobs after this one go by it
             raise
@@ -170,6 +188,27 @@ def tell(value: Any, lines: Sequence[str], *, json: bool, code: int = 0) -> None
     sys.stdout.flush()
     if code:
         raise SystemExit(code)
+
+
+def tell_as_they_come(lines: Iterable[LogLine], *, json: bool) -> None:
+    """Print each line when it is there; as JSON, one document a line.
+
+    Raises:
+        Interrupted: that is how it ends.
+    """
+    try:
+        for line in lines:
+            if json:
+                shown = redaction.document(msgspec.json.encode(STRUCK.value(msgspec.to_builtins(line))).decode())
+            else:
+                shown = clean_line(cli_text.format_log_line(line))
+            if "utf" not in (sys.stdout.encoding or "").lower():
+                shown = cli_text.ascii_only(shown)
+            sys.stdout.write(f"{shown}\n")
+            sys.stdout.flush()
+    except Interrupted as error:
+        error.remedy = "nothing was changed; inv logs shows it again"
+        raise
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -32,10 +32,14 @@ FLAGS: dict[str, tuple[Any, str]] = {
     "reason": ("", "why, with --skip; it is recorded and told"),
     "wait": ("", "for another run to end, such as 10m; default: not at all, in CI as long as deadline says"),
     "dry_run": (False, "say what would be done; send no write"),
+    "verbose": (False, "show every line that builds and programs write"),
     "json": (False, "print the result as JSON"),
     "debug": (False, "show tracebacks"),
 }
-FIRST, LAST = ("environment", "to", "service", "commit"), ("skip", "reason", "wait", "dry_run", "json", "debug")
+FIRST, LAST = (
+    ("environment", "to", "service", "commit"),
+    ("skip", "reason", "wait", "dry_run", "verbose", "json", "debug"),
+)
 COMMON = ("environment", "json", "debug")
 SEVERAL = {
     "service": "services",
@@ -163,8 +167,12 @@ def _call(body: Callable[..., Any], environment: str, options: dict[str, Any], *
     from deploylib.cli import session as cli_session
 
     looking = body.__name__ == "check"
-    with cli_session.session(environment, looking=looking, tells=not (looking or options.get("dry_run"))) as env:
+    verbose, tells = options.pop("verbose", False), not (looking or options.get("dry_run"))
+    with cli_session.session(environment, looking=looking, tells=tells, verbose=verbose) as env:
         value = body(env, **options)
+        if isinstance(value, Iterator):  # it goes on while the session does
+            cli_session.tell_as_they_come(value, json=json)
+            return
     cli_session.print_result(value, env, show, options, json=json)
 
 

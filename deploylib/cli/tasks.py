@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["everything"]
 
-RELEASE = ("service", "commit", "dry_run")
+RELEASE = ("service", "commit", "dry_run", "verbose")
 GATES = ("skip", "reason", "wait")
 
 
@@ -40,10 +40,23 @@ def status(env: Environment) -> Any:
     return deploylib.status(env)
 
 
-@command(show="logs", run="of this run; default: the last that deployed", lines="how many of each")
-def logs(env: Environment, run: str = "", lines: int = 50) -> Any:
+@command(
+    show="logs",
+    run="of this run; default: the last that deployed",
+    service="only of this one",
+    lines="how many of each",
+    since="not older than 10m, 2h, or a moment; default: since the deploy",
+    follow="go on with what comes, until Ctrl-C",
+)
+def logs(
+    env: Environment, run: str = "", service: str = "", lines: int = 50, since: str = "", follow: bool = False
+) -> Any:
     """Show what a run's builds and programs said."""
-    return deploylib.logs(env, run=run, lines=lines)
+    if follow:
+        from deploylib import commands
+
+        return commands.status.follow_logs(env, run=run, service=service, since=since)
+    return deploylib.logs(env, run=run, service=service, lines=lines, since=since)
 
 
 @command(

@@ -24,6 +24,7 @@ __all__ = [
     "ascii_only",
     "copies",
     "format_backups",
+    "format_beginning",
     "format_dashboard",
     "format_events",
     "format_fitness",
@@ -34,6 +35,7 @@ __all__ = [
     "format_lease",
     "format_lifted",
     "format_local",
+    "format_log_line",
     "format_logs",
     "format_report",
     "format_restore",
@@ -59,6 +61,17 @@ def format_header(run: str, environment: str, commit: Commit | None) -> str:
     """Begin a run; without a commit it restores an earlier release."""
     what = f'{commit.short} "{commit.subject}"' if commit is not None else "the release before"
     return f"run {short(run)}   {environment} ← {what}"
+
+
+def format_beginning(by: str, at: datetime, url: str) -> str:
+    """Who began a run, when, and in which run of a CI."""
+    told = (f"by {by}" if by else "", f"{at:%Y-%m-%d %H:%M:%SZ}", url)
+    return " · ".join(each for each in told if each)
+
+
+def format_log_line(line: LogLine) -> str:
+    """A line of a service's log, with whose it is."""
+    return f"{line.at[11:19]}  {line.service} {line.kind}  {line.text}"
 
 
 def format_stage(result: StageResult, ago: float | None = None) -> list[str]:
@@ -141,12 +154,18 @@ def format_history(states: Iterable[RunState]) -> list[str]:
 
 def format_events(state: RunState) -> list[str]:
     """One run as it was told, from the history."""
-    lines = [format_header(state.id, state.opened.environment, state.commit), ""]
+    lines = [
+        format_header(state.id, state.opened.environment, state.commit),
+        format_beginning(state.opened.author, state.at, state.opened.url),
+        "",
+    ]
     if state.opened.operation:
         by = f", by {state.opened.author}" if state.opened.author else ""
         lines = [f"{state.opened.operation} {short(state.id)}   {state.opened.environment}{by}", ""]
     for result in state.stages.values():
-        lines += format_stage(result)
+        when = f"{result.at:%H:%M:%SZ}" if result.at else ""
+        first, *rest = format_stage(result)
+        lines += [f"{when:<{len('00:00:00Z')}} {first}", *(f"{'':{len('00:00:00Z')}} {line}" for line in rest)]
     if state.report is None and state.opened.operation:
         return [*lines, "", UNENDED]
     if state.report is None:
@@ -295,7 +314,8 @@ def format_logs(read: Iterable[status.Log]) -> list[str]:
     lines: list[str] = []
     for log in read:
         last = log.lines or [LogLine(at="", text="(empty)")]
-        lines += [f"── {log.name}", *(f"{line.at[11:19]}  {line.text}" for line in last)]
+        kept = "  (as it was kept with the run)" if log.kept else ""
+        lines += [f"── {log.name}{kept}", *(f"{line.at[11:19]}  {line.text}" for line in last)]
     return lines or ["(this run deployed nothing)"]
 
 

@@ -5,21 +5,26 @@ The answers are read from platform and history.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+import queue
+import threading
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import msgspec
 
 from deploylib.backups import repository
 from deploylib.environment import Environment
 from deploylib.errors import DeployError, Interrupted, SettingsError, Unreachable
-from deploylib.models import Live, LogLine, Value, remedies
+from deploylib.models import Live, LogLine, Target, Value, remedies
 from deploylib.models.results import short
+from deploylib.models.units import seconds
 from deploylib.release import database, rollback, serving
-from deploylib.render import Refused
+from deploylib.render import Refused, rollout
 from deploylib.state import Hold, LeaseState, RunState
+from deploylib.system import threads
 
-__all__ = ["Log", "Status", "find_run", "history", "logs", "status"]
+__all__ = ["Log", "Status", "find_run", "follow_logs", "history", "logs", "status"]
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,11 +186,16 @@ def find_run(env: Environment, run: str = "") -> RunState:
 
 
 class Log(Value, frozen=True):
-    """The last lines of one service, of its ``build`` or its ``app``."""
+    """The last lines of one service, of its ``build`` or its ``app``.
+
+    Attributes:
+        kept: they are what was kept with the run; the platform does not have them any more, or does not answer.
+    """
 
     service: str
     kind: str
     lines: tuple[LogLine, ...]
+    kept: bool = False
 
     @property
     def name(self) -> str:
@@ -193,21 +203,96 @@ class Log(Value, frozen=True):
         return f"{self.service} {self.kind}"
 
 
-def logs(env: Environment, *, run: str = "", lines: int = 50) -> tuple[Log, ...]:
+def logs(env: Environment, *, run: str = "", lines: int = 50, service: str = "", since: str = "") -> tuple[Log, ...]:
     """Read the last lines that a run's builds and programs have written.
+
+    From the platform, which has what came after the run as well; where it has none, what was kept with the run.
 
     Args:
         run: its id or the end of it; empty: the last one that deployed something.
         lines: how many of each.
+        service: only of this one.
+        since: not older than this: ``10m`` ago, or a moment such as ``2026-03-01T12:00:00Z``; empty: since its deploy.
+
+    Raises:
+        SettingsError: there is no such run, or it has deployed no such service.
     """
     state = find_run(env, run)
-    targets = {target.name: target for target in state.checked.targets}
+    targets = {target.name: target for target in _followed(state, service)}
+    start = _moment(env, since)
     read = []
     for name, triggered in state.triggered.items():
         if (target := targets.get(name)) is None:
             continue
-        began = env.render.deploy(target.service_id, triggered.deploy_id).created_at
         for kind in ("build", "app"):
-            last = env.render.logs(target.owner_id, target.service_id, kind, began, lines)
-            read.append(Log(service=name, kind=kind, lines=tuple(last)))
+            trouble: DeployError | None = None
+            last: list[LogLine] = []
+            try:
+                began = start or env.render.deploy(target.service_id, triggered.deploy_id).created_at
+                last = env.render.logs(target.owner_id, target.service_id, kind, began, lines)
+            except (Refused, Unreachable) as error:
+                trouble = error
+            kept = _kept_lines(env, state.id, (name, kind), start)[-lines:] if not last else []
+            if trouble is not None and not kept:
+                raise trouble
+            read.append(Log(service=name, kind=kind, lines=tuple(last or kept), kept=bool(kept)))
     return tuple(read)
+
+
+def _kept_lines(env: Environment, run: str, log: tuple[str, str], start: datetime | None) -> list[LogLine]:
+    lines = env.history.read_lines(run)
+    return [line for line in lines if (line.service, line.kind) == log and (start is None or line.moment >= start)]
+
+
+def follow_logs(env: Environment, *, run: str = "", service: str = "", since: str = "") -> Iterator[LogLine]:
+    """Give each line that the services of a run write from now on, until interrupted.
+
+    Args:
+        run: as in `logs`.
+        service: only of this one.
+        since: as in `logs`; empty: from now on.
+    """
+    over, come = threading.Event(), queue.Queue[LogLine | DeployError]()
+    start = _moment(env, since) or env.clock.now()
+
+    def follow(owner: str, names: dict[str, str]) -> None:
+        try:
+            for line in rollout.LogStream(env.render, owner, names, start, over).lines():
+                if line is not None:
+                    come.put(line)
+        except DeployError as error:
+            come.put(error)
+
+    owners: dict[str, dict[str, str]] = {}
+    for target in _followed(find_run(env, run), service):
+        owners.setdefault(target.owner_id, {})[target.service_id] = target.name
+    for owner, names in owners.items():
+        threads.start(partial(follow, owner, names), name="log")
+    try:
+        while True:
+            line = come.get()
+            if isinstance(line, DeployError):
+                raise line
+            yield line
+    finally:
+        over.set()
+
+
+def _followed(state: RunState, service: str) -> tuple[Target, ...]:
+    """The services of a run, or the one that is named."""
+    targets = state.checked.targets
+    if service and service not in {target.name for target in targets}:
+        names = ", ".join(target.name for target in targets)
+        raise SettingsError(f"run {short(state.id)} knows no service {service!r}", remedy=f"one of: {names}")
+    return tuple(target for target in targets if service in {"", target.name})
+
+
+def _moment(env: Environment, since: str) -> datetime | None:
+    """What a person has meant by *since*; None: nothing was said."""
+    if not since:
+        return None
+    try:
+        moment = datetime.fromisoformat(since)
+    except ValueError:
+        return env.clock.now() - timedelta(seconds=seconds(since, "since"))
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

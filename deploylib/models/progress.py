@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from deploylib.models.release import Commit
 from deploylib.models.results import StageResult
+from deploylib.models.services import LogLine
 
 __all__ = ["Progress"]
 
@@ -17,6 +20,9 @@ class Progress:
     def opened(self, run: str, environment: str, commit: Commit | None) -> None:
         """A run begins, or goes on."""
 
+    def credit(self, by: str, at: datetime, url: str) -> None:
+        """Who began it, when, and in which run of a CI."""
+
     def note(self, *lines: str) -> None:
         """Something worth knowing."""
 
@@ -25,6 +31,9 @@ class Progress:
 
     def progress(self, service: str, text: str) -> None:
         """A service of the current stage does something."""
+
+    def wrote(self, line: LogLine) -> None:
+        """A build or a program of a service has written a line; told by a thread."""
 
     def transferred(self, size: int, of: int) -> None:
         """More bytes of the current stage's work are done.

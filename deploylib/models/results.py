@@ -16,7 +16,7 @@ from deploylib.models import remedies
 from deploylib.models.release import Commit
 from deploylib.models.services import Live
 from deploylib.models.stages import BackedUp, StageName, Waived
-from deploylib.models.value import Value
+from deploylib.models.value import Moment, Value
 
 __all__ = [
     "DONE",
@@ -125,6 +125,7 @@ class StageResult(Value, frozen=True):
         data: for later stages, also on other machines.
         part: the services it is about, where another job does the stage for others.
         failure: why it has failed.
+        at: when it ended, as the history has it.
     """
 
     stage: str
@@ -134,6 +135,7 @@ class StageResult(Value, frozen=True):
     data: dict[str, Any] = msgspec.field(default_factory=dict)
     part: tuple[str, ...] = ()
     failure: Ending | None = None
+    at: Moment | None = None
 
     @classmethod
     def of(cls, stage: str, error: DeployError, seconds: float, part: tuple[str, ...] = ()) -> StageResult:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
+
+import msgspec
 
 from deploylib.models.value import Id, Moment, Value
 
 __all__ = ["Deploy", "DeployStatus", "Kind", "Live", "LogLine", "PathFilter", "Service", "Target"]
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Kind(StrEnum):
@@ -103,11 +107,28 @@ class Deploy(Value, frozen=True):
 
 
 class LogLine(Value, frozen=True):
-    """One line of a log, with the moment of its receipt."""
+    """One line of a log, with the moment of its receipt.
+
+    Attributes:
+        service: whose it is: the platform's id, or the name where that is known.
+        kind: ``build`` or ``app``, as the platform calls them.
+        id: what no other line has; empty where the platform has told none.
+    """
 
     at: str
     text: str
     instance: str = ""
+    service: str = ""
+    kind: str = ""
+    id: str = ""
+
+    @property
+    def moment(self) -> datetime:
+        """When it was received; long ago, where that cannot be read. What it is as text does not sort."""
+        try:
+            return msgspec.convert(self.at, Moment)
+        except msgspec.ValidationError:
+            return LONG_AGO
 
 
 class Target(Value, frozen=True):

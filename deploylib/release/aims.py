@@ -205,7 +205,7 @@ def end_unfinished(env: Environment, name: str) -> Report:
         return Report(run="", environment=env.name, outcome=NOTHING, exit_code=0)
     if run.state.report is not None:
         return run.state.report
-    env.progress.opened(run.id, env.name, run.commit)
+    run.announce(run.commit)
     return pipeline.finish_run(run)
 
 
@@ -288,7 +288,7 @@ def prove_live(env: Environment) -> Report:
             f"run {short(left.id)} of {left.commit.short} was left in the middle of its deploy",
             remedy=f"inv finish{env.flag} completes it or puts back what it changed",
         )
-    env.progress.opened(run.id, env.name, None if run.back else run.commit)
+    run.announce(None if run.back else run.commit)
     start_local_again(run)
     return pipeline.bring_to_an_end(run, (Verify(),) if run.back else _after_deploy(env))
 
@@ -330,7 +330,7 @@ def _looked_at(env: Environment, left: RunState | None) -> Report:
         expected[name] = Expected(shipped.commit, shipped.previous.commit, before=was)
     run = take_up(env, Options(), known)
     began = env.clock.monotonic()
-    env.progress.opened(run.id, env.name, run.commit)
+    run.announce(run.commit)
     env.progress.began(StageName.VERIFY)
     end, results = Ending(), tuple[StageResult, ...]()
     try:
@@ -377,7 +377,7 @@ def assess_live(env: Environment, settings: LoadTestSettings, *, write: bool = F
         )
     run, began = take_up(env, Options(), known), env.clock.monotonic()
     start_local_again(run)
-    env.progress.opened(run.id, env.name, run.commit)
+    run.announce(run.commit)
     env.progress.began(StageName.LOADTEST)
     end, results = Ending(), tuple[StageResult, ...]()
     try:

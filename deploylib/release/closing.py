@@ -175,6 +175,7 @@ def report(run: Run, end: Ending, began: float, results: tuple[StageResult, ...]
         results: in the place of those of the run's stages.
     """
     env, stopped = run.env, end.exit_code == Interrupted.exit_code
+    run.log.stop(interrupted=stopped)
     unanswered = end.exit_code in {Unreachable.exit_code, NotKnownYet.exit_code}
     told = Report(
         run=run.id,

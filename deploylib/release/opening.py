@@ -90,12 +90,12 @@ def open_or_resume(env: Environment, options: Options, aim: Aim, lease: Lease | 
         and (env.build or _same(env, options, aim, last))
     ):
         run = take_up(env, options, last, aim=aim, lease=lease)
-        env.progress.opened(last.id, env.name, None if aim.back else aim.commit)
+        run.announce(None if aim.back else aim.commit)
         _record_tests_of_another_job(run)
         start_local_again(run)
         return run
     run = _begin(env, options, aim, lease)
-    env.progress.opened(run.id, env.name, None if aim.back else aim.commit)
+    run.announce(None if aim.back else aim.commit)
     _record_tests_of_another_job(run)
     return run
 

@@ -16,6 +16,7 @@ from deploylib.errors import (
     Interrupted,
     LeaseHeld,
     PersonNeeded,
+    QuotaUsedUp,
     Superseded,
     VerificationFailed,
 )
@@ -33,14 +34,14 @@ from deploylib.system import Deadline
 __all__ = ["recover", "recover_run"]
 
 WITHIN = 600.0
-NOT_OURS = {ForeignDeploy.exit_code, LeaseHeld.exit_code, Superseded.exit_code}
+NOT_OURS = {ForeignDeploy.exit_code, LeaseHeld.exit_code, QuotaUsedUp.exit_code, Superseded.exit_code}
 
 
 def recover_run(run: Run, ending: Ending) -> Ending:
     """Put back what a failed run changed; give its ending.
 
     Somebody else's deploys are left alone: then only what is still on its way is stopped, and what each service serves
-    is told. A commit that was live and did not prove itself is held; when it could not be put back, everything is.
+    is told. Where the platform's quota is used up it is the same: the code is not to blame. A commit that was live and did not prove itself is held; when it could not be put back, everything is.
 
     Raises:
         Interrupted: it goes on with the next command.

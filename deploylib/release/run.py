@@ -16,6 +16,7 @@ from deploylib.models.results import StageResult, StageStatus
 from deploylib.models.units import seconds
 from deploylib.probes import DowntimeWatch, Pace
 from deploylib.release.database import database_of
+from deploylib.release.live_log import LiveLog
 from deploylib.release.prerequisites import CheckFinding
 from deploylib.release.telling import Telling
 from deploylib.render import rollout
@@ -129,10 +130,20 @@ class Run:
         self.journal.record(kind, value)
         self.telling.update()
 
+    def announce(self, commit: Commit | None) -> None:
+        """Tell the view that it begins, or goes on, and who began it."""
+        self.env.progress.opened(self.id, self.env.name, commit)
+        self.env.progress.credit(self.state.opened.author, self.state.at, self.state.opened.url)
+
     @cached_property
     def telling(self) -> Telling:
         """Tell who wants to know of it."""
         return Telling(self.env, self.journal, self.coming, shared=not self.decides)
+
+    @cached_property
+    def log(self) -> LiveLog:
+        """Follow what the services write meanwhile."""
+        return LiveLog(self.env, self.id)
 
     @cached_property
     def visitors(self) -> DowntimeWatch:

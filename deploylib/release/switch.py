@@ -51,6 +51,7 @@ def bring_services(stage: str, run: Run, orders: list[Order]) -> StageResult:
         for order, before in asked.items()
     ]
     seen = [order.target for order in orders if address.is_public(order.target) and order.previous.commit]
+    run.log.start(order.target for order in orders)
     run.visitors.start([target.url + (target.health_path or "/") for target in seen])
     try:
         rollout.roll_out(

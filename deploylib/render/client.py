@@ -11,12 +11,13 @@ answer says how many requests its window still allows; when none is left, the ne
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, partial
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import stamina
 
@@ -24,7 +25,7 @@ from deploylib.errors import DeployError, SettingsError, Unreachable
 from deploylib.models import Database, Deploy, DeployStatus, Export, LogLine, Secret, Service
 from deploylib.models.metrics import MetricSeries
 from deploylib.render import decode, rate_limit
-from deploylib.render.decode import Unreadable
+from deploylib.render.decode import LogPage, Unreadable
 from deploylib.render.endpoint import RENDER_API, find_api_url, find_endpoint
 from deploylib.render.rate_limit import Budget, Left
 from deploylib.settings import Config
@@ -277,6 +278,11 @@ class Client:
                 return decode.read_object(reason, "failure") or {key: value for key, value in reason.items() if value}
         return {}
 
+    def has_used_up_minutes(self, service_id: str, since: datetime) -> bool:
+        """Whether the workspace has had no build minutes left since then."""
+        query = {"type": "pipeline_minutes_exhausted", "startTime": since.isoformat(), "limit": 1}
+        return bool(self._events(service_id, query))
+
     def server_failures(self, service_id: str, since: datetime) -> int:
         """How often a running instance of the service has failed since then."""
         query = {"type": "server_failed", "startTime": since.isoformat(), "limit": PAGE}
@@ -298,6 +304,26 @@ class Client:
         if since is not None:
             query["startTime"] = since.isoformat()
         return self._read("/logs", partial(decode.read_log_lines, service_id=service_id), query)
+
+    def log_page(self, query: Mapping[str, Any]) -> LogPage:
+        """Read a page of the logs of some services, oldest line first.
+
+        Args:
+            query: with *ownerId*, and the ids of the services as *resource*.
+        """
+        read = partial(decode.read_log_page, service_ids=query["resource"])
+        return self._read("/logs", read, {"limit": PAGE, "direction": "forward", **query})
+
+    def subscribe_logs(self, query: Mapping[str, Any]) -> AbstractContextManager[http.Websocket]:
+        """Open a websocket that gives each new line of some services.
+
+        Raises:
+            WebsocketError: it cannot be had.
+            ImportError: the library for it is not installed.
+        """
+        address = self.url.replace("http", "ws", 1)
+        headers = {"Authorization": f"Bearer {self.secret.reveal()}"}
+        return http.open_websocket(f"{address}/logs/subscribe?{urlencode(query, doseq=True)}", headers)
 
     def instances(self, service_id: str) -> set[str]:
         """The ids of the instances that run now.

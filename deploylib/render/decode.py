@@ -10,19 +10,32 @@ a thing without its id, an answer about something else. It is never an empty lis
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
 
-from deploylib.models import Database, Deploy, DeployStatus, Export, Kind, LogLine, Moment, PathFilter, Secret, Service
+from deploylib.models import (
+    Database,
+    Deploy,
+    DeployStatus,
+    Export,
+    Kind,
+    LogLine,
+    Moment,
+    PathFilter,
+    Secret,
+    Service,
+    decoding,
+)
 from deploylib.models.metrics import MetricPoint, MetricSeries
 from deploylib.models.units import is_address
 from deploylib.system import http
 
 __all__ = [
     "Addresses",
+    "LogPage",
     "Unreadable",
     "decode_body",
     "read_addresses",
@@ -32,6 +45,8 @@ __all__ = [
     "read_events",
     "read_export",
     "read_log_lines",
+    "read_log_message",
+    "read_log_page",
     "read_moment",
     "read_object",
     "read_series",
@@ -141,13 +156,30 @@ class _Series(_Wire, frozen=True):
 
 
 class _Line(_Wire, frozen=True):
+    id: Any = None
     timestamp: str | None = None
     message: str | None = None
     labels: list[dict[str, Any] | None] | None = None
 
 
-class _Lines(_Wire, frozen=True):
+class _Lines(_Wire, frozen=True, rename="camel"):
     logs: list[_Line | None] | None = None
+    has_more: bool | None = None
+    next_start_time: str | None = None
+    next_end_time: str | None = None
+
+
+class LogPage(msgspec.Struct, frozen=True):
+    """A page of logs, oldest first, and where the next one is.
+
+    Attributes:
+        more: there is another page, from *start* to *end*.
+    """
+
+    lines: list[LogLine]
+    more: bool = False
+    start: str = ""
+    end: str = ""
 
 
 def decode_body(answer: http.Answer) -> Any:
@@ -327,20 +359,43 @@ def read_events(value: Any, service_id: str, kind: str) -> list[dict[str, Any]]:
 
 
 def read_log_lines(value: Any, service_id: str) -> list[LogLine]:
-    """Lines of a service's log, oldest first.
+    """Lines of a service's log, oldest first."""
+    return read_log_page(value, {service_id}).lines
+
+
+def read_log_page(value: Any, service_ids: Collection[str]) -> LogPage:
+    """A page of the logs of some services.
 
     Whose a line is stands among its labels.
     """
-    found = []
-    for line in thing(value, _Lines).logs or ():
-        if line is None:
-            continue
-        labels = {label.get("name"): label.get("value") for label in line.labels or () if label}
-        if labels.get("resource") not in {None, service_id}:
-            raise Unreadable(f"a line that is not of {service_id}")
-        instance = str(labels.get("instance") or "")
-        found.append(LogLine(at=line.timestamp or "", text=line.message or "", instance=instance))
-    return sorted(found, key=lambda line: line.at)
+    told = thing(value, _Lines)
+    found = [_read_log_line(line, service_ids) for line in told.logs or () if line is not None]
+    more = bool(told.has_more and told.next_start_time and told.next_end_time)
+    ordered = sorted(found, key=lambda line: line.moment)
+    return LogPage(ordered, more, told.next_start_time or "", told.next_end_time or "")
+
+
+def read_log_message(text: str, service_ids: Collection[str]) -> LogLine:
+    """A line that came over a websocket."""
+    try:
+        value = decoding.json(text.encode(errors="replace"), Any)
+    except decoding.Undecodable as error:
+        raise Unreadable("no document of JSON") from error
+    return _read_log_line(thing(value, _Line), service_ids)
+
+
+def _read_log_line(line: _Line, service_ids: Collection[str]) -> LogLine:
+    labels = {label.get("name"): label.get("value") for label in line.labels or () if label}
+    if labels.get("resource") not in {None, *service_ids}:
+        raise Unreadable(f"a line that is not of {', '.join(service_ids)}")
+    return LogLine(
+        at=line.timestamp or "",
+        text=line.message or "",
+        instance=str(labels.get("instance") or ""),
+        service=str(labels.get("resource") or ""),
+        kind=str(labels.get("type") or ""),
+        id=line.id if isinstance(line.id, str) else "",
+    )
 
 
 def read_series(value: Any, resource: str) -> list[MetricSeries]:

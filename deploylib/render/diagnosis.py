@@ -10,8 +10,8 @@ the local Render.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 
 from deploylib.errors import (
     BuildFailed,
@@ -20,16 +20,38 @@ from deploylib.errors import (
     DeployStopped,
     ForeignDeploy,
     Interrupted,
+    QuotaUsedUp,
     StartFailed,
     Unhealthy,
 )
 from deploylib.models import Deploy, DeployStatus, Order, Value
 from deploylib.render.client import Client
 
-__all__ = ["Diagnosis", "between", "diagnose", "explain_replaced", "failure", "last_words", "meaning", "unhealthy"]
+__all__ = [
+    "Diagnosis",
+    "between",
+    "diagnose",
+    "explain_replaced",
+    "failure",
+    "find_first_error",
+    "last_words",
+    "meaning",
+    "unhealthy",
+]
 
+TRACEBACK = "Traceback (most recent call last)"
+# The word as compilers, package managers and interpreters say it; and what only looks like it.
+ERROR = re.compile(
+    r"\b(?:[A-Z]\w*Error|error(?: [A-Z]+\d+)?|ERR!|ERROR|FATAL|fatal|panic)(?:\[\w+\])?(?::|\b(?= [A-Z]+\d+:)| (?=\S))"
+)
+HARMLESS = re.compile(
+    r"\b(?:0|no) errors?\b|\bwarn(?:ing)?\b|^(?:added|Collecting|Downloading|Installing|Using) ", re.IGNORECASE
+)
+MOST = 100  # lines that the platform gives at once
+PAGES = 5  # of them, of a long build
 NOTHING = ("(it wrote nothing)",)
 CORRECT = "correct it, commit, inv deploy"
+AROUND = timedelta(minutes=1)  # the event may be a little older than the deploy
 LAST_LINES = 20  # a crash of Node shows its cause above a dozen lines of stack
 PUBLISH = re.compile(r"(?i:publish) (?:directory|path) [`'\"]?(?P<what>[^\s`'\"]+)[`'\"]? does not exist")
 NAME = r"(?P<{}>[\w.@/+-]+)"
@@ -74,6 +96,8 @@ def explain_replaced(order: Order, deploy: Deploy, client: Client) -> DeployErro
 
     Somebody else's took its place, or it was stopped.
     """
+    if (used_up := _used_up(order, deploy, client)) is not None:
+        return used_up
     newest = next(iter(client.deploys(order.target.service_id, limit=1)), None)
     if newest is None:
         return Contradiction(
@@ -95,18 +119,36 @@ def explain_replaced(order: Order, deploy: Deploy, client: Client) -> DeployErro
     )
 
 
+def _used_up(order: Order, deploy: Deploy, client: Client) -> QuotaUsedUp | None:
+    """The workspace's quota as the cause; None: it has told of none since the deploy was made."""
+    if deploy.created_at is None or not client.has_used_up_minutes(order.target.service_id, deploy.created_at - AROUND):
+        return None
+    return QuotaUsedUp(
+        f"{order.target.name}: the workspace has no build minutes left, so the platform has stopped the deploy",
+        remedy="add build minutes or raise the spend limit (Render Dashboard → Billing), or wait for the next month; then inv deploy",
+        service=order.target.name,
+    )
+
+
 def failure(order: Order, deploy: Deploy, client: Client) -> DeployError:
     """The failed deploy as an error.
 
     Its kind from the status, the cause from its event, the last words from its log.
     """
     name = order.target.name
+    if (used_up := _used_up(order, deploy, client)) is not None:
+        return used_up
     cause = client.failure(order.target.service_id, deploy.id)
     code = cause.get("nonZeroExit")
     ended = f"exited with code {code}" if code else "ended" if cause.get("earlyExit") else ""
     if deploy.status is DeployStatus.BUILD_FAILED:
-        details = last_words(order, deploy, client, "build")
+        said = _read_log(order, deploy, client, "build")
+        details = _last(said)
         why, remedy = diagnose(details, client, "correct the build, commit, inv deploy")
+        first = find_first_error(said if len(said) < MOST else _whole_build(order, deploy, client))
+        if first and not set(first) <= set(details):
+            details = (*first, "…", *details)
+        why = why or (f": {first[-1].strip()}" if first else "")
         return BuildFailed(f"{name}: the build {ended or 'failed'}{why}", details=details, remedy=remedy, service=name)
     details = last_words(order, deploy, client, "app")
     if deploy.status is DeployStatus.PRE_DEPLOY_FAILED:
@@ -160,16 +202,58 @@ def last_words(order: Order, deploy: Deploy, client: Client, kind: str) -> tuple
 
     A log that cannot be read must not hide the failure itself.
     """
+    return _last(_read_log(order, deploy, client, kind))
+
+
+def _last(said: list[str]) -> tuple[str, ...]:
+    return tuple(said[-LAST_LINES:]) or NOTHING
+
+
+def _read_log(order: Order, deploy: Deploy, client: Client, kind: str) -> list[str]:
+    """The end of a log; where it cannot be read, why not."""
     target = order.target
     try:
-        lines = client.logs(target.owner_id, target.service_id, kind, deploy.created_at, limit=100)
+        lines = client.logs(target.owner_id, target.service_id, kind, deploy.created_at, limit=MOST)
         serving = client.instances(target.service_id) if kind == "app" else set()
     except Interrupted:
         raise
     except DeployError as error:
-        return (f"(its log cannot be read: {error.message})",)
-    said = [line.text.rstrip() for line in lines if line.text.strip() and line.instance not in serving]
-    return tuple(said[-LAST_LINES:]) or NOTHING
+        return [f"(its log cannot be read: {error.message})"]
+    return [line.text.rstrip() for line in lines if line.text.strip() and line.instance not in serving]
+
+
+def _whole_build(order: Order, deploy: Deploy, client: Client) -> list[str]:
+    """The log of a build from its beginning, as far as it is read; empty: it cannot be."""
+    target = order.target
+    query: dict[str, object] = {"ownerId": target.owner_id, "resource": [target.service_id], "type": ["build"]}
+    query |= {"startTime": deploy.created_at.isoformat()} if deploy.created_at else {}
+    said: list[str] = []
+    try:
+        for _ in range(PAGES):
+            page = client.log_page(query)
+            said += [line.text.rstrip() for line in page.lines]
+            if not page.more:
+                break
+            query |= {"startTime": page.start, "endTime": page.end}
+    except Interrupted:
+        raise
+    except DeployError:
+        return said  # its end is told all the same
+    return said
+
+
+def find_first_error(lines: Sequence[str]) -> tuple[str, ...]:
+    """Find the first line that tells a real error; empty: none does.
+
+    What comes later mostly follows from it. Of a traceback of Python it is all of it, whose last line names the error.
+    """
+    for at, line in enumerate(lines):
+        if line.startswith(TRACEBACK):
+            end = next((n for n in range(at + 1, len(lines)) if not lines[n].startswith(" ")), len(lines) - 1)
+            return tuple(lines[max(at, end - LAST_LINES) : end + 1])
+        if ERROR.search(line) and not HARMLESS.search(line):
+            return (line,)
+    return ()
 
 
 def meaning(lines: Iterable[str], *, local: bool) -> Diagnosis | None:

@@ -15,11 +15,21 @@ from deploylib.models import Deploy, DeployStatus, Kind, Live, Order, Shipped, T
 from deploylib.models.units import age
 from deploylib.render import diagnosis, rate_limit, trigger
 from deploylib.render.client import Ambiguous, Client, Refused
+from deploylib.render.log_stream import LogStream
 from deploylib.render.rate_limit import Left
 from deploylib.render.trigger import LOOK_FOR, Rollout, Underway, find_requested
 from deploylib.system import Clock, Deadline
 
-__all__ = ["LOOK_FOR", "Rollout", "cancel_and_wait", "deploy_and_wait", "find_requested", "roll_out", "wait_for_others"]
+__all__ = [
+    "LOOK_FOR",
+    "LogStream",
+    "Rollout",
+    "cancel_and_wait",
+    "deploy_and_wait",
+    "find_requested",
+    "roll_out",
+    "wait_for_others",
+]
 
 WORDS = {
     DeployStatus.CREATED: "accepted",

@@ -9,6 +9,8 @@ a look at the history of a bucket does not read every event again.
 An operation is what a person asks for beside the releases: a backup alone, a restore, a look, a hold. It is recorded like a
 run, and found by ``operations/<environment>/<time>-<id>``: whoever asks for the runs of an environment never meets it.
 
+What builds and programs of the services wrote meanwhile is in ``logs/<run id>/``, and decides nothing.
+
 A folded state is only a cache: where it cannot be read the events are folded again. So is the digest of the newest runs. A run whose events cannot be read is
 named and passed over; where nobody can say that it has ended, nothing goes forward until somebody has looked.
 """
@@ -16,7 +18,8 @@ named and passed over; where nobody can say that it has ended, nothing goes forw
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -31,6 +34,7 @@ from deploylib.models import (
     Intent,
     Live,
     LoadTested,
+    LogLine,
     Moment,
     Planned,
     Proven,
@@ -224,6 +228,22 @@ class History:
         number = max((number for number, _, _ in self._keys(run)), default=0)
         while not self.store.put_if_absent(f"runs/{run}/{number + 1:04d}-{kind}.json", body):
             number += 1
+
+    def keep_lines(self, run: str, lines: Sequence[LogLine]) -> None:
+        """Keep lines of the services' logs with a run; several machines may."""
+        key = f"logs/{run}/{self.clock.now():%Y%m%dT%H%M%S.%f}-{secrets.token_hex(4)}.json"
+        self.store.put(key, [msgspec.json.encode(self.clean(msgspec.to_builtins(lines)))])
+
+    def read_lines(self, run: str) -> tuple[LogLine, ...]:
+        """Read the lines that were kept with a run, each once, oldest first.
+
+        Raises:
+            Damaged: some of them cannot be read.
+        """
+        keys = list(self.store.list(f"logs/{run}/"))
+        kept = [line for key in keys for line in read_document(self.store, key, list[LogLine])]
+        found = {line.id or (line.at, line.service, line.text): line for line in kept}
+        return tuple(sorted(found.values(), key=lambda line: line.moment))
 
     def read_events(self, run: str) -> Iterator[Event]:
         """Read the events of a run, oldest first.
@@ -535,7 +555,7 @@ def _fold(state: RunState, event: Event) -> RunState:
         name, kind = ONCE[event.kind]
         change = {name: msgspec.convert(event.data, kind)}
     elif event.kind == "stage":
-        result = msgspec.convert(event.data, StageResult)
+        result = msgspec.structs.replace(msgspec.convert(event.data, StageResult), at=event.at)
         change = {"stages": {**state.stages, result.stage: _joined(state.stages.get(result.stage), result)}}
     elif event.kind == "put-back":
         change = {"put_back": (*state.put_back, msgspec.convert(event.data, PutBack))}

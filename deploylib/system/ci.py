@@ -22,7 +22,7 @@ from deploylib.errors import SettingsError
 from deploylib.models import Value, decoding
 from deploylib.models.results import Report, StageResult
 
-__all__ = ["Build", "Tested", "append", "hand_over", "name_machine", "read_build", "read_tested"]
+__all__ = ["Build", "Tested", "append", "hand_over", "name_machine", "read_build", "read_tested", "size"]
 
 HANDED_OVER = "DEPLOYLIB_TESTS"
 LINE = 500  # characters: a variable of a program holds 128 KiB on Linux, and a result has some thirty lines, twice
@@ -124,6 +124,14 @@ def read_tested(environ: Mapping[str, str]) -> Tested | None:
 
 def _cut(lines: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(line[:LINE] for line in lines[:40])
+
+
+def size(path: str) -> int:
+    """The bytes of a file of the CI; 0: there is none yet."""
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0
 
 
 def append(path: str, text: str) -> None:

@@ -9,7 +9,6 @@ a request as a whole may take: a server that sends a byte every now and then out
 
 from __future__ import annotations
 
-import functools
 import ssl
 import threading
 import zlib
@@ -27,8 +26,23 @@ from httpcore import ConnectTimeout, NetworkBackend, NetworkStream, ReadTimeout,
 from deploylib.models import decoding
 from deploylib.system import threads
 from deploylib.system.clock import Deadline
+from deploylib.system.trust import find_trusted
+from deploylib.system.websocket import Websocket, WebsocketError, open_websocket
 
-__all__ = ["API", "ASSET", "PAGE", "Answer", "HttpError", "Limit", "NoAnswer", "NotSent", "Session"]
+__all__ = [
+    "API",
+    "ASSET",
+    "PAGE",
+    "Answer",
+    "HttpError",
+    "Limit",
+    "NoAnswer",
+    "NotSent",
+    "Session",
+    "Websocket",
+    "WebsocketError",
+    "open_websocket",
+]
 
 MIB = 1 << 20
 PIECE = 1 << 16
@@ -137,7 +151,7 @@ class Session:
             base_url=base_url,
             headers={"User-Agent": "deploylib", "Accept-Encoding": "gzip, deflate", **(headers or {})},
             timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
-            verify=_trusted(),
+            verify=find_trusted(),
             transport=transport,
             follow_redirects=False,
         )
@@ -323,15 +337,6 @@ class _Backend(NetworkBackend):
 
     def connect_unix_socket(self, *args: Any, **options: Any) -> NetworkStream:
         return _Stream(self._network.connect_unix_socket(*args, **options), self._ends)
-
-
-@functools.cache
-def _trusted() -> ssl.SSLContext:
-    """The authorities that are trusted, as httpx finds them.
-
-    Read once, and not for each session.
-    """
-    return httpx.create_ssl_context()
 
 
 def _bounded(client: httpx.Client) -> _Ends:

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ class Death:
         """A method of the store that writes, counted."""
 
         def counted(store: Folder, key: str, body: Any, **how: Any) -> Any:
-            if key.endswith("/beat"):  # a thread's, at no place of the run
+            if key.endswith("/beat") or key.startswith("logs/"):  # a thread's, at no place of the run
                 return write(store, key, body, **how)
             self.here("before", self.writes + 1)
             done = write(store, key, body, **how)
@@ -65,7 +66,9 @@ class Death:
 
         def counted(session: http.Session, method: str, url: str, **more: Any) -> Any:
             answer = request(session, method, url, **more)
-            if url.startswith("/"):  # of the platform's API; who asks public addresses names them in full
+            if (
+                url.startswith("/") and threading.current_thread().name != "log"
+            ):  # of the platform's API; who asks public addresses names them in full
                 self.tell("asked", f"{method} {url}")
                 if method == "POST" and url.endswith(ORDERS) and answer.ok:
                     self.orders += 1

@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # kind → the ends of what is called for it
 CALLS = {
-    "http": r"\.(request|pieces|getresponse)|_client\.stream|urlopen|build_opener\(\w+\)\.open|self\._(read|pages|write|listed)",
+    "http": r"\.(request|pieces|getresponse)|_client\.stream|urlopen|build_opener\(\w+\)\.open|self\._(read|pages|write|listed)"
+    r"|\bdial|_connection\.recv",
     "program": r"\b(runner|real|place)\.(run|stream)|subprocess\.\w+|\b_git",
     "postgres": r"\b(connected|connect|execute|exec_driver_sql|fetchone|fetchall)",
     "bucket": r"\b_?calls\.(call|attempt|head|wrote)|\b(client|body|raw)\.read|http\.send|scan_input",

@@ -38,6 +38,49 @@ WRITTEN = "tests/scaffold/test_writing.py::"
 
 GUARDS = (
     Guard(
+        "a log of the services that cannot be followed, and nobody says so",
+        "deploylib/release/live_log.py",
+        "            if late and not interrupted:\n",
+        "            if False:\n",
+        "tests/integration/test_followed_logs.py::test_a_log_that_cannot_be_followed_is_one_line",
+    ),
+    Guard(
+        "a secret in what is kept of the services' logs",
+        "deploylib/state/history.py",
+        "self.clean(msgspec.to_builtins(lines))",
+        "msgspec.to_builtins(lines)",
+        "tests/integration/test_followed_logs.py::test_what_a_build_writes_is_kept_whole_and_without_a_secret",
+    ),
+    Guard(
+        "lines that came while the websocket of logs was away",
+        "deploylib/render/log_stream.py",
+        "            if self._whole:\n                self._advance(line)\n",
+        "            self._advance(line)\n            self._whole = True\n",
+        "tests/integration/test_log_stream.py::test_what_could_not_be_asked_for_after_a_cut_is_asked_for_later",
+    ),
+    Guard(
+        "a line of a log that is told twice",
+        "deploylib/render/log_stream.py",
+        "        if name in self._seen:\n",
+        "        if False:\n",
+        "tests/integration/test_log_stream.py::"
+        "test_ten_thousand_lines_with_five_cuts_and_two_refusals_come_once_each_and_in_order",
+    ),
+    Guard(
+        "a quota that is told as somebody's cancel",
+        "deploylib/render/diagnosis.py",
+        "    if (used_up := _used_up(order, deploy, client)) is not None:\n        return used_up\n    newest",
+        "    newest",
+        "tests/unit/release/test_recovery.py::test_used_up_build_minutes_put_nothing_back_and_hold_nothing",
+    ),
+    Guard(
+        "a summary that GitHub drops",
+        "deploylib/cli/github.py",
+        "    if len(whole) <= (room := max(0, MOST - there)):\n        return text\n",
+        "    room = 0\n    if whole:\n        return text\n",
+        "tests/unit/cli/test_github.py::test_a_summary_is_cut_to_what_github_shows",
+    ),
+    Guard(
         "a release of two halves",
         "deploylib/release/recovery.py",
         "        recover(run)\n",

@@ -72,7 +72,7 @@ class Product:
         config = Config(
             root=self.repository.root,
             name="staging",
-            settings=Settings(minimum_free="1MB", **self.settings),
+            settings=Settings(minimum_free="1MB", **{"follow_logs": False, **self.settings}),
             environment=EnvironmentSettings(only_this_machine=True, **self.environment),
             environ=self.environ,
         )

@@ -32,6 +32,7 @@ PARTICIPLES = {
     "ended": "an event that a view is told of",
     "opened": "an event that a view is told of",
     "transferred": "an event that a view is told of",
+    "wrote": "an event that a view is told of",
 }
 IRREGULAR = re.compile(
     "begun|bought|built|done|drawn|fallen|felt|found|given|gone|held|hidden|kept|known|left|lent|lost|made|met|paid|said|"

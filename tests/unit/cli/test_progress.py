@@ -6,9 +6,11 @@ import io
 import re
 
 import pytest
+from rich.text import Text
 
 from deploylib.cli import progress
-from deploylib.models import Commit
+from deploylib.cli.session import clean_line
+from deploylib.models import Commit, LogLine
 from deploylib.models.progress import Progress
 from deploylib.models.results import StageResult, StageStatus
 from tests.support.fakes import NEW, FakeClock
@@ -87,7 +89,7 @@ def test_a_live_view_needs_a_terminal_that_can_move_its_cursor(
 ) -> None:
     """Everywhere else lines are written that a log can keep."""
     with progress.choose_view(Stream(terminal=terminal), environ, FakeClock()) as shown:
-        assert plain == (type(shown) is progress.Plain)
+        assert plain == (type(shown) in {progress.Plain, progress.InCI})
 
 
 def test_a_terminal_keeps_what_has_ended() -> None:
@@ -122,3 +124,78 @@ def test_what_is_transferred_is_shown_with_its_rate_and_what_is_left() -> None:
         assert line(8_000_000, 16_000_000) == "16.0 MB · 4.0 MB/s"
         assert line(2_000_000, 16_000_000) == "2.0 MB of 16.0 MB · 1.0 MB/s · 14s left", "it is read once more"
         assert line(20_000_000, 16_000_000) == "22.0 MB · 5.5 MB/s", "more than anybody thought"
+
+
+def lines_of(service: str, count: int) -> list[LogLine]:
+    """Lines of a build."""
+    return [
+        LogLine(at="2026-03-01T12:00:01Z", text=f"step {n}", service=service, kind="build", id=str(n))
+        for n in range(count)
+    ]
+
+
+def test_in_ci_a_stage_bears_its_time_and_logs_are_folded() -> None:
+    """Who began it stands at the head; the lines of a build stand in a group before what its service does next."""
+    stream = Stream()
+    shown = progress.InCI(stream, FakeClock())
+
+    shown.opened("x-7f3a", "production", Commit(id=NEW, subject="Add paging"))
+    shown.credit("ada", FakeClock().now(), "https://ci.example/1")
+    shown.began("deploy")
+    for line in [*lines_of("api", 2), LogLine(at="2026-03-01T12:00:02Z", text="::stop", service="api", kind="build")]:
+        shown.wrote(line)
+    shown.progress("web", "building")
+    shown.progress("api", "live")
+    shown.ended(DONE)
+
+    assert stream.lines() == [
+        'run 7f3a   production ← bbbbbbb "Add paging"',
+        "by ada · 2026-03-01 12:00:00Z · https://ci.example/1",
+        "  deploy: web building",
+        "::group::api build · 3 lines",
+        "  12:00:01  step 0",
+        "  12:00:01  step 1",
+        "  12:00:02  ::stop",
+        "::endgroup::",
+        "  deploy: api live",
+        "12:00:00Z ✓ deploy    api  live                                       4.0s",
+        "                      web  live",
+    ]
+
+
+def test_a_service_cannot_close_its_group_or_command_the_runner() -> None:
+    """Its lines are never at the beginning of one, whatever is in them."""
+    stream = Stream()
+    shown = progress.InCI(stream, FakeClock(), clean_line)
+
+    for text in ("::endgroup::", "\r::error::x", "##[error]x"):
+        shown.wrote(LogLine(at="", text=text, service="api\n::error::y", kind="build"))
+    shown.ended(DONE)
+
+    commands = [line for line in stream.lines() if re.match(r"\s*(::|##\[)", line)]
+    assert commands == [r"::group::api\n::error::y build · 3 lines", "::endgroup::"]
+
+
+@pytest.mark.parametrize(
+    "view", [progress.Plain(Stream(), verbose=True), progress.InCI(Stream(), FakeClock(), verbose=True)]
+)
+def test_verbose_shows_every_line_at_once(view: progress.Plain) -> None:
+    """In CI without groups, elsewhere in place of nothing."""
+    for line in lines_of("api", 3):
+        view.wrote(line)
+
+    assert isinstance(stream := view._stream, Stream)  # noqa: SLF001
+    assert [f"  12:00:01  api build  step {n}" for n in range(3)] == stream.lines()
+
+
+def test_a_terminal_shows_the_newest_lines_below_the_services() -> None:
+    """A few of them; the next stage begins without any."""
+    stream = Stream(terminal=True)
+    with progress.choose_view(stream, {"TERM": "xterm"}, FakeClock()) as shown:
+        shown.began("deploy")
+        for line in lines_of("api", 20):
+            shown.wrote(line)
+        assert isinstance(drawn := shown.__rich__(), Text)  # type: ignore[attr-defined]
+        assert [f"step {n}\n" in f"{drawn.plain}\n" for n in range(20)] == [False] * 15 + [True] * 5
+        shown.began("verify")
+        assert "step" not in shown.__rich__().plain  # type: ignore[attr-defined]

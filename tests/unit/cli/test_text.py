@@ -187,9 +187,10 @@ def test_a_run_is_told_as_it_was() -> None:
     opened = cli_text.format_events(state("x-7f3a", check=check))
     closed = cli_text.format_events(state("x-7f3a", closed=SUCCESS, check=check))
 
-    assert opened[:3] == ['run 7f3a   local ← bbbbbbb "Add paging"', "", "✓ check     fine"]
+    assert opened[:3] == ['run 7f3a   local ← bbbbbbb "Add paging"', "2026-03-01 12:00:00Z", ""]
+    assert opened[3] == "          ✓ check     fine"
     assert "inv deploy goes on" in opened[-1]
-    assert closed[3:] == cli_text.format_report(SUCCESS).splitlines()
+    assert closed[4:] == cli_text.format_report(SUCCESS).splitlines()
 
 
 def test_a_status_is_one_screen() -> None:

@@ -20,7 +20,7 @@ from deploylib.probes.caching import look_at_caching
 from deploylib.probes.certificate import look_at_certificate
 from deploylib.probes.instances import look_at_uptime
 from deploylib.release.prove import evidence_table
-from deploylib.system import http
+from deploylib.system import http, trust
 from tests.support.fakes import NEW, OLD, START, FakeClock, target
 from tests.support.in_memory import Platform, lost, status
 from tests.support.website import Reply, serving
@@ -192,11 +192,11 @@ def trusting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
         subprocess.run(["openssl", *words.split(), *alike, *parts], check=True, capture_output=True)
         file.write_text((tmp_path / "key").read_text() + (tmp_path / "certificate").read_text())
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate"))
-        http._trusted.cache_clear()  # noqa: SLF001 - whom to trust is read once
+        trust.find_trusted.cache_clear()
         return file
 
     yield make
-    http._trusted.cache_clear()  # noqa: SLF001 - whom to trust is read once
+    trust.find_trusted.cache_clear()
 
 
 @pytest.mark.parametrize(("days", "judgement"), [(90, "pass"), (5, "warn")])

@@ -105,6 +105,21 @@ def test_a_foreign_deploy_is_not_undone(product: Product) -> None:
     assert product.asked()[2:] == ["srv-web/deploys/dep-4/cancel"], "what is ours and on its way, and nothing else"
 
 
+def test_used_up_build_minutes_put_nothing_back_and_hold_nothing(product: Product) -> None:
+    """What went live stays, what is on its way is stopped, and the same commit may come again."""
+    product.change("2")
+    product.platform.plans = {"srv-api": ["live"], "srv-web": ["canceled"]}
+    product.platform.events = [{"type": "pipeline_minutes_exhausted", "serviceId": "srv-web", "details": {}}]
+
+    report = product.deploy()
+
+    assert ("build minutes used up", 15) == (report.outcome, report.exit_code)
+    assert [] == [one for one in product.asked() if one.endswith("/rollback")]
+    assert ((), ()) == (report.put_back, product.env().holds.read())
+    product.platform.plans, product.platform.events = {}, []
+    assert product.deploy().outcome == "succeeded"
+
+
 def test_a_recovery_that_fails_needs_a_person(product: Product) -> None:
     """The first error leads, then why it could not be put back; exit code 20, and where to look."""
     product.change("2")

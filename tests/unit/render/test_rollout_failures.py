@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from deploylib.errors import BuildFailed, DeployFailed, PersonNeeded, StartFailed, Unhealthy
+from deploylib.errors import BuildFailed, DeployFailed, PersonNeeded, QuotaUsedUp, StartFailed, Unhealthy
 from deploylib.models import DeployStatus, Live, Order
-from deploylib.render import rollout
+from deploylib.render import diagnosis, rollout
 from tests.support.fakes import NEW, OLD, FakeClock, target
 from tests.support.in_memory import Platform, lost, status
 
@@ -100,6 +100,51 @@ def test_what_the_old_program_says_meanwhile_is_not_the_cause(platform: Platform
     ]
 
     assert fail(platform, clock, "update_failed", {"nonZeroExit": 1}).details == ("KeyError: 'URL'",)
+
+
+@pytest.mark.parametrize(
+    ("said", "first"),
+    [
+        (["src/a.ts(3,1): error TS2304: Cannot find name 'x'.", "src/b.ts(1,1): error TS2322: …"], [0]),
+        (["0 errors, 2 warnings", "warning: error: of old", "npm ERR! code ELIFECYCLE", "npm ERR! errno 1"], [2]),
+        (["Traceback (most recent call last):", '  File "a.py", line 1', "KeyError: 'URL'", "error: later"], [0, 1, 2]),
+        (["error[E0425]: cannot find value `x`", "error: aborting due to 1 previous error"], [0]),
+        (["Collecting error-handling", "added 3 packages", "done"], []),
+        (["ModuleNotFoundError: No module named 'app'"], [0]),
+    ],
+)
+def test_the_first_real_error_is_found(said: list[str], first: list[int]) -> None:
+    """What looks like one and is none is passed over; of a traceback it is all of it."""
+    assert [said[n] for n in first] == list(diagnosis.find_first_error(said))
+
+
+def test_the_first_error_of_a_build_stands_in_the_message(platform: Platform, clock: FakeClock) -> None:
+    """Also where twenty other lines came after it."""
+    lines = ["compiling", "app.ts(1,7): error TS2322: no number", *(f"stack {n}" for n in range(30))]
+    platform.logs = [{"timestamp": f"2026-03-01T12:00:{n:02}Z", "message": text} for n, text in enumerate(lines)]
+
+    error = fail(platform, clock, "build_failed", {"nonZeroExit": 2})
+
+    assert error.message == "api: the build exited with code 2: app.ts(1,7): error TS2322: no number"
+    assert (lines[1], "…", *lines[-20:]) == error.details
+
+
+@pytest.mark.parametrize("state", ["canceled", "build_failed"])
+def test_used_up_build_minutes_are_told_as_the_platforms_quota(
+    platform: Platform, clock: FakeClock, state: str
+) -> None:
+    """Not as bad code, and not as somebody who has canceled it."""
+    key = platform.add("api", live=OLD)
+    platform.plans[key] = [state]
+    platform.events = [{"type": "pipeline_minutes_exhausted", "serviceId": key, "details": {}}]
+    wanted = Order(target=target("api"), commit=NEW, previous=Live(service="api", commit=OLD))
+    bare = rollout.Rollout(platform.render(), clock, clock.deadline(60), lambda _kind, _value: None, lambda *_: None)
+
+    with pytest.raises(QuotaUsedUp, match="no build minutes left") as raised:
+        rollout.roll_out([wanted], bare)
+
+    assert raised.value.exit_code == 15
+    assert "Billing" in raised.value.remedy
 
 
 def test_a_log_that_cannot_be_read_does_not_hide_the_failure(platform: Platform, clock: FakeClock) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deploylib.errors import SettingsError
-from deploylib.models import Commit, Intent, Live, Opened, PathFilter, Shipped
+from deploylib.models import Commit, Intent, Live, LogLine, Opened, PathFilter, Secret, Shipped
+from deploylib.models.redaction import Struck
 from deploylib.models.release import Triggered
 from deploylib.models.results import PutBack, Report, StageResult, StageStatus
 from deploylib.state.history import Event, History, Journal, RunState
@@ -266,3 +269,19 @@ def test_the_newest_event_of_a_kind_is_read_whatever_came_after(history: History
     assert history.read_last("r-1", "message", str) == "C1/2"
     with pytest.raises(Damaged, match="no such event"):
         history.read_last("r-1", "undelivered", str)
+
+
+def test_lines_are_kept_with_a_run_once_each_and_without_a_secret(history: History) -> None:
+    """By whichever machine; in the order in which they were received."""
+    struck = Struck([Secret("hunter2-hunter2")])
+    history = dataclasses.replace(history, clean=struck.value)
+    late = LogLine(at="2026-03-01T12:00:02Z", text="password is hunter2-hunter2", service="api", kind="build", id="2")
+    early = LogLine(at="2026-03-01T12:00:01Z", text="hello", service="api", kind="build", id="1")
+
+    history.keep_lines("x-1111", [late])
+    history.keep_lines("x-1111", [early, late])
+    history.keep_lines("x-2222", [early])
+
+    assert [line.text for line in history.read_lines("x-1111")] == ["hello", "password is •••"]
+    assert history.read_lines("x-3333") == ()
+    assert list(history.read_runs("staging", 5)) == []

@@ -1,0 +1,96 @@
+"""What builds and programs write while a run goes on: shown, and kept with it.
+
+It changes no outcome, and nobody waits for it: what goes wrong with it is one line.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+
+from deploylib.environment import Environment
+from deploylib.errors import DeployError
+from deploylib.models import LogLine, Target
+from deploylib.render import Refused, rollout
+from deploylib.system import Deadline, threads
+
+__all__ = ["LiveLog"]
+
+AT_ITS_END, INTERRUPTED = 1.5, 0.5  # seconds for what is on its way when the run ends; for who has ten for everything
+BEFORE = timedelta(seconds=5)  # clocks differ
+KEPT_EVERY, KEPT_AT_ONCE = 5.0, 500  # seconds, lines
+MOST = 20_000  # lines that are kept of a run; the platform has the rest
+FEW = 10  # services of which it is asked which programs ran before
+
+
+@dataclass
+class LiveLog:
+    """Follows the logs of a run's services, from `start` to `stop`."""
+
+    env: Environment
+    run: str
+    _over: threading.Event = field(default_factory=threading.Event)
+    _following: list[Future[None]] = field(default_factory=list)
+    _kept: int = 0
+
+    def start(self, targets: Iterable[Target]) -> None:
+        """Begin, where the settings want it."""
+        if not self.env.config.settings.follow_logs or self._following:
+            return
+        owners: dict[str, list[Target]] = {}
+        for target in targets:
+            owners.setdefault(target.owner_id, []).append(target)
+        for of_one in owners.values():
+            self._begin(of_one)
+
+    def stop(self, *, interrupted: bool = False) -> None:
+        """End; what has come by now is taken along."""
+        if self._following:
+            self._over.set()
+            _, late = wait(self._following, INTERRUPTED if interrupted else AT_ITS_END)
+            if late and not interrupted:
+                self.env.progress.note("the log of the services was not read to its end: the platform does not give it")
+
+    def _begin(self, targets: list[Target]) -> None:
+        self._following.append(threads.start(partial(self._carefully, partial(self._follow, targets)), name="log"))
+
+    def _carefully(self, work: Callable[[], None]) -> None:
+        """Do it; whatever is wrong with it is told, and is no failure."""
+        try:
+            work()
+        except DeployError as error:
+            self.env.progress.note(f"the log of the services is not followed any more: {error.message}")
+
+    def _follow(self, targets: list[Target]) -> None:
+        since = self.env.clock.now() - BEFORE
+        names = {target.service_id: target.name for target in targets}
+        before = {each for target in targets[:FEW] for each in self.env.render.instances(target.service_id)}
+        waiting: list[LogLine] = []
+        late = Deadline.after(KEPT_EVERY)
+        try:
+            for line in rollout.LogStream(self.env.render, targets[0].owner_id, names, since, self._over).lines():
+                if line is not None and line.instance not in before:
+                    self.env.progress.wrote(line)
+                    waiting.append(line)
+                if len(waiting) >= KEPT_AT_ONCE or (waiting and late.has_passed()):
+                    self._keep(waiting)
+                    late = Deadline.after(KEPT_EVERY)
+        except Refused:
+            if len(targets) == 1:
+                raise
+            for target in targets:  # of several regions, which are not given together
+                self._begin([target])
+        finally:
+            self._keep(waiting)
+
+    def _keep(self, waiting: list[LogLine]) -> None:
+        """Keep the lines that wait, as many as may be kept."""
+        lines = waiting[: max(0, MOST - self._kept)]
+        waiting.clear()
+        if lines:
+            self._kept += len(lines)
+            self.env.history.keep_lines(self.run, lines)

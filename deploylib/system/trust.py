@@ -1,0 +1,19 @@
+"""Whose certificates are believed."""
+
+from __future__ import annotations
+
+import functools
+import ssl
+
+import httpx
+
+__all__ = ["find_trusted"]
+
+
+@functools.cache
+def find_trusted() -> ssl.SSLContext:
+    """The authorities that are trusted, as httpx finds them.
+
+    Read once, and not for each session.
+    """
+    return httpx.create_ssl_context()
