@@ -11,7 +11,7 @@ from deploylib.models.results import Report, StageStatus
 from deploylib.models.sections import Topic, by_topic
 from deploylib.system import ci
 
-__all__ = ["annotation", "fit", "publish", "summary"]
+__all__ = ["annotation", "cut_summary", "publish", "summary"]
 
 MOST = 900 << 10  # bytes of a summary
 ADDRESS = re.compile(r"https?://[\w.~:/?#@!&+,;=%-]{1,1000}", re.ASCII)  # nothing of it is markup
@@ -30,10 +30,10 @@ def publish(report: Report, environ: Mapping[str, str], url: str = "") -> None:
         ci.append(path, "".join(f"{name}={value}\n" for name, value in _outputs(report).items()))
     ended = report.outcome != "paused"
     if ended and (path := environ.get("GITHUB_STEP_SUMMARY")):
-        ci.append(path, fit(summary(report), ci.size(path), url))
+        ci.append(path, cut_summary(summary(report), ci.count_bytes(path), url))
 
 
-def fit(text: str, there: int = 0, url: str = "") -> str:
+def cut_summary(text: str, there: int = 0, url: str = "") -> str:
     """Cut a summary to what GitHub shows.
 
     It drops one just below 1 MiB without a word, and fails on a longer one (actions/runner#4337).

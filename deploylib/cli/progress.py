@@ -66,7 +66,10 @@ class Plain(Progress):
             self.say(f"  {self._stage}: {service} {text}")
 
     def wrote(self, line: LogLine) -> None:
-        """It, where everything is wanted; what a run has kept is shown by ``inv logs``."""
+        """Show it, where everything is wanted.
+
+        What a run has kept is shown by ``inv logs``.
+        """
         if self._verbose:
             self.say(f"  {text.format_log_line(line)}")
 
@@ -83,7 +86,10 @@ class Plain(Progress):
 
 
 class InCI(Plain):
-    """Bears the time on each stage, and folds what builds and programs write (GitHub, "Workflow commands": grouping)."""
+    """Bears the time on each stage, and folds the log.
+
+    In groups, as GitHub knows them ("Workflow commands").
+    """
 
     def __init__(
         self,
@@ -170,7 +176,10 @@ class _Terminal(Plain):
             self._services[service] = (text, self._clock.monotonic())
 
     def wrote(self, line: LogLine) -> None:
-        """Show the newest few below the services; all of them above where that is wanted."""
+        """Show the newest few below the services.
+
+        All of them stand above, where that is wanted.
+        """
         super().wrote(line)
         if not self._verbose:
             self._newest.append(self._clean(text.format_log_line(line)))

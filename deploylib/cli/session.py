@@ -191,7 +191,9 @@ def tell(value: Any, lines: Sequence[str], *, json: bool, code: int = 0) -> None
 
 
 def tell_as_they_come(lines: Iterable[LogLine], *, json: bool) -> None:
-    """Print each line when it is there; as JSON, one document a line.
+    """Print each line when it is there.
+
+    As JSON it is one document a line.
 
     Raises:
         Interrupted: that is how it ends.

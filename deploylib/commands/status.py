@@ -245,7 +245,9 @@ def _kept_lines(env: Environment, run: str, log: tuple[str, str], start: datetim
 
 
 def follow_logs(env: Environment, *, run: str = "", service: str = "", since: str = "") -> Iterator[LogLine]:
-    """Give each line that the services of a run write from now on, until interrupted.
+    """Give each line that the services of a run write.
+
+    From now on, until interrupted.
 
     Args:
         run: as in `logs`.

@@ -33,7 +33,10 @@ class Progress:
         """A service of the current stage does something."""
 
     def wrote(self, line: LogLine) -> None:
-        """A build or a program of a service has written a line; told by a thread."""
+        """A service has written a line.
+
+        A thread tells it.
+        """
 
     def transferred(self, size: int, of: int) -> None:
         """More bytes of the current stage's work are done.

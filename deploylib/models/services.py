@@ -124,7 +124,10 @@ class LogLine(Value, frozen=True):
 
     @property
     def moment(self) -> datetime:
-        """When it was received; long ago, where that cannot be read. What it is as text does not sort."""
+        """When it was received.
+
+        Long ago, where that cannot be read; as text it does not sort.
+        """
         try:
             return msgspec.convert(self.at, Moment)
         except msgspec.ValidationError:

@@ -1,6 +1,6 @@
-"""What builds and programs write while a run goes on: shown, and kept with it.
+"""The log of a run's services, shown and kept with it.
 
-It changes no outcome, and nobody waits for it: what goes wrong with it is one line.
+It is what builds and programs write while the run goes on. It changes no outcome, and nobody waits for it: what goes wrong with it is one line.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class LiveLog:
         self._following.append(threads.start(partial(self._carefully, partial(self._follow, targets)), name="log"))
 
     def _carefully(self, work: Callable[[], None]) -> None:
-        """Do it; whatever is wrong with it is told, and is no failure."""
+        """Do it, and tell what is wrong as no failure."""
         try:
             work()
         except DeployError as error:

@@ -131,7 +131,7 @@ class Run:
         self.telling.update()
 
     def announce(self, commit: Commit | None) -> None:
-        """Tell the view that it begins, or goes on, and who began it."""
+        """Tell the view that it begins or goes on."""
         self.env.progress.opened(self.id, self.env.name, commit)
         self.env.progress.credit(self.state.opened.author, self.state.at, self.state.opened.url)
 

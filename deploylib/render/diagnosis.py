@@ -120,7 +120,10 @@ def explain_replaced(order: Order, deploy: Deploy, client: Client) -> DeployErro
 
 
 def _used_up(order: Order, deploy: Deploy, client: Client) -> QuotaUsedUp | None:
-    """The workspace's quota as the cause; None: it has told of none since the deploy was made."""
+    """The workspace's quota as the cause.
+
+    None: the platform has told of none since the deploy was made.
+    """
     if deploy.created_at is None or not client.has_used_up_minutes(order.target.service_id, deploy.created_at - AROUND):
         return None
     return QuotaUsedUp(
@@ -223,7 +226,10 @@ def _read_log(order: Order, deploy: Deploy, client: Client, kind: str) -> list[s
 
 
 def _whole_build(order: Order, deploy: Deploy, client: Client) -> list[str]:
-    """The log of a build from its beginning, as far as it is read; empty: it cannot be."""
+    """The log of a build from its beginning.
+
+    As far as it is read; empty: it cannot be.
+    """
     target = order.target
     query: dict[str, object] = {"ownerId": target.owner_id, "resource": [target.service_id], "type": ["build"]}
     query |= {"startTime": deploy.created_at.isoformat()} if deploy.created_at else {}

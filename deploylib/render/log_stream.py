@@ -1,4 +1,6 @@
-"""The log of services as it comes: none lost, none twice, in order.
+"""The log of services as it comes.
+
+No line is lost, none comes twice, and they come in order.
 
 Render's websocket of logs drops now and then (render-oss/cli#17), and one that is opened anew begins with what comes then.
 So after each cut the lines since the last one are asked for, and those that come twice are told apart by their ids. Where
@@ -61,7 +63,9 @@ class LogStream:
     _answered: Deadline | None = None
 
     def lines(self) -> Iterator[LogLine | None]:
-        """Each line once, until it is over; None: nothing came for a moment.
+        """Each line once, until it is over.
+
+        None: nothing came for a moment.
 
         Raises:
             Refused: the platform does not give these logs together.
@@ -92,7 +96,10 @@ class LogStream:
                 self.over.wait(max(asked, pause * random.uniform(0.5, 1)))  # noqa: S311 - no secret
 
     def _last(self) -> Iterator[LogLine]:
-        """What has come by the end: one question, for which nobody waits long."""
+        """What has come by the end.
+
+        It is one question, for which nobody waits long.
+        """
         if self._whole:
             for line in self.client.log_page(self._query | {"startTime": (self.since - OVERLAP).isoformat()}).lines:
                 yield from self._new(line)
@@ -127,7 +134,10 @@ class LogStream:
             self.over.wait(POLL_HERE if self.client.is_local else POLL)
 
     def _try_catching_up(self) -> Iterator[LogLine]:
-        """The lines since the last one; what cannot be read now, and could before, is asked for again later."""
+        """The lines since the last one.
+
+        What cannot be read now, and could before, is asked for again later.
+        """
         try:
             yield from self._catch_up()
         except Unreachable:
@@ -162,7 +172,11 @@ class LogStream:
         yield msgspec.structs.replace(line, service=self.names.get(line.service, line.service))
 
     def _pace(self) -> bool:
-        """Leave a part of the window to those who need it; whether it is not over meanwhile."""
+        """Leave a part of the window to those who need it.
+
+        Returns:
+            Whether it is not over meanwhile.
+        """
         while not self.over.is_set():
             left = self.client.log_reads.compute_left(self.client.clock.monotonic())
             if left is None or left.requests > SPARED:

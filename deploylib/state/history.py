@@ -235,7 +235,9 @@ class History:
         self.store.put(key, [msgspec.json.encode(self.clean(msgspec.to_builtins(lines)))])
 
     def read_lines(self, run: str) -> tuple[LogLine, ...]:
-        """Read the lines that were kept with a run, each once, oldest first.
+        """Read the lines kept with a run.
+
+        Each once, oldest first.
 
         Raises:
             Damaged: some of them cannot be read.

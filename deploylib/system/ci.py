@@ -22,7 +22,7 @@ from deploylib.errors import SettingsError
 from deploylib.models import Value, decoding
 from deploylib.models.results import Report, StageResult
 
-__all__ = ["Build", "Tested", "append", "hand_over", "name_machine", "read_build", "read_tested", "size"]
+__all__ = ["Build", "Tested", "append", "count_bytes", "hand_over", "name_machine", "read_build", "read_tested"]
 
 HANDED_OVER = "DEPLOYLIB_TESTS"
 LINE = 500  # characters: a variable of a program holds 128 KiB on Linux, and a result has some thirty lines, twice
@@ -126,8 +126,11 @@ def _cut(lines: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(line[:LINE] for line in lines[:40])
 
 
-def size(path: str) -> int:
-    """The bytes of a file of the CI; 0: there is none yet."""
+def count_bytes(path: str) -> int:
+    """Count the bytes of a file of the CI.
+
+    0: there is none yet.
+    """
     try:
         return Path(path).stat().st_size
     except OSError:
