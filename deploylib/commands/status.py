@@ -206,16 +206,13 @@ class Log(Value, frozen=True):
 def logs(env: Environment, *, run: str = "", lines: int = 50, service: str = "", since: str = "") -> tuple[Log, ...]:
     """Read the last lines that a run's builds and programs have written.
 
-    From the platform, which has what came after the run as well; where it has none, what was kept with the run.
+    Where the platform has none any more, what was kept with the run.
 
     Args:
         run: its id or the end of it; empty: the last one that deployed something.
         lines: how many of each.
         service: only of this one.
-        since: not older than this: ``10m`` ago, or a moment such as ``2026-03-01T12:00:00Z``; empty: since its deploy.
-
-    Raises:
-        SettingsError: there is no such run, or it has deployed no such service.
+        since: ``10m`` ago, or a moment such as ``2026-03-01T12:00:00Z``; empty: since its deploy.
     """
     state = find_run(env, run)
     targets = {target.name: target for target in _followed(state, service)}
