@@ -14,7 +14,7 @@ from typing import Any
 from deploylib.models import Secret
 from deploylib.notifications.interface import Channel, Delivery, Message, MessageKind
 from deploylib.notifications.slack_client import SlackAnswer, call_method, post_to_webhook
-from deploylib.notifications.slack_text import render, render_plainly
+from deploylib.notifications.slack_blocks import render, render_plainly
 from deploylib.settings import Config
 
 __all__ = ["SlackBot", "SlackWebhook", "find_slack"]

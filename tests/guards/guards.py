@@ -834,10 +834,10 @@ GUARDS = (
     ),
     Guard(
         "a subject that mentions everybody",
-        "deploylib/notifications/slack_text.py",
+        "deploylib/notifications/slack_blocks.py",
         ".split()).translate(ENTITIES)",
         ".split())",
-        "tests/unit/notifications/test_slack_text.py::test_a_subject_makes_no_mention_no_link_and_no_line",
+        "tests/unit/notifications/test_slack_blocks.py::test_a_subject_makes_no_mention_no_link_and_no_line",
     ),
     Guard(
         "a webhook that answers without an end",

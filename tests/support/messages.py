@@ -6,7 +6,7 @@ from typing import Any
 
 from deploylib.models.results import Report
 from deploylib.notifications import Message, message
-from deploylib.notifications.slack_text import render
+from deploylib.notifications.slack_blocks import render
 from tests.support.fakes import START
 
 __all__ = ["outcome_of", "slack_blocks"]

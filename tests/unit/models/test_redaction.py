@@ -23,7 +23,7 @@ from deploylib.errors import MigrationFailed
 from deploylib.models import Commit, Live, Opened, Secret
 from deploylib.models.redaction import Struck, document, harmless, no_command
 from deploylib.models.results import Ending, Report, StageResult, StageStatus
-from deploylib.notifications.slack_text import render
+from deploylib.notifications.slack_blocks import render
 from deploylib.state.history import History, RunState
 from deploylib.store.folder import Folder
 from tests.support.fakes import NEW, START, FakeClock

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from deploylib.models import Commit, Live
 from deploylib.models.results import PutBack, Report, StageResult, StageStatus
-from deploylib.notifications.slack_text import escape, render
+from deploylib.notifications.slack_blocks import escape, render
 from tests.support.fakes import NEW, OLD
 from tests.support.messages import outcome_of, slack_blocks
 
