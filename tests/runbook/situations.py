@@ -397,6 +397,27 @@ def refused_migration(product: Product) -> Made:
     product.git("reset", "--quiet", "--hard", head)
 
 
+@contextmanager
+def refused_rollback(product: Product) -> Made:
+    """The schema is too new for the code before, or so it says; then that code serves all the same."""
+    head, served = product.head, product.served()["backend"]
+    text = migration("A place.", 'op.execute("alter table entries add column place text")')
+    expand = product.commit("A place", {"migrations/versions/0003_place.py": text})
+    product.ok("deploy")
+    text = migration("No more.", 'op.execute("alter table entries drop column place")')
+    text = text.replace("0003", "0004").replace('"0002"', '"0003"') + 'tolerates = "0003"\n'
+    product.commit("No place", {"migrations/versions/0004_no_place.py": text})
+    product.ok("deploy")
+    product.ok("hold", "--commit", expand, "--reason", "it was bad as well")
+    refused = product.inv("rollback")
+    assert refused.code == 3, refused.said
+    assert "does not go with the schema" in refused.said
+    yield {}
+    assert product.served()["backend"] == served
+    product.query("update alembic_version set version_num = '0002'")
+    product.git("reset", "--quiet", "--hard", head)
+
+
 OF_TRIVIAL: dict[str, Situation] = {
     "at rest": Situation(at_rest),
     "a new commit": Situation(new_commit),
@@ -418,6 +439,7 @@ OF_TRIVIAL: dict[str, Situation] = {
     "by hand, afterwards": Situation(by_hand_afterwards, long=False),
 }
 OF_THE_GUEST_BOOK: dict[str, Situation] = {
+    "a rollback that the schema refuses": Situation(refused_rollback),
     "a database with rows": Situation(rows),
     "an unproven backup": Situation(unproven),
     "rows were lost": Situation(lost),
