@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -79,6 +80,9 @@ def test_edits_in_every_written_file_survive(edits: dict[int, tuple[int, str]], 
         assert contents(folder) == before
     after = contents(folder)
 
+    # A table of settings that is ours no more by an edit is missing, and added once more: after all that stands there.
+    settings = before.pop("pyproject.toml")
+    assert after["pyproject.toml"].startswith(settings)
     assert {name: text for name, text in after.items() if name in before} == before
 
 
@@ -108,6 +112,29 @@ def test_without_yes_nothing_is_written(tmp_path: Path) -> None:
     told = deploylib(folder, "init", "--json", "--yes").json
     assert told["written"]
     assert {"text": "shop: packages by npm", "file": "package-lock.json"} in told["concluded"]
+
+
+@pytest.mark.parametrize(("answer", "written"), [("y", True), ("n", False), ("", False)])
+def test_on_a_terminal_one_is_asked(answer: str, written: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    """After the difference was shown; only a yes writes."""
+    folder = adopters.make_repository(tmp_path / "shop", adopters.STATIC)
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "wb", buffering=0) as typed, os.fdopen(theirs, "rb") as terminal:
+        typed.write(f"{answer}\n".encode())
+        done = subprocess.run(
+            [*SCRIPT, "init"],
+            cwd=folder,
+            env=environment(),
+            stdin=terminal,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert done.returncode == 0, done.stderr
+    assert "+++ render.yaml (proposed)" in done.stdout
+    assert "files? [y/N]" in done.stderr
+    assert (folder / "render.yaml").exists() is written
 
 
 @pytest.mark.parametrize(("words", "code"), [(("--version",), 0), (("--help",), 0), (("init", "--wrong"), 2), ((), 2)])
