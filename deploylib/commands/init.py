@@ -53,8 +53,7 @@ def prepare_init(env: Environment, asked: InitOptions) -> Initialisation:
     """
     root = env.git.top()
     tree = Tree(root, frozenset(name for name in env.git.lying() if (root / name).is_file()))
-    known = env.config.settings.environments
-    asked = replace(asked, staging=asked.staging or "staging" in known)
+    staging = asked.staging or "staging" in env.config.settings.environments
     apart = "deploylib.toml" in tree.names or "pyproject.toml" not in tree.names
     product = describe(
         tree,
@@ -63,6 +62,7 @@ def prepare_init(env: Environment, asked: InitOptions) -> Initialisation:
         branch=env.git.branch() or "main",
         blueprint=env.config.settings.blueprint,
         settings_file="deploylib.toml" if apart else "pyproject.toml",
+        environments=("staging", "production") if staging else ("production",),
     )
     changes = tuple(compare_file(root, each) for each in propose_files(product, tree))
     return Initialisation(product, changes, steps=tuple(_steps(product, tree)))

@@ -32,7 +32,14 @@ NONE = "no service was recognised in this repository"
 
 
 def describe(
-    tree: Tree, asked: InitOptions, *, name: str, branch: str, blueprint: str, settings_file: str
+    tree: Tree,
+    asked: InitOptions,
+    *,
+    name: str,
+    branch: str,
+    blueprint: str,
+    settings_file: str,
+    environments: tuple[str, ...],
 ) -> Repository:
     """Describe a repository by its Blueprint, or by what its files say.
 
@@ -41,6 +48,7 @@ def describe(
         branch: that is released.
         blueprint: the name of its Blueprint.
         settings_file: where its settings are, or belong.
+        environments: where it is released, the first choice first.
 
     Raises:
         SettingsError: a file cannot be read, or nothing of it says what could be released.
@@ -71,6 +79,7 @@ def describe(
         tests=inspected.tests,
         settings_file=settings_file,
         conclusions=tuple(said),
+        environments=environments,
         asked=asked,
     )
 

@@ -113,6 +113,7 @@ class Repository:
         tests: the command that tests it; empty: none was found.
         settings_file: where its settings are, or belong.
         conclusions: what was concluded, and from which files.
+        environments: where it is released, the first choice first.
     """
 
     branch: str
@@ -123,12 +124,8 @@ class Repository:
     tests: str
     settings_file: str
     conclusions: tuple[Inference, ...]
+    environments: tuple[str, ...]
     asked: InitOptions
-
-    @property
-    def environments(self) -> tuple[str, ...]:
-        """Where it is released, the first choice first."""
-        return ("staging", "production") if self.asked.staging else ("production",)
 
     @property
     def has_staging(self) -> bool:

@@ -86,6 +86,15 @@ def test_the_workflow_is_one_that_its_linter_passes(monorepo: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_a_staging_that_is_there_is_found_in_the_settings(tmp_path: Path) -> None:
+    """Without the flag: all that was written with it stays as it is proposed, and no Blueprint of staging is wanted."""
+    folder = initialised(adopters.make_repository(tmp_path / "shop", adopters.EXPRESS), staging=True)
+    (folder / "render.staging.yaml").unlink()
+    prepared = init.prepare_init(Environment.open("local", folder=folder), InitOptions())
+
+    assert {one.state.value for one in prepared.changes} == {"as it is proposed"}
+
+
 def test_the_tasks_and_the_runbook_are_ours(monorepo: Path, tmp_path: Path) -> None:
     """The code of the one, the sections of the other; of a product without a database those of databases are left out."""
     code = "from deploylib.cli import collection\n\nns = collection()\n"
