@@ -13,8 +13,8 @@ from typing import Any
 
 from deploylib.models import Secret
 from deploylib.notifications.interface import Channel, Delivery, Message, MessageKind
-from deploylib.notifications.slack_client import SlackAnswer, call_method, post_to_webhook
 from deploylib.notifications.slack_blocks import render, render_plainly
+from deploylib.notifications.slack_client import SlackAnswer, call_method, post_to_webhook
 from deploylib.settings import Config
 
 __all__ = ["SlackBot", "SlackWebhook", "find_slack"]
