@@ -13,14 +13,18 @@ from tests.support.log_platform import SINCE, LogPlatform
 
 
 def followed(platform: LogPlatform, count: int) -> list[LogLine]:
-    """The first lines that a stream gives."""
+    """The first lines that a stream gives, within half a minute."""
     over = threading.Event()
+    late = threading.Timer(30, over.set)
+    late.daemon = True
+    late.start()
     with platform.serving() as url:
         found = []
         for line in rollout.LogStream(Client("rnd_key", url), "tea-1", {"srv-api": "api"}, SINCE, over).lines():
             found += [line] if line is not None else []
             if len(found) >= count:
                 over.set()
+        late.cancel()
         return found
 
 

@@ -28,9 +28,9 @@ class LogPlatform:
     Attributes:
         cuts: numbers of lines after each of which the websocket is cut.
         refusals: how many websockets are refused with 429 before the next one is given.
-        apart: lines that come to pass while no websocket is open, after each cut.
+        apart: lines that come to pass before each websocket but the first is open.
         without_websocket: it has none at all.
-        unanswered: how many pages are refused for good, from the second on.
+        unanswered: how many pages are refused after the first cut.
     """
 
     lines: int
@@ -79,11 +79,14 @@ class LogPlatform:
         if self.opened and self.refused < self.refusals:
             self.refused += 1
             return _json(429, {"message": "rate limit exceeded"}, {"Retry-After": "0"})
+        with self._lock:
+            self._come = min(self.lines, self._come + (self.apart if self.opened else 0))
+        self.opened += 1
         return None
 
     def _page(self, query: dict[str, str]) -> Response:
         self.pages += 1
-        if self.pages > 1 and self.unanswered:
+        if self.opened > 1 and self.unanswered:
             self.unanswered -= 1
             return _json(403, {"message": "not now"})
         with self._lock:
@@ -106,15 +109,12 @@ class LogPlatform:
         )
 
     def _send(self, connection: ServerConnection) -> None:
-        self.opened += 1
         with suppress(ConnectionClosed):
             while self._come < self.lines:
                 with self._lock:
                     number, self._come = self._come, self._come + 1
                 connection.send(json.dumps(self._line(number)))
                 if number in self.cuts:
-                    with self._lock:
-                        self._come = min(self.lines, self._come + self.apart)
                     connection.socket.shutdown(socket.SHUT_RDWR)
                     return
             connection.recv()
