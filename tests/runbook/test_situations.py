@@ -33,6 +33,13 @@ def _of(known: Mapping[str, Situation]) -> list[object]:
     ]
 
 
+def lift_all(product: Product) -> None:
+    """Lift what a situation has left held."""
+    for hold in (product.folder / ".deploylib").glob("holds/local/*"):
+        if not (hold / "lifted.json").exists():
+            product.ok("hold.lift", f"--hold={hold.name}")
+
+
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trivial]:
     """Trivial services, two releases old, on a local Render that can be told to misbehave."""
@@ -52,9 +59,7 @@ def trivial(shared: Trivial) -> Iterator[Trivial]:
     """They are well before and after each situation."""
     yield shared
     assert shared.ask("/local/faults", method="DELETE").status == 200
-    for hold in (shared.folder / ".deploylib").glob("holds/local/*"):
-        if not (hold / "lifted.json").exists():
-            shared.ok("hold.lift", f"--hold={hold.name}")
+    lift_all(shared)
     if len(set(shared.served().values())) > 1:
         commit = shared.change_all()
         shared.ok("deploy")
@@ -62,7 +67,7 @@ def trivial(shared: Trivial) -> Iterator[Trivial]:
 
 
 @pytest.fixture(scope="module")
-def guest_book(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+def book(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """The sample product, with a guest and a backup."""
     made = Product(tmp_path_factory.mktemp("runbook") / "book")
     try:
@@ -72,6 +77,13 @@ def guest_book(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
         yield made
     finally:
         made.clean()
+
+
+@pytest.fixture
+def guest_book(book: Product) -> Iterator[Product]:
+    """Nothing of it is held before and after each situation."""
+    yield book
+    lift_all(book)
 
 
 def type_line(product: Product, line: str, names: dict[str, str]) -> Completed:
