@@ -20,8 +20,9 @@ def collection() -> Collection:
     """Make the collection of every task, for a ``tasks.py``."""
     # invoke keeps nothing compiled, for the sake of the file of tasks; we and what we use would be compiled each time.
     sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
-    from deploylib.cli.order import tell_everyday_first
+    from deploylib.cli.order import tell_everyday_first, tell_help_of_texts
     from deploylib.cli.tasks import everything
 
     tell_everyday_first()
+    tell_help_of_texts()
     return everything()

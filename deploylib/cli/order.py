@@ -1,4 +1,4 @@
-"""List the everyday tasks first, the rest by name and group."""
+"""How invoke lists the tasks, and where it is asked for help."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from invoke.program import Program
 
-__all__ = ["EVERYDAY", "tell_everyday_first"]
+__all__ = ["EVERYDAY", "tell_everyday_first", "tell_help_of_texts"]
 
 EVERYDAY = ("deploy", "check", "status", "logs", "rollback", "history", "backup.create (backup)", "finish")
 
@@ -26,3 +26,23 @@ def tell_everyday_first() -> None:
 
     everyday_first.everyday_first = True  # type: ignore[attr-defined]
     Program._make_pairs = everyday_first  # type: ignore[method-assign] # noqa: SLF001
+
+
+def tell_help_of_texts() -> None:
+    """Tell a task's help also where it takes a text.
+
+    Of ``inv TASK --help``, invoke 3.0 would take ``--help`` for the text (`ParseMachine.handle` asks for positional arguments first).
+    """
+    plain = Program.parse_tasks
+    if getattr(plain, "help_first", False):
+        return
+
+    def help_first(self: Program) -> None:
+        unparsed = self.core.unparsed
+        if len(unparsed) == 2 and unparsed[1] in {"--help", "-h"}:
+            self.args["help"].value = unparsed[0]
+            unparsed.clear()
+        plain(self)
+
+    help_first.help_first = True  # type: ignore[attr-defined]
+    Program.parse_tasks = help_first  # type: ignore[method-assign]

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from invoke.context import Context
+from invoke.exceptions import ParseError
 from invoke.parser.argument import Argument
 from invoke.tasks import Task, task
 
@@ -112,7 +113,7 @@ def command(
         told = {key: FLAGS[key][1] for key in shared} | dict(texts) | more
         return task(  # type: ignore[return-value] # invoke says that it may be a decorator
             run,
-            klass=functools.partial(_Task, instead=instead) if instead else Task,
+            klass=functools.partial(_Task, instead=dict(instead)) if positional else Task,
             name=name or body.__name__,
             default=default,
             iterable=list(several),
@@ -124,7 +125,7 @@ def command(
 
 
 class _Task(Task[Any]):
-    """A task with a positional argument that another flag replaces."""
+    """A task with positional arguments, some of which another flag replaces."""
 
     def __init__(self, *args: Any, instead: Mapping[str, str], **options: Any) -> None:
         super().__init__(*args, **options)
@@ -138,27 +139,32 @@ class _Task(Task[Any]):
         found = super().get_arguments(*args, **options)
         named = {argument.name: argument for argument in found}
         return [
-            _Unless(named[self._instead[name]], names=one.names, help=one.help, positional=True)
-            if (name := one.name or "") in self._instead
+            _Positional(named.get(self._instead.get(one.name or "", "")), names=one.names, help=one.help)
+            if one.positional
             else one
             for one in found
         ]
 
 
-class _Unless(Argument):
-    """A positional argument that need not be given where another flag is."""
+class _Positional(Argument):
+    """A positional argument.
 
-    def __init__(self, unless: Argument, **options: Any) -> None:
-        super().__init__(**options)
+    It takes no flag, and need not be given where another one is.
+    """
+
+    def __init__(self, unless: Argument | None, **options: Any) -> None:
+        super().__init__(**options, positional=True)
         self._unless = unless
 
     @property
     def value(self) -> Any:
         """What was given; empty: the other flag was."""
-        return "" if self._value is None and self._unless.value else super().value
+        return "" if self._value is None and self._unless and self._unless.value else super().value
 
     @value.setter
     def value(self, given: str) -> None:
+        if given.startswith("-"):  # invoke gives it whatever comes next, a mistyped flag, too
+            raise ParseError(f"No idea what {given!r} is! {self.name} does not begin with a dash")
         self.set_value(given)
 
 

@@ -259,6 +259,8 @@ def follow_logs(env: Environment, *, run: str = "", service: str = "", since: st
             for line in rollout.LogStream(env.render, owner, names, start, over).lines():
                 if line is not None:
                     come.put(line)
+        except Interrupted:
+            raise
         except DeployError as error:
             come.put(error)
 

@@ -29,7 +29,10 @@ MARKS = {  # of what answers for its health; whose page shows it, a person says
 
 
 class Language(StrEnum):
-    """What a file is written for: a service, or the page that shows how it is."""
+    """Say what a file is written for.
+
+    A service, or the page that shows how it is.
+    """
 
     PYTHON = "python"
     NODE = "node"

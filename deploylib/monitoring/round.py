@@ -178,7 +178,10 @@ class _Work:
 
     @property
     def backed_up(self) -> str:
-        """The database that has backups, also one that is not the platform's; empty: there is none."""
+        """Name the database that has backups.
+
+        Also one that is not the platform's; empty: there is none.
+        """
         return self.database or ("database" if self.env.config.environment.database_url_env else "")
 
     @cached_property

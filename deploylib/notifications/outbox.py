@@ -1,4 +1,4 @@
-"""What could not be told waits in the store, a day at most.
+"""Keep messages that could not be sent, a day at most.
 
 One object a message, ``outbox/<environment>/<channel>/<time>-<id>/message.json``. Whoever sends one takes it first, by a claim
 under it which is good for a minute: of two commands one sends, and what a killed one had taken is told by the next. What is

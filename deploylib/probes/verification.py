@@ -203,7 +203,10 @@ def verify_service(target: Target, expected: Expected, probe: Probe) -> Verified
 
 
 def _cold(target: Target, pace: Pace) -> float:
-    """Seconds that a service may take to wake up; of another plan than the free one none sleeps."""
+    """Tell how many seconds a service may take to wake up.
+
+    Of another plan than the free one none sleeps.
+    """
     return pace.cold if target.plan == FREE and target.kind is Kind.WEB else 0.0
 
 

@@ -15,7 +15,9 @@ from tests.support.product import ROOT, Product
 
 # Calls from a lower room into a higher one, by what it is that a caller has passed in: caller -> what is called.
 CALLBACKS = {
-    "the view, which is told of it while it happens": r".* -> (cli/progress\.py:|release/prove\.py:prove_services\.<locals>\.said$)",
+    "view and record, which are told of it while it happens": (
+        r".* -> (cli/progress\.py:|release/prove\.py:prove_services\.<locals>\.said$|release/run\.py:Run\.record$)"
+    ),
     "work that is done several times at once": r"system/threads\.py:(each|start)",
     "which run of the history is looked for": r"state/history\.py:\w+\.(find_)?newest",
     "bytes that are made while they are written": r"(store|system/process)\b.* -> backups/\w+\.py:_",

@@ -45,6 +45,8 @@ class Watch:
         """One event of the profiler."""
         if event != "call" or not (callee := self.room(frame.f_code.co_filename)):
             return
+        if frame.f_code.co_name == "<module>":
+            return  # a face looks a name up: an import is the contract's, and no call
         self.calls += 1
         back = frame.f_back
         while back is not None and not self.room(back.f_code.co_filename):

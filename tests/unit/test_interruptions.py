@@ -22,6 +22,7 @@ KEPT = {
     "deploylib.notifications.live_message": "of another thread, which no signal reaches",
     "deploylib.notifications.messenger": "of another thread, which no signal reaches",
     "deploylib.notifications.slack_client": "of another thread, which no signal reaches",
+    "deploylib.release.live_log": "of another thread, which no signal reaches",
     "deploylib.release.aims": "it becomes the end in the report, with its exit code",
     "deploylib.state.lease": "of another thread, which no signal reaches",
     "deploylib.system.threads": "of another thread, and raised where the result is asked for",

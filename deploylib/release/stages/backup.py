@@ -78,7 +78,10 @@ class Backup(Stage):
         return result(self.name, line, *told, data=BackedUp(backup=made))
 
     def _asked_for_before(self, run: Run) -> StageResult | None:
-        """The backup that somebody has asked for by itself just now, before this very release; None: there is none."""
+        """Find a backup made by itself just before this release.
+
+        None: there is none.
+        """
         made = None if run.options.asked == self.name else _backup_for_release(run)
         if made is None:
             return None

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from invoke.exceptions import ParseError
+from invoke.main import program
 from invoke.parser import Parser
 
 from deploylib.cli import collection
@@ -28,3 +29,17 @@ def test_a_test_needs_no_text() -> None:
     assert parsed("--test") == {"text": "", "test": True, "environment": "local"}
     with pytest.raises(ParseError, match="did not receive required positional arguments: 'text'"):
         parsed()
+
+
+def test_a_mistyped_flag_is_no_text() -> None:
+    """Or it would be told to everybody."""
+    with pytest.raises(ParseError, match="No idea what '--tset' is"):
+        parsed("--tset")
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_is_no_text(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Although invoke gives a task that takes a text whatever comes next."""
+    program.run(["inv", "notify", flag], exit=False)
+
+    assert "Tell every channel a text" in capsys.readouterr().out
