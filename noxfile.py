@@ -168,8 +168,9 @@ def security(session: nox.Session) -> None:
 @nox.session(default=False)
 def installing(session: nox.Session) -> None:
     """Every line of the documents and workflows that installs something, typed in a clone and in repositories of others."""
-    prepare(session)
-    session.run("pytest", "tests/docs", "tests/unit/test_binaries.py", "-m", "load", *session.posargs)
+    prepare(session, DEPLOY_LOCK)
+    places = ["tests/docs", "tests/scaffold", "tests/unit/test_binaries.py"]
+    session.run("pytest", *places, "-m", "load", *session.posargs)
 
 
 @nox.session(default=False)

@@ -130,6 +130,7 @@ def test_the_locustfile_asks_for_the_health_path(monorepo: Path) -> None:
     assert 'self.client.get("/healthz")' in text
 
 
+@pytest.mark.load  # what builds is locked with what is installed; the session `installing` has both
 @pytest.mark.parametrize("target", ["wheel", "sdist"])
 def test_what_is_built_holds_what_is_written(target: str, tmp_path: Path) -> None:
     """The files that init writes, byte for byte; of the sdist what a wheel is made of."""
