@@ -108,7 +108,7 @@ def test_a_lock_that_is_not_given_is_told_as_a_lock(servers: Servers) -> None:
     assert sqlstates.REMEDIES["55P03"] == error.remedy
 
 
-def test_a_full_table_of_locks_is_told_as_that(servers: Servers) -> None:
+def test_a_full_table_of_locks_is_told_as_that(servers: Servers, tmp_path: Path) -> None:
     """By the driver's code, and by the sentence of pg_dump, which has no code: never as a matter of rights."""
     base = servers.fresh(16)
     base.run("do $$ begin for n in 1..300 loop execute format('create table t%s ()', n); end loop; end $$")
@@ -116,7 +116,7 @@ def test_a_full_table_of_locks_is_told_as_that(servers: Servers) -> None:
     with every_lock_taken(base):
         asked = refused(base.url, "begin", *(f"lock table t{n} in access share mode" for n in range(1, 301)))
         with pytest.raises(BackupFailed) as dumped:
-            base.back_up(Folder(Path("/nonexistent")), exporter=unseen)
+            base.back_up(Folder(tmp_path), exporter=unseen)
 
     assert sqlstates.LOCKS == asked.remedy
     assert sqlstates.LOCKS in dumped.value.remedy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -107,6 +108,8 @@ def type_line(product: Product, line: str, names: dict[str, str]) -> Completed:
 
 
 def _typed(product: Product, block: Typed) -> None:
+    if any("curl " in line for line in block.lines) and not shutil.which("curl"):
+        pytest.skip("curl is not installed")
     situation = SITUATIONS[block.situation]
     with situation.make(product) as names:
         for line in block.lines:
