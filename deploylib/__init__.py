@@ -136,7 +136,7 @@ _VALUES = {
     "MonitorRound": "deploylib.monitoring",
     "Report": "deploylib.models.results",
     "RestoreResult": "deploylib.models.database:RestoreResult",
-    "RunState": "deploylib.state.history",
+    "RunState": "deploylib.state.run_state",
     "Scanned": "deploylib.models.findings",
     "Status": "deploylib.commands.status",
     "Trend": "deploylib.loadtest.report",

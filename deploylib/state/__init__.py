@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 from deploylib.models.face import look_up_in
 
 if TYPE_CHECKING:
-    from deploylib.state.history import History, Journal, RunState
+    from deploylib.state.history import History
     from deploylib.state.holds import Hold, Holds
+    from deploylib.state.journal import Journal
     from deploylib.state.lease import Lease, Leases, LeaseState
+    from deploylib.state.run_state import RunState
 
 __all__ = ["History", "Hold", "Holds", "Journal", "Lease", "LeaseState", "Leases", "RunState"]
 
@@ -26,10 +28,10 @@ if not TYPE_CHECKING:  # or a name that is not there would be any name
             "History": "history",
             "Hold": "holds",
             "Holds": "holds",
-            "Journal": "history",
+            "Journal": "journal",
             "Lease": "lease",
             "LeaseState": "lease",
             "Leases": "lease",
-            "RunState": "history",
+            "RunState": "run_state",
         },
     )

@@ -1,4 +1,4 @@
-"""The append-only history of runs: events, folded into a state.
+"""The append-only history of runs and operations, in a store.
 
 One object per event, ``runs/<run id>/<sequence>-<event>.json``; a run's state is a fold over them. Nothing is ever
 changed, so several machines can append and a killed run leaves exactly what it did. Events of two jobs may bear the same
@@ -11,15 +11,16 @@ run, and found by ``operations/<environment>/<time>-<id>``: whoever asks for the
 
 What builds and programs of the services wrote meanwhile is in ``logs/<run id>/``, and decides nothing.
 
-A folded state is only a cache: where it cannot be read the events are folded again. So is the digest of the newest runs. A run whose events cannot be read is
-named and passed over; where nobody can say that it has ended, nothing goes forward until somebody has looked.
+A folded state is only a cache: where it cannot be read the events are folded again. So is the digest of the newest runs.
+A run whose events cannot be read is named and passed over; where nobody can say that it has ended, nothing goes forward
+until somebody has looked.
 """
 
 from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -27,162 +28,21 @@ from typing import Any, TypeVar
 import msgspec
 
 from deploylib.errors import SettingsError, Unreachable
-from deploylib.models import (
-    BackedUp,
-    Checked,
-    Commit,
-    Intent,
-    Live,
-    LoadTested,
-    LogLine,
-    Moment,
-    Planned,
-    Proven,
-    Shipped,
-    StageName,
-    ids,
-)
-from deploylib.models.release import Opened, Restored, Triggered
-from deploylib.models.results import Ending, PutBack, Report, StageResult, StageStatus, short
-from deploylib.models.summaries import RunSummary, StageTime
+from deploylib.models import LogLine, ids
+from deploylib.models.release import Opened
+from deploylib.models.results import Report, short
+from deploylib.models.summaries import RunSummary
 from deploylib.state import digest
+from deploylib.state.run_state import LEFT, Event, RunState, fold
 from deploylib.store import Damaged, Store, StoreRefused, format_version, read_document
 from deploylib.system import Clock, threads
-
-__all__ = ["OPERATIONS", "RUNS", "Event", "History", "Journal", "RunState"]
 
 T = TypeVar("T")
 RUNS, OPERATIONS = "history", "operations"
 AT_ONCE = 8  # requests to the store; more of them would only wait for each other
-LEFT: dict[str, type] = {
-    "check": Checked,
-    "changes": Planned,
-    "backup": BackedUp,
-    "verify": Proven,
-    "loadtest": LoadTested,
-}
 # Of a run in the history, and of an event; whatever else lies there is not ours.
 NAMED = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]+-(?!\.\.?$)([^/\x00-\x1f\ud800-\udfff]+)")
 EVENT = re.compile(r"([0-9]{4,})-([a-z-]+)\.json")
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happened, in the order it was written."""
-
-    at: Moment
-    kind: str
-    data: Any
-
-
-class RunState(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a run has done so far.
-
-    Attributes:
-        stages: the stages that have ended, by name.
-        intents: what was about to be asked of the platform, by service.
-        triggered: deploys that were accepted, by service; none of those that were asked for again.
-        shipped: deploys that went live, by service; *went_live*: when the first of them did.
-        restoring: the release that a rollback has chosen.
-        recovering: why what it changed is being put back; from then on the run never goes forward again.
-        back_intents: what was about to be asked in order to put a service back.
-        back_triggered: deploys that were accepted for that.
-        report: the end of the run; None while it is open.
-    """
-
-    opened: Opened
-    at: Moment
-    last: Moment
-    stages: dict[str, StageResult] = {}
-    intents: dict[str, Intent] = {}
-    triggered: dict[str, Triggered] = {}
-    shipped: dict[str, Shipped] = {}
-    went_live: Moment | None = None
-    restoring: Restored | None = None
-    recovering: Ending | None = None
-    back_intents: dict[str, Intent] = {}
-    back_triggered: dict[str, Triggered] = {}
-    put_back: tuple[PutBack, ...] = ()
-    report: Report | None = None
-
-    @property
-    def id(self) -> str:
-        """The run's id."""
-        return self.opened.run
-
-    def has_done(self, stage: str) -> bool:
-        """Tell whether the stage has ended well, or was left out."""
-        result = self.stages.get(stage)
-        return result is not None and result.status in {StageStatus.DONE, StageStatus.SKIPPED}
-
-    def read_data(self, stage: str, kind: type[T]) -> T:
-        """What a stage has left for later ones.
-
-        The empty value of *kind* where it has not run.
-        """
-        result = self.stages.get(stage)
-        return msgspec.convert(result.data if result else {}, kind)
-
-    @property
-    def checked(self) -> Checked:
-        """What the check has found."""
-        return self.read_data(StageName.CHECK, Checked)
-
-    @property
-    def planned(self) -> Planned:
-        """What the run is about."""
-        return self.read_data(StageName.CHANGES, Planned)
-
-    @property
-    def backed_up(self) -> BackedUp:
-        """The backup that it has made, or gone on from."""
-        return self.read_data(StageName.BACKUP, BackedUp)
-
-    @property
-    def proven(self) -> Proven:
-        """What verification has shown."""
-        return self.read_data(StageName.VERIFY, Proven)
-
-    @property
-    def commit(self) -> Commit:
-        """The commit it is about.
-
-        Of a rollback, the one that was restored.
-        """
-        return self.report.commit if self.report is not None and self.report.commit is not None else self.opened.commit
-
-    @property
-    def release(self) -> tuple[Live, ...]:
-        """What was live, and verified, when the run succeeded."""
-        return self.report.live if self.report is not None and self.report.outcome == "succeeded" else ()
-
-    @property
-    def summary(self) -> RunSummary:
-        """The run in a few words."""
-        report, opened = self.report, self.opened
-        serving = {each.commit for each in self.release}
-        before = {intent.previous.commit for intent in self.intents.values()}
-        return RunSummary(
-            id=self.id,
-            at=self.at,
-            ended=self.last,
-            commit=self.commit,
-            outcome=report.outcome if report else "",
-            exit_code=report.exit_code if report else 0,
-            error=report.error if report else "",
-            author=opened.author,
-            url=opened.url,
-            back=opened.back,
-            restoring=self.restoring,
-            stages=tuple(
-                StageTime(stage=each.stage, status=each.status, seconds=each.seconds) for each in self.stages.values()
-            ),
-            shipped={name: each.deploy_id for name, each in self.shipped.items()},
-            live=report.live if report else (),
-            went_live=self.went_live,
-            left=tuple(sorted(before - serving - {""})) if opened.back and serving else (),
-            put_back=tuple(each.service for each in self.put_back if each.ok),
-            stuck=tuple(each.service for each in self.put_back if not each.ok),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +171,7 @@ class History:
         try:
             state = RunState(opened=msgspec.convert(events[0].data, Opened), at=events[0].at, last=events[0].at)
             for event in events[1:]:
-                state = _fold(state, event)
+                state = fold(state, event)
             return self._whole(run, state)
         except msgspec.ValidationError as error:
             why = f"an event says something that is not known here ({error})"
@@ -444,149 +304,3 @@ class History:
             return self.read(run)
         except KeyError:  # it was removed in this moment
             return None
-
-
-@dataclass(slots=True)
-class Journal:
-    """One run while it is being worked on.
-
-    What is recorded is in the history first and in *state* then.
-    Nothing is written until the stage *since* has passed: a run that was refused has touched nothing. One that was examined
-    and has failed is written all the same, see `keep`.
-
-    Attributes:
-        dry: record nothing anywhere but in *state*, for a dry run.
-        since: the last stage that only looks; what it finds may still be a reason to refuse.
-        unwritten: events that wait for that stage; None once the run is in the history.
-        fence: is asked before an intent is recorded: no deploy is asked for without the lease.
-    """
-
-    history: History
-    state: RunState
-    fence: Callable[[], None] = lambda: None
-    dry: bool = False
-    since: StageName | None = StageName.CHECK
-    unwritten: list[tuple[str, Any]] | None = None
-
-    @classmethod
-    def open(
-        cls, history: History, opened: Opened, *, dry: bool = False, since: StageName | None = StageName.CHECK
-    ) -> Journal:
-        """Begin a run.
-
-        Where *since* is None it is written down at once.
-        """
-        now = history.clock.now()
-        journal = cls(history, RunState(opened=opened, at=now, last=now), dry=dry, since=since, unwritten=[])
-        if since is None and not dry:
-            journal.write()
-        return journal
-
-    def record(self, kind: str, value: Any, /) -> None:
-        """Write one event.
-
-        When this returns it is on the disk, or waits with those before it.
-
-        Raises:
-            LeaseHeld: an intent, and this run has lost the lease.
-        """
-        if kind.endswith("intent"):
-            self.fence()
-        event = Event(at=self.history.clock.now(), kind=kind, data=msgspec.to_builtins(value))
-        after = _fold(self.state, event)
-        if self.unwritten is not None:
-            self.unwritten.append((kind, value))
-            if ((self.since is not None and after.has_done(self.since)) or after.intents) and not self.dry:
-                self.write()
-        elif not self.dry:
-            self.history.append(self.state.id, kind, value)
-        self.state = after
-
-    def keep(self) -> None:
-        """Write a run that has failed before its time.
-
-        It was not refused.
-        """
-        if self.unwritten is not None and not self.dry:
-            self.write()
-
-    def close(self, report: Report) -> None:
-        """Write the end of a run of which something is written."""
-        if self.written:
-            self.state = self.history.close(self.state, report)
-
-    def write(self) -> None:
-        """Write what has waited."""
-        self.history.begin(self.state.opened)
-        for kind, value in self.unwritten or ():
-            self.history.append(self.state.id, kind, value)
-        self.unwritten = None
-
-    @property
-    def written(self) -> bool:
-        """Whether the history knows of this run."""
-        return self.unwritten is None and not self.dry
-
-
-BY_SERVICE: dict[str, tuple[str, Any]] = {
-    "intent": ("intents", Intent),
-    "triggered": ("triggered", Triggered),
-    "shipped": ("shipped", Shipped),
-    "back-intent": ("back_intents", Intent),
-    "back-triggered": ("back_triggered", Triggered),
-}
-ANSWERED = {"intents": "triggered", "back_intents": "back_triggered"}
-ONCE: dict[str, tuple[str, Any]] = {
-    "restoring": ("restoring", Restored),
-    "recovering": ("recovering", Ending),
-    "closed": ("report", Report),
-}
-
-
-def _fold(state: RunState, event: Event) -> RunState:
-    change: dict[str, Any] = {}
-    if event.kind in BY_SERVICE:
-        name, kind = BY_SERVICE[event.kind]
-        value = msgspec.convert(event.data, kind)
-        change = {name: {**getattr(state, name), value.service: value}}
-        if name == "shipped":
-            change["went_live"] = state.went_live or event.at
-        if (asked := ANSWERED.get(name)) is not None:
-            change[asked] = _still_on_its_way(getattr(state, asked), value)
-    elif event.kind in ONCE:
-        name, kind = ONCE[event.kind]
-        change = {name: msgspec.convert(event.data, kind)}
-    elif event.kind == "stage":
-        result = msgspec.structs.replace(msgspec.convert(event.data, StageResult), at=event.at)
-        change = {"stages": {**state.stages, result.stage: _joined(state.stages.get(result.stage), result)}}
-    elif event.kind == "put-back":
-        change = {"put_back": (*state.put_back, msgspec.convert(event.data, PutBack))}
-    return msgspec.structs.replace(state, last=event.at, **change)
-
-
-def _still_on_its_way(triggered: Mapping[str, Triggered], intent: Intent) -> dict[str, Triggered]:
-    """The accepted deploys less the one that is asked for again.
-
-    It was there already when that was noted.
-    """
-    return {
-        service: one
-        for service, one in triggered.items()
-        if service != intent.service or one.deploy_id not in intent.existing
-    }
-
-
-def _joined(before: StageResult | None, now: StageResult) -> StageResult:
-    """Two jobs may each do a part of a stage.
-
-    Both are told, and what has failed stays failed.
-    """
-    if before is None or not now.part or not before.part or set(before.part) & set(now.part):
-        return now
-    worse = before if before.status is StageStatus.FAILED else now
-    return msgspec.structs.replace(
-        worse,
-        part=(*before.part, *now.part),
-        lines=(*before.lines, *now.lines),
-        seconds=max(before.seconds, now.seconds),
-    )

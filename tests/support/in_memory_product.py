@@ -13,7 +13,7 @@ from deploylib.models.results import Report
 from deploylib.release import Options, aims
 from deploylib.render import Client
 from deploylib.settings import Config, EnvironmentSettings, Settings
-from deploylib.state.history import RunState
+from deploylib.state.run_state import RunState
 from deploylib.system import process
 from tests.support.fakes import CountingRunner, FakeClock, RecordingView
 from tests.support.in_memory import Platform

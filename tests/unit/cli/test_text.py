@@ -12,9 +12,9 @@ from deploylib.cli import text as cli_text
 from deploylib.commands.status import Log, Status
 from deploylib.models import Commit, Live, LogLine, Opened, Shipped
 from deploylib.models.results import PutBack, Report, StageResult, StageStatus, Visitors
-from deploylib.state.history import RunState
 from deploylib.state.holds import Hold
 from deploylib.state.lease import Holder, LeaseState
+from deploylib.state.run_state import RunState
 from tests.support.fakes import NEW, OLD, START, THIRD
 
 COMMIT = Commit(id=NEW, subject="Add paging")

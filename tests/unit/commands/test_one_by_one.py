@@ -18,7 +18,8 @@ from deploylib.release.opening import Aim, open_unrecorded
 from deploylib.release.run import Options
 from deploylib.release.stages import backup
 from deploylib.settings import Config, EnvironmentSettings, Settings
-from deploylib.state.history import OPERATIONS, History, RunState
+from deploylib.state.history import OPERATIONS, History
+from deploylib.state.run_state import RunState
 from tests.support.fakes import CountingRunner, FakeClock
 from tests.support.in_memory import Platform
 from tests.support.in_memory_product import WITHOUT_SCAN, Product

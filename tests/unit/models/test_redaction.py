@@ -24,7 +24,8 @@ from deploylib.models import Commit, Live, Opened, Secret
 from deploylib.models.redaction import Struck, document, harmless, no_command
 from deploylib.models.results import Ending, Report, StageResult, StageStatus
 from deploylib.notifications.slack_blocks import render
-from deploylib.state.history import History, RunState
+from deploylib.state.history import History
+from deploylib.state.run_state import RunState
 from deploylib.store.folder import Folder
 from tests.support.fakes import NEW, START, FakeClock
 from tests.support.messages import outcome_of

@@ -10,7 +10,7 @@ import pytest
 from deploylib.models import Commit, Live, Migration, Opened, Revision
 from deploylib.models.results import StageResult, StageStatus
 from deploylib.release import compatibility
-from deploylib.state.history import RunState
+from deploylib.state.run_state import RunState
 from tests.support.fakes import OLD, START, write
 
 

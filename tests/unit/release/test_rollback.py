@@ -9,7 +9,7 @@ from deploylib.errors import SettingsError
 from deploylib.models import Commit, Live, Opened, Order, Restored
 from deploylib.models.results import Report
 from deploylib.release import rollback
-from deploylib.state.history import RunState
+from deploylib.state.run_state import RunState
 from tests.support.fakes import NEW, OLD, START, THIRD, target
 
 

@@ -6,78 +6,16 @@ import dataclasses
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from deploylib.errors import SettingsError
-from deploylib.models import Commit, Intent, Live, LogLine, Opened, PathFilter, Secret, Shipped
+from deploylib.models import LogLine, Secret
 from deploylib.models.redaction import Struck
-from deploylib.models.release import Triggered
-from deploylib.models.results import PutBack, Report, StageResult, StageStatus
-from deploylib.state.history import Event, History, Journal, RunState
+from deploylib.state.history import History
+from deploylib.state.run_state import Event
 from deploylib.store.folder import Folder
 from deploylib.store.interface import Damaged
-from tests.support.fakes import NEW, OLD, FakeClock
-
-
-@pytest.fixture
-def history(tmp_path_factory: pytest.TempPathFactory, clock: FakeClock) -> History:
-    """An empty one."""
-    return History(Folder(tmp_path_factory.mktemp("store")), clock)
-
-
-def opened(run: str = "20260301T120000-aaaa", environment: str = "staging") -> Opened:
-    """The beginning of a run."""
-    return Opened(run=run, environment=environment, commit=Commit(id=NEW, subject="Add paging"))
-
-
-def ended(stage: str, status: StageStatus = StageStatus.DONE, **data: object) -> StageResult:
-    """The end of a stage."""
-    return StageResult(stage=stage, status=status, lines=("fine",), data=data)
-
-
-def report(run: str, outcome: str = "succeeded", commit: str = NEW) -> Report:
-    """The end of a run."""
-    live = (Live(service="api", commit=commit),)
-    return Report(run=run, environment="staging", outcome=outcome, exit_code=0, live=live)
-
-
-def write(history: History, run: str, *, environment: str = "staging", outcome: str = "succeeded") -> None:
-    """A whole run."""
-    history.begin(opened(run, environment))
-    history.append(run, "closed", report(run, outcome))
-
-
-EVENTS = st.one_of(
-    st.builds(lambda n: ("stage", ended(n)), st.sampled_from(["check", "changes", "deploy"])),
-    st.builds(
-        lambda s: ("intent", Intent(service=s, commit=NEW, existing=(), previous=Live(service=s, commit=OLD))),
-        st.sampled_from(["api", "web"]),
-    ),
-    st.builds(lambda s: ("triggered", Triggered(service=s, deploy_id="dep-1")), st.sampled_from(["api", "web"])),
-    st.builds(
-        lambda s: ("shipped", Shipped(service=s, deploy_id="dep-1", commit=NEW, previous=Live(service=s))),
-        st.sampled_from(["api", "web"]),
-    ),
-    st.just(("put-back", PutBack(service="api", commit=OLD, text="→ aaaaaaa"))),
-    st.just(("closed", report("1"))),
-    st.just(("from-the-future", {"what": "a later version writes"})),
-)
-
-
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(EVENTS, max_size=6))
-def test_every_prefix_of_a_run_is_a_state(
-    tmp_path_factory: pytest.TempPathFactory, events: list[tuple[str, object]]
-) -> None:
-    """Wherever a run is killed, what it has written folds, and is what the journal knew then."""
-    history = History(Folder(tmp_path_factory.mktemp("store")), FakeClock())
-    journal = Journal.open(history, opened())
-    journal.record("stage", ended("check"))
-    assert journal.state == history.read(journal.state.id)
-    for kind, value in events:
-        journal.record(kind, value)
-        assert journal.state == history.read(journal.state.id)
+from tests.support.fakes import NEW, FakeClock
+from tests.support.run_events import ended, opened, write
 
 
 def test_an_event_is_an_object_of_its_own_with_the_next_number(history: History) -> None:
@@ -163,99 +101,6 @@ def test_an_end_that_several_runs_have_is_refused_with_all_of_them(history: Hist
     whole = ("20260301T120000-aaaa", "1-1", "staging-21-1")
     found = [history.find("staging", text) for text in whole]
     assert ["20260301T120000-aaaa", "staging-1-1", "staging-21-1"] == [state.id if state else None for state in found]
-
-
-@pytest.mark.parametrize(("outcome", "commits"), [("succeeded", [NEW]), ("nothing to do", []), ("build failed", [])])
-def test_a_release_is_what_a_run_that_succeeded_left_live(history: History, outcome: str, commits: list[str]) -> None:
-    """Nothing else was verified."""
-    write(history, "1", outcome=outcome)
-
-    assert commits == [one.commit for one in history.read("1").release]
-
-
-def test_an_open_run_has_no_release(history: History) -> None:
-    """It may still fail."""
-    history.append("1", "opened", opened("1"))
-
-    assert (None, ()) == (history.read("1").report, history.read("1").release)
-
-
-@pytest.mark.parametrize(
-    ("status", "done"),
-    [(StageStatus.DONE, True), (StageStatus.SKIPPED, True), (StageStatus.FAILED, False), (StageStatus.PLANNED, False)],
-)
-def test_a_stage_is_done_when_it_ended_well_or_was_left_out(
-    history: History, status: StageStatus, *, done: bool
-) -> None:
-    """One that failed, or was only planned, has to be done again."""
-    history.append("1", "opened", opened("1"))
-    history.append("1", "stage", ended("check", status))
-
-    assert (done, False) == (history.read("1").has_done("check"), history.read("1").has_done("deploy"))
-
-
-def test_a_stage_leaves_typed_data_for_later_ones(history: History) -> None:
-    """On whichever machine; the empty value where it has not run."""
-    history.append("1", "opened", opened("1"))
-    history.append("1", "stage", ended("changes", id=OLD))
-    state: RunState = history.read("1")
-
-    assert Commit(id=OLD) == state.read_data("changes", Commit)
-    assert PathFilter() == state.read_data("check", PathFilter)
-
-
-def test_nothing_is_written_until_the_check_has_passed(history: History) -> None:
-    """A run that was refused has touched nothing; then everything that was held back is written in order."""
-    journal = Journal.open(history, opened())
-    journal.record("stage", ended("check", StageStatus.FAILED))
-    journal.record("closed", report("1", "usage or settings"))
-    assert list(history.store.list("")) == []
-
-    journal = Journal.open(history, opened())
-    journal.record("stage", ended("before"))
-    journal.record("stage", ended("check"))
-    journal.record("stage", ended("changes"))
-
-    assert ["opened", "stage", "stage", "stage"] == [event.kind for event in history.read_events(journal.state.id)]
-    assert ["before", "check", "changes"] == list(history.read(journal.state.id).stages)
-
-
-def test_a_dry_run_writes_nothing(history: History) -> None:
-    """What it finds is in its own state and nowhere else."""
-    journal = Journal.open(history, opened(), dry=True)
-    journal.record("stage", ended("check"))
-    journal.record("closed", report("1"))
-
-    assert list(history.store.list("")) == []
-    assert journal.state.has_done("check")
-    assert journal.state.report is not None
-
-
-def test_what_is_recorded_is_on_the_disk_before_it_is_known(history: History) -> None:
-    """When the store refuses, the state does not claim it."""
-    journal = Journal.open(history, opened())
-    journal.record("stage", ended("check"))
-    journal.history = History(Folder(history.store.root / "runs" / "x\0"), history.clock)  # type: ignore[attr-defined]
-
-    with pytest.raises(ValueError, match=r"null (byte|character)"):
-        journal.record("triggered", Triggered(service="api", deploy_id="dep-1"))
-
-    assert journal.state.triggered == {}
-
-
-@pytest.mark.parametrize(("note", "made"), [("intent", "triggered"), ("back-intent", "back_triggered")])
-def test_a_deploy_that_is_asked_for_again_is_forgotten(history: History, note: str, made: str) -> None:
-    """A note that knows it to be there already is about another one; each service is on its own."""
-    journal = Journal.open(history, opened(), since=None)
-    for service in ("api", "web"):
-        journal.record(note, Intent(service=service, commit=NEW, existing=("dep-1",), previous=Live(service=service)))
-        journal.record(note.replace("intent", "triggered"), Triggered(service=service, deploy_id=f"dep-{service}"))
-    again = Intent(service="api", commit=NEW, existing=("dep-api", "dep-1"), previous=Live(service="api"))
-
-    journal.record(note, again)
-
-    assert list(getattr(journal.state, made)) == ["web"]
-    assert journal.state == history.read(journal.state.id)
 
 
 def test_the_newest_event_of_a_kind_is_read_whatever_came_after(history: History) -> None:
