@@ -77,7 +77,7 @@ class DeployError(Exception):
         self.service = service
 
     def diagnostics(self) -> str:
-        """The error as an operator reads it: what, evidence, next step."""
+        """Write the error for an operator: what, evidence, next step."""
         lines = [f"error: {self.message}", *(f"  │ {line}" for line in self.details), f"  next: {self.remedy}"]
         return "\n".join(lines)
 

@@ -337,7 +337,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_local(self) -> bool:
-        """The platform is the local Render, started when needed."""
+        """Whether the platform is the local Render, started when needed."""
         return self.name == "local" and not self.environment.api_url
 
     @property
@@ -347,7 +347,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def store(self) -> str:
-        """Where backups and history are.
+        """The place of backups and history.
 
         The address of a bucket, or a folder.
         """
@@ -408,7 +408,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def known_secrets(self) -> tuple[Secret, ...]:
-        """The values that must not be shown, as far as they are in the environment: what any settings name, and tokens."""
+        """The values in the environment that must not be shown.
+
+        What any settings name, and tokens.
+        """
         named = set(self._named_secrets)
         named |= {name for name in self.secrets if SAYS_SO.search(name)} - {S3_KEYS[0]}
         return tuple(Secret(self.environ[name]) for name in sorted(named) if self.environ.get(name, "").strip())
@@ -429,19 +432,19 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return str(self.root / chosen) if chosen else sys.executable
 
     def smoke(self, service: str) -> tuple[SmokeRequest, ...]:
-        """The requests that every release of a service must answer."""
+        """List the requests that every release of a service must answer."""
         return self.settings.services.get(service, ServiceSettings()).smoke
 
     @property
     def exported(self) -> bool:
-        """The database is backed up by the platform's exports.
+        """Whether the platform's exports back the database up.
 
         It is not opened from here.
         """
         return self.environment.backups == "export"
 
     def secret(self, name: str) -> Secret | None:
-        """The value of a variable; None where it is not set."""
+        """Read the value of a variable; None where it is not set."""
         value = self.environ.get(name, "").strip()
         return Secret(value) if value else None
 
@@ -461,7 +464,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def database_url(self) -> Secret | None:
-        """The database's URL where the settings name a variable for it.
+        """Read the database's URL, where settings name a variable for it.
 
         Raises:
             SettingsError: that variable is not set.
@@ -475,7 +478,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def top(folder: Path | None = None) -> Path:
-    """Find the product's folder, the top of its working copy, from anywhere in it; by default from the current folder.
+    """Find the product's folder, the top of its working copy.
+
+    From anywhere in it; by default from the current folder.
 
     Raises:
         SettingsError: the current folder is gone.
@@ -490,7 +495,7 @@ def top(folder: Path | None = None) -> Path:
 
 
 def _is_top(folder: Path) -> bool:
-    """Whether it is that of a working copy.
+    """Tell whether it is that of a working copy.
 
     One that we may not look into is none that we could use.
     """
@@ -596,7 +601,7 @@ def _require_sound_monitor(file: str, monitor: MonitorSettings, remedy: str) -> 
 
 
 def _with_nul(value: Any, place: str = "") -> Iterator[str]:
-    """Where in a table of settings a NUL character is."""
+    """Find a NUL character in a table of settings."""
     if isinstance(value, dict):
         for name, each in value.items():
             yield from _with_nul(name, place or "a name")
@@ -619,7 +624,7 @@ def _read(root: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _table(file: Path) -> dict[str, Any] | None:
-    """What a file of settings says.
+    """Read a file of settings.
 
     None where there is none: one that cannot be read is not taken for that.
     """

@@ -67,7 +67,7 @@ PROVE_WITHIN, RESTORE_WITHIN = 3600.0, 6 * 3600.0  # seconds that a restore may 
 
 
 def form(edges: Edges) -> str:
-    """The format that dumps are made in here; see `Backup.format`.
+    """Choose the format that dumps are made in here; see `Backup.format`.
 
     zstd at level 3 takes a quarter of the processor time of gzip's default and makes a smaller archive (measured on 1.8
     GB). Whether pg_dump was built with it is only said when it is asked for; it says so before it connects.
@@ -231,7 +231,7 @@ def through(url: Secret, into: Secret, edges: Edges, *, whole: bool, within: flo
 
 
 def _flowing(pieces: Iterator[bytes]) -> Generator[bytes]:
-    """The same, and what makes them is ended with it."""
+    """Open the same, and end what makes the pieces with it."""
     yield from pieces
 
 
@@ -283,7 +283,7 @@ def _said(backup: Backup, edges: Edges, words: list[str], folder: Path | None = 
 
 
 def _bare(name: str) -> str:
-    """A name as it is, without the quotes of SQL."""
+    """Strip the quotes of SQL off a name."""
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
@@ -300,7 +300,7 @@ def _restoring(command: process.Command, backup: Backup, edges: Edges) -> proces
 
 
 def _unrestored(error: process.ProgramFailed, backup: Backup, edges: Edges) -> BackupFailed:
-    """Why a dump could not be restored.
+    """Make the error of a dump that could not be restored.
 
     Raises:
         DumpDamaged: it is the dump; otherwise it is a place that refuses a good one.

@@ -86,7 +86,7 @@ def _lock_room(url: Secret) -> tuple[str, ...]:
 
 
 def _expected(made: Manifest, history: Sequence[Backup]) -> int:
-    """Bytes of the dump, by the last one of its kind.
+    """Guess the dump's bytes by the last one of its kind.
 
     0: nobody knows.
     """
@@ -134,7 +134,7 @@ def _unless(looking: Future[Contents], pieces: Iterator[bytes]) -> Iterator[byte
 
 
 def _proven(made: Manifest, edges: Edges, order: BackupOrder) -> Manifest:
-    """The strongest proof that was wanted and can be had."""
+    """Prove the dump as strongly as was wanted and can be."""
     if made.proof == "restored":
         try:
             notes = restore_test.restore_and_compare(made, made.contents, edges, order.also)

@@ -137,7 +137,7 @@ STAYING = "(select count(*) from pg_catalog.pg_depend where deptype = 'e' and ob
 
 
 def something(url: Secret) -> str | None:
-    """The name of something that is in a database.
+    """Find the name of something that is in a database.
 
     None: it is empty, but perhaps for its mark.
     """
@@ -147,7 +147,7 @@ def something(url: Secret) -> str | None:
 
 
 def count_locks(url: Secret) -> int:
-    """How many locks a transaction takes that empties a database."""
+    """Count the locks of a transaction that empties a database."""
     with connect(url, 10, statements="0") as connection:
         [number] = connection.execute(f"select {LOCKS} - {STAYING}").fetchone()
     return max(0, int(number))

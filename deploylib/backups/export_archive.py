@@ -78,13 +78,13 @@ def unpack_export(backup: Backup, pieces: Iterator[bytes], folder: Path) -> None
 
 
 class _Stream(io.RawIOBase):
-    """Reads pieces as a file, from its beginning on."""
+    """A file of pieces, read from its beginning on."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces, self._left = pieces, memoryview(b"")
 
     def readable(self) -> bool:
-        """Only that."""
+        """Tell that it can be read."""
         return True
 
     def readinto(self, buffer: Any) -> int:

@@ -131,7 +131,7 @@ def fill(
 
 
 def estimate_locks(found: Manifest) -> int:
-    """How many locks a transaction takes that makes what a backup holds.
+    """Estimate the locks of a transaction that makes what a backup holds.
 
     Counted in pg_locks: 15 for a table with a key, a reference and a sequence, which are seven definitions.
     """
@@ -150,7 +150,7 @@ class _There(NamedTuple):
 
     @property
     def others(self) -> bool:
-        """Something belongs to somebody else."""
+        """Whether something belongs to another role."""
         return bool(self.relations or self.routines)
 
     def lacks(self, entry: str) -> bool:
@@ -167,7 +167,7 @@ class _There(NamedTuple):
 
 
 class _Refused(SettingsError):
-    """The server does not take a setting, which is told."""
+    """The server refuses a setting, which is told."""
 
 
 def _surrounding(url: Secret, found: Manifest, edges: Edges) -> tuple[str, ...]:
@@ -208,7 +208,7 @@ def _surrounding(url: Secret, found: Manifest, edges: Edges) -> tuple[str, ...]:
 
 
 def _plain(literal: Secret) -> str:
-    """What a literal of pg_dump says."""
+    """Read what a literal of pg_dump says."""
     text = literal.reveal().strip()
     return (text[2:-1].replace("\\\\", "\\") if text.startswith("E") else text[1:-1]).replace("''", "'")
 

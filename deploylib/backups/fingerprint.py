@@ -62,7 +62,7 @@ class Counter(Value, frozen=True):
     until_called: bool
 
     def admits(self, other: Counter) -> bool:
-        """Whether a dump that was made meanwhile may hold that state."""
+        """Tell whether a dump that was made meanwhile may hold that state."""
         if self.last == self.until == other.last:
             return other.called in {self.called, self.until_called}
         return min(self.last, self.until) <= other.last <= max(self.last, self.until)
@@ -127,7 +127,7 @@ NOISE = re.compile(r"^(\\(un)?restrict .*|-- PostgreSQL database dump complete|-
 
 
 def definitions(text: str) -> dict[str, str]:
-    r"""The definitions in the output of ``pg_dump --schema-only``: name → checksum.
+    r"""Name the definitions that ``pg_dump --schema-only`` prints, each with its checksum.
 
     The random key of ``\restrict``, which every pg_dump since August 2025 writes, is left out; so is what stands above
     the first definition: the versions of server and client.
@@ -191,7 +191,7 @@ def remarks(backup: Contents, restored: Contents) -> tuple[str, ...]:
 
 
 def _tables(backup: Contents, restored: Contents) -> Iterator[str]:
-    """A table that is missing, or that has other rows."""
+    """Name the tables that are missing or have other rows."""
     return _pairs("table", _by_name(backup.tables), _by_name(restored.tables), _rows)
 
 

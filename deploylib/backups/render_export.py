@@ -132,7 +132,7 @@ def _told(pieces: Iterator[bytes], edges: Edges) -> Iterator[bytes]:
 
 
 def _proven(made: Manifest, edges: Edges) -> Manifest:
-    """What it holds, from a copy.
+    """Prove the export from a copy, and tell what it holds.
 
     Where there is no place for one, it is decoded, and the notes say why.
     """

@@ -168,7 +168,7 @@ def keep(
 
 
 def with_times(made: Manifest, began: float, dumped: float, ended: float) -> Manifest:
-    """With the seconds that it took, from three moments."""
+    """Add the seconds that a backup took, from three moments."""
     return msgspec.structs.replace(
         made,
         dump_seconds=round(dumped - began, 3),
@@ -178,7 +178,7 @@ def with_times(made: Manifest, began: float, dumped: float, ended: float) -> Man
 
 
 def mark_unproven(made: Manifest, why: DeployError) -> Manifest:
-    """The same, marked as a dump whose proof has failed.
+    """Mark a manifest as that of a dump whose proof has failed.
 
     The cause is the same for each dump that has it.
     """
@@ -239,7 +239,7 @@ def find_accepted(like: Backup, *, store: Store, now: datetime) -> Backup | None
 
 
 def manifest(backup: Backup, *, store: Store) -> Manifest:
-    """All that is known of a backup.
+    """Read all that is known of a backup.
 
     Raises:
         BackupFailed: its manifest is missing, cannot be read, or is another one's.
@@ -304,7 +304,7 @@ def read_back(backup: Backup, *, store: Store, progress: Callable[[int, int], No
 
 
 def listing(store: Store, environment: str) -> list[Backup]:
-    """The backups of an environment, newest first, each with its strongest proof.
+    """List an environment's backups, newest first, each with its strongest proof.
 
     What cannot be read is left out.
     """
@@ -312,7 +312,7 @@ def listing(store: Store, environment: str) -> list[Backup]:
 
 
 def _newest_first(store: Store, environment: str) -> Iterator[Backup]:
-    """Read the same by their ids, each when it is asked for.
+    """Read an environment's backups newest first, each when asked for.
 
     An id begins with the time.
     """
@@ -329,7 +329,7 @@ def _newest_first(store: Store, environment: str) -> Iterator[Backup]:
 
 
 def find(store: Store, environment: str, name: str) -> Backup:
-    """The backup of that id.
+    """Find the backup of that id.
 
     The newest proven one where *name* is empty.
 
@@ -471,7 +471,7 @@ def _read(store: Store, key: str) -> Backup | None:
 
 
 def _word(store: Store, backup: Backup, name: str, kind: type[W]) -> W | None:
-    """What was said of a backup later.
+    """Read what was said of a backup later.
 
     None where that was removed meanwhile or is damaged: it counts as before, then.
     """

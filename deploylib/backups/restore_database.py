@@ -236,7 +236,7 @@ def _hide(url: Secret, made: Filled) -> None:
 
 @contextmanager
 def _made(url: Secret, name: str, clock: Clock, *, keep: bool = False) -> Iterator[Secret]:
-    """A new, empty database on the same server, by the same role.
+    """Make an empty database on the same server, by the same role.
 
     Gone after the block, or kept when that ends well.
 

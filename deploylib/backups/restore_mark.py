@@ -54,7 +54,7 @@ class Mark(Value, frozen=True):
 
     @property
     def line(self) -> str:
-        """As a person reads it."""
+        """The mark as a person reads it."""
         since = f", since {self.at:%Y-%m-%d %H:%M} UTC" if self.at else ""
         by = f", by {self.author}" if self.author else ""
         what = f"backup {self.backup}" if self.backup else "a backup that its mark does not name"
@@ -69,7 +69,7 @@ class Ended(Value, frozen=True):
 
 
 def find_mark(url: Secret) -> Mark | None:
-    """The mark of a database; None: it has none.
+    """Find the mark of a database; None: it has none.
 
     Raises:
         Unreachable: the database does not answer.
@@ -78,7 +78,7 @@ def find_mark(url: Secret) -> Mark | None:
 
 
 def parse_mark(facts: Facts) -> Mark | None:
-    """The mark of a database that was looked at just now.
+    """Read the mark of a database that was looked at just now.
 
     None: it has none.
     """
@@ -158,7 +158,7 @@ def record_end(store: Store, environment: str, *, clock: Clock, backup: str = ""
 
 
 def leave_out_mark(labels: Iterable[str]) -> Iterator[str]:
-    """The names of definitions less those of the mark."""
+    """Leave the mark's own names out of those of definitions."""
     return (label for label in labels if not label.lower().endswith(f"schema {postgres.RESTORING}"))
 
 

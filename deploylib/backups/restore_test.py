@@ -132,7 +132,7 @@ def load_copy(
 
 
 def choose_proof(size: int, left_seconds: float, history: Sequence[Backup]) -> ProofKind:
-    """The strongest proof that a backup has time for.
+    """Choose the strongest proof that a backup has time for.
 
     Args:
         size: bytes of the database.
@@ -175,7 +175,7 @@ def look_at(url: Secret, edges: Edges, *, like: Contents | None = None, hashes: 
 
 
 def compare_contents(backup: Backup, expected: Contents, found: Contents) -> tuple[str, ...]:
-    """Remarks about a restored database that holds what it should.
+    """Compare a restored database with what it should hold, and list remarks.
 
     Raises:
         BackupFailed: it holds something else.
@@ -190,7 +190,7 @@ def compare_contents(backup: Backup, expected: Contents, found: Contents) -> tup
 
 
 def _is_full(place: Place, error: BackupFailed) -> bool:
-    """Whether it was the disk.
+    """Tell whether it was the disk.
 
     A server that cannot write its log dies, and the client only sees it go.
     """

@@ -24,7 +24,7 @@ OTHER_LOCALE = "the database's locale is not known here: it was restored with an
 
 @contextmanager
 def database(server: Secret, holds: Contents) -> Iterator[tuple[Secret, tuple[str, ...]]]:
-    """An empty database for a restore of *holds*.
+    """Make an empty database for a restore of *holds*.
 
     What a dump runs while it is restored, functions of indexes and of checks, was written by whoever may write to the
     database (Postgres' manual on pg_restore warns of it). So it runs as a role without rights, where the server lets us
@@ -136,7 +136,7 @@ class _Vessel:
 
 
 def _locale(known: dict[str, str]) -> str:
-    """The end of ``create database`` for a locale as pg_database names it.
+    """Write the end of ``create database`` for a locale of pg_database.
 
     The column's name changed with 17.
     """

@@ -146,7 +146,7 @@ def server(
 
 @contextmanager
 def _serving(own: Path, programs: Programs, runner: process.Runner, settings: Mapping[str, str]) -> Iterator[Secret]:
-    """The server in a folder of its own, ended after the block."""
+    """Run the server in a folder of its own for this block."""
     with _placeable(own.parent):
         place = _placed(own, programs, runner)
     try:

@@ -122,7 +122,7 @@ class Snapshot(Protocol):
         ...
 
     def around(self) -> Contents:
-        """What a database must have before a restore; see `Exported.around`."""
+        """Read what a database must have before a restore; see `Exported.around`."""
         ...
 
     def reread_sequences(self, contents: Contents) -> Contents:
@@ -184,7 +184,7 @@ class Exported:
         )
 
     def around(self) -> Contents:
-        """What a database must have before anything is restored into it.
+        """Read what a database must have before anything is restored into it.
 
         Without what it holds.
         """
@@ -201,7 +201,7 @@ class Exported:
             )
 
     def reread_sequences(self, contents: Contents) -> Contents:
-        """*contents* with where the sequences stand now, after the dump."""
+        """Add to *contents* where the sequences stand now, after the dump."""
         now = {name: (last, called) for name, last, called in self._sequences()}
         return msgspec.structs.replace(
             contents,
@@ -250,7 +250,7 @@ class Exported:
 
     @contextmanager
     def _moment(self) -> Iterator[None]:
-        """A transaction in the snapshot; its locks end with it."""
+        """Open a transaction in the snapshot; its locks end with it."""
         # Several commands at once can be sent, and not prepared, which the driver does with what comes often.
         self.connection.execute(f"{BEGIN} set transaction snapshot '{self.id}'; {PINNED}", prepare=False)
         self.connection.execute(UNLIMITED)

@@ -49,7 +49,7 @@ def cut_summary(text: str, there: int = 0, url: str = "") -> str:
 
 
 def annotation(title: str, message: str) -> str:
-    """GitHub's command that shows an error on the run's page."""
+    """Write GitHub's command that shows an error on the run's page."""
     return f"::error title={_escaped(title, also=True)}::{_escaped(message)}"
 
 
@@ -87,7 +87,7 @@ def _escaped(text: str, *, also: bool = False) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text in which nothing is markup."""
+    """Write text in which nothing is markup."""
     text = harmless(text.replace("\n", " ")).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = re.sub(r"([\\`*_{}\[\]#|~@$])", r"\\\1", text)
     return re.sub(r"(?<=:)(?=//)|(?<=www)(?=\.)", r"\\", text, flags=re.IGNORECASE)  # an address alone becomes a link

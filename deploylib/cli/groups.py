@@ -178,7 +178,7 @@ def local_logs(env: Environment, service: str = "", build: bool = False, lines: 
     texts={"name": "of the variable; its value is asked for, or read from standard input"},
 )
 def local_env(env: Environment, name: str | None = None) -> Any:
-    """Give a variable that the Blueprint leaves out its value on the local Render."""
+    """Give a variable that the Blueprint leaves out a local value."""
     from deploylib.cli.session import secret
     from deploylib.render import local
 

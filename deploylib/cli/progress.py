@@ -48,25 +48,25 @@ class Plain(Progress):
         self._ascii = "utf" not in (getattr(stream, "encoding", "") or "").lower()
 
     def opened(self, run: str, environment: str, commit: Commit | None) -> None:
-        """The first line."""
+        """Write the first line."""
         self.say(text.format_header(run, environment, commit))
 
     def note(self, *lines: str) -> None:
-        """Indented lines."""
+        """Write indented lines."""
         for line in lines:
             self.say(f"  {line}")
 
     def began(self, stage: str) -> None:
-        """Remembered for `progress`."""
+        """Remember the stage for `progress`."""
         self._stage = stage
 
     def progress(self, service: str, text: str) -> None:
-        """A line, in the stages in which one would wait for it."""
+        """Write a line, in stages in which one would wait for it."""
         if self._stage in TOLD:
             self.say(f"  {self._stage}: {service} {text}")
 
     def wrote(self, line: LogLine) -> None:
-        """Show it, where everything is wanted.
+        """Show a line of a service, where everything is wanted.
 
         What a run has kept is shown by ``inv logs``.
         """
@@ -74,7 +74,7 @@ class Plain(Progress):
             self.say(f"  {text.format_log_line(line)}")
 
     def ended(self, result: StageResult, ago: float | None = None) -> None:
-        """The stage's lines."""
+        """Write the stage's lines."""
         for line in text.format_stage(result, ago):
             self.say(line)
 
@@ -86,7 +86,7 @@ class Plain(Progress):
 
 
 class InCI(Plain):
-    """Bears the time on each stage, and folds the log.
+    """Writes the time of each stage, and folds the log.
 
     In groups, as GitHub knows them ("Workflow commands").
     """
@@ -107,16 +107,16 @@ class InCI(Plain):
         self._lock = threading.Lock()
 
     def credit(self, by: str, at: datetime, url: str) -> None:
-        """The second line."""
+        """Write the second line."""
         self.say(text.format_beginning(by, at, url))
 
     def progress(self, service: str, text: str) -> None:
-        """A line; what the service has written until now stands before it."""
+        """Write a line, after what the service has written until now."""
         self._fold(service)
         super().progress(service, text)
 
     def wrote(self, line: LogLine) -> None:
-        """Gather it with those of the same build or program."""
+        """Gather a line with those of the same build or program."""
         if self._verbose or not self._folds:
             super().wrote(line)
             return
@@ -128,7 +128,7 @@ class InCI(Plain):
             self._fold(line.service)
 
     def ended(self, result: StageResult, ago: float | None = None) -> None:
-        """The stage's lines; the first bears the time in UTC."""
+        """Write the stage's lines; the first bears the time in UTC."""
         self._fold()
         first, *rest = text.format_stage(result, ago)
         self.say(f"{self._clock.now():%H:%M:%SZ} {first}")
@@ -163,20 +163,20 @@ class _Terminal(Plain):
         self._bytes, self._all, self._first = 0, 0, 0.0
 
     def began(self, stage: str) -> None:
-        """Show it."""
+        """Show the stage."""
         self._stage, self._began = stage, self._clock.monotonic()
         self._services, self._bytes, self._all = {}, 0, 0
         self._newest.clear()
         self._live.update(self, refresh=True)
 
     def progress(self, service: str, text: str) -> None:
-        """Show it, with its own seconds."""
+        """Show what a service does, with its own seconds."""
         service, text = self._clean(service), self._clean(text)
         if self._services.get(service, ("", 0.0))[0] != text:
             self._services[service] = (text, self._clock.monotonic())
 
     def wrote(self, line: LogLine) -> None:
-        """Show the newest few below the services.
+        """Show the newest few lines below the services.
 
         All of them stand above, where that is wanted.
         """
@@ -185,7 +185,7 @@ class _Terminal(Plain):
             self._newest.append(self._clean(text.format_log_line(line)))
 
     def transferred(self, size: int, of: int) -> None:
-        """Count, and show the rate and an estimate.
+        """Count bytes, and show the rate and an estimate.
 
         The next piece of work begins from nothing.
         """

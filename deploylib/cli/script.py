@@ -76,7 +76,7 @@ def _agrees(number: int) -> bool:
 
 
 def _plain(done: init.Initialisation) -> dict[str, Any]:
-    """The result as JSON has it."""
+    """Make of a result what JSON can hold."""
     return {
         "concluded": [{"text": one.text, "file": one.file} for one in done.product.conclusions],
         "files": [{"path": one.path, "state": one.state, "diff": list(one.diff)} for one in done.changes],

@@ -1,5 +1,6 @@
-"""What an operator types: ``inv --list`` is the table of contents, ``inv deploy --help`` tells the flags.
+"""The tasks that an operator types.
 
+``inv --list`` is the table of contents, ``inv deploy --help`` tells the flags.
 Each task is one call of the library; what it returns is printed, and its exit code is the program's.
 """
 
@@ -36,7 +37,7 @@ def check(env: Environment, fix: bool = False) -> Any:
 
 @command(show="status")
 def status(env: Environment) -> Any:
-    """Say what is live, since when, and what can be done about it."""
+    """Say what is live, since when, and what to do about it."""
     return deploylib.status(env)
 
 
@@ -74,7 +75,7 @@ def rollback(env: Environment, to: str = "", **options: Any) -> Any:
 
 @command(show="history", run="tell this run; default: the list of runs", limit="how many")
 def history(env: Environment, run: str = "", limit: int = 20) -> Any:
-    """List the runs and what was done beside them, or tell one of them."""
+    """List the runs and what was done beside them, or tell one."""
     return deploylib.history(env, run=run, limit=limit)
 
 

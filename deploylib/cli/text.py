@@ -53,7 +53,7 @@ UNENDED = "never came to its end"
 
 
 def ascii_only(line: str) -> str:
-    """The same line for a stream that knows only ASCII."""
+    """Write a line for a stream that knows only ASCII."""
     return line.translate(PLAIN).encode("ascii", "replace").decode()
 
 
@@ -64,18 +64,18 @@ def format_header(run: str, environment: str, commit: Commit | None) -> str:
 
 
 def format_beginning(by: str, at: datetime, url: str) -> str:
-    """Who began a run, when, and in which run of a CI."""
+    """Say who began a run, when, and in which CI run."""
     told = (f"by {by}" if by else "", f"{at:%Y-%m-%d %H:%M:%SZ}", url)
     return " · ".join(each for each in told if each)
 
 
 def format_log_line(line: LogLine) -> str:
-    """A line of a service's log, with whose it is."""
+    """Write a line of a service's log, with whose it is."""
     return f"{line.at[11:19]}  {line.service} {line.kind}  {line.text}"
 
 
 def format_stage(result: StageResult, ago: float | None = None) -> list[str]:
-    """A stage that has ended, as the lines of the log."""
+    """Write a stage that has ended, as the lines of the log."""
     first, *rest = result.lines or ("",)
     mark = "↩" if result.stage == "put back" else MARKS[result.status]
     took = f"{result.seconds:.1f}s" if result.seconds >= 0.05 else ""
@@ -137,7 +137,7 @@ def _address(line: Line) -> str:
 
 
 def format_history(states: Iterable[RunState]) -> list[str]:
-    """One line a run or an operation, newest first."""
+    """Write one line for each run or operation, newest first."""
     lines = []
     for state in states:
         operation = state.opened.operation
@@ -153,7 +153,7 @@ def format_history(states: Iterable[RunState]) -> list[str]:
 
 
 def format_events(state: RunState) -> list[str]:
-    """One run as it was told, from the history."""
+    """Tell one run from the history, as it was told then."""
     lines = [
         format_header(state.id, state.opened.environment, state.commit),
         format_beginning(state.opened.author, state.at, state.opened.url),
@@ -175,7 +175,7 @@ def format_events(state: RunState) -> list[str]:
 
 
 def format_status(found: status.Status, now: datetime) -> list[str]:
-    """What is live, on one screen."""
+    """Tell what is live, on one screen."""
     lines = [f"environment  {found.environment}", ""]
     width = max((len(one.service) for one in found.live), default=0)
     for one in found.live:
@@ -206,13 +206,13 @@ def format_status(found: status.Status, now: datetime) -> list[str]:
 
 
 def format_dashboard(made: dashboard.Dashboard) -> list[str]:
-    """The page that was made, and how each environment is."""
+    """Tell the page that was made, and how each environment is."""
     width = max(map(len, made.states), default=0)
     return [*(f"{name:<{width}}  {state}" for name, state in made.states.items()), "", *made.places]
 
 
 def format_holds(holds: Iterable[Hold], now: datetime) -> list[str]:
-    """What an environment refuses, a line each."""
+    """Tell what an environment refuses, a line each."""
     lines, all_of_them = [], list(holds)
     several = sum(one.everything for one in all_of_them) > 1
     for one in all_of_them:
@@ -222,12 +222,12 @@ def format_holds(holds: Iterable[Hold], now: datetime) -> list[str]:
 
 
 def format_lifted(ended: Iterable[Hold], left: Iterable[Hold], now: datetime) -> list[str]:
-    """The holds that were lifted, and those that stand all the same."""
+    """Tell the holds that were lifted, and those that still stand."""
     return ["lifted", *format_holds(ended, now), *(f"still held: {line}" for line in format_holds(left, now))]
 
 
 def format_backups(found: Iterable[Backup], now: datetime, environment: str = "local") -> list[str]:
-    """One line a backup of an environment, newest first."""
+    """Write one line for each backup, newest first."""
     lines = []
     for one in found:
         proven = f", {_ago(one.proven_at, now)}" if one.proven_at else ""
@@ -239,7 +239,7 @@ def format_backups(found: Iterable[Backup], now: datetime, environment: str = "l
 
 
 def format_restore(done: RestoreResult, environment: str = "local") -> list[str]:
-    """A restore of what an environment has backed up."""
+    """Tell a restore of what an environment has backed up."""
     compared = " and compared" if done.compared else ""
     lines = [f"{done.backup.id}: {done.tables} tables restored{compared}, {done.seconds:.1f} s", *done.notes]
     if done.database:
@@ -268,7 +268,7 @@ def format_scan(found: Scanned) -> list[str]:
 
 
 def format_fitness(found: Fitness) -> list[str]:
-    """How fit each service is, a line for each question."""
+    """Tell how fit each service is, a line for each question."""
     marks = {FitVerdict.FIT: "✓", FitVerdict.UNFIT: "✗", FitVerdict.UNMEASURED: "–"}
     lines = [f"fitness of {found.commit[:7]} for a release without downtime"]
     for one in found.services:
@@ -304,13 +304,13 @@ def format_round(found: MonitorRound) -> list[str]:
 
 
 def format_silence(silence: AlertSilence) -> list[str]:
-    """What is not told, and until when."""
+    """Tell what is silenced, and until when."""
     about = ", ".join((*silence.signals, *silence.subjects)) or "everything"
     return [f"silent until {silence.until:%Y-%m-%d %H:%M} UTC: {about} ({silence.reason})"]
 
 
 def format_logs(read: Iterable[status.Log]) -> list[str]:
-    """Logs, a heading for each service and kind."""
+    """Write logs, with a heading for each service and kind."""
     lines: list[str] = []
     for log in read:
         last = log.lines or [LogLine(at="", text="(empty)")]
@@ -320,7 +320,7 @@ def format_logs(read: Iterable[status.Log]) -> list[str]:
 
 
 def format_local(said: dict[str, Any]) -> list[str]:
-    """The local Render, as it describes itself."""
+    """Tell the local Render as it describes itself."""
     rows = [("api", said.get("api_url", "not running")), *said.get("urls", {}).items()]
     rows += [(name, f"Postgres {one['version']}") for name, one in said.get("databases", {}).items()]
     rows += [(name, "Key Value") for name in said.get("stores", ())]
@@ -332,7 +332,7 @@ def format_local(said: dict[str, Any]) -> list[str]:
 
 
 def copies(found: health.Copies) -> list[str]:
-    """The copies of the health files, and what was done."""
+    """Tell the copies of the health files, and what was done."""
     lines: list[str] = []
     for copy in found.copies:
         is_version = f"{copy.path} is version {copy.version}"
@@ -349,7 +349,7 @@ def copies(found: health.Copies) -> list[str]:
 
 
 def format_init(done: init.Initialisation) -> list[str]:
-    """What was concluded of a repository, and what becomes of its files."""
+    """Tell what was concluded of a repository, and what its files become."""
     lines = ["concluded"]
     lines += [f"  {one.text}  (from {one.file})" for one in done.product.conclusions]
     if not done.written:
@@ -368,7 +368,7 @@ def _became(change: FileChange, *, written: bool) -> str:
 
 
 def format_lease(found: LeaseState | None, environment: str) -> list[str]:
-    """Who holds an environment."""
+    """Tell who holds an environment."""
     if found is None or not found.taken:
         before = f"{found.holder.what} {short(found.holder.run)}" if found else ""
         last = f"; the last was {before}, {found.state} {age(found.age)} ago" if found else ""

@@ -172,7 +172,7 @@ def _put_beside(env: Environment, url: Secret, chosen: Backup) -> RestoreResult:
 
 
 def _own(env: Environment, chosen: Backup, confirm: str) -> Secret:
-    """The environment's own database, for somebody who has typed its name."""
+    """Find the environment's own database, once its name has been typed."""
     if confirm != env.name:
         raise SettingsError(
             f"this puts a backup in the place of what {env.name!r} holds now",
@@ -182,7 +182,7 @@ def _own(env: Environment, chosen: Backup, confirm: str) -> Secret:
 
 
 def _address(env: Environment) -> Secret:
-    """Where the environment's own database is."""
+    """Find where the environment's own database is."""
     url = database.own_database(env)
     if url is None:
         raise SettingsError("the product has no database", remedy="set database in the settings")

@@ -93,7 +93,7 @@ def _which(env: Environment, current: tuple[Hold, ...], *, several: bool) -> Set
 
 
 def lifting(env: Environment, hold: Hold) -> str:
-    """What a person types to lift this one and no other."""
+    """Write the command that lifts this hold and no other."""
     return f"inv hold.lift{env.flag} {hold.flag}"
 
 

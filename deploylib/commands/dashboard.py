@@ -102,7 +102,7 @@ class _Look:
     public: bool
 
     def panel(self) -> Panel:
-        """All that the page tells of it."""
+        """Gather all that the page tells of the environment."""
         recorded, unreadable = self._recorded
         runs = tuple(without_private(run) for run in recorded) if self.public else recorded
         shown = runs[:SHOWN]
@@ -207,7 +207,7 @@ def _ask(target: Target | None, live: Live) -> tuple[State, str]:
 
 
 def _waiting(look: _Look) -> Fact:
-    """The commits of this clone that are not live."""
+    """List the commits of this clone that are not live."""
     git, live = look.env.git, {each.commit for each in look.live if each.commit}
     if not live:
         return _unexamined("nothing is known to be live")
@@ -232,7 +232,7 @@ def _waiting(look: _Look) -> Fact:
 
 
 def _back(look: _Look) -> Fact:
-    """The release that ``inv rollback`` would choose, by the history."""
+    """Find the release that ``inv rollback`` would choose, by the history."""
     if not look.live:
         return _unexamined("nothing is known to be live")
     bad = {commit for hold in look.held for commit in hold.commits}

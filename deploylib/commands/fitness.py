@@ -147,7 +147,7 @@ def _deploy(client: Client, service: str, commit: Commit) -> str:
 def _subject(
     config: Config, there: Service, described: blueprints.BlueprintService, ports: frozenset[int]
 ) -> fitness.ServiceSubject:
-    """How a service is asked, by the Blueprint and the settings."""
+    """Say how a service is asked, by the Blueprint and the settings."""
     chosen = config.settings.services.get(described.name, ServiceSettings())
     slow = (chosen.slow,) if chosen.slow.startswith("/") else ()
     read = [one.path for one in chosen.smoke if one.method == "GET" and not (one.send or one.send_env)]

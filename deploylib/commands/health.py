@@ -66,7 +66,7 @@ def take_health(env: Environment, *, write: str = "", language: str = "", force:
 
 
 def _copies(env: Environment) -> Iterator[HealthCopy]:
-    """The copies here; without a version line a file is somebody's own."""
+    """Find the copies here; without a version line a file is foreign."""
     names = {language.file.name: language for language in Language}
     for name in env.git.lying():
         path = env.config.root / name
@@ -82,7 +82,7 @@ def _copies(env: Environment) -> Iterator[HealthCopy]:
 
 
 def _language(given: str, folder: Path, top: Path) -> Language:
-    """The language that is said, else that of the nearest folder."""
+    """Choose the language that is said, else that of the nearest folder."""
     if given:
         if given not in list(Language):
             raise SettingsError(f"there is no health file for {given!r}", remedy=f"--language {', '.join(Language)}")
@@ -97,7 +97,7 @@ def _language(given: str, folder: Path, top: Path) -> Language:
 
 
 def _refusal(copy: HealthCopy, write: str, language: Language) -> SettingsError:
-    """Why a file is left as it is."""
+    """Say why a file is left as it is."""
     again = f"inv local.health --write {write} --language {language} --force"
     told, step = {
         CopyState.EDITED: (

@@ -79,7 +79,7 @@ def write_init(env: Environment, prepared: Initialisation) -> Initialisation:
 
 
 def _steps(product: Repository, tree: Tree) -> list[str]:
-    """What nobody can do for a team, in order."""
+    """List, in order, the steps that only a person can take."""
     steps = ["git add --all && git commit --message 'Release with deploylib'", "inv deploy: here, with no account"]
     if product.first or product.asked.staging:
         steps.append("at Render, once and by hand (no API makes a Blueprint): New > Blueprint, this repository")

@@ -55,7 +55,7 @@ def notify(env: Environment, *, text: str = "", test: bool = False) -> tuple[Del
 
 
 def _tests(env: Environment, name: str) -> tuple[Message, ...]:
-    """The three messages of a run, as a test."""
+    """Make the three messages of a run, as a test."""
     said = message.text_message(env.name, env.clock.now(), name=name, text=TEST, author=env.author)
     return tuple(
         msgspec.structs.replace(said, kind=kind, run=f"test-{name}", title=title) for kind, title in TESTS.items()

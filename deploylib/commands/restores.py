@@ -68,7 +68,7 @@ def _restored(env: Environment, done: RestoreResult, began: float) -> RestoreRes
 
 
 def describe_restore(done: RestoreResult) -> tuple[str, ...]:
-    """What a restore comes to."""
+    """Write what a restore comes to."""
     compared = ", compared" if done.compared else ""
     where = f"the new database {done.database}" if done.database else "the database"
     return (f"{done.backup.id} is in {where}: {done.tables} tables{compared}", *done.notes)
@@ -165,7 +165,7 @@ def _chosen(env: Environment, found: restore_mark.Mark, wanted: str) -> Backup:
 
 
 def _readable(env: Environment, name: str) -> Backup:
-    """The backup of that id, once all of it was read."""
+    """Find the backup of that id, and read all of it."""
     chosen = repository.find(env.store, env.name, name or "(nobody knows which)")
     repository.manifest(chosen, store=env.store)
     repository.read_back(chosen, store=env.store)

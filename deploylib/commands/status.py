@@ -28,7 +28,7 @@ __all__ = ["Log", "Status", "find_run", "follow_logs", "history", "logs", "statu
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """One screen.
+    """What is live, since when, and what can be done.
 
     Attributes:
         live: by the platform's word; empty when it could not be asked.
@@ -60,7 +60,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def exit_code(self) -> int:
-        """0, or that of a platform that does not answer."""
+        """0, or the code of a platform that does not answer."""
         return 0 if self.known else Unreachable.exit_code
 
 
@@ -280,7 +280,7 @@ def follow_logs(env: Environment, *, run: str = "", service: str = "", since: st
 
 
 def _followed(state: RunState, service: str) -> tuple[Target, ...]:
-    """The services of a run, or the one that is named."""
+    """Choose the services of a run, or the one that is named."""
     targets = state.checked.targets
     if service and service not in {target.name for target in targets}:
         names = ", ".join(target.name for target in targets)
@@ -289,7 +289,7 @@ def _followed(state: RunState, service: str) -> tuple[Target, ...]:
 
 
 def _moment(env: Environment, since: str) -> datetime | None:
-    """What a person has meant by *since*; None: nothing was said."""
+    """Read *since* as a moment; None: nothing was said."""
     if not since:
         return None
     try:

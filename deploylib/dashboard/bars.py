@@ -22,7 +22,7 @@ SIGNS = {"succeeded": "✓", "": "…"}
 
 
 class Part(Value, frozen=True):
-    """A rectangle: a stage of a run."""
+    """A rectangle of a bar: a stage of its run."""
 
     kind: str
     y: float
@@ -32,7 +32,7 @@ class Part(Value, frozen=True):
 
 
 class Bar(Value, frozen=True):
-    """A run.
+    """A run as a bar.
 
     Attributes:
         sign: how it ended, for who sees no colour.

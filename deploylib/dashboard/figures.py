@@ -43,7 +43,7 @@ class LeftOut(Value, frozen=True):
 
 
 class Figure(Value, frozen=True):
-    """One figure.
+    """One of the four figures.
 
     Attributes:
         value: a week, seconds, or a share of one; None: too few are counted, or nobody could look.

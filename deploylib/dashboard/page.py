@@ -64,7 +64,7 @@ def make_files(site: Site, clean: Callable[[str], str] = lambda text: text) -> d
 
 
 def _document(site: Site, clean: Callable[[str], str]) -> str:
-    """The page as JSON."""
+    """Make the page as JSON."""
     told = {"version": 1, **_cleaned(msgspec.to_builtins(site), clean)}
     for each, panel in zip(told["panels"], site.panels, strict=True):
         each |= {"state": panel.state, "commit": panel.commit}
@@ -121,7 +121,7 @@ def _stamp(moment: datetime) -> str:
 
 
 def _badge(panel: Panel) -> dict[str, Any]:
-    """The words of a badge, and how wide they are."""
+    """Draw a badge: its words, and how wide they are."""
     words = f"{panel.commit[:7]} {panel.state}".strip()
     left, right = (len(text) * LETTER + PADDING for text in (panel.name, words))
     return {"words": words, "left": left, "right": right}

@@ -61,7 +61,7 @@ class Fact(Value, frozen=True):
 
 
 class Panel(Value, frozen=True):
-    """An environment.
+    """An environment on the page.
 
     Attributes:
         trouble: why nothing is known of it; empty: it was looked at.
@@ -114,7 +114,7 @@ class Site(Value, frozen=True):
 
 
 def without_private(run: RunSummary) -> RunSummary:
-    """Give a run as everybody may read of it.
+    """Strip a run of what is not for everybody.
 
     No person, no words of anybody, nothing of the data.
     """

@@ -1,4 +1,4 @@
-"""Advice is the line to change, in the program's own language.
+"""Advise which line to change, in the program's own language.
 
 Facts: the documents of Node (``server.close``, ``closeIdleConnections``), uvicorn, gunicorn, psycopg_pool, SQLAlchemy and pg.
 """
@@ -83,7 +83,7 @@ def setting(subject: ServiceSubject, line: str) -> str:
 
 
 def _start_command(subject: ServiceSubject) -> str:
-    """The program itself, in place of what starts it."""
+    """Find the program itself in the command that starts it."""
     if PACKAGE_RUNNER.search(subject.start_command):
         return "startCommand: the command itself, as in node server.js, not a script of package.json"
     last = re.split(r"&&|;|\|\|", subject.start_command)[-1].strip() or "PROGRAM"

@@ -1,4 +1,4 @@
-"""Examination measures the services of a product, one after the other."""
+"""Examine the services of a product, one after the other."""
 
 from __future__ import annotations
 

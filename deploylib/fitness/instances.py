@@ -93,7 +93,7 @@ class NotStarted(Exception):
 
 @dataclass(frozen=True)
 class Instances:
-    """Those of one local Render.
+    """The instances of one local Render.
 
     Attributes:
         api_url: of its API, with ``/v1``; the control endpoints are beside it.
@@ -104,12 +104,12 @@ class Instances:
 
     @cached_property
     def session(self) -> http.Session:
-        """Its connections."""
+        """Connections to the control endpoints."""
         base = self.api_url.removesuffix("/v1")
         return http.Session(base, headers={"Authorization": f"Bearer {self.key.reveal()}"}, timeout=SOON)
 
     def start(self, service: str, without: tuple[str, ...] = ()) -> Instance:
-        """Start one of a service, and wait until it is healthy.
+        """Start an instance of a service; wait until it is healthy.
 
         Args:
             without: variables that it does not get.
@@ -123,7 +123,7 @@ class Instances:
         return self._decoded(answer, Instance)
 
     def look(self, instance: Instance) -> Instance:
-        """Look at one as it is now."""
+        """Look at an instance as it is now."""
         return self._decoded(self._sent("GET", f"/local/instances/{instance.id}"), Instance)
 
     def end(self, instance: Instance, patience: float) -> Exit:

@@ -1,4 +1,4 @@
-"""Judgement makes rows of what was seen: fit, unfit, or not measured.
+"""Judge what was seen: fit, unfit, or not measured.
 
 One cause makes one row unfit; what follows from it could not be measured.
 """
@@ -96,7 +96,7 @@ def _signal(subject: ServiceSubject, shutdown: Shutdown) -> FitnessRow:
 
 
 def _names(instance: Instance) -> str:
-    """The processes that serve, by name."""
+    """Name the processes that serve."""
     return ", ".join(dict.fromkeys(one.name for one in instance.servers or instance.programs[1:])) or "the program"
 
 
@@ -182,7 +182,7 @@ def _of_outage(subject: ServiceSubject, outage: Outage) -> FitnessRow:
 
 
 def _told(paths: tuple[str, ...]) -> str:
-    """Paths without their queries, which may be secrets."""
+    """Write paths without their queries, which may be secrets."""
     return " and ".join(dict.fromkeys(path.partition("?")[0] for path in paths))
 
 

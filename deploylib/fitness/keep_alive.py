@@ -28,7 +28,7 @@ class Peer:
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """What is asked.
+    """A request that is measured.
 
     A GET at once; anything else has a body, of which the second half comes later.
     """
@@ -38,12 +38,12 @@ class HttpRequest:
 
     @property
     def line(self) -> str:
-        """How it is told: without its query, which may be a secret."""
+        """The request without its query, which may be a secret."""
         return f"{self.method} {self.path.partition('?')[0]}"
 
     @classmethod
     def of(cls, text: str) -> HttpRequest:
-        """Read one as the settings write it: ``/path``, or ``POST /path``."""
+        """Read a request as the settings write it: ``/path``, ``POST /path``."""
         method, _, path = text.strip().rpartition(" ")
         return cls(method.strip().upper() or "GET", "/" + path.removeprefix("/"))
 

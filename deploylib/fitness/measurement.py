@@ -1,4 +1,4 @@
-"""Measurement tells what happened to a service, and judges nothing."""
+"""Measure what happens to a service, and judge nothing."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def uses_database(subject: ServiceSubject, burst: Burst | None) -> bool:
 
 
 def _burst(work: _Work, instance: Instance) -> Burst:
-    """Ask twenty at once, and see how many database connections that takes."""
+    """Send twenty requests at once, and count the database's connections."""
     work.say(f"{CONNECTIONS} keep-alive connections")
     subject, peer = work.subject, work.peer(instance)
     paths = subject.busy or (subject.health_path or "/",)
@@ -265,7 +265,7 @@ def _finish(connection: Connection, flight: Flight, clock: Clock) -> int:
 
 
 def _within(finishing: Future[int] | None, seconds: float) -> int:
-    """What became of the request; 0 where nothing has."""
+    """Wait for what became of the request; 0: nothing in time."""
     if finishing is not None:
         with suppress(TimeoutError):
             return finishing.result(seconds)
@@ -299,7 +299,7 @@ def _bring_into_flight(work: _Work, instance: Instance) -> tuple[Connection | No
 
 
 def _hangs(connection: Connection, request: HttpRequest) -> bool:
-    """Whether a request that was begun is still unanswered a moment later."""
+    """Tell whether a request is still unanswered a moment later."""
     try:
         connection.begin(request)
     except OSError:

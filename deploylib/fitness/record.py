@@ -1,4 +1,4 @@
-"""The record keeps what was measured last of each service.
+"""Keep what was measured last of each service.
 
 It stands where the history is: ``fitness/<hash of its name>/<time>.json``.
 """

@@ -132,7 +132,7 @@ def guess_language(folders: Iterable[Path]) -> Language | None:
 
 
 def _read(path: Path) -> bytes | None:
-    """The first megabyte, with our ends of lines; None: no file."""
+    """Read the first megabyte, with our line ends; None: no file."""
     if not os.path.lexists(path):
         return None
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Whether a release is slower.
+"""Judge whether a release is slower.
 
 Than the runs before it, than the release that was live just before it, or than the objectives allow.
 One run against the last one is wrong for each ninth release that has not changed (runs differ by 5 % and more by themselves).
@@ -34,7 +34,7 @@ COMPARED = {"typical": "typical time", "tail": "typical p95"}
 
 
 class Conclusion(StrEnum):
-    """What a load test says of a release."""
+    """The conclusion of a load test about a release."""
 
     STEADY = "as fast as before"
     DEGRADED = "degraded"
@@ -44,7 +44,7 @@ class Conclusion(StrEnum):
 
 
 class Objectives(Value, frozen=True):
-    """What the settings ask for.
+    """The objectives of the settings.
 
     Attributes:
         p95: milliseconds from when a request was due; 0: nothing is asked.
@@ -82,7 +82,7 @@ class Comparison(Value, frozen=True):
 
     @property
     def text(self) -> str:
-        """It in words."""
+        """The comparison in words."""
         return (
             f"{self.what} {self.now:.1f} ms, {self.against} {self.then:.1f} ms: "
             f"{self.change:+.0%} (limit {self.limit / self.then - 1:+.0%})"
@@ -90,7 +90,7 @@ class Comparison(Value, frozen=True):
 
 
 class Ruling(Value, frozen=True):
-    """What a load test says of a release.
+    """The ruling of a load test on a release.
 
     Attributes:
         why: it is degraded, or nothing can be said.

@@ -23,7 +23,7 @@ SURE = 2.5  # standard deviations of the test, one-sided: one in 160 without any
 
 
 class Drift(Value, frozen=True):
-    """It became slower over several runs: typical times in milliseconds."""
+    """A slow-down over several runs; typical times in milliseconds."""
 
     runs: int
     first: float
@@ -31,7 +31,7 @@ class Drift(Value, frozen=True):
 
     @property
     def text(self) -> str:
-        """It in words."""
+        """The drift in words."""
         rise = self.last / self.first - 1
         return f"typical time crept from {self.first:.1f} to {self.last:.1f} ms over {self.runs} runs ({rise:+.0%})"
 

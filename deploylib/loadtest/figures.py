@@ -87,7 +87,7 @@ class Figures(Value, frozen=True):
 
     @classmethod
     def of(cls, measured: Measurement) -> Figures:
-        """Compute them."""
+        """Compute the figures of a measurement."""
         latencies = measured.latencies
         return cls(
             requests=len(measured.requests),

@@ -22,7 +22,7 @@ START_WITHIN = 60.0  # seconds: for the imports of a busy machine
 
 
 class Workload(Value, frozen=True):
-    """What is to be sent.
+    """The workload that is to be sent.
 
     Attributes:
         file: the locustfile.
@@ -63,7 +63,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Measurement(Value, frozen=True, dict=True):
-    """What was sent, what came of it, and how the sender did.
+    """The measurement: what was sent, what came, how the sender did.
 
     Attributes:
         requests: in the workload of their answers.
@@ -116,7 +116,7 @@ class Measurement(Value, frozen=True, dict=True):
 
 
 def measure(workload: Workload, runner: process.Runner) -> Measurement:
-    """Have the child send it.
+    """Have the child send a workload, and measure it.
 
     Raises:
         SettingsError: locust is not installed, or the locustfile is none, or asks for what it may not.

@@ -26,7 +26,7 @@ FOLDER = "loadtests"
 
 
 class Subject(Value, frozen=True):
-    """What is tested, for what, and from where.
+    """The subject of a load test, what for, and from where.
 
     Attributes:
         plan: of the service; empty where the platform tells none.
@@ -52,7 +52,7 @@ class Subject(Value, frozen=True):
 
 
 class Key(Value, frozen=True):
-    """What must be alike.
+    """What two measurements must share to be compared.
 
     Attributes:
         scenario: hash of the locustfile, and whether it wrote.
@@ -91,13 +91,13 @@ class Key(Value, frozen=True):
 
     @property
     def place(self) -> str:
-        """Where all is that differs in the machine only."""
+        """The folder of all keys that differ in the machine only."""
         alike = msgspec.structs.replace(self, machine="")
         return f"{FOLDER}/{self.environment}/{_digest(msgspec.json.encode(alike))}-"
 
     @property
     def folder(self) -> str:
-        """Where its records are."""
+        """The folder of its records."""
         return f"{self.place}{_digest(self.machine.encode())}/"
 
 

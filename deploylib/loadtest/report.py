@@ -19,7 +19,7 @@ PATHS = 8
 
 
 class Assessment(Value, frozen=True):
-    """What a load test has shown.
+    """The assessment of a release by a load test.
 
     Attributes:
         ruling: of the last measurement, in the light of the first one where there were two.
@@ -42,7 +42,7 @@ class Assessment(Value, frozen=True):
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """It for people: the conclusion, why, the figures, a histogram."""
+        """Lines for people: the conclusion, why, the figures, a histogram."""
         ruling, load = self.ruling, self.workload
         lines = [f"{ruling.conclusion}: {load.rate:g}/s for {load.seconds:g} s on {self.subject.service}", *ruling.why]
         if ruling.conclusion is Conclusion.STEADY:
@@ -65,7 +65,7 @@ class Trend(Value, frozen=True):
 
     @classmethod
     def of(cls, runs: tuple[RecordedRun, ...]) -> Trend:
-        """Look for drift in them."""
+        """Look for drift in load tests."""
         return cls(runs=runs, drift=find_drift(runs))
 
     @property

@@ -1,4 +1,4 @@
-"""When requests are due.
+"""The schedule: when requests are due.
 
 A Poisson process, as visitors are who know nothing of each other. Even spacing would hide queues, and a user who waits for the last answer hides a server that stands still. The same seed
 makes the same schedule, also of who arrives.

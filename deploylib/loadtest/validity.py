@@ -1,4 +1,4 @@
-"""Whether the instrument kept up.
+"""Judge whether the instrument kept up.
 
 A run in which it did not says nothing, and nothing is corrected afterwards.
 """

@@ -1,4 +1,4 @@
-"""Where alembic's scripts are: by ``alembic.ini``, ``pyproject.toml``, or both.
+"""Find alembic's scripts by ``alembic.ini``, ``pyproject.toml``, or both.
 
 Since 1.16 alembic reads both, beside each other: what the ini says goes before (`Config.get_alembic_option` in its
 source). ``%(here)s`` is the folder of the file in which it stands.
@@ -73,7 +73,7 @@ def find_home(files: Path, ini: str) -> Path:
 
 
 def configures(file: Path) -> bool:
-    """Whether alembic finds its scripts by this file."""
+    """Tell whether alembic finds its scripts by this file."""
     if file.name == TOML:
         return "script_location" in _table(file)
     return file.name == INI and file.is_file() and not _beside_the_ini(file)
@@ -101,7 +101,7 @@ def find_scripts(files: Path, name: str) -> tuple[str, bool]:
 
 
 def _beside_the_ini(file: Path) -> bool:
-    """Whether an ini leaves the scripts to the ``pyproject.toml`` beside it."""
+    """Tell whether an ini leaves the scripts to the ``pyproject.toml`` beside it."""
     return "script_location" in _table(file.with_name(TOML)) and "script_location" not in dict(_options(file))
 
 
@@ -114,7 +114,7 @@ def _options(file: Path) -> Iterator[tuple[str, str]]:
 
 
 def _table(file: Path) -> dict[str, Any]:
-    """``[tool.alembic]`` of a file.
+    """Read ``[tool.alembic]`` of a file.
 
     One that cannot be read has none, as alembic itself will say.
     """

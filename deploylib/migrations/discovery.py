@@ -1,4 +1,4 @@
-"""Migrations that others run.
+"""Find migrations that others run.
 
 What looks like them, where, and how they are taken over.
 
@@ -83,7 +83,7 @@ def _within(glob: str, ours: Collection[str]) -> bool:
 
 
 def _placed(files: Path, names: Sequence[str]) -> Iterator[Elsewhere]:
-    """Those that are known by their files."""
+    """Find the tools that are known by their files."""
     inis = [name for name in names if posixpath.basename(name) in {INI, TOML} and configures(files / name)]
     yield from (_alembic(files, ini) for ini in inis)
     homes = [f"{folder}/" if (folder := posixpath.dirname(ini)) else "" for ini in inis]
@@ -103,7 +103,7 @@ def _known(name: str) -> Iterator[tuple[str, str]]:
 
 
 def _alembic(files: Path, ini: str) -> Elsewhere:
-    """An alembic whose ini, or ``pyproject.toml``, is not at the top."""
+    """Describe an alembic whose ini, or ``pyproject.toml``, is not at the top."""
     folder = posixpath.dirname(ini)
     globs = (f"{folder}/**",) if folder else ("**",)
     found = find_scripts(files, ini)[0].removeprefix("%(here)s/")

@@ -39,7 +39,7 @@ class Step(Value, frozen=True):
 
     @property
     def short(self) -> str:
-        """In one line."""
+        """The step in one line."""
         return self.text if len(self.text) < 121 else f"{self.text[:119]} …"
 
 
@@ -77,7 +77,7 @@ class Rehearsed(Value, frozen=True):
 
 
 class RehearsalReport(Value, frozen=True):
-    """All of them, as far as they came.
+    """The revisions of a rehearsal, as far as it came.
 
     Attributes:
         failed: the revision that failed, *error* the database's words, and *state* its code.

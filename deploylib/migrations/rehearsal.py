@@ -194,7 +194,7 @@ def judge(report: RehearsalReport, pending: tuple[Revision, ...], settings: Migr
 
 
 def _together(pending: tuple[Revision, ...]) -> Revision:
-    """Take all as one, with the exceptions of each.
+    """Join all revisions into one, with the exceptions of each.
 
     Another tool applies them together.
     """

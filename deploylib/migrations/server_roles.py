@@ -86,7 +86,7 @@ class Surroundings:
 
 
 class _Refused(SettingsError):
-    """The copy's server does not take it.
+    """The copy's server refuses something.
 
     What the revision does without it is told.
     """
@@ -161,7 +161,7 @@ def _given(url: Secret, around: Surroundings) -> Iterator[str]:
 
 
 class _Bringing:
-    """Brings it, one thing after the other.
+    """Brings the surroundings, one thing after the other.
 
     What is refused is written down.
 
@@ -190,7 +190,7 @@ class _Bringing:
                 self.name = name
 
     def roles(self) -> None:
-        """Without login and without password."""
+        """Bring the roles, without login and without password."""
         for role, may in self.around.roles.items():
             if role not in self.mighty:
                 with self.note_refusals(f"role {role}"):
@@ -201,7 +201,7 @@ class _Bringing:
                     self.run(f"alter role {_name(role)} {_rights(may, self.around.version)}")
 
     def memberships(self) -> None:
-        """None in a superuser of the copy's server."""
+        """Bring memberships, but none in a superuser of the copy's server."""
         for role, member, how in self.around.members:
             if not self.mighty.get(role, True) and not self.mighty.get(member, True):
                 with self.note_refusals(f"membership of {member} in {role}"):
@@ -224,7 +224,7 @@ class _Bringing:
 
     @contextmanager
     def note_refusals(self, what: str) -> Iterator[None]:
-        """Go on where the server refuses it."""
+        """Note what the server refuses, and go on."""
         try:
             with postgres.refusals(_Refused, "the copy has not"):
                 yield
@@ -233,7 +233,7 @@ class _Bringing:
 
 
 def server_has(url: Secret, kind: str, name: str) -> bool:
-    """Whether a server has a thing of that name.
+    """Tell whether a server has a thing of that name.
 
     Args:
         kind: as Postgres calls it in its messages; of one that is not known here it is taken for granted.

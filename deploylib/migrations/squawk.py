@@ -83,7 +83,7 @@ SPELLINGS = (
 
 
 class Statement(Value, frozen=True):
-    """A statement.
+    """A statement of SQL, and what stands before it.
 
     Attributes:
         piece: what of it is spoken of.
@@ -96,7 +96,7 @@ class Statement(Value, frozen=True):
 
     @property
     def short(self) -> str:
-        """In one line."""
+        """The statement in one line."""
         words = " ".join(self.text.split())
         return words if len(words) < 121 else f"{words[:119]} …"
 
@@ -299,7 +299,7 @@ def _harmful(match: re.Match[str]) -> bool:
 
 
 def widens(old: str, new: str, *, utc: bool) -> bool:
-    """Whether every value of the old type is one of the new.
+    """Tell whether every value of the old type fits the new one.
 
     As it lies there: then no row is touched.
     """
@@ -336,7 +336,7 @@ def _cast(text: str, column: str) -> str | None:
 
 
 def _type(text: str) -> tuple[str, tuple[int, ...]]:
-    """A type without its limits, and its limits."""
+    """Split a type from its limits."""
     plain = " ".join(text.lower().split())
     for words, short in SPELLINGS:
         plain = re.sub(words, short, plain)

@@ -400,7 +400,7 @@ def _matching(files: Path, pattern: str) -> list[Path]:
 
 
 def _is_of(name: str, path: Path) -> bool:
-    """Whether a file is a migration's.
+    """Tell whether a file is a migration's.
 
     Its name, or its folder's, begins with the migration's.
     """
@@ -461,6 +461,6 @@ def _path(output: str, home: Path) -> str:
 
 
 def _secrets(url: Secret) -> tuple[Secret, ...]:
-    """The URL, and the password in it by itself."""
+    """List the URL, and the password in it by itself."""
     password = url.reveal().partition("://")[2].rpartition("@")[0].partition(":")[2]
     return (url, *((Secret(password),) if password else ()))

@@ -1,4 +1,4 @@
-"""An alert is what is wrong now, or no longer.
+"""Alerts: what is wrong now, or no longer.
 
 A monitor, a load test or anybody's own check makes it; `deploylib.notifications` tells it.
 """
@@ -13,7 +13,7 @@ __all__ = ["Alert", "AlertState", "Link", "Severity"]
 
 
 class AlertState(StrEnum):
-    """Whether it is wrong, or was."""
+    """The state of an alert: wrong now, or no longer."""
 
     FIRING = "firing"
     RESOLVED = "resolved"
@@ -28,7 +28,7 @@ class Severity(StrEnum):
 
 
 class Link(Value, frozen=True):
-    """Where more of it is to be seen."""
+    """A link to where more is to be seen."""
 
     text: str
     url: str

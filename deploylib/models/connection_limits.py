@@ -1,4 +1,4 @@
-"""How many connections Render allows a database, by its plan.
+"""The connections that Render allows a database, by plan.
 
 Facts: Render, "Connection limits and pooling" (tutorial *Postgres on Render: a deep dive*): 100 below 8 GB of memory, 200 below
 16, 400 below 32, else 500, of which some ten are Postgres' own; 97, 197 and 397 of the plans before those.

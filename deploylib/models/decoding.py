@@ -35,18 +35,18 @@ DOTTED = re.compile(rb"(?<![\w-])(?:%b){%d}" % (PART, DEEPEST))
 
 
 class Undecodable(ValueError):
-    """It cannot be read.
+    """A text that cannot be read.
 
     The text says why, and quotes nothing of it but names of keys.
     """
 
 
 class Misshapen(Undecodable):
-    """It can be read, and has another shape than asked."""
+    """A text that can be read, and has another shape than asked."""
 
 
 def json(body: bytes, kind: type[T], *, most: int = LARGEST) -> T:
-    """A document of JSON.
+    """Read a document of JSON.
 
     Args:
         most: bytes of it; more for what was bounded where it came from.
@@ -70,7 +70,7 @@ def json(body: bytes, kind: type[T], *, most: int = LARGEST) -> T:
 
 
 def toml(body: bytes, *, most: int = LARGEST) -> dict[str, Any]:
-    """A document of TOML.
+    """Read a document of TOML.
 
     Args:
         most: bytes of it.

@@ -1,4 +1,4 @@
-"""What a probe has seen of a service, and what that means."""
+"""Evidence: what a probe has seen of a service."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ BEFORE = re.compile(r"python_version < '3\.(\d+)'")
 
 
 def install_command(extra: str) -> str:
-    """The command that installs what an extra lacks here.
+    """Write the command that installs what an extra lacks here.
 
     All of it where every package is there, and yet does not work.
     """
@@ -64,7 +64,7 @@ def _is_of(marker: str, extra: str) -> bool:
 
 
 def is_installed(name: str) -> bool:
-    """Whether a package is installed here."""
+    """Tell whether a package is installed here."""
     try:
         metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -28,7 +28,7 @@ ADVISORY = re.compile(r"(?:PYSEC|GHSA|CVE|OSV|MAL)-")
 
 
 class Verdict(StrEnum):
-    """What came of looking.
+    """The verdict of a scan.
 
     Findings beat a gap, and a gap beats clean.
     """
@@ -83,7 +83,7 @@ class Gap(Value, frozen=True):
 
 
 class Examined(Value, frozen=True):
-    """What one examiner has to say.
+    """The findings and gaps of one examiner.
 
     Attributes:
         counted: what it really looked at: ``{"package": 42}``.
@@ -105,7 +105,7 @@ class Examined(Value, frozen=True):
 
     @property
     def verdict(self) -> Verdict:
-        """The three of them, the worst first."""
+        """Findings, else gaps, else clean."""
         if self.blocking:
             return Verdict.FINDINGS
         return Verdict.NOT_EXAMINED if self.gaps else Verdict.CLEAN
@@ -138,14 +138,14 @@ class Examined(Value, frozen=True):
 
 
 class Scanned(Value, frozen=True):
-    """What all examiners say together."""
+    """The findings and gaps of all examiners."""
 
     examined: tuple[Examined, ...] = ()
     seconds: float = 0.0
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of theirs."""
+        """The worst verdict of the examiners."""
         said = {one.verdict for one in self.examined}
         return next((verdict for verdict in Verdict if verdict in said), Verdict.NOT_EXAMINED)
 
@@ -205,13 +205,13 @@ class AcceptedFinding(SettingsTable, frozen=True):
             raise ValueError(f"{self.rule} is accepted without an end: until = 2027-01-31")
 
     def covers(self, found: Finding | Gap) -> bool:
-        """Whether it is about this finding or gap, on whatever day."""
+        """Tell whether it is about this finding or gap, on whatever day."""
         rules = {found.rule} | set(found.also if isinstance(found, Finding) else ())
         return self.rule in rules and matches(found.path, PathFilter(paths=(self.path,)))
 
 
 def join(first: Examined, *more: Examined) -> Examined:
-    """What was said of several parts of one thing, as one."""
+    """Join what was said of several parts into one."""
     parts = (first, *more)
     counted: Counter[str] = Counter()
     for one in parts:

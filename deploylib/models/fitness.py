@@ -10,7 +10,7 @@ __all__ = ["FitVerdict", "Fitness", "FitnessRow", "Question", "ServiceFitness"]
 
 
 class FitVerdict(StrEnum):
-    """What was found of one question.
+    """The verdict on one question.
 
     What could not be measured is neither good nor bad.
     """
@@ -21,7 +21,7 @@ class FitVerdict(StrEnum):
 
 
 class Question(StrEnum):
-    """What is asked of a program, in few words; see ``docs/fitness.md``."""
+    """A question to a program, in few words; see ``docs/fitness.md``."""
 
     SIGNAL = "signal"
     FLIGHT = "in flight"
@@ -61,7 +61,7 @@ class ServiceFitness(Value, frozen=True):
     rows: tuple[FitnessRow, ...]
 
     def of(self, fit: FitVerdict) -> tuple[FitnessRow, ...]:
-        """Those of its rows that came out so."""
+        """List the rows of one verdict."""
         return tuple(row for row in self.rows if row.fit is fit)
 
 

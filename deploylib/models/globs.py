@@ -1,4 +1,4 @@
-"""Which files a filter names, in Render's glob rules."""
+"""Globs by Render's rules: which files a filter names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["matches", "reaches", "within"]
 
 
 def within(folder: str) -> PathFilter:
-    """Every file in *folder*, as ``rootDir`` names it.
+    """List every file in *folder*, as ``rootDir`` names it.
 
     All there are where that is the repository's root.
     """
@@ -21,7 +21,7 @@ def within(folder: str) -> PathFilter:
 
 
 def matches(path: str, chosen: PathFilter) -> bool:
-    """Whether the file *path* belongs to a service: included, and not ignored.
+    """Tell whether a filter includes *path*, and does not ignore it.
 
     Render's rules (its page on monorepos): no paths means everything; ignored paths win; ``*`` and ``?`` stop at a
     slash, ``**`` spans folders and may be none of them.
@@ -86,7 +86,7 @@ def _glob(pattern: str) -> re.Pattern[str]:
 
 
 def _set(inner: str) -> str:
-    """``[abc]``, ``[^abc]``, ``[a-z]``: never a slash.
+    """Translate a set such as ``[^abc]`` or ``[a-z]``, never a slash.
 
     What is no set of characters stands for itself.
     """

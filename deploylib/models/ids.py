@@ -1,4 +1,4 @@
-"""What a person names by a part of its id.
+"""Ids, of which a person names a part.
 
 The one that is meant, or a refusal that names all that could be.
 
@@ -42,7 +42,7 @@ def find_id(text: str, ids: Iterable[str], *, kind: str, short: Callable[[str], 
 
 
 def ambiguous(text: str, found: Iterable[str], *, kind: str) -> SettingsError:
-    """That a short name could be any of several."""
+    """Make the error of a short name that several ids bear."""
     names = list(found)
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return SettingsError(

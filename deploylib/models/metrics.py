@@ -1,4 +1,4 @@
-"""What the platform has measured of a service or a database."""
+"""Metrics that the platform has measured of services and databases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of a run while it goes on."""
+"""The progress of a run, as it is told."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ class Progress:
     """
 
     def opened(self, run: str, environment: str, commit: Commit | None) -> None:
-        """A run begins, or goes on."""
+        """Tell that a run begins, or goes on."""
 
     def credit(self, by: str, at: datetime, url: str) -> None:
-        """Who began it, when, and in which run of a CI."""
+        """Tell who began it, when, and in which CI run."""
 
     def note(self, *lines: str) -> None:
-        """Something worth knowing."""
+        """Tell something worth knowing."""
 
     def began(self, stage: str) -> None:
-        """A stage begins."""
+        """Tell that a stage begins."""
 
     def progress(self, service: str, text: str) -> None:
-        """A service of the current stage does something."""
+        """Tell what a service of the current stage does."""
 
     def wrote(self, line: LogLine) -> None:
-        """A service has written a line.
+        """Tell a line that a service has written.
 
         A thread tells it.
         """
 
     def transferred(self, size: int, of: int) -> None:
-        """More bytes of the current stage's work are done.
+        """Tell that more bytes of the current stage's work are done.
 
         Args:
             size: how many more.
@@ -47,7 +47,7 @@ class Progress:
         """
 
     def ended(self, result: StageResult, ago: float | None = None) -> None:
-        """A stage has ended.
+        """Tell that a stage has ended.
 
         *ago* seconds ago, when this run had done it before.
         """

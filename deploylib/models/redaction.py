@@ -67,14 +67,14 @@ class Struck:
         self._pattern = None
 
     def text(self, text: str) -> str:
-        """The same text without them."""
+        """Strike the secrets out of a text."""
         if self._known:
             self._pattern = self._pattern or _pattern(self._known)
             text = self._pattern.sub(MARK, text)
         return IN_WORDS.sub(rf"\1{MARK}", IN_AN_ADDRESS.sub(rf"\1{MARK}", text))
 
     def value(self, value: Any, name: str = "") -> Any:
-        """The same document, with what is free text in it struck.
+        """Strike secrets out of the free text of a document.
 
         Names and ids are left as they are.
         """
@@ -88,12 +88,12 @@ class Struck:
         return self.text(value) if name in FREE_TEXT else value
 
     def of(self, value: T) -> T:
-        """The same typed value, with what is free text in it struck."""
+        """Strike secrets out of the free text of a typed value."""
         return msgspec.convert(self.value(msgspec.to_builtins(value)), type(value))
 
 
 def _pattern(secrets: Iterable[str]) -> re.Pattern[str]:
-    """Whatever a secret may look like.
+    """Make one pattern for everything that a secret may look like.
 
     Nothing at all where none is one.
     """
@@ -103,7 +103,7 @@ def _pattern(secrets: Iterable[str]) -> re.Pattern[str]:
 
 
 def _parts(secret: str) -> set[str]:
-    """What of a secret is one by itself.
+    """List the parts of a secret that are secrets by themselves.
 
     The whole, the password of an address, the path of a webhook, each line of a key.
     """
@@ -127,7 +127,7 @@ def _parts(secret: str) -> set[str]:
 
 
 def _in_hex(secret: str) -> str:
-    """A column of bytes shows it so."""
+    """Write a text in hexadecimal, as a column of bytes shows it."""
     return f"(?i:{secret.encode(errors='replace').hex()})"
 
 
@@ -177,12 +177,12 @@ def _spelling(run: str) -> str:
 
 
 def _bytes(encoded: bytes) -> tuple[list[str], list[str]]:
-    """Each byte as Python and as git or C write it."""
+    """Spell each byte as Python, git and C write it."""
     return [f"x{byte:02x}" for byte in encoded], [f"{byte:03o}" for byte in encoded]
 
 
 def harmless(text: str) -> str:
-    """One line of text that only says something.
+    """Make one line of text that acts on no terminal.
 
     What would act on a terminal is shown by its number.
 

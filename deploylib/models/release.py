@@ -1,4 +1,4 @@
-"""What a release is about.
+"""The values of a release: commits, changes, orders, proofs.
 
 A commit, what of it is deployed, what went live, and how that was proven.
 """
@@ -90,7 +90,7 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Change(Value, frozen=True):
-    """Whether a service is deployed in this run, and why."""
+    """The decision about one service, and why."""
 
     service: str
     deploy: bool
@@ -109,12 +109,12 @@ class Changes(Value, frozen=True):
         return tuple(change.service for change in self.services if change.deploy)
 
     def of(self, service: str) -> Change:
-        """The decision about *service*."""
+        """Find the decision about *service*."""
         return next(change for change in self.services if change.service == service)
 
 
 class Intent(Value, frozen=True):
-    """Recorded before a deploy is asked for.
+    """A deploy about to be asked for, recorded before it is.
 
     So a lost answer can be found again.
 
@@ -140,7 +140,7 @@ class Intent(Value, frozen=True):
 
     @property
     def misnamed(self) -> bool:
-        """The address named another commit than the live one.
+        """Whether the address named another commit than the live one.
 
         What it names then proves nothing.
         """
@@ -197,7 +197,7 @@ class Proof(StrEnum):
 
 
 class Verified(Value, frozen=True):
-    """What was shown of one service, and by what.
+    """The proof of one service, and by what it was shown.
 
     Attributes:
         advice: lines that would raise the level of proof; empty at the highest.

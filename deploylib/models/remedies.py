@@ -13,7 +13,7 @@ COMMAND = re.compile(r"\binv (?!local\b|promote\b)((?>[a-z]+(?:\.[a-z]+)?))\b(?!
 
 
 def about(environment: str, text: str) -> str:
-    """The same text, in which each command of ours names that environment.
+    """Name the environment in each of our commands in a text.
 
     One that names any is left as it is.
     """

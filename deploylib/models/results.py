@@ -1,4 +1,4 @@
-"""What a run says of itself.
+"""The results of a run, as it tells them.
 
 Its stages, what it put back, how it ended. Recorded in the history, printed by ``--json``.
 """
@@ -38,7 +38,7 @@ SUPERSEDED = "superseded by a newer release"
 
 
 def short(run: str) -> str:
-    """A run's id as people say it.
+    """Shorten a run's id as people say it.
 
     Its last four characters, and of GitHub's the number and the attempt.
     """
@@ -63,7 +63,7 @@ class Visitors(Value, frozen=True):
 
     @property
     def text(self) -> str:
-        """It in a line; empty where nobody was asked."""
+        """The figures in a line; empty where nobody was asked."""
         if not self.requests:
             return ""
         ended = f"; one had not ended, after {self.open_gap:.1f} s" if self.open_gap else ""
@@ -106,7 +106,7 @@ class Ending(Value, frozen=True):
 
     @classmethod
     def of(cls, error: DeployError) -> Ending:
-        """The ending that an error means."""
+        """Make the ending that an error means."""
         return cls(
             outcome=error.outcome,
             exit_code=error.exit_code,
@@ -117,7 +117,7 @@ class Ending(Value, frozen=True):
 
 
 class StageResult(Value, frozen=True):
-    """What a stage says of itself.
+    """The result of a stage.
 
     Attributes:
         lines: for people; the first may be the only one.
@@ -139,7 +139,7 @@ class StageResult(Value, frozen=True):
 
     @classmethod
     def of(cls, stage: str, error: DeployError, seconds: float, part: tuple[str, ...] = ()) -> StageResult:
-        """The result that an error means."""
+        """Make the result that an error means."""
         lines = (error.message, *error.details)
         failed, took = StageStatus.FAILED, round(seconds, 3)
         return cls(stage=stage, status=failed, lines=lines, seconds=took, part=part, failure=Ending.of(error))

@@ -1,4 +1,4 @@
-"""A signal is one thing that a monitor looks at."""
+"""Signals: what a monitor looks at."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Signal"]
 
 
 class Signal(StrEnum):
-    """What is looked at, in the words of settings and alerts."""
+    """A thing to look at, as settings and alerts call it."""
 
     UPTIME = "uptime"
     LATENCY = "latency"

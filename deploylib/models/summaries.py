@@ -21,7 +21,7 @@ class StageTime(Value, frozen=True):
 
 
 class RunSummary(Value, frozen=True):
-    """What a run came to.
+    """The summary of a run.
 
     Attributes:
         at: when it was opened; *ended*: when its last event was written.

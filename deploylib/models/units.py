@@ -59,7 +59,7 @@ def words(line: str, where: str = "command") -> list[str]:
 
 
 def age(elapsed: float) -> str:
-    """Seconds as a person says them.
+    """Write seconds as a person says them.
 
     ``40 s``, ``12 min``, ``3 h``, ``2 d``.
     """
@@ -70,7 +70,7 @@ def age(elapsed: float) -> str:
 
 
 def volume(amount: float) -> str:
-    """Bytes as a person says them, in decimal units: ``3.4 KB``."""
+    """Write bytes as people say them, in decimal units: ``3.4 KB``."""
     for unit in ("B", "KB", "MB", "GB"):
         if amount < 1000:
             return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
@@ -79,12 +79,12 @@ def volume(amount: float) -> str:
 
 
 def count(number: int, thing: str) -> str:
-    """``1 service``, ``2 services``."""
+    """Write a number with its noun: ``1 service``, ``2 services``."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def is_address(text: str) -> bool:
-    """Whether anybody could be asked there.
+    """Tell whether anybody could be asked there.
 
     Who is asked at what is none answers nothing, and is not at fault.
     """

@@ -25,7 +25,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The value itself, for the call that needs it."""
+        """Give the value itself, for the call that needs it."""
         return self._value
 
     def __repr__(self) -> str:

@@ -79,7 +79,7 @@ def ask_address(target: Target, times: int, clock: Clock) -> Asked:
 
 
 def _is_good(target: Target, answer: http.Answer | None) -> bool:
-    """Whether an answer is one of a service that is well.
+    """Tell whether an answer is one of a service that is well.
 
     Of a health path only a success is; of any other page a refusal is an answer, too.
     """

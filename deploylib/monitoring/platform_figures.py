@@ -214,7 +214,7 @@ def judge_foreign(target: Target, live: Callable[[], Deploy | None], is_ours: Ca
 
 
 def has_figures(target: Target) -> bool:
-    """Whether the platform measures the programs of a service at all."""
+    """Tell whether the platform measures the programs of a service at all."""
     return target.kind not in {Kind.STATIC, Kind.CRON}
 
 

@@ -32,7 +32,7 @@ class Reading(Value, frozen=True):
 
     @property
     def key(self) -> str:
-        """By which its state is kept."""
+        """The key by which its state is kept."""
         return f"{self.signal}/{self.subject}" if self.subject else str(self.signal)
 
 

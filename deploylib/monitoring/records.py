@@ -125,7 +125,7 @@ class MonitorRecords:
         return self.store.put_if_absent(f"{folder}claim-{len(claims) + 1:04d}", b"")
 
     def has_told(self, name: str) -> bool:
-        """Whether a message was told."""
+        """Tell whether a message was told."""
         return f"{self._told(name)}done" in set(self.store.list(self._told(name)))
 
     def settle(self, name: str) -> None:

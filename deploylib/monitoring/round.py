@@ -307,7 +307,7 @@ class _Work:
         return [figures.judge_foreign(target, lambda: self.env.render.live(target.service_id), self._is_ours)]
 
     def _is_ours(self, deploy: Deploy) -> bool:
-        """Whether the history knows of a deploy."""
+        """Tell whether the history knows of a deploy."""
 
         def has_it(state: RunState) -> bool:
             every = (*state.triggered.values(), *state.back_triggered.values())

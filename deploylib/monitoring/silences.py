@@ -27,7 +27,7 @@ NAMED = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]+\.json")
 
 
 class AlertSilence(Value, frozen=True):
-    """What a person does not want to be told for a while.
+    """A silence that a person asks for, for a while.
 
     Attributes:
         signals: only these; empty: all.
@@ -43,7 +43,7 @@ class AlertSilence(Value, frozen=True):
     subjects: tuple[str, ...] = ()
 
     def covers(self, reading: Reading, now: datetime) -> bool:
-        """Whether it is about this reading, now."""
+        """Tell whether it is about this reading, now."""
         return (
             self.at <= now < self.until
             and (not self.signals or reading.signal in self.signals)
@@ -76,7 +76,7 @@ class Silences:
         return tuple(found)
 
     def place(self, silence: AlertSilence) -> None:
-        """Record one."""
+        """Record a silence."""
         self.store.put_if_absent(f"{self._root}{silence.id}.json", msgspec.json.encode(silence))
 
     @property

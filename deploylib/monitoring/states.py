@@ -28,7 +28,7 @@ __all__ = ["AlertStep", "Condition", "Firing", "Look", "Quiet", "Standing", "adv
 
 
 class Look(StrEnum):
-    """What one look has shown."""
+    """One look: what it has shown."""
 
     GOOD = "good"
     BAD = "bad"
@@ -46,7 +46,7 @@ class Condition(StrEnum):
 
 
 class AlertStep(StrEnum):
-    """What is to be told."""
+    """A step of an alert that is to be told."""
 
     FIRES = "fires"
     REMINDS = "reminds"
@@ -72,7 +72,7 @@ class Firing(Value, frozen=True):
 
 
 class Standing(Value, frozen=True):
-    """Where a signal stands.
+    """The standing of a signal.
 
     Attributes:
         since: when it came to this condition.
@@ -92,7 +92,7 @@ class Standing(Value, frozen=True):
 
 @dataclass(frozen=True)
 class Quiet:
-    """Why nothing is told now.
+    """The reason why nothing is told now.
 
     Attributes:
         silenced: nobody is told that something is wrong; its end is told to whom its beginning was.

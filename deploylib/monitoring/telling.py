@@ -43,7 +43,7 @@ def tell_outgoing(
 
 
 def _is_safe(alert: Alert, messenger: Messenger, note: Callable[[Delivery], object]) -> bool:
-    """Whether every channel has it, or it waits for those."""
+    """Tell whether every channel has it, or it waits for those."""
     sent = messenger.tell_alert(alert)
     for each in sent:
         note(each)

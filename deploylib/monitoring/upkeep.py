@@ -1,4 +1,4 @@
-"""Upkeep is what must happen now and then: backups, drills."""
+"""Judge the upkeep: backups and drills, due now and then."""
 
 from __future__ import annotations
 

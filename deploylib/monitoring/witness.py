@@ -44,7 +44,7 @@ def ask_store(store: Store, prefix: str) -> bool:
 
 
 def can_see(asked: Iterable[Asked], witnesses: Sequence[Witness]) -> bool:
-    """Whether anybody answers: a service, or else a witness.
+    """Tell whether anybody answers: a service, or else a witness.
 
     Nobody is asked where a service has answered, or none was asked.
     """

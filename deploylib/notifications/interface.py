@@ -12,7 +12,7 @@ __all__ = ["Channel", "Delivery", "Message", "MessageKind", "TextLine"]
 
 
 class MessageKind(StrEnum):
-    """What a message is about."""
+    """The subject of a message."""
 
     PROGRESS = "progress"  # of a run that goes on
     OUTCOME = "outcome"  # of a run
@@ -68,7 +68,7 @@ class Message(Value, frozen=True):
 
 
 class Delivery(Value, frozen=True):
-    """Whether a message arrived, and why not, without a secret.
+    """A delivery: whether a message arrived, and why not, without secrets.
 
     Attributes:
         remedy: what a person can do about it; empty: nothing, it may arrive later.
@@ -87,7 +87,7 @@ class Delivery(Value, frozen=True):
 
 
 class Channel(Protocol):
-    """One place that wants to know.
+    """A channel tells messages to one place.
 
     Attributes:
         name: as people call it.
@@ -96,7 +96,7 @@ class Channel(Protocol):
 
     @property
     def name(self) -> str:
-        """As people call it."""
+        """Its name, as people call it."""
         ...
 
     @property
@@ -105,5 +105,5 @@ class Channel(Protocol):
         ...
 
     def send(self, message: Message, /, *, within: float) -> Delivery:
-        """Tell it in time; a failure is a reason, never an error."""
+        """Tell a message in time; a failure is a reason, no error."""
         ...

@@ -44,7 +44,7 @@ class JsonWebhook:
     changes: bool = False
 
     def send(self, message: Message, /, *, within: float) -> Delivery:
-        """Post it, once more after no connection or a 5xx."""
+        """Post a message, once more after no connection or a 5xx."""
         url = self.address.reveal().strip()
         try:
             parts = urlsplit(url)
@@ -118,7 +118,7 @@ def _text(message: Message) -> str:
 
 
 def _parts(message: Message) -> list[str]:
-    """Title, text and sections, of harmless words."""
+    """Split a message into title, text and sections of harmless words."""
     late = f" (late: of {message.late:%Y-%m-%d %H:%M} UTC)" if message.late is not None else ""
     head = [_said(message.title) + late, _said(message.text)]
     return [part for part in (*head, *("\n".join(map(_line, lines)) for lines in message.sections)) if part]
@@ -130,7 +130,7 @@ def _line(line: TextLine) -> str:
 
 
 def _said(text: str) -> str:
-    """Words of others as one line in which nothing acts."""
+    """Make others' words one line in which nothing acts."""
     words = " ".join("".join(one if one.isprintable() else " " for one in text).split())
     return _cut(words, 300).replace("@", f"@{BREAK}").replace("://", f":{BREAK}//").replace("`", "'")
 

@@ -90,12 +90,12 @@ class Messenger:
         return self._aside(send, within)
 
     def deliver_waiting(self, *, within: float = WITHIN) -> tuple[Delivery, ...]:
-        """Tell what waits."""
+        """Tell the messages that wait."""
         deadline = Deadline.after(within, self.clock)
         return self._aside(lambda channel: self._tell_all(channel, (), deadline), within)
 
     def _aside(self, work: Callable[[Channel], tuple[Delivery, ...]], within: float) -> tuple[Delivery, ...]:
-        """Do it for all channels at once, for a bounded time."""
+        """Call all channels at once, for a bounded time."""
         self.has_told = True
         if not self.channels:
             return ()
@@ -167,7 +167,7 @@ class Messenger:
         return msgspec.structs.replace(message, late=message.at) if late else message
 
     def _deliver(self, channel: Channel, message: Message, deadline: Deadline) -> Delivery:
-        """Send it, as a change of the run's message if possible."""
+        """Send a message, as a change of the run's if possible."""
         left = deadline.left
         if left < 0.05:
             return Delivery(delivered=False, channel=channel.name, reason="no time was left for it")
@@ -192,7 +192,7 @@ class Messenger:
         return self._signs[run]
 
     def _keep(self, channel: Channel, message: Message, sent: Delivery) -> Delivery:
-        """Have it wait, or record that it is never told."""
+        """Have a message wait, or record that it is never told."""
         try:
             if sent.final:
                 self.outbox().drop(channel.name, message, sent.reason)
@@ -204,7 +204,7 @@ class Messenger:
 
 
 def _is_for(channel: Channel, message: Message) -> bool:
-    """Whether the channel wants it."""
+    """Tell whether the channel wants it."""
     only = message.channels
     return (channel.changes or message.kind not in {MessageKind.DETAILS, MessageKind.PROGRESS}) and (
         not only or channel.name in only

@@ -107,11 +107,11 @@ class Outbox:
                 yield Waiting(place=key.removesuffix("/message.json"), message=message)
 
     def is_too_old(self, message: Message) -> bool:
-        """Whether it is no news any more."""
+        """Tell whether a message is no news any more."""
         return (self.clock.now() - message.at).total_seconds() > LONGEST_WAIT
 
     def _is_held(self, claim: str) -> bool:
-        """Whether somebody is at it, or was in this very moment."""
+        """Tell whether somebody sends a message, or did just now."""
         try:
             return self.store.age(claim) < CLAIMED_FOR
         except KeyError:

@@ -67,7 +67,7 @@ class SlackWebhook:
     changes: bool = False
 
     def send(self, message: Message, /, *, within: float) -> Delivery:
-        """Post it, and without blocks where Slack does not take them."""
+        """Post a message, without blocks where Slack does not take them."""
 
         def post(body: dict[str, Any]) -> SlackAnswer:
             return post_to_webhook(self.webhook, body, within=within)
@@ -93,7 +93,7 @@ class SlackBot:
     changes: bool = True
 
     def send(self, message: Message, /, *, within: float) -> Delivery:
-        """Post it, or change what it replaces.
+        """Post a message, or change what it replaces.
 
         Where Slack does not let that be changed any more, an outcome is a new message; progress is not told then.
         """
@@ -125,7 +125,7 @@ class SlackBot:
 
 
 def _take(send: Callable[[dict[str, Any]], SlackAnswer], message: Message) -> SlackAnswer:
-    """Send it with its blocks, or without where those are refused."""
+    """Send a message with its blocks, or without where those are refused."""
     answer = send(render(message))
     said = answer.text or str((answer.document or {}).get("error", ""))
     return send(render_plainly(message)) if said in UNFIT else answer

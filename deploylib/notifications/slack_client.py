@@ -31,7 +31,7 @@ MUTE = logging.Logger("slack", logging.CRITICAL + 1)  # noqa: LOG001 - no child 
 
 @dataclass(frozen=True)
 class SlackAnswer:
-    """What Slack said.
+    """An answer of Slack.
 
     Attributes:
         status: of HTTP; 0: there was no answer, and *trouble* says why.
@@ -63,7 +63,7 @@ def call_method(base: str, token: Secret, method: str, body: dict[str, Any], *, 
 
 
 class _NoAddress(Exception):
-    """It cannot be asked; the argument says what is none."""
+    """No address that can be asked; the argument says which."""
 
 
 def _sound(url: str, what: str) -> str:
@@ -97,7 +97,7 @@ def _bounded(ask: Callable[[], SlackAnswer], within: float, what: str) -> SlackA
 
 
 def _why(error: Exception, within: float, what: str) -> str:
-    """Say why, in the system's words.
+    """Say in the system's words why there is no answer.
 
     An exception's own text may quote the address.
     """
@@ -129,7 +129,7 @@ def _call(base: str, token: Secret, method: str, body: dict[str, Any], within: f
     from slack_sdk.errors import SlackApiError
 
     class Bounded(WebClient):
-        """The same; and what is no JSON is an empty answer."""
+        """Takes what is no JSON for an empty answer."""
 
         def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
             del url
@@ -176,7 +176,7 @@ class _Unredirected(HTTPRedirectHandler):
 
 
 def _handlers(within: float) -> list[Any]:
-    """Slack's own, which share one more attempt."""
+    """Make Slack's own handlers, which share one more attempt."""
     from slack_sdk.http_retry import builtin_handlers as handlers
     from slack_sdk.http_retry.builtin_interval_calculators import FixedValueRetryIntervalCalculator
     from slack_sdk.http_retry.response import HttpResponse
@@ -196,7 +196,7 @@ def _handlers(within: float) -> list[Any]:
 
 
 def _wait(status: int, headers: Mapping[str, str]) -> float:
-    """How long Slack wants to be left alone.
+    """Read how long Slack wants to be left alone.
 
     What it says, at most an hour; where it says nothing, a minute.
     """

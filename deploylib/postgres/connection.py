@@ -92,7 +92,7 @@ def facts(url: Secret, *, versions: str = "", timeout: int = 5) -> Facts:
 
 
 def read_mark(url: Secret, *, timeout: int = 5) -> str:
-    """What the mark of a database says, see `Facts`.
+    """Read the mark of a database; see `Facts`.
 
     Nothing that a restore may have locked is looked at.
 
@@ -192,7 +192,7 @@ def lock_database(url: Secret, *, clock: Clock, within: float, every: float = 0.
 
 
 def child_environment(url: Secret) -> dict[str, str]:
-    """The connection as libpq's variables, for a child program.
+    """Write the connection as libpq's variables, for a child program.
 
     Nothing of it in its arguments.
 
@@ -208,7 +208,7 @@ def child_environment(url: Secret) -> dict[str, str]:
 
 
 def alter_url(url: Secret, **parts: str) -> Secret:
-    """The same connection with some parameters of libpq replaced, for example ``dbname``.
+    """Replace some parameters of libpq in a URL, such as ``dbname``.
 
     A URL that others read too.
 
@@ -228,7 +228,7 @@ def alter_url(url: Secret, **parts: str) -> Secret:
 
 
 def names_of(url: Secret) -> tuple[str, str]:
-    """The role and the database that a URL names.
+    """Read the role and the database that a URL names.
 
     Raises:
         SettingsError: the URL cannot be read.
@@ -239,7 +239,7 @@ def names_of(url: Secret) -> tuple[str, str]:
 
 @contextmanager
 def connect(url: Secret, timeout: int = 5, *, statements: str = "30s") -> Iterator[Any]:
-    """A connection of psycopg in autocommit mode, closed after the block.
+    """Open a connection of psycopg in autocommit mode for the block.
 
     Args:
         timeout: seconds to connect.
@@ -308,7 +308,7 @@ def refusals(kind: type[DeployError], what: str, rights: str = "") -> Iterator[N
 
 
 def _next(error: Any) -> str:
-    """The next step for an error of the driver."""
+    """Choose the next step for an error of the driver."""
     return sqlstates.remedy(error.sqlstate or "08006", str(error))
 
 
@@ -401,7 +401,7 @@ def _authority(known: dict[str, str]) -> str:
 
 
 def _plain(url: Secret) -> str:
-    """The URL as libpq knows it.
+    """Write the URL as libpq knows it.
 
     Without the driver's name that SQLAlchemy wants.
     """

@@ -1,4 +1,4 @@
-"""Who may do what in a database.
+"""The rights in a database: who may do what.
 
 Grants and default privileges, as far as they differ from what a new object has.
 
@@ -39,7 +39,7 @@ class Grant(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def statement(self) -> str:
-        """As SQL says it."""
+        """The right as SQL says it."""
         what = f"{self.under}{'grant' if self.given else 'revoke'} {self.verb} on {self.object}"
         return f"{what} {'to' if self.given else 'from'} {self.role or 'its owner'}"
 
@@ -177,7 +177,7 @@ def alike(grants: Sequence[Grant]) -> str:
 
 
 def list_left_out(wanted: Sequence[Grant], connection: Any) -> tuple[str, ...]:
-    """What a database has otherwise after `alike`, each with the reason.
+    """List what `alike` could not give a database, and why.
 
     The first ones one by one.
 

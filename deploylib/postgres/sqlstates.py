@@ -1,4 +1,4 @@
-"""What to do about an error of Postgres, by its SQLSTATE.
+"""Remedies for errors of Postgres, by SQLSTATE.
 
 The one place that knows.
 
@@ -133,7 +133,7 @@ RESTORING = {
 
 
 def remedy(state: str | None, words: str = "") -> str:
-    """The next step for an error of that code.
+    """Choose the next step for an error of that code.
 
     Args:
         state: five characters; None or empty: nobody knows.
@@ -170,7 +170,7 @@ def recognize(lines: Iterable[str]) -> tuple[str, str]:
 
 
 def is_gone(state: str | None) -> bool:
-    """Whether the session is over, or the server.
+    """Tell whether the session is over, or the server.
 
     There is nobody left to ask.
     """
@@ -178,12 +178,12 @@ def is_gone(state: str | None) -> bool:
 
 
 def is_right(state: str | None) -> bool:
-    """Whether it is a matter of rights."""
+    """Tell whether it is a matter of rights."""
     return state == "42501"
 
 
 def is_of_the_server(state: str | None) -> bool:
-    """Whether it is no fault of the statement.
+    """Tell whether it is no fault of the statement.
 
     What the server has, is, or lets this role do.
     """

@@ -42,7 +42,7 @@ def open_session() -> http.Session:
 
 
 def is_public(target: Target) -> bool:
-    """Whether the service has an address that anybody may ask."""
+    """Tell whether the service has an address that anybody may ask."""
     return bool(target.url) and target.kind in {Kind.WEB, Kind.STATIC}
 
 
@@ -67,7 +67,7 @@ def url_of(target: Target) -> str:
 
 
 def has_path(target: Target) -> bool:
-    """Whether somebody has said where the service tells that it is well.
+    """Tell whether it is known where the service says it is well.
 
     The page of a static site says nothing of it.
     """
@@ -109,7 +109,7 @@ def ask(session: http.Session, url: str, limit: http.Limit = http.PAGE) -> tuple
 
 
 def identity_of(answer: http.Answer) -> str:
-    """The commit that an answer names, full or short.
+    """Read the commit that an answer names, full or short.
 
     Empty where it names none.
     """
@@ -137,7 +137,7 @@ def comparable_status(target: Target, answered: int, asked: Mapping[str, str]) -
 
 
 def is_same_kind(status: int, before: int) -> bool:
-    """Whether an address answers as before.
+    """Tell whether an address answers as before.
 
     Refused as it was refused, or led elsewhere as it was.
     """

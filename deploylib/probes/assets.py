@@ -50,7 +50,7 @@ class Seen:
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
-        """The same as an observation."""
+        """The assets as an observation."""
         if self.missing:
             return (_evidence("assets", Judgement.WARN, self.missing),)
         if self.asked < self.of:
@@ -91,7 +91,7 @@ def look(page: http.Answer, url: str, *, ask: Ask, clock: Clock, every: float, d
 
 
 def _trouble(asset: Asset, ask: Ask) -> str:
-    """Why an asset is not there.
+    """Say why an asset is not there.
 
     Empty where it is, or where it is somebody else's to say.
     """
@@ -109,7 +109,7 @@ def _trouble(asset: Asset, ask: Ask) -> str:
 
 
 def _elsewhere(url: str, answer: http.Answer) -> str:
-    """Where an answer leads; the same address where it is one itself."""
+    """Say where an answer leads; else the same address."""
     if not 300 <= answer.status < 400:
         return url
     try:
@@ -125,7 +125,7 @@ def _said(url: str, answer: http.Answer) -> str:
 
 
 def _fits(path: str, content_type: str) -> bool:
-    """A script must be a script and a style a style.
+    """Tell whether a script is a script and a style a style.
 
     A page in their place is the usual sign of a missing file.
     """

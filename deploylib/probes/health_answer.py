@@ -1,4 +1,4 @@
-"""What a health answer says of itself, as ``application/health+json`` has it (draft-inadarei-api-health-check)."""
+"""Read a health answer: ``application/health+json`` of draft-inadarei-api-health-check."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def look_at_uptime(answer: http.Answer, now: datetime, live: Callable[[], Deploy
 
 
 def _instance_of(answer: http.Answer) -> str | None:
-    """The instance that an answer names; empty where it names none.
+    """Read the instance that an answer names; empty: it names none.
 
     None of what is no health answer at all.
     """

@@ -72,13 +72,13 @@ class Page(HTMLParser):
 
     @classmethod
     def of(cls, answer: http.Answer, url: str = "") -> Page:
-        """The page of an answer; *url* is where it was asked for."""
+        """Read the page of an answer from *url*."""
         page = cls(url or answer.url)
         page.feed(decoding.decode_text(answer.body))
         return page
 
     def parse_marked_section(self, i: int, report: bool = True) -> int:  # noqa: FBT001, FBT002 - as it is there
-        """``<![…``: a comment in HTML.
+        """Take ``<![…`` for a comment, as HTML does.
 
         The parser of XML below would raise an AssertionError.
         """
@@ -105,7 +105,7 @@ class Page(HTMLParser):
             self._add(named.get("src", ""), Use.PICTURE)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """``<template/>`` is open all the same, and of text only ``<noscript/>``.
+        """Leave ``<template/>`` open, and of other elements only ``<noscript/>``.
 
         A drawing has titles of its own.
         """
@@ -113,7 +113,7 @@ class Page(HTMLParser):
             self.handle_starttag(tag, attrs)
 
     def handle_endtag(self, tag: str) -> None:
-        """A template ends."""
+        """Note that a template ends."""
         if tag == "template" and self._inert:
             self._inert -= 1
 
@@ -135,7 +135,7 @@ class Page(HTMLParser):
             self.assets[url] = Asset(name=name, url=url, use=use)
 
     def _joined(self, name: str) -> str:
-        """The address that a name means here.
+        """Resolve the address that a name means here.
 
         Empty where it is none, and no browser asks for it either.
         """

@@ -92,7 +92,7 @@ def _send(target: Target, request: SmokeRequest, session: http.Session, headers:
 
 
 def _wrong(request: SmokeRequest, answer: http.Answer, took: float) -> str:
-    """What of an answer is wrong; empty where nothing is."""
+    """Say what is wrong with an answer; empty: nothing."""
     if answer.status != request.status:
         return f"status {answer.status}, not {request.status}"
     for name, held in request.header.items():

@@ -81,7 +81,7 @@ class Trouble(StrEnum):
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """How it is measured.
+    """The pace of verification.
 
     Attributes:
         times: good answers in a row that count as proof.
@@ -220,7 +220,7 @@ def _cold_start(target: Target, pace: Pace, took: float) -> Iterator[Evidence]:
 
 
 def _smoke(target: Target, expected: Expected, session: http.Session, probe: Probe) -> list[Evidence]:
-    """What the team's own requests have shown.
+    """Ask what the team has declared, and gather what was seen.
 
     Raises:
         VerificationFailed: one of them has failed, and the release is the one that they were declared for.
@@ -249,7 +249,7 @@ def _smoke(target: Target, expected: Expected, session: http.Session, probe: Pro
 def _processes(
     target: Target, expected: Expected, session: http.Session, probe: Probe, answer: http.Answer
 ) -> Iterator[Evidence]:
-    """What the answers and the platform tell of the processes."""
+    """Gather what the answers and the platform tell of the processes."""
     client, service = probe.client, target.service_id
     yield from look_at_instances(
         answer,
@@ -263,7 +263,7 @@ def _processes(
 
 
 def _told(look: Callable[[], T]) -> T | None:
-    """What the platform says; None where it cannot be asked.
+    """Ask the platform; None where it cannot be asked.
 
     Nothing hangs on it: it is told as not examined.
     """
@@ -276,7 +276,7 @@ def _told(look: Callable[[], T]) -> T | None:
 
 
 def _wrong(target: Target, expected: Expected, answer: http.Answer | None, trouble: str) -> str:
-    """Why an answer is none of a release that serves.
+    """Say why an answer is none of a release that serves.
 
     Empty where it is.
 
@@ -356,7 +356,7 @@ def _in_a_row(target: Target, expected: Expected, session: http.Session, probe: 
 
 
 def _is_asleep(answer: http.Answer | None) -> bool:
-    """Whether the edge says so in the place of a program.
+    """Tell whether the edge says so in the place of a program.
 
     A health answer is the program's own: it is awake.
     """
@@ -404,7 +404,7 @@ def _require_ours(target: Target, expected: Expected, probe: Probe) -> None:
 
 
 def _bake(target: Target, expected: Expected, session: http.Session, probe: Probe) -> None:
-    """Go on asking.
+    """Go on asking for a while.
 
     A single bad answer is forgiven, three of the last five are not.
     """
@@ -427,7 +427,7 @@ def _bake(target: Target, expected: Expected, session: http.Session, probe: Prob
 
 
 def _require_no_failure(target: Target, probe: Probe, since: datetime, lasted: float) -> None:
-    """Its instances must not have failed meanwhile.
+    """See that no instance has failed meanwhile.
 
     The platform restarts them quickly enough to be missed from outside.
     """
@@ -440,7 +440,7 @@ def _require_no_failure(target: Target, probe: Probe, since: datetime, lasted: f
 
 
 def _explain(answer: http.Answer) -> str:
-    """The failing check of a health answer."""
+    """Name the failing check of a health answer."""
     failing = find_checks(answer, "fail")
     return f" ({failing[0]})" if failing else ""
 
@@ -455,7 +455,7 @@ def _proven(target: Target, expected: Expected, probe: Probe, answer: http.Answe
 
 
 def _live(target: Target, client: Client) -> Deploy:
-    """What the platform says is live.
+    """Ask which deploy the platform calls live.
 
     Raises:
         Contradiction: nothing, although a deploy has gone live before it is verified.
@@ -511,7 +511,7 @@ def _remarked(target: Target, expected: Expected, status: int) -> tuple[str, ...
 
 
 def _by_platform(target: Target, expected: Expected, probe: Probe) -> Verified:
-    """Nothing to ask from outside: the platform's own view, over a while."""
+    """Prove by the platform's own view over a while, without an address."""
     clock, pace = probe.clock, probe.pace
     if probe.client is None:
         raise VerificationFailed(
@@ -540,7 +540,7 @@ def _by_platform(target: Target, expected: Expected, probe: Probe) -> Verified:
 
 
 def _revision(answer: http.Answer) -> str:
-    """The schema revision that a health answer names, in its check ``database:revision``."""
+    """Read the schema revision in the check ``database:revision`` of an answer."""
     body: Any = answer.json()
     try:
         seen = str(body["checks"]["database:revision"][0]["observedValue"] or "")

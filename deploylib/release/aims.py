@@ -103,7 +103,7 @@ def bring_forward(
 
 
 def _flow(env: Environment, options: Options, whole: tuple[Stage, ...], until: str) -> tuple[Stage, ...]:
-    """The stages to do.
+    """List the stages to do.
 
     A look or a backup on a person's machine releases nothing, and so needs no gate.
     """
@@ -299,7 +299,7 @@ def _after_deploy(env: Environment) -> tuple[Stage, ...]:
 
 
 def _deployed(env: Environment) -> RunState | None:
-    """The run that is open, and has deployed something.
+    """Find the open run that has deployed something.
 
     What it says is live is so, and is not yet verified.
     """

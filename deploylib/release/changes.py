@@ -23,7 +23,7 @@ Recorded = Callable[[str], Collection[str]]
 
 
 def decide(run: Run, targets: Sequence[Target], live: Mapping[str, Live], wanted: Mapping[str, str]) -> Changes:
-    """Which of the services this run deploys.
+    """Decide which of the services this run deploys.
 
     Args:
         live: what each of them serves.
@@ -209,7 +209,7 @@ def _what_changed(
     blueprint_path: str,
     shared: tuple[str, ...],
 ) -> str:
-    """The files of the service that differ, or its description.
+    """List the service's files that differ, or name its description.
 
     Empty when none does.
     """
@@ -225,7 +225,7 @@ def _what_changed(
 
 
 def list_touched(chosen: PathFilter, base: str, head: str, *, git: Git) -> tuple[str, ...]:
-    """The files that differ and are among the chosen ones.
+    """List the files that differ and are among the chosen ones.
 
     A submodule is, where a file in it could be.
     """

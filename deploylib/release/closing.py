@@ -78,7 +78,7 @@ def ending(run: Run, paused_at: str = "") -> Ending:
 
 
 def _after(run: Run) -> tuple[str, ...]:
-    """What comes after something asked for by itself.
+    """Say what comes after something that was asked for by itself.
 
     A release, where there is one and nothing refuses it.
     """
@@ -123,7 +123,7 @@ def leave_open(run: Run, error: NotKnownYet, began: float) -> Report:
 
 
 def _with_schema(run: Run, serving: tuple[Live, ...]) -> tuple[Live, ...]:
-    """What is live, with the schema that each commit was written for.
+    """Add to what is live the schema that each commit expects.
 
     This run's, or what an earlier release recorded.
     """
@@ -143,7 +143,7 @@ def _with_schema(run: Run, serving: tuple[Live, ...]) -> tuple[Live, ...]:
 
 
 def _update_holds(run: Run, told: Report) -> None:
-    """A release that has proven itself ends the holds that it mends.
+    """Lift the holds that a proven release mends; place a rollback's.
 
     A rollback holds what it went back from.
     """
@@ -198,7 +198,7 @@ def report(run: Run, end: Ending, began: float, results: tuple[StageResult, ...]
 
 
 def _what_is_live(run: Run) -> tuple[Live, ...]:
-    """The platform's truth at the end.
+    """Ask the platform what is live at the end.
 
     Empty where it cannot be asked, which the report then does not claim to know.
     """

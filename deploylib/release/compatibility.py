@@ -48,7 +48,7 @@ class Fit(Value, frozen=True):
 
 
 def apply_pending(migration: Migration) -> Migration:
-    """The database as it will be once what is pending is applied."""
+    """Describe the database as it will be once pending migrations are applied."""
     applied = (*migration.applied, *migration.pending)
     return msgspec.structs.replace(migration, current=migration.target, applied=applied, pending=())
 
@@ -99,7 +99,7 @@ def continue_migration(migration: Migration, history: Sequence[RunState], files:
 
 
 def fit(release: Iterable[Live], schema: Migration, ran: Mapping[str, str], *, needless: Collection[str] = ()) -> Fit:
-    """Whether code of *release* goes with the database as it is.
+    """Tell whether code of *release* goes with the database as it is.
 
     Args:
         schema: the database: the revision it is at, and all those that it has.
@@ -156,7 +156,7 @@ def _taken(schema: Migration, had: Collection[str]) -> str:
 
 
 def _needs(revision: Revision, before: str) -> tuple[str, ...]:
-    """What a revision goes on from.
+    """List what a revision goes on from.
 
     The one before it in the list where that is not written down.
     """

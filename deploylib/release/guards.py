@@ -18,7 +18,7 @@ GATES = (StageName.TESTS, StageName.SCAN)
 
 
 def skip_gate(run: Run, gate: StageName) -> StageResult | None:
-    """A gate that a person leaves out.
+    """Leave out a gate, as a person has asked.
 
     It is recorded, and told with the end of the run.
     """
@@ -49,7 +49,7 @@ def require_not_held(run: Run) -> None:
 
 
 def _held(run: Run, hold: Hold) -> tuple[str, str]:
-    """What a hold refuses, why and since when.
+    """Say what a hold refuses, why, and since when.
 
     And what is to be done about it.
     """

@@ -48,7 +48,7 @@ class LiveLog:
             self._begin(of_one)
 
     def stop(self, *, interrupted: bool = False) -> None:
-        """End; what has come by now is taken along."""
+        """End; take along what has come by now."""
         if self._following:
             self._over.set()
             _, late = wait(self._following, INTERRUPTED if interrupted else AT_ITS_END)
@@ -59,7 +59,7 @@ class LiveLog:
         self._following.append(threads.start(partial(self._carefully, partial(self._follow, targets)), name="log"))
 
     def _carefully(self, work: Callable[[], None]) -> None:
-        """Do it, and tell what is wrong as no failure."""
+        """Do a part of the work; its trouble is no failure."""
         try:
             work()
         except DeployError as error:

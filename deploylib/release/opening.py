@@ -218,7 +218,7 @@ def _require_reason(options: Options, gates: tuple[str, ...]) -> None:
 
 
 def _new_id(env: Environment, *, back: bool) -> str:
-    """Made here, or the CI's own with the environment before it.
+    """Make an id, or take the CI's own after the environment.
 
     Another one once that run is closed.
     """
@@ -266,7 +266,7 @@ def find_shared_run(env: Environment, aim: Aim) -> RunState | None:
 
 
 def _recorded(env: Environment, *, back: bool = False) -> RunState | None:
-    """What the jobs of this CI run have recorded.
+    """Read what the jobs of this CI run have recorded.
 
     None where there is no CI, or nothing yet.
     """

@@ -128,7 +128,7 @@ def _prepare(run: Run, stage: Stage) -> None:
 
 
 def _nothing_to_do(run: Run) -> Ending | None:
-    """The end of a run that has nothing to do.
+    """End a run that has nothing to do.
 
     A backup may be due all the same.
     """

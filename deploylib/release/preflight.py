@@ -54,7 +54,7 @@ def require_ready(findings: Sequence[CheckFinding], environment: str) -> None:
 
 
 def release_commit(git: Git, ref: str = "") -> Commit:
-    """The commit to release.
+    """Choose the commit to release.
 
     *ref*, or what is checked out, and then nothing may differ from it.
 
@@ -83,7 +83,7 @@ def _uncommitted(changed: Sequence[str]) -> SettingsError:
 
 
 def read_blueprint(config: Config, git: Git, commit: Commit, *, lying: bool = False) -> blueprints.Blueprint | None:
-    """The Blueprint as *commit* has it.
+    """Read the Blueprint as *commit* has it.
 
     None where there is none and the settings name the services instead.
 
@@ -127,7 +127,7 @@ def find_untracked(git: Git, blueprint: blueprints.Blueprint) -> list[CheckFindi
 
 
 def disk(folder: Path, minimum: str) -> list[CheckFinding]:
-    """Room for backups and history.
+    """See that there is room for backups and history.
 
     At least *minimum* free where *folder* is or will be.
     """
@@ -144,7 +144,7 @@ def disk(folder: Path, minimum: str) -> list[CheckFinding]:
 
 
 def services(config: Config, blueprint: blueprints.Blueprint | None, chosen: Sequence[str]) -> tuple[str, ...]:
-    """The names of the product's services, all of them.
+    """Name the product's services, all of them.
 
     *chosen* must be among them.
 
@@ -181,7 +181,7 @@ def elsewhere(blueprint: blueprints.Blueprint | None, git: Git) -> dict[str, str
 
 
 def database(config: Config, blueprint: blueprints.Blueprint | None) -> str:
-    """The platform's name of the product's Postgres.
+    """Find the platform's name of the product's Postgres.
 
     Of the settings, or the only one of the Blueprint; else empty.
     """
@@ -195,7 +195,7 @@ def database(config: Config, blueprint: blueprints.Blueprint | None) -> str:
 
 
 def address(config: Config, render: Client, name: str) -> Secret | None:
-    """Where the database of that name is.
+    """Find the address of the database of that name.
 
     None where the product has none.
     """
@@ -304,7 +304,7 @@ def _unknown(config: Config, blueprint: blueprints.Blueprint | None, mapped: Seq
 
 
 def _circles(mapped: Sequence[Target]) -> list[CheckFinding]:
-    """Services that wait for each other would wait for ever."""
+    """Find services that wait for each other, and so for ever."""
     try:
         TopologicalSorter({one.name: one.after for one in mapped}).prepare()
     except CycleError as error:
@@ -376,7 +376,7 @@ def _target(config: Config, name: str, service: Service, blueprint: blueprints.B
 
 
 def _same_repository(repo: str, git: Git) -> bool:
-    """Whether the platform builds from here.
+    """Tell whether the platform builds from here.
 
     One of our remotes, or (the local Render) this folder or its origin.
     """
@@ -406,7 +406,7 @@ def push(git: Git, there: Iterable[Service]) -> str:
 
 
 def _real(path: Path) -> Path:
-    """Without links; as it is where it leads nowhere, or in circles."""
+    """Resolve the links of a path, as far as they lead anywhere."""
     try:
         return path.resolve()
     except (OSError, RuntimeError, ValueError):
@@ -414,6 +414,6 @@ def _real(path: Path) -> Path:
 
 
 def _address(remote: str) -> str:
-    """``git@github.com:o/n.git`` and ``https://github.com/o/n`` are the same."""
+    """Write ``git@github.com:o/n.git`` and ``https://github.com/o/n`` alike."""
     plain = re.sub(r"^(?:\w+://)?(?:[^@/]*@)?", "", remote.strip()).replace(":", "/", 1)
     return plain.removesuffix("/").removesuffix(".git").lower()

@@ -41,7 +41,7 @@ class CheckFinding(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, error: DeployError) -> Self:
-        """What an error says, as one of several things."""
+        """Make a finding of an error, as one of several."""
         unreachable = error.exit_code == Unreachable.exit_code
         return cls("; ".join((error.message, *error.details)), error.remedy, unreachable)
 
@@ -49,7 +49,7 @@ class CheckFinding(msgspec.Struct, frozen=True):
 def missing(
     config: Config, *, stages: Collection[str], files: Collection[str], database: bool, told: bool = False
 ) -> list[CheckFinding]:
-    """What the stages to come will not find here.
+    """Find what the stages to come lack here.
 
     Args:
         stages: those of the run that are not done yet, nor left out.
@@ -66,7 +66,7 @@ def missing(
 
 
 def path(config: Config) -> str:
-    """Where the product's commands are looked for.
+    """List the folders in which the product's commands are looked for.
 
     Beside this interpreter, then as everywhere.
     """
@@ -74,7 +74,7 @@ def path(config: Config) -> str:
 
 
 def _store(config: Config) -> list[CheckFinding]:
-    """Every other command has one when it begins.
+    """Find what the store lacks.
 
     The keys are told by who uses them.
     """
@@ -103,7 +103,7 @@ def _packages(config: Config, stages: Collection[str], *, database: bool, told: 
 
 
 def _smoke(config: Config) -> list[CheckFinding]:
-    """The secrets of smoke requests: without them nothing can be asked."""
+    """Find secrets of smoke requests that are not set."""
     named = {
         variable: f"services.{name}.smoke, {request.name}"
         for name, service in config.settings.services.items()
@@ -141,13 +141,13 @@ def _programs(config: Config, stages: Collection[str], files: Collection[str], *
 
 
 def _first(setting: str, command: str) -> Sequence[tuple[str, str]]:
-    """The program of a command in the settings."""
+    """Name the program of a command in the settings."""
     split = words(command, setting)
     return ((split[0], f"the settings start it ({setting} = {command!r})"),) if split else ()
 
 
 def _there(program: str, root: Path, looked: str) -> bool:
-    """Whether it can be started.
+    """Tell whether it can be started.
 
     A path of the product's own is looked for in its folder.
     """

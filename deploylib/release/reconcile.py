@@ -1,4 +1,4 @@
-"""What a run comes to that another command has left.
+"""Conclude a run that another command has left.
 
 Completed, put back, or closed.
 """

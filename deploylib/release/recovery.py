@@ -76,7 +76,7 @@ def _left(run: Run) -> list[str]:
 
 
 def _never_twice(run: Run, first: Ending, made: dict[str, str]) -> Ending:
-    """A rollback that has failed is not rolled back.
+    """Give the ending of a rollback that has failed.
 
     Where a part of it is live, a person decides.
     """
@@ -87,7 +87,7 @@ def _never_twice(run: Run, first: Ending, made: dict[str, str]) -> Ending:
 
 
 def _given_up(run: Run, first: Ending, worse: DeployError) -> Ending:
-    """A recovery that failed.
+    """Give the ending of a recovery that failed.
 
     Nothing is released any more until somebody has gone back or lifted the hold.
     """
@@ -154,7 +154,7 @@ def _stop(run: Run, deadline: Deadline) -> dict[str, str]:
 
 
 def _made(run: Run, target: Target, intent: Intent) -> str:
-    """The deploy that this run has made of a service.
+    """Find the deploy that this run has made of a service.
 
     Empty where it has made none.
 

@@ -41,7 +41,7 @@ class Rehearsal:
 
 
 def judge_rehearsal(run: Run, rehearsed: Rehearsal) -> list[str]:
-    """What the rehearsal says of migrations that may run.
+    """Judge what the rehearsal says of migrations that may run.
 
     Raises:
         MigrationFailed: they may not.
@@ -69,7 +69,7 @@ def judge_rehearsal(run: Run, rehearsed: Rehearsal) -> list[str]:
 
 
 def _restorable(tried: restore_test.Restorable, limit: str) -> str:
-    """What the second restore says of the migrations.
+    """Judge what the second restore says of the migrations.
 
     Raises:
         MigrationFailed: it is not possible after them: there would be no backup any more.

@@ -33,7 +33,7 @@ P = TypeVar("P", bound=_Past)
 def find_candidates(
     history: Iterable[P], live: Mapping[str, Live], *, bad: Collection[str] = (), named: bool = False
 ) -> list[P]:
-    """The verified releases that differ from what is live now, newest first.
+    """Find verified releases other than what is live, newest first.
 
     What was once rolled back from is none of them: behind a rollback the search goes on at the release it restored.
 
@@ -59,7 +59,7 @@ def find_candidates(
 def choose_release(
     history: Iterable[RunState], live: Mapping[str, Live], to: str = "", *, bad: Collection[str] = ()
 ) -> RunState:
-    """The release to go back to.
+    """Choose the release to go back to.
 
     The newest candidate, or the one that *to* names, of several of a commit the newest.
 
@@ -85,7 +85,7 @@ def choose_release(
 
 
 def _named(found: Sequence[RunState], to: str) -> RunState | None:
-    """The release that somebody has named.
+    """Find the release that somebody has named.
 
     By all of a run's, a deploy's or a commit's id, or else by a part of one.
 
@@ -109,7 +109,7 @@ def _named(found: Sequence[RunState], to: str) -> RunState | None:
 def orders(
     targets: Sequence[Target], release: Iterable[Live], live: Mapping[str, Live], begun: Mapping[str, Intent]
 ) -> list[Order]:
-    """What each service has to do so that *release* is live again.
+    """Say what each service must do so that *release* is live again.
 
     Services that serve it already are left alone.
 

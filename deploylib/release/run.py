@@ -131,23 +131,23 @@ class Run:
         self.telling.update()
 
     def announce(self, commit: Commit | None) -> None:
-        """Tell the view that it begins or goes on."""
+        """Tell the view that the run begins or goes on."""
         self.env.progress.opened(self.id, self.env.name, commit)
         self.env.progress.credit(self.state.opened.author, self.state.at, self.state.opened.url)
 
     @cached_property
     def telling(self) -> Telling:
-        """Tell who wants to know of it."""
+        """The telling of it to who wants to know."""
         return Telling(self.env, self.journal, self.coming, shared=not self.decides)
 
     @cached_property
     def log(self) -> LiveLog:
-        """Follow what the services write meanwhile."""
+        """The log of the services, followed meanwhile."""
         return LiveLog(self.env, self.id)
 
     @cached_property
     def visitors(self) -> DowntimeWatch:
-        """Ask the public addresses while traffic is switched."""
+        """The visitors who ask public addresses while traffic is switched."""
         return DowntimeWatch(self.env.clock, every=0.1 if self.env.config.is_local else 0.5)
 
     @cached_property

@@ -59,7 +59,7 @@ def schema_now(env: Environment, checked: Checked, history: list[RunState]) -> M
 
 
 def _read(env: Environment, url: Secret, history: list[RunState]) -> Migration:
-    """Where the database is, by alembic.
+    """Read where the database is, by alembic.
 
     By its own table alone where the commit's migrations cannot be read.
     """

@@ -18,7 +18,7 @@ __all__ = ["bring_services", "list_variables"]
 
 
 def list_variables(run: Run, target: Target) -> tuple[str, ...]:
-    """Names of the environment variables of a service.
+    """Name the environment variables of a service.
 
     They come back with the deploy that gets them (Render, Rollbacks).
     """
@@ -33,7 +33,7 @@ def list_variables(run: Run, target: Target) -> tuple[str, ...]:
 
 
 def bring_services(stage: str, run: Run, orders: list[Order]) -> StageResult:
-    """Have the services do it, all at once, while visitors are counted.
+    """Bring all services to their orders at once, while visitors are counted.
 
     Raises:
         Superseded: a newer release took the place of this one.
@@ -86,7 +86,7 @@ def _asked_at(run: Run) -> dict[str, str]:
 
 
 def _before(run: Run, order: Order) -> address.Observed:
-    """What the address names and gives before this run changes it.
+    """Ask what the address gives before this run changes it.
 
     Nothing new of a service that was asked for already.
     """
@@ -95,7 +95,7 @@ def _before(run: Run, order: Order) -> address.Observed:
 
 
 def _usual(run: Run) -> dict[str, float]:
-    """Seconds that the last deploy of each service took, by name."""
+    """Measure the seconds of each service's last deploy, by name."""
     found: dict[str, float] = {}
     for state in run.env.history.read_runs(run.env.name, 5):
         found = {name: one.seconds for name, one in state.shipped.items() if one.build_seconds} | found

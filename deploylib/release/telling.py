@@ -43,12 +43,12 @@ class Telling:
         return LiveMessage(self.env.messenger.tell_progress)
 
     def begin(self, stage: str) -> None:
-        """A stage is being done now."""
+        """Tell that a stage is being done now."""
         self.under_way = stage
         self.update()
 
     def update(self) -> None:
-        """Something has changed; nobody waits for its being told."""
+        """Tell that something has changed; nobody waits for that."""
         if self._is_worth_it():
             self._live.show(lambda: message.progress_message(self._notice(self._state())))
 
@@ -76,7 +76,7 @@ class Telling:
         note_undelivered(self.env, sent, self.journal.state.id)
 
     def _is_worth_it(self) -> bool:
-        """Whether there is something to show, and somebody to show it."""
+        """Tell whether there is something to show, and somebody to show it."""
         state = self.journal.state
         if not self.journal.written or state.opened.operation or not self.env.messenger.can_change:
             return False

@@ -181,7 +181,7 @@ def load_records(env: Environment) -> Records:
 def _workload(
     env: Environment, targets: Sequence[Target], run: str, settings: LoadTestSettings, *, write: bool = False
 ) -> Workload:
-    """What is sent; the same for a run and its pair."""
+    """Say what is sent, alike for a run and its pair."""
     first = choose_target(env, targets)
     hosts = dict.fromkeys((first.url, *(target.url for target in targets if address.is_public(target))))
     return Workload(

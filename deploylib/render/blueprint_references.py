@@ -38,14 +38,14 @@ class Scope(msgspec.Struct, frozen=True):
     environment: str = ""
 
     def each(self, key: str) -> Iterator[tuple[dict[str, Any], Location]]:
-        """The mappings of one of its lists, each with its place."""
+        """Go through the mappings of one list, each with its place."""
         for number, one in enumerate(_list(self.holds.get(key))):
             if isinstance(one, dict):
                 yield one, (*self.place, key, number)
 
 
 def scopes(document: Document) -> Iterator[Scope]:
-    """Every part of the file that may hold services."""
+    """Go through every part of the file that may hold services."""
     top = document.data if isinstance(document.data, dict) else {}
     yield Scope(top, ())
     if isinstance(top.get("ungrouped"), dict):
@@ -74,7 +74,7 @@ def modernise(document: Document) -> list[Remark]:
 
 
 def check_references(document: Document) -> list[Remark]:
-    """What is wrong with names and references, of a document that fits the schema."""
+    """Check names and references of a document that fits the schema."""
     found = [*_named_twice(document, "services"), *_named_twice(document, "databases")]
     services = [service for service, _ in _all(document, "services")]
     databases = {database["name"] for database, _ in _all(document, "databases")}

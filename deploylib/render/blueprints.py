@@ -1,4 +1,4 @@
-"""Render's Blueprint, ``render.yaml``: what it says, checked before anything depends on it.
+"""Render's Blueprint, ``render.yaml``, checked before anything depends on it.
 
 Keys, types and values are those of `deploylib.render.blueprint_schema`, names and references those of `deploylib.render.blueprint_references`. A wrong type,
 value or combination is an error; a key that nobody knows, and a reference that leads out of the file, is a note.
@@ -71,7 +71,7 @@ class BlueprintService(_Open, frozen=True):
 
     @property
     def kind(self) -> Kind | None:
-        """The API's word for it.
+        """Its kind, in the API's word.
 
         None where it is not deployed from a commit (key value, workflow).
         """
@@ -118,7 +118,7 @@ class Blueprint(_Open, frozen=True):
     notes: tuple[str, ...] = ()
 
     def of(self, environment: str) -> Blueprint:
-        """The part of it that an environment of ours is about.
+        """Take the part of it that an environment of ours is about.
 
         Where a project has an environment of that name, what stands in environments of other names is not; a file that
         names none of it is about all of them.
@@ -135,7 +135,10 @@ class Blueprint(_Open, frozen=True):
         return Blueprint(services=services, databases=databases, notes=notes)
 
     def service(self, name: str) -> BlueprintService | None:
-        """The service called *name* that is deployed from a commit, if there is one."""
+        """Find the service called *name* that is deployed from a commit.
+
+        None: there is none.
+        """
         return next((service for service in self.deployable if service.name == name), None)
 
     @property
@@ -175,7 +178,7 @@ def dump_blueprint(data: dict[str, Any]) -> str:
 
 
 def load_document(text: str, name: str = "render.yaml") -> tuple[yaml12.Document, list[str]]:
-    """The document as it is written, and what is worth a note.
+    """Read the document as it is written, and what deserves a note.
 
     Raises:
         SettingsError: not YAML, nothing in it, or a type, value or combination that Render would refuse: all of them.

@@ -72,7 +72,7 @@ class Ambiguous(Exception):
 
 
 class _Again(Exception):
-    """Worth another try.
+    """A failure that is worth another try.
 
     Attributes:
         after: seconds that the platform asked to wait; None where it asked for nothing.
@@ -130,13 +130,13 @@ class Client:
 
     @cached_property
     def session(self) -> http.Session:
-        """Its connections."""
+        """Connections to the API."""
         headers = {"Authorization": f"Bearer {self.secret.reveal()}"}
         return self.through or http.Session(self.url, headers=headers, timeout=TIMEOUT)
 
     @property
     def secret(self) -> Secret:
-        """Its key."""
+        """The key."""
         return self.key if isinstance(self.key, Secret) else Secret(self.key)
 
     @property
@@ -158,7 +158,7 @@ class Client:
     # -- services -----------------------------------------------------------------------------------------------
 
     def services(self) -> Iterator[Service]:
-        """Every service that the key reaches."""
+        """List every service that the key reaches."""
         found = self._pages("/services", "service", {"includePreviews": "false"}, decode.read_service)
         yield from (service for service in found if service is not None)
 
@@ -178,7 +178,7 @@ class Client:
         return found[0]
 
     def variables(self, service_id: str) -> dict[str, str]:
-        """The service's own environment variables, by name.
+        """Read the service's own environment variables, by name.
 
         Those of its groups are not among them.
 
@@ -193,11 +193,11 @@ class Client:
     # -- deploys ------------------------------------------------------------------------------------------------
 
     def deploys(self, service_id: str, limit: int = 20) -> list[Deploy]:
-        """The newest deploys of a service, newest first."""
+        """List the newest deploys of a service, newest first."""
         return self._listed(service_id, {"limit": limit})
 
     def live(self, service_id: str) -> Deploy | None:
-        """The deploy that serves now: the newest with status live.
+        """Find the deploy that serves now: the newest with status live.
 
         None before the first.
         """
@@ -206,14 +206,14 @@ class Client:
         return found[0] if found else None
 
     def deploy(self, service_id: str, deploy_id: str) -> Deploy:
-        """One deploy; a service knows only its own."""
+        """Read one deploy; a service knows only its own."""
         path = f"/services/{service_id}/deploys/{deploy_id}"
         found = self._read(path, lambda value: decode.read_deploy(value, deploy_id))
         self.owned.add((service_id, deploy_id))
         return found
 
     def _listed(self, service_id: str, query: dict[str, Any], status: DeployStatus | None = None) -> list[Deploy]:
-        """The deploys of a service.
+        """List the deploys of a service.
 
         A deploy does not say of which service it is (OpenAPI, schema ``deploy``), so a list of another service's looks
         like this one's. It is believed when it holds one that is known to be of this service; where it holds none, the
@@ -268,7 +268,7 @@ class Client:
     # -- what happened ------------------------------------------------------------------------------------------
 
     def failure(self, service_id: str, deploy_id: str) -> dict[str, Any]:
-        """The machine-readable cause of a failed deploy, from its ``deploy_ended`` event.
+        """Read why a deploy failed, by its ``deploy_ended`` event.
 
         Empty where there is none.
         """
@@ -279,17 +279,17 @@ class Client:
         return {}
 
     def has_used_up_minutes(self, service_id: str, since: datetime) -> bool:
-        """Whether the workspace has had no build minutes left since then."""
+        """Tell whether the workspace has had no build minutes left since then."""
         query = {"type": "pipeline_minutes_exhausted", "startTime": since.isoformat(), "limit": 1}
         return bool(self._events(service_id, query))
 
     def server_failures(self, service_id: str, since: datetime) -> int:
-        """How often a running instance of the service has failed since then."""
+        """Count the failures of the service's running instances since then."""
         query = {"type": "server_failed", "startTime": since.isoformat(), "limit": PAGE}
         return len(self._events(service_id, query))
 
     def _events(self, service_id: str, query: dict[str, Any]) -> list[dict[str, Any]]:
-        """The details of a service's events, newest first."""
+        """List the details of a service's events, newest first."""
         read = partial(decode.read_events, service_id=service_id, kind=query["type"])
         return self._read(f"/services/{service_id}/events", read, query)
 
@@ -326,7 +326,7 @@ class Client:
         return http.open_websocket(f"{address}/logs/subscribe?{urlencode(query, doseq=True)}", headers)
 
     def instances(self, service_id: str) -> set[str]:
-        """The ids of the instances that run now.
+        """List the ids of the instances that run now.
 
         They do not say of which service they are.
         """
@@ -336,7 +336,7 @@ class Client:
     # -- databases ----------------------------------------------------------------------------------------------
 
     def database(self, name: str) -> Database:
-        """The Postgres called *name*.
+        """Find the Postgres called *name*.
 
         Raises:
             SettingsError: the account has none, or several, of that name.
@@ -372,7 +372,7 @@ class Client:
         self._write("POST", f"/postgres/{database_id}/export", None)
 
     def database_url(self, name: str) -> Secret:
-        """The external connection string of the Postgres called *name*.
+        """Read the external connection string of the Postgres called *name*.
 
         Raises:
             SettingsError: the account has none, or several, of that name.
@@ -404,7 +404,7 @@ class Client:
     # -- the wire -----------------------------------------------------------------------------------------------
 
     def _pages(self, path: str, wrapper: str, query: dict[str, Any], read: Callable[[Any], T]) -> Iterator[T]:
-        """Every thing of a list.
+        """Go through every thing of a list.
 
         The same one on two pages is one.
 
@@ -518,7 +518,7 @@ def _back_off(error: Exception) -> bool | float:
 
 
 def _page(value: Any, wrapper: str, read: Callable[[Any], T]) -> tuple[list[object], list[T], bool, str]:
-    """A page of a list.
+    """Read a page of a list.
 
     Names and things, whether it is full, and where the next one begins.
     """
@@ -530,7 +530,7 @@ def _page(value: Any, wrapper: str, read: Callable[[Any], T]) -> tuple[list[obje
 
 
 def _begun(value: Any) -> Deploy | None:
-    """The deploy that an answer names.
+    """Read the deploy that an answer names.
 
     None where it names none, and so must be looked up.
     """

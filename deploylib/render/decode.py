@@ -1,4 +1,4 @@
-"""What Render's answers say.
+"""Read Render's answers.
 
 JSON in, typed values out, at this one place.
 
@@ -183,7 +183,7 @@ class LogPage(msgspec.Struct, frozen=True):
 
 
 def decode_body(answer: http.Answer) -> Any:
-    """The JSON of an answer.
+    """Read the JSON of an answer.
 
     Raises:
         Unreadable: it is of another type, or no whole document.
@@ -197,7 +197,7 @@ def decode_body(answer: http.Answer) -> Any:
 
 
 def thing(value: Any, kind: type[T]) -> T:
-    """One thing of the platform, of the kind that was asked for."""
+    """Read one thing of the platform, of the kind asked for."""
     try:
         found = msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
@@ -228,7 +228,7 @@ def things(value: Any, wrapper: str, read: Callable[[Any], U]) -> list[U]:
 
 
 def _plain(name: str) -> bool:
-    """Whether it can be part of an address.
+    """Tell whether it can be part of an address.
 
     An id is made of letters, digits and dashes.
     """
@@ -236,7 +236,7 @@ def _plain(name: str) -> bool:
 
 
 def read_object(item: dict[str, Any], name: str) -> dict[str, Any]:
-    """An object inside another.
+    """Read an object inside another.
 
     Empty where it is absent, null, or something else.
     """
@@ -280,7 +280,7 @@ def read_service(item: Any) -> Service | None:
 
 
 def read_deploy(item: Any, wanted: str = "") -> Deploy:
-    """A deploy; a status that nobody knows is ``unknown``.
+    """Read a deploy; a status that nobody knows is ``unknown``.
 
     Args:
         wanted: the id that was asked for; an answer about another one is none.
@@ -311,13 +311,13 @@ def read_deploys(value: Any, status: DeployStatus | None = None) -> list[Deploy]
 
 
 def read_variable(item: Any) -> tuple[str, str]:
-    """An environment variable: its name and its value."""
+    """Read an environment variable: its name and its value."""
     told = thing(item, _Variable)
     return told.key, told.value or ""
 
 
 def read_database(item: Any) -> Database:
-    """A Postgres."""
+    """Read a Postgres."""
     told = thing(item, _Database)
     return Database(id=told.id, name=told.name or "", version=str(told.version or ""), plan=told.plan or "")
 
@@ -340,12 +340,12 @@ class Addresses(_Wire, frozen=True, rename="camel"):
 
 
 def read_addresses(value: Any) -> Addresses:
-    """The addresses of a Postgres."""
+    """Read the addresses of a Postgres."""
     return thing(value, Addresses)
 
 
 def read_events(value: Any, service_id: str, kind: str) -> list[dict[str, Any]]:
-    """The details of events of one kind, newest first.
+    """Read the details of events of one kind, newest first.
 
     One that tells none is empty: only an explanation hangs on it.
     """
@@ -359,12 +359,12 @@ def read_events(value: Any, service_id: str, kind: str) -> list[dict[str, Any]]:
 
 
 def read_log_lines(value: Any, service_id: str) -> list[LogLine]:
-    """Lines of a service's log, oldest first."""
+    """Read lines of a service's log, oldest first."""
     return read_log_page(value, {service_id}).lines
 
 
 def read_log_page(value: Any, service_ids: Collection[str]) -> LogPage:
-    """A page of the logs of some services.
+    """Read a page of the logs of some services.
 
     Whose a line is stands among its labels.
     """
@@ -376,7 +376,7 @@ def read_log_page(value: Any, service_ids: Collection[str]) -> LogPage:
 
 
 def read_log_message(text: str, service_ids: Collection[str]) -> LogLine:
-    """A line that came over a websocket."""
+    """Read a line that came over a websocket."""
     try:
         value = decoding.json(text.encode(errors="replace"), Any)
     except decoding.Undecodable as error:
@@ -426,7 +426,7 @@ def read_series(value: Any, resource: str) -> list[MetricSeries]:
 
 
 def read_moment(text: Any) -> datetime | None:
-    """A moment; None where there is none, or it cannot be read."""
+    """Read a moment; None: there is none, or it is unreadable."""
     try:
         return msgspec.convert(text, Moment) if text else None
     except msgspec.ValidationError:

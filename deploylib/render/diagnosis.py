@@ -1,4 +1,4 @@
-"""Why a deploy did not go live.
+"""Diagnose why a deploy did not go live.
 
 The platform's word, its event, and the last words of the program.
 
@@ -92,7 +92,7 @@ class Diagnosis(Value, frozen=True):
 
 
 def explain_replaced(order: Order, deploy: Deploy, client: Client) -> DeployError:
-    """A deploy that ended canceled or replaced.
+    """Explain a deploy that ended canceled or replaced.
 
     Somebody else's took its place, or it was stopped.
     """
@@ -120,7 +120,7 @@ def explain_replaced(order: Order, deploy: Deploy, client: Client) -> DeployErro
 
 
 def _used_up(order: Order, deploy: Deploy, client: Client) -> QuotaUsedUp | None:
-    """The workspace's quota as the cause.
+    """Explain a failure by the workspace's quota.
 
     None: the platform has told of none since the deploy was made.
     """
@@ -134,7 +134,7 @@ def _used_up(order: Order, deploy: Deploy, client: Client) -> QuotaUsedUp | None
 
 
 def failure(order: Order, deploy: Deploy, client: Client) -> DeployError:
-    """The failed deploy as an error.
+    """Explain a failed deploy as an error.
 
     Its kind from the status, the cause from its event, the last words from its log.
     """
@@ -171,7 +171,7 @@ def failure(order: Order, deploy: Deploy, client: Client) -> DeployError:
 
 
 def unhealthy(order: Order, client: Client, details: tuple[str, ...], why: str) -> Unhealthy:
-    """A program that runs and is not well.
+    """Explain a program that runs and is not well.
 
     At another port, or for a reason that the platform tells.
     """
@@ -187,13 +187,16 @@ def unhealthy(order: Order, client: Client, details: tuple[str, ...], why: str) 
 
 
 def diagnose(lines: tuple[str, ...], client: Client, otherwise: str) -> tuple[str, str]:
-    """What last words mean, as the end of a sentence, and what helps; nothing, and the usual step, where they say nothing."""
+    """Explain last words: what they mean, and what helps.
+
+    As the end of a sentence; where they say nothing, that is empty and the step the usual one.
+    """
     known = meaning(lines, local=client.is_local)
     return (f": {known.cause}", known.remedy) if known is not None else ("", otherwise)
 
 
 def between(start: datetime | None, end: datetime | None) -> float | None:
-    """Seconds between two moments of the platform.
+    """Count the seconds between two moments of the platform.
 
     None where it has not told both.
     """
@@ -213,7 +216,7 @@ def _last(said: list[str]) -> tuple[str, ...]:
 
 
 def _read_log(order: Order, deploy: Deploy, client: Client, kind: str) -> list[str]:
-    """The end of a log; where it cannot be read, why not."""
+    """Read the end of a log; where it cannot be, say why."""
     target = order.target
     try:
         lines = client.logs(target.owner_id, target.service_id, kind, deploy.created_at, limit=MOST)
@@ -226,7 +229,7 @@ def _read_log(order: Order, deploy: Deploy, client: Client, kind: str) -> list[s
 
 
 def _whole_build(order: Order, deploy: Deploy, client: Client) -> list[str]:
-    """The log of a build from its beginning.
+    """Read the log of a build from its beginning.
 
     As far as it is read; empty: it cannot be.
     """
@@ -263,7 +266,7 @@ def find_first_error(lines: Sequence[str]) -> tuple[str, ...]:
 
 
 def meaning(lines: Iterable[str], *, local: bool) -> Diagnosis | None:
-    """What the last of these lines that is known means.
+    """Find what the last known line of these means.
 
     None where none is.
 
@@ -304,7 +307,7 @@ def _lacking(line: str) -> Diagnosis | None:
 
 
 def _unset(names: list[str]) -> Diagnosis:
-    """Variables that the local Render has no value of.
+    """Name variables that the local Render has no value of.
 
     Nothing is wrong with the commit.
     """

@@ -22,7 +22,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class _Written(msgspec.Struct, frozen=True):
-    """What the local Render has written down of itself, as far as it is needed."""
+    """The local Render's record of itself, as far as needed."""
 
     api_url: str
     api_key: str

@@ -44,7 +44,7 @@ class Here(msgspec.Struct, frozen=True):
 
     @property
     def told(self) -> tuple[str, ...]:
-        """Each of them in a line."""
+        """Each service in a line."""
         lines = [f"left out here: {name}: {reason}" for name, reason in self.left_out.items()]
         if self.unset:
             lines.append(f"no value here: {', '.join(self.unset)}; set it: inv local.env NAME")
@@ -52,7 +52,9 @@ class Here(msgspec.Struct, frozen=True):
 
 
 def read_here(config: Config, said: Mapping[str, Any]) -> Here:
-    """What of the Blueprint it can run, by what it says of itself when it is `up`.
+    """Read which services of a Blueprint the local Render can run.
+
+    It says so itself when it is `up`.
 
     Raises:
         Unreachable: it does not say so.
@@ -70,7 +72,7 @@ def read_here(config: Config, said: Mapping[str, Any]) -> Here:
 
 
 def is_running(config: Config) -> bool:
-    """Whether one has written down that it runs.
+    """Tell whether a local Render has written down that it runs.
 
     After a ``kill -9`` it may not.
     """
@@ -80,7 +82,7 @@ def is_running(config: Config) -> bool:
 def up(
     config: Config, *, runner: process.Runner = process.SYSTEM, extra: Sequence[str] = (), only: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Start it, or let the running one read the Blueprint again.
+    """Start the local Render, or have the running one reread the Blueprint.
 
     Args:
         extra: flags of its own.
@@ -100,22 +102,24 @@ def up(
 
 
 def down(config: Config, *, runner: process.Runner = process.SYSTEM) -> str:
-    """Stop it and everything it runs; what it holds stays."""
+    """Stop the local Render and all it runs; its data stays."""
     return _ask(config, runner, "down", *_state(config), timeout=60, writes=True).text
 
 
 def reset(config: Config, *, runner: process.Runner = process.SYSTEM) -> str:
-    """Stop it and forget everything: services, deploys, databases."""
+    """Stop the local Render; forget its services, deploys and databases."""
     return _ask(config, runner, "reset", *_state(config), timeout=60, writes=True).text
 
 
 def read_status(config: Config, *, runner: process.Runner = process.SYSTEM) -> dict[str, Any]:
-    """What runs, with addresses and commits."""
+    """Read what runs, with addresses and commits."""
     return _answer(config, _ask(config, runner, "status", *_state(config), "--json"))
 
 
 def give(config: Config, name: str, value: str, *, runner: process.Runner = process.SYSTEM) -> str:
-    """Give a variable that the Blueprint leaves out its value, which goes to standard input and into no list of processes.
+    """Give a variable that the Blueprint leaves out its value.
+
+    The value goes to standard input, and into no list of processes.
 
     Raises:
         SettingsError: the Blueprint does not leave it out.
@@ -127,7 +131,7 @@ def give(config: Config, name: str, value: str, *, runner: process.Runner = proc
 def read_logs(
     config: Config, service: str = "", kind: str = "app", lines: int = 50, *, runner: process.Runner = process.SYSTEM
 ) -> str:
-    """The last lines of its services, or of one of them."""
+    """Read the last lines of its services, or of one."""
     named = (service,) if service else ()
     return _ask(config, runner, "logs", *named, *_state(config), f"--type={kind}", f"--lines={lines}").text
 
@@ -205,19 +209,19 @@ def _ask(
 
 
 def _words(done: process.Completed) -> dict[str, str]:
-    """Its error as it tells people: ``error: …`` and ``next: …``."""
+    """Split what it prints of an error: ``error: …`` and ``next: …``."""
     lines = [line.partition(": ") for line in done.stderr.decode(errors="replace").splitlines()]
     said = {name: text for name, _, text in lines}
     return {"message": said["error"], "remedy": said.get("next", "")} if "error" in said else {}
 
 
 def _as_task(remedy: str) -> str:
-    """Its own commands as our tasks, which know where its state is."""
+    """Write its own commands as our tasks, which know its state."""
     return re.sub(r"python -m localrender (up|down|status|logs|reset|fault|env)\b", r"inv local.\1", remedy)
 
 
 def _answer(config: Config, done: process.Completed) -> dict[str, Any]:
-    """What it says of itself.
+    """Read what it says of itself.
 
     What cannot be read is not taken for nothing.
     """
@@ -234,7 +238,7 @@ def _unread(config: Config, lines: Sequence[str] = ()) -> Unreachable:
 
 
 def _object(done: process.Completed) -> dict[str, Any]:
-    """The document that it printed.
+    """Read the document that it printed.
 
     Empty where that is none, so that its words count.
     """

@@ -63,7 +63,7 @@ class LogStream:
     _answered: Deadline | None = None
 
     def lines(self) -> Iterator[LogLine | None]:
-        """Each line once, until it is over.
+        """Give each line once, until it is over.
 
         None: nothing came for a moment.
 
@@ -96,7 +96,7 @@ class LogStream:
                 self.over.wait(max(asked, pause * random.uniform(0.5, 1)))  # noqa: S311 - no secret
 
     def _last(self) -> Iterator[LogLine]:
-        """What has come by the end.
+        """Ask once for what has come by the end.
 
         It is one question, for which nobody waits long.
         """
@@ -109,7 +109,7 @@ class LogStream:
         return {"ownerId": self.owner_id, "resource": list(self.names), "type": list(self.kinds)}
 
     def _listen(self, socket: http.Websocket) -> Iterator[LogLine | None]:
-        """What an open websocket gives; first what came before it was open."""
+        """Give what came before a websocket, then what it brings."""
         yield from self._try_catching_up()
         while not self.over.is_set():
             message = socket.receive(TICK)
@@ -134,7 +134,7 @@ class LogStream:
             self.over.wait(POLL_HERE if self.client.is_local else POLL)
 
     def _try_catching_up(self) -> Iterator[LogLine]:
-        """The lines since the last one.
+        """Read the lines since the last one.
 
         What cannot be read now, and could before, is asked for again later.
         """

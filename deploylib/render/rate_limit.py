@@ -103,7 +103,10 @@ class Budget:
             self._limit = limit
 
     def compute_left(self, now: float) -> Left | None:
-        """What may still be sent, and for how long that has to do; None while the platform has not said."""
+        """Say what may still be sent, and in how many seconds.
+
+        None while the platform has not said.
+        """
         with self._lock:
             self._pass(now)
             if self._ends is None:
@@ -120,7 +123,7 @@ class Budget:
 
 
 def seconds_to_wait(headers: Mapping[str, str], at: datetime) -> float:
-    """Seconds to wait after a refusal.
+    """Choose the seconds to wait after a refusal.
 
     ``Retry-After`` (seconds or a date), else ``Ratelimit-Reset``, else 5.
     """
@@ -132,7 +135,7 @@ def seconds_to_wait(headers: Mapping[str, str], at: datetime) -> float:
 
 
 def seconds_to_next_look(elapsed: float, expected: float = 0.0, watching: int = 1, left: Left | None = None) -> float:
-    """Seconds until the next look at a deploy.
+    """Choose the seconds until the next look at a deploy.
 
     Four times a second at first and around its expected end, every five seconds at the slowest, so that what fails
     early is seen soon; less often only where the window does not allow that for everything that is watched.
@@ -169,7 +172,7 @@ def _number(text: str | None) -> int | None:
 
 
 def _seconds(text: str | None, at: datetime) -> float | None:
-    """A header that is seconds, an epoch second or a date.
+    """Read a header that is seconds, an epoch second or a date.
 
     None where it is none of them.
     """

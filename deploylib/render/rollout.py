@@ -132,12 +132,18 @@ def roll_out(orders: Sequence[Order], rollout: Rollout) -> tuple[Shipped, ...]:
 
 
 def _ready(watch: _Watch, names: set[str], shipped: Sequence[Shipped]) -> bool:
-    """Whether every service that it comes after, and that is deployed now, is live."""
+    """Tell whether every service that must come first is live.
+
+    Of those that are deployed now.
+    """
     return not (set(watch.order.target.after) & names) - {done.service for done in shipped}
 
 
 def _pause(watch: _Watch, rollout: Rollout, watching: int, keep: int) -> float:
-    """Seconds until the next look at it, where *watching* deploys share the reads of the window but for *keep*."""
+    """Choose the seconds until the next look at a deploy.
+
+    The *watching* deploys share the reads of the window, but for *keep*.
+    """
     left = rollout.client.left
     if left is not None:
         left = Left(max(left.requests - keep, left.requests // 4), left.seconds)  # not none at all for the last one
@@ -208,7 +214,7 @@ def _look(watch: _Watch, rollout: Rollout) -> Shipped | None:
 
 
 def _asked(watch: _Watch, underway: Underway, rollout: Rollout) -> Deploy | None:
-    """The deploy by its id.
+    """Ask for the deploy by its id.
 
     None where the platform knows of none, and another one was found to be ours.
     """

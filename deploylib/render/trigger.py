@@ -131,7 +131,7 @@ def place_order(order: Order, rollout: Rollout) -> Underway:
 
 
 def _canceled(target: Target, deploy_id: str, client: Client) -> bool:
-    """Whether a deploy of a run that is gone on with was canceled, and nobody has asked for another one since.
+    """Tell whether a resumed run's deploy was canceled, and never asked again.
 
     A platform that was started anew cancels what it was at; so does a person, who then lets the run go on all the same.
     """
@@ -144,7 +144,7 @@ def _canceled(target: Target, deploy_id: str, client: Client) -> bool:
 
 
 def _may_be_ours(accepted: Deploy, order: Order, intent: Intent) -> bool:
-    """Whether an answer may be about what was just asked for.
+    """Tell whether an answer may be about what was just asked for.
 
     A cron job is built from the tip of its branch.
     """
@@ -168,7 +168,10 @@ def find_again(underway: Underway, rollout: Rollout) -> Underway | None:
 
 
 def _intend(order: Order, client: Client, record: Record) -> Intent:
-    """Note what is about to be asked, and which deploys are there already: an answer that is lost is found by that."""
+    """Note what will be asked, and which deploys exist already.
+
+    An answer that is lost is found by that.
+    """
     intent = Intent(
         service=order.target.name,
         commit=order.commit,
@@ -192,7 +195,7 @@ class _ArtifactGone(Exception):
 
 
 def _send(order: Order, client: Client) -> tuple[Deploy | None, bool]:
-    """Send it; True when nobody knows whether it arrived."""
+    """Send an order; True when nobody knows whether it arrived."""
     try:
         if order.from_deploy:
             return client.roll_back(order.target.service_id, order.from_deploy), False
@@ -209,7 +212,7 @@ def _send(order: Order, client: Client) -> tuple[Deploy | None, bool]:
 
 
 def _find(order: Order, intent: Intent, client: Client, clock: Clock, *, within: float) -> Deploy | None:
-    """The deploy that an unanswered request made.
+    """Find the deploy that an unanswered request made.
 
     Not among those that existed, and of the same commit.
     """

@@ -29,7 +29,7 @@ Location = tuple[str | int, ...]
 
 
 class Document(msgspec.Struct, frozen=True):
-    """What a text holds.
+    """A document: its value, and where each part of it stands.
 
     Attributes:
         data: its value.
@@ -42,13 +42,13 @@ class Document(msgspec.Struct, frozen=True):
     written: dict[Location, str]
 
     def line(self, place: Location) -> int:
-        """The line of a place, or of the nearest one around it."""
+        """Find the line of a place, or of the nearest around it."""
         around = (self.lines.get(place[:length]) for length in range(len(place), -1, -1))
         return next((line for line in around if line), 1)
 
 
 class _Loader(yaml.SafeLoader):
-    """Knows the tags of the core schema, and of those that PyYAML adds only ``<<``."""
+    """Loads by the core schema; of PyYAML's own tags, only ``<<``."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
     depth = 0
@@ -64,7 +64,7 @@ class _Loader(yaml.SafeLoader):
             super().scan_to_next_token()
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """A node, unless it is in too many others.
+        """Make a node, unless it is in too many others.
 
         PyYAML takes seconds for thousands, and then gives up.
         """
@@ -96,7 +96,7 @@ class _Dumper(yaml.SafeDumper):
     """
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
-        """Nothing is written as an alias."""
+        """Write nothing as an alias."""
         return True
 
 
@@ -106,7 +106,7 @@ def dump_yaml(data: Any) -> str:
 
 
 def load_yaml(text: str, name: str) -> Document:
-    """Read a text.
+    """Read a document of YAML.
 
     Args:
         text: one document.
@@ -161,7 +161,10 @@ def _walk(node: yaml.Node, place: Location, found: Document) -> None:
 
 
 def _walk_mapping(node: yaml.MappingNode, place: Location, found: Document) -> None:
-    """What ``<<`` brings, of which the first of several wins, and then the mapping's own keys, which win over all."""
+    """Walk a mapping: first what ``<<`` brings, then its own keys.
+
+    Of several under ``<<`` the first wins; the mapping's own keys win over all.
+    """
     for value in (value for key, value in node.value if key.tag == MERGE):
         for brought in reversed(value.value) if isinstance(value, yaml.SequenceNode) else (value,):
             _walk(brought, place, found)

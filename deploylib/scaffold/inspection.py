@@ -107,7 +107,7 @@ def _inspect(tree: Tree, name: str) -> _Inspected:
 
 
 def _folders(tree: Tree) -> list[str]:
-    """The folders that hold a manifest, the top first."""
+    """List the folders that hold a manifest, the top first."""
     found = {""}
     for path in tree.names:
         folder, _, file = path.rpartition("/")
@@ -117,7 +117,7 @@ def _folders(tree: Tree) -> list[str]:
 
 
 def _parts(tree: Tree, folder: str, label: str) -> Iterator[FolderContent]:
-    """What a folder holds, by the manifest of each language."""
+    """Describe what a folder holds, by the manifest of each language."""
     node, python = tree.first(folder, "package.json"), tree.first(folder, *MANIFESTS[1:])
     found = [describe_python(tree, folder, label)] if python else []
     found += [describe_node(tree, folder, f"{label}-web" if python else label)] if node else []
@@ -133,7 +133,7 @@ def _parts(tree: Tree, folder: str, label: str) -> Iterator[FolderContent]:
 
 
 def _page_of(tree: Tree, folder: str) -> str:
-    """A page that no program serves.
+    """Describe a page that no program serves.
 
     Empty where there is none, or one that the program above it may serve.
     """

@@ -70,7 +70,7 @@ def describe_node(tree: Tree, folder: str, label: str) -> FolderContent:
 
 
 def _texts(package: Mapping[str, Any], key: str) -> dict[str, str]:
-    """A table of a package.json whose values are texts."""
+    """Read a table of a package.json whose values are texts."""
     table = package.get(key)
     return {name: text for name, text in table.items() if isinstance(text, str)} if isinstance(table, dict) else {}
 
@@ -88,7 +88,7 @@ def _builds(manager: str, scripts: Mapping[str, str], member: bool, folder: str)
 
 
 def _site(tree: Tree, folder: str, needs: Mapping[str, str]) -> str:
-    """The folder that a static site is built into.
+    """Find the folder that a static site is built into.
 
     Empty where a program serves, or none is known.
     """
@@ -103,7 +103,7 @@ def _site(tree: Tree, folder: str, needs: Mapping[str, str]) -> str:
 def _start(
     tree: Tree, folder: str, package: Mapping[str, Any], scripts: Mapping[str, str], manager: str, *, member: bool
 ) -> tuple[str, str, str]:
-    """The command that starts it, its file, and what says so.
+    """Find the command that starts it, its file, and what says so.
 
     By ``node`` itself where that can be: a package manager between keeps SIGTERM from the program.
     """
@@ -124,12 +124,12 @@ def _start(
 
 
 def _kind(tree: Tree, label: str, needs: Mapping[str, str], main: str) -> str:
-    """A web service, a worker; empty: nothing says which."""
+    """Tell a web service from a worker; empty: nothing says which."""
     if any(name in needs for name in SERVERS) or LISTENS.search(tree.read(main)):
         return "web"
     return "worker" if WORKERS.search(label) or any(name in needs for name in QUEUES) else ""
 
 
 def _is_workspace(tree: Tree, folder: str, package: Mapping[str, Any]) -> bool:
-    """Whether a package only holds others together."""
+    """Tell whether a package only holds others together."""
     return "workspaces" in package or bool(tree.first(folder, "pnpm-workspace.yaml"))

@@ -61,7 +61,7 @@ def describe_python(tree: Tree, folder: str, label: str) -> FolderContent:
 
 
 def _starts(tree: Tree, folder: str, needs: str, label: str) -> list[tuple[str, str, str, str]]:
-    """Each program: kind, command, file that says so, what it is."""
+    """Find each program: kind, command, file that says so, and what."""
     procfile = path_in(folder, "Procfile")
     if found := PROCESS.findall(tree.read(procfile)):
         kinds = {"web": "a web service", "worker": "a worker"}
@@ -89,7 +89,7 @@ def _django(manage: str, needs: str) -> str:
 
 
 def _server(framework: str, file: str, app: str, needs: str) -> str:
-    """The command that serves an application, by its own packages."""
+    """Find the command that serves an application, by its own packages."""
     source = "src" if file.startswith("src/") else ""
     module = file.removeprefix("src/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
     if framework == "FastAPI":

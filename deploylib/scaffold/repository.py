@@ -89,11 +89,11 @@ class Tree:
             raise SettingsError(f"{name}: {error}", remedy=f"correct {name}") from error
 
     def first(self, folder: str, *names: str) -> str:
-        """The first of some files that a folder holds, or nothing."""
+        """Find the first of some files in a folder; empty: none."""
         return next((path for name in names if (path := path_in(folder, name)) in self.names), "")
 
     def within(self, folder: str, ending: str, deepest: int = 3) -> list[str]:
-        """The files of a folder with an ending, the nearest first."""
+        """List a folder's files with an ending, the nearest first."""
         prefix = f"{folder}/" if folder else ""
         found = [name for name in self.names if name.startswith(prefix) and name.endswith(ending)]
         depth = {name: name.removeprefix(prefix).count("/") for name in found}
@@ -151,5 +151,5 @@ class Member(ABC):
 
 
 def path_in(folder: str, name: str) -> str:
-    """The path of a file in a folder of the repository."""
+    """Join the path of a file in a folder of the repository."""
     return str(PurePosixPath(folder) / name) if folder else name

@@ -38,12 +38,12 @@ def _title(section: str) -> str:
 
 
 def _anchor(section: str) -> str:
-    """The name by which GitHub links to a heading."""
+    """Make the name by which GitHub links to a heading."""
     return re.sub(r"[^\w -]", "", _title(section).lower()).replace(" ", "-")
 
 
 def _without_links(text: str, gone: set[str]) -> str:
-    """The text without links to sections that are not there.
+    """Unlink sections that are not there.
 
     Of a table their rows go, elsewhere the words stay.
     """
@@ -57,7 +57,7 @@ def _without_links(text: str, gone: set[str]) -> str:
 
 
 def _made_of(product: Repository) -> str:
-    """The services, the database, and where they are released."""
+    """Tell the services, the database, and where they are released."""
     rows = [
         f"| {one.name} | {one.type}, {one.runtime or 'no runtime'} | {_health(one.health_check_path)} |"
         for one in product.blueprint.deployable

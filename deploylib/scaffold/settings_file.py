@@ -31,7 +31,7 @@ class SettingsFile(Member):
 
 
 def _staging(product: Repository) -> list[str]:
-    """What is called otherwise there."""
+    """Name what staging calls otherwise."""
     services = [f"{_key(one.name)} = {_text(one.name + SUFFIX)}" for one in product.blueprint.deployable]
     databases = [one.name + SUFFIX for one in product.blueprint.databases]
     lines = [f"services = {{ {', '.join(services)} }}"]
@@ -43,5 +43,5 @@ def _key(name: str) -> str:
 
 
 def _text(value: str) -> str:
-    """A string of TOML: JSON's escapes are among its own."""
+    """Write a string of TOML: JSON's escapes are among its own."""
     return json.dumps(value, ensure_ascii=False)

@@ -28,7 +28,7 @@ class TakenAlong(Member):
 
 
 def _folder(root: str, settings: dict[str, object], language: Language, tree: Tree) -> str:
-    """Where a file of a service belongs.
+    """Choose where a file of a service belongs.
 
     In a site that is where what is published is copied from.
     """

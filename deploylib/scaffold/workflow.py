@@ -54,7 +54,7 @@ class Workflow(Member):
 
 
 def _job(job: str, name: str) -> str:
-    """The job that deploys one service."""
+    """Write the job that deploys one service."""
     named = job.replace("deploy-frontend:", f"{_id(name)}:").replace("Deploy the frontend", f"Deploy {name}")
     return named.replace("'frontend'", f"'{name}'").replace("--service frontend", f"--service {shlex.quote(name)}")
 

@@ -79,7 +79,7 @@ def compare_file(root: Path, proposal: Proposal) -> FileChange:
 
 
 def _beside(theirs: bytes, before: bytes, proposal: Proposal) -> FileChange:
-    """What is there is its owner's, also where it differs."""
+    """Keep what is there as its owner's, also where it differs."""
     ours = proposal.text.encode()
     if theirs.replace(b"\r\n", b"\n") == ours:
         return FileChange(proposal.path, ChangeState.SAME, (), before)
@@ -118,7 +118,7 @@ def write_all(root: Path, changes: Iterable[FileChange]) -> None:
 
 
 def _read(root: Path, name: str) -> bytes | None:
-    """What stands at a place; None: nothing."""
+    """Read what stands at a place; None: nothing."""
     path = root / name
     try:
         if not path.parent.resolve().is_relative_to(root.resolve()):
@@ -135,7 +135,7 @@ def _read(root: Path, name: str) -> bytes | None:
 
 
 def _with_tables(before: bytes, proposal: Proposal) -> bytes | None:
-    """A file of TOML with our tables at its end.
+    """Add our tables to the end of a file of TOML.
 
     None where it has some of them.
     """
@@ -154,7 +154,7 @@ def _with_tables(before: bytes, proposal: Proposal) -> bytes | None:
 
 
 def _with_scripts(before: bytes, proposal: Proposal) -> bytes | None:
-    """A ``package.json`` with the scripts that it lacks.
+    """Add the scripts that a ``package.json`` lacks.
 
     All else stays byte for byte; None where it lacks none.
     """
@@ -193,7 +193,7 @@ def _with_scripts(before: bytes, proposal: Proposal) -> bytes | None:
 
 
 def _tables(text: bytes) -> bytes:
-    """Our tables of a file, as they stand in it."""
+    """List our tables of a file, as they stand in it."""
     lines, ours = [], False
     for line in decoding.decode_text(text).splitlines():
         ours = bool(TABLE.match(line)) if HEADER.match(line) else ours
@@ -202,7 +202,7 @@ def _tables(text: bytes) -> bytes:
 
 
 def _diff(before: bytes, after: bytes, path: str) -> Iterator[str]:
-    """From one to the other, as lines of a unified diff.
+    """Compare two texts, as lines of a unified diff.
 
     Only that they differ, where one of them is no text.
     """

@@ -91,7 +91,7 @@ def _database(database: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _variable(owner: str, entry: Any, databases: set[Any]) -> Iterator[Finding]:
-    """One entry of ``envVars``; its value is judged and never said."""
+    """Judge one entry of ``envVars``; its value is never told."""
     entry = entry if isinstance(entry, dict) else {}
     key = str(entry.get("key", "")) or "an entry"
     where = f"{owner}: {key}"

@@ -219,7 +219,7 @@ CLASSES = ("[a-z]", "[A-Z]", r"\d", r"[^\w.:/-]")
 
 
 def looks_random(value: str, least: int, classes: int = 2) -> bool:
-    """Whether chance has made it.
+    """Tell whether chance has made it.
 
     Args:
         least: characters that it must have.
@@ -245,7 +245,7 @@ def stands_in(value: str, *, tests: bool = False) -> bool:
 
 
 def _regular(value: str) -> bool:
-    """``aaaa``, ``12345678``, ``abcdef``, ``abababab``: no chance was involved."""
+    """Tell whether a text is regular: ``aaaa``, ``12345678``, ``abababab``."""
     if MASKED.search(value) or len(set(value)) <= 3:
         return True
     if len(value) > 200:
@@ -255,5 +255,5 @@ def _regular(value: str) -> bool:
 
 
 def _entropy(value: str) -> float:
-    """Bits a character."""
+    """Measure the entropy in bits a character."""
     return -sum(n / len(value) * log2(n / len(value)) for n in Counter(value).values())

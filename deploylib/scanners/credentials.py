@@ -102,6 +102,6 @@ def _by_rules(name: str, text: str) -> Iterator[Sighting]:
 
 
 def _short(name: str) -> str:
-    """``Detected a GitLab token, risking …`` → ``GitLab token``."""
+    """Shorten ``Detected a GitLab token, risking …`` to ``GitLab token``."""
     opening = r"^(?:Detected|Discovered|Found|Identified|Uncovered)\s+an?\s+(?:(?:potential|possible)\s+)?"
     return re.sub(opening, "", name).partition(",")[0].rstrip(".")

@@ -195,7 +195,7 @@ def _options(words: Sequence[str], valued: Collection[str]) -> Iterator[tuple[st
 
 
 def _followed(verbs: Sequence[str], folder: str) -> Iterator[Brought]:
-    """A script of a shell, or one of package.json, that is run."""
+    """Follow a shell script, or one of package.json, that is run."""
     program, *others = verbs
     file = next(iter(others), "") if program in {*SHELLS, "source", "."} else program
     if program in {"npm", "pnpm", "yarn", "bun"} and others:

@@ -67,7 +67,7 @@ Names = frozenset[str] | None
 
 
 def canonical(name: str) -> str:
-    """The one spelling of a Python package's name."""
+    """Write a Python package's name in its one spelling."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -259,7 +259,7 @@ def _named(package: Mapping[str, Any]) -> set[str]:
 
 
 def _upwards(folder: str) -> list[str]:
-    """A folder and those around it, up to the top."""
+    """Go from a folder up to the top."""
     above = [folder, *(str(parent) for parent in Path(folder).parents)] if folder else [""]
     return list(dict.fromkeys("" if one == "." else one for one in above))
 

@@ -129,7 +129,7 @@ def _bring(files: Path, names: Sequence[str], blueprint_path: str, packages: Pac
 
 
 def _run(files: Path, there: Collection[str], one: Brought) -> Iterator[tuple[str, Brought]]:
-    """What a script brings that a command runs."""
+    """Read what a script brings that a command runs."""
     if one.kind == "run":
         path, text = posixpath.join(one.folder, "package.json"), read_scripts(files, one.folder).get(one.name, "")
     else:
@@ -157,7 +157,7 @@ def _commanded(files: Path, there: Collection[str], path: str) -> Iterator[tuple
 
 
 def _headed(name: str, text: str) -> Iterator[tuple[str, Brought]]:
-    """What the head of a script needs, by PEP 723."""
+    """Read what the head of a script needs, by PEP 723."""
     head = installs.by_script(text)
     try:
         needs = decoding.toml(head.encode()).get("dependencies", ())
@@ -201,7 +201,7 @@ def _known(files: Path, there: Collection[str], where: str, one: Brought, packag
 
 
 def _written(one: Brought) -> str:
-    """The name of a package, without its version."""
+    """Read the name of a package, without its version."""
     if "://" in one.name:
         return re.sub(r"//[^/@]*@", "//", one.name)  # that may be a password
     if one.kind == "python":

@@ -130,7 +130,7 @@ class History:
             raise Damaged(keys[-1], "it is no such event", self._cure(run, keys[-1])) from error
 
     def _keys(self, run: str) -> list[tuple[int, str, str]]:
-        """Number, kind and key of a run's events, in order.
+        """List number, kind and key of a run's events, in order.
 
         A stray object beside them is none.
         """
@@ -265,7 +265,7 @@ class History:
         return tuple(newest), tuple(run for run in missing if run not in found)
 
     def _summarize(self, run: str) -> RunSummary | None:
-        """A run in few words; None: it cannot be read."""
+        """Sum a run up; None: it cannot be read."""
         try:
             return self._clean_summary(self.read(run))
         except KeyError:  # its first event was never written, so nobody knows what it was about

@@ -1,4 +1,4 @@
-"""What an environment refuses.
+"""Holds: what an environment refuses.
 
 Commits that were found bad, or everything for a while.
 A hold is one object and its end another, ``holds/<environment>/<time>/{hold,lifted}.json``, so that nothing is ever
@@ -21,7 +21,7 @@ __all__ = ["Hold", "Holds", "Lifted"]
 
 
 class Hold(Value, frozen=True):
-    """A refusal.
+    """A hold: what is refused, and why.
 
     Attributes:
         commits: full ids that are refused; empty: every release is.
@@ -59,7 +59,7 @@ class Hold(Value, frozen=True):
         return f"--commit {self.commits[0][:7]}" if len(self.commits) == 1 else f"--hold {self.id}"
 
     def refuses(self, commit: str, *, back: bool) -> bool:
-        """Whether a release of *commit* is refused, or, with *back*, a rollback."""
+        """Tell whether it refuses a release of *commit*, or, *back*, a rollback."""
         if back:
             return self.everything and not self.run and not self.unreadable
         return self.everything or commit in self.commits

@@ -258,11 +258,11 @@ class Lease:
             raise self._loss(self.leases.read())
 
     def release(self) -> None:
-        """Let others acquire it."""
+        """Release the lease: others may acquire it."""
         self._end(self.leases.release)
 
     def abandon(self) -> None:
-        """Let others acquire it, who settle first what is left half-way."""
+        """Abandon it: others may acquire it, and settle what is left."""
         self._end(self.leases.abandon)
 
     def leave(self) -> None:

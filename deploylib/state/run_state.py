@@ -100,7 +100,7 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
         return result is not None and result.status in {StageStatus.DONE, StageStatus.SKIPPED}
 
     def read_data(self, stage: str, kind: type[T]) -> T:
-        """What a stage has left for later ones.
+        """Read what a stage has left for later ones.
 
         The empty value of *kind* where it has not run.
         """
@@ -171,7 +171,10 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fold(state: RunState, event: Event) -> RunState:
-    """Add one event to a state; one that is not known here changes nothing."""
+    """Add one event to a state.
+
+    One that is not known here changes nothing.
+    """
     change: dict[str, Any] = {}
     if event.kind in BY_SERVICE:
         name, kind = BY_SERVICE[event.kind]
@@ -193,7 +196,7 @@ def fold(state: RunState, event: Event) -> RunState:
 
 
 def _still_on_its_way(triggered: Mapping[str, Triggered], intent: Intent) -> dict[str, Triggered]:
-    """The accepted deploys less the one that is asked for again.
+    """Leave out the accepted deploy that is asked for again.
 
     It was there already when that was noted.
     """
@@ -205,7 +208,7 @@ def _still_on_its_way(triggered: Mapping[str, Triggered], intent: Intent) -> dic
 
 
 def _joined(before: StageResult | None, now: StageResult) -> StageResult:
-    """Two jobs may each do a part of a stage.
+    """Join the results of two jobs that did a stage's parts.
 
     Both are told, and what has failed stays failed.
     """

@@ -22,8 +22,9 @@ TRIES = 20  # for a folder that another process removes as empty in the very mom
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A store in a folder of this machine, kept out of git by a ``.gitignore`` of its own.
+    """A store in a folder of this machine.
 
+    A ``.gitignore`` of its own keeps it out of git.
     The folder is made by the first write.
     """
 
@@ -73,7 +74,7 @@ class Folder:
         return True
 
     def read(self, key: str) -> Iterator[bytes]:
-        """An object's content in pieces of 1 MiB; see `Store.read`."""
+        """Read an object in pieces of 1 MiB; see `Store.read`."""
         path = self._path(key)
         try:
             mode = path.stat().st_mode
@@ -92,7 +93,7 @@ class Folder:
             raise Damaged(key, error.strerror or str(error)) from error
 
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
-        """The keys that begin with *prefix*, in order; see `Store.list`."""
+        """List the keys with *prefix*, in order; see `Store.list`."""
         start, keys = self._path(prefix.rpartition("/")[0]), []
         with suppress(KeyError), self._readable(prefix):
             for folder, _, names in os.walk(start, onerror=_pass_over_gone):
@@ -100,7 +101,7 @@ class Folder:
         yield from sorted(key for key in keys if key.startswith(prefix) and key > after)
 
     def age(self, key: str) -> float:
-        """Seconds since the file was written; see `Store.age`."""
+        """Count the seconds since the file was written; see `Store.age`."""
         with self._readable(key):
             return max(0.0, Clock().now().timestamp() - self._path(key).stat().st_mtime)
 
@@ -136,14 +137,14 @@ class Folder:
         return tuple(sorted(removed))
 
     def probe(self) -> None:
-        """Nothing to find out.
+        """Find out nothing: a folder is fit.
 
         A file system gives a name to one of two links; see `Store.probe`.
         """
 
     @contextmanager
     def _readable(self, key: str) -> Iterator[None]:
-        """What a disk says when it cannot be read, in an operator's words.
+        """Explain a disk that cannot be read, in an operator's words.
 
         Raises:
             KeyError: there is no such object.

@@ -23,7 +23,10 @@ LARGEST = 32 << 20  # bytes of a record; a run's state with every event of fifty
 
 
 class KeyTaken(Exception):
-    """There is an object of this key, its argument, where there must be none; that object is as it was."""
+    """An object of this key, its argument, is there already.
+
+    It is as it was.
+    """
 
 
 class StoreRefused(Unreachable):
@@ -94,7 +97,7 @@ class Store(Protocol):
         ...
 
     def read(self, key: str) -> Iterator[bytes]:
-        """An object's content in pieces.
+        """Read an object in pieces.
 
         It ends when all of it was given, else it raises.
 
@@ -105,11 +108,13 @@ class Store(Protocol):
         ...
 
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
-        """The keys that begin with *prefix* and come after *after*, in order."""
+        """List the keys with *prefix* that come after *after*, in order."""
         ...
 
     def age(self, key: str) -> float:
-        """Seconds since an object was written, by the store's own clock, so that machines need not agree on the time.
+        """Count the seconds since an object was written.
+
+        By the store's own clock, so that machines need not agree on the time.
 
         Raises:
             KeyError: there is none.
@@ -125,7 +130,7 @@ class Store(Protocol):
         ...
 
     def sweep(self, prefix: str, older_than: float) -> tuple[str, ...]:
-        """Remove what writers that were killed have left of objects that never came to be.
+        """Remove what killed writers have left of objects that never came.
 
         Args:
             prefix: of their keys.
@@ -140,7 +145,10 @@ class Store(Protocol):
         ...
 
     def probe(self) -> None:
-        """Refuse a store in which two writers of one key would both win."""
+        """Refuse a store in which two writers would both win.
+
+        Both would have written one key.
+        """
         ...
 
 

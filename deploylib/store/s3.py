@@ -98,7 +98,10 @@ class Bucket:
         return True
 
     def read(self, key: str) -> Iterator[bytes]:
-        """An object's content in pieces of at most 1 MiB, gone on with where a connection broke; see `Store.read`."""
+        """Read an object in pieces of at most 1 MiB.
+
+        Where a connection broke, the reading goes on; see `Store.read`.
+        """
         found = self._open(key)
         size, tag = int(found["ContentLength"]), found["ETag"]
         position = failures = 0
@@ -120,7 +123,7 @@ class Bucket:
             found = self._open(key, position, tag)
 
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
-        """The keys that begin with *prefix*, in order, page by page.
+        """List the keys with *prefix*, in order, page by page.
 
         See `Store.list`.
         """
@@ -141,7 +144,7 @@ class Bucket:
             seen.add(token["ContinuationToken"])
 
     def age(self, key: str) -> float:
-        """Seconds since the object was written, by the server's clock.
+        """Count the seconds since the object was written, by server time.
 
         ``Date`` of the answer; see `Store.age`.
         """
@@ -187,7 +190,7 @@ class Bucket:
                 return tuple(sorted(removed))
 
     def _open(self, key: str, position: int = 0, tag: str = "") -> dict[str, Any]:
-        """The answer that begins at *position*, of the very object with this *tag*."""
+        """Open this *tag* of an object at *position*."""
         rest: dict[str, Any] = {"Range": f"bytes={position}-", "IfMatch": tag} if position else {}
         answer = self._calls.attempt("get_object", key, **rest)
         if not position and answer.code in LOST:
@@ -201,7 +204,7 @@ class Bucket:
         return answer.data
 
     def _since(self, answer: dict[str, Any], moment: Any) -> float:
-        """Seconds from a moment to the server's answer.
+        """Count the seconds from a moment to the server's answer.
 
         Raises:
             Unreachable: the answer does not say when it was given.

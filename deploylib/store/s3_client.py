@@ -59,7 +59,7 @@ class Broken(Exception):
 
 
 class S3Answer(msgspec.Struct, frozen=True):
-    """What a call has come to.
+    """The answer to a call.
 
     Attributes:
         code: of an error that a caller expects (`LOST`, `TAKEN`, `RACING`, `GONE`); empty when it was done.
@@ -119,38 +119,41 @@ class Calls:
         raise AssertionError("the last try ends the loop")
 
     def call(self, name: str, key: str | None, **options: Any) -> dict[str, Any]:
-        """Call; every error's code is an error."""
+        """Call; take every code of an error for an error."""
         answer = self.attempt(name, key, **options)
         if answer.code:
             raise self.make_refusal(answer.code)
         return answer.data
 
     def head(self, key: str) -> dict[str, Any] | None:
-        """What the server knows of an object; None where there is none."""
+        """Read what the server knows of an object; None: there is none."""
         answer = self.attempt("head_object", key)
         return None if answer.code in LOST else answer.data
 
     def wrote(self, key: str, mark: str) -> bool:
-        """Whether the object that is there is the one that was written with this mark."""
+        """Tell whether the object was written with this mark."""
         found = self.head(key)
         return found is not None and found.get("Metadata", {}).get(MARK) == mark
 
     def make_refusal(self, code: str) -> StoreRefused:
-        """An error for a code of the server."""
+        """Make the error for a code of the server."""
         return StoreRefused(
             f"the store {self.address} refused: {code}",
             remedy="check that the bucket exists and that the credentials may read, write and list it",
         )
 
     def unreachable(self, why: str) -> Unreachable:
-        """An error for an answer that did not come, or is none."""
+        """Make the error for an answer that did not come."""
         return Unreachable(
             f"the store {self.address} cannot be reached: {why}",
             remedy="check its address, the region and the credentials (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3, …)",
         )
 
     def _once(self, name: str, options: dict[str, Any]) -> tuple[str, dict[str, Any], Unreachable | None]:
-        """One try: the code, the answer, and the error to raise if it is not tried again."""
+        """Try once: give the code, the answer, and the error.
+
+        The error is raised if it is not tried again.
+        """
         from botocore import exceptions
         from botocore.parsers import ResponseParserError
 
@@ -194,7 +197,7 @@ def pause(number: int, stop: threading.Event | None = None) -> None:
 
 
 def chunks(body: Any, size: int) -> Iterator[bytes]:
-    """An answer's body in pieces of at most *size* bytes.
+    """Read an answer's body in pieces of at most *size* bytes.
 
     Raises:
         Broken: it ended before its length, or the connection did.
@@ -240,7 +243,10 @@ def _client() -> Any:
 
 
 def _bounded(http: Any) -> Any:
-    """Ask in botocore's place, and read an answer that is no object only so far."""
+    """Ask in botocore's place, and bound what is read.
+
+    An answer that is no object is read only so far.
+    """
     from botocore.exceptions import HTTPClientError
     from urllib3.exceptions import HTTPError
 

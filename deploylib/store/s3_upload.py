@@ -41,7 +41,7 @@ LEAVE_WITHIN = 2.0  # seconds that an interrupted upload is given for the part o
 
 
 def sizes(expected: int = 0) -> Iterator[int]:
-    """The length of each part, in bytes: `MOST` of them.
+    """Plan the length of each part, in bytes: `MOST` of them.
 
     Args:
         expected: bytes that the whole may have; it may have more. 0: nobody knows.
@@ -53,8 +53,9 @@ def sizes(expected: int = 0) -> Iterator[int]:
 
 
 def parts(pieces: Iterable[bytes], lengths: Iterator[int]) -> Iterator[bytearray]:
-    """Pieces of any size as parts of exactly these lengths, but for the last; at least one part, maybe empty.
+    """Cut pieces of any size into parts of these lengths.
 
+    The last one may be shorter; there is at least one, maybe empty.
     Two buffers take turns, so that memory is what the arithmetic says: a part may be used until the next but one is
     asked for.
 

@@ -19,11 +19,11 @@ class Clock:
     """
 
     def now(self) -> datetime:
-        """The time of day, aware, in UTC."""
+        """Read the time of day, aware, in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds that never run backwards."""
+        """Count seconds that never run backwards."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:

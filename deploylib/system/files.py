@@ -47,7 +47,7 @@ class Writable(Protocol):
     """An open file."""
 
     def write(self, data: bytes, /) -> int:
-        """Write; returns how many bytes."""
+        """Write; give the number of bytes."""
         ...
 
     def flush(self) -> None:
@@ -55,13 +55,13 @@ class Writable(Protocol):
         ...
 
     def fileno(self) -> int:
-        """The file's number, for ``fsync``."""
+        """Give the file's number, for ``fsync``."""
         ...
 
 
 @contextmanager
 def part_of(path: Path) -> Iterator[tuple[Writable, Path]]:
-    """Open a file beside *path* that is gone after the block unless it was renamed."""
+    """Open a part beside *path*, which goes unless it is renamed."""
     number, text = tempfile.mkstemp(dir=path.parent, prefix=f"{PART}{path.name}-")
     name = Path(text)
     try:
@@ -78,7 +78,7 @@ def target_of(name: Path) -> Path:
 
 @contextmanager
 def explain_errors(root: Path) -> Iterator[None]:
-    """Put what a disk says when it cannot be written in an operator's words.
+    """Explain a disk that cannot be written, in an operator's words.
 
     Raises:
         Unwritable: *root* cannot be written.
@@ -114,7 +114,7 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def _make_folder() -> tuple[Path, int]:
-    """A folder and its lock, which nobody holds yet."""
+    """Make a folder and its lock, which nobody holds yet."""
     try:
         for left in Path(tempfile.gettempdir()).glob(f"{FOLDERS}*"):
             _sweep(left)
@@ -142,7 +142,7 @@ def keep_in_use(folder: Path) -> Iterator[None]:
 
 
 def is_in_use(folder: Path) -> bool:
-    """Whether a command keeps a folder.
+    """Tell whether a command keeps a folder.
 
     Where files have no locks it may: nobody can tell.
     """
@@ -175,7 +175,7 @@ def _sweep(left: Path) -> None:
 
 
 def _is_locked(descriptor: int, *, without: bool) -> bool:
-    """Whether the lock is ours now.
+    """Tell whether the lock is ours now.
 
     *without* where the file system has none.
     """

@@ -42,7 +42,7 @@ class Git:
     runner: Runner
 
     def top(self) -> Path:
-        """The top of the working copy.
+        """Find the top of the working copy.
 
         Raises:
             SettingsError: the folder is in no git repository, or has no commit yet.
@@ -62,7 +62,7 @@ class Git:
         return Path(os.fsdecode(done.stdout.removesuffix(b"\n")))
 
     def commit(self, ref: str) -> Commit:
-        """The commit that *ref* names.
+        """Find the commit that *ref* names.
 
         Raises:
             SettingsError: there is none, or a short id is that of several.
@@ -79,7 +79,7 @@ class Git:
         return Commit(id=full, subject=subject)
 
     def _abbreviated(self, text: str) -> list[str]:
-        """The commits whose ids begin so.
+        """Find the commits whose ids begin so.
 
         None, where it is nothing that begins one.
         """
@@ -89,7 +89,7 @@ class Git:
         return [one for one in found if self._git("cat-file", "-t", one, check=False).text == "commit"]
 
     def author(self) -> str:
-        """How the one who commits here is called.
+        """Read what git calls the one who commits here.
 
         Empty where git was not told, or there is no git to ask.
         """
@@ -99,29 +99,29 @@ class Git:
             return ""
 
     def list_changed(self) -> tuple[str, ...]:
-        """Tracked files that differ from the commit that is checked out."""
+        """List tracked files that differ from the commit checked out."""
         look = ("--untracked-files=no", "--no-renames", "--ignore-submodules=untracked")
         done = self._git("status", "--porcelain=v1", "-z", *look)
         return tuple(entry[3:] for entry in done.text.split("\0") if len(entry) > len("XY "))
 
     def list_untracked(self) -> tuple[str, ...]:
-        """Files that git neither tracks nor ignores."""
+        """List files that git neither tracks nor ignores."""
         done = self._git("ls-files", "--others", "--exclude-standard", "-z")
         return tuple(name for name in done.text.split("\0") if name)
 
     def shallow(self) -> bool:
-        """Whether the history is cut off.
+        """Tell whether the history is cut off.
 
         What is not here may be before or after what is.
         """
         return self._git("rev-parse", "--is-shallow-repository").text == "true"
 
     def has(self, commit: str) -> bool:
-        """Whether the commit is in this clone."""
+        """Tell whether the commit is in this clone."""
         return self._git("cat-file", "-e", f"{commit}^{{commit}}", check=False).returncode == 0
 
     def is_ancestor(self, older: str, newer: str) -> bool:
-        """Whether *older* is in the history of *newer*, or the same.
+        """Tell whether *older* is in the history of *newer*, or the same.
 
         Raises:
             SettingsError: git does not know one of them, which is no answer.
@@ -133,7 +133,7 @@ class Git:
         return done.returncode == 0
 
     def recent(self, commit: str, limit: int) -> tuple[str, ...]:
-        """The ids of *commit* and of those before it, newest first, at most *limit*."""
+        """List *commit* and those before it, newest first, at most *limit*."""
         return tuple(self._git("rev-list", f"--max-count={limit}", commit, "--").text.split())
 
     def commits_since(self, head: str, bases: Iterable[str], limit: int) -> tuple[AuthoredCommit, ...]:
@@ -160,18 +160,21 @@ class Git:
         return {commit: (_moment(at), tuple(parents)) for at, commit, *parents in words}
 
     def files_between(self, base: str, head: str) -> tuple[str, ...]:
-        """The files that differ between two commits.
+        """List the files that differ between two commits.
 
         A renamed file counts under both names, a submodule under its folder's.
         """
         return tuple(path for path, _ in self._between(base, head))
 
     def submodules_between(self, base: str, head: str) -> tuple[str, ...]:
-        """The folders of the submodules that differ between two commits, whatever ``.gitmodules`` says of them."""
+        """List the submodules' folders that differ between two commits.
+
+        Whatever ``.gitmodules`` says of them.
+        """
         return tuple(path for path, modes in self._between(base, head) if GITLINK in modes)
 
     def _between(self, base: str, head: str) -> Iterator[tuple[str, tuple[str, str]]]:
-        """Each path that differs, and its mode before and after."""
+        """List each path that differs, and its mode before and after."""
         done = self._git("diff", "--raw", "--no-renames", "--ignore-submodules=none", "-z", base, head, "--")
         parts = iter(done.text.split("\0"))
         for about, path in zip(parts, parts, strict=False):
@@ -179,17 +182,17 @@ class Git:
             yield path, (before, after)
 
     def files(self, commit: str) -> tuple[str, ...]:
-        """The paths of every file of *commit*; of a submodule the folder."""
+        """List every file of *commit*; of a submodule the folder."""
         done = self._git("ls-tree", "-r", "--name-only", "-z", commit, "--")
         return tuple(name for name in done.text.split("\0") if name)
 
     def lying(self) -> tuple[str, ...]:
-        """The paths of every file that lies here and is not ignored."""
+        """List every file that lies here and is not ignored."""
         done = self._git("ls-files", "--cached", "--others", "--exclude-standard", "-z")
         return tuple(name for name in done.text.split("\0") if name)
 
     def submodules(self, commit: str) -> dict[str, str]:
-        """The submodules of *commit*.
+        """List the submodules of *commit*.
 
         Folder → the commit of it that is wanted.
         """
@@ -198,7 +201,7 @@ class Git:
         return {path: about.split()[2] for about, _, path in lines}
 
     def read(self, commit: str, path: str) -> str | None:
-        """The content of *path* at *commit*; None where it is not.
+        """Read *path* at *commit*; None where it is not.
 
         Raises:
             SettingsError: git cannot say, which is not the same.
@@ -213,33 +216,33 @@ class Git:
         )
 
     def remotes(self) -> dict[str, str]:
-        """The addresses of the remotes, each with the name of one that has it."""
+        """List the addresses of the remotes, each with a name."""
         done = self._git("remote", "--verbose", check=False)
         named = [line.split()[:2] for line in done.text.splitlines() if len(line.split()) > 1]
         return {address: name for name, address in reversed(named)}
 
     def web(self) -> str:
-        """Where a browser finds the repository; empty: no remote says so."""
+        """Find the repository's page for a browser; empty: none is known."""
         remotes = sorted(self.remotes().items(), key=lambda one: (one[1] != "origin", one))
         found = (WEB.fullmatch(address) for address, _ in remotes)
         return next((f"https://{one[1]}/{one[2]}" for one in found if one), "")
 
     def branch(self) -> str:
-        """The branch that is checked out; empty where none is."""
+        """Name the branch that is checked out; empty: none is."""
         return self._git("branch", "--show-current", check=False).text
 
     def is_pushed(self, commit: str, branch: str) -> bool:
-        """Whether the remote branch, as last fetched, holds the commit."""
+        """Tell whether the remote branch, as last fetched, holds the commit."""
         done = self._git("for-each-ref", "--contains", commit, "--format=%(refname)", "refs/remotes", check=False)
         return any(name.split("/", 3)[-1] == branch for name in done.text.splitlines())
 
     def tips(self) -> tuple[str, ...]:
-        """The newest commit of each branch, as this clone knows it."""
+        """List the newest commit of each branch, as this clone knows."""
         done = self._git("for-each-ref", "--format=%(objectname)", "refs/heads", "refs/remotes", check=False)
         return tuple(dict.fromkeys(done.text.splitlines()))
 
     def tips_of(self, branch: str, *, here: bool) -> tuple[str, ...]:
-        """The newest commits of a branch at the remotes, as last fetched.
+        """List a branch's newest commits at the remotes, as last fetched.
 
         Args:
             here: for a platform that builds from this folder: the branch of this clone, where it has it.
@@ -255,7 +258,7 @@ class Git:
 
     @contextmanager
     def export(self, commit: str) -> Iterator[Path]:
-        """The files of *commit* in a temporary folder.
+        """Write the files of *commit* into a temporary folder.
 
         An index of its own keeps the repository untouched, and unlike ``git archive`` leaves nothing out for an
         ``export-ignore``. A submodule is there as far as this clone has its commit; else its folder is empty.
@@ -276,7 +279,10 @@ class Git:
                 inner._export(wanted, files / path, index.with_name(f"{index.name}-{number}"))
 
     def is_own(self) -> bool:
-        """Whether the folder is a repository by itself, as a submodule that was fetched is."""
+        """Tell whether the folder is a repository by itself.
+
+        A submodule that was fetched is one.
+        """
         return (self.root / ".git").exists()
 
     def _git(self, *args: str, check: bool = True, env: dict[str, str] | None = None, timeout: float = 60) -> Completed:

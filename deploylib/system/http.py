@@ -82,7 +82,7 @@ class NotSent(HttpError):
 
 
 class NoAnswer(HttpError):
-    """The request was sent, or may have been, and no whole answer came."""
+    """The request may have been sent, and no whole answer came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Answer:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     def json(self) -> Any:
-        """The body as JSON.
+        """Read the body as JSON.
 
         None where it is not, or has more values in it than anything that is meant for us.
         """
@@ -189,7 +189,7 @@ class Session:
         return Answer(got.status_code, got.headers, kept, str(got.url), whole, expires)
 
     def pieces(self, url: str) -> Iterator[bytes]:
-        """What lies at *url*, as it is and as it comes.
+        """Read what lies at *url*, as it is and as it comes.
 
         Redirects are followed.
 
@@ -226,7 +226,7 @@ class Session:
 
 
 def _expiry(got: httpx.Response) -> datetime | None:
-    """When the certificate of this very connection ends."""
+    """Read when the certificate of this very connection ends."""
     stream = got.extensions.get("network_stream")
     tls = stream.get_extra_info("ssl_object") if stream is not None else None
     shown = (tls.getpeercert() or {}) if tls is not None else {}
@@ -235,7 +235,7 @@ def _expiry(got: httpx.Response) -> datetime | None:
 
 
 def _taken(got: httpx.Response, limit: Limit, deadline: Deadline) -> tuple[bytes, bool]:
-    """The body, or its beginning, and whether it is all of it."""
+    """Read the body or its beginning, and whether that is all."""
     raw = iter((got.content,)) if got.is_stream_consumed else _unpacked(got, limit, deadline)
     kept, come = bytearray(), 0
     for piece in raw:
@@ -249,7 +249,7 @@ def _taken(got: httpx.Response, limit: Limit, deadline: Deadline) -> tuple[bytes
 
 
 def _unpacked(got: httpx.Response, limit: Limit, deadline: Deadline) -> Iterator[bytes]:
-    """A body as it comes.
+    """Unpack a body as it comes.
 
     What is packed otherwise than we asked for is given as it is.
 
@@ -287,7 +287,7 @@ class _Ends(threading.local):
     deadline: Deadline | None = None
 
     def count_left(self, timeout: float | None, late: type[Exception]) -> float | None:
-        """Seconds for one wait."""
+        """Count the seconds left for one wait."""
         if self.deadline is None:
             return timeout
         if self.deadline.has_passed():
@@ -368,7 +368,7 @@ def _told() -> Iterator[None]:
 
 
 def _words(error: Exception) -> str:
-    """The kind of trouble in plain words.
+    """Name the kind of trouble in plain words.
 
     ``ConnectTimeout`` → ``connect timeout``; of a certificate, what is wrong with it.
     """

@@ -100,7 +100,7 @@ class Completed:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What it said last."""
+        """The last lines that it said."""
         return last_lines(self.stderr.strip() or self.stdout[-TAIL:].strip())
 
 
@@ -177,7 +177,7 @@ class Runner(Protocol):
 
 
 class SystemRunner:
-    """Really starts them."""
+    """Starts the programs of this machine."""
 
     def run(self, command: Command, /) -> Completed:
         """Run to the end; see `Runner.run`."""
@@ -235,13 +235,16 @@ class ReadOnlyRunner:
         return self.real.run(command)
 
     def stream(self, command: Command, /) -> Iterator[bytes]:
-        """Refused: what is streamed is meant for the store."""
+        """Refuse: what is streamed is meant for the store."""
         raise RuntimeError(f"a dry run must not start {command.name}")
 
 
 @dataclass(frozen=True, slots=True)
 class WithholdingRunner:
-    """Starts programs that do not inherit some of our variables, because they read what the product says."""
+    """Starts programs without some of our variables.
+
+    They read what the product says.
+    """
 
     real: Runner
     names: Sequence[str]
@@ -259,7 +262,7 @@ SYSTEM: Runner = SystemRunner()
 
 
 def _as_it_comes(output: IO[bytes], quiet: float) -> Iterator[bytes]:
-    """Its pieces of `CHUNK` bytes, the last one shorter.
+    """Give its pieces of `CHUNK` bytes, the last one shorter.
 
     TimeoutError when none of it comes for *quiet* seconds.
     """
@@ -277,7 +280,7 @@ def _as_it_comes(output: IO[bytes], quiet: float) -> Iterator[bytes]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this machine runs; one of another account counts."""
+    """Tell whether a process of this machine runs, of any account."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -288,12 +291,15 @@ def is_alive(pid: int) -> bool:
 
 
 def this_process() -> tuple[str, int]:
-    """This machine's name and our process id, by which another command here can see whether we still run."""
+    """Name this machine and our process id.
+
+    Another command here sees by them whether we still run.
+    """
     return socket.gethostname(), os.getpid()
 
 
 def user_name(named: str = "") -> str:
-    """How the system calls the user that we run as; never empty.
+    """Name the user that we run as; never empty.
 
     Args:
         named: the name that the environment gives.
@@ -317,7 +323,7 @@ def kill_all() -> None:
 
 
 def last_lines(said: bytes, count: int = LAST_LINES) -> tuple[str, ...]:
-    """The last lines of what a program said, each of a length that can be read."""
+    """Cut a program's last lines to a length that is readable."""
     lines = said[-TAIL:].decode(errors="replace").splitlines()[-count:]
     return tuple(line.rstrip() if len(line) <= LINE else f"{line[: LINE - 1]}…" for line in lines)
 
@@ -354,7 +360,7 @@ class _Heard:
                     del self._tail[: -self._least]
 
     def text(self, secrets: Sequence[Secret]) -> bytes:
-        """What was kept, without the secrets.
+        """Give what was kept, without the secrets.
 
         Neither whole ones, nor what a cut has left of one.
         """
@@ -368,8 +374,9 @@ class _Heard:
 
 
 def forbid_dumps() -> None:
-    """Close our memory and environment to other programs of the same user, as far as the system can.
+    """Close our memory and environment to others of the same user.
 
+    As far as the system can.
     Linux: ``PR_SET_DUMPABLE`` (prctl(2)); /proc/<pid>/environ and ptrace then need a mightier user, so root is not kept out.
     Elsewhere nothing is done: macOS does not show an environment to a program that is not its parent's.
     """
@@ -383,7 +390,7 @@ def forbid_dumps() -> None:
 
 @contextmanager
 def _started(command: Command) -> Iterator[tuple[subprocess.Popen[bytes], _Heard]]:
-    """The running program, and what it says.
+    """Start the program, with ears on what it says.
 
     It does not outlive the block.
     """
@@ -430,7 +437,10 @@ def _started(command: Command) -> Iterator[tuple[subprocess.Popen[bytes], _Heard
 
 
 def _guard() -> subprocess.Popen[bytes]:
-    """A shell that ends the group of programs that it is told, once we are gone; a terminal's Ctrl-C does not reach it."""
+    """Start a shell that ends the program's group once we are gone.
+
+    A terminal's Ctrl-C does not reach it.
+    """
     return subprocess.Popen(  # noqa: S603 - all of its words are above
         ["/bin/sh", "-c", GUARD],
         cwd="/",
@@ -451,7 +461,10 @@ def _dismiss(guard: subprocess.Popen[bytes] | None) -> None:
 
 
 def _end(child: subprocess.Popen[bytes], *, tree: bool) -> None:
-    """End a program that must not go on, with those that it has started where they are its *tree*."""
+    """End a program that must not go on.
+
+    With those that it has started, where they are its *tree*.
+    """
 
     def send(number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
@@ -484,7 +497,7 @@ def _feed(stdin: IO[bytes], pieces: Iterator[bytes]) -> None:
 
 
 def _pipe(pipe: IO[bytes] | None) -> Any:
-    """A pipe that was asked for, which is therefore there."""
+    """Give a pipe that was asked for, and so is there."""
     if pipe is None:
         raise RuntimeError("the program was started without this pipe")
     return pipe
@@ -510,7 +523,7 @@ def _strike(text: bytes, secrets: Sequence[Secret]) -> bytes:
 
 
 class Silence(Exception):
-    """There is no answer.
+    """A program gave no answer.
 
     Attributes:
         reason: why; nothing of what the program printed.
@@ -524,7 +537,7 @@ class Silence(Exception):
 
 
 def ask_program(command: Command, form: type[Form], who: str, *, runner: Runner) -> Form:
-    """What the program answers.
+    """Ask a program, and give its answer.
 
     Args:
         form: of its answer, which may itself raise `Silence` when it says that it is none.
@@ -555,7 +568,9 @@ def ask_program(command: Command, form: type[Form], who: str, *, runner: Runner)
 
 
 def insist(command: Command, form: type[Form], who: str, *, runner: Runner, deadline: Deadline) -> Form:
-    """What the program answers when it is asked again, a few times with growing pauses; see `ask_program`.
+    """Ask a program again, a few times with growing pauses.
+
+    See `ask_program`.
 
     Raises:
         Silence: the last one.

@@ -1,5 +1,6 @@
-"""Work beside the main thread, which nobody waits for once it is interrupted.
+"""Work beside the main thread.
 
+Nobody waits for it once that is interrupted.
 Not ``ThreadPoolExecutor``: its block, and the interpreter's end, wait for every thread, for as long as a server likes.
 """
 
@@ -22,8 +23,9 @@ U = TypeVar("U")
 
 
 def reserve_little() -> None:
-    """Let threads reserve little memory, for a machine that limits what a program may reserve.
+    """Let threads reserve little memory.
 
+    For a machine that limits what a program may reserve.
     Of glibc each takes 8 MB for its stack and 64 MB for what it allocates, so that a dozen of them need a gigabyte of
     address space (``ulimit -v``), of which they use a few megabytes.
     """
@@ -33,7 +35,10 @@ def reserve_little() -> None:
 
 
 def start(work: Callable[[], T], name: str = "aside") -> Future[T]:
-    """Begin *work* in a thread of its own, which ends with the program at the latest; what it raises is in the result."""
+    """Begin *work* in a thread of its own.
+
+    It ends with the program at the latest; what it raises is in the result.
+    """
     future: Future[T] = Future()
 
     def run() -> None:

@@ -12,7 +12,7 @@ __all__ = ["find_trusted"]
 
 @functools.cache
 def find_trusted() -> ssl.SSLContext:
-    """The authorities that are trusted, as httpx finds them.
+    """Find the authorities that are trusted, as httpx does.
 
     Read once, and not for each session.
     """

@@ -66,7 +66,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe(revision: Any, root: str) -> dict[str, Any]:
-    """A revision as a request's answer tells it.
+    """Describe a revision for the answer to a request.
 
     ``tolerates`` is what its file says of older code.
     """
@@ -85,7 +85,7 @@ def describe(revision: Any, root: str) -> dict[str, Any]:
 
 
 def reversible(text: str) -> bool:
-    """Whether a revision's ``downgrade`` does anything.
+    """Tell whether a revision's ``downgrade`` does anything.
 
     More than its docstring, ``pass``, or to raise.
     """
@@ -100,12 +100,12 @@ def reversible(text: str) -> bool:
 
 
 def ancestors(script: Any, current: list[str]) -> set[str]:
-    """Every revision that *current* includes, by ``depends_on`` too."""
+    """List every revision that *current* includes, by ``depends_on`` too."""
     return {r.revision for head in current for r in script.iterate_revisions(head, "base")}
 
 
 def effective(script: Any, heads: list[str]) -> list[str]:
-    """Those that no other one includes.
+    """Keep the revisions that no other one includes.
 
     Of a branch that another one depends on, alembic's table keeps no row.
     """
@@ -113,7 +113,7 @@ def effective(script: Any, heads: list[str]) -> list[str]:
 
 
 def fork(script: Any, heads: list[str]) -> tuple[str, ...]:
-    """Two heads that nobody has meant.
+    """Find two heads that nobody has meant.
 
     They have a beginning in common, and not each a branch label of its own.
     """
@@ -128,7 +128,7 @@ def fork(script: Any, heads: list[str]) -> tuple[str, ...]:
 
 
 def lineage(script: Any, revision: Any) -> set[str]:
-    """It and those that it goes on from.
+    """List a revision and those that it goes on from.
 
     What it only depends on is another branch's.
     """
@@ -163,7 +163,7 @@ def current_heads(config: Any, script: Any) -> tuple[list[str], str]:
 
 
 def offline_sql(config: Any, script: Any, wanted: str) -> dict[str, Any]:
-    """What one revision would execute, after those below it.
+    """Write the SQL of one revision, after those below it.
 
     It cannot be said where it must look at data first.
     """
@@ -248,12 +248,12 @@ def apply(config: Any, result: dict[str, Any], sessions: Any, recorder: Any, dea
 
 
 def distinct(texts: list[str]) -> list[str]:
-    """Each once, in their order."""
+    """Keep each item once, in order."""
     return list(dict.fromkeys(texts))
 
 
 def beside(name: str) -> Any:
-    """A module that lies beside this one."""
+    """Load a module that lies beside this one."""
     spec = importlib.util.spec_from_file_location(f"deploylib_{name}", BESIDE / f"{name}.py")
     if spec is None or spec.loader is None:
         raise ImportError(name)

@@ -1,4 +1,4 @@
-"""Who stands in the way of a migration.
+"""Watch who stands in the way of a migration.
 
 The sessions that hold the lock it waits for, named while it waits.
 
@@ -57,7 +57,7 @@ class Watch:
         self.thread: threading.Thread | None = None
 
     def opened(self, conn: Any) -> None:
-        """A session of ``env.py`` is about to be used.
+        """Note that a session of ``env.py`` is about to be used.
 
         The first one tells where to look.
 
@@ -91,20 +91,20 @@ class Watch:
         self.thread.start()
 
     def fresh(self) -> None:
-        """Another try begins."""
+        """Begin another try."""
         self.found, self.canceled = [], False
 
     def began(self, pid: int) -> None:
-        """A statement of this session starts."""
+        """Note that a statement of this session starts."""
         self.pids.add(pid)
         self.waiting = (pid, time.monotonic())
 
     def ended(self) -> None:
-        """It has ended, one way or the other."""
+        """Note that it has ended, well or badly."""
         self.waiting = None
 
     def run(self) -> None:
-        """Look every now and then; what cannot be seen is not told."""
+        """Look every now and then; tell only what can be seen."""
         with contextlib.suppress(Exception), self.engine.connect() as connection:
             pause = self.every
             while not self.closed.wait(pause):
@@ -137,7 +137,7 @@ class Watch:
 
 
 def describe_session(pid: int, name: str, state: str, age: int, query: str) -> str:
-    """A session in words.
+    """Describe a session in words.
 
     Nothing after the first quote of its query, and no number, as those may be data.
     """

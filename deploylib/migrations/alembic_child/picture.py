@@ -233,7 +233,7 @@ class Sequence:
 
 @dataclass
 class Picture:
-    """What was found.
+    """What code may rely on in a database.
 
     Attributes:
         there: what may own a fact, and what it is.
@@ -259,7 +259,7 @@ class Picture:
 
 
 def picture(ask: Any) -> Picture:
-    """Look at a database.
+    """Read what code may rely on in a database.
 
     Args:
         ask: gives the rows of a query.
@@ -285,7 +285,7 @@ def picture(ask: Any) -> Picture:
 
 
 def names_of(ask: Any) -> dict[str, set[str]]:
-    """The names of each schema."""
+    """List the names of each schema."""
     found: dict[str, set[str]] = {}
     for schema, name in ask(NAMED):
         found.setdefault(schema, set()).add(name)
@@ -293,7 +293,7 @@ def names_of(ask: Any) -> dict[str, set[str]]:
 
 
 def beginnings(ask: Any) -> dict[str, dict[str, str]]:
-    """What the next connections begin with.
+    """Read what the next connections begin with.
 
     A role's in this database go before its own, and those before the database's.
     """
@@ -307,7 +307,7 @@ def beginnings(ask: Any) -> dict[str, dict[str, str]]:
 
 
 def every_sequence(ask: Any) -> dict[str, Sequence]:
-    """All that may be read, by name."""
+    """Read every sequence that may be read, by name."""
     rows = ask(SEQUENCES)
     last: dict[int, int | None] = {}
     for start in range(0, len(rows), AT_ONCE):
@@ -338,7 +338,7 @@ def again(ask: Any, fed: Any) -> dict[str, str]:
 
 
 def find_lost(before: Picture, after: Picture, ask: Any) -> list[str]:
-    """What code could do and cannot any more.
+    """List what code could do and cannot any more.
 
     Args:
         ask: gives the rows of a query, in the database as it is after.
@@ -392,7 +392,7 @@ def at_the_next_connection(before: Picture, after: Picture) -> list[str]:
 
 
 def normalize_setting(value: str) -> str:
-    """A setting, in one of the words for yes and no."""
+    """Write a setting of yes or no in one of two words."""
     word = value.strip().lower()
     return {"true": "on", "yes": "on", "1": "on", "t": "on", "y": "on", "false": "off", "no": "off", "0": "off"}.get(
         word, word
@@ -410,7 +410,7 @@ def resolve_names(named: dict[str, set[str]], path: str, role: str) -> dict[str,
 
 
 def stands(text: str, before: Picture, after: Picture) -> bool:
-    """Whether the loss of a fact is news, and a loss."""
+    """Tell whether the loss of a fact is news, and a loss."""
     owner = before.may[text]
     if owner and owner not in after.there:
         return False
@@ -422,13 +422,13 @@ def stands(text: str, before: Picture, after: Picture) -> bool:
 
 
 def holds_rows(ask: Any, oid: int) -> bool:
-    """Whether a table is there and not empty."""
+    """Tell whether a table is there and not empty."""
     names = ask(f"select oid::regclass::text from pg_class where oid = {int(oid)}")
     return any(ask(f"select 1 from only {name} limit 1") for (name,) in names)
 
 
 def back(name: str, before: Picture, after: Picture, ask: Any) -> list[str]:
-    """What a sequence does not do any more.
+    """Say which way back a sequence has lost.
 
     Go on from where it was, in steps that leave as much room.
     """

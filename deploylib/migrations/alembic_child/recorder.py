@@ -65,7 +65,7 @@ from pg_class c where c.oid = {relation}
 
 
 def empty(ask: Any, relation: int) -> bool:
-    """Whether a table or view that is still there has no row.
+    """Tell whether a table or view still stands and has no row.
 
     Args:
         ask: gives the rows of a query.
@@ -76,7 +76,7 @@ def empty(ask: Any, relation: int) -> bool:
 
 
 def asking(connection: Any) -> Any:
-    """Gives the rows of a query, by a session of our own."""
+    """Make a function that asks by a session of our own."""
     return lambda query: connection.exec_driver_sql(query).fetchall()
 
 
@@ -101,7 +101,7 @@ class Recorder:
         self.begin("")
 
     def begin(self, revision: str) -> None:
-        """The next revision starts."""
+        """Begin the next revision."""
         self.revision = revision
         self.statements: list[dict[str, Any]] = []
         self.held: list[dict[str, Any]] = []
@@ -114,11 +114,11 @@ class Recorder:
         self.began = 0.0
 
     def now(self) -> float:
-        """Seconds on a clock that stands still while we look."""
+        """Read a clock that stands still while we look, in seconds."""
         return time.monotonic() - self.lost
 
     def before(self, conn: Any, _cursor: Any, _statement: str, _parameters: Any, _context: Any, _many: Any) -> None:
-        """Remember how it was before."""
+        """Remember the copy before a statement."""
         if self.sessions.ours(conn):
             return
         looked = time.monotonic()
@@ -136,11 +136,11 @@ class Recorder:
         return self.run_with_savepoint(context, statement, lambda: cursor.execute(statement, parameters))
 
     def execute_many(self, cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
-        """The same, many times."""
+        """Run a statement many times; see `execute`."""
         return self.run_with_savepoint(context, statement, lambda: cursor.executemany(statement, parameters))
 
     def execute_bare(self, cursor: Any, statement: str, context: Any) -> bool:
-        """The same, without parameters."""
+        """Run a statement without parameters; see `execute`."""
         return self.run_with_savepoint(context, statement, lambda: cursor.execute(statement))
 
     def run_with_savepoint(self, context: Any, statement: str, run: Any) -> bool:
@@ -164,7 +164,7 @@ class Recorder:
         return True
 
     def start(self, conn: Any) -> None:
-        """A transaction begins."""
+        """Note that a transaction begins."""
         if self.picture is None:
             with self.watch.engine.connect() as connection:
                 if self.sessions.rows(conn, UNKNOWN):  # a copy that was just restored
@@ -175,18 +175,18 @@ class Recorder:
         self.used = self.uses(conn)
 
     def relations(self, conn: Any) -> dict[int, tuple[Any, ...]]:
-        """All of them but alembic's own."""
+        """List all relations but alembic's own."""
         [(own,)] = self.sessions.rows(conn, self.versions)
         return {
             row[0]: tuple(row) for row in self.sessions.rows(conn, RELATIONS) if not own or own not in {row[0], row[4]}
         }
 
     def uses(self, conn: Any) -> dict[int, tuple[int, int, int]]:
-        """Whole scans, updates and deletions so far, by table."""
+        """Count whole scans, updates and deletions so far, by table."""
         return {row[0]: (row[1], row[2], row[3]) for row in self.sessions.rows(conn, USED)}
 
     def after(self, conn: Any, cursor: Any, statement: str, _parameters: Any, _context: Any, _many: Any) -> None:
-        """Write down what it did to what was there before the revision."""
+        """Write down what a statement did to what was there before."""
         if self.sessions.ours(conn):
             return
         seconds, looked = self.now() - self.began, time.monotonic()
@@ -259,15 +259,15 @@ class Recorder:
         return found
 
     def size(self, relation: int) -> int:
-        """Its rows before the revision."""
+        """Give the rows that a relation had before the revision."""
         return int(self.first[relation][6]) if relation in self.first else 0
 
     def name(self, relation: int) -> str:
-        """Its name before the revision."""
+        """Give the name that a relation had before the revision."""
         return str(self.first[relation][1]) if relation in self.first else "?"
 
     def end(self, conn: Any) -> None:
-        """The transaction ends, and with it its locks."""
+        """Note that the transaction ends, and with it its locks."""
         if self.sessions.ours(conn):
             return
         for (relation, mode), since in self.since.items():
@@ -277,7 +277,7 @@ class Recorder:
         self.since, self.known = {}, {}
 
     def summarize(self) -> dict[str, Any]:
-        """What the revision did, with what code cannot rely on any more."""
+        """Sum up what the revision did, and what code has lost."""
         gone: list[str] = []
         if self.picture is not None:
             with self.watch.engine.connect() as connection:

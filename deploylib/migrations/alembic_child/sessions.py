@@ -1,4 +1,4 @@
-"""What the runner adds to the sessions that ``env.py`` opens.
+"""Limits, and another try, for the sessions that ``env.py`` opens.
 
 Limits that fit the statement, and who stands in the way.
 
@@ -126,7 +126,7 @@ class Sessions:
         self.lifted.append(" ".join(last.split())[:120] or "the session begins without them")
 
     def strongly(self, conn: Any) -> bool:
-        """Whether the transaction holds a lock that others notice.
+        """Tell whether the transaction holds a lock that others notice.
 
         Then it must not wait for long.
         """
@@ -159,13 +159,13 @@ class Sessions:
                 limit(connection, *before)
 
     def commit(self, conn: Any) -> None:
-        """What was open is done."""
+        """Note that what was open is done."""
         if not ours(conn):
             self.committed += self.open
             self.open = []
 
     def rollback(self, conn: Any) -> None:
-        """What was open never happened."""
+        """Note that what was open never happened."""
         if not ours(conn):
             self.open = []
 
@@ -177,7 +177,7 @@ class Sessions:
             self.dropped.append(left)
 
     def explain_error(self, error: Exception) -> tuple[str | None, str]:
-        """What an error says.
+        """Explain an error.
 
         Of a wait that the watch has ended the code that the server has for it.
         """
@@ -187,7 +187,7 @@ class Sessions:
         return state, words
 
     def once_more(self) -> bool:
-        """Whether the revision can be tried again.
+        """Tell whether the revision can be tried again.
 
         Nothing of it is done that cannot be done twice.
         """
@@ -225,13 +225,13 @@ def listening(**heard: Any) -> Iterator[None]:
 
 
 def explain_error(error: Exception) -> tuple[str | None, str]:
-    """The database's code, by whatever driver it comes, and its words."""
+    """Read the database's code and words, by whatever driver they come."""
     cause = getattr(error, "orig", None) or error
     return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None), str(cause).strip()
 
 
 def ours(conn: Any) -> bool:
-    """Whether it is no session of ``env.py``, or not of Postgres."""
+    """Tell whether it is no session of ``env.py``, or not of Postgres."""
     return conn.dialect.name != "postgresql" or "deploylib" in conn.get_execution_options()
 
 
@@ -250,7 +250,7 @@ def limit(conn: Any, lock: str, statement: str) -> None:
 
 
 def rows(conn: Any, query: str) -> list[Any]:
-    """The rows of a query that nobody else hears of."""
+    """Read the rows of a query that nobody else hears of."""
     cursor = conn.connection.cursor()
     try:
         cursor.execute(query)
@@ -260,16 +260,16 @@ def rows(conn: Any, query: str) -> list[Any]:
 
 
 def ask(conn: Any, query: str) -> Any:
-    """The first row."""
+    """Read the first row of a query."""
     return next(iter(rows(conn, query)), None)
 
 
 def literal(text: str) -> str:
-    """A string of SQL."""
+    """Write a string of SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def plain(statement: str) -> str:
-    """The statement without what stands before it."""
+    """Strip what stands before a statement."""
     found = COMMENT.match(statement)
     return statement[found.end() if found else 0 :]

@@ -90,7 +90,7 @@ class Backup(Stage):
         return skip_stage(self.name, text, data=BackedUp(backup=made))
 
     def _exported(self, run: Run, why: str) -> StageResult:
-        """The platform's export of a database that is not opened from here."""
+        """Have the platform export a database that is not opened from here."""
         repository.clear(run.env.store, run.env.name, older_than=LEFT_AFTER)
         try:
             made = export(
@@ -109,7 +109,7 @@ class Backup(Stage):
         )
 
     def _made(self, run: Run, url: Secret, also: Callable[[Copy], None]) -> models.Backup:
-        """The backup, with the strongest proof that the run has time for."""
+        """Make the backup, with the strongest proof that there is time for."""
         facts = connection.facts(url, versions=run.planned.migration.versions)
         settings = run.env.config.settings
         left = seconds(settings.target) - (run.env.clock.now() - run.state.at).total_seconds() - seconds(RESERVE)
@@ -128,7 +128,7 @@ class Backup(Stage):
         return create(url, run.env.backup_edges, order)
 
     def _accepted(self, run: Run, error: repository.Unproven) -> models.Backup:
-        """The dump that could not be proven, where a person goes on without: of this schema, and for this very cause.
+        """Find the unproven dump that a person has accepted for this cause.
 
         Raises:
             Unproven: nobody has said so, or not of this.
@@ -155,7 +155,7 @@ class Backup(Stage):
         return (f"kept the last {keep}, removed {len(removed)}",) if removed else ()
 
     def _why(self, run: Run) -> tuple[str, bool]:
-        """The reason for a backup (False) or for none (True)."""
+        """Say why there is a backup (False), or none (True)."""
         facts, exported = run.checked.facts, run.env.config.exported
         if facts is None and not exported:
             return "the product has no database", True
@@ -178,7 +178,7 @@ class Backup(Stage):
         return f"no migration, and the last one is {age(elapsed)} old", True
 
     def _filled(self, run: Run) -> bool:
-        """Whether a database that was empty holds something by now.
+        """Tell whether a database that was empty holds something by now.
 
         Another tool's list may have made a table.
         """
@@ -187,7 +187,7 @@ class Backup(Stage):
         return not connection.facts(run.database).empty
 
     def _changed_migrations(self, run: Run) -> str:
-        """What others may migrate by, as far as files tell.
+        """List what others may migrate by, as far as files tell.
 
         Empty: nothing of it changes.
         """
@@ -221,7 +221,7 @@ class Backup(Stage):
 
 
 def _backup_for_release(run: Run) -> models.Backup | None:
-    """The backup of ``inv backup``, typed before this very release.
+    """Find the backup of ``inv backup``, typed before this very release.
 
     No second one is made of what it holds.
 
@@ -252,6 +252,6 @@ def _schema(migration: Migration) -> tuple[str, str, tuple[str, ...]]:
 
 
 def _changed_since(run: Run, asked: RunState) -> bool:
-    """Whether a run has migrated or deployed since."""
+    """Tell whether a run has migrated or deployed since."""
     runs = run.env.history.read_runs(run.env.name, LAST)
     return any(one.last > asked.last and (one.intents or one.has_done("migrate")) for one in runs if one.id != run.id)

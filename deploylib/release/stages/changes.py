@@ -27,7 +27,7 @@ class Changes(Stage):
     name: ClassVar[StageName] = StageName.CHANGES
 
     def plan(self, run: Run) -> StageResult:
-        """The decision itself reads only."""
+        """Make the decision, which only reads."""
         return self.apply(run)
 
     def apply(self, run: Run) -> StageResult:
@@ -61,7 +61,7 @@ class Changes(Stage):
         return verified_deploys.find_unproven(run.env.history.read_runs(run.env.name, 50), left)
 
     def _linted(self, run: Run, migration: Migration) -> tuple[str, ...]:
-        """What the SQL of the pending migrations is warned of.
+        """Lint the SQL of the pending migrations, and give the warnings.
 
         Nothing has run yet.
 
@@ -111,7 +111,7 @@ class Changes(Stage):
         return last if known or run.commit.id in last.opened.recent else None
 
     def _migration(self, run: Run) -> Migration:
-        """Where the schema is and what is pending.
+        """Read where the schema is, and what is pending.
 
         And what others run, whether or not there is a database to ask.
         """

@@ -43,7 +43,7 @@ class Check(Stage):
     needs_lease: ClassVar[bool] = False
 
     def plan(self, run: Run) -> StageResult:
-        """The check itself reads only."""
+        """Look at all of it; the check only reads."""
         return self.apply(run)
 
     def apply(self, run: Run) -> StageResult:
@@ -74,7 +74,7 @@ class Check(Stage):
         return result(self.name, line, *notes, *here.told, *apart, data=msgspec.structs.replace(found, targets=targets))
 
     def _described(self, run: Run, findings: list[CheckFinding]) -> tuple[blueprints.Blueprint | None, tuple[str, ...]]:
-        """The Blueprint, and the names of the services."""
+        """Read the Blueprint, and the names of the services."""
         try:
             described = preflight.read_blueprint(run.env.config, run.env.git, run.commit, lying=run.uncommitted)
         except SettingsError as error:
@@ -97,7 +97,7 @@ class Check(Stage):
     def _targets(
         self, run: Run, described: blueprints.Blueprint | None, names: tuple[str, ...], findings: list[CheckFinding]
     ) -> tuple[Target, ...]:
-        """The services of the platform, as far as it can be asked."""
+        """Ask for the platform's services, as far as that can be."""
         there = _told(lambda: list(run.env.render.services()), findings)
         if there is None:
             return ()
@@ -108,13 +108,13 @@ class Check(Stage):
         return targets
 
     def _propose(self, run: Run) -> tuple[str, ...]:
-        """A load test, to who asks, where one can do no harm."""
+        """Propose a load test where one can do no harm."""
         return under_load.propose(run.env) if run.options.asked == self.name and not run.back else ()
 
     def _database(
         self, run: Run, described: blueprints.Blueprint | None, findings: list[CheckFinding]
     ) -> tuple[Checked, str]:
-        """The database as it is found.
+        """Look at the database.
 
         A rollback needs none, so that it only says what it could not see.
         """
@@ -157,13 +157,13 @@ class Check(Stage):
                 _tell(error, findings)
 
     def _known(self, run: Run) -> dict[str, str]:
-        """The services that an earlier run has found, by name: their ids."""
+        """Find the ids of services from an earlier run, by name."""
         earlier = run.env.history.find_newest(run.env.name, lambda state: state.has_done(self.name), 20)
         found = earlier.checked.targets if earlier is not None else ()
         return {target.name: target.service_id for target in found}
 
     def _ours(self, run: Run, names: tuple[str, ...], here: local.Here) -> tuple[str, ...]:
-        """The services that can be released.
+        """Choose the services that can be released.
 
         Raises:
             SettingsError: one that was asked for cannot, or none can.
@@ -187,7 +187,7 @@ class Check(Stage):
         return local.read_here(run.env.config, said)
 
     def _not_pushed(self, run: Run, there: list[Service]) -> list[CheckFinding]:
-        """The platform builds from the remote.
+        """Find services whose remote does not have the commit.
 
         A commit that is only here cannot be deployed, and going back builds none.
         """
@@ -200,7 +200,7 @@ class Check(Stage):
         return [CheckFinding(text, preflight.push(run.env.git, there))]
 
     def _built_from_tips(self, run: Run, targets: tuple[Target, ...], there: list[Service]) -> list[CheckFinding]:
-        """Cron jobs that Render would build from another commit.
+        """Find cron jobs that Render would build from another commit.
 
         It takes none for them but the tip of their branch.
         """
@@ -223,7 +223,7 @@ class Check(Stage):
         return found
 
     def _deploys(self, run: Run, target: Target, commit: str) -> bool:
-        """Whether this run would deploy a service.
+        """Tell whether this run would deploy a service.
 
         One that cannot be compared is told of by the stage that decides.
         """
@@ -238,7 +238,7 @@ class Check(Stage):
 def _near(
     described: blueprints.Blueprint | None, here: local.Here
 ) -> tuple[blueprints.Blueprint | None, tuple[str, ...]]:
-    """The Blueprint with the databases that are made here, and what is said of the others: nothing asked for needs them."""
+    """Read the Blueprint with the databases that are made here."""
     if described is None or here.databases is None:
         return described, ()
     near = tuple(one for one in described.databases if one.name in here.databases)
@@ -260,7 +260,7 @@ def _unfit(run: Run, described: blueprints.Blueprint) -> tuple[str, ...]:
 
 
 def _told(look: Callable[[], T], findings: list[CheckFinding]) -> T | None:
-    """What a look finds, or None and one more finding."""
+    """Ask; give the answer, or None and one more finding."""
     try:
         return look()
     except (SettingsError, Unreachable) as error:

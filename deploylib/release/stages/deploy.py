@@ -23,7 +23,7 @@ class Deploy(Stage):
     name: ClassVar[StageName] = StageName.DEPLOY
 
     def is_done(self, run: Run) -> bool:
-        """Whether everything that was to be deployed, by this job, is live."""
+        """Tell whether all that this job was to deploy is live."""
         return super().is_done(run) and not self._left(run)
 
     def plan(self, run: Run) -> StageResult:
@@ -35,7 +35,7 @@ class Deploy(Stage):
         return plan_stage(self.name, *table(rows))
 
     def apply(self, run: Run) -> StageResult:
-        """Deploy, while visitors are counted."""
+        """Deploy the services, while visitors are counted."""
         chosen = run.planned.changes
         if not chosen.deploying:
             return skip_stage(self.name, "no service changed")

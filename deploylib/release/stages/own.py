@@ -65,7 +65,7 @@ class Own(Stage):
         return self.own.name
 
     def is_done(self, run: Run) -> bool:
-        """Whether it has ended well.
+        """Tell whether it has ended well.
 
         One that has failed after the proof is not begun again.
         """
@@ -78,7 +78,7 @@ class Own(Stage):
         return plan_stage(self.name, f"would run {self.own.body.__name__}{f' ({names})' if names else ''}")
 
     def apply(self, run: Run) -> StageResult:
-        """Call it; what it does is recorded from the first stage on.
+        """Call the step; what it does is recorded from the first stage.
 
         Raises:
             Blocked: it has failed, and nothing was deployed.

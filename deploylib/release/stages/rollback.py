@@ -52,7 +52,7 @@ class Rollback(Stage):
         return bring_services(self.name, run, orders)
 
     def _chosen(self, run: Run) -> tuple[RunState, list[Order], list[str]]:
-        """The release, what each service does, and what a person should know.
+        """Choose the release, what each service does, and the remarks.
 
         Raises:
             SettingsError: there is nothing to go back to.
@@ -83,7 +83,7 @@ class Rollback(Stage):
         return release, ready, found
 
     def _fits(self, run: Run, release: RunState, history: list[RunState], serving: Mapping[str, Live]) -> str:
-        """What is not known of whether its code goes with the schema.
+        """Say what is unknown of how its code suits the schema.
 
         That is told, and keeps nobody from going back.
 

@@ -49,7 +49,7 @@ class Scan(Stage):
 
 
 def judge_scan(found: Scanned) -> StageResult:
-    """A scan as the result of its stage."""
+    """Make the stage's result of a scan."""
     if found.verdict is Verdict.CLEAN:
         return result(Scan.name, found.line)
     error = _refusal(found)
@@ -89,7 +89,7 @@ def _named(found: Scanned, environment: str) -> Scanned:
 
 
 def _refusal(found: Scanned) -> DeployError:
-    """What a scan that is not clean means for a release."""
+    """Make the error that a scan which is not clean means."""
     kind = Blocked if found.verdict is Verdict.FINDINGS else NotExamined
     seen = [f"{one.where}: {one.text}" for one in found.blocking]
     seen += [f"not examined: {gap.what}: {gap.reason}" for gap in found.gaps]
@@ -101,7 +101,7 @@ def _refusal(found: Scanned) -> DeployError:
 
 
 def _variables(env: Environment, commit: Commit) -> dict[str, dict[str, str]]:
-    """The variables of each service that could be asked.
+    """Read the variables of each service that can be asked.
 
     One that could not is left out, and so not examined.
     """

@@ -29,7 +29,7 @@ class Tests(Stage):
         return plan_stage(self.name, f"would run: {run.env.config.settings.tests}")
 
     def apply(self, run: Run) -> StageResult:
-        """Run them on what is checked out, without our secrets."""
+        """Run the tests on what is checked out, without our secrets."""
         if why := self._not(run):
             return why
         if run.env.git.commit("HEAD").id != run.commit.id or run.env.git.list_changed():

@@ -30,7 +30,7 @@ class Verify(Stage):
         return plan_stage(self.name, f"would ask {names} for {run.commit.short}")
 
     def apply(self, run: Run) -> StageResult:
-        """Ask all of them at once."""
+        """Ask all services at once."""
         migration = run.planned.migration
         shipped = run.state.shipped
         if not shipped and not run.planned.unproven:
@@ -74,7 +74,7 @@ class Verify(Stage):
 
 
 def _answered(run: Run, name: str) -> int:
-    """The status that the address gave before.
+    """Find the status that the address gave before.
 
     What a bad release gave says nothing of the one that is gone back to.
     """
@@ -83,7 +83,7 @@ def _answered(run: Run, name: str) -> int:
 
 
 def _loaded(run: Run, name: str) -> tuple[str, ...]:
-    """The files of the build before.
+    """List the files of the build before.
 
     Open tabs may ask for them; nothing is said of them on the way back.
     """
@@ -100,7 +100,7 @@ def _level(one: Verified) -> str:
 
 
 def _advice(proven: tuple[Verified, ...]) -> tuple[str, ...]:
-    """The advice, once for all services that share it."""
+    """Give each advice once, for all services that share it."""
     seen: dict[tuple[str, ...], list[str]] = {}
     for one in proven:
         if one.advice:
