@@ -25,7 +25,7 @@ def building_slowly(product: Trivial) -> None:
         rules = product.ask("/local/faults").json["rules"]
         return not any(one["fault"] == "build-slow" and one["left"] for one in rules)
 
-    until(begun, 30)
+    until(begun)
 
 
 @pytest.mark.load
@@ -61,7 +61,7 @@ def test_a_deploy_of_somebody_else_that_is_on_its_way(product: Trivial) -> None:
     assert f"beta: {theirs['id']}" in done.said
     assert "trigger manual" in done.said
     assert product.writes() == writes
-    assert until(lambda: product.deploys("beta")[0]["status"] == "live", 30)
+    assert until(lambda: product.deploys("beta")[0]["status"] == "live")
 
 
 def test_somebody_else_takes_the_place_of_our_deploy(product: Trivial) -> None:
@@ -78,7 +78,7 @@ def test_somebody_else_takes_the_place_of_our_deploy(product: Trivial) -> None:
     assert running.returncode == 32, (out, err)
     assert f"api: {theirs['id']}" in out
     assert "took the place of our deploy" in out
-    assert until(lambda: product.deploys("api")[0]["status"] == "live", 30)
+    assert until(lambda: product.deploys("api")[0]["status"] == "live")
     assert product.deploys("api")[0]["id"] == theirs["id"]
 
 
@@ -97,7 +97,7 @@ def test_a_newer_release_in_our_place_is_no_failure(product: Trivial) -> None:
     assert "SUPERSEDED" in out
     assert f"{commit[:7]} is part of it" in out
     assert not [one for name in SERVICES for one in product.deploys(name, commit) if one["trigger"] == "rollback"]
-    assert until(lambda: product.served()["api"] == newer, 30)
+    assert until(lambda: product.served()["api"] == newer)
 
 
 def has_told(product: Trivial, commit: str, kind: str, service: str = "") -> bool:
@@ -123,7 +123,7 @@ def test_somebody_goes_back_while_we_fail(product: Trivial) -> None:
     assert product.ask("/local/faults", method="POST", body=looks).status == 201
 
     with product.start("deploy") as running:
-        until(lambda: has_told(product, commit, "recovering"), 60)
+        until(lambda: has_told(product, commit, "recovering"), 300)
         product.fault("start-slow", service="api", value=1.5, next=1)
         call(product, "api", "/rollback", {"deployId": before})
         out, err = running.communicate(timeout=300)
@@ -141,7 +141,7 @@ def test_somebody_has_gone_back_before_we_judge(product: Trivial) -> None:
     commit = product.change_all(LATE_AND_UNFIT)
 
     with product.start("deploy") as running:
-        until(lambda: has_told(product, commit, "shipped", "api"), 60)
+        until(lambda: has_told(product, commit, "shipped", "api"), 300)
         call(product, "api", "/rollback", {"deployId": before})
         out, err = running.communicate(timeout=300)
 

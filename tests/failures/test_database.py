@@ -142,7 +142,7 @@ def test_backup_and_migration_wait_for_each_other(product: Product, command: str
         before = sorted((product.folder / ".deploylib" / "backups").rglob("manifest.json"))
         with product.start(command) as running:
             waiting = "select 1 from pg_stat_activity where application_name like 'deploylib%'"
-            until(lambda: product.query(waiting), 30)
+            until(lambda: product.query(waiting))
             time.sleep(1)
             assert running.poll() is None
             assert sorted((product.folder / ".deploylib" / "backups").rglob("manifest.json")) == before

@@ -278,7 +278,7 @@ def test_a_deploy_that_somebody_canceled(product: Trivial) -> None:
         return next((one["id"] for one in product.deploys("api", commit)), "")
 
     with product.start("deploy") as running:
-        deploy = until(begun, 30)
+        deploy = until(begun)
         path = f"/v1/services/{product.service_id('api')}/deploys/{deploy}/cancel"
         assert product.ask(path, method="POST").status == 200
         out, err = running.communicate(timeout=300)
@@ -297,7 +297,7 @@ def test_a_deploy_that_was_canceled_while_nobody_watched_is_asked_for_again(prod
         return next((one["id"] for one in product.deploys("api", commit)), "")
 
     with product.start("deploy") as running:
-        deploy = until(begun, 30)
+        deploy = until(begun)
         running.kill()
         running.wait(5)
     path = f"/v1/services/{product.service_id('api')}/deploys/{deploy}/cancel"

@@ -26,8 +26,8 @@ def test_kill_9_of_the_local_render_while_it_deploys(tmp_path: Path) -> None:
                 assert line, "it ended before it deployed"
             server = psutil.Process(product.endpoint["pid"])
             server.kill()
-            server.wait(5)
-            out, err = running.communicate(timeout=90)
+            server.wait(60)
+            out, err = running.communicate(timeout=300)
         assert running.returncode == 41, (out, err)
         assert "not known yet" in out
         assert "inv local.up" in out

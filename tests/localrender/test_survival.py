@@ -94,7 +94,7 @@ def test_a_server_without_its_state_ends(fresh: Callable[..., Local], what: str)
         (local.state / what).unlink()
     else:
         shutil.rmtree(local.state)
-    until(lambda: not local.processes(), 20)
+    until(lambda: not local.processes())
 
 
 def test_two_starts_at_once_make_one_server(fresh: Callable[..., Local]) -> None:

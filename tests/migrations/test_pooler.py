@@ -87,7 +87,7 @@ def bouncer(url: str, *, mode: str, sessions: int, ignored: str = ",options") ->
         words = [program, "--quiet", str(folder / "bouncer.ini")]
         with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=user) as running:
             try:
-                until(lambda: answers(port), 10)
+                until(lambda: answers(port))
                 yield make_conninfo(url, host="127.0.0.1", port=port)
             finally:
                 running.kill()
