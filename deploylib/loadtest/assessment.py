@@ -36,7 +36,7 @@ def assess(
 
     Raises:
         SettingsError: the locustfile is none, or asks for what it may not; or locust is not installed.
-        ProgramFailed: what sends has died.
+        NotExamined: what sends has died.
         Unreachable: the store did not answer.
     """
     objectives = Objectives(p95=subject.p95, error_rate=subject.error_rate)

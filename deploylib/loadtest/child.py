@@ -12,14 +12,14 @@ from __future__ import annotations
 import itertools
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, NoReturn
 
 import gevent
 import locust
@@ -32,18 +32,29 @@ from locust.exception import StopUser
 from locust.user.task import TaskSet
 from locust.util.load_locustfile import load_locustfile
 
+from deploylib.loadtest.bounds import set_bounds
 from deploylib.loadtest.measurement import Measurement, Request, Workload
 from deploylib.loadtest.schedule import plan_arrivals
 from deploylib.models import decoding
 
-READING = {"GET", "HEAD", "OPTIONS"}
+IMPORT_WITHIN, BLOCKED = 30.0, 10.0  # seconds: for the file; beyond the end of a run
+MOST_TOLD = 300  # letters of an error that is not ours
 OURS = "deploylib"  # the key of what we give a request in locust's context
 NAMES, OTHER = 100, "(other names)"
 FAILED = 400
 
 
+refusals: list[str] = []  # of this process, which measures once; a task may swallow the error
+
+
 class Refusal(StopUser):  # type: ignore[misc] # of locust, which is not looked into
     """The file asks for what it may not; its argument says what."""
+
+
+def refuse(why: str) -> NoReturn:
+    """End the run."""
+    refusals.append(why)
+    raise Refusal(why)
 
 
 class Sender:
@@ -66,8 +77,8 @@ class Sender:
         self.requests: list[Request] = []
         self.slips: list[float] = []
         self.names: set[str] = set()
-        self.busy = self.busiest = self.skipped = 0
-        self.refusal = ""
+        self.busy = self.busiest = self.skipped = self.sent = self.broken = 0
+        self.trouble = ""  # the first one in the file itself
         self.began = 0.0  # of what is measured
         locust.events.request.add_listener(self._note)
         locust.events.user_error.add_listener(self._note_error)
@@ -108,39 +119,30 @@ class Sender:
             self.slips.append(1000 * (time.perf_counter() - max(arrival, free)))
 
     def _guard(self, user: Any, send: Callable[..., Any]) -> Callable[..., Any]:
-        allowed = {urlsplit(host)[:2] for host in self.workload.hosts}
-
         def request(method: str, url: str, *args: Any, **kwargs: Any) -> Any:
-            if not self.workload.write and method.upper() not in READING:
-                self._refuse(
-                    f"{type(user).__name__} sends {method.upper()}: only with --write, and never to production"
-                )
-            if "://" in url and urlsplit(url)[:2] not in allowed:
-                self._refuse(
-                    f"{type(user).__name__} asks {urlsplit(url).netloc}, which is no service of the environment"
-                )
             due, user.due = user.due, None
             sent = time.perf_counter()
             ticket = next(self.tickets)
-            self.waiting[ticket] = (kwargs.get("name") or url, due or sent, sent)
+            self.waiting[ticket] = (str(kwargs.get("name") or url), due or sent, sent)
             kwargs["allow_redirects"] = False  # who is led elsewhere would load what is no service of the environment
             kwargs["context"] = {**(kwargs.get("context") or {}), OURS: ticket}
-            return send(method, url, *args, **kwargs)
+            try:
+                return send(method, url, *args, **kwargs)
+            except Exception:  # locust tells of none that was never sent
+                self.waiting.pop(ticket, None)
+                raise
 
         return request
-
-    def _refuse(self, why: str) -> None:
-        self.refusal = why
-        raise Refusal(why)
 
     def _note(
         self, *, name: str, response_time: float, exception: object, context: dict[str, Any], response: Any, **_: Any
     ) -> None:
         """Note a request that has ended, as locust tells it."""
         _asked, due, sent = self.waiting.pop(context[OURS])
+        self.sent += 1
         status = getattr(response, "status_code", 0) or 0
         error = "" if exception is None else f"{status}" if status >= FAILED else type(exception).__name__
-        self._add(name, due, (sent - due) * 1000 + response_time, response_time, error)
+        self._add(str(name), due, (sent - due) * 1000 + response_time, response_time, error)
 
     def _add(self, name: str, due: float, latency: float, service: float, error: str) -> None:
         if due < self.began:
@@ -150,17 +152,18 @@ class Sender:
         times = (round(1000 * (due - self.began), 2), round(latency, 3), round(service, 3))
         self.requests.append(Request(name, *times, error))
 
-    def _note_error(self, *, user_instance: Any, exception: Exception, **_: Any) -> None:
+    def _note_error(self, *, exception: Exception, **_: Any) -> None:
         """Note a task that broke off in the file itself."""
-        now = time.perf_counter()
         if not isinstance(exception, Refusal):
-            self._add(type(user_instance).__name__, now, 0.0, 0.0, f"{type(exception).__name__} in the file")
+            self.trouble = self.trouble or _tell(exception)
+            self.broken += time.perf_counter() >= self.began
 
     def run(self) -> Measurement:
         """Send the whole schedule."""
         workload = self.workload
         weights = {name: user.weight for name, user in self.classes.items()}
         arrivals = plan_arrivals(workload.rate, workload.warm_up + workload.seconds, workload.seed, weights)
+        locust.events.init.fire(environment=self.environment, runner=None, web_ui=None)
         locust.events.test_start.fire(environment=self.environment)
         start = time.perf_counter() + 0.05
         self.began = start + workload.warm_up
@@ -171,25 +174,29 @@ class Sender:
                 used, measuring = time.process_time(), True
             if (left := due - time.perf_counter()) > 0:
                 gevent.sleep(left)
-            if self.refusal:
+            if refusals:
                 break
             self._dispatch(kind, due)
         wall = max(time.perf_counter() - self.began, 1e-9)
         processor = (time.process_time() - used) / wall
         self._await_answers(start + workload.warm_up + workload.seconds + workload.patience)
         locust.events.test_stop.fire(environment=self.environment)
+        if arrivals and not self.sent and not self.waiting:
+            refusals.append(f"no task has sent a request by self.client{self.trouble and ': '}{self.trouble}")
         return Measurement(
             requests=tuple(self.requests),
             planned=sum(start + moment >= self.began for moment, _ in arrivals),
             skipped=self.skipped,
             processor=round(processor, 4),
             slips=tuple(round(slip, 3) for slip in self.slips),
+            broken=self.broken,
+            trouble=self.trouble,
             busiest=self.busiest,
             in_flight=workload.in_flight,
             seconds=workload.seconds,
             seed=workload.seed,
             generator=f"locust {metadata.version('locust')}, Python {platform.python_version()}",
-            refused=self.refusal,
+            refused=refusals[0] if refusals else "",
         )
 
     def _dispatch(self, kind: str, due: float) -> None:
@@ -206,7 +213,10 @@ class Sender:
         if self.idle[kind]:
             self.idle[kind].pop().arrival.set(due)
             return
-        user = self.classes[kind](self.environment)
+        try:
+            user = self.classes[kind](self.environment)
+        except Exception as error:  # it is the team's own code
+            raise Refusal(f"no {kind} can be made: {_tell(error)}") from error
         user.first = due
         user.start(self.group).link(self._forget)
 
@@ -215,7 +225,7 @@ class Sender:
         self.busy -= 1
 
     def _await_answers(self, until: float) -> None:
-        while self.waiting and time.perf_counter() < until and not self.refusal:
+        while self.waiting and time.perf_counter() < until and not refusals:
             gevent.sleep(0.01)
         now = time.perf_counter()
         for name, due, sent in self.waiting.values():
@@ -238,19 +248,30 @@ def choose_classes(workload: Workload) -> dict[str, type[Any]]:
     """
     try:
         classes, _ = load_locustfile(str(Path(workload.file).resolve()))
+    except Refusal:
+        raise
     except FileNotFoundError as error:
         raise Refusal("there is no such file") from error
     except Exception as error:  # it is the team's own code: whatever it raises is told
-        raise Refusal(f"{type(error).__name__}: {error}") from error
-    chosen = {name: user for name, user in classes.items() if workload.write or not name.endswith("Writer")}
+        raise Refusal(_tell(error)) from error
+    chosen = {
+        name: user for name, user in classes.items() if user.weight and (workload.write or not name.endswith("Writer"))
+    }
     for name, user in chosen.items():
         if not issubclass(user, (FastHttpUser, locust.HttpUser)):
             raise Refusal(f"{name} is neither HttpUser nor FastHttpUser, so that nobody knows whom it asks")
-        if user.host and user.host.rstrip("/") not in workload.hosts:
+        if user.host and str(user.host).rstrip("/") not in workload.hosts:
             raise Refusal(f"{name} asks {user.host}, which is no service of the environment")
+        if not user.tasks:
+            raise Refusal(f"{name} has no task: a method with @task above it is one")
     if not chosen:
         raise Refusal("no user class takes part; Writer takes part with --write")
     return chosen
+
+
+def _tell(error: BaseException) -> str:
+    """An error of the file in a line."""
+    return f"{type(error).__name__}: {error}"[:MOST_TOLD]
 
 
 def _go_first() -> None:
@@ -269,13 +290,31 @@ def main() -> None:
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     workload = decoding.json(sys.stdin.buffer.read(), Workload)
+
+    def end(measured: Measurement) -> NoReturn:
+        answer.write(msgspec.json.encode(measured))
+        answer.flush()
+        os._exit(0)  # users that still wait for an answer are not waited for
+
+    def end_after(seconds: float, why: str) -> None:
+        signal.signal(signal.SIGALRM, lambda *_: end(Measurement(refused=why)))
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    set_bounds(workload.hosts, refuse, write=workload.write)
     try:
-        measured = Sender(workload, choose_classes(workload)).run()
+        end_after(IMPORT_WITHIN, f"it was not imported within {IMPORT_WITHIN:.0f} s")
+        sender = Sender(workload, choose_classes(workload))
+        lasts = workload.warm_up + workload.seconds + workload.patience
+        end_after(
+            lasts + BLOCKED, "a task keeps the processor to itself, or waits in a library that gevent cannot interrupt"
+        )
+        measured = sender.run()
     except Refusal as refusal:
         measured = Measurement(refused=str(refusal))
-    answer.write(msgspec.json.encode(measured))
-    answer.flush()
-    os._exit(0)  # users that still wait for an answer are not waited for
+    except (SystemExit, KeyboardInterrupt) as ended:  # a terminal's Ctrl-C does not reach this group of processes
+        measured = Measurement(refused=f"it ends the program: {_tell(ended)}")
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    end(measured)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import msgspec
 
-from deploylib.errors import SettingsError
+from deploylib.errors import NotExamined, SettingsError
 from deploylib.models import Value
 from deploylib.models.extras import install_command
 from deploylib.system import process
@@ -69,6 +69,8 @@ class Measurement(Value, frozen=True, dict=True):
         requests: in the workload of their answers.
         planned: arrivals of the schedule.
         skipped: those for whom no user was free.
+        broken: tasks that ended by an error of the file itself.
+        trouble: the first such error.
         processor: share of one processor that the sender took.
         slips: milliseconds by which arrivals were sent too late, each.
         busiest: the most users that were busy at once, of *in_flight*.
@@ -78,6 +80,8 @@ class Measurement(Value, frozen=True, dict=True):
     requests: tuple[Request, ...] = ()
     planned: int = 0
     skipped: int = 0
+    broken: int = 0
+    trouble: str = ""
     processor: float = 0.0
     slips: tuple[float, ...] = ()
     busiest: int = 0
@@ -120,7 +124,7 @@ def measure(workload: Workload, runner: process.Runner) -> Measurement:
 
     Raises:
         SettingsError: locust is not installed, or the locustfile is none, or asks for what it may not.
-        ProgramFailed: the child did not end in time, or died.
+        NotExamined: the child did not end in time, or died.
     """
     command = process.Command(
         args=(sys.executable, "-m", CHILD),
@@ -137,7 +141,9 @@ def measure(workload: Workload, runner: process.Runner) -> Measurement:
             raise SettingsError(
                 "locust, which sends the load, is not installed here", remedy=install_command("load")
             ) from error
-        raise process.ProgramFailed(f"the load test: {error.reason}", remedy="see what the locustfile does") from error
+        by_hand = f"locust --headless --users 1 --run-time 10s --locustfile {workload.file} --host {workload.hosts[0]}"
+        raise NotExamined(error.reason, remedy=f"see what the locustfile does: {by_hand}") from error
     if found.refused:
-        raise SettingsError(f"{workload.file}: {found.refused}", remedy=f"correct {workload.file}")
+        told = f"correct it; locust --list --locustfile {workload.file} tells whether it can be read"
+        raise SettingsError(f"{workload.file}: {found.refused}", remedy=told)
     return found

@@ -41,14 +41,19 @@ class Assessment(Value, frozen=True):
         return self.ruling.conclusion is Conclusion.DEGRADED
 
     @property
+    def is_invalid(self) -> bool:
+        """Whether the instrument did not keep up, so that it says nothing."""
+        return self.ruling.conclusion is Conclusion.INVALID
+
+    @property
     def lines(self) -> tuple[str, ...]:
         """Lines for people: the conclusion, why, the figures, a histogram."""
         ruling, load = self.ruling, self.workload
         lines = [f"{ruling.conclusion}: {load.rate:g}/s for {load.seconds:g} s on {self.subject.service}", *ruling.why]
         if ruling.conclusion is Conclusion.STEADY:
             lines += [each.text for each in ruling.compared]
-        if ruling.conclusion is Conclusion.INVALID:
-            lines.append("so it says nothing of the release; try a lower rate, or a machine with less to do")
+        if self.is_invalid:
+            lines.append("so it says nothing of the release")
         lines += _figures(self.figures)
         if self.drift is not None:
             lines.append(self.drift.text)

@@ -13,23 +13,28 @@ __all__ = ["find_faults"]
 PROCESSOR = 0.70  # of one processor: beyond it a sender's own queue is measured
 SLIP = 20.0  # milliseconds, the 99th percentile
 BUSY = 0.80  # of the most users at once
-SKIPPED = 0.01  # of the arrivals
+SKIPPED = BROKEN = 0.01  # of the arrivals
 
 
 def find_faults(measured: Measurement) -> tuple[str, ...]:
-    """Say why a measurement is invalid; empty: it is not."""
+    """Say why a measurement is invalid, and what to do; empty: it is not."""
     slip = percentile(sorted(measured.slips), 0.99)
-    skipped = measured.skipped / measured.planned if measured.planned else 0.0
-    busy = measured.busiest / measured.in_flight if measured.in_flight else 0.0
+    planned, cap = max(1, measured.planned), max(1, measured.in_flight)
     faults = []
     if not measured.requests:
-        faults.append("nothing was measured")
+        faults.append("nothing was measured: longer, or at a higher rate")
     if measured.processor > PROCESSOR:
-        faults.append(f"the sender took {measured.processor:.0%} of a processor, more than {PROCESSOR:.0%}")
+        told = f"the sender took {measured.processor:.0%} of a processor, more than {PROCESSOR:.0%}"
+        faults.append(f"{told}: a lower rate, or FastHttpUser in place of HttpUser")
     if slip > SLIP:
-        faults.append(f"1 % of the requests were sent {slip:.0f} ms too late or later, more than {SLIP:.0f} ms")
-    if busy > BUSY:
-        faults.append(f"{measured.busiest} of {measured.in_flight} users were busy at once, more than {BUSY:.0%}")
-    if skipped > SKIPPED:
-        faults.append(f"{skipped:.1%} of the arrivals were skipped, more than {SKIPPED:.0%}")
+        told = f"1 % of the requests were sent {slip:.0f} ms too late or later, more than {SLIP:.0f} ms"
+        faults.append(f"{told}: again, or from a machine that does nothing beside it")
+    if measured.busiest / cap > BUSY:
+        told = f"{measured.busiest} of {measured.in_flight} users were busy at once, more than {BUSY:.0%}"
+        faults.append(f"{told}: a lower rate, or a higher in_flight")
+    if measured.skipped / planned > SKIPPED:
+        faults.append(f"{measured.skipped / planned:.1%} of the arrivals were skipped, more than {SKIPPED:.0%}")
+    if measured.broken / planned > BROKEN:
+        told = f"{measured.broken} of {measured.planned} tasks broke off in the locustfile itself"
+        faults.append(f"{told} ({measured.trouble}): correct it")
     return tuple(faults)

@@ -390,6 +390,8 @@ def assess_live(env: Environment, settings: LoadTestSettings, *, write: bool = F
             if found.is_degraded and settings.policy != "note":
                 under_load.tell_degradation(env, found, run=looked.run)
                 raise under_load.explain_degradation(found)
+            if found.is_invalid:
+                raise under_load.explain_invalidity(found)
     except DeployError as error:
         end = Ending.of(error)
     return closing.report(run, end, began, results)

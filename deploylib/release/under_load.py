@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Sequence
 
 from deploylib.environment import Environment
-from deploylib.errors import DeployError, Interrupted, LeaseHeld, SettingsError, VerificationFailed
+from deploylib.errors import DeployError, Interrupted, LeaseHeld, NotExamined, SettingsError, VerificationFailed
 from deploylib.loadtest import Assessment, Measurement, Records, Subject, Workload, assess, measure
 from deploylib.models import Kind, StageName, Target, remedies
 from deploylib.models.alerts import Alert, AlertState
@@ -23,6 +23,7 @@ __all__ = [
     "assess_service",
     "choose_target",
     "explain_degradation",
+    "explain_invalidity",
     "give_way",
     "load_records",
     "measure_before",
@@ -143,6 +144,17 @@ def explain_degradation(found: Assessment) -> VerificationFailed:
         f"{service} is degraded under {found.workload.rate:g} requests a second",
         details=found.lines[1:],
         remedy="inv loadtest.history draws the runs before; make it faster, or change its objectives",
+        service=service,
+    )
+
+
+def explain_invalidity(found: Assessment) -> NotExamined:
+    """Make the error of who has asked whether it is slower, and cannot be told."""
+    service = found.subject.service
+    return NotExamined(
+        f"the load test of {service} is invalid, and says nothing",
+        details=found.ruling.why,
+        remedy="do what stands behind each of these lines, and inv loadtest again",
         service=service,
     )
 

@@ -1709,9 +1709,9 @@ GUARDS = (
     ),
     Guard(
         "a load test that writes where it was not told to",
-        "deploylib/loadtest/child.py",
-        "            if not self.workload.write and method.upper() not in READING:\n",
-        "            if False:\n",
+        "deploylib/loadtest/bounds.py",
+        "        if method.upper() not in READING:\n",
+        "        if False:\n",
         f"{SENDING}test_a_writer_writes_only_when_told_to",
     ),
     Guard(
@@ -1720,6 +1720,34 @@ GUARDS = (
         '            kwargs["allow_redirects"] = False  # who is led elsewhere would load what is no service of the environment\n',
         "",
         f"{SENDING}test_nobody_but_the_environments_services_is_asked",
+    ),
+    Guard(
+        "a load test of somebody else's server, by a client of one's own",
+        "deploylib/loadtest/bounds.py",
+        "    sys.addaudithook(see)\n",
+        "",
+        f"{SENDING}test_no_way_leads_elsewhere",
+    ),
+    Guard(
+        "a locustfile that sends nothing, taken for a measurement",
+        "deploylib/loadtest/child.py",
+        "        if arrivals and not self.sent and not self.waiting:\n",
+        "        if False:\n",
+        f"{SENDING}test_a_file_that_is_none_is_told",
+    ),
+    Guard(
+        "a locustfile that is waited for without end",
+        "deploylib/loadtest/child.py",
+        "        signal.setitimer(signal.ITIMER_REAL, seconds)\n",
+        "",
+        f"{SENDING}test_a_file_that_never_returns_is_ended",
+    ),
+    Guard(
+        "a release that is put back for a mistake in the locustfile",
+        "deploylib/loadtest/validity.py",
+        "    if measured.broken / planned > BROKEN:\n",
+        "    if False:\n",
+        "tests/unit/loadtest/test_validity.py::test_each_limit_makes_a_run_invalid_by_itself",
     ),
     Guard(
         "a verdict of an instrument that did not keep up",

@@ -142,6 +142,10 @@ def test_what_cannot_be_measured_changes_no_outcome(product: Callable[..., Trivi
     assert "invalid: 20/s for 3 s on api" in invalid.err
     assert "2 of 2 users were busy at once" in invalid.err
 
+    asked = made.inv("loadtest")
+    assert asked.code == 4, asked.said
+    assert "a higher in_flight" in asked.said
+
     made.write("loadtests/locustfile.py", "import nothing_like_it\n")
     made.change_all(server(QUICK))
     unmeasured = made.inv("deploy")

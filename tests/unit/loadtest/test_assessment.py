@@ -8,13 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deploylib.errors import SettingsError
+from deploylib.errors import NotExamined, SettingsError
 from deploylib.loadtest import Assessment, Measurement, Records, Subject, Workload, assess
 from deploylib.loadtest.degradation import Conclusion
 from deploylib.loadtest.records import Key
 from deploylib.store import open as open_store
 from deploylib.system import process
-from deploylib.system.process import ProgramFailed
 from tests.support.fakes import RecordingRunner
 from tests.support.measurements import MONDAY, measured
 
@@ -119,8 +118,8 @@ def test_a_sender_that_is_none_or_refuses_is_an_error(room: Room) -> None:
     """With what to do; a program that prints something else is no measurement."""
     with pytest.raises(SettingsError, match="no such file") as refused:
         room.assess(Measurement(refused="there is no such file"))
-    assert refused.value.remedy.startswith("correct ")
+    assert refused.value.remedy.startswith("correct it")
 
     room.runner = RecordingRunner({"loadtest.child": b"hello"})
-    with pytest.raises(ProgramFailed):
+    with pytest.raises(NotExamined):
         assess(room.workload, SUBJECT, room.records, runner=room.runner)

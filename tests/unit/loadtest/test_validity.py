@@ -12,7 +12,7 @@ from tests.support.measurements import measured
 
 def test_a_sender_that_kept_up_is_valid() -> None:
     """At each of its limits, too."""
-    edge = measured(processor=0.70, slips=(0.1,) * 98 + (20.0,) * 2, busiest=80, skipped=10, planned=1000)
+    edge = measured(processor=0.70, slips=(0.1,) * 98 + (20.0,) * 2, busiest=80, skipped=10, broken=10, planned=1000)
 
     assert find_faults(measured()) == ()
     assert find_faults(edge) == ()
@@ -26,6 +26,7 @@ def test_a_sender_that_kept_up_is_valid() -> None:
         ({"busiest": 81}, "81 of 100 users"),
         ({"skipped": 11}, "1.1% of the arrivals"),
         ({"requests": ()}, "nothing was measured"),
+        ({"broken": 11, "trouble": "KeyError: 'id'"}, "broke off in the locustfile itself (KeyError: 'id')"),
     ],
 )
 def test_each_limit_makes_a_run_invalid_by_itself(changes: dict[str, Any], why: str) -> None:
