@@ -98,6 +98,7 @@ def command(
                 several.get(key, key): _split(value) if key in several else value for key, value in given.items()
             }
             try:
+                _refuse_unreadable({target: environment, **given})
                 if c.config.run.dry:
                     raise SettingsError("inv --dry does not make a dry run", remedy="inv deploy --dry-run")
                 _call(body, environment, options, show=show, json=json)
@@ -106,7 +107,7 @@ def command(
                     raise
                 from deploylib.cli import session as cli_session
 
-                cli_session.fail(error, environment, json=json)
+                cli_session.fail(error, _readable(environment, "local"), json=json)
 
         context = inspect.Parameter("c", inspect.Parameter.POSITIONAL_OR_KEYWORD)
         run.__signature__ = inspect.Signature([context, *(chosen[key] for key in order)])  # type: ignore[attr-defined]
@@ -180,6 +181,27 @@ def _call(body: Callable[..., Any], environment: str, options: dict[str, Any], *
             cli_session.tell_as_they_come(value, json=json)
             return
     cli_session.print_result(value, env, show, options, json=json)
+
+
+def _refuse_unreadable(given: Mapping[str, Any]) -> None:
+    """Refuse a text that is no UTF-8: it could not be recorded.
+
+    Raises:
+        SettingsError: which flag has it.
+    """
+    for flag, value in given.items():
+        for text in [value] if isinstance(value, str) else value if isinstance(value, (list, tuple)) else ():
+            if _readable(text, "") != text:
+                shown = text.encode(errors="backslashreplace").decode()
+                raise SettingsError(
+                    f"--{flag.strip('_').replace('_', '-')}: {shown} is no UTF-8",
+                    remedy="type it in a terminal of UTF-8 (locale says which it is), or with plain letters",
+                )
+
+
+def _readable(text: str, otherwise: str) -> str:
+    """Take a text, where its bytes were UTF-8."""
+    return text if text.encode(errors="ignore").decode() == text else otherwise
 
 
 def _split(given: Sequence[str] | None) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from deploylib.errors import SettingsError
 __all__ = ["age", "count", "is_address", "seconds", "size", "volume", "words"]
 
 DURATIONS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+LONGEST = 100 * 365 * 86400.0  # seconds: what is longer is a slip of the finger, and no moment can be that far away
 SIZES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
@@ -21,12 +22,17 @@ def seconds(text: str, where: str = "duration") -> float:
     """Read a duration such as ``90s``, ``5m``, ``24h``, ``500ms``.
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: it is none, or longer than a century.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", text.strip())
     if not found:
         raise SettingsError(f"{where}: {text!r} is not a duration", remedy='write it like "90s", "5m" or "24h"')
-    return float(found[1]) * DURATIONS[found[2]]
+    length = float(found[1]) * DURATIONS[found[2]]
+    if length > LONGEST:
+        raise SettingsError(
+            f"{where}: {text.strip()[:40]} is longer than a century", remedy='write it like "5m" or "24h"'
+        )
+    return length
 
 
 def size(text: str, where: str = "size") -> int:

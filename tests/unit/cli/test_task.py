@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import os
@@ -19,6 +20,7 @@ from invoke.context import Context
 from deploylib import errors
 from deploylib.cli import session
 from deploylib.cli.task import command
+from deploylib.cli.tasks import everything
 from deploylib.environment import Environment
 from deploylib.errors import BuildFailed, DeployError, Interrupted, SettingsError
 from deploylib.models import Secret
@@ -216,3 +218,41 @@ def test_a_command_does_not_read_the_command_line_of_its_http_library() -> None:
     done = subprocess.run([sys.executable, "-c", told], check=True, capture_output=True, text=True)
 
     assert done.stdout == "<class 'httpx.Client'>\n"
+
+
+UNREADABLE = os.fsdecode(b"na\xefve")
+
+
+@pytest.mark.parametrize("name", sorted(everything().task_names))
+def test_a_flag_that_is_no_utf_8_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of every command, before anything is done: it could not be recorded, nor be told."""
+    task = everything()[name]
+    flags = inspect.signature(task.body).parameters.values()
+    wanted = {*task.iterable, *task.positional}
+    texts = [each for each in flags if isinstance(each.default, str) or each.name in wanted]
+    assert texts or name in {"local.down", "local.reset", "local.status"}
+
+    for each in texts:
+        value = [UNREADABLE] if each.name in task.iterable else UNREADABLE
+        with pytest.raises(SystemExit) as raised:
+            task(context(), **{each.name: value})
+        told = capsys.readouterr().err
+        assert (raised.value.code, told.splitlines()[0]) == (
+            2,
+            f"error: --{each.name.strip('_').replace('_', '-')}: na\\udcefve is no UTF-8",
+        )
+
+
+@pytest.mark.parametrize("given", ["naïve 日本 😀", "", "\r\n"])
+def test_any_other_text_is_a_flag(given: str) -> None:
+    """Whatever the language."""
+    done: list[str] = []
+
+    @command()
+    def task(_env: Environment, reason: str = "") -> str:
+        done.append(reason)
+        return "done"
+
+    task(context(), reason=given)
+
+    assert done == [given]

@@ -10,10 +10,18 @@ from deploylib.errors import SettingsError
 from deploylib.models.units import DURATIONS, SIZES, age, count, seconds, size, volume
 
 
-@given(st.integers(0, 10**6), st.sampled_from(sorted(DURATIONS)), st.sampled_from(["", " "]))
+@given(st.integers(0, 36_000), st.sampled_from(sorted(DURATIONS)), st.sampled_from(["", " "]))
 def test_a_duration_is_a_number_and_a_unit(number: int, unit: str, space: str) -> None:
     """Whatever the unit, with or without a space."""
     assert number * DURATIONS[unit] == seconds(f" {number}{space}{unit} ")
+
+
+@pytest.mark.parametrize("text", ["36501d", "99999999999999999999h", "9" * 400 + "s"])
+def test_no_duration_is_longer_than_a_century(text: str) -> None:
+    """So that no moment is beyond what a date can be."""
+    assert seconds("36500d") == 36_500 * 86_400
+    with pytest.raises(SettingsError, match=r"--since: .* is longer than a century"):
+        seconds(text, "--since")
 
 
 @given(st.integers(0, 10**6), st.sampled_from(sorted(SIZES)))
