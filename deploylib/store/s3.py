@@ -49,7 +49,13 @@ class Bucket:
 
     @classmethod
     def at(cls, address: str, *, encryption: str = "", kms_key: str = "") -> Self:
-        """Make the store in a bucket."""
+        """Make the store in a bucket.
+
+        Raises:
+            SettingsError: the address names none.
+        """
+        if not address.removeprefix("s3://").partition("/")[0].strip():
+            raise SettingsError(f"{address} names no bucket", remedy="use s3://bucket/prefix, or a folder")
         return cls(address, encryption=encryption, kms_key=kms_key)
 
     def __repr__(self) -> str:

@@ -44,6 +44,11 @@ PASSING = {
 }  # fmt: skip
 ENCRYPTED = {"put_object", "create_multipart_upload"}
 MARK = "written"
+WORDS = {  # what boto3 calls it → what it is
+    "NoCredentialsError": "there are no credentials",
+    "PartialCredentialsError": "a part of the credentials is missing",
+    "ParamValidationError": "the name of the bucket is none",
+}
 NEEDED = {
     "complete_multipart_upload": {"ETag"}, "create_multipart_upload": {"UploadId"}, "get_object": {"ContentLength", "ETag"},
     "head_object": {"LastModified"}, "list_multipart_uploads": {"IsTruncated"}, "list_objects_v2": {"IsTruncated"},
@@ -145,7 +150,7 @@ class Calls:
     def unreachable(self, why: str) -> Unreachable:
         """Make the error for an answer that did not come."""
         return Unreachable(
-            f"the store {self.address} cannot be reached: {why}",
+            f"the store {self.address} cannot be reached: {WORDS.get(why, why)}",
             remedy="check its address, the region and the credentials (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3, …)",
         )
 

@@ -22,6 +22,7 @@ from deploylib.dashboard.page import write_page
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.store.interface import KeyTaken
 from deploylib.store.s3 import Bucket
+from deploylib.store.s3_client import WORDS
 
 
 class Ignoring:
@@ -129,7 +130,8 @@ def test_only_what_may_pass_is_tried_again(s3: Any, error: Exception, tries: int
     client = Away(s3)
     bucket = Bucket("s3://deploys/away", client)
     bucket.put("a", [b"."])
-    with pytest.raises(Unreachable, match=type(error).__name__) if tries == 1 else nullcontext():
+    why = WORDS.get(type(error).__name__, type(error).__name__)
+    with pytest.raises(Unreachable, match=why) if tries == 1 else nullcontext():
         assert [b"."] == list(bucket.read("a"))
 
     assert tries == client.tries
@@ -313,3 +315,16 @@ def test_a_page_in_a_bucket_is_shown_by_a_browser(s3: Any) -> None:
     assert places == ("s3://deploys/site/index.html", "s3://deploys/site/status.json")
     assert kinds["index.html"] == "text/html; charset=utf-8"
     assert "html" not in kinds["dump"]
+
+
+def test_a_page_of_others_in_a_bucket_is_left_as_it_is(s3: Any) -> None:
+    """Its index is no page of ours; nothing beside it is written either."""
+    s3.put_object(Bucket="deploys", Key="shop/index.html", Body=b"<h1>our shop</h1>")
+    site = Site(product="shop", built_at=datetime.now(UTC), every=60, public=True, panels=())
+
+    with pytest.raises(SettingsError, match=r"s3://deploys/shop/index\.html was not made by inv dashboard"):
+        write_page(site, "s3://deploys/shop", lambda text: text)
+
+    assert list(Bucket("s3://deploys/shop").list("")) == ["index.html"]
+    for _ in range(2):
+        write_page(site, "s3://deploys/ours", lambda text: text)

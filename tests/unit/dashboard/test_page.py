@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from justhtml import JustHTML
 
 from deploylib.dashboard import Fact, Panel, Serving, Site, State, figures, page
-from deploylib.errors import SettingsError
+from deploylib.errors import SettingsError, Unreachable
 from deploylib.models.summaries import RunSummary
 from tests.support.counted_store import CountedStore
 from tests.support.fakes import START, FakeClock
@@ -211,9 +212,72 @@ def test_the_files_are_whole_and_any_web_server_may_read_them(tmp_path: Path, ou
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}
 
 
-def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    """A file in the place of the folder, or an address of no kind."""
-    (tmp_path / "file").touch()
-    for out, why in ((str(tmp_path / "file"), "cannot be written"), ("https://example.org/site", "neither s3://")):
-        with pytest.raises(SettingsError, match=why):
-            page.write_page(site(panel(())), out, lambda text: text)
+@pytest.mark.parametrize(
+    ("out", "why"),
+    [
+        ("file", "file is a file, and no folder"),
+        ("file/site", "file/site is a file, or a part of it is"),
+        ("others", r"index\.html was not made by inv dashboard, and is left as it is"),
+        ("table", r"status\.json was not made by inv dashboard"),
+        ("blank", r"index\.html was not made by inv dashboard"),
+        ("taken", r"index\.html is a folder, and no file"),
+        ("", "--out names no folder"),
+        ("https://example.org/site", "neither s3://"),
+        ("s3://", "s3:// names no bucket"),
+        ("s3:///prefix", "names no bucket"),
+    ],
+)
+def test_a_place_that_is_none_is_told_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, why: str
+) -> None:
+    """A file in the place of the folder, files of others, which are never replaced, or an address of no kind."""
+    monkeypatch.chdir(tmp_path)
+    texts = {"file": "", "others/index.html": "<h1>our shop</h1>", "table/status.json": "[1]", "blank/index.html": ""}
+    for name, text in texts.items():
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(text)
+    Path("taken/index.html").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+
+    with pytest.raises(SettingsError, match=why):
+        page.write_page(site(panel(())), out, lambda text: text)
+
+    assert sorted(tmp_path.rglob("*")) == before
+    assert {name: Path(name).read_text() for name in texts} == texts
+
+
+def test_the_folder_may_have_files_of_others_beside(tmp_path: Path) -> None:
+    """They stay."""
+    (tmp_path / "CNAME").write_text("status.example.org")
+
+    page.write_page(site(panel(())), str(tmp_path), lambda text: text)
+
+    assert (tmp_path / "CNAME").read_text() == "status.example.org"
+    assert (tmp_path / "index.html").exists()
+
+
+def test_a_folder_that_nobody_may_write_is_told(tmp_path: Path) -> None:
+    """With who could help."""
+    tmp_path.chmod(0o500)
+    user = os.geteuid()
+    try:
+        if user == 0:  # who may write everywhere
+            os.seteuid(65534)
+        with pytest.raises(SettingsError, match="cannot be written: Permission denied") as raised:
+            page.write_page(site(panel(())), str(tmp_path), lambda text: text)
+    finally:
+        os.seteuid(user)
+    assert "see who may write there" in raised.value.remedy
+
+
+def test_a_bucket_without_credentials_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In words, not by the name of a class."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, "/nowhere")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+    with pytest.raises(Unreachable, match="s3://deploys/site cannot be reached: there are no credentials") as raised:
+        page.write_page(site(panel(())), "s3://deploys/site", lambda text: text)
+    assert "AWS_ACCESS_KEY_ID" in raised.value.remedy
