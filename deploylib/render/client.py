@@ -300,10 +300,19 @@ class Client:
 
         Of its builds (``build``) or programs (``app``).
         """
-        query = {"ownerId": owner_id, "resource": service_id, "type": kind, "limit": limit, "direction": "backward"}
+        query = {"ownerId": owner_id, "resource": [service_id], "type": kind, "direction": "backward"}
         if since is not None:
             query["startTime"] = since.isoformat()
-        return self._read("/logs", partial(decode.read_log_lines, service_id=service_id), query)
+        found: list[LogLine] = []
+        while True:
+            page = self.log_page(query | {"limit": PAGE if found else min(PAGE, limit)})
+            known = {line.id for line in found if line.id}
+            older = [line for line in page.lines if line.id not in known]
+            found = [*older, *found]
+            following = {"startTime": page.start, "endTime": page.end}
+            if len(found) >= limit or not page.more or not older or following.items() <= query.items():
+                return found[-limit:]
+            query |= following
 
     def log_page(self, query: Mapping[str, Any]) -> LogPage:
         """Read a page of the logs of some services, oldest line first.

@@ -44,7 +44,6 @@ __all__ = [
     "read_deploys",
     "read_events",
     "read_export",
-    "read_log_lines",
     "read_log_message",
     "read_log_page",
     "read_moment",
@@ -356,11 +355,6 @@ def read_events(value: Any, service_id: str, kind: str) -> list[dict[str, Any]]:
         if each.get("serviceId") not in {None, service_id} or each.get("type") not in {None, kind}:
             raise Unreadable(f"an event that is not {kind} of {service_id}")
     return [read_object(each, "details") for each in every]
-
-
-def read_log_lines(value: Any, service_id: str) -> list[LogLine]:
-    """Read lines of a service's log, oldest first."""
-    return read_log_page(value, {service_id}).lines
 
 
 def read_log_page(value: Any, service_ids: Collection[str]) -> LogPage:

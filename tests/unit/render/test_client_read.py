@@ -521,3 +521,26 @@ def test_lines_of_another_service_are_no_answer(platform: Platform) -> None:
 
     with pytest.raises(Unreachable, match="a line that is not of srv-api"):
         platform.render().logs("tea-1", "srv-api", "app")
+
+
+def test_more_lines_than_a_page_has_are_read_page_by_page(platform: Platform) -> None:
+    """The newest ones, each once, oldest first: the end of a page is the beginning of the one before."""
+    total = [
+        {"id": f"{n:04d}", "timestamp": f"2026-03-01T12:{n // 60:02d}:{n % 60:02d}Z", "message": str(n)}
+        for n in range(400)
+    ]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        query = request.url.params
+        assert int(query["limit"]) <= 100
+        until = [line for line in total if line["timestamp"] <= query.get("endTime", "9")]
+        found = until[-int(query["limit"]) :]
+        more = {"hasMore": len(found) < len(until), "nextStartTime": "2026-03-01T12:00:00Z"}
+        return httpx.Response(200, json={**more, "nextEndTime": found[0]["timestamp"], "logs": found[::-1]})
+
+    platform.also = answer
+
+    lines = platform.render().logs("tea-1", "srv-1", "app", START, limit=250)
+
+    assert [line.text for line in lines] == [str(n) for n in range(150, 400)]
+    assert len(platform.render().logs("tea-1", "srv-1", "app", START, limit=1000)) == 400
