@@ -39,6 +39,7 @@ To take in hand
     release_lease   give the environment back in its holder's place      LeaseState
     monitor         look at everything, tell what has changed            MonitorRound
     silence_alerts  keep alerts from being told for a while              AlertSilence
+    end_silences    have alerts be told again                            tuple of AlertSilence
     notify          tell every channel a text, or whether they hear      tuple of Delivery
     test_restore    restore a backup where nobody sees it, and compare   Backup
     restore         restore a backup for use                             RestoreResult
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
     from deploylib.commands.control import hold, lease, lift, release_lease
     from deploylib.commands.dashboard import Dashboard, write_dashboard
     from deploylib.commands.loadtest import load_test, load_test_history
-    from deploylib.commands.monitor import monitor, silence_alerts
+    from deploylib.commands.monitor import end_silences, monitor, silence_alerts
     from deploylib.commands.notify import notify
     from deploylib.commands.release import (
         changes,
@@ -121,7 +122,7 @@ _VERBS = {
     **dict.fromkeys(("load_test", "load_test_history"), "deploylib.commands.loadtest"),
     **dict.fromkeys(("promote", "rollback", "scan", "tests", "verify"), "deploylib.commands.release"),
     **dict.fromkeys(("history", "logs", "status"), "deploylib.commands.status"),
-    **dict.fromkeys(("monitor", "silence_alerts"), "deploylib.commands.monitor"),
+    **dict.fromkeys(("end_silences", "monitor", "silence_alerts"), "deploylib.commands.monitor"),
     "notify": "deploylib.commands.notify",
 }
 _STEPS = dict.fromkeys(("OwnStep", "StepService", "stage"), "deploylib.release.own_steps")
@@ -187,6 +188,7 @@ if TYPE_CHECKING:
         "changes",
         "check",
         "deploy",
+        "end_silences",
         "finish",
         "history",
         "hold",

@@ -128,9 +128,14 @@ def monitor_round(env: Environment, watch: bool = False) -> Any:
     reason="why; it is recorded",
     until="how long from now, such as 2h; a week at most",
     signal="only this one: uptime, latency, disk, …; several with commas",
+    end="end this one early, as inv status names it; all: every one",
 )
-def monitor_silence(env: Environment, reason: str = "", until: str = "", signal: str = "", **options: Any) -> Any:
+def monitor_silence(
+    env: Environment, reason: str = "", until: str = "", signal: str = "", end: str = "", **options: Any
+) -> Any:
     """Keep alerts from being told for a while."""
+    if end:
+        return deploylib.end_silences(env, name="" if end == "all" else end)
     return deploylib.silence_alerts(
         env, reason=reason, until=until, signals=signal.replace(",", " ").split(), **options
     )

@@ -198,11 +198,26 @@ def format_status(found: status.Status, now: datetime) -> list[str]:
     lines.append(
         f"backup       {found.backup or 'none'}" + (f", {_ago(found.backup_at, now)}" if found.backup_at else "")
     )
-    if found.restoring:
-        lines.append(f"restoring    {found.restoring}")
     if found.unproven:
         lines.append(f"             a newer one cannot be proven, {found.unproven}")
-    return lines
+    if found.restoring:
+        lines.append(f"restoring    {found.restoring}")
+    return [*lines, *_watch(found, now)]
+
+
+def _watch(found: status.Status, now: datetime) -> list[str]:
+    """Tell alerts and silences; nothing where nobody watches."""
+    if found.watch is None:
+        return [f"alerts       unknown: {found.blind}"] if found.blind else []
+    watch, lines = found.watch, list[str]()
+    if watch.looked is not None:
+        unknown = "unknown: " if watch.old else ""
+        looked = f"{unknown}the monitor has looked {_ago(watch.looked, now)}"
+        told = [f"{one.severity}: {one.title}, for {age((now - one.since).total_seconds())}" for one in watch.alerts]
+        first, *more = told or ["none"]
+        lines = [f"alerts       {first}", *(f"             {line}" for line in (*more, looked))]
+    silent = [line for one in watch.silences for line in format_silence(one)]
+    return [*lines, *(f"silence      {line}" for line in silent)]
 
 
 def format_dashboard(made: dashboard.Dashboard) -> list[str]:
@@ -303,10 +318,13 @@ def format_round(found: MonitorRound) -> list[str]:
     return [*lines, *([found.rhythm] if found.rhythm else []), *found.notes]
 
 
-def format_silence(silence: AlertSilence) -> list[str]:
-    """Tell what is silenced, and until when."""
+def format_silence(silence: AlertSilence | tuple[AlertSilence, ...]) -> list[str]:
+    """Tell what is silenced, until when; of several, that they ended."""
+    if isinstance(silence, tuple):
+        return [f"ended: {line}" for one in silence for line in format_silence(one)]
     about = ", ".join((*silence.signals, *silence.subjects)) or "everything"
-    return [f"silent until {silence.until:%Y-%m-%d %H:%M} UTC: {about} ({silence.reason})"]
+    by = f", by {silence.author}" if silence.author else ""
+    return [f"{silence.id}  until {silence.until:%Y-%m-%d %H:%M} UTC: {about} ({silence.reason}{by})"]
 
 
 def format_logs(read: Iterable[status.Log]) -> list[str]:

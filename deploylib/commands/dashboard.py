@@ -17,11 +17,13 @@ from deploylib.dashboard import Fact, Panel, Serving, Site, State, figures, page
 from deploylib.environment import Environment
 from deploylib.errors import DeployError, Interrupted, SettingsError
 from deploylib.models import Live, Target, Value
+from deploylib.models.alerts import Severity
 from deploylib.models.results import StageStatus, short
 from deploylib.models.summaries import RunSummary
 from deploylib.models.units import age, count, seconds
+from deploylib.monitoring import read_last_drill, read_open_alerts
 from deploylib.probes import address
-from deploylib.release import rollback
+from deploylib.release import aims, rollback
 from deploylib.state import Hold
 from deploylib.store import Damaged
 from deploylib.system import threads
@@ -32,6 +34,8 @@ AT_ONCE = 8  # addresses that are asked
 SHOWN = 50  # runs that are drawn, and commits that are named
 MOST_COMMITS = 50_000  # that a look at what was released when reads of the clone
 MOST_WAITING = 500
+LOAD_TESTS = 40  # that are read, as inv loadtest.history does: of each one request
+SHORTEST = 60.0  # seconds between two pages
 
 
 class Dashboard(Value, frozen=True):
@@ -58,9 +62,11 @@ def write_dashboard(
         every: how often it is made; it says that it is old after twice as long.
 
     Raises:
-        SettingsError: there is no such environment; the place cannot be written; what fills templates is not installed.
+        SettingsError: there is no such environment; it is made too often; the place cannot be written; what fills templates is not installed.
     """
     length = seconds(every, "--every")
+    if length < SHORTEST:
+        raise SettingsError(f"--every {every}: the page would be old when it is made", remedy="--every 1h")
     names = tuple(dict.fromkeys(environments or (env.name, *env.config.settings.environments)))
     panels = [_panel(env, name, public=public) for name in names]
     told = [panel for panel in panels if environments or panel.trouble or panel.runs or panel.unreadable]
@@ -267,6 +273,46 @@ def _backup(look: _Look) -> Fact:
     return Fact(text=f"{made.id}, {made.proof}{proven}", at=made.created_at)
 
 
+def _alerts(look: _Look) -> Fact:
+    """Tell what fires, as the monitors have recorded it."""
+    found = read_open_alerts(look.env)
+    if found.looked is None:
+        return _unexamined("nothing watches this environment")
+    if found.old:
+        return msgspec.structs.replace(
+            _unexamined("no monitor has looked for a day"), at=found.looked, of="the last look"
+        )
+    silent = f", {count(len(found.silences), 'silence')}" if found.silences else ""
+    lines = [f"{each.severity}: {each.title}, since {each.since:%Y-%m-%d %H:%M} UTC" for each in found.alerts]
+    lines += [f"silent until {each.until:%Y-%m-%d %H:%M} UTC: {each.reason} ({each.author})" for each in found.silences]
+    worst = State.FAIL if any(each.severity is Severity.CRITICAL for each in found.alerts) else State.WARN
+    return Fact(
+        text=f"{len(found.alerts) or 'none'} open{silent}",
+        state=worst if found.alerts else None,
+        at=found.looked,
+        of="the last look",
+        lines=tuple(lines),
+    )
+
+
+def _drills(look: _Look) -> Fact:
+    last = read_last_drill(look.env)
+    return Fact(text="the last one", at=last) if last is not None else _unexamined("none is recorded")
+
+
+def _latency(look: _Look) -> Fact:
+    """Tell the last load test, and where it stands."""
+    trend = aims.look_back(look.env, LOAD_TESTS)
+    if not trend.runs:
+        return _unexamined("no load test is recorded")
+    last, typical = trend.runs[-1], [each.figures.typical for each in trend.runs]
+    text = f"p95 {last.figures.p95:.0f} ms, typically {last.figures.typical:.0f} ms, of {last.commit[:7]}"
+    if len(typical) > 1:
+        text += f"; of the last {len(typical)} typically {min(typical):.0f} to {max(typical):.0f} ms"
+    drift = "" if trend.drift is None else f"; {trend.drift.text}"
+    return Fact(text=f"{text}{drift}", state=State.WARN if drift else None, at=last.at, lines=trend.lines[:-1])
+
+
 def _unexamined(why: str) -> Fact:
     return Fact(text=f"not examined: {why}", state=State.UNKNOWN)
 
@@ -278,8 +324,8 @@ FACTS: dict[str, Callable[[_Look], Fact]] = {
     "Hold": _hold,
     "Lease": _lease,
     "Last backup": _backup,
-    "Alerts": lambda _: _unexamined("nothing watches this environment"),
-    "Drills": lambda _: _unexamined("none is recorded"),
-    "Latency": lambda _: _unexamined("no load test is recorded"),
+    "Alerts": _alerts,
+    "Drills": _drills,
+    "Latency": _latency,
 }
 PRIVATE = frozenset({"Last backup"})

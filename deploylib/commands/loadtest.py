@@ -35,5 +35,11 @@ def load_test(env: Environment, *, rate: float = 0.0, seconds: str = "", write: 
 
 
 def load_test_history(env: Environment, *, limit: int = 40) -> Trend:
-    """Look back at the load tests that are like the last one."""
+    """Look back at the load tests that are like the last one.
+
+    Raises:
+        SettingsError: *limit* leaves none.
+    """
+    if limit < 1:
+        raise SettingsError(f"--limit {limit} leaves nothing to show", remedy="inv loadtest.history --limit 40")
     return aims.look_back(env, limit)

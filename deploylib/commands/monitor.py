@@ -12,8 +12,9 @@ from deploylib.models.signals import Signal
 from deploylib.models.units import age, seconds
 from deploylib.monitoring import AlertSilence, MonitorRound, Silences, perform_round, watch_rounds
 
-__all__ = ["monitor", "silence_alerts"]
+__all__ = ["end_silences", "monitor", "silence_alerts"]
 
+SHORTEST = 60.0  # seconds: what ends before the next round silences nothing
 LONGEST = 7 * 86400.0  # seconds: what nobody wants to hear of for longer is a rule
 
 
@@ -56,12 +57,12 @@ def silence_alerts(
     What is wrong at its end is told then.
 
     Args:
-        until: how long from now, such as ``2h``; a week at most.
+        until: how long from now, such as ``2h``; a minute at least, a week at most.
         signals: only these; empty: all.
         services: only of these services or databases; empty: of all.
 
     Raises:
-        SettingsError: no reason, no end, or no such signal.
+        SettingsError: no reason, no end, no such signal, or no such service.
     """
     example = f'inv monitor.silence{env.flag} --reason "moving the database" --until 2h'
     if not reason.strip():
@@ -69,11 +70,17 @@ def silence_alerts(
     if not until.strip():
         raise SettingsError("a silence needs an end", remedy=example)
     lasts = seconds(until, "--until")
+    if lasts < SHORTEST:
+        raise SettingsError(f"--until {until.strip()} is over before anybody looks", remedy=example)
     if lasts > LONGEST:
         told = f"a silence of {age(lasts)} would be forgotten"
         raise SettingsError(told, remedy="a week at most; for good: on = false in [monitor.rules.SIGNAL]")
     if unknown := [name for name in signals if name not in list(Signal)]:
         raise SettingsError(f"there is no signal {unknown[0]!r}", remedy=f"one of: {', '.join(Signal)}")
+    if unknown := _strangers(env, services):
+        raise SettingsError(
+            f"nobody watches {unknown[0]!r}", remedy="leave --service out, or name what inv monitor names"
+        )
     now = env.clock.now()
     silence = AlertSilence(
         id=f"{now:%Y%m%dT%H%M%S.%f}",
@@ -86,3 +93,38 @@ def silence_alerts(
     )
     Silences(env.store, env.name).place(silence)
     return silence
+
+
+def _strangers(env: Environment, services: Sequence[str]) -> list[str]:
+    """Find the names that no alert can be about."""
+    if not services:
+        return []
+    known = env.history.find_newest(env.name, lambda state: state.has_done("check"))
+    if known is None:
+        return []
+    checked = known.checked
+    watched = {target.name for target in checked.targets} | {checked.database or "database"}
+    return [name for name in services if name not in watched]
+
+
+def end_silences(env: Environment, *, name: str = "") -> tuple[AlertSilence, ...]:
+    """End silences early; what is wrong is told by the next round.
+
+    Args:
+        name: the id of one, or the end of it; empty: every one that lasts.
+
+    Raises:
+        SettingsError: there is none, or several are meant.
+    """
+    silences = Silences(env.store, env.name)
+    lasting = silences.read(env.clock.now())
+    chosen = tuple(one for one in lasting if one.id.endswith(name.strip()))
+    if not chosen or (name and len(chosen) > 1):
+        told = (
+            "no silence lasts" if not lasting else f"{'several silences are' if chosen else 'no silence is'} {name!r}"
+        )
+        names = ", ".join(one.id for one in lasting)
+        raise SettingsError(told, remedy=f"one of: {names}" if names else "inv status tells the silences that last")
+    for one in chosen:
+        silences.end(one, env.author, env.clock.now())
+    return chosen

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -19,12 +20,15 @@ from deploylib.errors import DeployError, Interrupted, SettingsError, Unreachabl
 from deploylib.models import Live, LogLine, Target, Value, remedies
 from deploylib.models.results import short
 from deploylib.models.units import seconds
+from deploylib.monitoring import OpenAlerts, read_open_alerts
 from deploylib.release import database, rollback, serving
 from deploylib.render import Refused, rollout
 from deploylib.state import Hold, LeaseState, RunState
 from deploylib.system import threads
 
 __all__ = ["Log", "Status", "find_run", "follow_logs", "history", "logs", "status"]
+
+MOST_LINES = 1000  # of each log: ten questions to the platform, of the thirty that it answers in a minute
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +45,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         backup: the newest backup whose proof has not failed.
         unproven: a newer dump whose proof has, and why; empty: there is none.
         restoring: what the database's mark says, where a restore was left half-way, or that nobody knows; empty: it was not.
+        watch: the alerts that fire, and the silences that last, as the monitors have recorded it; None: *blind* says why not.
     """
 
     environment: str
@@ -57,6 +62,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     backup_at: datetime | None = None
     unproven: str = ""
     restoring: str = ""
+    watch: OpenAlerts | None = None
+    blind: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -88,6 +95,7 @@ def status(env: Environment) -> Status:
     last = runs[0] if runs else None
     made = repository.latest(env.store, env.name)
     newest = next(iter(repository.listing(env.store, env.name)), None)
+    watch, blind = _watch(env)
     return Status(
         environment=env.name,
         live=live,
@@ -103,7 +111,19 @@ def status(env: Environment) -> Status:
         backup_at=made.created_at if made else None,
         unproven=f"{newest.id}: {newest.cause}" if newest is not None and newest != made else "",
         restoring=_restoring(env),
+        watch=watch,
+        blind=blind,
     )
+
+
+def _watch(env: Environment) -> tuple[OpenAlerts | None, str]:
+    """Read the alerts that fire, or why nobody knows them."""
+    try:
+        return read_open_alerts(env), ""
+    except Interrupted:
+        raise
+    except DeployError as error:
+        return None, error.message
 
 
 def _restoring(env: Environment) -> str:
@@ -165,7 +185,13 @@ def _one_line(state: RunState) -> str:
 
 
 def history(env: Environment, *, run: str = "", limit: int = 20) -> tuple[RunState, ...]:
-    """Read runs and operations, newest first, or the run that is named."""
+    """Read runs and operations, newest first, or the run that is named.
+
+    Raises:
+        SettingsError: there is no such run, or *limit* leaves none.
+    """
+    if limit < 1:
+        raise SettingsError(f"--limit {limit} leaves nothing to show", remedy="inv history --limit 20")
     return (find_run(env, run),) if run else tuple(env.history.read_all(env.name, limit))
 
 
@@ -210,10 +236,16 @@ def logs(env: Environment, *, run: str = "", lines: int = 50, service: str = "",
 
     Args:
         run: its id or the end of it; empty: the last one that deployed something.
-        lines: how many of each.
+        lines: how many of each, a thousand at most.
         service: only of this one.
         since: ``10m`` ago, or a moment such as ``2026-03-01T12:00:00Z``; empty: since its deploy.
+
+    Raises:
+        SettingsError: there is no such run or service, or nobody can have meant *lines* or *since*.
     """
+    if not 1 <= lines <= MOST_LINES:
+        remedy = "inv logs --lines 50; --since 10m says from when on, --follow goes on"
+        raise SettingsError(f"--lines {lines} is not between 1 and {MOST_LINES}", remedy=remedy)
     state = find_run(env, run)
     targets = {target.name: target for target in _followed(state, service)}
     start = _moment(env, since)
@@ -241,7 +273,9 @@ def _kept_lines(env: Environment, run: str, log: tuple[str, str], start: datetim
     return [line for line in lines if (line.service, line.kind) == log and (start is None or line.moment >= start)]
 
 
-def follow_logs(env: Environment, *, run: str = "", service: str = "", since: str = "") -> Iterator[LogLine]:
+def follow_logs(
+    env: Environment, *, run: str = "", service: str = "", since: str = ""
+) -> Generator[LogLine, None, None]:
     """Give each line that the services of a run write.
 
     From now on, until interrupted.
@@ -250,33 +284,70 @@ def follow_logs(env: Environment, *, run: str = "", service: str = "", since: st
         run: as in `logs`.
         service: only of this one.
         since: as in `logs`; empty: from now on.
+
+    Raises:
+        SettingsError: there is no such run or service, or the run is over, so that nothing of it will come.
     """
-    over, come = threading.Event(), queue.Queue[LogLine | DeployError]()
-    start = _moment(env, since) or env.clock.now()
-
-    def follow(owner: str, names: dict[str, str]) -> None:
-        try:
-            for line in rollout.LogStream(env.render, owner, names, start, over).lines():
-                if line is not None:
-                    come.put(line)
-        except Interrupted:
-            raise
-        except DeployError as error:
-            come.put(error)
-
+    state = find_run(env, run)
+    targets = _followed(state, service)
+    _refuse_past(env, state, run)
+    follower = _Follower(env, _moment(env, since) or env.clock.now())
     owners: dict[str, dict[str, str]] = {}
-    for target in _followed(find_run(env, run), service):
+    for target in targets:
         owners.setdefault(target.owner_id, {})[target.service_id] = target.name
     for owner, names in owners.items():
-        threads.start(partial(follow, owner, names), name="log")
+        follower.begin(owner, names)
     try:
         while True:
-            line = come.get()
+            line = follower.come.get()
             if isinstance(line, DeployError):
                 raise line
             yield line
     finally:
-        over.set()
+        follower.over.set()
+
+
+@dataclass(frozen=True)
+class _Follower:
+    """Follows the logs of services in threads.
+
+    Attributes:
+        come: what they have written, or why that is not known.
+        over: is set when nobody wants to know any more.
+    """
+
+    env: Environment
+    since: datetime
+    come: queue.Queue[LogLine | DeployError] = field(default_factory=queue.Queue)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def begin(self, owner: str, names: Mapping[str, str]) -> None:
+        """Begin with the services of one workspace, by their ids."""
+        threads.start(partial(self._follow, owner, names), name="log")
+
+    def _follow(self, owner: str, names: Mapping[str, str]) -> None:
+        try:
+            for line in rollout.LogStream(self.env.render, owner, names, self.since, self.over).lines():
+                if line is not None:
+                    self.come.put(line)
+        except Interrupted:
+            raise
+        except DeployError as error:
+            if not isinstance(error, Refused) or len(names) == 1:
+                self.come.put(error)
+                return
+            for each, name in names.items():  # of several regions, which are not given together
+                self.begin(owner, {each: name})
+
+
+def _refuse_past(env: Environment, state: RunState, run: str) -> None:
+    """Refuse to follow a run after which another one has deployed."""
+    newest = find_run(env) if run else state
+    if state.id != newest.id:
+        raise SettingsError(
+            f"run {short(state.id)} is over, and nothing of it will come: {short(newest.id)} has deployed since",
+            remedy=f"inv logs --run {short(state.id)} shows what it has written; inv logs --follow goes on with the newest",
+        )
 
 
 def _followed(state: RunState, service: str) -> tuple[Target, ...]:
@@ -290,10 +361,19 @@ def _followed(state: RunState, service: str) -> tuple[Target, ...]:
 
 def _moment(env: Environment, since: str) -> datetime | None:
     """Read *since* as a moment; None: nothing was said."""
-    if not since:
+    if not since.strip():
         return None
+    remedy, now = "10m or 2h ago, or a moment such as 2026-03-01T12:00:00Z", env.clock.now()
     try:
-        moment = datetime.fromisoformat(since)
+        moment = datetime.fromisoformat(since.strip())
     except ValueError:
-        return env.clock.now() - timedelta(seconds=seconds(since, "since"))
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        try:
+            return now - timedelta(seconds=seconds(since, "--since"))
+        except SettingsError as error:
+            raise SettingsError(
+                f"--since {since.strip()[:40]!r} is no moment and no time ago", remedy=remedy
+            ) from error
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if moment > now:
+        raise SettingsError(f"--since {since.strip()} is in the future: it is {now:%Y-%m-%dT%H:%M:%SZ}", remedy=remedy)
+    return moment

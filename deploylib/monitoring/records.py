@@ -19,6 +19,7 @@ from deploylib.errors import Unreachable
 from deploylib.models import Moment, Value
 from deploylib.models.alerts import Alert
 from deploylib.monitoring.addresses import RequestSample
+from deploylib.monitoring.drills import DrillRecord
 from deploylib.monitoring.states import Standing
 from deploylib.store import Damaged, Store, read_document
 from deploylib.system import Clock
@@ -54,6 +55,7 @@ class MonitorState(Value, frozen=True):
         samples: of a window, by service.
         asked: when each service was asked last.
         outgoing: what was won, and may not have been told.
+        drill: the last one.
     """
 
     rounds: tuple[Moment, ...] = ()
@@ -62,6 +64,7 @@ class MonitorState(Value, frozen=True):
     samples: dict[str, tuple[RequestSample, ...]] = msgspec.field(default_factory=dict)
     asked: dict[str, Moment] = msgspec.field(default_factory=dict)
     outgoing: tuple[Outgoing, ...] = ()
+    drill: DrillRecord = DrillRecord()
 
 
 @dataclass(frozen=True)

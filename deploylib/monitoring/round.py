@@ -30,6 +30,7 @@ from deploylib.monitoring.addresses import (
     judge_uptime,
     keep_samples,
 )
+from deploylib.monitoring.drills import DrillRecord, find_drill
 from deploylib.monitoring.punctuality import describe_rhythm, find_gap, note_round
 from deploylib.monitoring.readings import Reading, make_unknown
 from deploylib.monitoring.records import MonitorRecords, MonitorState, Outgoing
@@ -50,7 +51,6 @@ __all__ = ["MonitorRound", "find_witnesses", "perform_round"]
 TIMES, TIMES_FREE = 5, 1  # requests to an address in a round: six rounds of half an hour make a p95
 AT_ONCE = 8
 NEWEST, FURTHER_BACK = 5, 50  # runs
-DRILLS = {"drill"}
 HEARTBEAT = 10.0  # seconds
 PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -121,15 +121,17 @@ class _Work:
     readings: list[Reading] = field(default_factory=list)
     told: list[Outgoing] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    drill: DrillRecord = field(default_factory=DrillRecord)
 
     def perform(self) -> MonitorRound:
         _, known = self.records.read()
+        self.drill = known.drill
         asked = self._ask(known)
         seeing = can_see(asked, self.witnesses)
         state = self._settle(lambda state: self._judge_addresses(state, asked, seeing=seeing))
         if seeing:
             slow = [*self._look_at_platform(), *self._look_at_upkeep()]
-            state = self._settle(lambda state: self._judge(self._drop_gone(state), slow))
+            state = self._settle(lambda state: self._judge(self._drop_gone(self._remember(state)), slow))
             self._beat()
         if not self.told:
             for sent in self.env.messenger.deliver_waiting():
@@ -323,10 +325,12 @@ class _Work:
             unreadable = repository.unreadable(self.env.store, self.env.name)
             found.append(judge_backups(self.backed_up, backups, rule, now, unreadable))
         if rule := self.rules.get(Signal.DRILL):
-            operations = self.env.history.read_operations(self.env.name, FURTHER_BACK)
-            last = next((state.last for state in operations if state.opened.operation in DRILLS), None)
-            found.append(judge_drill(last, rule, now))
+            self.drill = find_drill(self.env.history, self.env.name, self.drill, now)
+            found.append(judge_drill(self.drill.at, rule, now))
         return found
+
+    def _remember(self, state: MonitorState) -> MonitorState:
+        return msgspec.structs.replace(state, drill=state.drill.merge(self.drill))
 
     # States
 

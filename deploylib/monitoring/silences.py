@@ -1,6 +1,6 @@
 """A silence keeps alerts from being told until a moment.
 
-One object each, ``monitor/<environment>/silences/<time>.json``, never changed. What turned bad meanwhile and still is, is told at
+One object each, ``monitor/<environment>/silences/<time>.json``, never changed; ``<time>.end`` beside it ends it early. What turned bad meanwhile and still is, is told at
 its end; what was told before is told to have ended. A release that is under way silences what its own services can cause.
 """
 
@@ -51,6 +51,13 @@ class AlertSilence(Value, frozen=True):
         )
 
 
+class SilenceEnd(Value, frozen=True):
+    """Who has ended a silence early, and when."""
+
+    at: Moment
+    author: str
+
+
 @dataclass(frozen=True)
 class Silences:
     """The silences of an environment."""
@@ -63,9 +70,9 @@ class Silences:
 
         One that cannot be read silences nothing.
         """
-        found = []
-        for key in self.store.list(self._root):
-            if not NAMED.fullmatch(key.removeprefix(self._root)):
+        found, keys = [], list(self.store.list(self._root))
+        for key in keys:
+            if not NAMED.fullmatch(key.removeprefix(self._root)) or f"{key.removesuffix('.json')}.end" in keys:
                 continue
             try:
                 silence = read_document(self.store, key, AlertSilence)
@@ -78,6 +85,11 @@ class Silences:
     def place(self, silence: AlertSilence) -> None:
         """Record a silence."""
         self.store.put_if_absent(f"{self._root}{silence.id}.json", msgspec.json.encode(silence))
+
+    def end(self, silence: AlertSilence, author: str, now: datetime) -> None:
+        """End one early."""
+        end = SilenceEnd(at=now, author=author)
+        self.store.put_if_absent(f"{self._root}{silence.id}.end", msgspec.json.encode(end))
 
     @property
     def _root(self) -> str:

@@ -224,7 +224,7 @@ def test_the_command_tells_each_look_and_its_json_the_same(product: Watched) -> 
     assert {"uptime/api", "disk/shop"} <= set(told["conditions"])
     assert "not examined: " in "\n".join(lines)
     silent = product.ok(
-        "monitor.silence", "--reason", "a test", "--until", "1s", "--signal", "drill", "--service", "api"
+        "monitor.silence", "--reason", "a test", "--until", "1m", "--signal", "drill", "--service", "api"
     )
     assert silent.out.startswith("silent until ")
     assert silent.out.rstrip().endswith("UTC: drill, api (a test)")

@@ -13,7 +13,13 @@ import pytest
 
 import deploylib
 from deploylib import errors
+from deploylib.commands.monitor import silence_alerts
+from deploylib.loadtest.figures import Figures
+from deploylib.loadtest.records import Key, RecordedRun
 from deploylib.models.database import Backup
+from deploylib.monitoring.records import MonitorRecords
+from deploylib.monitoring.states import Condition, Firing, Standing
+from deploylib.release import record_operation
 from deploylib.settings import EnvironmentSettings
 from tests.support.counted_store import CountedStore
 from tests.support.fakes import FakeClock
@@ -200,4 +206,63 @@ def test_an_environment_that_there_is_not_is_refused(product: Product, tmp_path:
     with pytest.raises(errors.SettingsError, match="--every"):
         deploylib.write_dashboard(product.env(), out=str(tmp_path / "site"), every="soon")
 
+    assert not (tmp_path / "site").exists()
+
+
+def test_open_alerts_drills_and_load_tests_are_told(product: Product, tmp_path: Path) -> None:
+    """Since when, the silences, the last load test and where it stands; for everybody the numbers alone."""
+    env = product.env()
+    since = env.clock.now()
+    standing = Standing(
+        condition=Condition.FIRING, looked=since, firing=Firing(since=since, told_at=since, title="api answers 503")
+    )
+    with record_operation(env, "drill"):
+        product.clock.seconds += 60
+    MonitorRecords(env.store, env.name, env.clock).change(
+        lambda state: msgspec.structs.replace(state, standings={"uptime/api": standing}, rounds=(since,))
+    )
+    silence_alerts(env, reason="prices move", until="2h", signals=["disk"])
+    for number in range(3):
+        measure(env, number)
+
+    panel = made(env, tmp_path / "inside")
+    told = facts(panel)
+
+    assert (panel["state"], told["Alerts"]["state"], told["Alerts"]["text"]) == ("fail", "fail", "1 open, 1 silence")
+    assert told["Alerts"]["lines"][0].startswith("critical: api answers 503, since 2026-03-01 ")
+    assert told["Alerts"]["lines"][1].endswith(" UTC: prices move (ada)")
+    assert (told["Drills"]["text"], told["Drills"]["at"][:19]) == (
+        "the last one",
+        f"{env.clock.now():%Y-%m-%dT%H:%M:%S}",
+    )
+    assert told["Latency"]["text"] == (f"p95 92 ms, typically 12 ms, of {'2' * 7}; of the last 3 typically 10 to 12 ms")
+    assert len(told["Latency"]["lines"]) == 3
+    public = facts(made(env, tmp_path / "outside", public=True))
+    assert public["Alerts"]["text"] == "1 open, 1 silence"
+    assert "lines" not in public["Alerts"]
+
+    product.clock.seconds += 2 * 86_400
+    late = facts(made(product.env(), tmp_path / "late"))["Alerts"]
+    assert (late["state"], late["text"]) == ("unknown", "not examined: no monitor has looked for a day")
+
+
+def measure(env: FakeEnvironment, number: int) -> None:
+    """A load test that is recorded."""
+    figures = Figures(
+        requests=100, throughput=10, p50=10, p90=50, p95=90 + number, p99=99, longest=100, typical=10 + number, tail=90
+    )
+    key = Key(
+        scenario="s", rate=10, seconds=10, environment=env.name, service="api", plan="", instances=1, generator="g",
+        machine="m",
+    )  # fmt: skip
+    record = RecordedRun(run=f"run-{number}", at=env.clock.now(), commit=f"{number}" * 40, key=key, figures=figures)
+    name = f"{key.folder}{record.at:%Y%m%dT%H%M%S.%f}-{record.run}.json"
+    env.store.put(name, [msgspec.json.encode(record)])
+
+
+def test_a_page_that_would_be_old_at_once_is_refused(product: Product, tmp_path: Path) -> None:
+    """And one that is never old."""
+    for every in ("0s", "59s", "99999999d"):
+        with pytest.raises(errors.SettingsError, match="--every"):
+            deploylib.write_dashboard(product.env(), out=str(tmp_path / "site"), every=every)
     assert not (tmp_path / "site").exists()

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import msgspec
 import pytest
 
-from deploylib.commands.monitor import monitor, silence_alerts
+from deploylib.commands.monitor import end_silences, monitor, silence_alerts
 from deploylib.errors import NotExamined, SettingsError, Unreachable
 from deploylib.models import Target
 from deploylib.monitoring import MonitorRound, perform_round
 from deploylib.monitoring.addresses import Asked
+from deploylib.monitoring.drills import READ_AT_ONCE
 from deploylib.notifications import Message
+from deploylib.release import record_operation
 from deploylib.settings import EnvironmentSettings
 from deploylib.system import Clock
 from tests.support.fakes import START, FakeClock
@@ -231,6 +234,83 @@ def test_a_silence_ends_by_itself_and_what_is_still_wrong_is_told_then() -> None
     assert scene.receiver.titles[1:] == ["🔴 CRITICAL: backend answers 503"]
 
 
+def test_a_silence_is_ended_early() -> None:
+    """One by the end of its name, or all; what is wrong is told by the next round."""
+    scene = Scene()
+    first = silence_alerts(scene.env(), reason="moving it", until="2h", services=["backend"])
+    scene.clock.seconds += 1
+    second = silence_alerts(scene.env(), reason="and that", until="2h", services=["frontend"])
+    scene.status = {"backend": 503, "frontend": 503}
+    scene.rounds(3)
+    assert not scene.receiver.told
+
+    assert end_silences(scene.env(), name=first.id[-8:]) == (first,)
+    scene.rounds(1)
+    assert scene.receiver.titles == ["🔴 CRITICAL: backend answers 503"]
+    with pytest.raises(SettingsError, match="no silence is") as raised:
+        end_silences(scene.env(), name=first.id)
+    assert second.id in raised.value.remedy
+    assert end_silences(scene.env()) == (second,)
+    with pytest.raises(SettingsError, match="no silence lasts"):
+        end_silences(scene.env())
+
+
+def test_of_several_silences_one_is_named() -> None:
+    """An end that fits both ends none."""
+    scene = Scene()
+    for _ in range(2):
+        silence_alerts(scene.env(), reason="work", until="2h")
+        scene.clock.seconds += 60
+
+    with pytest.raises(SettingsError, match="several silences are '0'"):
+        end_silences(scene.env(), name="0")
+    assert len(end_silences(scene.env())) == 2
+
+
+def practise(scene: Scene, name: str = "drill", *, fails: bool = False) -> None:
+    """An operation of a person, that may fail."""
+    with suppress(SettingsError), record_operation(scene.env(), name):
+        scene.clock.seconds += 1
+        if fails:
+            raise SettingsError("it did not go well", remedy="try it again")
+
+
+def test_how_long_ago_somebody_has_practised_is_told() -> None:
+    """Where there ever was a drill that ended well; however many backups were made since."""
+    scene = Scene(rules={"drill": {"limit": 30}})
+    practise(scene, fails=True)
+    practise(scene, "backup")
+    assert look_of(scene.round(), "drill") == ("unknown", "no drill is recorded")
+    practise(scene)
+    assert look_of(scene.round(), "drill") == ("good", "last drill 1 min ago")
+    for _ in range(READ_AT_ONCE + 5):
+        practise(scene, "backup")
+    assert look_of(scene.round(), "drill")[0] == "good"
+    scene.round(60 * 24 * 31)
+
+    assert scene.receiver.titles[-1] == "🔵 NOTE: nobody has practised for 30 days"
+    practise(scene)
+    scene.round()
+    assert scene.receiver.titles[-1] == "✓ RESOLVED: nobody has practised for 30 days"
+
+
+def look_of(done: MonitorRound, signal: str) -> tuple[str, str]:
+    """What a round has seen of the environment."""
+    (reading,) = (each for each in done.readings if each.key == signal)
+    return reading.look, reading.text
+
+
+def test_a_drill_that_is_under_way_is_looked_at_again() -> None:
+    """A backup that was made meanwhile does not hide it."""
+    scene = Scene()
+    with record_operation(scene.env(), "drill"):
+        scene.clock.seconds += 60
+        practise(scene, "backup")
+        assert look_of(scene.round(), "drill")[0] == "unknown"
+
+    assert look_of(scene.round(), "drill")[0] == "good"
+
+
 def test_a_silence_that_cannot_be_read_silences_nothing() -> None:
     """Nobody knows what it was about."""
     scene = Scene()
@@ -248,6 +328,11 @@ def test_a_silence_that_cannot_be_read_silences_nothing() -> None:
         ({"reason": "work"}, "a silence needs an end"),
         ({"reason": "work", "until": "soon"}, "'soon' is not a duration"),
         ({"reason": "work", "until": "30d"}, "would be forgotten"),
+        ({"reason": "work", "until": "99999999999999d"}, "longer than a century"),
+        ({"reason": "work", "until": "0s"}, "--until 0s is over before anybody looks"),
+        ({"reason": "work", "until": "59s"}, "--until 59s is over before anybody looks"),
+        ({"reason": "work", "until": "-5m"}, "'-5m' is not a duration"),
+        ({"reason": "work", "until": "2h", "services": ["backend", "backed"]}, "nobody watches 'backed'"),
         ({"reason": "work", "until": "2h", "signals": ["up"]}, "there is no signal 'up'"),
     ],
 )
