@@ -27,7 +27,7 @@ class SmokeRequest(SettingsTable, frozen=True):
         send: headers of the request.
         send_env: headers whose values are secrets: by their names, the variables that hold them.
         body: of the request: a text as it is, all else as JSON.
-        status: that the answer must have; a redirect is an answer, and never followed.
+        status: that the answer must have, 200 to 599; a redirect is an answer, and never followed.
         json: what the answer's JSON must hold: of an object these keys, of a list these items, at any depth.
         header: by their names, what headers of the answer must hold.
         contains: a text that the answer must hold.
@@ -59,11 +59,21 @@ class SmokeRequest(SettingsTable, frozen=True):
             raise ValueError(f"the value of {odd[0]} is no printable ASCII")
         if odd := sorted(name for name in self.send_env.values() if not VARIABLE.fullmatch(name)):
             raise ValueError("send_env names variables, and never holds a value")
+        self._require_possible()
+
+    def _require_possible(self) -> None:
+        """Refuse what no answer could pass: each release would be put back for it."""
+        if not 200 <= self.status <= 599:
+            raise ValueError(f"status is {self.status}; an answer has one from 200 to 599")
+        if self.method == "HEAD" and (self.contains or self.json is not None):
+            raise ValueError("an answer to HEAD holds nothing, so that json and contains would fail each release")
         if self.under:
             try:
-                seconds(self.under, "under")
+                longest = seconds(self.under, "under")
             except SettingsError as error:
                 raise ValueError(error.message) from error
+            if not longest:
+                raise ValueError(f"under: {self.under!r} is what no answer can take")
 
     @property
     def name(self) -> str:
