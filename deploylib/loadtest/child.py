@@ -270,7 +270,7 @@ def choose_classes(workload: Workload) -> dict[str, type[Any]]:
 
 
 def _tell(error: BaseException) -> str:
-    """An error of the file in a line."""
+    """Tell an error of the file in a line."""
     return f"{type(error).__name__}: {error}"[:MOST_TOLD]
 
 

@@ -17,7 +17,10 @@ SKIPPED = BROKEN = 0.01  # of the arrivals
 
 
 def find_faults(measured: Measurement) -> tuple[str, ...]:
-    """Say why a measurement is invalid, and what to do; empty: it is not."""
+    """Say why a measurement is invalid, and what to do.
+
+    Empty: it is not.
+    """
     slip = percentile(sorted(measured.slips), 0.99)
     planned, cap = max(1, measured.planned), max(1, measured.in_flight)
     faults = []

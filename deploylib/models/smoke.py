@@ -62,7 +62,10 @@ class SmokeRequest(SettingsTable, frozen=True):
         self._require_possible()
 
     def _require_possible(self) -> None:
-        """Refuse what no answer could pass: each release would be put back for it."""
+        """Refuse what no answer could pass.
+
+        Each release would be put back for it.
+        """
         if not 200 <= self.status <= 599:
             raise ValueError(f"status is {self.status}; an answer has one from 200 to 599")
         if self.method == "HEAD" and (self.contains or self.json is not None):

@@ -149,7 +149,7 @@ def explain_degradation(found: Assessment) -> VerificationFailed:
 
 
 def explain_invalidity(found: Assessment) -> NotExamined:
-    """Make the error of who has asked whether it is slower, and cannot be told."""
+    """Make the error of a person's load test that is invalid."""
     service = found.subject.service
     return NotExamined(
         f"the load test of {service} is invalid, and says nothing",
