@@ -94,10 +94,14 @@ def tests(env: Environment, hand_over: bool = False) -> Any:
     return deploylib.tests(env, hand_over=hand_over)
 
 
-@command("commit", commit="examine this commit instead of what is checked out")
-def scan(env: Environment, **options: Any) -> Any:
+@command(
+    "commit",
+    commit="examine this commit instead of what is checked out",
+    hand_over="in CI, without a key: a job after this one looks at the variables, and records it",
+)
+def scan(env: Environment, hand_over: bool = False, **options: Any) -> Any:
     """Examine a commit: dependencies, code, secrets, variables, Blueprint."""
-    return deploylib.scan(env, **options)
+    return deploylib.scan(env, hand_over=hand_over, **options)
 
 
 @command(*RELEASE, *GATES)
@@ -118,10 +122,17 @@ def verify(env: Environment) -> Any:
     return deploylib.verify(env)
 
 
-@command("dry_run", *GATES, common=("to", "json", "debug"), target="to", from_="whose verified release")
-def promote(env: Environment, from_: str = "staging", **options: Any) -> Any:
+@command(
+    "dry_run",
+    *GATES,
+    common=("to", "json", "debug"),
+    target="to",
+    from_="whose verified release",
+    run="of that environment: what this run has left verified; default: what it serves, verified",
+)
+def promote(env: Environment, from_: str = "staging", run: str = "", **options: Any) -> Any:
     """Bring to one environment exactly what another has verified."""
-    return deploylib.promote(env, source=from_, **options)
+    return deploylib.promote(env, source=from_, run=run, **options)
 
 
 @command(

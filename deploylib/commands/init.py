@@ -87,6 +87,8 @@ def _steps(product: Repository, tree: Tree) -> list[str]:
     steps += [*keys, "gh variable set DEPLOYLIB_STORE --body s3://bucket/prefix"]
     if ".ci/deploylib.txt" not in tree.names:
         steps.append("the locks of the workflow, into .ci: deploylib's docs/ci.md has the lines")
+    if "staging" in product.environments and (old := ".github/workflows/deploy.yml") in tree.names:
+        steps.append(f"git rm {old}: deploy-staging-first.yml takes its place")
     if "package.json" in tree.names and not product.asked.npm:
         steps.append(f"deploylib init --npm adds to package.json: {NPM}")
     return [*steps, f"inv check --environment {product.environments[0]}"]

@@ -145,6 +145,7 @@ def promote(
     env: Environment,
     *,
     source: str | Environment = "staging",
+    run: str = "",
     skip: Sequence[str] = (),
     reason: str = "",
     wait: str = "",
@@ -154,13 +155,15 @@ def promote(
 
     Args:
         source: the other environment, or its name.
+        run: of that environment, or the end of its id: what it has left verified, also where others have followed.
 
     Raises:
         Blocked: it serves something else, or is in the middle of a run.
         SettingsError: it was never deployed from here, or the commit is not in this clone.
     """
     other = env.beside(source) if isinstance(source, str) else source.looking()
-    return aims.bring_verified(env, other, Options(skip=tuple(skip), reason=reason, wait=wait, dry_run=dry_run))
+    options = Options(skip=tuple(skip), reason=reason, wait=wait, dry_run=dry_run)
+    return aims.bring_verified(env, other, options, run)
 
 
 def rollback(
@@ -196,15 +199,19 @@ def finish(env: Environment, *, run: str = "", database: str = "") -> Report:
     return msgspec.structs.replace(report, outcome=outcome, stages=(done, *report.stages))
 
 
-def scan(env: Environment, *, commit: str = "") -> Scanned:
+def scan(env: Environment, *, commit: str = "", hand_over: bool = False) -> Scanned:
     """Scan a commit.
 
     Where jobs share a run its verdict is recorded for those after it.
 
+    Args:
+        commit: to scan; empty: what is checked out.
+        hand_over: where there is neither key nor store; a job after this one looks at the variables, and records it.
+
     Raises:
         SettingsError: no repository, or no such commit.
     """
-    return aims.examine_commit(env, commit)
+    return aims.examine_commit(env, commit, hand_over=hand_over)
 
 
 def tests(env: Environment, *, hand_over: bool = False) -> Report:

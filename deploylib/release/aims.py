@@ -152,8 +152,11 @@ def turn_off_auto_deploy(env: Environment, commit: str = "") -> tuple[str, ...]:
     return tuple(service.name for service in on)
 
 
-def bring_verified(env: Environment, other: Environment, options: Options) -> Report:
+def bring_verified(env: Environment, other: Environment, options: Options, run_name: str = "") -> Report:
     """Bring here the release that another environment has verified and serves.
+
+    Args:
+        run_name: of the other environment, or the end of it: what that run has left verified; empty: the newest.
 
     Raises:
         Blocked: it serves something else, or is in the middle of a run.
@@ -162,8 +165,9 @@ def bring_verified(env: Environment, other: Environment, options: Options) -> Re
     found = promotion.require_verified(
         other.name,
         other.history.read_runs(other.name, 50),
-        last_known(other),
+        lambda: last_known(other),
         {commit for hold in other.holds.read() for commit in hold.commits},
+        run_name,
     )
     options = msgspec.structs.replace(options, commit=found.commit.id)
     env = env.looking() if options.dry_run else env
@@ -172,6 +176,7 @@ def bring_verified(env: Environment, other: Environment, options: Options) -> Re
         commit=preflight.release_commit(env.git, found.commit.id),
         promotes=found.name,
         wanted=found.commits,
+        examined=found.examined,
         steps=tuple(stage.name for stage in flow if isinstance(stage, Own)),
     )
     run = open_or_resume(env, options, aim)
@@ -214,20 +219,26 @@ def settle_all(env: Environment, lease: Lease) -> None:
     reconcile.settle(env, lease, pipeline.forward(env.config))
 
 
-def examine_commit(env: Environment, name: str) -> Scanned:
+def examine_commit(env: Environment, name: str, *, hand_over: bool = False) -> Scanned:
     """Scan a commit.
 
     Where jobs share a run, record the verdict for those after it.
+
+    Args:
+        hand_over: where there is neither key nor store; a job after this one looks at the variables, and records it.
 
     Raises:
         SettingsError: no repository, or no such commit.
     """
     env.git.top()
     chosen = env.git.commit(name or "HEAD")
-    found = examine(env, chosen)
-    if env.build is not None:
+    found = examine(env, chosen, keyless=hand_over)
+    judged = msgspec.structs.replace(judge_scan(found), seconds=found.seconds)
+    if hand_over:
+        ci.hand_over(chosen.id, judged, env.config.environ)
+    elif env.build is not None:
         run = open_or_resume(env, Options(commit=name), Aim(commit=chosen, since=None, decides=False))
-        run.record("stage", msgspec.structs.replace(judge_scan(found), seconds=found.seconds))
+        run.record("stage", judged)
     return found
 
 
@@ -242,7 +253,8 @@ def run_tests(env: Environment, *, hand_over: bool = False) -> Report:
     if hand_over:
         with files.temporary_folder() as nothing:
             report = _tested(open_unrecorded(env.without_store(nothing), options, aim))
-        ci.hand_over(report, env.config.environ)
+        if report.commit is not None:
+            ci.hand_over(report.commit.id, report.stages[0], env.config.environ)
         return report
     run = open_or_resume(env, options, aim)
     return pipeline.bring_to_an_end(run, (Tests(),), paused_at=StageName.TESTS)

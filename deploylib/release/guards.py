@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploylib.errors import ForeignDeploy, Held
+from deploylib.errors import ForeignDeploy, Held, SettingsError
 from deploylib.models import DeployStatus, Live, StageName, Target, Waived
 from deploylib.models.results import StageResult
 from deploylib.models.units import age
@@ -10,9 +10,9 @@ from deploylib.release.run import Run, skip_stage
 from deploylib.release.serving import REQUESTS_AT_ONCE, make_live
 from deploylib.render import rollout
 from deploylib.state import Hold, RunState
-from deploylib.system import threads
+from deploylib.system import ci, threads
 
-__all__ = ["GATES", "alone", "require_not_held", "skip_gate"]
+__all__ = ["GATES", "alone", "read_handed_over", "require_not_held", "skip_gate"]
 
 GATES = (StageName.TESTS, StageName.SCAN)
 
@@ -26,6 +26,24 @@ def skip_gate(run: Run, gate: StageName) -> StageResult | None:
         return None
     by = Waived(skipped_by=run.env.author, reason=run.options.reason)
     return skip_stage(gate, f"by {by.skipped_by}: {by.reason}", data=by)
+
+
+def read_handed_over(run: Run, gate: StageName) -> StageResult | None:
+    """Read what another job of this CI says of a gate.
+
+    Raises:
+        SettingsError: it is no such result, or of another commit.
+    """
+    handed = ci.read_gate(run.env.config.environ, gate)
+    if handed is None:
+        return None
+    commit = run.state.opened.commit
+    if handed.commit not in {commit.id, run.examined}:
+        raise SettingsError(
+            f"what {gate} has handed over is of {handed.commit[:7]}, and this run is about {commit.short}",
+            remedy="check the same commit out in every job",
+        )
+    return handed.result
 
 
 def require_not_held(run: Run) -> None:

@@ -14,7 +14,7 @@ from deploylib.environment import Environment
 from deploylib.errors import SettingsError
 from deploylib.models import Commit, Opened, StageName, Value
 from deploylib.models.units import seconds
-from deploylib.release.guards import GATES
+from deploylib.release.guards import GATES, read_handed_over
 from deploylib.release.prerequisites import CheckFinding
 from deploylib.release.run import Options, Run
 from deploylib.render import local
@@ -53,6 +53,7 @@ class Aim(Value, frozen=True):
         noticed: what must be put right, and was seen before the first stage.
         spared: ids of backups that are not to be removed for a newer one.
         decides: the command brings the run to its end.
+        examined: the commit that other jobs of this CI have examined, where a release is brought from elsewhere.
     """
 
     commit: Commit
@@ -68,6 +69,7 @@ class Aim(Value, frozen=True):
     noticed: tuple[CheckFinding, ...] = ()
     spared: tuple[str, ...] = ()
     decides: bool = True
+    examined: str = ""
 
 
 def open_or_resume(env: Environment, options: Options, aim: Aim, lease: Lease | None = None) -> Run:
@@ -91,12 +93,12 @@ def open_or_resume(env: Environment, options: Options, aim: Aim, lease: Lease | 
     ):
         run = take_up(env, options, last, aim=aim, lease=lease)
         run.announce(None if aim.back else aim.commit)
-        _record_tests_of_another_job(run)
+        _record_gates_of_another_job(run)
         start_local_again(run)
         return run
     run = _begin(env, options, aim, lease)
     run.announce(None if aim.back else aim.commit)
-    _record_tests_of_another_job(run)
+    _record_gates_of_another_job(run)
     return run
 
 
@@ -157,27 +159,28 @@ def _run(env: Environment, options: Options, journal: Journal, aim: Aim, lease: 
         noticed=aim.noticed,
         spared=aim.spared,
         wanted=aim.wanted,
+        examined=aim.examined,
     )
 
 
-def _record_tests_of_another_job(run: Run) -> None:
-    """Record what the job of the tests has handed over.
+def _record_gates_of_another_job(run: Run) -> None:
+    """Record what the job of the gates has handed over.
+
+    A scan that is clean is recorded by its stage where variables are declared: these need a key.
 
     Raises:
         SettingsError: it is no such result, or of another commit.
     """
-    env, tests = run.env, StageName.TESTS
-    if env.build is None or run.options.dry_run or run.back or tests in (*run.state.stages, *run.options.skip):
+    env = run.env
+    if env.build is None or run.options.dry_run or run.back:
         return
-    if (handed := ci.read_tested(env.config.environ)) is None:
-        return
-    if handed.commit != run.state.opened.commit.id or handed.result.stage != tests:
-        raise SettingsError(
-            f"the tests that were handed over are of {handed.commit[:7]}, and this run is about "
-            f"{run.state.opened.commit.short}",
-            remedy="check the same commit out in every job",
-        )
-    run.record("stage", handed.result)
+    for gate in ci.HANDED_OVER:
+        if gate in (*run.state.stages, *run.options.skip):
+            continue
+        if (handed := read_handed_over(run, gate)) is None:
+            continue
+        if gate is StageName.TESTS or handed.failure or not env.config.settings.environment_variables:
+            run.record("stage", handed)
 
 
 def start_local_again(run: Run) -> None:
@@ -318,6 +321,6 @@ def take_up_unfinished(env: Environment, options: Options, name: str = "") -> Ru
         return open_or_resume(env, options, Aim(commit=env.git.commit("HEAD"), since=None))
     run = take_up(env, options, state)
     if state.report is None:
-        _record_tests_of_another_job(run)
+        _record_gates_of_another_job(run)
         start_local_again(run)
     return run

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from deploylib.errors import Blocked
 from deploylib.models import Commit, Live, Value
-from deploylib.models.results import short
+from deploylib.models.results import NOTHING, short
 from deploylib.state import RunState
 
 __all__ = ["VerifiedRelease", "require_verified"]
@@ -18,6 +18,7 @@ class VerifiedRelease(Value, frozen=True):
     Attributes:
         commits: full ids, by service.
         tested: the product's own tests have passed in that run.
+        examined: the commit of the run that was asked for, which the jobs of the same CI run have examined.
     """
 
     environment: str
@@ -25,6 +26,7 @@ class VerifiedRelease(Value, frozen=True):
     commit: Commit
     commits: dict[str, str]
     tested: bool = False
+    examined: str = ""
 
     @property
     def name(self) -> str:
@@ -33,29 +35,43 @@ class VerifiedRelease(Value, frozen=True):
 
 
 def require_verified(
-    environment: str, history: Iterable[RunState], live: Mapping[str, Live], bad: Collection[str] = ()
+    environment: str,
+    history: Iterable[RunState],
+    look: Callable[[], Mapping[str, Live]],
+    bad: Collection[str] = (),
+    run: str = "",
 ) -> VerifiedRelease:
-    """Find the release that *environment* serves and has verified.
+    """Find the release that *environment* has verified.
+
+    It serves it still, unless runs have followed the one that was asked for: these are newer pushes.
 
     Args:
         history: its runs, newest first.
-        live: what each of its services serves, by the platform's word.
+        look: asks what each of its services serves, by the platform's word.
         bad: commits that it refuses.
+        run: what this one has left verified; empty: the newest one.
 
     Raises:
         Blocked: it has never verified a release, a run of it is open, or it serves something else by now.
     """
     again = f"inv deploy --environment {environment}, then promote"
     states = list(history)
-    release = next((state for state in states if state.release), None)
+    place = next((number for number, state in enumerate(states) if state.id.endswith(run)), None)
+    if run and place is None:
+        raise Blocked(f"{environment} has no run {run!r}", remedy=f"inv history --environment {environment}")
+    asked = states[place or 0 :]
+    live = {} if place else look()
+    release = next((state for state in asked if state.release), None)
     if release is None:
         raise Blocked(f"{environment} has no verified release", remedy=again)
-    newer = states[: states.index(release)]
+    newer = asked[: asked.index(release)]
     if open_ := next((state for state in newer if state.report is None), None):
         remedy = f"wait for it, or inv finish --environment {environment}"
         raise Blocked(f"run {short(open_.id)} of {environment} is open", remedy=remedy)
+    if run and newer and (ended := newer[0].report) is not None and ended.outcome != NOTHING:
+        raise Blocked(f"run {short(newer[0].id)} of {environment} has verified nothing: {ended.outcome}", remedy=again)
     commits = {one.service: one.commit for one in release.release if one.commit}
-    now = {name: one.commit for name, one in live.items() if one.commit}
+    now = commits if place else {name: one.commit for name, one in live.items() if one.commit}
     if odd := sorted(name for name in {*commits, *now} if commits.get(name) != now.get(name)):
         details = tuple(f"{name}: verified {_said(commits, name)}, serves {_said(now, name)}" for name in odd)
         text = f"{environment} no longer serves what run {short(release.id)} has verified"
@@ -65,7 +81,12 @@ def require_verified(
     tests = release.stages.get("tests")
     passed = tests is not None and tests.status.value == "done"
     return VerifiedRelease(
-        environment=environment, run=release.id, commit=release.commit, commits=commits, tested=passed
+        environment=environment,
+        run=release.id,
+        commit=release.commit,
+        commits=commits,
+        tested=passed,
+        examined=asked[0].commit.id if run else "",
     )
 
 

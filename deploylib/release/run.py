@@ -69,6 +69,7 @@ class Run:
         noticed: what must be put right, and was seen before the first stage.
         spared: ids of backups that are not to be removed for a newer one.
         wanted: the commit of each service, by name, where a release is brought from elsewhere.
+        examined: the commit that other jobs of this CI have examined, where a release is brought from elsewhere.
         seen: what the services served when the lease was acquired, for the stage that comes right after.
         before: what a load test has measured of the release that this one takes the place of.
     """
@@ -84,6 +85,7 @@ class Run:
     noticed: tuple[CheckFinding, ...] = ()
     spared: tuple[str, ...] = ()
     wanted: Mapping[str, str] = field(default_factory=dict)
+    examined: str = ""
     seen: Mapping[str, Live] = field(default_factory=dict)
     before: Measurement | None = None
 

@@ -12,7 +12,9 @@ __all__ = ["TEMPLATES", "read_template"]
 
 HERE = Path(__file__).parent
 TEMPLATES = {
+    ".github/workflows/deploy.yml": "deploy.yml",
     ".github/workflows/deploy-parallel.yml": "deploy-parallel.yml",
+    ".github/workflows/deploy-staging-first.yml": "deploy-staging-first.yml",
     ".github/actions/setup/action.yml": "action.yml",
     "docs/runbook.md": "runbook.md",
 }

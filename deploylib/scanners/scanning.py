@@ -5,6 +5,7 @@ A scanner that cannot look says so: that is not the same as clean.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def scan(
     settings: ScanSettings | None = None,
     services: Services | None = None,
     *,
+    scanners: Sequence[Scanner] = SCANNERS,
     runner: process.Runner = process.SYSTEM,
     clock: Clock = Clock(),
 ) -> Scanned:
@@ -40,6 +42,7 @@ def scan(
         folder: the tree, as `Git.exported` gives it.
         settings: how strict each scanner is, and what is accepted; by default nothing is.
         services: what is known of the product's services; by default nothing is.
+        scanners: those to ask; by default all.
     """
     settings, began = settings or ScanSettings(), clock.monotonic()
     deadline = Deadline.after(seconds(settings.within, "scan.within"), clock)
@@ -51,5 +54,5 @@ def scan(
         return msgspec.structs.replace(examined, seconds=clock.monotonic() - start)
 
     # A thread that ends with the program: an interrupted scan does not wait for a program that it started.
-    running = [threads.start(partial(judged, scanner)) for scanner in SCANNERS]
+    running = [threads.start(partial(judged, scanner)) for scanner in scanners]
     return Scanned(examined=tuple(each.result() for each in running), seconds=clock.monotonic() - began)

@@ -19,12 +19,22 @@ from pathlib import Path
 import msgspec
 
 from deploylib.errors import SettingsError
-from deploylib.models import Value, decoding
-from deploylib.models.results import Report, StageResult
+from deploylib.models import StageName, Value, decoding
+from deploylib.models.results import StageResult
 
-__all__ = ["Build", "Tested", "append", "count_bytes", "hand_over", "name_machine", "read_build", "read_tested"]
+__all__ = [
+    "HANDED_OVER",
+    "Build",
+    "GateResult",
+    "append",
+    "count_bytes",
+    "hand_over",
+    "name_machine",
+    "read_build",
+    "read_gate",
+]
 
-HANDED_OVER = "DEPLOYLIB_TESTS"
+HANDED_OVER = {StageName.TESTS: "DEPLOYLIB_TESTS", StageName.SCAN: "DEPLOYLIB_SCAN"}
 LINE = 500  # characters: a variable of a program holds 128 KiB on Linux, and a result has some thirty lines, twice
 
 
@@ -43,8 +53,8 @@ class Build(Value, frozen=True):
     earlier: tuple[str, ...] = ()
 
 
-class Tested(Value, frozen=True):
-    """What came of the product's tests, from the job that ran them.
+class GateResult(Value, frozen=True):
+    """What came of a gate, from the job that passed it.
 
     It has no key, so another job records it.
     """
@@ -85,41 +95,42 @@ def read_build(environ: Mapping[str, str], *, local: bool = False) -> Build | No
     )
 
 
-def hand_over(report: Report, environ: Mapping[str, str]) -> None:
-    """Give what came of the tests to the jobs after this.
+def hand_over(commit: str, result: StageResult, environ: Mapping[str, str]) -> None:
+    """Give what came of a gate to the jobs after this.
 
     It is the output ``result``.
     """
     path = environ.get("GITHUB_OUTPUT")
-    if not path or report.commit is None:
+    if not path:
         return
-    for result in report.stages:
-        failure = result.failure
-        if failure is not None:
-            failure = msgspec.structs.replace(failure, details=_cut(failure.details), error=failure.error[:LINE])
-        shortened = msgspec.structs.replace(result, lines=_cut(result.lines), failure=failure)
-        value = msgspec.json.encode(Tested(commit=report.commit.id, result=shortened)).decode()
-        append(path, f"result={value}\n")
+    failure = result.failure
+    if failure is not None:
+        failure = msgspec.structs.replace(failure, details=_cut(failure.details), error=failure.error[:LINE])
+    shortened = msgspec.structs.replace(result, lines=_cut(result.lines), failure=failure)
+    value = msgspec.json.encode(GateResult(commit=commit, result=shortened)).decode()
+    append(path, f"result={value}\n")
 
 
-def read_tested(environ: Mapping[str, str]) -> Tested | None:
-    """Read what the job of the tests has handed over.
+def read_gate(environ: Mapping[str, str], gate: StageName) -> GateResult | None:
+    """Read what the job of a gate has handed over.
 
     None where there was none, or it did not come to its end.
 
     Raises:
         SettingsError: what is there is no such result.
     """
-    text = environ.get(HANDED_OVER, "")
+    variable = HANDED_OVER[gate]
+    text = environ.get(variable, "")
     if not text.strip():
         return None
+    remedy = "give it the output `result` of that step as it is, or unset it"
     try:
-        return decoding.json(text.encode(errors="replace"), Tested)
+        handed = decoding.json(text.encode(errors="replace"), GateResult)
     except decoding.Undecodable as error:
-        raise SettingsError(
-            f"{HANDED_OVER} is not what inv tests --hand-over gives: {error}",
-            remedy="give it the output `result` of that step as it is, or unset it",
-        ) from error
+        raise SettingsError(f"{variable} is not what inv {gate} --hand-over gives: {error}", remedy=remedy) from error
+    if handed.result.stage != gate:
+        raise SettingsError(f"{variable} is not what inv {gate} --hand-over gives", remedy=remedy)
+    return handed
 
 
 def _cut(lines: tuple[str, ...]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from deploylib.scaffold import InitOptions
 from tests.support import adopters
 
 ROOT = Path(__file__).resolve().parents[2]
-WORKFLOW = ".github/workflows/deploy-parallel.yml"
+WORKFLOW = ".github/workflows/deploy.yml"
 
 
 def initialised(folder: Path, **asked: bool) -> Path:
@@ -58,30 +58,59 @@ def test_the_settings_are_read_for_each_environment(monorepo: Path) -> None:
     assert settings.load(monorepo, "production", {}, looking=True).environment.services == {}
 
 
-def test_the_workflow_is_ours_with_a_job_for_each_service(monorepo: Path) -> None:
-    """By dispatch alone, until one line is uncommented; all else is as here."""
-    ours = yaml.safe_load((ROOT / WORKFLOW).read_text())
-    text = (monorepo / WORKFLOW).read_text()
-    theirs = yaml.safe_load(text)
-    every = {"backend", "frontend", "shop", "worker"}
+def workflows(folder: Path) -> list[str]:
+    """The files of its workflows."""
+    return sorted(path.name for path in (folder / ".github/workflows").iterdir())
 
-    assert set(theirs[True]) == {"workflow_dispatch"}  # YAML 1.1 reads `on` as true
+
+def test_the_workflow_is_ours_in_two_jobs(tmp_path: Path) -> None:
+    """Byte for byte but for where it releases: by dispatch alone, until one line is uncommented."""
+    folder = initialised(adopters.make_repository(tmp_path / "shop", adopters.EXPRESS))
+    text, ours = (folder / WORKFLOW).read_text(), (ROOT / WORKFLOW).read_text()
+
+    assert workflows(folder) == ["deploy.yml"]
+    assert text == ours.replace("options: [production, staging]", "options: [production]")
+    parsed = yaml.safe_load(text)
+    assert set(parsed[True]) == {"workflow_dispatch"}  # YAML 1.1 reads `on` as true
+    assert [name for name, job in parsed["jobs"].items() if "== 'deploy'" in job["if"]] == ["gates", "release"]
     pushed = re.sub(r"# (push: .*?) # .*", r"\1", text)
     assert yaml.safe_load(pushed)[True]["push"] == {"branches": ["main"]}
-    assert {name for name in theirs["jobs"] if name.startswith("deploy-")} == {f"deploy-{name}" for name in every}
-    assert set(theirs["jobs"]["finish"]["needs"]) == {"tests", "scan", "prepare", *(f"deploy-{name}" for name in every)}
-    for name, job in ours["jobs"].items():
-        if name not in {"finish", "deploy-frontend", "deploy-backend"}:
-            assert str(theirs["jobs"][name]) == str(job).replace("'production'", "'staging'"), name
-    assert theirs["jobs"]["deploy-shop"]["steps"][2]["run"].endswith("--service shop --until deploy")
-    assert (monorepo / ".github/actions/setup/action.yml").read_bytes() == (
-        ROOT / ".github/actions/setup/action.yml"
-    ).read_bytes()
+    action = ".github/actions/setup/action.yml"
+    assert (folder / action).read_bytes() == (ROOT / action).read_bytes()
 
 
-def test_the_workflow_is_one_that_its_linter_passes(monorepo: Path) -> None:
-    """Whatever the services are called."""
-    done = subprocess.run(["actionlint", WORKFLOW], cwd=monorepo, capture_output=True, text=True, check=False)
+def test_the_workflow_of_who_has_a_staging_begins_with_it(monorepo: Path) -> None:
+    """Byte for byte ours, whatever the services are called; it, too, starts by dispatch alone."""
+    path = ".github/workflows/deploy-staging-first.yml"
+
+    assert workflows(monorepo) == ["deploy-staging-first.yml"]
+    assert (monorepo / path).read_bytes() == (ROOT / path).read_bytes()
+    assert set(yaml.safe_load((monorepo / path).read_text())[True]) == {"workflow_dispatch"}
+
+
+def test_a_parallel_workflow_that_is_there_is_not_joined_by_another(tmp_path: Path) -> None:
+    """One push would be released twice: it keeps the one that it has, with every job that it wrote."""
+    path = ".github/workflows/deploy-parallel.yml"
+    files = adopters.EXPRESS | {path: (ROOT / path).read_text() + "  # of its own\n"}
+    folder = initialised(adopters.make_repository(tmp_path / "shop", files))
+
+    assert workflows(folder) == ["deploy-parallel.yml"]
+    assert (folder / path).read_text() == files[path]
+
+
+def test_who_gets_a_staging_later_is_told_which_workflow_goes(tmp_path: Path) -> None:
+    """It is not ours to take away."""
+    folder = initialised(adopters.make_repository(tmp_path / "shop", adopters.EXPRESS))
+    prepared = init.prepare_init(Environment.open("local", folder=folder), InitOptions(staging=True))
+
+    assert any("git rm .github/workflows/deploy.yml" in step for step in prepared.steps)
+
+
+@pytest.mark.parametrize("staging", [False, True])
+def test_the_workflow_is_one_that_its_linter_passes(tmp_path: Path, *, staging: bool) -> None:
+    """As it is written."""
+    folder = initialised(adopters.make_repository(tmp_path / "shop", adopters.EXPRESS), staging=staging)
+    done = subprocess.run(["actionlint"], cwd=folder, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout
 

@@ -99,14 +99,13 @@ def test_what_is_concluded_of_a_repository(name: str, tmp_path: Path) -> None:
 
 
 def test_a_blueprint_that_is_there_is_what_counts(tmp_path: Path) -> None:
-    """It is neither written nor proposed; its services are in workflow and runbook."""
+    """It is neither written nor proposed; its services are in the runbook."""
     text = "services:\n  - {type: web, name: front door, runtime: static, buildCommand: make, staticPublishPath: out}\n"
     done = prepared(adopters.make_repository(tmp_path / "shop", {**adopters.EXPRESS, "render.yaml": text}))
     proposed = {one.path: (one.after or b"").decode() for one in done.changes}
 
     assert "render.yaml" not in proposed
     assert ("services: front door", "render.yaml") in [(one.text, one.file) for one in done.product.conclusions]
-    assert "--service 'front door' --until deploy" in proposed[".github/workflows/deploy-parallel.yml"]
     assert "| front door | web, static |" in proposed["docs/runbook.md"]
     assert not any("New > Blueprint" in step for step in done.steps)
 
@@ -167,7 +166,7 @@ def test_staging_has_other_names_and_the_smallest_plans(tmp_path: Path) -> None:
     assert service.settings["envVars"][1] == {"key": "LEVEL", "value": "on"}
     assert [(one.name, one.plan) for one in parsed.databases] == [("data-staging", "basic-256mb")]
     assert 'services = { api = "api-staging" }\ndatabase = "data-staging"' in proposed["deploylib.toml"]
-    assert "options: [staging, production]" in proposed[".github/workflows/deploy-parallel.yml"]
+    assert "inv promote --from staging --to production" in proposed[".github/workflows/deploy-staging-first.yml"]
 
 
 def test_a_file_that_was_deleted_says_nothing(tmp_path: Path) -> None:

@@ -15,6 +15,11 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / ".github").rglob("*.yml"))
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/deploy-parallel.yml").read_text())
 JOBS: dict[str, Any] = WORKFLOW["jobs"]
+RELEASING = {
+    name: yaml.safe_load((ROOT / f".github/workflows/{name}.yml").read_text())
+    for name in ("deploy", "deploy-parallel", "deploy-staging-first")
+}
+TWO, STAGED = RELEASING["deploy"]["jobs"], RELEASING["deploy-staging-first"]["jobs"]
 BESIDE_KEYS = ("deploy", "scan")
 ACTION: list[dict[str, Any]] = yaml.safe_load((ROOT / ".github/actions/setup/action.yml").read_text())["runs"]["steps"]
 SCRIPTS = [step["run"] for step in ACTION if "run" in step]
@@ -98,9 +103,98 @@ def test_the_job_of_the_tests_has_no_key() -> None:
         assert "${{ needs.tests.outputs.result }}" == JOBS[job]["env"]["DEPLOYLIB_TESTS"]
 
 
-def test_no_key_is_in_reach_of_every_job() -> None:
-    """Each job names what it needs."""
-    assert "secrets." not in str(WORKFLOW["env"])
+def commands(job: dict[str, Any]) -> list[str]:
+    """The tasks that a job calls, in their order."""
+    return [found for step in job["steps"] for found in re.findall(r"bin/inv (\w+)", step.get("run", ""))]
+
+
+@pytest.mark.parametrize("name", RELEASING)
+def test_no_job_that_runs_the_products_code_has_a_key(name: str) -> None:
+    """Nor does every job of a workflow: each names what it needs."""
+    workflow = RELEASING[name]
+
+    assert "secrets." not in str(workflow["env"])
+    testing = [job for job in workflow["jobs"].values() if "tests" in commands(job)]
+    assert len(testing) == 1
+    assert {"env", "environment"} & set(testing[0]) == set()
+    assert "secrets." not in str(testing[0])
+
+
+def test_the_gates_scan_before_anything_of_the_product_runs_and_hand_both_over() -> None:
+    """What the product's code could do to the machine comes too late for the scan."""
+    for jobs, later in ((TWO, "release"), (STAGED, "production")):
+        assert commands(jobs["gates"]) == ["scan", "tests"]
+        assert all("--hand-over" in step["run"] for step in jobs["gates"]["steps"] if "bin/inv" in step.get("run", ""))
+        for gate in ("scan", "tests"):
+            assert jobs["gates"]["outputs"][gate] == f"${{{{ steps.{gate}.outputs.result }}}}"
+            assert jobs[later]["env"][f"DEPLOYLIB_{gate.upper()}"] == f"${{{{ needs.gates.outputs.{gate} }}}}"
+
+
+def test_a_release_takes_the_stages_one_by_one_and_its_last_step_always_decides() -> None:
+    """In the order of the stages; what fails skips all but that one."""
+    stages = ["changes", "backup", "migrate", "deploy", "verify"]
+    assert commands(TWO["release"]) == [*stages, "loadtest", "finish"]
+    assert commands(STAGED["staging"]) == [*stages, "finish"]
+    assert commands(STAGED["production"]) == ["promote", "finish"]
+    for job in (TWO["release"], STAGED["staging"], STAGED["production"]):
+        *others, last = job["steps"]
+        assert last["if"] == "${{ always() }}"
+        assert not any("always()" in str(step.get("if")) for step in others)
+
+
+def test_production_gets_the_run_of_staging_once_the_gates_have_passed() -> None:
+    """It is named, so that a newer push which is on staging by then is not taken for it."""
+    job = STAGED["production"]
+
+    assert set(job["needs"]) == {"gates", "staging"}
+    assert "needs" not in STAGED["staging"]
+    assert "needs.staging.result == 'success'" in job["if"]
+    passed, promoted, _ = [step for step in job["steps"] if "run" in step]
+    assert (passed["run"], passed["env"]) == ('test "$GATES" = success', {"GATES": "${{ needs.gates.result }}"})
+    assert promoted["env"]["RUN"] == "${{ needs.staging.outputs.run }}"
+    assert '--from staging --to production --run "$RUN"' in promoted["run"]
+
+
+def test_what_both_workflows_have_is_the_same() -> None:
+    """Gates, rollback and dry run; only which environment and which services is asked for otherwise."""
+
+    def plain(job: dict[str, Any]) -> str:
+        text = str(job).replace('"$ENVIRONMENT"', "production")
+        return text.replace(", 'SERVICES': '${{ inputs.services }}'", "").replace(
+            ' ${SERVICES:+--service "$SERVICES"}', ""
+        )
+
+    for name in ("gates", "rollback", "dry-run"):
+        assert plain(TWO[name]) == plain(STAGED[name])
+
+
+def test_the_matrix_has_a_job_for_each_service_that_changed() -> None:
+    """Of nothing GitHub makes no matrix, so the job does not begin; one that fails does not end the others."""
+    job = JOBS["deploy"]
+
+    assert job["strategy"] == {
+        "fail-fast": False, "matrix": {"service": "${{ fromJSON(needs.prepare.outputs.services) }}"}
+    }  # fmt: skip
+    assert "services != ''" in job["if"]
+    assert "services != '[]'" in job["if"]
+    assert JOBS["finish"]["needs"] == ["tests", "scan", "prepare", "deploy"]
+
+
+def test_only_a_job_that_brings_a_release_or_takes_one_back_is_a_deployment_at_github() -> None:
+    """Its own list would count the others, and show a look as something that was deployed."""
+    recorded = {
+        (path.stem, name)
+        for path in FILES
+        if "workflows" in path.parts
+        for name, job in yaml.safe_load(path.read_text())["jobs"].items()
+        if "environment" in job and (isinstance(job["environment"], str) or job["environment"].get("deployment", True))
+    }
+
+    assert recorded - {("dashboard", "publish")} == {
+        ("deploy", "release"), ("deploy", "rollback"),
+        ("deploy-parallel", "finish"), ("deploy-parallel", "rollback"),
+        ("deploy-staging-first", "staging"), ("deploy-staging-first", "production"), ("deploy-staging-first", "rollback"),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("lock", BESIDE_KEYS)
@@ -115,12 +209,16 @@ def test_nothing_that_is_only_for_tests_stands_beside_a_key(lock: str) -> None:
 
 def test_a_rollback_waits_in_no_queue_and_no_release_drops_another_one() -> None:
     """Of a group GitHub keeps only the newest that waits, unless it is told to queue them all."""
-    concurrency = WORKFLOW["concurrency"]
-
-    assert concurrency["queue"] == "max"
-    assert concurrency["cancel-in-progress"] is False
-    assert "== 'deploy' && format('deploy-{0}'" in concurrency["group"]
-    assert "|| format('by-hand-{0}', github.run_id)" in concurrency["group"]
+    for name in ("deploy", "deploy-parallel"):
+        concurrency = RELEASING[name]["concurrency"]
+        assert concurrency["queue"] == "max"
+        assert concurrency["cancel-in-progress"] is False
+        assert "== 'deploy' && format('deploy-{0}'" in concurrency["group"]
+        assert "|| format('by-hand-{0}', github.run_id)" in concurrency["group"]
+    for environment in ("staging", "production"):
+        queue = {"group": f"deploy-{environment}", "cancel-in-progress": False, "queue": "max"}
+        assert STAGED[environment]["concurrency"] == queue
+    assert "github.run_id" in RELEASING["deploy-staging-first"]["concurrency"]["group"]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.name)

@@ -26,6 +26,8 @@ import yaml
 STUBS = Path(__file__).with_name("stubs")
 NAME = "owner/product"
 QUEUES = ("single", "max")
+NEWER = ("queue", "deployment")
+SOURCE = re.compile(r"\$\{\{ steps\.([\w-]+)\.outputs\.([\w-]+) \}\}")
 SHARED = ("PIP_CACHE_DIR", "UV_CACHE_DIR")  # of the machine's variables a job sees these only
 CANCELLING = ((signal.SIGINT, 7.5), (signal.SIGTERM, 2.5))  # what a runner sends, and how long it then waits
 FLAGS = "--json --strict --rm --insecure-secrets --no-skip-checkout --no-cache-server --pull=false --rebuild=false"
@@ -47,7 +49,7 @@ class Ended:
 
     Attributes:
         exit_code: act's: 0, or 1 when a job failed or the workflow is wrong; negative when it was stopped.
-        results: success, failure, cancelled or skipped, by job.
+        results: success, failure, cancelled or skipped, by job; one of a matrix is ``job (value)``, and ``job`` all of them.
         outputs: what the steps of a job wrote; secrets are not struck out, so that a test can look for them.
         spans: when a job began and ended, in ISO 8601.
         summaries: what they wrote into ``GITHUB_STEP_SUMMARY``.
@@ -61,11 +63,25 @@ class Ended:
     errors: tuple[Annotation, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a run was started by; an attempt after it has the same."""
+
+    event: str
+    inputs: Mapping[str, str]
+    workflow: str
+    run_id: int
+    attempt: int
+
+
 class Run:
     """One run of a workflow, under way from the start; nothing that it starts outlives it."""
 
-    def __init__(self, folder: Path, command: list[str], environ: Mapping[str, str], mark: str, jobs: Any) -> None:
+    def __init__(
+        self, folder: Path, command: list[str], environ: Mapping[str, str], mark: str, jobs: Any, asked: Asked
+    ) -> None:
         self._folder, self._mark, self._jobs, self._cancelled = folder, mark, jobs, set[str]()
+        self.asked = asked
         with (folder / "log").open("wb") as log:
             self._act = subprocess.Popen(
                 command, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -94,6 +110,21 @@ class Run:
             raise RuntimeError(self.output)
         return ended
 
+    def list_kept(self) -> dict[str, dict[str, str]]:
+        """The outputs of each job that succeeded: an attempt that re-runs the failed ones begins with them."""
+        kept = dict[str, dict[str, str]]()
+        for job in (
+            name for name, result in self._so_far().results.items() if result == "success" and name in self._jobs
+        ):
+            set_ = {
+                (entry["stepID"][-1], entry["name"]): entry["arg"]
+                for entry in self._entries()
+                if entry.get("jobID") == job and entry.get("command") == "set-output"
+            }
+            named = {name: SOURCE.fullmatch(str(text)) for name, text in (self._jobs[job].get("outputs") or {}).items()}
+            kept[job] = {name: set_.get((found[1], found[2]), "") for name, found in named.items() if found}
+        return kept
+
     def kill_job(self, job: str) -> None:
         """Lose the runner of *job*: its processes are gone at once, and no further step of it runs.
 
@@ -109,7 +140,7 @@ class Run:
         """Cancel as GitHub does: interrupt the steps that run, and begin no job but those that always run."""
         for job, result in self._so_far().results.items():
             begun = result == "cancelled"
-            if begun or (result == "skipped" and "always()" not in str(self._jobs[job].get("if"))):
+            if begun or (result == "skipped" and "always()" not in str(self._jobs[job.partition(" ")[0]].get("if"))):
                 (self._folder / f"{job}.{'cancelled' if begun else 'lost'}").touch()
                 self._cancelled.add(job)
         with suppress(psutil.NoSuchProcess):
@@ -145,7 +176,12 @@ class Run:
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
                 variables = process.environ()
-                if variables.get("RUNNER_TRACKING_ID") == self._mark and job in {"", variables.get("GITHUB_JOB")}:
+                of_matrix = f"{variables.get('GITHUB_JOB')} ({variables.get('SERVICE')})"
+                if variables.get("RUNNER_TRACKING_ID") == self._mark and job in {
+                    "",
+                    variables.get("GITHUB_JOB"),
+                    of_matrix,
+                }:
                     yield process
 
     def _entries(self) -> Iterator[dict[str, Any]]:
@@ -161,11 +197,13 @@ class Run:
         """What the log says; a job that has begun counts as cancelled until its result is known."""
         results, errors = dict.fromkeys(self._jobs, "skipped"), list[Annotation]()
         said, summaries = list[tuple[str, str]](), dict.fromkeys(self._jobs, "")
-        spans = dict[str, tuple[str, str]]()
+        spans, broken = dict[str, tuple[str, str]](), set[str]()
         for entry in self._entries():
-            job, command = entry.get("jobID"), entry.get("command")
-            if job is None:
+            job, command = _name(entry), entry.get("command")
+            if not job:
                 continue
+            if job not in results:
+                results[job], summaries[job] = "skipped", ""
             spans[job] = (spans.get(job, (entry["time"], ""))[0], entry["time"])
             if results[job] == "skipped":
                 results[job] = "cancelled"
@@ -175,12 +213,28 @@ class Run:
                 summaries[job] += entry["content"]
             if command == "error":
                 errors.append(Annotation(job, entry["kvPairs"].get("title", ""), entry["arg"]))
-            if "jobResult" in entry:
-                failed = entry["jobResult"] == "failure"
-                results[job] = "cancelled" if failed and job in self._cancelled else entry["jobResult"]
-        outputs = {job: "".join(text for speaker, text in said if speaker == job) for job in self._jobs}
+            if entry.get("stepResult") == "failure":
+                broken.add(job)
+            if "jobResult" in entry:  # of a matrix act has one for all
+                result = "success" if entry.get("matrix") and job not in broken else entry["jobResult"]
+                results[job] = "cancelled" if result == "failure" and job in self._cancelled else result
+        _join_matrices(results)
+        outputs = {job: "".join(text for speaker, text in said if speaker == job) for job in results}
         code = self._act.poll()
         return Ended(-1 if code is None else code, results, outputs, summaries, spans, tuple(errors))
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    """The job that a line of the log is of, with its value where it is one of a matrix."""
+    values = ", ".join(map(str, (entry.get("matrix") or {}).values()))
+    return str(entry.get("jobID") or "") + (f" ({values})" if values else "")
+
+
+def _join_matrices(results: dict[str, str]) -> None:
+    """Give the job of a matrix the worst result of its values."""
+    for job in list(results):
+        if every := {result for name, result in results.items() if name.startswith(f"{job} (")}:
+            results[job] = next((one for one in ("failure", "cancelled", "success") if one in every), "skipped")
 
 
 class Actions:
@@ -221,7 +275,21 @@ class Actions:
         """
         return self._start("workflow_dispatch", inputs, workflow, run_id, attempt)
 
-    def _start(self, event: str, inputs: Mapping[str, str], workflow: str, run_id: int, attempt: int) -> Run:
+    def rerun_failed(self, run: Run) -> Run:
+        """Somebody presses "Re-run failed jobs": those that succeeded are not run again, and their outputs are kept."""
+        was = run.asked
+        return self._start(was.event, was.inputs, was.workflow, was.run_id, was.attempt + 1, run.list_kept())
+
+    def _start(
+        self,
+        event: str,
+        inputs: Mapping[str, str],
+        workflow: str,
+        run_id: int,
+        attempt: int,
+        kept: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> Run:
+        asked = Asked(event, inputs, workflow, run_id, attempt)
         folder = Path(tempfile.mkdtemp(prefix=f"{run_id}-{attempt}-", dir=self._scratch))
         copy, environ = folder / "repository", self._runner(folder)
         clone = ["git", "clone", "--quiet", "--branch=main", str(self._repository), str(copy)]
@@ -229,7 +297,7 @@ class Actions:
         head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=copy, check=True, timeout=60, capture_output=True)
 
         name, mark = f".github/workflows/{workflow}", f"github_{uuid.uuid4()}"
-        (copy / name).write_text(_without_newer_keys((copy / name).read_text()))
+        (copy / name).write_text(_without_jobs(_without_newer_keys((copy / name).read_text()), kept or {}))
         document = yaml.safe_load((copy / name).read_text())
         payload: dict[str, Any] = {"ref": "refs/heads/main", "deleted": False, "after": head.stdout.decode().strip()}
         if event == "workflow_dispatch":
@@ -247,7 +315,7 @@ class Actions:
         command += [f"--platform={label}=-self-hosted" for label in {j["runs-on"] for j in document["jobs"].values()}]
         local = [yaml.safe_load(path.read_text()) for path in copy.glob(".github/actions/*/action.y*ml")]
         command += [f"--local-repository={pinned}={_stub(pinned)}" for pinned in set(_used([document, local]))]
-        self._runs.append(Run(folder, command, environ, mark, document["jobs"]))
+        self._runs.append(Run(folder, command, environ, mark, document["jobs"], asked))
         return self._runs[-1]
 
     def _runner(self, folder: Path) -> dict[str, str]:
@@ -278,17 +346,35 @@ def _checked(given: Mapping[str, str], declared: Mapping[str, Mapping[str, Any]]
 
 
 def _without_newer_keys(text: str) -> str:
-    """A workflow less the keys that GitHub has and act's schema has not, by name: `concurrency.queue` of May 2026."""
-    document = yaml.safe_load(text)
+    """A workflow less the keys that GitHub has and act's schema has not, by name.
+
+    They are `concurrency.queue` of May 2026 and `environment.deployment` of March 2026.
+    """
+    document, there = yaml.safe_load(text), list[str]()
     for place in (document, *document["jobs"].values()):
-        concurrency = place.get("concurrency")
-        if not isinstance(concurrency, dict) or (queue := concurrency.get("queue")) is None:
-            continue
-        if queue not in QUEUES or (queue == "max" and concurrency.get("cancel-in-progress") is True):
-            raise ValueError(f"GitHub refuses the queue {queue!r} of {concurrency}")
-        text, found = re.subn(rf"(?m)^ +queue: {queue}\n", "", text)
-        if not found:
-            raise ValueError(f"the queue of {concurrency} is not on a line of its own")
+        concurrency, environment = place.get("concurrency"), place.get("environment")
+        if isinstance(concurrency, dict) and (queue := concurrency.get("queue")) is not None:
+            if queue not in QUEUES or (queue == "max" and concurrency.get("cancel-in-progress") is True):
+                raise ValueError(f"GitHub refuses the queue {queue!r} of {concurrency}")
+            there.append("queue")
+        if isinstance(environment, dict) and (deployment := environment.get("deployment")) is not None:
+            if not isinstance(deployment, bool):
+                raise ValueError(f"GitHub refuses the deployment {deployment!r} of {environment}")
+            there.append("deployment")
+    for key in NEWER:
+        text, found = re.subn(rf"(?m)^ +{key}: \S+\n", "", text)
+        if found != there.count(key):
+            raise ValueError(f"a {key} is not on a line of its own")
+    return text
+
+
+def _without_jobs(text: str, kept: Mapping[str, Mapping[str, str]]) -> str:
+    """A workflow of which these jobs have succeeded before, with the outputs that they had."""
+    for job, outputs in kept.items():
+        done = f"  {job}:\n    runs-on: ubuntu-latest\n    outputs: {json.dumps(outputs)}\n    steps: [{{run: 'true'}}]\n\n"
+        text, found = re.subn(rf"(?ms)^  {job}:\n.*?(?=^  [\w-]+:\n|\Z)", done.replace("\\", "\\\\"), text)
+        if found != 1:
+            raise ValueError(f"the job {job} is there {found} times")
     return text
 
 

@@ -284,6 +284,70 @@ def test_inputs_are_there_when_somebody_starts_it_and_refused_when_github_refuse
             actions.dispatch(refused, workflow="toy.yml", run_id=7)
 
 
+def test_a_matrix_is_one_job_for_each_value_that_an_earlier_one_has_found(make: Make, tmp_path: Path) -> None:
+    """They run at the same time, one of them may be lost, and what comes after sees what became of all."""
+    actions = make("""
+        find:
+          runs-on: ubuntu-latest
+          outputs:
+            names: ${{ steps.find.outputs.names }}
+          steps:
+            - {id: find, run: 'echo "names=[\\"a\\", \\"b\\"]" >> "$GITHUB_OUTPUT"'}
+        each:
+          needs: find
+          runs-on: ubuntu-latest
+          strategy:
+            fail-fast: false
+            matrix:
+              service: ${{ fromJSON(needs.find.outputs.names) }}
+          env: {SERVICE: "${{ matrix.service }}"}
+          steps:
+            - run: touch "$OUT/$SERVICE"; until [ -e "$OUT/a" ] && [ -e "$OUT/b" ]; do sleep 0.02; done; echo "met $SERVICE"
+            - run: '[ "$SERVICE" = a ] && sleep 60; touch "$OUT/through"'
+            - {if: always(), run: 'touch "$OUT/cleaned-$SERVICE"'}
+        after:
+          needs: each
+          if: always()
+          runs-on: ubuntu-latest
+          steps: [run: 'echo "${{ needs.each.result }}"']
+        """)
+    run = start(actions)
+    until(tmp_path / "through")
+    run.kill_job("each (a)")
+    ended = run.wait(30)
+    assert {
+        "find": "success", "each": "failure", "each (a)": "failure", "each (b)": "success", "after": "success"
+    } == ended.results  # fmt: skip
+    assert ("met a\n", "met b\n") == (ended.outputs["each (a)"], ended.outputs["each (b)"])
+    assert ended.outputs["after"] == "failure\n"
+    assert (tmp_path / "cleaned-b").exists()
+    assert not (tmp_path / "cleaned-a").exists()
+
+
+def test_only_the_failed_jobs_are_run_again_with_the_outputs_of_the_others(make: Make, tmp_path: Path) -> None:
+    """As the next attempt of the same run."""
+    actions = make("""
+        first:
+          runs-on: ubuntu-latest
+          outputs:
+            said: ${{ steps.say.outputs.said }}
+          steps:
+            - {id: say, run: 'echo "said={\\"a b\\": 1}" >> "$GITHUB_OUTPUT"'}
+            - run: touch "$OUT/first-$GITHUB_RUN_ATTEMPT"
+        second:
+          needs: first
+          runs-on: ubuntu-latest
+          env: {SAID: "${{ needs.first.outputs.said }}"}
+          steps: [run: 'echo "$SAID"; [ "$GITHUB_RUN_ATTEMPT" = 2 ]']
+        """)
+    run = start(actions)
+    assert {"first": "success", "second": "failure"} == run.wait(30).results
+    again = actions.rerun_failed(run).wait(30)
+    assert {"first": "success", "second": "success"} == again.results
+    assert again.outputs["second"] == '{"a b": 1}\n'
+    assert [path.name for path in tmp_path.glob("first-*")] == ["first-1"]
+
+
 def test_nothing_of_a_run_is_left_when_it_is_over(make: Make, tmp_path: Path) -> None:
     """Not even what a step left in the background, which the next step still finds."""
     actions = make("""
@@ -324,6 +388,9 @@ def test_only_keys_that_github_has_are_taken_out_for_act(make: Make, queue: str,
         f"""
         one:
           runs-on: ubuntu-latest
+          environment:
+            name: production
+            deployment: false
           concurrency:
             group: one
             queue: {queue}

@@ -21,8 +21,8 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         ended = made.go()
         assert ended.exit_code == 0, "\n".join(ended.outputs.values())
         assert {"rollback": "skipped", "dry-run": "skipped"}.items() <= ended.results.items()
-        assert ended.results["deploy-frontend"] == ended.results["deploy-backend"] == "success"
-        spans = [ended.spans[f"deploy-{name}"] for name in ("backend", "frontend")]
+        assert ended.results["deploy (frontend)"] == ended.results["deploy (backend)"] == "success"
+        spans = [ended.spans[f"deploy ({name})"] for name in ("backend", "frontend")]
         assert max(begun for begun, _ in spans) < min(over for _, over in spans), spans
         assert re.search(r"tools for tests: downloaded, \d+\.\d s", ended.summaries["tests"])
         assert re.search(r"tools for scan: downloaded, \d+\.\d s", ended.summaries["scan"])
@@ -46,13 +46,20 @@ def test_a_change_of_the_frontend_deploys_only_that(production: World) -> None:
 
     ended = production.go()
 
-    assert (0, "success", "skipped") == (
-        ended.exit_code,
-        ended.results["deploy-frontend"],
-        ended.results["deploy-backend"],
-    )
+    assert (0, "success") == (ended.exit_code, ended.results["deploy (frontend)"])
+    assert "deploy (backend)" not in ended.results
     assert production.product.served()["frontend"] == head
     assert len(production.product.deploys("backend")) == before
+
+
+def test_a_push_that_changes_no_service_has_an_empty_matrix_and_succeeds(production: World) -> None:
+    """GitHub fails a matrix of nothing, so that job does not begin; the run is at its end, and says so."""
+    production.product.commit("Words", {"NOTES.md": "nothing of a service\n"})
+
+    ended = production.go()
+
+    assert (0, "skipped", "success") == (ended.exit_code, ended.results["deploy"], ended.results["finish"])
+    assert production.outcomes()[0] == "nothing to do"
 
 
 def test_the_second_run_installs_from_the_cache(production: World) -> None:
@@ -76,7 +83,8 @@ def test_a_broken_backend_is_put_back_by_the_last_job(production: World) -> None
 
     ended = production.go()
 
-    assert (1, "failure", "failure") == (ended.exit_code, ended.results["deploy-backend"], ended.results["finish"])
+    assert (1, "failure", "failure") == (ended.exit_code, ended.results["deploy (backend)"], ended.results["finish"])
+    assert ended.results["deploy (frontend)"] == "success"  # its sibling's end is not its own
     assert "failed" in production.outcomes()[0]
     assert product.served() == live
     assert len(production.messages) == told + 1
@@ -92,7 +100,7 @@ def test_a_job_that_dies_is_recovered_by_the_last_one(production: World) -> None
     product.change_backend("Lost runner")
     run = production.start()
     until(lambda: [one for one in product.deploys("backend", product.head) if one["status"].endswith("progress")], 200)
-    run.kill_job("deploy-backend")
+    run.kill_job("deploy (backend)")
 
     ended = run.wait(900)
 
@@ -100,6 +108,44 @@ def test_a_job_that_dies_is_recovered_by_the_last_one(production: World) -> None
     assert production.outcomes()[0] == "interrupted"
     assert product.served() == live
     assert all(one["status"] not in {"build_in_progress", "live"} for one in product.deploys("backend", product.head))
+
+
+def test_jobs_that_failed_are_not_run_again_alone(production: World) -> None:
+    """The other services of the release would be left out: it is refused, and running all of them again is a release."""
+    product = production.product
+    product.change_frontend("Again")
+    product.change_backend("Again")
+    live = product.served()
+    run = production.start()
+    until(lambda: [one for one in product.deploys("backend", product.head) if one["status"].endswith("progress")], 200)
+    run.kill_job("deploy (backend)")
+    assert run.wait(900).results["deploy"] == "failure"
+    assert product.served() == live
+
+    again = production.actions.rerun_failed(run).wait(900)
+
+    assert (1, "failure") == (again.exit_code, again.results["deploy"])
+    assert any("re-run all jobs" in text or "only the failed jobs" in text for text in again.outputs.values())
+    assert product.served() == live
+    assert production.go(action="deploy").exit_code == 0
+    assert product.served() == dict.fromkeys(("backend", "frontend"), product.head)
+
+
+def test_a_run_that_is_cancelled_is_put_back_by_the_last_job(production: World) -> None:
+    """The jobs of the matrix write down where they are, and what went live is put back."""
+    product = production.product
+    live = product.served()
+    product.change_frontend("Cancelled")
+    product.change_backend("Cancelled")
+    run = production.start()
+    until(lambda: [one for one in product.deploys("backend", product.head) if one["status"].endswith("progress")], 200)
+    run.cancel()
+
+    ended = run.wait(900)
+
+    assert (1, "cancelled") == (ended.exit_code, ended.results["deploy (backend)"]), ended.results
+    assert production.outcomes()[0] == "interrupted"
+    assert product.served() == live
 
 
 def test_tests_are_skipped_only_with_a_reason_which_is_told(production: World) -> None:

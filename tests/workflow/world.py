@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import yaml
 
+from deploylib.scaffold.blueprint_file import make_staging
 from tests.support.answerer import answering
 from tests.support.edges import environment, postgres_program, until
 from tests.support.product import TIME_SCALE, Product
@@ -38,56 +43,86 @@ ignored = ["tasks.py"]
 [environments.production]
 api_url = "{api}"
 """
+STAGING = """
+[environments.staging]
+api_url = "{api}"
+services = {{ backend = "backend-staging", frontend = "frontend-staging" }}
+database = "guestbook-staging"
+"""
+BOTH = "render.both.yaml"  # one account, in which the services of both are
+PUSH = re.compile(r"^  # (push: \{.*\}) # .*$", re.MULTILINE)
 
 
 class World:
     """One product in production.
 
     Attributes:
+        workflow: the file that releases it.
         messages: what Slack was told.
         variables: with which a command on a laptop reaches production.
     """
 
-    def __init__(self, product: Product, actions: Actions, variables: dict[str, Any], messages: list[Any]) -> None:
-        self.product, self.actions, self.variables, self.messages = product, actions, variables, messages
+    def __init__(
+        self, product: Product, actions: Actions, workflow: str, variables: dict[str, Any], messages: list[Any]
+    ) -> None:
+        self.product, self.actions, self.workflow = product, actions, workflow
+        self.variables, self.messages = variables, messages
         self._number = 1000
 
     def start(self, **inputs: str) -> Run:
         """What is on main is pushed; with inputs, started by hand."""
         self._number += 1
         if inputs:
-            return self.actions.dispatch(inputs, workflow="deploy-parallel.yml", run_id=self._number)
-        return self.actions.push(workflow="deploy-parallel.yml", run_id=self._number)
+            return self.actions.dispatch(inputs, workflow=self.workflow, run_id=self._number)
+        return self.actions.push(workflow=self.workflow, run_id=self._number)
 
     def go(self, **inputs: str) -> Ended:
         """Start it, to its end."""
         return self.start(**inputs).wait(900)
 
-    def runs(self) -> list[dict[str, Any]]:
+    def served(self, environment: str = "production") -> dict[str, str]:
+        """The commit that each of its services serves, by the platform's word."""
+        suffix = "-staging" if environment == "staging" else ""
+        found = {}
+        for name in ("backend", "frontend"):
+            deploys = self.product.deploys(name + suffix)
+            found[name] = next((one["commit"]["id"] for one in deploys if one["status"] == "live"), "")
+        return found
+
+    def runs(self, environment: str = "production") -> list[dict[str, Any]]:
         """The history, as a laptop sees it, newest first."""
-        done = self.product.inv("history", "--environment", "production", "--json", **self.variables)
+        done = self.product.inv("history", "--environment", environment, "--json", **self.variables)
         assert done.code == 0, done.said
         found: list[dict[str, Any]] = done.json
         return found
 
-    def outcomes(self) -> list[str]:
+    def outcomes(self, environment: str = "production") -> list[str]:
         """How the runs ended, newest first."""
-        return [(one.get("report") or {}).get("outcome", "open") for one in self.runs()]
+        return [(one.get("report") or {}).get("outcome", "open") for one in self.runs(environment)]
 
 
 @contextmanager
-def world(folder: Path) -> Iterator[World]:
-    """Everything, on loopback; all of it ends with the block."""
+def world(folder: Path, workflow: str = "deploy-parallel.yml", *, staging: bool = False) -> Iterator[World]:
+    """Everything, on loopback; all of it ends with the block.
+
+    A workflow that begins by dispatch alone is told to begin with a push, too, as a team tells it.
+    """
     for name in ("runs", "s3"):
         (folder / name).mkdir()
     product = Product(folder / "product", PARTS)
-    typed(clone(folder / "deploylib"), block("docs/ci.md", "bring"), PRODUCT=str(product.folder))
+    typed(clone(folder / "deploylib"), block("docs/ci.md", "bring"), PRODUCT=str(product.folder), WORKFLOW=workflow)
+    path = f".github/workflows/{workflow}"
+    product.write(path, PUSH.sub(r"  \1", product.read(path)))
     product.commit("deploylib", {"deploylib.toml": f"local_time_scale = {TIME_SCALE}\n"})
     try:
         with s3_server(folder / "s3") as server, answering() as advisories, slack() as (webhook, messages):
-            product.ok("local.up")
+            if staging:
+                _both_up(product)
+            else:
+                product.ok("local.up")
             api = product.endpoint
-            product.write("deploylib.toml", SETTINGS.format(osv=advisories.url, api=api["api_url"]))
+            settings = SETTINGS.format(osv=advisories.url, api=api["api_url"])
+            product.write("deploylib.toml", settings + (STAGING.format(api=api["api_url"]) if staging else ""))
             product.commit("Production")
             product.git("config", "receive.denyCurrentBranch", "ignore")
             credentials = {name: server[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
@@ -113,9 +148,19 @@ def world(folder: Path) -> Iterator[World]:
             runner |= {name: value for name, value in os.environ.items() if name.startswith(INDEXES)}
             with Actions(product.folder, folder / "runs", secrets, variables, runner) as actions:
                 mine = {**secrets, **variables, "AWS_DEFAULT_REGION": "us-east-1"}
-                yield World(product, actions, mine, messages)
+                yield World(product, actions, workflow, mine, messages)
     finally:
         product.clean()
+
+
+def _both_up(product: Product) -> None:
+    """Start one platform with the services of both environments, as one account has them."""
+    ours = yaml.safe_load(product.read("render.yaml"))
+    theirs = make_staging(ours)
+    both = {kind: [*ours[kind], *theirs[kind]] for kind in ("services", "databases")}
+    product.commit("One account", {BOTH: yaml.safe_dump(both)})
+    command = [sys.executable, "-m", "localrender", "up", BOTH, "--state=.localrender", f"--time-scale={TIME_SCALE}"]
+    subprocess.run(command, cwd=product.folder, env=environment(), check=True, timeout=120)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import ClassVar, TypeVar
 
 import msgspec
@@ -12,9 +13,9 @@ from deploylib.models import Commit, StageName, remedies
 from deploylib.models.findings import Finding, Gap, Scanned, Verdict
 from deploylib.models.results import Ending, StageResult, StageStatus
 from deploylib.release import preflight
-from deploylib.release.guards import skip_gate
+from deploylib.release.guards import read_handed_over, skip_gate
 from deploylib.release.run import Run, Stage, plan_stage, result, skip_stage
-from deploylib.scanners import Services, scan
+from deploylib.scanners import Services, scan, scan_variables
 from deploylib.system import process
 
 __all__ = ["Scan", "examine", "judge_scan"]
@@ -34,13 +35,17 @@ class Scan(Stage):
         return self._not(run) or plan_stage(self.name, f"would examine {run.commit.short}")
 
     def apply(self, run: Run) -> StageResult:
-        """Examine; stop at what blocks and what was not seen."""
+        """Examine; stop at what blocks and what was not seen.
+
+        Of a commit that a job without a key has found clean, the variables are left to look at.
+        """
         if why := self._not(run):
             return why
-        found = examine(run.env, run.commit)
+        handed = read_handed_over(run, self.name) if run.env.build else None
+        found = examine(run.env, run.commit) if handed is None else examine_variables(run.env, run.commit)
         if found.verdict is not Verdict.CLEAN:
             raise _refusal(found)
-        return result(self.name, found.line)
+        return result(self.name, *(handed.lines if handed else ()), found.line)
 
     def _not(self, run: Run) -> StageResult | None:
         if (given := skip_gate(run, self.name)) is not None:
@@ -57,22 +62,35 @@ def judge_scan(found: Scanned) -> StageResult:
     return msgspec.structs.replace(failed, failure=Ending.of(error))
 
 
-def examine(env: Environment, commit: Commit) -> Scanned:
+def examine(env: Environment, commit: Commit, *, keyless: bool = False) -> Scanned:
     """Scan the files of a commit.
 
     Reads only, and needs no platform unless variables are declared.
+
+    Args:
+        keyless: there is no key: whatever the platform would be asked for is left out.
     """
     settings = env.config.settings
     with env.git.export(commit.id) as files:
-        services = Services(
-            declared=settings.environment_variables,
-            values=_variables(env, commit) if settings.environment_variables else {},
-            blueprint=settings.blueprint,
-            local=env.config.is_local,
-        )
+        services = Services(blueprint=settings.blueprint, local=env.config.is_local)
+        if not keyless:
+            services = _with_variables(services, env, commit)
         runner = process.WithholdingRunner(env.runner, env.config.secrets)
         found = scan(files, settings.scan, services, runner=runner, clock=env.clock)
     return _named(found, env.name)
+
+
+def examine_variables(env: Environment, commit: Commit) -> Scanned:
+    """Look at the declared variables, and at nothing else."""
+    services = _with_variables(Services(), env, commit)
+    scanners, settings = (scan_variables,), env.config.settings.scan
+    return _named(scan(env.git.top(), settings, services, scanners=scanners, clock=env.clock), env.name)
+
+
+def _with_variables(services: Services, env: Environment, commit: Commit) -> Services:
+    declared = env.config.settings.environment_variables
+    values = _variables(env, commit) if declared else {}
+    return dataclasses.replace(services, declared=declared, values=values)
 
 
 def _named(found: Scanned, environment: str) -> Scanned:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from deploylib.cli.text import format_lease
 from deploylib.commands import control, release
 from deploylib.errors import LeaseHeld, SettingsError
-from deploylib.models.results import Report, StageStatus
+from deploylib.models import StageName
+from deploylib.models.results import Ending, Report, StageResult, StageStatus
+from deploylib.settings import Variable
 from deploylib.system import ci
 from tests.support.fakes import FakeClock
 from tests.support.in_memory import Platform
@@ -328,7 +331,7 @@ def handed_over(product: Product, folder: Path, command: str) -> str:
 
 def test_tests_that_were_run_without_a_key_are_recorded_by_the_next_job(product: Product, tmp_path: Path) -> None:
     """They are not run again beside a key, and the release goes on."""
-    product.environ[ci.HANDED_OVER] = handed_over(product, tmp_path, "/bin/echo 29 passed")
+    product.environ[ci.HANDED_OVER[StageName.TESTS]] = handed_over(product, tmp_path, "/bin/echo 29 passed")
     product.settings = {"tests": "/bin/sh -c 'exit 3'"}
 
     assert job(product, "changes").exit_code == 0
@@ -341,7 +344,9 @@ def test_tests_that_were_run_without_a_key_are_recorded_by_the_next_job(product:
 
 def test_tests_that_failed_without_a_key_are_told_by_the_last_job(product: Product, tmp_path: Path) -> None:
     """The job between them does not begin; what failed is in the report, and nothing was asked for."""
-    product.environ[ci.HANDED_OVER] = handed_over(product, tmp_path, "/bin/sh -c 'echo one test is red; exit 1'")
+    product.environ[ci.HANDED_OVER[StageName.TESTS]] = handed_over(
+        product, tmp_path, "/bin/sh -c 'echo one test is red; exit 1'"
+    )
 
     report = product.finish()
 
@@ -354,7 +359,7 @@ def test_tests_that_failed_without_a_key_are_told_by_the_last_job(product: Produ
 @pytest.mark.parametrize("damage", ["{", "null", "[]", '{"commit": 7}', "\x00", "result"])
 def test_what_is_no_result_of_tests_is_refused(product: Product, damage: str) -> None:
     """Neither passed nor failed: it says what to hand over."""
-    product.environ[ci.HANDED_OVER] = damage
+    product.environ[ci.HANDED_OVER[StageName.TESTS]] = damage
 
     with pytest.raises(SettingsError, match="--hand-over"):
         job(product, "changes")
@@ -364,10 +369,46 @@ def test_tests_of_another_commit_are_no_tests_of_this_one(product: Product, tmp_
     """A job that has checked something else out hands over nothing of worth."""
     handed = handed_over(product, tmp_path, "/bin/true")
     product.change("2")
-    product.environ[ci.HANDED_OVER] = handed
+    product.environ[ci.HANDED_OVER[StageName.TESTS]] = handed
 
-    with pytest.raises(SettingsError, match="were handed over are of"):
+    with pytest.raises(SettingsError, match="has handed over is of"):
         job(product, "changes")
+
+
+def scanned(product: Product, failure: Ending | None = None) -> str:
+    """What the scan gives to the jobs after it."""
+    result = StageResult(
+        stage="scan",
+        status=StageStatus.FAILED if failure else StageStatus.DONE,
+        lines=("42 packages",),
+        failure=failure,
+    )
+    return msgspec.json.encode(ci.GateResult(commit=product.first, result=result)).decode()
+
+
+def test_a_scan_without_a_key_is_recorded_by_the_next_job(product: Product) -> None:
+    """Clean or not: it is not done again, and what blocks it blocks the run."""
+    product.environ[ci.HANDED_OVER[StageName.SCAN]] = scanned(product)
+    assert product.deploy("changes", "changes", skip=(), reason="").exit_code == 0
+    (run,) = product.runs()
+    assert (StageStatus.DONE, ("42 packages",)) == (run.stages["scan"].status, run.stages["scan"].lines)
+
+    product.in_ci(42)
+    bad = Ending(outcome="blocked by a gate", exit_code=3, error="scan: 1 finding")
+    product.environ[ci.HANDED_OVER[StageName.SCAN]] = scanned(product, bad)
+    assert ("scan: 1 finding", 3) == ((report := product.finish()).error, report.exit_code)
+    assert product.asked() == []
+
+
+def test_variables_are_looked_at_by_the_job_that_has_the_key(product: Product) -> None:
+    """The scan beside the tests could not; what is clean but for them is not yet clean."""
+    product.environ[ci.HANDED_OVER[StageName.SCAN]] = scanned(product)
+    product.settings = {"environment_variables": (Variable(name="TOKEN", services=("api",)),)}
+
+    report = product.deploy("changes", "changes", skip=(), reason="")
+
+    assert report.exit_code in {3, 4}, report
+    assert "TOKEN" in str(report.details)
 
 
 def test_failed_jobs_that_are_run_again_are_refused(product: Product) -> None:

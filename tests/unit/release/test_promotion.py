@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -115,3 +116,67 @@ def test_what_is_older_than_what_is_live_is_refused(product: Product) -> None:
     assert report.exit_code == 2
     assert "which is newer than staging's" in report.error
     assert product.asked() == []
+
+
+def test_a_run_is_promoted_as_it_was_verified_although_others_have_followed(product: Product) -> None:
+    """A newer push is on its way to staging, or there already: production gets what the run before has proven."""
+    second = product.change("2")
+    run = product.deploy().run
+    product.change("3")
+    product.deploy(until="changes")
+
+    report = promote(product, run=run)
+
+    assert report.outcome == "succeeded", report
+    assert served(product) == [second, second]
+
+
+def test_a_run_that_found_nothing_to_do_stands_for_the_release_that_it_found(product: Product) -> None:
+    """The attempt after a failed promotion finds staging as it left it."""
+    run = product.deploy().run
+
+    assert promote(product, run=run).outcome == "succeeded"
+    assert served(product) == [product.first] * 2
+
+
+def test_a_run_that_failed_on_staging_is_not_promoted(product: Product) -> None:
+    """Nor is what it has put back promoted in its place; and a run that nobody knows is none."""
+    product.change("2")
+    product.platform.plans["srv-web"] = ["build_failed"]
+    run = product.deploy().run
+
+    with pytest.raises(Blocked, match="has verified nothing"):
+        promote(product, run=run)
+    with pytest.raises(Blocked, match="has no run"):
+        promote(product, run="unheard-of")
+    assert served(product) == ["", ""]
+
+
+def test_a_run_of_which_staging_refuses_a_commit_by_now_is_not_promoted(product: Product) -> None:
+    """It was gone back from after it had been verified."""
+    product.change("2")
+    run = product.deploy().run
+    assert product.roll_back().exit_code == 0
+
+    with pytest.raises(Blocked, match="staging refuses"):
+        promote(product, run=run)
+
+
+def test_gates_of_the_commit_that_staging_was_asked_for_count_for_what_it_found_there(
+    product: Product, tmp_path: Path
+) -> None:
+    """A push that changes no service: the jobs beside staging have examined it, and with it what is live there."""
+    product.commit({"notes": "nothing of a service"})
+    product.in_ci(41)
+    product.settings = {"tests": "/bin/echo passed"}
+    product.environ["GITHUB_OUTPUT"] = str(tmp_path / "output")
+    release.tests(product.env(), hand_over=True)
+    product.environ["DEPLOYLIB_TESTS"] = (tmp_path / "output").read_text().strip().removeprefix("result=")
+    del product.environ["GITHUB_OUTPUT"]
+    assert product.deploy().outcome == "nothing to do"
+    product.settings = {"tests": "/bin/sh -c 'exit 3'"}
+
+    report = promote(product, run="41-1")
+
+    assert report.outcome == "succeeded", report
+    assert served(product) == [product.first] * 2
