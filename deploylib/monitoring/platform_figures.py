@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 RECENT = timedelta(minutes=15)  # figures that are older say nothing of now
+ENDED = timedelta(minutes=2)  # behind the newest figure: its instance has ended, of which the platform keeps the series
 SHORTEST = timedelta(hours=6)  # of a disk's record, for a guess when it will be full
 LONGEST_RECORD = timedelta(days=3)
 COARSE = 3600  # seconds between two figures of it
@@ -51,7 +52,7 @@ class MeasuredSubject:
 
 
 def judge_disk(
-    client: Client, subject: MeasuredSubject, rules: Mapping[Signal, AlertRule], now: datetime
+    client: Client, subject: MeasuredSubject, rules: Mapping[str, AlertRule], now: datetime
 ) -> list[Reading]:
     """Tell how full a disk is, and when it will be."""
     try:
@@ -87,8 +88,9 @@ def judge_disk(
 def _judge_growth(
     subject: MeasuredSubject, used: Sequence[MetricSeries], size: Sequence[MetricSeries], rule: AlertRule
 ) -> Reading:
-    capacity = max((one.last or 0.0 for one in size), default=0.0)
-    days = [days_to_full(one, capacity) for one in used] if capacity else []
+    capacity = max((one.last or 0.0 for one in _running(size)), default=0.0)
+    records = [_join(used)] if subject.service else _running(used, timedelta(seconds=2 * COARSE))
+    days = [days_to_full(one, capacity) for one in records] if capacity else []
     told = [each for each in days if each is not None]
     if not told:
         return make_unknown(Signal.DISK_FULL, subject.name, "disk: too short a record for its growth")
@@ -149,7 +151,7 @@ def judge_connection_count(client: Client, database: Database, rule: AlertRule, 
         raise
     except DeployError as error:
         return make_unknown(Signal.CONNECTIONS, name, error.message)
-    counts = [one.last for one in series if one.last is not None]
+    counts = [one.last for one in _running(series) if one.last is not None]
     if not counts:
         return make_unknown(Signal.CONNECTIONS, name, "connections: the platform gives no figure")
     used = sum(counts)
@@ -218,13 +220,28 @@ def has_figures(target: Target) -> bool:
     return target.kind not in {Kind.STATIC, Kind.CRON}
 
 
+def _running(series: Sequence[MetricSeries], ended: timedelta = ENDED) -> list[MetricSeries]:
+    """Leave out the series of instances that have ended.
+
+    They stay in the answer for as long as they are in the time that was asked for.
+    """
+    newest = max((one.points[-1].at for one in series if one.points), default=None)
+    return [one for one in series if newest is not None and one.points and newest - one.points[-1].at <= ended]
+
+
+def _join(series: Sequence[MetricSeries]) -> MetricSeries:
+    """Join what a service's instances, one after another, say of its disk."""
+    points = sorted((point for one in series for point in one.points), key=lambda point: point.at)
+    return MetricSeries(points=tuple(points))
+
+
 def _share(used: Sequence[MetricSeries], size: Sequence[MetricSeries]) -> float | None:
     """Take the highest share in percent.
 
     None: there are no figures.
     """
-    most = max((one.last for one in used if one.last is not None), default=None)
-    whole = max((one.last for one in size if one.last), default=None)
+    most = max((one.last for one in _running(used) if one.last is not None), default=None)
+    whole = max((one.last for one in _running(size) if one.last), default=None)
     return None if most is None or not whole else 100 * most / whole
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -172,3 +172,38 @@ def test_a_drill_grows_old(days: float | None, look: Look) -> None:
     last = None if days is None else START - timedelta(days=days)
 
     assert judge_drill(last, DEFAULTS[Signal.DRILL], START).look is look
+
+
+def ended(*values: float, ago: float = 300, **more: Any) -> dict[str, Any]:
+    """Figures of an instance that ended so many seconds ago."""
+    found = series(*values, **more)
+    for point in found["values"]:
+        point["timestamp"] = (datetime.fromisoformat(point["timestamp"]) - timedelta(seconds=ago)).isoformat()
+    return found
+
+
+def test_an_instance_that_has_ended_is_not_what_runs_now() -> None:
+    """Its series is in the answer for a while: full memory, a full disk, connections that are closed."""
+    limit = {"memory_limit": [series(100)], "disk_capacity": [series(100)]}
+    now = client(memory=[ended(99), series(40)], disk_usage=[ended(99), series(40)], **limit)
+    assert figures.judge_share(now, SUBJECT, DEFAULTS[Signal.MEMORY], START).text == "memory 40 % used"
+    assert figures.judge_disk(now, SUBJECT, DEFAULTS, START)[0].text == "disk 40 % used"
+    connections = client(active_connections=[ended(90), series(5)])
+    rule = DEFAULTS[Signal.CONNECTIONS]
+    assert figures.judge_connection_count(connections, DATABASE, rule, START).text.startswith("5 of ")
+
+    both = client(memory=[series(60), ended(95, ago=45)], **limit)  # two that run are measured at their own moments
+    assert figures.judge_share(both, SUBJECT, DEFAULTS[Signal.MEMORY], START).text == "memory 95 % used"
+
+
+def test_the_growth_of_a_disk_goes_on_from_one_instance_to_the_next() -> None:
+    """A release a day leaves none of them a record that is long enough; an old one is no guess of its own."""
+    hour = 3600
+    old, new = ended(*range(40, 50), every=hour, ago=10 * hour), series(50, 51, 52, 53, 54, every=hour)
+    answers = {"disk_usage": [old, new], "disk_capacity": [series(100)]}
+    service = figures.MeasuredSubject("api", DATABASE.id, "api")
+
+    found = figures.judge_disk(client(**answers), service, DEFAULTS, START)[1]
+
+    assert found.text.startswith("disk: full in 3 days")
+    assert figures.judge_disk(client(**answers), SUBJECT, DEFAULTS, START)[1].look is Look.UNKNOWN
