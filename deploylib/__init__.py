@@ -24,6 +24,7 @@ To release                                                               returns
     promote         bring here what another environment has verified     Report
     finish          end what was left open                               Report
     stage           add a step of your own to every release              a decorator
+    signal          add a signal of your own to the monitor              a decorator
 
 To look
     status          what is live, and what can be done about it          Status
@@ -106,6 +107,7 @@ if TYPE_CHECKING:
     from deploylib.models.findings import Scanned
     from deploylib.models.results import Report
     from deploylib.monitoring import AlertSilence, MonitorRound
+    from deploylib.monitoring.own_signals import SignalLook, signal
     from deploylib.notifications import Delivery
     from deploylib.release.own_steps import OwnStep, StepService, stage
     from deploylib.state import Hold, LeaseState, RunState
@@ -125,7 +127,10 @@ _VERBS = {
     **dict.fromkeys(("end_silences", "monitor", "silence_alerts"), "deploylib.commands.monitor"),
     "notify": "deploylib.commands.notify",
 }
-_STEPS = dict.fromkeys(("OwnStep", "StepService", "stage"), "deploylib.release.own_steps")
+_STEPS = {
+    **dict.fromkeys(("OwnStep", "StepService", "stage"), "deploylib.release.own_steps"),
+    **dict.fromkeys(("SignalLook", "signal"), "deploylib.monitoring.own_signals"),
+}
 _VALUES = {
     "AlertSilence": "deploylib.monitoring",
     "Backup": "deploylib.models.database",
@@ -176,6 +181,7 @@ if TYPE_CHECKING:
         "RunState",
         "Scanned",
         "SettingsError",
+        "SignalLook",
         "StartFailed",
         "Status",
         "StepService",
@@ -206,6 +212,7 @@ if TYPE_CHECKING:
         "restore",
         "rollback",
         "scan",
+        "signal",
         "silence_alerts",
         "stage",
         "status",
@@ -216,7 +223,7 @@ if TYPE_CHECKING:
     ]
 else:
     # So that `help` tells these in full, and not what every exception inherits.
-    __all__ = [*_HANDLE, *_VERBS, "stage"]  # noqa: PLE0604 - the keys are strings
+    __all__ = [*_HANDLE, *_VERBS, "signal", "stage"]  # noqa: PLE0604 - the keys are strings
 
 
 def __getattr__(name: str) -> Any:

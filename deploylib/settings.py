@@ -235,6 +235,7 @@ class MonitorSettings(SettingsTable, frozen=True):
         heartbeat_url: is asked after each round, so that somebody outside tells when the monitor is gone.
         channels: the names of the only channels that are told; default: all.
         rules: by signal.
+        own: the same, of a signal of your own, by its name.
     """
 
     every: str = "1m"
@@ -243,6 +244,7 @@ class MonitorSettings(SettingsTable, frozen=True):
     heartbeat_url: str = ""
     channels: tuple[str, ...] = ()
     rules: dict[Signal, RuleSettings] = msgspec.field(default_factory=dict)
+    own: dict[str, RuleSettings] = msgspec.field(default_factory=dict)
 
 
 class EnvironmentSettings(SettingsTable, frozen=True):
@@ -588,10 +590,12 @@ def _require_sound_monitor(file: str, monitor: MonitorSettings, remedy: str) -> 
         seconds(getattr(monitor, key), f"{file}: monitor.{key}")
     if monitor.heartbeat_url and not is_address(monitor.heartbeat_url):
         raise SettingsError(f"{file}: monitor.heartbeat_url is no address", remedy=remedy)
-    for signal, rule in monitor.rules.items():
-        place = f"{file}: monitor.rules.{signal}"
-        if signal is Signal.BLIND:
-            raise SettingsError(f"{place}: whether it can see is no rule of a monitor", remedy=remedy)
+    if Signal.BLIND in monitor.rules:
+        raise SettingsError(f"{file}: monitor.rules.blind: whether it can see is no rule of a monitor", remedy=remedy)
+    every = {f"rules.{name}": rule for name, rule in monitor.rules.items()}
+    every |= {f"own.{name}": rule for name, rule in monitor.own.items()}
+    for name, rule in every.items():
+        place = f"{file}: monitor.{name}"
         if rule.for_:
             seconds(rule.for_, f"{place}.for")
         if rule.reminder not in {"", "never"}:

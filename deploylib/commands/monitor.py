@@ -8,7 +8,6 @@ from datetime import timedelta
 from deploylib.environment import Environment
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.models import remedies
-from deploylib.models.signals import Signal
 from deploylib.models.units import age, seconds
 from deploylib.monitoring import AlertSilence, MonitorRound, Silences, perform_round, watch_rounds
 
@@ -75,8 +74,6 @@ def silence_alerts(
     if lasts > LONGEST:
         told = f"a silence of {age(lasts)} would be forgotten"
         raise SettingsError(told, remedy="a week at most; for good: on = false in [monitor.rules.SIGNAL]")
-    if unknown := [name for name in signals if name not in list(Signal)]:
-        raise SettingsError(f"there is no signal {unknown[0]!r}", remedy=f"one of: {', '.join(Signal)}")
     if unknown := _strangers(env, services):
         raise SettingsError(
             f"nobody watches {unknown[0]!r}", remedy="leave --service out, or name what inv monitor names"
@@ -88,7 +85,7 @@ def silence_alerts(
         until=now + timedelta(seconds=lasts),
         reason=reason.strip(),
         author=env.author,
-        signals=tuple(Signal(name) for name in signals),
+        signals=tuple(signals),
         subjects=tuple(services),
     )
     Silences(env.store, env.name).place(silence)

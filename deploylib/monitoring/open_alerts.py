@@ -57,7 +57,7 @@ def read_open_alerts(env: Environment) -> OpenAlerts:
         Damaged: what the monitors have recorded cannot be read.
         Unreachable: the store does not answer.
     """
-    now, rules = env.clock.now(), {str(signal): rule for signal, rule in make_rules(env.config.settings).items()}
+    now, rules = env.clock.now(), make_rules(env.config.settings)
     _, state = MonitorRecords(env.store, env.name, env.clock).read()
     told = [
         OpenAlert(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from deploylib.models import Value
-from deploylib.models.signals import Signal
 from deploylib.monitoring.states import Look
 
 __all__ = ["Reading", "make_unknown"]
@@ -13,6 +12,7 @@ class Reading(Value, frozen=True):
     """One look at one signal of one subject.
 
     Attributes:
+        signal: a `Signal`, or the name of one of a team's own.
         subject: the service or database; empty: the environment.
         title: what is wrong, where it is bad: ``backend answers 503``.
         text: what was seen, or why nobody could look.
@@ -21,7 +21,7 @@ class Reading(Value, frozen=True):
         service: a release of this service may be the cause.
     """
 
-    signal: Signal
+    signal: str
     subject: str
     look: Look
     text: str
@@ -36,6 +36,6 @@ class Reading(Value, frozen=True):
         return f"{self.signal}/{self.subject}" if self.subject else str(self.signal)
 
 
-def make_unknown(signal: Signal, subject: str, why: str) -> Reading:
+def make_unknown(signal: str, subject: str, why: str) -> Reading:
     """Make the reading of what could not be looked at."""
     return Reading(signal=signal, subject=subject, look=Look.UNKNOWN, text=why)

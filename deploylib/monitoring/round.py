@@ -31,10 +31,12 @@ from deploylib.monitoring.addresses import (
     keep_samples,
 )
 from deploylib.monitoring.drills import DrillRecord, find_drill
+from deploylib.monitoring.own_looks import look_at_own
+from deploylib.monitoring.own_signals import check_signals
 from deploylib.monitoring.punctuality import describe_rhythm, find_gap, note_round
 from deploylib.monitoring.readings import Reading, make_unknown
 from deploylib.monitoring.records import MonitorRecords, MonitorState, Outgoing
-from deploylib.monitoring.rules import AlertRule, make_rules
+from deploylib.monitoring.rules import AlertRule, make_rules, require_own
 from deploylib.monitoring.silences import AlertSilence, ReleaseSilence, Silences, find_release, quieten
 from deploylib.monitoring.states import AlertStep, Condition, Firing, Standing, advance
 from deploylib.monitoring.telling import tell_outgoing
@@ -124,13 +126,14 @@ class _Work:
     drill: DrillRecord = field(default_factory=DrillRecord)
 
     def perform(self) -> MonitorRound:
+        require_own(self.env.config.settings)
         _, known = self.records.read()
         self.drill = known.drill
         asked = self._ask(known)
         seeing = can_see(asked, self.witnesses)
         state = self._settle(lambda state: self._judge_addresses(state, asked, seeing=seeing))
         if seeing:
-            slow = [*self._look_at_platform(), *self._look_at_upkeep()]
+            slow = [*self._look_at_platform(), *self._look_at_upkeep(), *self._look_at_own()]
             state = self._settle(lambda state: self._judge(self._drop_gone(self._remember(state)), slow))
             self._beat()
         if not self.told:
@@ -154,7 +157,7 @@ class _Work:
         return MonitorRecords(self.env.store, self.env.name, self.env.clock)
 
     @cached_property
-    def rules(self) -> Mapping[Signal, AlertRule]:
+    def rules(self) -> Mapping[str, AlertRule]:
         return make_rules(self.env.config.settings)
 
     @cached_property
@@ -328,6 +331,10 @@ class _Work:
             self.drill = find_drill(self.env.history, self.env.name, self.drill, now)
             found.append(judge_drill(self.drill.at, rule, now))
         return found
+
+    def _look_at_own(self) -> list[Reading]:
+        own = [each for name, each in check_signals().items() if name in self.rules]
+        return threads.each(lambda each: look_at_own(self.env, each, self.rules[each.name]), own, AT_ONCE)
 
     def _remember(self, state: MonitorState) -> MonitorState:
         return msgspec.structs.replace(state, drill=state.drill.merge(self.drill))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from deploylib.errors import SettingsError
 from deploylib.models.alerts import Severity
 from deploylib.models.signals import Signal
 from deploylib.models.units import seconds
+from deploylib.monitoring.own_signals import RegisteredSignal, check_signals
 from deploylib.settings import RuleSettings, Settings
 
-__all__ = ["AlertRule", "make_rules"]
+__all__ = ["AlertRule", "make_rules", "require_own"]
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
@@ -37,7 +39,7 @@ class AlertRule:
 
 # Unit of the limit: uptime none; latency seconds of p95; shares in percent; disk_full, certificate, backup and drill days.
 # Slow figures (disk, certificate, backup, …) do not flap, so that one look is enough.
-DEFAULTS: Mapping[Signal, AlertRule] = {
+DEFAULTS: Mapping[str, AlertRule] = {
     Signal.UPTIME: AlertRule(lasts=MINUTE, recovers=MINUTE, severity=Severity.CRITICAL, reminder=HOUR),
     Signal.LATENCY: AlertRule(limit=2.0, lasts=5 * MINUTE, recovers=5 * MINUTE),
     Signal.ERROR_RATE: AlertRule(limit=5.0, lasts=2 * MINUTE, recovers=5 * MINUTE),
@@ -54,18 +56,54 @@ DEFAULTS: Mapping[Signal, AlertRule] = {
 }
 
 
-def make_rules(settings: Settings) -> dict[Signal, AlertRule]:
-    """Make the rules in force: ours, changed by the settings.
+def make_rules(settings: Settings) -> dict[str, AlertRule]:
+    """Make the rules in force: ours and own, changed by the settings.
 
     A signal that they switch off has none.
+
+    Raises:
+        SettingsError: a signal of a team's own is none.
     """
-    said = settings.monitor.rules
     due = replace(DEFAULTS[Signal.BACKUP], limit=2 * seconds(settings.backup_every) / DAY)
+    rules: dict[str, AlertRule] = dict(DEFAULTS)
+    rules |= {Signal.BACKUP: due, **{name: _make_own(each) for name, each in check_signals().items()}}
+    said = {**{str(signal): rule for signal, rule in settings.monitor.rules.items()}, **settings.monitor.own}
     return {
-        signal: _changed(rule, said.get(signal, RuleSettings()), settings.monitor.channels)
-        for signal, rule in {**DEFAULTS, Signal.BACKUP: due}.items()
-        if said.get(signal, RuleSettings()).on
+        name: _changed(rule, said.get(name, RuleSettings()), settings.monitor.channels)
+        for name, rule in rules.items()
+        if said.get(name, RuleSettings()).on
     }
+
+
+def require_own(settings: Settings) -> None:
+    """See that what the settings say of own signals is of some.
+
+    Raises:
+        SettingsError: one of them is not registered.
+    """
+    own = check_signals()
+    if unknown := sorted(settings.monitor.own.keys() - own.keys()):
+        raise SettingsError(
+            f"[monitor.own.{unknown[0]}]: there is no signal {unknown[0]!r} of your own",
+            remedy=f'@deploylib.signal("{unknown[0]}", …) in tasks.py; there are: {", ".join(own) or "none"}',
+        )
+
+
+def _make_own(own: RegisteredSignal) -> AlertRule:
+    """Make the rule of a signal of a team's own."""
+    bounds = (bound for bound in (own.above, own.below) if bound is not None)
+    if own.severity not in list(Severity):
+        remedy = f"severity= in tasks.py, one of: {', '.join(Severity)}"
+        raise SettingsError(f"the signal {own.name!r} has no severity {own.severity!r}", remedy=remedy)
+    seconds(own.deadline, f"the signal {own.name!r}: deadline")
+    lasts = seconds(own.lasts, f"the signal {own.name!r}: lasts")
+    return AlertRule(
+        limit=float(next(bounds)),
+        lasts=lasts,
+        recovers=lasts,
+        severity=Severity(own.severity),
+        reminder=0.0 if own.reminder == "never" else seconds(own.reminder, f"the signal {own.name!r}: reminder"),
+    )
 
 
 def _changed(rule: AlertRule, said: RuleSettings, channels: tuple[str, ...]) -> AlertRule:

@@ -13,8 +13,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from deploylib.errors import SettingsError
 from deploylib.models import Moment, Value
 from deploylib.models.signals import Signal
+from deploylib.monitoring.own_signals import check_signals
 from deploylib.monitoring.readings import Reading
 from deploylib.monitoring.states import LOUD, Quiet
 from deploylib.state import RunState
@@ -39,7 +41,7 @@ class AlertSilence(Value, frozen=True):
     until: Moment
     reason: str
     author: str = ""
-    signals: tuple[Signal, ...] = ()
+    signals: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
 
     def covers(self, reading: Reading, now: datetime) -> bool:
@@ -83,7 +85,14 @@ class Silences:
         return tuple(found)
 
     def place(self, silence: AlertSilence) -> None:
-        """Record a silence."""
+        """Record one.
+
+        Raises:
+            SettingsError: it is about a signal that there is not.
+        """
+        known = [*(each for each in Signal if each is not Signal.BLIND), *check_signals()]
+        if unknown := [name for name in silence.signals if name not in known]:
+            raise SettingsError(f"there is no signal {unknown[0]!r}", remedy=f"one of: {', '.join(known)}")
         self.store.put_if_absent(f"{self._root}{silence.id}.json", msgspec.json.encode(silence))
 
     def end(self, silence: AlertSilence, author: str, now: datetime) -> None:
@@ -126,7 +135,7 @@ def find_release(runs: Iterable[RunState], now: datetime, deadline: float) -> Re
 def quieten(reading: Reading, silences: Iterable[AlertSilence], release: ReleaseSilence | None, now: datetime) -> Quiet:
     """Decide whether a reading is told, and names a release."""
     by_hand = any(silence.covers(reading, now) for silence in silences)
-    mine = release is not None and (reading.service in release.services or reading.signal is Signal.CONNECTIONS)
+    mine = release is not None and (reading.service in release.services or reading.signal == Signal.CONNECTIONS)
     if release is not None and mine:
         return Quiet(silenced=True, run=release.run)
     return Quiet(silenced=True) if by_hand else LOUD

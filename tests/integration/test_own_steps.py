@@ -37,3 +37,21 @@ def test_a_step_that_refuses_what_was_deployed_has_it_put_back(deployed: Product
 
     assert (done.code, deployed.served()["frontend"]) == (14, before), done.said
     assert "smoke: ValueError: the basket is empty" in done.said
+
+
+def test_the_signals_of_the_documentation_are_part_of_a_round(deployed: Product) -> None:
+    """In the ``tasks.py`` of a product: seen, silenced by name, and with the rule that the settings say."""
+    (example,) = examples(ROOT / "docs" / "monitoring.md", "A signal of your own")
+    deployed.write("tasks.py", TASKS + example)
+    deployed.write("tools/count_spool.py", "print(70)\n")
+
+    done = deployed.new("monitor")
+    unknown = deployed.new("monitor.silence", "--reason", "a test", "--until", "1m", "--signal", "spol")
+    silence = deployed.new("monitor.silence", "--reason", "a test", "--until", "1m", "--signal", "spool")
+
+    assert done.code == 0, done.said
+    lines = [" ".join(line.split()) for line in done.out.splitlines()]
+    assert "✓ local spool 70 files" in lines
+    assert "– local payments not examined: RuntimeError: there is no bank here" in lines
+    assert (unknown.code, silence.code) == (2, 0), unknown.said + silence.said
+    assert "there is no signal 'spol'" in unknown.err

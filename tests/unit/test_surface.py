@@ -24,7 +24,7 @@ from tests.support.repository import Repository
 
 NAMES = [name for name in dir(deploylib) if name != "__version__"]
 VERBS = [name for name in NAMES if inspect.isfunction(getattr(deploylib, name))]
-OTHERS = {"stage"}  # functions that are no command
+OTHERS = {"signal", "stage"}  # functions that are no command
 COMMANDS = [name for name in VERBS if name not in OTHERS]
 
 
