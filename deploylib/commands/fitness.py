@@ -13,7 +13,7 @@ import msgspec
 from deploylib import fitness
 from deploylib.commands.release import deploy
 from deploylib.environment import Environment
-from deploylib.errors import Blocked, DeployFailed, NotExamined, SettingsError
+from deploylib.errors import Blocked, DeployError, DeployFailed, Interrupted, NotExamined, SettingsError
 from deploylib.models import Commit, Kind, Service, StageName
 from deploylib.models.fitness import Fitness, FitVerdict, ServiceFitness
 from deploylib.models.progress import Progress
@@ -72,8 +72,7 @@ def measure_fitness(env: Environment, *, services: Sequence[str] = (), commit: s
             one.name: one.plan for one in described.databases if here.databases is None or one.name in here.databases
         }
         found = _measure(env, apart, chosen, wanted, plans)
-    for one in found:
-        fitness.record_fitness(env.store, one)
+    _record(env, found)
     rows = [row.fit for one in found for row in one.rows]
     worst = Blocked if FitVerdict.UNFIT in rows else NotExamined if FitVerdict.UNMEASURED in rows else None
     return Fitness(
@@ -83,6 +82,20 @@ def measure_fitness(env: Environment, *, services: Sequence[str] = (), commit: s
         services=found,
         left_out=here.told,
     )
+
+
+def _record(env: Environment, found: Sequence[ServiceFitness]) -> None:
+    """Keep what was measured for the reminder of `inv check`.
+
+    What cannot be kept was measured all the same.
+    """
+    try:
+        for one in found:
+            fitness.record_fitness(env.store, one)
+    except Interrupted:
+        raise
+    except DeployError as error:
+        env.progress.note(f"inv check will not remind of this: {error.message}")
 
 
 @contextmanager

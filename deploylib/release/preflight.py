@@ -19,6 +19,7 @@ from deploylib.models.units import size
 from deploylib.release.prerequisites import CheckFinding
 from deploylib.render import Client, blueprints
 from deploylib.settings import Config, ServiceSettings
+from deploylib.store import Store
 from deploylib.system import Git
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "health_reminders",
     "push",
     "read_blueprint",
+    "read_only",
     "release_commit",
     "require_known",
     "require_ready",
@@ -141,6 +143,15 @@ def disk(folder: Path, minimum: str) -> list[CheckFinding]:
         return []
     text = f"{there} has {free // 10**6} MB free, less than the {minimum} that a run wants"
     return [CheckFinding(text, "make room (df -h), or set minimum_free in the settings")]
+
+
+def read_only(store: Store) -> list[CheckFinding]:
+    """Find out whether the store may only be read."""
+    try:
+        store.require_writable()
+    except (SettingsError, Unreachable) as error:
+        return [CheckFinding.of(error)]
+    return []
 
 
 def services(config: Config, blueprint: blueprints.Blueprint | None, chosen: Sequence[str]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -17,6 +18,7 @@ from deploylib.system import Clock, files
 __all__ = ["Folder"]
 
 CHUNK = 1 << 20
+EFFECTIVE = os.access in os.supports_effective_ids
 TRIES = 20  # for a folder that another process removes as empty in the very moment
 
 
@@ -141,6 +143,20 @@ class Folder:
 
         A file system gives a name to one of two links; see `Store.probe`.
         """
+
+    def require_writable(self) -> None:
+        """Refuse a folder in which the system lets us make nothing.
+
+        Asked of it, and of those in it where a run makes something; see `Store.require_writable`.
+
+        Raises:
+            Unwritable: it says no.
+        """
+        with files.explain_errors(self.root):
+            there = next((folder for folder in (self.root, *self.root.parents) if folder.exists()), self.root)
+            for folder in (there, *self.root.glob("*"), *self.root.glob("leases/*")):
+                if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK, effective_ids=EFFECTIVE):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
     @contextmanager
     def _readable(self, key: str) -> Iterator[None]:

@@ -151,6 +151,17 @@ class Store(Protocol):
         """
         ...
 
+    def require_writable(self) -> None:
+        """Refuse a store that may only be read.
+
+        No object comes or goes by that.
+
+        Raises:
+            Unreachable: it may not be written, or did not answer.
+            SettingsError: the disk says so.
+        """
+        ...
+
 
 def read_document(store: Store, key: str, kind: type[T], *, cure: str = "") -> T:
     """Read a record of the store.

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
 
-from deploylib.errors import SettingsError, Unreachable
+from deploylib.errors import DeployError, SettingsError, Unreachable
+from deploylib.models.interruption import suppress_failure
 from deploylib.store.interface import KeyTaken, Stored, StoreRefused
 from deploylib.store.s3_client import LOST, TAKEN, TRIES, Broken, Calls, chunks, pause
 from deploylib.store.s3_upload import Upload, parts, sizes, write_object
@@ -73,13 +74,25 @@ class Bucket:
         key = f"probe/{secrets.token_hex(8)}"
         try:
             first, second = self.put_if_absent(key, b"1"), self.put_if_absent(key, b"2")
-        finally:
-            self.delete(key)
+        except DeployError:
+            with suppress_failure(DeployError):  # what went wrong first is what counts
+                self.delete(key)
+            raise
+        self.delete(key)
         if (first, second) != (True, False):
             raise SettingsError(
                 f"{self.address} ignores conditional writes, so it cannot keep two deploys apart",
                 remedy="use a store that honours If-None-Match: Amazon S3, Cloudflare R2, MinIO, …",
             )
+
+    def require_writable(self) -> None:
+        """Begin an upload and abort it, which makes no object.
+
+        See `Store.require_writable`.
+        """
+        key = f"probe/{secrets.token_hex(8)}"
+        begun = self._calls.call("create_multipart_upload", key)["UploadId"]
+        self._calls.attempt("abort_multipart_upload", key, UploadId=begun)
 
     def put(self, key: str, pieces: Iterable[bytes], *, new: bool = False, expected: int = 0) -> Stored:
         """Write an object from pieces, in parts when it is large.

@@ -49,6 +49,10 @@ WORDS = {  # what boto3 calls it → what it is
     "PartialCredentialsError": "a part of the credentials is missing",
     "ParamValidationError": "the name of the bucket is none",
 }
+ASKED = {
+    "delete_object": "a removal", "get_object": "a read", "head_object": "a read", "list_objects_v2": "a listing",
+    "list_multipart_uploads": "a listing of uploads", "put_object": "a write", "create_multipart_upload": "a write",
+}  # fmt: skip # which right is missing
 NEEDED = {
     "complete_multipart_upload": {"ETag"}, "create_multipart_upload": {"UploadId"}, "get_object": {"ContentLength", "ETag"},
     "head_object": {"LastModified"}, "list_multipart_uploads": {"IsTruncated"}, "list_objects_v2": {"IsTruncated"},
@@ -127,7 +131,7 @@ class Calls:
         """Call; take every code of an error for an error."""
         answer = self.attempt(name, key, **options)
         if answer.code:
-            raise self.make_refusal(answer.code)
+            raise self.make_refusal(answer.code, name)
         return answer.data
 
     def head(self, key: str) -> dict[str, Any] | None:
@@ -140,10 +144,13 @@ class Calls:
         found = self.head(key)
         return found is not None and found.get("Metadata", {}).get(MARK) == mark
 
-    def make_refusal(self, code: str) -> StoreRefused:
-        """Make the error for a code of the server."""
+    def make_refusal(self, code: str, name: str) -> StoreRefused:
+        """Make the error for a code of the server.
+
+        *name* is the client's method that got it.
+        """
         return StoreRefused(
-            f"the store {self.address} refused: {code}",
+            f"the store {self.address} refused {ASKED.get(name, 'an upload')}: {code}",
             remedy="check that the bucket exists and that the credentials may read, write and list it",
         )
 
@@ -176,8 +183,8 @@ class Calls:
             if code in LOST | TAKEN | GONE:
                 return code, {}, None
             if code in PASSING | RACING or (status >= 500 and status != 501):
-                return code, {}, self.make_refusal(code)
-            raise self.make_refusal(code) from error
+                return code, {}, self.make_refusal(code, name)
+            raise self.make_refusal(code, name) from error
         except (exceptions.BotoCoreError, ResponseParserError) as error:
             trouble = self.unreachable(type(error).__name__)
             trouble.__cause__ = error

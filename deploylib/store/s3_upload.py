@@ -100,7 +100,7 @@ def write_object(calls: Calls, key: str, body: bytes | bytearray, *, new: bool) 
             return
         raise KeyTaken(key)
     if answer.code:
-        raise calls.make_refusal(answer.code)
+        raise calls.make_refusal(answer.code, "put_object")
 
 
 class Upload:

@@ -86,8 +86,11 @@ def explain_errors(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        place = Path(error.filename or root)
+        if place.name.startswith(PART):
+            place = target_of(place)
         raise Unwritable(
-            f"{error.filename or root} cannot be written: {error.strerror or error}",
+            f"{place} cannot be written: {error.strerror or error}",
             remedy="make room or correct its rights (df -h); it must be a folder; or set store in the settings to another one",
         ) from error
 

@@ -87,7 +87,7 @@ def test_a_refusal_is_told_by_its_code(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
-    with pytest.raises(Unreachable, match=f"refused: {code}") as raised:
+    with pytest.raises(Unreachable, match=f"refused .*: {code}") as raised:
         Bucket(address).put_if_absent("a", b".")
 
     assert "credentials" in raised.value.remedy

@@ -64,12 +64,12 @@ def test_a_part_that_failed_is_sent_again(proxy: Proxy, bucket: Bucket, faults: 
 @pytest.mark.parametrize(
     ("kind", "fault", "tries", "said"),
     [
-        ("part", SLOW_DOWN, TRIES, "refused: SlowDown"),
-        ("part", Status(404, "NoSuchUpload"), 1, "refused: NoSuchUpload"),
-        ("part", Status(403, "AccessDenied"), 1, "refused: AccessDenied"),
+        ("part", SLOW_DOWN, TRIES, "refused an upload: SlowDown"),
+        ("part", Status(404, "NoSuchUpload"), 1, "refused an upload: NoSuchUpload"),
+        ("part", Status(403, "AccessDenied"), 1, "refused an upload: AccessDenied"),
         ("part", Reset(), TRIES, "cannot be reached: "),
-        ("begin", SLOW_DOWN, TRIES, "refused: SlowDown"),
-        ("complete", Status(500, "InternalError"), TRIES, "refused: InternalError"),
+        ("begin", SLOW_DOWN, TRIES, "refused a write: SlowDown"),
+        ("complete", Status(500, "InternalError"), TRIES, "refused an upload: InternalError"),
         ("complete", CONFLICT, TRIES, "did not complete the upload of dump: ConditionalRequestConflict"),
         ("complete", Status(404, "NoSuchUpload"), 1, "did not complete the upload of dump: NoSuchUpload"),
     ],
@@ -264,6 +264,18 @@ def test_a_lock_that_keeps_an_object_is_told(proxy: Proxy, bucket: Bucket) -> No
     assert "lock" in refused.value.remedy
     assert 1 == proxy.kinds().count("DELETE")
     assert ["dump"] == list(bucket.list(""))
+
+
+def test_a_bucket_that_may_only_be_read_is_told_by_the_write_that_it_refused(proxy: Proxy, bucket: Bucket) -> None:
+    """And not by the clean-up after it, which it refuses too; it is found out without an object that comes or goes."""
+    bucket.require_writable()
+    assert (["begin", "abort"], [], ()) == (proxy.kinds(), list(bucket.list("")), bucket.sweep("", 0))
+    proxy.plan = lambda request: GOOD if request.method in {"GET", "HEAD"} else Status(403, "AccessDenied")
+
+    for look in (bucket.probe, bucket.require_writable):
+        with pytest.raises(StoreRefused, match="refused a write: AccessDenied"):
+            look()
+    assert [] == list(bucket.list(""))
 
 
 def test_a_sweep_that_may_not_look_says_so(proxy: Proxy, bucket: Bucket) -> None:

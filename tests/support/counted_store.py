@@ -61,3 +61,6 @@ class CountedStore:
 
     def probe(self) -> None:
         """Of two writers of one key one wins."""
+
+    def require_writable(self) -> None:
+        """It may be written."""

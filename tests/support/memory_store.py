@@ -78,6 +78,11 @@ class MemoryStore:
     def probe(self) -> None:
         """Two writers of one key do not both win."""
 
+    def require_writable(self) -> None:
+        """It may be written, while it is reached."""
+        with self._reached():
+            pass
+
     def _reached(self) -> threading.RLock:
         if self.cut:
             raise Unreachable("the store does not answer", remedy="see the network")

@@ -52,6 +52,8 @@ class Check(Stage):
         described, names = self._described(run, findings)
         if "://" not in config.store:
             findings += preflight.disk(Path(config.store), config.settings.minimum_free)
+        if not run.back:  # who goes back needs it too, and learns it from the lease that is next
+            findings += preflight.read_only(run.env.store)
         if described is not None and not run.options.commit:
             findings += preflight.find_untracked(run.env.git, described)
         findings += self._missing(run, described)

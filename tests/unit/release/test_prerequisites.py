@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from deploylib.models.results import Report
 from deploylib.models.smoke import SmokeRequest
 from deploylib.release import pipeline, prerequisites
 from deploylib.settings import Config, EnvironmentSettings, MigrationSettings, ServiceSettings, Settings
+from deploylib.store import StoreRefused
 from tests.support.fakes import FakeClock, write
 from tests.support.in_memory import Platform, status
 from tests.support.in_memory_product import BLUEPRINT, Product
+from tests.support.memory_store import MemoryStore
 from tests.support.repository import Repository
 
 ABSENT = "no-such-program"
@@ -174,6 +177,26 @@ def test_a_store_that_cannot_be_opened_hides_nothing_else(product: Product) -> N
     report = looked(product)
 
     assert "more: it is built from https://github.com/example/other" in told(report)
+    assert f"{ABSENT} is not here" in told(report)
+
+
+class OnlyRead(MemoryStore):
+    """A store that may be read, and not written."""
+
+    def require_writable(self) -> None:
+        """Refuse, as a bucket does by 403."""
+        raise StoreRefused("the store refused a write: AccessDenied", remedy="check what the credentials may do")
+
+
+def test_a_store_that_may_only_be_read_is_told_beside_all_else(product: Product) -> None:
+    """A release would stop at its lease, after tests and scan; nothing of it is touched."""
+    product.settings = {"tests": ABSENT}
+    store = OnlyRead(product.clock)
+
+    report = release.check(dataclasses.replace(product.env(), kept_in=store))
+
+    assert (40, []) == (report.exit_code, store.keys)
+    assert "refused a write" in report.error
     assert f"{ABSENT} is not here" in told(report)
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pwd
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -204,3 +207,49 @@ def test_a_file_where_a_folder_should_be_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(SettingsError, match=r"cannot be written: .*(exist|directory)"):
         Folder(tmp_path).put("a/b", [b""])
+
+
+@contextmanager
+def ordinary(folder: Path) -> Iterator[None]:
+    """Be a user without privileges, whom rights hold back; the folder is theirs."""
+    if os.geteuid() != 0:
+        yield
+        return
+    nobody = pwd.getpwnam("nobody").pw_uid
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, nobody, nobody)
+    os.seteuid(nobody)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("closed", [".", "leases", "leases/staging"])
+def test_a_folder_that_may_only_be_read_is_named_before_anything_is_written(closed: str) -> None:
+    """Whichever of its folders it is; and one that may be written is let through."""
+    with tempfile.TemporaryDirectory() as place, ordinary(Path(place)):
+        folder = Folder(Path(place, "store"))
+        folder.require_writable()
+        folder.put("leases/staging/00000001/lease.json", [b"."])
+        folder.require_writable()
+        (folder.root / closed).chmod(0o500)
+
+        with pytest.raises(SettingsError, match=rf"{closed.strip('.')} cannot be written: Permission denied"):
+            folder.require_writable()
+        assert ["leases/staging/00000001/lease.json"] == list(folder.list(""))
+
+        (folder.root / closed).chmod(0o700)
+
+
+def test_what_cannot_be_written_is_named_and_not_the_part_of_it() -> None:
+    """Its temporary name says nothing to anybody."""
+    with tempfile.TemporaryDirectory() as place, ordinary(Path(place)):
+        folder = Folder(Path(place))
+        folder.put("a/b", [b"."])
+        (folder.root / "a").chmod(0o500)
+
+        with pytest.raises(SettingsError, match=r"/a/c cannot be written: Permission denied"):
+            folder.put("a/c", [b"."])
+
+        (folder.root / "a").chmod(0o700)
