@@ -127,13 +127,13 @@ class Environment:
     @cached_property
     def history(self) -> History:
         """The history of runs; what is damaged in it is told once."""
-        told = set[str]()
+        reported = set[str]()
 
         def tell(damaged: Damaged) -> None:
-            if damaged.key not in told:
+            if damaged.key not in reported:
                 step = remedies.about(self.name, damaged.remedy)
                 self.progress.note(f"passed over: {damaged.message}", f"  {step}")
-            told.add(damaged.key)
+            reported.add(damaged.key)
 
         return History(self.store, self.clock, tell, self.struck.value)
 

@@ -537,11 +537,11 @@ def load(root: Path, name: str = "local", environ: Mapping[str, str] = os.enviro
     config = Config(root=root, name=name, settings=settings, environment=environment, environ=environ)
     shared = config.store.startswith("s3://")
     if "://" in config.store and not shared:
-        found = f"environments.{name}.store: {config.store} is neither s3://bucket nor a folder"
-        raise SettingsError(found, remedy=remedy)
+        trouble = f"environments.{name}.store: {config.store} is neither s3://bucket nor a folder"
+        raise SettingsError(trouble, remedy=remedy)
     if environment.store_kms_key and not environment.store_encryption.startswith("aws:kms"):
-        found = f'environments.{name}.store_kms_key: needs store_encryption = "aws:kms"'
-        raise SettingsError(found, remedy=remedy)
+        trouble = f'environments.{name}.store_kms_key: needs store_encryption = "aws:kms"'
+        raise SettingsError(trouble, remedy=remedy)
     if not looking:
         config.require_shared_store()
     return config

@@ -80,8 +80,10 @@ def form(edges: Edges) -> str:
             "--host=/nonexistent",
             "--no-password",
         ]
-        said = edges.runner.run(process.Command(words, check=False, env=sqlstates.ENGLISH, drops=connection.MISLEADING))
-        if any("connection" in line for line in said.lines):
+        listed = edges.runner.run(
+            process.Command(words, check=False, env=sqlstates.ENGLISH, drops=connection.MISLEADING)
+        )
+        if any("connection" in line for line in listed.lines):
             return "custom:zstd"
     return "custom.zst" if _zstd() else "custom"
 
@@ -173,8 +175,8 @@ def script(backup: Backup, edges: Edges, leave_out: Callable[[str], bool]) -> It
             words = ["--file=-", "--no-owner", "--no-acl", *ALIKE, f"--use-list={chosen.name}"]
             words += [word for word in more if not word.startswith("--jobs")]
             command = process.Command([edges.client.program("pg_restore"), *words], env=sqlstates.ENGLISH, stdin=pieces)
-            with closing(_flowing(edges.runner.stream(command))) as made:
-                yield made
+            with closing(_flowing(edges.runner.stream(command))) as script:
+                yield script
 
 
 def settings(backup: Backup, edges: Edges) -> tuple[tuple[str, str, Secret], ...]:
@@ -187,8 +189,8 @@ def settings(backup: Backup, edges: Edges) -> tuple[tuple[str, str, Secret], ...
     """
     with tempfile.NamedTemporaryFile("w", prefix="deploylib-", suffix=".list") as nothing:
         words = ["--create", "--file=-", f"--use-list={nothing.name}"]
-        said = _said(backup, edges, words)
-    return tuple((role, name, Secret(value)) for role, name, value in SETTING.findall(said))
+        script = _said(backup, edges, words)
+    return tuple((role, name, Secret(value)) for role, name, value in SETTING.findall(script))
 
 
 def run_script(url: Secret, pieces: Generator[bytes], backup: Backup, edges: Edges) -> None:

@@ -85,24 +85,26 @@ def _lock_room(url: Secret) -> tuple[str, ...]:
     )
 
 
-def _expected(made: Manifest, history: Sequence[Backup]) -> int:
+def _expected(manifest: Manifest, history: Sequence[Backup]) -> int:
     """Guess the dump's bytes by the last one of its kind.
 
     0: nobody knows.
     """
-    known = (one for one in history if one.format == made.format and one.database_size)
-    return next((round(one.size / one.database_size * made.database_size) for one in known), 0)
+    known = (one for one in history if one.format == manifest.format and one.database_size)
+    return next((round(one.size / one.database_size * manifest.database_size) for one in known), 0)
 
 
-def _dumped(url: Secret, made: Manifest, edges: Edges, order: BackupOrder) -> Manifest:
+def _dumped(url: Secret, manifest: Manifest, edges: Edges, order: BackupOrder) -> Manifest:
     """Dump, and meanwhile count and hash what the same snapshot shows."""
     with edges.exporter(url) as snapshot, ThreadPoolExecutor(max_workers=1) as pool:
-        looking = pool.submit(snapshot.look, hashes=made.database_size < order.hashes_below)
+        looking = pool.submit(snapshot.look, hashes=manifest.database_size < order.hashes_below)
         try:
-            expected = _expected(made, order.history)
-            dump = archive.dump(url, edges, form=made.format, snapshot=snapshot.id, expected=expected)
+            expected = _expected(manifest, order.history)
+            dump = archive.dump(url, edges, form=manifest.format, snapshot=snapshot.id, expected=expected)
             with closing(dump) as pieces:  # ends pg_dump where the store gives up
-                stored = edges.store.put(made.key, _unless(looking, pieces), new=True, expected=made.database_size)
+                stored = edges.store.put(
+                    manifest.key, _unless(looking, pieces), new=True, expected=manifest.database_size
+                )
             contents = snapshot.reread_sequences(looking.result())
         except BaseException as error:
             # A snapshot ends with the first thing that its session is refused, and pg_dump only sees it end.
@@ -114,7 +116,7 @@ def _dumped(url: Secret, made: Manifest, edges: Edges, order: BackupOrder) -> Ma
             raise
         schema = archive.schema(url, edges, snapshot.id)
     return msgspec.structs.replace(
-        made,
+        manifest,
         size=stored.size,
         sha256=stored.sha256,
         tables=sum(not table.derived for table in contents.tables),
@@ -133,22 +135,23 @@ def _unless(looking: Future[Contents], pieces: Iterator[bytes]) -> Iterator[byte
         yield piece
 
 
-def _proven(made: Manifest, edges: Edges, order: BackupOrder) -> Manifest:
+def _proven(manifest: Manifest, edges: Edges, order: BackupOrder) -> Manifest:
     """Prove the dump as strongly as was wanted and can be."""
-    if made.proof == "restored":
+    if manifest.proof == "restored":
         try:
-            notes = restore_test.restore_and_compare(made, made.contents, edges, order.also)
-            return msgspec.structs.replace(made, notes=notes)
+            notes = restore_test.restore_and_compare(manifest, manifest.contents, edges, order.also)
+            return msgspec.structs.replace(manifest, notes=notes)
         except SettingsError as error:
-            notes = (f"not restored: {error.message} ({remedies.about(made.environment, error.remedy)})",)
-            made = msgspec.structs.replace(made, proof="decoded", notes=notes)
-    if made.proof == "checksum":
-        repository.read_back(made, store=edges.store, progress=edges.progress)
-        return made
-    archive.decode(made, edges)
-    there = archive.count_tables(made, edges.without_progress())
-    if there < made.tables:
+            notes = (f"not restored: {error.message} ({remedies.about(manifest.environment, error.remedy)})",)
+            manifest = msgspec.structs.replace(manifest, proof="decoded", notes=notes)
+    if manifest.proof == "checksum":
+        repository.read_back(manifest, store=edges.store, progress=edges.progress)
+        return manifest
+    archive.decode(manifest, edges)
+    there = archive.count_tables(manifest, edges.without_progress())
+    if there < manifest.tables:
         raise BackupFailed(
-            f"the dump holds the rows of {there} tables, the database has {made.tables}", remedy="inv backup, once more"
+            f"the dump holds the rows of {there} tables, the database has {manifest.tables}",
+            remedy="inv backup, once more",
         )
-    return made
+    return manifest

@@ -142,8 +142,8 @@ def something(url: Secret) -> str | None:
     None: it is empty, but perhaps for its mark.
     """
     with connect(url, 10, statements="0") as connection:
-        found: str | None = connection.execute(SOMETHING).fetchone()[0]
-    return found
+        name: str | None = connection.execute(SOMETHING).fetchone()[0]
+    return name
 
 
 def count_locks(url: Secret) -> int:

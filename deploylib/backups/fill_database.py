@@ -86,7 +86,7 @@ class Filled(msgspec.Struct, frozen=True):
 
 
 def fill(
-    url: Secret, found: Manifest, edges: Edges, *, first: str = "", whole: bool = True, hold_back: bool = False
+    url: Secret, manifest: Manifest, edges: Edges, *, first: str = "", whole: bool = True, hold_back: bool = False
 ) -> Filled:
     """Make what a dump holds, by the role of the URL.
 
@@ -101,7 +101,7 @@ def fill(
     """
     with connect(url, 10, statements="0") as connection:
         there = _There(*connection.execute(THERE).fetchone())
-        lacking = set(found.contents.extensions) - set(there.extensions) - {"plpgsql"}
+        lacking = set(manifest.contents.extensions) - set(there.extensions) - {"plpgsql"}
         if lacking and not there.mighty:
             _require_trusted(connection, sorted(lacking))
     later: list[bytes] = []
@@ -118,25 +118,25 @@ def fill(
         yield from _held_back(pieces, later, whole=whole)
         if not hold_back:
             yield b"".join(later)
-        if found.contents.grants is not None:
+        if manifest.contents.grants is not None:
             yield b"" if whole else b"\nbegin;"
-            yield b"\nset local search_path = '';\n" + grants.alike(found.contents.grants).encode()
+            yield b"\nset local search_path = '';\n" + grants.alike(manifest.contents.grants).encode()
             yield b"" if whole else b"commit;\n"
         if whole:
             yield b"commit;\n"  # never reached where the dump turns out to be damaged: its last piece is held back
 
-    with archive.script(found, edges, leave_out) as pieces:
-        archive.run_script(url, made(pieces), found, edges)
-    return Filled(tuple(left_out), tuple(later), there.others, _surrounding(url, found, edges))
+    with archive.script(manifest, edges, leave_out) as pieces:
+        archive.run_script(url, made(pieces), manifest, edges)
+    return Filled(tuple(left_out), tuple(later), there.others, _surrounding(url, manifest, edges))
 
 
-def estimate_locks(found: Manifest) -> int:
+def estimate_locks(manifest: Manifest) -> int:
     """Estimate the locks of a transaction that makes what a backup holds.
 
     Counted in pg_locks: 15 for a table with a key, a reference and a sequence, which are seven definitions.
     """
-    tables = LOCKS_A_TABLE * found.tables
-    return tables + LOCKS_A_DEFINITION * len(found.contents.schema) if found.contents.schema else 5 * tables
+    tables = LOCKS_A_TABLE * manifest.tables
+    return tables + LOCKS_A_DEFINITION * len(manifest.contents.schema) if manifest.contents.schema else 5 * tables
 
 
 class _There(NamedTuple):
@@ -170,7 +170,7 @@ class _Refused(SettingsError):
     """The server refuses a setting, which is told."""
 
 
-def _surrounding(url: Secret, found: Manifest, edges: Edges) -> tuple[str, ...]:
+def _surrounding(url: Secret, manifest: Manifest, edges: Edges) -> tuple[str, ...]:
     """Set what the backup's database was set to.
 
     Grants and settings that could not be given are told.
@@ -183,7 +183,7 @@ def _surrounding(url: Secret, found: Manifest, edges: Edges) -> tuple[str, ...]:
     with connect(url, 10, statements="60s") as connection:
         connection.execute("set search_path = ''")
         has = {(role, name): value for role, name, value in connection.execute(HAS).fetchall()}
-        for role, setting, value in archive.settings(found, edges):
+        for role, setting, value in archive.settings(manifest, edges):
             if has.get((role, setting.strip('"').lower())) == _plain(value):
                 continue
             database = f'"{name.replace(chr(34), chr(34) * 2)}"'
@@ -194,15 +194,15 @@ def _surrounding(url: Secret, found: Manifest, edges: Edges) -> tuple[str, ...]:
             except _Refused:  # its sentence may hold the value
                 of = f"role {role} in the database" if role else "the database"
                 lacking.append(f"left out: setting {setting} of {of}, which the server does not take from this role")
-        if found.contents.grants is None:
+        if manifest.contents.grants is None:
             lacking.append("grants and default privileges were not restored: the backup does not say them")
         else:
-            lacking += grants.list_left_out(found.contents.grants, connection)
+            lacking += grants.list_left_out(manifest.contents.grants, connection)
         known = {row[0] for row in connection.execute(CONFIGURED).fetchall()}
     lacking += [
-        f"left out: setting {one.split(' ')[-1]} of role {one.rpartition(' ')[0]} on its whole server, which no backup holds"
-        for one in found.contents.configured
-        if one not in known
+        f"left out: setting {configured.split(' ')[-1]} of role {configured.rpartition(' ')[0]} on its whole server, which no backup holds"
+        for configured in manifest.contents.configured
+        if configured not in known
     ]
     return tuple(lacking)
 
@@ -242,7 +242,7 @@ def _held_back(pieces: Iterator[bytes], later: list[bytes], *, whole: bool) -> I
     yield rest
 
 
-def compare(url: Secret, found: Manifest, made: Filled, edges: Edges) -> tuple[str, ...]:
+def compare(url: Secret, manifest: Manifest, filled: Filled, edges: Edges) -> tuple[str, ...]:
     """Compare a database with what the backup says that it holds.
 
     Returns remarks.
@@ -250,21 +250,21 @@ def compare(url: Secret, found: Manifest, made: Filled, edges: Edges) -> tuple[s
     Raises:
         BackupFailed: it differs, and not in what was left out or comes later.
     """
-    expected = found.contents
+    expected = manifest.contents
     if not expected.schema_by:
-        why = "of an export nobody knows" if found.exported else "its manifest, of an older version, does not say"
+        why = "of an export nobody knows" if manifest.exported else "its manifest, of an older version, does not say"
         return (f"nothing was compared: {why} what it should hold",)
     there = restore_test.look_at(url, edges, like=expected)
     schema = {label: there.schema[label] for label in restore_mark.leave_out_mark(there.schema)}
-    absent = [entry.replace(" - ", " ", 1) for entry in made.left_out]
-    tables = {f"table {FORCED_TABLE.findall(line)[0].decode()}" for line in made.later}
+    absent = [entry.replace(" - ", " ", 1) for entry in filled.left_out]
+    tables = {f"table {FORCED_TABLE.findall(line)[0].decode()}" for line in filled.later}
     known = {
         label: text
         for label, text in expected.schema.items()
         if label in tables or any(f"{entry} ".lower().startswith(f"{label} ".lower()) for entry in absent)
     }
     there = msgspec.structs.replace(there, schema={**schema, **known})
-    return restore_test.compare_contents(found, expected, there)
+    return restore_test.compare_contents(manifest, expected, there)
 
 
 def _require_trusted(connection: Any, extensions: list[str]) -> None:

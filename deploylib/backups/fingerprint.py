@@ -132,7 +132,7 @@ def definitions(text: str) -> dict[str, str]:
     The random key of ``\restrict``, which every pg_dump since August 2025 writes, is left out; so is what stands above
     the first definition: the versions of server and client.
     """
-    found: dict[str, str] = {}
+    checksums: dict[str, str] = {}
     headers = [*HEADER.finditer(text)]
     ends = [*(match.start() for match in headers[1:]), len(text)]
     for match, end in zip(headers, ends, strict=False):
@@ -141,8 +141,8 @@ def definitions(text: str) -> dict[str, str]:
         body = NOISE.sub("", text[match.end() : end]).strip()
         if kind == "POLICY":
             body = ROLES.sub(lambda roles: ", ".join(sorted(roles[0].split(", "))), body, count=1)
-        found[label] = hashlib.sha256((found.get(label, "") + body).encode()).hexdigest()[:32]
-    return found
+        checksums[label] = hashlib.sha256((checksums.get(label, "") + body).encode()).hexdigest()[:32]
+    return checksums
 
 
 def differences(backup: Contents, restored: Contents) -> tuple[str, ...]:
@@ -153,41 +153,41 @@ def differences(backup: Contents, restored: Contents) -> tuple[str, ...]:
     Not compared on purpose: owners, which are not restored, and grants, which `rights` looks after; versions of extensions and rows of materialized
     views, which the dump does not hold (see `remarks`).
     """
-    found = list(_tables(backup, restored))
-    found += _pairs("sequence", _by_name(backup.sequences), _by_name(restored.sequences), _sequence)
+    faults = list(_tables(backup, restored))
+    faults += _pairs("sequence", _by_name(backup.sequences), _by_name(restored.sequences), _sequence)
     if backup.objects != restored.objects and (backup.objects.hash or backup.objects.number != restored.objects.number):
         ours, theirs = (
-            f"{count(one.number, 'large object')} of {one.size} bytes" for one in _objects(backup, restored)
+            f"{count(objects.number, 'large object')} of {objects.size} bytes" for objects in _objects(backup, restored)
         )
-        found.append(
+        faults.append(
             f"large objects: {theirs}, the backup has {ours}" if ours != theirs else "large objects: other bytes"
         )
-    found += [f"extension {name} is missing" for name in backup.extensions if name not in restored.extensions]
+    faults += [f"extension {name} is missing" for name in backup.extensions if name not in restored.extensions]
     if backup.schema and restored.schema and backup.schema_by == restored.schema_by:
-        found += _pairs("", backup.schema, restored.schema, lambda a, b: "is defined otherwise" if a != b else "")
-    found += [f"index {name} is not valid" for name in restored.invalid if name not in backup.invalid]
+        faults += _pairs("", backup.schema, restored.schema, lambda a, b: "is defined otherwise" if a != b else "")
+    faults += [f"index {name} is not valid" for name in restored.invalid if name not in backup.invalid]
     odd = set(backup.unvalidated) ^ set(restored.unvalidated)
-    found += [f"constraint {name}: {_validated(name, restored)}" for name in sorted(odd)]
-    more = len(found) - NAMED
-    return (*found[:NAMED], f"and {more} more") if more > 0 else tuple(found)
+    faults += [f"constraint {name}: {_validated(name, restored)}" for name in sorted(odd)]
+    more = len(faults) - NAMED
+    return (*faults[:NAMED], f"and {more} more") if more > 0 else tuple(faults)
 
 
 def remarks(backup: Contents, restored: Contents) -> tuple[str, ...]:
     """List remarks on a backup that are no fault of it."""
     there = _by_name(restored.tables)
     stale = [one.name for one in backup.tables if one.derived and one.name in there and there[one.name] != one]
-    found = [f"materialized view {name} was not fresh: a restore fills it anew" for name in stale]
-    found += [f"index {name} was not valid, and is not in the dump" for name in backup.invalid]
+    lines = [f"materialized view {name} was not fresh: a restore fills it anew" for name in stale]
+    lines += [f"index {name} was not valid, and is not in the dump" for name in backup.invalid]
     for name, version in backup.extensions.items():
         if restored.extensions.get(name, version) != version:
-            found.append(f"extension {name} was {version}, a restore gave {restored.extensions[name]}")
+            lines.append(f"extension {name} was {version}, a restore gave {restored.extensions[name]}")
     if backup.schema and backup.schema_by != restored.schema_by:
-        found.append(f"definitions were not compared: pg_dump was {backup.schema_by}, is {restored.schema_by}")
+        lines.append(f"definitions were not compared: pg_dump was {backup.schema_by}, is {restored.schema_by}")
     if not backup.hashed:
-        found.append("rows were counted, not hashed")
+        lines.append("rows were counted, not hashed")
     elif backup.tables and not backup.stored:
-        found.append(ALIKE)
-    return tuple(found)
+        lines.append(ALIKE)
+    return tuple(lines)
 
 
 def _tables(backup: Contents, restored: Contents) -> Iterator[str]:
@@ -235,8 +235,8 @@ def _pairs(kind: str, ours: Mapping[str, V], theirs: Mapping[str, V], compare: C
             yield f"{label} is missing"
         elif name not in ours:
             yield f"{label} is not in the backup"
-        elif said := compare(ours[name], theirs[name]):
-            yield f"{label}{said}" if said.startswith(":") else f"{label} {said}"
+        elif difference := compare(ours[name], theirs[name]):
+            yield f"{label}{difference}" if difference.startswith(":") else f"{label} {difference}"
 
 
 N = TypeVar("N", Table, Counter)

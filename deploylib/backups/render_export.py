@@ -94,9 +94,9 @@ def _made(render: RenderClient, database: Database, clock: Clock, deadline: Dead
             remedy='wait for the export that is at work; on the free plan there is none: backups = "none" says that its data may be lost',
         ) from error
     while not deadline.has_passed():
-        found = [one for one in render.exports(database.id) if one.id not in before and one.url is not None]
-        if found:
-            return max(found, key=lambda one: one.created_at)
+        finished = [one for one in render.exports(database.id) if one.id not in before and one.url is not None]
+        if finished:
+            return max(finished, key=lambda one: one.created_at)
         clock.sleep(min(every, max(0.1, deadline.left)))
     raise BackupFailed(
         f"the platform has not finished the export of {database.name} in time",
@@ -104,15 +104,15 @@ def _made(render: RenderClient, database: Database, clock: Clock, deadline: Dead
     )
 
 
-def _downloaded(made: Manifest, found: Export, edges: Edges, session: http.Session) -> Manifest:
+def _downloaded(manifest: Manifest, export: Export, edges: Edges, session: http.Session) -> Manifest:
     """Download an export into the store.
 
     Without a key of ours, as whoever has the address needs none.
     """
-    address = found.url.reveal() if found.url else ""
+    address = export.url.reveal() if export.url else ""
     for left in reversed(range(TRIES)):
         try:
-            stored = edges.store.put(made.key, _told(session.pieces(address), edges), new=True)
+            stored = edges.store.put(manifest.key, _told(session.pieces(address), edges), new=True)
         except http.HttpError as error:
             if left:
                 edges.clock.sleep(BETWEEN * (TRIES - left))
@@ -120,7 +120,7 @@ def _downloaded(made: Manifest, found: Export, edges: Edges, session: http.Sessi
                 message = f"the export was made, and could not be downloaded: {error}"
                 raise BackupFailed(message, remedy="inv backup, once more") from error
         else:
-            return msgspec.structs.replace(made, size=stored.size, sha256=stored.sha256)
+            return msgspec.structs.replace(manifest, size=stored.size, sha256=stored.sha256)
     raise AssertionError("the last try returns or raises")
 
 
@@ -131,24 +131,24 @@ def _told(pieces: Iterator[bytes], edges: Edges) -> Iterator[bytes]:
         yield piece
 
 
-def _proven(made: Manifest, edges: Edges) -> Manifest:
+def _proven(manifest: Manifest, edges: Edges) -> Manifest:
     """Prove the export from a copy, and tell what it holds.
 
     Where there is no place for one, it is decoded, and the notes say why.
     """
     try:
-        found = restore_test.explore(made, edges)
+        explored = restore_test.explore(manifest, edges)
         return msgspec.structs.replace(
-            made, proof="restored", revision=found.facts.revision, database_size=found.facts.size, tables=found.tables,
-            contents=found.contents, notes=found.notes,
+            manifest, proof="restored", revision=explored.facts.revision, database_size=explored.facts.size, tables=explored.tables,
+            contents=explored.contents, notes=explored.notes,
         )  # fmt: skip
     except SettingsError as error:
-        step = remedies.about(made.environment, error.remedy)
+        step = remedies.about(manifest.environment, error.remedy)
         notes = (f"the platform's export, not restored: {error.message} ({step})",)
     try:
-        archive.decode(made, edges)
-        tables = archive.count_tables(made, edges)
+        archive.decode(manifest, edges)
+        tables = archive.count_tables(manifest, edges)
     except ScratchUnfit:  # not even unpacked: what is known is that it lies there as it was downloaded
-        repository.read_back(made, store=edges.store, progress=edges.progress)
-        return msgspec.structs.replace(made, proof="checksum", notes=notes)
-    return msgspec.structs.replace(made, tables=tables, notes=notes)
+        repository.read_back(manifest, store=edges.store, progress=edges.progress)
+        return msgspec.structs.replace(manifest, proof="checksum", notes=notes)
+    return msgspec.structs.replace(manifest, tables=tables, notes=notes)

@@ -47,11 +47,11 @@ __all__ = [
     "keep",
     "latest",
     "listing",
-    "manifest",
     "mark_unproven",
     "prune",
     "read_back",
     "read_dump",
+    "read_manifest",
     "record",
     "remove_key",
     "unreadable",
@@ -167,40 +167,40 @@ def keep(
     return kept
 
 
-def with_times(made: Manifest, began: float, dumped: float, ended: float) -> Manifest:
+def with_times(manifest: Manifest, began: float, dumped: float, ended: float) -> Manifest:
     """Add the seconds that a backup took, from three moments."""
     return msgspec.structs.replace(
-        made,
+        manifest,
         dump_seconds=round(dumped - began, 3),
         proof_seconds=round(ended - dumped, 3),
         seconds=round(ended - began, 3),
     )
 
 
-def mark_unproven(made: Manifest, why: DeployError) -> Manifest:
+def mark_unproven(manifest: Manifest, why: DeployError) -> Manifest:
     """Mark a manifest as that of a dump whose proof has failed.
 
     The cause is the same for each dump that has it.
     """
     errors = (line for line in why.details if re.match(r"pg_\w+: error: ", line))
-    cause = next(errors, why.message).partition(": error: ")[2] or why.message.replace(f"backup {made.id} ", "")
-    return msgspec.structs.replace(made, proof=UNPROVEN, cause=cause)
+    cause = next(errors, why.message).partition(": error: ")[2] or why.message.replace(f"backup {manifest.id} ", "")
+    return msgspec.structs.replace(manifest, proof=UNPROVEN, cause=cause)
 
 
-def write_manifest(made: Manifest, *, store: Store) -> Backup:
+def write_manifest(manifest: Manifest, *, store: Store) -> Backup:
     """Let a dump become a backup; returns it without its contents.
 
     Raises:
         BackupFailed: its dump is not in the store any more: somebody has cleared it away, who took it for left over.
     """
-    _require_dump(made, store)
-    store.put_if_absent(_beside(made.key, MANIFEST), msgspec.json.format(msgspec.json.encode(made), indent=1))
+    _require_dump(manifest, store)
+    store.put_if_absent(_beside(manifest.key, MANIFEST), msgspec.json.format(msgspec.json.encode(manifest), indent=1))
     try:
-        _require_dump(made, store)
+        _require_dump(manifest, store)
     except BackupFailed:
-        store.delete(_beside(made.key, MANIFEST))
+        store.delete(_beside(manifest.key, MANIFEST))
         raise
-    return _without(made)
+    return _without(manifest)
 
 
 def record(backup: Backup, proof: RestoreProof, *, store: Store) -> Backup:
@@ -238,14 +238,14 @@ def find_accepted(like: Backup, *, store: Store, now: datetime) -> Backup | None
     return None
 
 
-def manifest(backup: Backup, *, store: Store) -> Manifest:
+def read_manifest(backup: Backup, *, store: Store) -> Manifest:
     """Read all that is known of a backup.
 
     Raises:
         BackupFailed: its manifest is missing, cannot be read, or is another one's.
     """
     try:
-        found = read_document(store, _beside(backup.key, MANIFEST), Manifest)
+        manifest = read_document(store, _beside(backup.key, MANIFEST), Manifest)
     except KeyError as error:
         raise BackupFailed(
             f"backup {backup.id} has no manifest", remedy="take another backup (inv backup.list)"
@@ -253,10 +253,10 @@ def manifest(backup: Backup, *, store: Store) -> Manifest:
     except Damaged as error:
         message = f"the manifest of backup {backup.id} cannot be read: {error.message}"
         raise BackupFailed(message, remedy="take another backup (inv backup.list)") from error
-    if found.key != backup.key:
-        message = f"the manifest beside backup {backup.id} is that of {found.id}"
+    if manifest.key != backup.key:
+        message = f"the manifest beside backup {backup.id} is that of {manifest.id}"
         raise BackupFailed(message, remedy="take another backup (inv backup.list), and see who changed the store")
-    return found
+    return manifest
 
 
 def read_dump(backup: Backup, *, store: Store, progress: Callable[[int, int], None] | None = None) -> Iterator[bytes]:
@@ -379,11 +379,11 @@ def prune(store: Store, environment: str, keep: int, *, spare: Collection[str] =
     Raises:
         Refused: the store keeps one, for example under a lock; the others were removed all the same.
     """
-    found, keep = listing(store, environment), max(1, keep)
-    kept = [backup for backup in found if backup.proven][:keep]
-    old = [backup for backup in found if backup.proof == UNPROVEN][keep:]
-    if found and found[0].proven and len(kept) == keep:
-        old += [backup for backup in found[found.index(kept[-1]) + 1 :] if backup not in old]
+    backups, keep = listing(store, environment), max(1, keep)
+    kept = [backup for backup in backups if backup.proven][:keep]
+    old = [backup for backup in backups if backup.proof == UNPROVEN][keep:]
+    if backups and backups[0].proven and len(kept) == keep:
+        old += [backup for backup in backups[backups.index(kept[-1]) + 1 :] if backup not in old]
     kept_back: StoreRefused | None = None
     old = [backup for backup in old if backup.id not in spare]
     for backup in old:
@@ -454,10 +454,10 @@ def _there(store: Store, key: str) -> bool:
     return True
 
 
-def _require_dump(made: Manifest, store: Store) -> None:
-    if not _there(store, made.key):
+def _require_dump(manifest: Manifest, store: Store) -> None:
+    if not _there(store, manifest.key):
         raise BackupFailed(
-            f"the dump of backup {made.id} is gone from the store before it was proven",
+            f"the dump of backup {manifest.id} is gone from the store before it was proven",
             remedy="inv backup, once more; see who else backs up or clears up there (inv lease)",
         )
 
@@ -491,8 +491,8 @@ def _accepted(backup: Backup, word: Accepted) -> Backup:
     return msgspec.structs.replace(backup, accepted=f"{word.author}: {word.reason}", accepted_at=word.at)
 
 
-def _without(made: Manifest) -> Backup:
-    return Backup(**{name: getattr(made, name) for name in Backup.__struct_fields__})
+def _without(manifest: Manifest) -> Backup:
+    return Backup(**{name: getattr(manifest, name) for name in Backup.__struct_fields__})
 
 
 def _beside(key: str, name: str) -> str:

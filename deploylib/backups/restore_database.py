@@ -78,7 +78,7 @@ def restore(
 
 def _into(url: Secret, backup: Backup, edges: Edges, into: Into, begun: Mark | None) -> RestoreResult:
     began = edges.clock.monotonic()
-    found = repository.manifest(backup, store=edges.store)
+    manifest = repository.read_manifest(backup, store=edges.store)
     something, marked = empty_database.something(url), restore_mark.find_mark(url)
     if something is not None and into == "empty":
         own = begun.environment if begun is not None else ""
@@ -88,25 +88,25 @@ def _into(url: Secret, backup: Backup, edges: Edges, into: Into, begun: Mark | N
             remedy=f"inv backup.restore --backup {backup.id} (beside it, in a new database); or "
             f"{insist if own else 'the same with --force'}, which removes everything of yours first",
         )
-    whole = marked is None and _fits(url, found)
+    whole = marked is None and _fits(url, manifest)
     proven = something is not None and marked is None and into != "unproven"
     if proven:
         with _made(url, f"proof_{backup.id}"[:50], edges.clock) as proof:
-            _filled_new(proof, found, edges, whole=whole)
+            _filled_new(proof, manifest, edges, whole=whole)
     edges.fence()
-    notes = _at_once(url, found, edges, empty=something is not None, proven=proven) if whole else None
+    notes = _at_once(url, manifest, edges, empty=something is not None, proven=proven) if whole else None
     if notes is None:
         if not proven:  # a damaged dump must not be found out when the old content is gone
-            archive.decode(found, edges.without_progress(), within=archive.RESTORE_WITHIN)
+            archive.decode(manifest, edges.without_progress(), within=archive.RESTORE_WITHIN)
         edges.fence()
-        said = msgspec.structs.replace(begun or marked or Mark(), at=edges.clock.now(), backup=backup.id)
-        notes = _piece_by_piece(url, found, edges, said, proven=proven)
+        mark = msgspec.structs.replace(begun or marked or Mark(), at=edges.clock.now(), backup=backup.id)
+        notes = _piece_by_piece(url, manifest, edges, mark, proven=proven)
     if begun is not None and begun.environment:
         restore_mark.record_end(edges.store, begun.environment, clock=edges.clock, backup=backup.id)
     _analyze(url)
     took = round(edges.clock.monotonic() - began, 3)
-    compared = bool(found.contents.schema_by) and not any(UNSEEN in note for note in notes)
-    return RestoreResult(backup, took, found.tables, tuple(dict.fromkeys(notes)), compared=compared)
+    compared = bool(manifest.contents.schema_by) and not any(UNSEEN in note for note in notes)
+    return RestoreResult(backup, took, manifest.tables, tuple(dict.fromkeys(notes)), compared=compared)
 
 
 def _beside(url: Secret, backup: Backup, edges: Edges) -> RestoreResult:
@@ -117,17 +117,17 @@ def _beside(url: Secret, backup: Backup, edges: Edges) -> RestoreResult:
     What is there now is not touched, and neither is the environment: so nobody needs its lease for that.
     """
     began = edges.clock.monotonic()
-    found = repository.manifest(backup, store=edges.store)
+    manifest = repository.read_manifest(backup, store=edges.store)
     name = f"restored_{edges.clock.now():%Y%m%d_%H%M%S}"
     with _made(url, name, edges.clock, keep=True) as new:
-        notes = _filled_new(new, found, edges, whole=_fits(new, found))
+        notes = _filled_new(new, manifest, edges, whole=_fits(new, manifest))
         _analyze(new)
     return RestoreResult(
         backup,
         round(edges.clock.monotonic() - began, 3),
-        found.tables,
+        manifest.tables,
         tuple(dict.fromkeys(notes)),
-        compared=bool(found.contents.schema_by),
+        compared=bool(manifest.contents.schema_by),
         database=name,
         address=_shown(new),
     )
@@ -139,82 +139,84 @@ def _analyze(url: Secret) -> None:
         session.execute("analyze")
 
 
-def _fits(url: Secret, found: Manifest) -> bool:
+def _fits(url: Secret, manifest: Manifest) -> bool:
     """Guess whether one transaction may empty and fill a database.
 
     It needs all the locks at once.
     """
     _, room = connection.lock_room(url)
-    return empty_database.count_locks(url) + fill_database.estimate_locks(found) <= room
+    return empty_database.count_locks(url) + fill_database.estimate_locks(manifest) <= room
 
 
-def _filled_new(url: Secret, found: Manifest, edges: Edges, *, whole: bool) -> tuple[str, ...]:
+def _filled_new(url: Secret, manifest: Manifest, edges: Edges, *, whole: bool) -> tuple[str, ...]:
     """Fill a new database and compare it.
 
     Returns what should be known. What hides rows comes after the comparison.
     """
-    made = _tried(url, found, edges, first="", hold_back=True) if whole else None
-    if made is None:
-        return _piece_by_piece(url, found, edges, Mark(backup=found.id), proven=False)
-    notes = (*made.notes, *fill_database.compare(url, found, made, edges), *made.lacking)
-    _hide(url, made)
+    filled = _tried(url, manifest, edges, first="", hold_back=True) if whole else None
+    if filled is None:
+        return _piece_by_piece(url, manifest, edges, Mark(backup=manifest.id), proven=False)
+    notes = (*filled.notes, *fill_database.compare(url, manifest, filled, edges), *filled.lacking)
+    _hide(url, filled)
     return notes
 
 
-def _at_once(url: Secret, found: Manifest, edges: Edges, *, empty: bool, proven: bool) -> tuple[str, ...] | None:
+def _at_once(url: Secret, manifest: Manifest, edges: Edges, *, empty: bool, proven: bool) -> tuple[str, ...] | None:
     """Empty and fill a database in one transaction, and compare it.
 
     None: the server had not the room after all.
     """
-    made = _tried(url, found, edges, first=empty_database.AT_ONCE if empty else "", hold_back=False)
-    if made is None:
+    filled = _tried(url, manifest, edges, first=empty_database.AT_ONCE if empty else "", hold_back=False)
+    if filled is None:
         return None
-    hidden = "is hidden from its owner (FORCE ROW LEVEL SECURITY)" if made.later else ""
-    return (*made.notes, *_compared(url, found, made, edges, hidden, proven=proven), *made.lacking)
+    hidden = "is hidden from its owner (FORCE ROW LEVEL SECURITY)" if filled.later else ""
+    return (*filled.notes, *_compared(url, manifest, filled, edges, hidden, proven=proven), *filled.lacking)
 
 
-def _tried(url: Secret, found: Manifest, edges: Edges, *, first: str, hold_back: bool) -> Filled | None:
+def _tried(url: Secret, manifest: Manifest, edges: Edges, *, first: str, hold_back: bool) -> Filled | None:
     """Fill a database in one transaction.
 
     None: the server has not the room for its locks, and nothing has happened.
     """
     try:
-        return fill_database.fill(url, found, edges, first=first, hold_back=hold_back)
+        return fill_database.fill(url, manifest, edges, first=first, hold_back=hold_back)
     except BackupFailed as error:
         if error.remedy != sqlstates.LOCKS:
             raise
         return None
 
 
-def _piece_by_piece(url: Secret, found: Manifest, edges: Edges, said: Mark, *, proven: bool) -> tuple[str, ...]:
+def _piece_by_piece(url: Secret, manifest: Manifest, edges: Edges, mark: Mark, *, proven: bool) -> tuple[str, ...]:
     """Empty and fill a marked database, statement by statement.
 
     Each runs in a transaction of its own.
 
     What fails leaves it marked, and the next one starts over.
     """
-    if said.environment:
-        restore_mark.record_begin(edges.store, said)
-    restore_mark.place_mark(url, said)
+    if mark.environment:
+        restore_mark.record_begin(edges.store, mark)
+    restore_mark.place_mark(url, mark)
     try:
-        made = fill_database.fill(url, found, edges, first=empty_database.one_by_one(url), whole=False, hold_back=True)
-        notes = (*made.notes, *_compared(url, found, made, edges, "", proven=proven), *made.lacking)
+        filled = fill_database.fill(
+            url, manifest, edges, first=empty_database.one_by_one(url), whole=False, hold_back=True
+        )
+        notes = (*filled.notes, *_compared(url, manifest, filled, edges, "", proven=proven), *filled.lacking)
     except BackupFailed as error:
-        if not said.environment:
+        if not mark.environment:
             raise
-        flag = f" --environment {said.environment}"
+        flag = f" --environment {mark.environment}"
         raise BackupFailed(
             f"{error.message}; the database is marked restoring",
             details=error.details,
             remedy=f"{error.remedy}; then inv finish{flag}, or inv finish{flag} --database back, what was there before",
         ) from error
-    _hide(url, made)
+    _hide(url, filled)
     restore_mark.remove_mark(url)
     return notes
 
 
 def _compared(
-    url: Secret, found: Manifest, made: Filled, edges: Edges, hidden: str, *, proven: bool
+    url: Secret, manifest: Manifest, filled: Filled, edges: Edges, hidden: str, *, proven: bool
 ) -> tuple[str, ...]:
     """Compare what can be read of a database with the backup.
 
@@ -222,15 +224,15 @@ def _compared(
         hidden: why rows cannot be read; empty: they can.
         proven: they were compared beside.
     """
-    if found.contents.schema_by and (why := "belongs to others" if made.others else hidden):
+    if manifest.contents.schema_by and (why := "belongs to others" if filled.others else hidden):
         return (f"what {why} {UNSEEN}{'beside only, ' if proven else ''}not here",)
-    return fill_database.compare(url, found, made, edges)
+    return fill_database.compare(url, manifest, filled, edges)
 
 
-def _hide(url: Secret, made: Filled) -> None:
+def _hide(url: Secret, filled: Filled) -> None:
     """Run the statements that hide rows from their owner."""
     with connect(url, 10, statements="0") as session:
-        for statement in made.later:
+        for statement in filled.later:
             session.execute(statement)
 
 

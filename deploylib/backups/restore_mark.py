@@ -85,7 +85,7 @@ def parse_mark(facts: Facts) -> Mark | None:
     return _parsed(facts.restoring)
 
 
-def require_no_mark(found: Mark | None, flag: str) -> None:
+def require_no_mark(mark: Mark | None, flag: str) -> None:
     """See that a database is not marked, before it is used.
 
     Args:
@@ -94,12 +94,12 @@ def require_no_mark(found: Mark | None, flag: str) -> None:
     Raises:
         Held: it is.
     """
-    if found is None:
+    if mark is None:
         return
     raise Held(
-        f"the database is marked restoring: {found.line}",
+        f"the database is marked restoring: {mark.line}",
         remedy=f"inv finish{flag}, which completes it (--database back: puts back what was there before)"
-        if found.environment
+        if mark.environment
         else "the same restore once more, with --force, which starts it over",
     )
 
@@ -110,14 +110,14 @@ def place_mark(url: Secret, mark: Mark) -> None:
     Raises:
         SettingsError: the role may not.
     """
-    said = msgspec.json.encode(mark).decode().replace("'", "''")
+    comment = msgspec.json.encode(mark).decode().replace("'", "''")
     refused = postgres.refusals(
         SettingsError, "the database cannot be marked as one that is being restored", "inv backup.restore (beside it)"
     )
     with connect(url, 10) as connection, refused, connection.transaction():
         connection.execute("set local synchronous_commit = on; set local standard_conforming_strings = on")
         connection.execute(f"create schema if not exists {postgres.RESTORING}")
-        connection.execute(f"comment on schema {postgres.RESTORING} is '{said}'")
+        connection.execute(f"comment on schema {postgres.RESTORING} is '{comment}'")
 
 
 def remove_mark(url: Secret) -> None:

@@ -88,10 +88,10 @@ def restore_and_compare(
         ScratchUnfit: there is no place to restore it; nothing was found out about it.
         SettingsError: there is no server for it on this machine.
     """
-    with load_copy(backup, expected, edges) as (url, said):
+    with load_copy(backup, expected, edges) as (url, remarks):
         remarked = compare_contents(backup, expected, look_at(url, edges, like=expected))
         also(url)
-    return (*said, *remarked)
+    return (*remarks, *remarked)
 
 
 @contextmanager
@@ -111,7 +111,7 @@ def load_copy(
         ScratchUnfit: there is no place to restore it; nothing was found out about it.
         SettingsError: there is no server for it on this machine.
     """
-    with _server(backup, edges) as server, scratch_database.database(server, holds) as (url, said):
+    with _server(backup, edges) as server, scratch_database.database(server, holds) as (url, remarks):
         try:
             archive.load_dump(backup, url, edges, folder)
         except BackupFailed as error:
@@ -128,7 +128,7 @@ def load_copy(
                     remedy="name a server that may do what yours does",
                 ) from error
             raise
-        yield Copy(url, server, own=edges.place.server is None), said
+        yield Copy(url, server, own=edges.place.server is None), remarks
 
 
 def choose_proof(size: int, left_seconds: float, history: Sequence[Backup]) -> ProofKind:
@@ -169,24 +169,24 @@ def look_at(url: Secret, edges: Edges, *, like: Contents | None = None, hashes: 
     It is hashed in the way in which *like* was, where there is something to compare.
     """
     with edges.exporter(url) as snapshot:
-        found = snapshot.look(like=like, hashes=hashes)
+        contents = snapshot.look(like=like, hashes=hashes)
     definitions = archive.schema(url, edges)
-    return msgspec.structs.replace(found, schema=definitions, schema_by=edges.client.version)
+    return msgspec.structs.replace(contents, schema=definitions, schema_by=edges.client.version)
 
 
-def compare_contents(backup: Backup, expected: Contents, found: Contents) -> tuple[str, ...]:
+def compare_contents(backup: Backup, expected: Contents, contents: Contents) -> tuple[str, ...]:
     """Compare a restored database with what it should hold, and list remarks.
 
     Raises:
         BackupFailed: it holds something else.
     """
-    if wrong := differences(expected, found):
+    if wrong := differences(expected, contents):
         raise BackupFailed(
             f"backup {backup.id} does not restore what was backed up: {wrong[0]}",
             details=wrong,
             remedy="make another backup (inv backup), and keep this one for whoever looks into it",
         )
-    return remarks(expected, found)
+    return remarks(expected, contents)
 
 
 def _is_full(place: Place, error: BackupFailed) -> bool:
@@ -194,8 +194,8 @@ def _is_full(place: Place, error: BackupFailed) -> bool:
 
     A server that cannot write its log dies, and the client only sees it go.
     """
-    said = any("No space left on device" in line for line in error.details)
-    return said or (place.server is None and shutil.disk_usage(place.folder or tempfile.gettempdir()).free < NOTHING)
+    is_full = any("No space left on device" in line for line in error.details)
+    return is_full or (place.server is None and shutil.disk_usage(place.folder or tempfile.gettempdir()).free < NOTHING)
 
 
 @contextmanager
@@ -264,16 +264,16 @@ def try_copy(backup: Backup, edges: Edges, also: Callable[[Copy], None] = lambda
         SettingsError: there is no place to restore it on this machine.
     """
     edges = edges.for_server(backup.major)
-    found = repository.manifest(backup, store=edges.store)
-    if found.exported and not found.contents.schema_by:
-        explore(found, edges, also)
+    manifest = repository.read_manifest(backup, store=edges.store)
+    if manifest.exported and not manifest.contents.schema_by:
+        explore(manifest, edges, also)
         return (UNCOMPARED,)
-    if not found.contents.schema_by:
+    if not manifest.contents.schema_by:
         raise BackupFailed(
             f"the manifest of backup {backup.id} does not say what it holds: it is of an older version",
             remedy="make a new backup (inv backup)",
         )
-    return restore_and_compare(found, found.contents, edges, also)
+    return restore_and_compare(manifest, manifest.contents, edges, also)
 
 
 def explore(backup: Backup, edges: Edges, also: Callable[[Copy], None] = lambda _copy: None) -> Explored:
@@ -291,11 +291,11 @@ def explore(backup: Backup, edges: Edges, also: Callable[[Copy], None] = lambda 
     with archive.unpack_dump(backup, edges) as folder:
         tables, holds = archive.read_needs(backup, edges, folder)
         sized = msgspec.structs.replace(backup, database_size=backup.database_size or EXPANDS * backup.size)
-        with load_copy(sized, holds, edges.without_progress(), folder) as (url, said):
+        with load_copy(sized, holds, edges.without_progress(), folder) as (url, remarks):
             facts = connection.facts(url)
             contents = look_at(url, edges, hashes=facts.size < HASHES_BELOW)
             also(url)
-    return Explored(msgspec.structs.replace(contents, locale={}), facts, tables, (UNCOMPARED, *said))
+    return Explored(msgspec.structs.replace(contents, locale={}), facts, tables, (UNCOMPARED, *remarks))
 
 
 class Restorable(Value, frozen=True):

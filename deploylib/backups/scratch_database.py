@@ -49,8 +49,8 @@ def database(server: Secret, holds: Contents) -> Iterator[tuple[Secret, tuple[st
             vessel.require_extensions()
         try:
             with postgres.refusals(ScratchUnfit, "the scratch server refused", "name one that may do what yours does"):
-                made = vessel.make()
-            yield made
+                url = vessel.make()
+            yield url
         except BaseException:
             with suppress_failure(Exception):  # it may be the server itself that has died
                 vessel.remove()

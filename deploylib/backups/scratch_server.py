@@ -200,10 +200,10 @@ def _started(place: _Place, more: Mapping[str, str]) -> Secret:
         place.run("pg_ctl", "start", "-w", f"--pgdata={data}", f"--log={data / 'log'}")
     except process.ProgramFailed as error:
         log = data / "log"
-        said = tuple(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else error.details
+        last_words = tuple(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else error.details
         raise ScratchUnfit(
             f"the scratch Postgres does not start: {error.message}",
-            details=said,
+            details=last_words,
             remedy=binaries.trouble() or "see what it said",
         ) from error
     finally:
@@ -223,11 +223,11 @@ def _require_alive(place: _Place, url: Secret, error: Exception | None) -> None:
     except Unreachable:
         log = place.folder / "data" / "log"
         lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-        said = tuple(line for line in lines if SERVER.search(line))[-8:]
-    cause = next((line for line in said if TERMINATED.search(line)), "")
+        last_words = tuple(line for line in lines if SERVER.search(line))[-8:]
+    cause = next((line for line in last_words if TERMINATED.search(line)), "")
     raise ScratchDied(
         "the scratch Postgres died before the proof was done" + (f": {TERMINATED.findall(cause)[0]}" if cause else ""),
-        details=said,
+        details=last_words,
         remedy="see what it said: mostly the machine has no memory left, or somebody ended it; then inv backup",
     ) from error
 
@@ -286,10 +286,10 @@ def _sweep(base: Path, programs: Programs, runner: process.Runner) -> None:
     for left in base.glob(f"{NAME}-*-*"):
         pid = left.name.removeprefix(f"{NAME}-").partition("-")[0]
         try:
-            found = left.lstat()
+            status = left.lstat()
         except OSError:  # another command removes it at this moment
             continue
-        if not pid.isdigit() or found.st_uid != os.geteuid() or not left.is_dir():
+        if not pid.isdigit() or status.st_uid != os.geteuid() or not left.is_dir():
             continue
         if not process.is_alive(int(pid)) and not files.is_in_use(left):
             if (left / "data").is_dir():

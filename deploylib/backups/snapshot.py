@@ -206,8 +206,8 @@ class Exported:
         return msgspec.structs.replace(
             contents,
             sequences=tuple(
-                msgspec.structs.replace(one, until=now[one.name][0], until_called=now[one.name][1])
-                for one in contents.sequences
+                msgspec.structs.replace(sequence, until=now[sequence.name][0], until_called=now[sequence.name][1])
+                for sequence in contents.sequences
             ),
         )
 
@@ -238,15 +238,15 @@ class Exported:
         """Name, last value, and whether it was given out."""
         with self._moment():
             names = self._column(SEQUENCES)
-        found: list[tuple[str, int, bool]] = []
+        states: list[tuple[str, int, bool]] = []
         together = min(TOGETHER, self.share)
         for start in range(0, len(names), together):
             some = names[start : start + together]
             each = (f"select {n}, last_value, is_called from {name}" for n, name in enumerate(some))  # noqa: S608
             with self._moment():
                 rows = self._all(" union all ".join(each))
-            found += [(some[n], last, called) for n, last, called in sorted(rows)]
-        return found
+            states += [(some[n], last, called) for n, last, called in sorted(rows)]
+        return states
 
     @contextmanager
     def _moment(self) -> Iterator[None]:
@@ -261,8 +261,8 @@ class Exported:
                 self.connection.execute("rollback")
 
     def _all(self, query: str) -> list[Any]:
-        found: list[Any] = self.connection.execute(query).fetchall()
-        return found
+        rows: list[Any] = self.connection.execute(query).fetchall()
+        return rows
 
     def _column(self, query: str) -> tuple[Any, ...]:
         return tuple(row[0] for row in self._all(query))

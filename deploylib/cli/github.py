@@ -62,23 +62,23 @@ def summary(report: Report) -> str:
     if report.commit is not None:
         title += f" ← `{report.commit.short}` {_plain(report.commit.subject)}"
     lines = [title, "", "| stage | | | s |", "|---|---|---|---|"]
-    for one in report.stages:
-        text = "<br>".join(_plain(line) for line in one.lines)
-        lines.append(f"| {SIGNS[one.status]} {one.status} | {one.stage} | {text} | {one.seconds:.1f} |")
-    told = by_topic(report)
-    lines += [f"\n**{_plain(line.text)}**" for line in told[Topic.WHY]]
-    lines += [f"- put back: {_plain(f'{line.name} {line.text}')}" for line in told[Topic.PUT_BACK]]
-    live = ((line, line.url if ADDRESS.fullmatch(line.url) else "") for line in told[Topic.LIVE] if line.name)
+    for stage in report.stages:
+        text = "<br>".join(_plain(line) for line in stage.lines)
+        lines.append(f"| {SIGNS[stage.status]} {stage.status} | {stage.stage} | {text} | {stage.seconds:.1f} |")
+    topics = by_topic(report)
+    lines += [f"\n**{_plain(line.text)}**" for line in topics[Topic.WHY]]
+    lines += [f"- put back: {_plain(f'{line.name} {line.text}')}" for line in topics[Topic.PUT_BACK]]
+    live = ((line, line.url if ADDRESS.fullmatch(line.url) else "") for line in topics[Topic.LIVE] if line.name)
     lines += ["", *(f"- live: {_plain(line.name)} `{line.text[:7] or 'nothing'}` {url}" for line, url in live)]
-    lines += [f"- next: {_plain(line.text)}" for line in told[Topic.NEXT]]
+    lines += [f"- next: {_plain(line.text)}" for line in topics[Topic.NEXT]]
     return "\n".join(lines) + "\n\n"
 
 
 def _outputs(report: Report) -> dict[str, str]:
     url = next((one.url for one in report.live if one.url), "")
-    told = {"run": report.run, "outcome": report.outcome, "services": json.dumps(report.deploying), "url": url}
+    outputs = {"run": report.run, "outcome": report.outcome, "services": json.dumps(report.deploying), "url": url}
     # A second line would be another output; JSON has one, and must not be cut.
-    return {name: value if name == "services" else harmless(value) for name, value in told.items()}
+    return {name: value if name == "services" else harmless(value) for name, value in outputs.items()}
 
 
 def _escaped(text: str, *, also: bool = False) -> str:

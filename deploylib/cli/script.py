@@ -41,12 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     import deploylib
 
-    said = "Deploys a product to Render. In a repository that has tasks, inv --list tells the rest."
-    parser = argparse.ArgumentParser("deploylib", description=said, allow_abbrev=False)
+    description = "Deploys a product to Render. In a repository that has tasks, inv --list tells the rest."
+    parser = argparse.ArgumentParser("deploylib", description=description, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"deploylib {deploylib.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    told = "make this repository ready to be released: shows a diff, then asks"
-    command = commands.add_parser("init", help=told, description=told, allow_abbrev=False)
+    purpose = "make this repository ready to be released: shows a diff, then asks"
+    command = commands.add_parser("init", help=purpose, description=purpose, allow_abbrev=False)
     for name, text in FLAGS.items():
         command.add_argument(f"--{name}", action="store_true", help=text)
     return parser

@@ -136,8 +136,8 @@ def fail(error: DeployError, environment: str, *, json: bool) -> NoReturn:
     """Tell an error, and end the program with its exit code."""
     error.remedy = remedies.about(environment, error.remedy)
     if json:
-        said = {"outcome": error.outcome, "exit_code": error.exit_code, "error": error.message}
-        tell({**said, "details": error.details, "next": [error.remedy]}, (), json=True)
+        document = {"outcome": error.outcome, "exit_code": error.exit_code, "error": error.message}
+        tell({**document, "details": error.details, "next": [error.remedy]}, (), json=True)
     text = "\n".join(clean_line(line) for line in error.diagnostics().splitlines())
     if "utf" not in (sys.stderr.encoding or "").lower():
         text = "\n".join(cli_text.ascii_only(line) for line in text.splitlines())
@@ -153,12 +153,12 @@ def annotate(title: str, message: str) -> None:
         sys.stderr.write(github.annotation(title, "\n".join(lines)) + "\n")
 
 
-def _print_scan(found: Scanned, *, json: bool) -> None:
+def _print_scan(scanned: Scanned, *, json: bool) -> None:
     """Print a scan; its verdict is the exit code."""
-    tell(found, cli_text.format_scan(found), json=json)
+    tell(scanned, cli_text.format_scan(scanned), json=json)
     codes = {Verdict.FINDINGS: Blocked.exit_code, Verdict.NOT_EXAMINED: NotExamined.exit_code}
-    if code := codes.get(found.verdict):
-        annotate("scan", found.line)
+    if code := codes.get(scanned.verdict):
+        annotate("scan", scanned.line)
         raise SystemExit(code)
 
 
@@ -178,8 +178,8 @@ def tell(value: Any, lines: Sequence[str], *, json: bool, code: int = 0) -> None
     It is printed as lines, or as the JSON of *value*; a *code* of 0 ends nothing.
     """
     if json:
-        told = STRUCK.value(msgspec.to_builtins(value))
-        text = redaction.document(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+        document = STRUCK.value(msgspec.to_builtins(value))
+        text = redaction.document(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
     else:
         text = "\n".join(clean_line(line) for given in lines for line in given.splitlines() or [""])
     if "utf" not in (sys.stdout.encoding or "").lower():

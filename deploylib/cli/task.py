@@ -111,7 +111,7 @@ def command(
 
         context = inspect.Parameter("c", inspect.Parameter.POSITIONAL_OR_KEYWORD)
         run.__signature__ = inspect.Signature([context, *(chosen[key] for key in order)])  # type: ignore[attr-defined]
-        told = {key: FLAGS[key][1] for key in shared} | dict(texts) | more
+        helps = {key: FLAGS[key][1] for key in shared} | dict(texts) | more
         return task(  # type: ignore[return-value] # invoke says that it may be a decorator
             run,
             klass=functools.partial(_Task, instead=dict(instead)) if positional else Task,
@@ -119,7 +119,7 @@ def command(
             default=default,
             iterable=list(several),
             positional=list(positional),
-            help={key.strip("_").replace("_", "-"): text for key, text in told.items()},
+            help={key.strip("_").replace("_", "-"): text for key, text in helps.items()},
         )
 
     return decorate
@@ -137,13 +137,13 @@ class _Task(Task[Any]):
 
         One that may be left out has a value as soon as the other flag was given.
         """
-        found = super().get_arguments(*args, **options)
-        named = {argument.name: argument for argument in found}
+        arguments = super().get_arguments(*args, **options)
+        named = {argument.name: argument for argument in arguments}
         return [
-            _Positional(named.get(self._instead.get(one.name or "", "")), names=one.names, help=one.help)
-            if one.positional
-            else one
-            for one in found
+            _Positional(named.get(self._instead.get(argument.name or "", "")), names=argument.names, help=argument.help)
+            if argument.positional
+            else argument
+            for argument in arguments
         ]
 
 

@@ -167,7 +167,7 @@ def dashboard(
 
 def everything() -> Collection:
     """Make the collection of all tasks."""
-    made = Collection(
+    collection = Collection(
         deploy,
         check,
         status,
@@ -185,5 +185,5 @@ def everything() -> Collection:
         dashboard,
     )
     for name, tasks in groups.GROUPS.items():
-        made.add_collection(Collection(name, *tasks))
-    return made
+        collection.add_collection(Collection(name, *tasks))
+    return collection

@@ -65,8 +65,8 @@ def format_header(run: str, environment: str, commit: Commit | None) -> str:
 
 def format_beginning(by: str, at: datetime, url: str) -> str:
     """Say who began a run, when, and in which CI run."""
-    told = (f"by {by}" if by else "", f"{at:%Y-%m-%d %H:%M:%SZ}", url)
-    return " · ".join(each for each in told if each)
+    parts = (f"by {by}" if by else "", f"{at:%Y-%m-%d %H:%M:%SZ}", url)
+    return " · ".join(each for each in parts if each)
 
 
 def format_log_line(line: LogLine) -> str:
@@ -101,8 +101,8 @@ def format_report(report: Report) -> str:
         "done": f"recorded as {short(report.run)}; nothing was released",
     }
     word = report.outcome.partition(" by ")[0].upper() if report.exit_code == 0 else "FAILED"
-    said = words.get(report.outcome, f"{report.outcome} (exit code {report.exit_code})")
-    lines = ["", f"{f'{word:<{NAME + 2}} {said}':<{WIDTH}}  {report.seconds:.1f}s"]
+    outcome = words.get(report.outcome, f"{report.outcome} (exit code {report.exit_code})")
+    lines = ["", f"{f'{word:<{NAME + 2}} {outcome}':<{WIDTH}}  {report.seconds:.1f}s"]
     apart = {Topic.NEXT} if report.exit_code else {Topic.NEXT, Topic.WHY, Topic.PUT_BACK}
     for section in sections(report):
         if section.topic not in apart:
@@ -144,10 +144,10 @@ def format_history(states: Iterable[RunState]) -> list[str]:
         outcome = state.report.outcome if state.report else UNENDED if operation else "open"
         deployed = ", ".join(state.shipped) or "-"
         kind = operation or ("rollback" if state.opened.back else "deploy")
-        said = next((one.lines[0] for one in reversed(state.stages.values()) if one.lines), "") if operation else ""
+        first = next((one.lines[0] for one in reversed(state.stages.values()) if one.lines), "") if operation else ""
         lines.append(
             f"{short(state.id):<4}  {state.at:%Y-%m-%d %H:%M}  {kind:<8}  {state.commit.short:<7}  "
-            f"{outcome:<20}  {deployed:<20}  {said or state.commit.subject}".rstrip()
+            f"{outcome:<20}  {deployed:<20}  {first or state.commit.subject}".rstrip()
         )
     return lines
 
@@ -174,65 +174,71 @@ def format_events(state: RunState) -> list[str]:
     return lines + format_report(state.report).splitlines()
 
 
-def format_status(found: status.Status, now: datetime) -> list[str]:
+def format_status(status_now: status.Status, now: datetime) -> list[str]:
     """Tell what is live, on one screen."""
-    lines = [f"environment  {found.environment}", ""]
-    width = max((len(one.service) for one in found.live), default=0)
-    for one in found.live:
-        since = f"for {age((now - one.since).total_seconds())}" if one.since else ""
-        lines.append(f"  {one.service:<{width}}  {one.commit[:7] or 'nothing'}  {since}  {one.url}".rstrip())
-    if found.trouble:
-        lines.append(f"  {'' if found.known else 'unknown: '}{found.trouble}")
-    lines += ["", f"rollback     {found.back_to or ('nothing to go back to' if found.known else 'unknown')}"]
-    if found.back_trouble:
-        lines.append(f"             {found.back_trouble}")
-    lines += [f"held         {line}" for line in format_holds(found.held, now)] or ["held         nothing"]
-    if found.lease is not None:
-        by = found.lease.holder
+    lines = [f"environment  {status_now.environment}", ""]
+    width = max((len(one.service) for one in status_now.live), default=0)
+    for service in status_now.live:
+        since = f"for {age((now - service.since).total_seconds())}" if service.since else ""
         lines.append(
-            f"lease        {by.what} {short(by.run)}{by.of}, seen {age(found.lease.age)} ago  {by.url}".rstrip()
+            f"  {service.service:<{width}}  {service.commit[:7] or 'nothing'}  {since}  {service.url}".rstrip()
+        )
+    if status_now.trouble:
+        lines.append(f"  {'' if status_now.known else 'unknown: '}{status_now.trouble}")
+    lines += ["", f"rollback     {status_now.back_to or ('nothing to go back to' if status_now.known else 'unknown')}"]
+    if status_now.back_trouble:
+        lines.append(f"             {status_now.back_trouble}")
+    lines += [f"held         {line}" for line in format_holds(status_now.held, now)] or ["held         nothing"]
+    if status_now.lease is not None:
+        by = status_now.lease.holder
+        lines.append(
+            f"lease        {by.what} {short(by.run)}{by.of}, seen {age(status_now.lease.age)} ago  {by.url}".rstrip()
         )
     else:
         lines.append("lease        free")
-    lines.append(f"last run     {found.last or 'none'}" + (f", {_ago(found.last_at, now)}" if found.last_at else ""))
     lines.append(
-        f"backup       {found.backup or 'none'}" + (f", {_ago(found.backup_at, now)}" if found.backup_at else "")
+        f"last run     {status_now.last or 'none'}"
+        + (f", {_ago(status_now.last_at, now)}" if status_now.last_at else "")
     )
-    if found.unproven:
-        lines.append(f"             a newer one cannot be proven, {found.unproven}")
-    if found.restoring:
-        lines.append(f"restoring    {found.restoring}")
-    return [*lines, *_watch(found, now)]
+    lines.append(
+        f"backup       {status_now.backup or 'none'}"
+        + (f", {_ago(status_now.backup_at, now)}" if status_now.backup_at else "")
+    )
+    if status_now.unproven:
+        lines.append(f"             a newer one cannot be proven, {status_now.unproven}")
+    if status_now.restoring:
+        lines.append(f"restoring    {status_now.restoring}")
+    return [*lines, *_watch(status_now, now)]
 
 
-def _watch(found: status.Status, now: datetime) -> list[str]:
+def _watch(shown: status.Status, now: datetime) -> list[str]:
     """Tell alerts and silences; nothing where nobody watches."""
-    if found.watch is None:
-        return [f"alerts       unknown: {found.blind}"] if found.blind else []
-    watch, lines = found.watch, list[str]()
+    if shown.watch is None:
+        return [f"alerts       unknown: {shown.blind}"] if shown.blind else []
+    watch, lines = shown.watch, list[str]()
     if watch.looked is not None:
         unknown = "unknown: " if watch.old else ""
         looked = f"{unknown}the monitor has looked {_ago(watch.looked, now)}"
-        told = [f"{one.severity}: {one.title}, for {age((now - one.since).total_seconds())}" for one in watch.alerts]
-        first, *more = told or ["none"]
+        alerts = [f"{one.severity}: {one.title}, for {age((now - one.since).total_seconds())}" for one in watch.alerts]
+        first, *more = alerts or ["none"]
         lines = [f"alerts       {first}", *(f"             {line}" for line in (*more, looked))]
     silent = [line for one in watch.silences for line in format_silence(one)]
     return [*lines, *(f"silence      {line}" for line in silent)]
 
 
-def format_dashboard(made: dashboard.Dashboard) -> list[str]:
+def format_dashboard(page: dashboard.Dashboard) -> list[str]:
     """Tell the page that was made, and how each environment is."""
-    width = max(map(len, made.states), default=0)
-    return [*(f"{name:<{width}}  {state}" for name, state in made.states.items()), "", *made.places]
+    width = max(map(len, page.states), default=0)
+    return [*(f"{name:<{width}}  {state}" for name, state in page.states.items()), "", *page.places]
 
 
 def format_holds(holds: Iterable[Hold], now: datetime) -> list[str]:
     """Tell what an environment refuses, a line each."""
     lines, all_of_them = [], list(holds)
     several = sum(one.everything for one in all_of_them) > 1
-    for one in all_of_them:
-        by = ", ".join(word for word in (one.by, _ago(one.at, now)) if word)
-        lines.append(f"{one.line} ({by})" + (f"  {one.flag}" if several and one.everything else ""))
+    for hold in all_of_them:
+        by = ", ".join(word for word in (hold.by, _ago(hold.at, now)) if word)
+        lines.append(f"{hold.line} ({by})" + (f"  {hold.flag}" if several and hold.everything else ""))
     return lines
 
 
@@ -241,15 +247,15 @@ def format_lifted(ended: Iterable[Hold], left: Iterable[Hold], now: datetime) ->
     return ["lifted", *format_holds(ended, now), *(f"still held: {line}" for line in format_holds(left, now))]
 
 
-def format_backups(found: Iterable[Backup], now: datetime, environment: str = "local") -> list[str]:
+def format_backups(backups: Iterable[Backup], now: datetime, environment: str = "local") -> list[str]:
     """Write one line for each backup, newest first."""
     lines = []
-    for one in found:
-        proven = f", {_ago(one.proven_at, now)}" if one.proven_at else ""
-        head = f"{one.id}  {volume(one.size):>8}  schema {one.schema}  {one.proof}{proven}{' export' if one.exported else ''}"
-        lines += [f"{head}  ({_ago(one.created_at, now)})", *(f"  {note}" for note in one.notes)]
-        lines += [f"  cannot be proven, and is not counted: {one.cause}"] if one.cause else []
-        lines += [f"  accepted by {one.accepted}"] if one.accepted else []
+    for backup in backups:
+        proven = f", {_ago(backup.proven_at, now)}" if backup.proven_at else ""
+        head = f"{backup.id}  {volume(backup.size):>8}  schema {backup.schema}  {backup.proof}{proven}{' export' if backup.exported else ''}"
+        lines += [f"{head}  ({_ago(backup.created_at, now)})", *(f"  {note}" for note in backup.notes)]
+        lines += [f"  cannot be proven, and is not counted: {backup.cause}"] if backup.cause else []
+        lines += [f"  accepted by {backup.accepted}"] if backup.accepted else []
     return lines or [remedies.about(environment, "there is no backup: inv backup")]
 
 
@@ -266,56 +272,56 @@ def format_restore(done: RestoreResult, environment: str = "local") -> list[str]
     return lines
 
 
-def format_scan(found: Scanned) -> list[str]:
+def format_scan(scanned: Scanned) -> list[str]:
     """Tell a scan: its line, then findings and gaps with remedies."""
-    mark = {Verdict.CLEAN: "✓", Verdict.FINDINGS: "✗", Verdict.NOT_EXAMINED: "–"}[found.verdict]
-    lines = [f"{f'{mark} scan      {found.line}':<{WIDTH}}  {found.seconds:.1f}s"]
-    for one in (*found.blocking, *found.notes):
+    mark = {Verdict.CLEAN: "✓", Verdict.FINDINGS: "✗", Verdict.NOT_EXAMINED: "–"}[scanned.verdict]
+    lines = [f"{f'{mark} scan      {scanned.line}':<{WIDTH}}  {scanned.seconds:.1f}s"]
+    for item in (*scanned.blocking, *scanned.notes):
         lines += [
             "",
-            f"{'✗' if one.blocks else '·'} {one.where}: {one.text} ({one.tool} {one.rule})",
-            f"  next: {one.remedy}",
+            f"{'✗' if item.blocks else '·'} {item.where}: {item.text} ({item.tool} {item.rule})",
+            f"  next: {item.remedy}",
         ]
-    for gap in found.gaps:
+    for gap in scanned.gaps:
         lines += ["", f"– not examined: {gap.what}: {gap.reason}", f"  next: {gap.remedy}"]
-    accepted = [line for examined in found.examined for line in examined.accepted]
+    accepted = [line for examined in scanned.examined for line in examined.accepted]
     return [*lines, *([""] if accepted else []), *(f"· {line}" for line in accepted)]
 
 
-def format_fitness(found: Fitness) -> list[str]:
+def format_fitness(fitness: Fitness) -> list[str]:
     """Tell how fit each service is, a line for each question."""
     marks = {FitVerdict.FIT: "✓", FitVerdict.UNFIT: "✗", FitVerdict.UNMEASURED: "–"}
-    lines = [f"fitness of {found.commit[:7]} for a release without downtime"]
-    for one in found.services:
-        lines += ["", f"{one.service}  {one.start_command}"]
-        for row in one.rows:
-            said = f"{row.fit}: {row.text}" if row.fit is FitVerdict.UNMEASURED else row.text
-            lines.append(f"  {marks[row.fit]} {row.question:<11}  {said}")
+    lines = [f"fitness of {fitness.commit[:7]} for a release without downtime"]
+    for service in fitness.services:
+        lines += ["", f"{service.service}  {service.start_command}"]
+        for row in service.rows:
+            text = f"{row.fit}: {row.text}" if row.fit is FitVerdict.UNMEASURED else row.text
+            lines.append(f"  {marks[row.fit]} {row.question:<11}  {text}")
             lines += [f"    {'':<11}  next: {row.remedy}"] if row.remedy else []
-        counted = [f"{len(one.of(fit))} {fit}" for fit in FitVerdict if one.of(fit)]
+        counted = [f"{len(service.of(fit))} {fit}" for fit in FitVerdict if service.of(fit)]
         lines.append(f"  {', '.join(counted)}")
-    return [*lines, *([""] if found.left_out else []), *found.left_out]
+    return [*lines, *([""] if fitness.left_out else []), *fitness.left_out]
 
 
 LOOKS = {"good": "✓", "bad": "✗", "unknown": "–"}
 
 
-def format_round(found: MonitorRound) -> list[str]:
+def format_round(done: MonitorRound) -> list[str]:
     """Make lines of a round: its looks, and what was told."""
-    head = f"monitor of {found.environment}, {found.at:%H:%M:%S} UTC"
-    if found.blind:
+    head = f"monitor of {done.environment}, {done.at:%H:%M:%S} UTC"
+    if done.blind:
         return [head, "  – nobody answers, neither services nor witnesses: nothing is known, and nothing was told"]
     lines = [head]
-    for reading in sorted(found.readings, key=lambda reading: reading.subject):
-        condition = found.conditions.get(reading.key, "")
+    for reading in sorted(done.readings, key=lambda reading: reading.subject):
+        condition = done.conditions.get(reading.key, "")
         state = f"  ({condition})" if condition in {"pending", "firing", "recovering"} else ""
         unknown = "not examined: " if reading.look == "unknown" else ""
-        name = reading.subject or found.environment
+        name = reading.subject or done.environment
         lines.append(f"  {LOOKS[reading.look]} {name:<12} {reading.signal:<14} {unknown}{reading.text}{state}")
         if reading.remedy:
-            lines.append(f"    {'':<12} next: {remedies.about(found.environment, reading.remedy)}")
-    lines += [f"told  {alert.state}: {alert.title}" for alert in found.told]
-    return [*lines, *([found.rhythm] if found.rhythm else []), *found.notes]
+            lines.append(f"    {'':<12} next: {remedies.about(done.environment, reading.remedy)}")
+    lines += [f"told  {alert.state}: {alert.title}" for alert in done.told]
+    return [*lines, *([done.rhythm] if done.rhythm else []), *done.notes]
 
 
 def format_silence(silence: AlertSilence | tuple[AlertSilence, ...]) -> list[str]:
@@ -337,24 +343,24 @@ def format_logs(read: Iterable[status.Log]) -> list[str]:
     return lines or ["(this run deployed nothing)"]
 
 
-def format_local(said: dict[str, Any]) -> list[str]:
+def format_local(described: dict[str, Any]) -> list[str]:
     """Tell the local Render as it describes itself."""
-    rows = [("api", said.get("api_url", "not running")), *said.get("urls", {}).items()]
-    rows += [(name, f"Postgres {one['version']}") for name, one in said.get("databases", {}).items()]
-    rows += [(name, "Key Value") for name in said.get("stores", ())]
+    rows = [("api", described.get("api_url", "not running")), *described.get("urls", {}).items()]
+    rows += [(name, f"Postgres {one['version']}") for name, one in described.get("databases", {}).items()]
+    rows += [(name, "Key Value") for name in described.get("stores", ())]
     width = max(len(name) for name, _ in rows)
     lines = [f"{name:<{width}}  {value}" for name, value in rows]
-    lines += [f"left out: {one['name']}: {one['reason']} ({one['remedy']})" for one in said.get("left_out", ())]
-    lines += [f"no value: {one}; set it: inv local.env NAME" for one in said.get("unset", ())]
-    return [*lines, *said.get("notes", ())]
+    lines += [f"left out: {one['name']}: {one['reason']} ({one['remedy']})" for one in described.get("left_out", ())]
+    lines += [f"no value: {one}; set it: inv local.env NAME" for one in described.get("unset", ())]
+    return [*lines, *described.get("notes", ())]
 
 
-def copies(found: health.Copies) -> list[str]:
+def copies(compared: health.Copies) -> list[str]:
     """Tell the copies of the health files, and what was done."""
     lines: list[str] = []
-    for copy in found.copies:
+    for copy in compared.copies:
         is_version = f"{copy.path} is version {copy.version}"
-        if found.written:
+        if compared.written:
             lines += copy.diff
             lines.append(f"{copy.path} written: version {copy.ours}; the first lines of it say how it is used")
         elif copy.state is CopyState.OLDER:
@@ -385,15 +391,15 @@ def _became(change: FileChange, *, written: bool) -> str:
     return "written" if written and change.after is not None else change.state
 
 
-def format_lease(found: LeaseState | None, environment: str) -> list[str]:
+def format_lease(lease: LeaseState | None, environment: str) -> list[str]:
     """Tell who holds an environment."""
-    if found is None or not found.taken:
-        before = f"{found.holder.what} {short(found.holder.run)}" if found else ""
-        last = f"; the last was {before}, {found.state} {age(found.age)} ago" if found else ""
-        return [f"nobody holds {environment}{last}", *([found.reason] if found and found.reason else [])]
-    by = found.holder
+    if lease is None or not lease.taken:
+        before = f"{lease.holder.what} {short(lease.holder.run)}" if lease else ""
+        last = f"; the last was {before}, {lease.state} {age(lease.age)} ago" if lease else ""
+        return [f"nobody holds {environment}{last}", *([lease.reason] if lease and lease.reason else [])]
+    by = lease.holder
     lines = [f"{environment} is held by {by.name}{by.of}", *([by.url] if by.url else [])]
-    lines.append(f"last sign of life {age(found.age)} ago; without one it is free after {age(by.ttl)}")
+    lines.append(f"last sign of life {age(lease.age)} ago; without one it is free after {age(by.ttl)}")
     return lines
 
 

@@ -73,7 +73,7 @@ def test_restore(env: Environment, *, name: str = "", accept: bool = False, reas
         return done
 
 
-def _proven(env: Environment, chosen: Backup, said: list[str], *, accept: bool, reason: str) -> Backup:
+def _proven(env: Environment, chosen: Backup, lines: list[str], *, accept: bool, reason: str) -> Backup:
     began = tell_start(env, f"{chosen.id}, {volume(chosen.size)}")
     try:
         done = prove(chosen, env.backup_edges)
@@ -83,11 +83,11 @@ def _proven(env: Environment, chosen: Backup, said: list[str], *, accept: bool, 
         if not accept:
             raise
         word = repository.Accepted(at=env.clock.now(), author=env.author, reason=reason.strip())
-        said += [f"{chosen.id} is not proven: {error.message}", f"accepted: {word.reason}"]
-        tell_end(env, *said, since=began)
+        lines += [f"{chosen.id} is not proven: {error.message}", f"accepted: {word.reason}"]
+        tell_end(env, *lines, since=began)
         return repository.accept(chosen, word, store=env.store)
-    said += [f"{done.id} restored and compared: {done.tables} tables", *done.notes]
-    tell_end(env, *said, since=began)
+    lines += [f"{done.id} restored and compared: {done.tables} tables", *done.notes]
+    tell_end(env, *lines, since=began)
     return done
 
 
@@ -122,11 +122,11 @@ def restore(
         return RestoreResult(proven, proven.proof_seconds, proven.tables, proven.notes)
     url = _address(env) if into == BESIDE else _own(env, chosen, confirm) if into == DATABASE else _named(env, into)
     env.learn(url)
-    found = restore_mark.parse_mark(connection.facts(url))
+    mark = restore_mark.parse_mark(connection.facts(url))
     if into == DATABASE:
-        restore_mark.require_no_mark(found, env.flag)
-    elif found is not None:
-        env.progress.note(f"the database is marked restoring: {found.line}")
+        restore_mark.require_no_mark(mark, env.flag)
+    elif mark is not None:
+        env.progress.note(f"the database is marked restoring: {mark.line}")
     # Only its own database is what a release stands on. Beside, the store is read and a new database made, which no service
     # names: neither a release nor another restore is in its way, and it is in nobody's. Another one's URL is not ours to hold.
     title = RESTORE_TITLE if into == DATABASE else ""
@@ -217,11 +217,11 @@ def _saved(env: Environment, chosen: Backup, lease: Lease) -> restore_mark.Mark:
         raise SettingsError(
             f"what is there now could not be backed up: {report.error}", remedy="inv backup, and then the same again"
         )
-    made = report.backed_up.backup
+    backup = report.backed_up.backup
     return restore_mark.Mark(
         id=f"{env.clock.now():%Y%m%dT%H%M%S.%f}",
         environment=env.name,
         backup=chosen.id,
-        saved=made.id if made is not None else "",
+        saved=backup.id if backup is not None else "",
         author=env.author,
     )

@@ -66,16 +66,16 @@ def lift(env: Environment, *, commit: str = "", hold: str = "", reason: str = ""
     if hold:
         chosen = tuple(one for one in current if one.id == hold)
     elif commit:
-        found = env.git.commit(commit).id
-        chosen = tuple(one for one in current if found in one.commits)
+        full_id = env.git.commit(commit).id
+        chosen = tuple(one for one in current if full_id in one.commits)
     else:
         chosen = current if len(current) == 1 else tuple(one for one in current if one.everything)
     if not chosen or (len(chosen) > 1 and not commit):
         raise _which(env, current, several=bool(chosen))
-    for one in chosen:
+    for lifted in chosen:
         with record_operation(env, "lift", title="▶ hold lifted") as done:
-            env.holds.lift(one, author=env.author, reason=reason.strip())
-            done.lines += [one.line, *([f"why it is lifted: {reason.strip()}"] if reason.strip() else [])]
+            env.holds.lift(lifted, author=env.author, reason=reason.strip())
+            done.lines += [lifted.line, *([f"why it is lifted: {reason.strip()}"] if reason.strip() else [])]
     return chosen
 
 
@@ -84,9 +84,9 @@ def _which(env: Environment, current: tuple[Hold, ...], *, several: bool) -> Set
 
     Each that stands is named, with what lifts it.
     """
-    told = "several holds refuse every release" if several else "holds nothing of that kind"
+    message = "several holds refuse every release" if several else "holds nothing of that kind"
     return SettingsError(
-        f"{env.name!r}: {told}" if several else f"{env.name!r} {told}",
+        f"{env.name!r}: {message}" if several else f"{env.name!r} {message}",
         details=tuple(f"{one.line}: {lifting(env, one)}" for one in current),
         remedy="lift the one that is meant, see above" if current else f"inv status{env.flag}",
     )

@@ -69,13 +69,13 @@ def write_dashboard(
         raise SettingsError(f"--every {every}: the page would be old when it is made", remedy="--every 1h")
     names = tuple(dict.fromkeys(environments or (env.name, *env.config.settings.environments)))
     panels = [_panel(env, name, public=public) for name in names]
-    told = [panel for panel in panels if environments or panel.trouble or panel.runs or panel.unreadable]
+    shown = [panel for panel in panels if environments or panel.trouble or panel.runs or panel.unreadable]
     site = Site(
         product=env.config.root.name,
         built_at=env.clock.now(),
         every=length,
         public=public,
-        panels=tuple(told or panels[:1]),
+        panels=tuple(shown or panels[:1]),
     )
     places = page.write_page(site, out, env.struck.text)
     return Dashboard(places=places, states={panel.name: panel.state.value for panel in site.panels})
@@ -243,10 +243,10 @@ def _back(look: _Look) -> Fact:
         return _unexamined("nothing is known to be live")
     bad = {commit for hold in look.held for commit in hold.commits}
     serving = {each.service: each for each in look.live}
-    found = next(iter(rollback.find_candidates(look.runs, serving, bad=bad)), None)
-    if found is None:
+    earlier = next(iter(rollback.find_candidates(look.runs, serving, bad=bad)), None)
+    if earlier is None:
         return Fact(text="nothing: there is no earlier release that was verified")
-    return Fact(text=f"{found.commit.short} of run {short(found.id)}", at=found.ended)
+    return Fact(text=f"{earlier.commit.short} of run {short(earlier.id)}", at=earlier.ended)
 
 
 def _hold(look: _Look) -> Fact:
@@ -258,38 +258,40 @@ def _hold(look: _Look) -> Fact:
 
 
 def _lease(look: _Look) -> Fact:
-    found = look.env.leases.read()
-    if found is None or not found.taken:
+    lease = look.env.leases.read()
+    if lease is None or not lease.taken:
         return Fact(text="free")
-    text = f"{found.holder.what} {short(found.holder.run)} is at work, seen {age(found.age)} before this page was made"
-    return Fact(text=text, private=found.holder.author)
+    text = f"{lease.holder.what} {short(lease.holder.run)} is at work, seen {age(lease.age)} before this page was made"
+    return Fact(text=text, private=lease.holder.author)
 
 
 def _backup(look: _Look) -> Fact:
-    made = repository.latest(look.env.store, look.env.name)
-    if made is None:
+    backup = repository.latest(look.env.store, look.env.name)
+    if backup is None:
         return Fact(text="none is recorded")
-    proven = f", proven again {made.proven_at:%Y-%m-%d %H:%M} UTC" if made.proven_at else ""
-    return Fact(text=f"{made.id}, {made.proof}{proven}", at=made.created_at)
+    proven = f", proven again {backup.proven_at:%Y-%m-%d %H:%M} UTC" if backup.proven_at else ""
+    return Fact(text=f"{backup.id}, {backup.proof}{proven}", at=backup.created_at)
 
 
 def _alerts(look: _Look) -> Fact:
     """Tell what fires, as the monitors have recorded it."""
-    found = read_open_alerts(look.env)
-    if found.looked is None:
+    alerts = read_open_alerts(look.env)
+    if alerts.looked is None:
         return _unexamined("nothing watches this environment")
-    if found.old:
+    if alerts.old:
         return msgspec.structs.replace(
-            _unexamined("no monitor has looked for a day"), at=found.looked, of="the last look"
+            _unexamined("no monitor has looked for a day"), at=alerts.looked, of="the last look"
         )
-    silent = f", {count(len(found.silences), 'silence')}" if found.silences else ""
-    lines = [f"{each.severity}: {each.title}, since {each.since:%Y-%m-%d %H:%M} UTC" for each in found.alerts]
-    lines += [f"silent until {each.until:%Y-%m-%d %H:%M} UTC: {each.reason} ({each.author})" for each in found.silences]
-    worst = State.FAIL if any(each.severity is Severity.CRITICAL for each in found.alerts) else State.WARN
+    silent = f", {count(len(alerts.silences), 'silence')}" if alerts.silences else ""
+    lines = [f"{each.severity}: {each.title}, since {each.since:%Y-%m-%d %H:%M} UTC" for each in alerts.alerts]
+    lines += [
+        f"silent until {each.until:%Y-%m-%d %H:%M} UTC: {each.reason} ({each.author})" for each in alerts.silences
+    ]
+    worst = State.FAIL if any(each.severity is Severity.CRITICAL for each in alerts.alerts) else State.WARN
     return Fact(
-        text=f"{len(found.alerts) or 'none'} open{silent}",
-        state=worst if found.alerts else None,
-        at=found.looked,
+        text=f"{len(alerts.alerts) or 'none'} open{silent}",
+        state=worst if alerts.alerts else None,
+        at=alerts.looked,
         of="the last look",
         lines=tuple(lines),
     )

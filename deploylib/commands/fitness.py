@@ -56,42 +56,46 @@ def measure_fitness(env: Environment, *, services: Sequence[str] = (), commit: s
             "no Blueprint says which services there are", remedy=f"write {env.config.settings.blueprint}"
         )
     preflight.services(env.config, described, services)
-    with _throw_away(env, services) as (apart, said):
-        here = local.read_here(apart.config, said)
+    with _throw_away(env, services) as (apart, status):
+        here = local.read_here(apart.config, status)
         running = [one for one in described.deployable if one.kind in RUNNING and one.name not in here.left_out]
         wanted = [one for one in running if one.name in services or not services]
         if not wanted:
-            told = (
+            message = (
                 "no service of the Blueprint has a program that runs here"
                 if not services
                 else "it has no program that runs"
             )
-            raise SettingsError(told, details=here.told, remedy="name one that does: inv local.fitness --service NAME")
+            raise SettingsError(
+                message, details=here.told, remedy="name one that does: inv local.fitness --service NAME"
+            )
         _migrate(apart, chosen, services)
         plans = {
-            one.name: one.plan for one in described.databases if here.databases is None or one.name in here.databases
+            measured.name: measured.plan
+            for measured in described.databases
+            if here.databases is None or measured.name in here.databases
         }
-        found = _measure(env, apart, chosen, wanted, plans)
-    _record(env, found)
-    rows = [row.fit for one in found for row in one.rows]
+        services_measured = _measure(env, apart, chosen, wanted, plans)
+    _record(env, services_measured)
+    rows = [row.fit for one in services_measured for row in one.rows]
     worst = Blocked if FitVerdict.UNFIT in rows else NotExamined if FitVerdict.UNMEASURED in rows else None
     return Fitness(
         commit=chosen.id,
         outcome=worst.outcome if worst else "succeeded",
         exit_code=worst.exit_code if worst else 0,
-        services=found,
+        services=services_measured,
         left_out=here.told,
     )
 
 
-def _record(env: Environment, found: Sequence[ServiceFitness]) -> None:
+def _record(env: Environment, measured: Sequence[ServiceFitness]) -> None:
     """Keep what was measured for the reminder of `inv check`.
 
     What cannot be kept was measured all the same.
     """
     try:
-        for one in found:
-            fitness.record_fitness(env.store, one)
+        for service in measured:
+            fitness.record_fitness(env.store, service)
     except Interrupted:
         raise
     except DeployError as error:

@@ -60,8 +60,8 @@ def take_health(env: Environment, *, write: str = "", language: str = "", force:
             error.message, remedy=f"correct its rights (ls -ld {write}), or make room (df -h)"
         ) from error
     except OSError as error:
-        told = f"{error.filename or write} cannot be read: {error.strerror or error}"
-        raise SettingsError(told, remedy=f"see what it is, and who may read it: ls -l {write}") from error
+        message = f"{error.filename or write} cannot be read: {error.strerror or error}"
+        raise SettingsError(message, remedy=f"see what it is, and who may read it: ls -l {write}") from error
     return Copies((copy,), written=copy.state is not CopyState.SAME)
 
 
@@ -75,8 +75,8 @@ def _copies(env: Environment) -> Iterator[HealthCopy]:
         try:
             copy = compare_copy(path, names[path.name])
         except OSError as error:
-            told = f"{path} cannot be read: {error.strerror or error}"
-            raise SettingsError(told, remedy=f"see what it is, and who may read it: ls -l {path}") from error
+            message = f"{path} cannot be read: {error.strerror or error}"
+            raise SettingsError(message, remedy=f"see what it is, and who may read it: ls -l {path}") from error
         if copy.state is not CopyState.FOREIGN:
             yield replace(copy, path=name)
 
@@ -91,15 +91,15 @@ def _language(given: str, folder: Path, top: Path) -> Language:
     above = [each for each in here.parents if each.is_relative_to(top.resolve())]
     guessed = guess_language([here, *above])
     if guessed is None:
-        told = f"{folder} does not tell whether it is Python or Node"
-        raise SettingsError(told, remedy=f"inv local.health --write {folder} --language python, or node")
+        message = f"{folder} does not tell whether it is Python or Node"
+        raise SettingsError(message, remedy=f"inv local.health --write {folder} --language python, or node")
     return guessed
 
 
 def _refusal(copy: HealthCopy, write: str, language: Language) -> SettingsError:
     """Say why a file is left as it is."""
     again = f"inv local.health --write {write} --language {language} --force"
-    told, step = {
+    message, step = {
         CopyState.EDITED: (
             f"has been edited since version {copy.version} was copied",
             f"keep what you changed, then {again}",
@@ -110,4 +110,4 @@ def _refusal(copy: HealthCopy, write: str, language: Language) -> SettingsError:
         ),
     }.get(copy.state, ("is somebody's own file, and no copy", f"name another folder; or replace it: {again}"))
     lines = copy.diff if len(copy.diff) <= SHOWN else (*copy.diff[:SHOWN], f"… and {len(copy.diff) - SHOWN} lines more")
-    return SettingsError(f"{copy.path} {told}; it is left as it is", details=lines, remedy=step)
+    return SettingsError(f"{copy.path} {message}; it is left as it is", details=lines, remedy=step)

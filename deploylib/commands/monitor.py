@@ -37,8 +37,8 @@ def monitor(env: Environment, *, watch: bool = False, rounds: int = 0) -> Monito
     def show(done: MonitorRound) -> None:
         bad = [f"{key} {condition}" for key, condition in done.conditions.items() if condition not in {"ok", "unknown"}]
         seen = "blind: nobody answers" if done.blind else ", ".join(bad) or f"{len(done.readings)} looks, all well"
-        told = [f"  told: {alert.state}: {alert.title}" for alert in done.told]
-        env.progress.note(f"{done.at:%H:%M:%S} UTC  {seen}", *told, *(f"  {note}" for note in done.notes))
+        lines = [f"  told: {alert.state}: {alert.title}" for alert in done.told]
+        env.progress.note(f"{done.at:%H:%M:%S} UTC  {seen}", *lines, *(f"  {note}" for note in done.notes))
 
     def trouble(error: Unreachable) -> None:
         env.progress.note(
@@ -72,8 +72,8 @@ def silence_alerts(
     if lasts < SHORTEST:
         raise SettingsError(f"--until {until.strip()} is over before anybody looks", remedy=example)
     if lasts > LONGEST:
-        told = f"a silence of {age(lasts)} would be forgotten"
-        raise SettingsError(told, remedy="a week at most; for good: on = false in [monitor.rules.SIGNAL]")
+        message = f"a silence of {age(lasts)} would be forgotten"
+        raise SettingsError(message, remedy="a week at most; for good: on = false in [monitor.rules.SIGNAL]")
     if unknown := _strangers(env, services):
         raise SettingsError(
             f"nobody watches {unknown[0]!r}", remedy="leave --service out, or name what inv monitor names"
@@ -117,11 +117,11 @@ def end_silences(env: Environment, *, name: str = "") -> tuple[AlertSilence, ...
     lasting = silences.read(env.clock.now())
     chosen = tuple(one for one in lasting if one.id.endswith(name.strip()))
     if not chosen or (name and len(chosen) > 1):
-        told = (
+        message = (
             "no silence lasts" if not lasting else f"{'several silences are' if chosen else 'no silence is'} {name!r}"
         )
         names = ", ".join(one.id for one in lasting)
-        raise SettingsError(told, remedy=f"one of: {names}" if names else "inv status tells the silences that last")
-    for one in chosen:
-        silences.end(one, env.author, env.clock.now())
+        raise SettingsError(message, remedy=f"one of: {names}" if names else "inv status tells the silences that last")
+    for silence in chosen:
+        silences.end(silence, env.author, env.clock.now())
     return chosen

@@ -44,11 +44,11 @@ def notify(env: Environment, *, text: str = "", test: bool = False) -> tuple[Del
     else:
         sent = messenger.tell(message.text_message(env.name, at, name=name, text=text, author=env.author))
     if lost := [each for each in sent if not each.delivered]:
-        told = tuple(f"{each.channel}: {each.reason}" for each in lost)
+        undelivered = tuple(f"{each.channel}: {each.reason}" for each in lost)
         again = "it goes out with the next command; " if not test and not any(each.final for each in lost) else ""
         raise Unreachable(
             f"{lost[0].channel or 'nobody'} was not told: {lost[0].reason}",
-            details=told[1:],
+            details=undelivered[1:],
             remedy=again + (lost[0].remedy or "inv notify --test tries it again"),
         )
     return sent
@@ -56,7 +56,7 @@ def notify(env: Environment, *, text: str = "", test: bool = False) -> tuple[Del
 
 def _tests(env: Environment, name: str) -> tuple[Message, ...]:
     """Make the three messages of a run, as a test."""
-    said = message.text_message(env.name, env.clock.now(), name=name, text=TEST, author=env.author)
+    text = message.text_message(env.name, env.clock.now(), name=name, text=TEST, author=env.author)
     return tuple(
-        msgspec.structs.replace(said, kind=kind, run=f"test-{name}", title=title) for kind, title in TESTS.items()
+        msgspec.structs.replace(text, kind=kind, run=f"test-{name}", title=title) for kind, title in TESTS.items()
     )

@@ -51,11 +51,11 @@ def put(
     """
     began = tell_start(env, f"{chosen.id}, {volume(chosen.size)}")
     with connection.lock_database(url, clock=env.clock, within=LOCK_WITHIN):
-        found = restore_mark.find_mark(url)
-        if again and found is None:
+        mark = restore_mark.find_mark(url)
+        if again and mark is None:
             raise SettingsError("somebody else has ended the restore meanwhile", remedy=f"inv status{env.flag}")
         if begun is not None and not again:
-            restore_mark.require_no_mark(found, env.flag)
+            restore_mark.require_no_mark(mark, env.flag)
         edges = replace(env.backup_edges, fence=lease.fence) if lease is not None else env.backup_edges
         into: Into = "unproven" if again or (force and unproven) else "emptied" if force else "empty"
         done = restore(url, chosen, edges, into, begun)
@@ -105,8 +105,8 @@ def finish_restore(env: Environment, wanted: str = "") -> StageResult | None:
     if env.config.is_local:
         local.up(env.config, runner=env.runner)
     url = database.own_database(env)
-    found = _marked(env, url)
-    if url is None or found is None:
+    mark = _marked(env, url)
+    if url is None or mark is None:
         if wanted:
             raise SettingsError(
                 f"the database of {env.name!r} is not marked: no restore was left half-way",
@@ -115,11 +115,11 @@ def finish_restore(env: Environment, wanted: str = "") -> StageResult | None:
         env.progress.note("the database is whole: a restore that was left had not begun, or was at its end")
         return None
     began = env.clock.monotonic()
-    chosen = _chosen(env, found, wanted)
-    said = msgspec.structs.replace(found, environment=env.name, id=found.id or f"{env.clock.now():%Y%m%dT%H%M%S.%f}")
-    with record_operation(env, "restore", needs_lease=True, title=RESTORE_TITLE) as told:
-        done = put(env, url, chosen, begun=said, again=True, lease=told.lease)
-        told.lines.extend(describe_restore(done))
+    chosen = _chosen(env, mark, wanted)
+    begun = msgspec.structs.replace(mark, environment=env.name, id=mark.id or f"{env.clock.now():%Y%m%dT%H%M%S.%f}")
+    with record_operation(env, "restore", needs_lease=True, title=RESTORE_TITLE) as operation:
+        done = put(env, url, chosen, begun=begun, again=True, lease=operation.lease)
+        operation.lines.extend(describe_restore(done))
     lines = (f"{chosen.id} is in the database: {done.tables} tables", *done.notes)
     took = round(env.clock.monotonic() - began, 3)
     return StageResult(stage="restore", status=StageStatus.DONE, lines=lines, seconds=took)
@@ -132,15 +132,15 @@ def _marked(env: Environment, url: Secret | None) -> restore_mark.Mark | None:
     """
     if url is None:
         return None
-    if (found := restore_mark.find_mark(url)) is not None:
-        return found
+    if (mark := restore_mark.find_mark(url)) is not None:
+        return mark
     with connection.lock_database(url, clock=env.clock, within=LOCK_WITHIN):
-        if (found := restore_mark.find_mark(url)) is None:
+        if (mark := restore_mark.find_mark(url)) is None:
             restore_mark.record_end(env.store, env.name, clock=env.clock)
-    return found
+    return mark
 
 
-def _chosen(env: Environment, found: restore_mark.Mark, wanted: str) -> Backup:
+def _chosen(env: Environment, mark: restore_mark.Mark, wanted: str) -> Backup:
     """Choose the backup to put in.
 
     It is the one that is asked for, or, if that was not and it cannot be read, the fresh one.
@@ -150,23 +150,23 @@ def _chosen(env: Environment, found: restore_mark.Mark, wanted: str) -> Backup:
         BackupFailed: it cannot be read.
     """
     if wanted == BACK:
-        if not found.saved:
+        if not mark.saved:
             raise SettingsError("nothing was in the database before", remedy="inv finish (completes the restore)")
-        return _readable(env, found.saved)
+        return _readable(env, mark.saved)
     if wanted not in {"", COMPLETE}:
         return _readable(env, wanted)
     try:
-        return _readable(env, found.backup)
+        return _readable(env, mark.backup)
     except (BackupFailed, SettingsError) as error:
-        if not found.saved or wanted:
+        if not mark.saved or wanted:
             raise
-        env.progress.note(f"{error.message}: what was there before is put back ({found.saved})")
-        return _readable(env, found.saved)
+        env.progress.note(f"{error.message}: what was there before is put back ({mark.saved})")
+        return _readable(env, mark.saved)
 
 
 def _readable(env: Environment, name: str) -> Backup:
     """Find the backup of that id, and read all of it."""
     chosen = repository.find(env.store, env.name, name or "(nobody knows which)")
-    repository.manifest(chosen, store=env.store)
+    repository.read_manifest(chosen, store=env.store)
     repository.read_back(chosen, store=env.store)
     return chosen

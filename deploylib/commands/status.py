@@ -93,7 +93,7 @@ def status(env: Environment) -> Status:
     back = rollback.find_candidates(runs, live_now, bad=bad) if live else []
     holder = env.leases.read()
     last = runs[0] if runs else None
-    made = repository.latest(env.store, env.name)
+    proven = repository.latest(env.store, env.name)
     newest = next(iter(repository.listing(env.store, env.name)), None)
     watch, blind = _watch(env)
     return Status(
@@ -107,9 +107,9 @@ def status(env: Environment) -> Status:
         lease=holder if holder is not None and holder.taken else None,
         last=_one_line(last) if last else "",
         last_at=last.last if last else None,
-        backup=f"{made.id} ({made.proof})" if made else "",
-        backup_at=made.created_at if made else None,
-        unproven=f"{newest.id}: {newest.cause}" if newest is not None and newest != made else "",
+        backup=f"{proven.id} ({proven.proof})" if proven else "",
+        backup_at=proven.created_at if proven else None,
+        unproven=f"{newest.id}: {newest.cause}" if newest is not None and newest != proven else "",
         restoring=_restoring(env),
         watch=watch,
         blind=blind,
@@ -129,12 +129,12 @@ def _watch(env: Environment) -> tuple[OpenAlerts | None, str]:
 def _restoring(env: Environment) -> str:
     """Tell of a restore in place that the store knows of."""
     try:
-        found = database.find_restore_mark(env)
+        mark = database.find_restore_mark(env)
     except Interrupted:
         raise
     except DeployError as error:
         return f"a restore has begun, and nobody knows whether it has ended: {error.message} (inv finish{env.flag})"
-    return f"{found.line} (inv finish{env.flag})" if found is not None else ""
+    return f"{mark.line} (inv finish{env.flag})" if mark is not None else ""
 
 
 def _back_trouble(
@@ -203,12 +203,12 @@ def find_run(env: Environment, run: str = "") -> RunState:
     Raises:
         SettingsError: there is none.
     """
-    found = env.history.find(env.name, run) if run else env.history.find_newest(env.name, lambda state: state.triggered)
-    if found is None:
+    named = env.history.find(env.name, run) if run else env.history.find_newest(env.name, lambda state: state.triggered)
+    if named is None:
         raise SettingsError(
             f"there is no run {run!r}" if run else "no run has deployed anything yet", remedy="inv history"
         )
-    return found
+    return named
 
 
 class Log(Value, frozen=True):

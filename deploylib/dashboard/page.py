@@ -65,10 +65,10 @@ def make_files(site: Site, clean: Callable[[str], str] = lambda text: text) -> d
 
 def _document(site: Site, clean: Callable[[str], str]) -> str:
     """Make the page as JSON."""
-    told = {"version": 1, **_cleaned(msgspec.to_builtins(site), clean)}
-    for each, panel in zip(told["panels"], site.panels, strict=True):
+    document = {"version": 1, **_cleaned(msgspec.to_builtins(site), clean)}
+    for each, panel in zip(document["panels"], site.panels, strict=True):
         each |= {"state": panel.state, "commit": panel.commit}
-    return redaction.document(msgspec.json.format(msgspec.json.encode(told), indent=INDENT).decode())
+    return redaction.document(msgspec.json.format(msgspec.json.encode(document), indent=INDENT).decode())
 
 
 def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:

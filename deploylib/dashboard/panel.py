@@ -82,13 +82,13 @@ class Panel(Value, frozen=True):
     @property
     def state(self) -> State:
         """How the environment is: the worst that is known of it."""
-        said = {each.state for each in self.serving} | {each.state for each in self.facts if each.state is not None}
+        states = {each.state for each in self.serving} | {each.state for each in self.facts if each.state is not None}
         last = next((run for run in self.runs if run.outcome), None)
         if last is not None and last.exit_code:
-            said.add(State.FAIL if last.exit_code == PersonNeeded.exit_code else State.WARN)
+            states.add(State.FAIL if last.exit_code == PersonNeeded.exit_code else State.WARN)
         worst = (State.FAIL, State.UNREACHABLE, State.WARN)
         asked = any(each.state is State.PASS for each in self.serving)
-        return next((each for each in worst if each in said), State.PASS if asked else State.UNKNOWN)
+        return next((each for each in worst if each in states), State.PASS if asked else State.UNKNOWN)
 
     @property
     def commit(self) -> str:

@@ -82,8 +82,8 @@ def _read(place: Path) -> bytes:
 def _beginning(bucket: store.Store, name: str) -> bytes:
     """Read how an object begins; nothing: there is none."""
     try:
-        found = bucket.read(name)
-        return next(iter(found), EMPTY)[:BEGINNING]
+        content = bucket.read(name)
+        return next(iter(content), EMPTY)[:BEGINNING]
     except KeyError:
         return b""
 

@@ -35,23 +35,23 @@ def examine_services(
         Unreachable: the local Render stopped answering.
     """
     seen: dict[str, Measured] = {}
-    for one in subjects:
-        if trouble := troubles.get(one.name):
-            seen[one.name] = Measured(trouble=trouble, failed=instances.read_failed(one.name))
+    for subject in subjects:
+        if trouble := troubles.get(subject.name):
+            seen[subject.name] = Measured(trouble=trouble, failed=instances.read_failed(subject.name))
         else:
-            seen[one.name] = measure_service(one, instances, clock=clock, tell=tell)
+            seen[subject.name] = measure_service(subject, instances, clock=clock, tell=tell)
     held = {one.name: burst.held * one.instances for one in subjects if (burst := seen[one.name].burst) is not None}
-    limit, now, found = connection_limit(plan), clock.now(), []
-    for one in subjects:
-        fits = judge_connections(one, seen[one.name], held, limit, plan or DEFAULT)
-        found.append(
+    limit, now, services = connection_limit(plan), clock.now(), []
+    for subject in subjects:
+        fits = judge_connections(subject, seen[subject.name], held, limit, plan or DEFAULT)
+        services.append(
             ServiceFitness(
-                service=one.name,
-                runtime=one.runtime,
-                start_command=one.start_command,
+                service=subject.name,
+                runtime=subject.runtime,
+                start_command=subject.start_command,
                 commit=commit,
                 at=now,
-                rows=(*judge_service(one, seen[one.name]), *(() if fits is None else (fits,))),
+                rows=(*judge_service(subject, seen[subject.name]), *(() if fits is None else (fits,))),
             )
         )
-    return tuple(found)
+    return tuple(services)

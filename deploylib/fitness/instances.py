@@ -158,10 +158,10 @@ class Instances:
         try:
             return decoding.json(answer.body, kind)
         except decoding.Undecodable as error:
-            told = f"the local Render gave no answer that can be read: {error}"
-            raise Unreachable(told, remedy="inv local.fitness, again") from error
+            message = f"the local Render gave no answer that can be read: {error}"
+            raise Unreachable(message, remedy="inv local.fitness, again") from error
 
     def _require_ok(self, answer: http.Answer) -> None:
         if not answer.ok:
-            told = self._decoded(answer, _Error).message
-            raise NotExamined(f"the local Render refused: {told}", remedy="inv local.fitness, again")
+            message = self._decoded(answer, _Error).message
+            raise NotExamined(f"the local Render refused: {message}", remedy="inv local.fitness, again")

@@ -167,8 +167,8 @@ def _of_outage(subject: ServiceSubject, outage: Outage) -> FitnessRow:
         text = f"it ended with code {outage.exit_code} when Postgres stopped: every instance does that at once"
         return _unfit(question, text, advice.change(question, subject, code=outage.exit_code))
     if bad := [status for status in outage.health if status not in GOOD]:
-        said = f"answered {bad[0]}" if bad[0] else "did not answer within 5 s"
-        text = f"{path} {said} while Postgres was stopped: Render restarts every instance for that"
+        answered = f"answered {bad[0]}" if bad[0] else "did not answer within 5 s"
+        text = f"{path} {answered} while Postgres was stopped: Render restarts every instance for that"
         return _unfit(question, text, advice.change(question, subject))
     if outage.back is None:
         text = f"{_told(outage.asked) or path} had not answered as before {BACK_WITHIN:.0f} s after Postgres was back"
@@ -196,12 +196,12 @@ def _address(subject: ServiceSubject, seen: Measured) -> FitnessRow:
         ports = ", ".join(map(str, instance.ports))
         return _unfit(question, f"it listens on port {ports}, and not on $PORT", advice.change(question, subject))
     where = set(instance.addresses)
-    told = " and ".join(sorted(where))
+    places = " and ".join(sorted(where))
     if where & EVERYWHERE:
-        return FitnessRow(question=question, fit=FitVerdict.FIT, text=f"it listens on {told}, at $PORT")
+        return FitnessRow(question=question, fit=FitVerdict.FIT, text=f"it listens on {places}, at $PORT")
     if instance.host not in where:
         return _unfit(
-            question, f"it listens on {told} alone, where Render does not reach it", advice.change(question, subject)
+            question, f"it listens on {places} alone, where Render does not reach it", advice.change(question, subject)
         )
     other = set(seen.without_host or ())
     if seen.without_host is None or other & EVERYWHERE or "gunicorn" in subject.start_command:

@@ -245,16 +245,16 @@ def _shut_down(work: _Work, instance: Instance) -> Shutdown:
             closed = spent
         if closed is None and spent > RELEASED * subject.drain and (finishing is None or finishing.done()):
             released = closed = spent
-            for one in idle:
-                one.close()
+            for kept in idle:
+                kept.close()
         clock.sleep(SAMPLE)
     ended = ending.result()
-    for one in work.idle:
-        one.close()
+    for kept in work.idle:
+        kept.close()
     status = _within(finishing, 5.0)
     closed = None if released is not None or (ended.killed and closed is None) else closed
-    told = Flight(flight.line, status, flight.why)
-    return Shutdown(before, ended, told, len(idle), closed if idle else 0.0, released)
+    finished = Flight(flight.line, status, flight.why)
+    return Shutdown(before, ended, finished, len(idle), closed if idle else 0.0, released)
 
 
 def _finish(connection: Connection, flight: Flight, clock: Clock) -> int:
@@ -289,8 +289,8 @@ def _bring_into_flight(work: _Work, instance: Instance) -> tuple[Connection | No
         status, took = trial.ask(request.path), work.clock.monotonic() - began
         trial.close()
         if status not in GOOD or took < SLOW:
-            said = f"answers {status or 'nothing'} in {took * 1000:.0f} ms"
-            return None, Flight(why=f"{request.line} {said}, and should answer well, in a second or more")
+            answer_text = f"answers {status or 'nothing'} in {took * 1000:.0f} ms"
+            return None, Flight(why=f"{request.line} {answer_text}, and should answer well, in a second or more")
     connection = Connection(peer, drain + CHECK)
     if _hangs(connection, request):
         return connection, Flight(request.line)
@@ -317,9 +317,9 @@ def _without_host(work: _Work, seen: Instance) -> tuple[str, ...] | None:
     except NotStarted:
         failed = work.instances.read_failed(work.subject.name)
         return tuple(address for one in failed for address in one.addresses)
-    found = work.instances.look(other).addresses
+    addresses = work.instances.look(other).addresses
     work.instances.end(other, 0)
-    return found
+    return addresses
 
 
 def _break_database(work: _Work) -> Outage:
@@ -342,8 +342,8 @@ def _break_database(work: _Work) -> Outage:
         while not end.has_passed():
             health.append(_check(subject, peer))
             clock.sleep(min(0.5, end.left))
-        for one in touching:
-            _within(one, CHECK)
+        for kept in touching:
+            _within(kept, CHECK)
     finally:
         work.instances.switch_postgres(running=True)
     began, back = clock.monotonic(), None

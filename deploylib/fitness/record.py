@@ -16,15 +16,15 @@ from deploylib.store import Damaged, Store, read_document
 __all__ = ["record_fitness", "remind"]
 
 
-def record_fitness(store: Store, found: ServiceFitness) -> None:
+def record_fitness(store: Store, fitness: ServiceFitness) -> None:
     """Keep a result; what was found of the service before goes.
 
     Raises:
         Unreachable: the store did not answer, or refused.
     """
-    before = list(store.list(_folder(found.service)))
-    key = f"{_folder(found.service)}{found.at:%Y%m%dT%H%M%S.%f}.json"
-    store.put_if_absent(key, msgspec.json.encode(found))
+    before = list(store.list(_folder(fitness.service)))
+    key = f"{_folder(fitness.service)}{fitness.at:%Y%m%dT%H%M%S.%f}.json"
+    store.put_if_absent(key, msgspec.json.encode(fitness))
     for each in before:
         store.delete(each)
 
@@ -42,16 +42,16 @@ def remind(store: Store, commands: Mapping[str, str]) -> tuple[str, ...]:
     for service, command in commands.items():
         for key in list(store.list(_folder(service)))[-1:]:
             try:
-                found = read_document(store, key, ServiceFitness)
+                recorded = read_document(store, key, ServiceFitness)
             except KeyError:  # it was measured anew in this moment
                 continue
             except Damaged as damaged:
                 lines.append(f"{service}: its fitness is not known: {damaged.message}")
                 continue
-            unfit = ", ".join(row.question for row in found.of(FitVerdict.UNFIT))
-            if unfit and found.start_command == command:
-                told = f"unfit for a release without downtime at {found.commit[:7]}: {unfit}"
-                lines.append(f"{service}: {told} (inv local.fitness --service {service})")
+            unfit = ", ".join(row.question for row in recorded.of(FitVerdict.UNFIT))
+            if unfit and recorded.start_command == command:
+                reminder = f"unfit for a release without downtime at {recorded.commit[:7]}: {unfit}"
+                lines.append(f"{service}: {reminder} (inv local.fitness --service {service})")
     return tuple(lines)
 
 

@@ -150,9 +150,13 @@ def confirm(first: Ruling, second: Ruling) -> Ruling:
 
 
 def _degraded(slower: AbstractSet[str], missed: tuple[str, ...], compared: tuple[Comparison, ...]) -> Ruling:
-    told = [each.text for each in compared if each.what in slower]
+    texts = [each.text for each in compared if each.what in slower]
     return Ruling(
-        conclusion=Conclusion.DEGRADED, why=(*missed, *told), slower=frozenset(slower), missed=missed, compared=compared
+        conclusion=Conclusion.DEGRADED,
+        why=(*missed, *texts),
+        slower=frozenset(slower),
+        missed=missed,
+        compared=compared,
     )
 
 

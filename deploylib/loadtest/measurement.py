@@ -103,9 +103,9 @@ class Measurement(Value, frozen=True, dict=True):
     def errors(self) -> dict[str, int]:
         """How often each thing went wrong, the most frequent first."""
         counted: dict[str, int] = {}
-        for one in self.requests:
-            if one.error:
-                counted[one.error] = counted.get(one.error, 0) + 1
+        for request in self.requests:
+            if request.error:
+                counted[request.error] = counted.get(request.error, 0) + 1
         return dict(sorted(counted.items(), key=lambda item: -item[1]))
 
     @property
@@ -135,7 +135,7 @@ def measure(workload: Workload, runner: process.Runner) -> Measurement:
         writes=True,
     )
     try:
-        found = process.ask_program(command, Measurement, "the load test", runner=runner)
+        measurement = process.ask_program(command, Measurement, "the load test", runner=runner)
     except process.Silence as error:
         if error.missing:
             raise SettingsError(
@@ -143,7 +143,7 @@ def measure(workload: Workload, runner: process.Runner) -> Measurement:
             ) from error
         by_hand = f"locust --headless --users 1 --run-time 10s --locustfile {workload.file} --host {workload.hosts[0]}"
         raise NotExamined(error.reason, remedy=f"see what the locustfile does: {by_hand}") from error
-    if found.refused:
-        told = f"correct it; locust --list --locustfile {workload.file} tells whether it can be read"
-        raise SettingsError(f"{workload.file}: {found.refused}", remedy=told)
-    return found
+    if measurement.refused:
+        remedy = f"correct it; locust --list --locustfile {workload.file} tells whether it can be read"
+        raise SettingsError(f"{workload.file}: {measurement.refused}", remedy=remedy)
+    return measurement

@@ -142,9 +142,9 @@ class Records:
         return self._read_folder(key.folder, limit)
 
     def _read_folder(self, folder: str, limit: int) -> tuple[RecordedRun, ...]:
-        found: list[RecordedRun] = []
+        records: list[RecordedRun] = []
         for name in sorted(self.store.list(folder), reverse=True):
-            if len(found) >= limit:
+            if len(records) >= limit:
                 break
             if not name.endswith(".json"):
                 continue
@@ -156,8 +156,8 @@ class Records:
                 self.damaged(damaged)
                 continue
             if not record.put_back:
-                found.append(record)
-        return tuple(reversed(found))
+                records.append(record)
+        return tuple(reversed(records))
 
     def read_newest(self, environment: str, limit: int) -> tuple[RecordedRun, ...]:
         """Read the records of the key that was measured last, oldest first."""

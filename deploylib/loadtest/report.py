@@ -89,8 +89,8 @@ class Trend(Value, frozen=True):
 
 def _figures(figures: Figures) -> Iterator[str]:
     times = [("p50", figures.p50), ("p90", figures.p90), ("p95", figures.p95), ("p99", figures.p99)]
-    told = " · ".join(f"{name} {value:.1f}" for name, value in times)
-    yield f"{count(figures.requests, 'request')}, {figures.throughput:g}/s answered well: {told} · longest {figures.longest:.0f} ms"
+    percentiles = " · ".join(f"{name} {value:.1f}" for name, value in times)
+    yield f"{count(figures.requests, 'request')}, {figures.throughput:g}/s answered well: {percentiles} · longest {figures.longest:.0f} ms"
     if figures.stall is not None:
         stall = figures.stall
         yield f"the server stood still for {stall.seconds:.1f} s, {stall.at:.1f} s after the beginning: {stall.waiting} requests waited"

@@ -27,17 +27,17 @@ def find_faults(measured: Measurement) -> tuple[str, ...]:
     if not measured.requests:
         faults.append("nothing was measured: longer, or at a higher rate")
     if measured.processor > PROCESSOR:
-        told = f"the sender took {measured.processor:.0%} of a processor, more than {PROCESSOR:.0%}"
-        faults.append(f"{told}: a lower rate, or FastHttpUser in place of HttpUser")
+        reason = f"the sender took {measured.processor:.0%} of a processor, more than {PROCESSOR:.0%}"
+        faults.append(f"{reason}: a lower rate, or FastHttpUser in place of HttpUser")
     if slip > SLIP:
-        told = f"1 % of the requests were sent {slip:.0f} ms too late or later, more than {SLIP:.0f} ms"
-        faults.append(f"{told}: again, or from a machine that does nothing beside it")
+        reason = f"1 % of the requests were sent {slip:.0f} ms too late or later, more than {SLIP:.0f} ms"
+        faults.append(f"{reason}: again, or from a machine that does nothing beside it")
     if measured.busiest / cap > BUSY:
-        told = f"{measured.busiest} of {measured.in_flight} users were busy at once, more than {BUSY:.0%}"
-        faults.append(f"{told}: a lower rate, or a higher in_flight")
+        reason = f"{measured.busiest} of {measured.in_flight} users were busy at once, more than {BUSY:.0%}"
+        faults.append(f"{reason}: a lower rate, or a higher in_flight")
     if measured.skipped / planned > SKIPPED:
         faults.append(f"{measured.skipped / planned:.1%} of the arrivals were skipped, more than {SKIPPED:.0%}")
     if measured.broken / planned > BROKEN:
-        told = f"{measured.broken} of {measured.planned} tasks broke off in the locustfile itself"
-        faults.append(f"{told} ({measured.trouble}): correct it")
+        reason = f"{measured.broken} of {measured.planned} tasks broke off in the locustfile itself"
+        faults.append(f"{reason} ({measured.trouble}): correct it")
     return tuple(faults)

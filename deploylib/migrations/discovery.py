@@ -106,9 +106,9 @@ def _alembic(files: Path, ini: str) -> Elsewhere:
     """Describe an alembic whose ini, or ``pyproject.toml``, is not at the top."""
     folder = posixpath.dirname(ini)
     globs = (f"{folder}/**",) if folder else ("**",)
-    found = find_scripts(files, ini)[0].removeprefix("%(here)s/")
-    if re.fullmatch(r"[\w./-]+", found) and (files / folder / found).is_dir():
-        globs = (f"{posixpath.normpath(posixpath.join(folder, found))}/**",)
+    scripts = find_scripts(files, ini)[0].removeprefix("%(here)s/")
+    if re.fullmatch(r"[\w./-]+", scripts) and (files / folder / scripts).is_dir():
+        globs = (f"{posixpath.normpath(posixpath.join(folder, scripts))}/**",)
     return Elsewhere(what=f"alembic, by {ini}", files=globs, remedy=f'[migrations] config = "{ini}"')
 
 

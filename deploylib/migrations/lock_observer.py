@@ -86,8 +86,8 @@ def watch(copy: Secret, work: Callable[[], object], *, name: str, text: str) -> 
         losing = rewritten | {one for one, (_rows, deleted) in changed.items() if deleted > used.get(one, (0, 0))[1]}
         emptied = {one for one in losing if empty(ask, one)}
 
-    def counted(one: int, which: int) -> int:
-        return changed[one][which] - used.get(one, (0, 0))[which]
+    def counted(number: int, which: int) -> int:
+        return changed[number][which] - used.get(number, (0, 0))[which]
 
     held = [(before[one], mode, seconds) for (one, mode), seconds in longest.items() if one in before]
     tables = {one: row for one, row in before.items() if one in rewritten | emptied | changed.keys()}

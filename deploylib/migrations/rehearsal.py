@@ -182,7 +182,7 @@ def judge(report: RehearsalReport, pending: tuple[Revision, ...], settings: Migr
         reached = {name for one in report.revisions for name in one.id.split(", ")} | {report.failed}
         left = [one.id for one in pending if not reached >= set(one.id.split(", "))]
         gaps += [
-            Gap(what=one, reason=f"{one}, which was not reached", remedy=BY_HAND) for one in left if ", " not in one
+            Gap(what=name, reason=f"{name}, which was not reached", remedy=BY_HAND) for name in left if ", " not in name
         ]
     whole = [one for one in report.revisions if one.whole and one.id != report.failed]
     counted = {"migration": sum(one.id.count(", ") + 1 for one in whole)}

@@ -98,9 +98,9 @@ def list_remarks(examined: Examined) -> list[str]:
     Each warning has its safe way; a note has none.
     """
     return [
-        f"{one.where}: {one.text}" + ("" if one.note else f" → {one.remedy}")
-        for one in examined.findings
-        if not one.blocks
+        f"{finding.where}: {finding.text}" + ("" if finding.note else f" → {finding.remedy}")
+        for finding in examined.findings
+        if not finding.blocks
     ]
 
 

@@ -269,13 +269,13 @@ def _settings(around: Surroundings) -> dict[tuple[str, bool], dict[str, str]]:
 
     Those of all roles of the server become the database's.
     """
-    found: dict[tuple[str, bool], dict[str, str]] = {}
+    gathered: dict[tuple[str, bool], dict[str, str]] = {}
     for own, role, some in around.settings:
         values = dict(one.split("=", 1) for one in some)
         kept = {name: value for name, value in values.items() if name not in ELSEWHERE}
         if kept:
-            found.setdefault((role, own or not role), {}).update(kept)
-    return found
+            gathered.setdefault((role, own or not role), {}).update(kept)
+    return gathered
 
 
 def _name(text: str) -> str:

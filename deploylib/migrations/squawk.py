@@ -163,10 +163,10 @@ class Judge(msgspec.Struct, frozen=True):
     def table(self, statement: Statement) -> str:
         """Find the table that it is about, as written; empty: not known."""
         for pattern in TARGETS:
-            if found := re.search(pattern, statement.text, FLAGS):
-                return found["table"]
-        found = re.search(INDEX, statement.text, FLAGS)
-        return self.catalog.index_tables.get(plain_name(found["table"]), "") if found else ""
+            if match := re.search(pattern, statement.text, FLAGS):
+                return match["table"]
+        match = re.search(INDEX, statement.text, FLAGS)
+        return self.catalog.index_tables.get(plain_name(match["table"]), "") if match else ""
 
     def rows(self, statement: Statement, table: str) -> int | None:
         """Tell about how many rows it touches.
@@ -227,9 +227,9 @@ class Judge(msgspec.Struct, frozen=True):
         if f"{plain_name(table)}.{column}" in self.catalog.proven:
             return True
         checks = {
-            plain_name(found["name"])
-            for found in re.finditer(CHECKED, self.before, FLAGS)
-            if plain_name(found["column"]) == column
+            plain_name(match["name"])
+            for match in re.finditer(CHECKED, self.before, FLAGS)
+            if plain_name(match["column"]) == column
         }
         validated = re.findall(rf"\bVALIDATE\s+CONSTRAINT\s+({IDENTIFIER})", self.before, FLAGS)
         return bool(checks & {plain_name(name) for name in validated})
@@ -253,9 +253,9 @@ class Judge(msgspec.Struct, frozen=True):
             table = plain_name(target["table"] or target["made"])
             has = list(self.catalog.indexes.get(table, ()))
             has += [
-                _columns(one["columns"])
-                for one in re.finditer(INDEXED, every, FLAGS)
-                if plain_name(one["table"]) == table
+                _columns(match["columns"])
+                for match in re.finditer(INDEXED, every, FLAGS)
+                if plain_name(match["table"]) == table
             ]
             has += [_columns(one["columns"]) for one in re.finditer(KEYS, text, FLAGS)]
             for match in re.finditer(REFERS, text, FLAGS):
@@ -329,9 +329,9 @@ def _cast(text: str, column: str) -> str | None:
     while plain.startswith("(") and plain.endswith(")"):
         plain = plain[1:-1].strip()
     for pattern in CASTS:
-        found = pattern.fullmatch(plain)
-        if found and plain_name(found["column"]) == column:
-            return found["kind"] or ""
+        match = pattern.fullmatch(plain)
+        if match and plain_name(match["column"]) == column:
+            return match["kind"] or ""
     return None
 
 
@@ -340,10 +340,10 @@ def _type(text: str) -> tuple[str, tuple[int, ...]]:
     plain = " ".join(text.lower().split())
     for words, short in SPELLINGS:
         plain = re.sub(words, short, plain)
-    found = re.fullmatch(r"([\w. \[\]]+?) ?(?:\(([\d, ]+)\))?", plain)
-    if not found:
+    match = re.fullmatch(r"([\w. \[\]]+?) ?(?:\(([\d, ]+)\))?", plain)
+    if not match:
         return "", ()
-    return found[1], tuple(int(number) for number in (found[2] or "").split(",") if number.strip())
+    return match[1], tuple(int(number) for number in (match[2] or "").split(",") if number.strip())
 
 
 def _columns(text: str) -> tuple[str, ...]:

@@ -27,9 +27,9 @@ def connection_limit(plan: str) -> int | None:
         plan: as the Blueprint writes it; empty: none.
     """
     name = (plan or DEFAULT).lower()
-    found = MEMORY.search(name)
-    if found is not None:
-        memory = int(found[1]) / (1000 if found[2] == "mb" else 1)
+    match = MEMORY.search(name)
+    if match is not None:
+        memory = int(match[1]) / (1000 if match[2] == "mb" else 1)
         return next((most for below, most in BY_MEMORY if memory < below), MOST) - RESERVED
     limit = BY_MEMORY[0][1] if name == FREE else LEGACY.get(name)
     return None if limit is None else limit - RESERVED

@@ -115,12 +115,12 @@ class Examined(Value, frozen=True):
 
         An acceptance that has run out is none any more, and the finding says so.
         """
-        stand, told = [], []
+        stand, lines = [], []
         for finding in self.findings:
             fits = [one for one in accepted if one.covers(finding)]
             good = next((one for one in fits if one.until is None or today <= one.until), None)
             if good is not None:
-                told.append(f"{finding.where}: {finding.rule} accepted: {good.reason}")
+                lines.append(f"{finding.where}: {finding.rule} accepted: {good.reason}")
             elif fits:
                 stand.append(msgspec.structs.replace(finding, text=f"{finding.text} (accepted until {fits[0].until})"))
             else:
@@ -133,8 +133,8 @@ class Examined(Value, frozen=True):
             if good is None:
                 left.append(gap)
             else:
-                told.append(f"{gap.what}: not examined, and accepted: {good.reason}")
-        return msgspec.structs.replace(self, findings=tuple(stand), gaps=tuple(left), accepted=tuple(told))
+                lines.append(f"{gap.what}: not examined, and accepted: {good.reason}")
+        return msgspec.structs.replace(self, findings=tuple(stand), gaps=tuple(left), accepted=tuple(lines))
 
 
 class Scanned(Value, frozen=True):
@@ -146,8 +146,8 @@ class Scanned(Value, frozen=True):
     @property
     def verdict(self) -> Verdict:
         """The worst verdict of the examiners."""
-        said = {one.verdict for one in self.examined}
-        return next((verdict for verdict in Verdict if verdict in said), Verdict.NOT_EXAMINED)
+        verdicts = {one.verdict for one in self.examined}
+        return next((verdict for verdict in Verdict if verdict in verdicts), Verdict.NOT_EXAMINED)
 
     @property
     def blocking(self) -> tuple[Finding, ...]:
@@ -171,17 +171,17 @@ class Scanned(Value, frozen=True):
         ``42 packages, 118 files, 3 variables: clean``.
         """
         counted: dict[str, int] = {}
-        for one in self.examined:
-            for thing, number in one.counted.items():
+        for examined in self.examined:
+            for thing, number in examined.counted.items():
                 counted[thing] = max(counted.get(thing, 0), number)
         looked = ", ".join(count(number, thing) for thing, number in counted.items() if number)
-        said = {
+        parts = {
             Verdict.CLEAN: "clean",
             Verdict.FINDINGS: count(len(self.blocking), "finding"),
             Verdict.NOT_EXAMINED: f"not examined: {', '.join(one.name for one in self.examined if one.gaps)}",
         }
         notes = f" · {count(len(self.notes), 'note')}" if self.notes else ""
-        return f"{looked or 'nothing to look at'}: {said[self.verdict]}{notes}"
+        return f"{looked or 'nothing to look at'}: {parts[self.verdict]}{notes}"
 
 
 class AcceptedFinding(SettingsTable, frozen=True):
@@ -204,18 +204,18 @@ class AcceptedFinding(SettingsTable, frozen=True):
         if self.until is None and ADVISORY.match(self.rule):
             raise ValueError(f"{self.rule} is accepted without an end: until = 2027-01-31")
 
-    def covers(self, found: Finding | Gap) -> bool:
+    def covers(self, item: Finding | Gap) -> bool:
         """Tell whether it is about this finding or gap, on whatever day."""
-        rules = {found.rule} | set(found.also if isinstance(found, Finding) else ())
-        return self.rule in rules and matches(found.path, PathFilter(paths=(self.path,)))
+        rules = {item.rule} | set(item.also if isinstance(item, Finding) else ())
+        return self.rule in rules and matches(item.path, PathFilter(paths=(self.path,)))
 
 
 def join(first: Examined, *more: Examined) -> Examined:
     """Join what was said of several parts into one."""
     parts = (first, *more)
     counted: Counter[str] = Counter()
-    for one in parts:
-        counted.update(one.counted)
+    for part in parts:
+        counted.update(part.counted)
     return Examined(
         name=first.name,
         counted=dict(counted),

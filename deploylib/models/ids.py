@@ -29,21 +29,21 @@ def find_id(text: str, ids: Iterable[str], *, kind: str, short: Callable[[str], 
         SettingsError: by the same measure there are several.
     """
     every = list(dict.fromkeys(ids))
-    for found in (
+    for hits in (
         [one for one in every if one == text],
         [one for one in every if short(one) == text],
         [one for one in every if text and one.endswith(text)],
     ):
-        if len(found) > 1:
-            raise ambiguous(text, found, kind=kind)
-        if found:
-            return found[0]
+        if len(hits) > 1:
+            raise ambiguous(text, hits, kind=kind)
+        if hits:
+            return hits[0]
     return None
 
 
-def ambiguous(text: str, found: Iterable[str], *, kind: str) -> SettingsError:
+def ambiguous(text: str, hits: Iterable[str], *, kind: str) -> SettingsError:
     """Make the error of a short name that several ids bear."""
-    names = list(found)
+    names = list(hits)
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return SettingsError(
         f"{text!r} may be any of {len(names)} {kind}s: {', '.join(names[:SHOWN])}{more}",

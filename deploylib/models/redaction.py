@@ -108,22 +108,22 @@ def _parts(secret: str) -> set[str]:
     The whole, the password of an address, the path of a webhook, each line of a key.
     """
     secret = secret.strip()
-    found = {secret} | {line.strip() for line in secret.splitlines() if len(line.strip()) >= 2 * SHORTEST}
-    found |= {match[2].strip("'") for match in IN_WORDS.finditer(secret)}
+    parts = {secret} | {line.strip() for line in secret.splitlines() if len(line.strip()) >= 2 * SHORTEST}
+    parts |= {match[2].strip("'") for match in IN_WORDS.finditer(secret)}
     names: set[str] = {""}
     if "://" in secret:
         try:
             address = urlsplit(secret)
             names |= {unquote(address.username or ""), address.path.strip("/"), address.hostname or ""}
-            found |= {value for name, value in parse_qsl(address.query) if name.lower().endswith("password")}
+            parts |= {value for name, value in parse_qsl(address.query) if name.lower().endswith("password")}
             if address.scheme in {"http", "https"}:
                 last = address.path.rpartition("/")[2]
-                found |= {address.path, last if len(last) >= 2 * SHORTEST else ""}
+                parts |= {address.path, last if len(last) >= 2 * SHORTEST else ""}
         except ValueError:
             names = {""}
         password = secret.partition("://")[2].rpartition("@")[0].partition(":")[2]
-        found |= {password, unquote(password)}
-    return {part for part in found if len(part) >= SHORTEST and part not in names | {"postgres", "password"}}
+        parts |= {password, unquote(password)}
+    return {part for part in parts if len(part) >= SHORTEST and part not in names | {"postgres", "password"}}
 
 
 def _in_hex(secret: str) -> str:

@@ -185,5 +185,5 @@ class Report(Value, frozen=True):
         return msgspec.convert(result.data if result else {}, BackedUp)
 
     def __post_init__(self) -> None:
-        told = tuple(remedies.about(self.environment, line) for line in self.next)
-        msgspec.structs.force_setattr(self, "next", told)
+        steps = tuple(remedies.about(self.environment, line) for line in self.next)
+        msgspec.structs.force_setattr(self, "next", steps)

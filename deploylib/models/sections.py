@@ -56,7 +56,7 @@ class Section(Value, frozen=True):
 
 def sections(report: Report) -> tuple[Section, ...]:
     """Split a report into its sections; none of them is empty."""
-    told = {
+    every = {
         Topic.WHY: [Line(text=report.error)] if report.error else [],
         Topic.PUT_BACK: [Line(name=each.service, text=each.text, ok=each.ok) for each in report.put_back],
         Topic.LIVE: list(_live(report)),
@@ -65,7 +65,7 @@ def sections(report: Report) -> tuple[Section, ...]:
         Topic.VISITORS: [Line(text=report.visitors.text)] if report.visitors.text else [],
         Topic.NEXT: [Line(text=step) for step in report.next],
     }
-    return tuple(Section(topic=topic, lines=tuple(lines)) for topic, lines in told.items() if lines)
+    return tuple(Section(topic=topic, lines=tuple(lines)) for topic, lines in every.items() if lines)
 
 
 def by_topic(report: Report) -> dict[Topic, tuple[Line, ...]]:

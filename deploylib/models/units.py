@@ -24,10 +24,10 @@ def seconds(text: str, where: str = "duration") -> float:
     Raises:
         SettingsError: it is none, or longer than a century.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", text.strip())
-    if not found:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", text.strip())
+    if not match:
         raise SettingsError(f"{where}: {text!r} is not a duration", remedy='write it like "90s", "5m" or "24h"')
-    length = float(found[1]) * DURATIONS[found[2]]
+    length = float(match[1]) * DURATIONS[match[2]]
     if length > LONGEST:
         raise SettingsError(
             f"{where}: {text.strip()[:40]} is longer than a century", remedy='write it like "5m" or "24h"'
@@ -41,10 +41,10 @@ def size(text: str, where: str = "size") -> int:
     Raises:
         SettingsError: it is none.
     """
-    found = re.fullmatch(r"(\d{1,15})\s*(MB|GB|TB)", text.strip())
-    if not found:
+    match = re.fullmatch(r"(\d{1,15})\s*(MB|GB|TB)", text.strip())
+    if not match:
         raise SettingsError(f"{where}: {text!r} is not a size", remedy='write it like "200MB" or "2GB"')
-    return int(found[1]) * SIZES[found[2]]
+    return int(match[1]) * SIZES[match[2]]
 
 
 def words(line: str, where: str = "command") -> list[str]:
@@ -56,12 +56,12 @@ def words(line: str, where: str = "command") -> list[str]:
         SettingsError: a quote that is not closed, or nothing at all.
     """
     try:
-        found = shlex.split(line)
+        parts = shlex.split(line)
     except ValueError as error:
         raise SettingsError(f"{where}: {line!r} is no command: {error}", remedy="close the quote") from error
-    if not found:
+    if not parts:
         raise SettingsError(f"{where}: {line!r} is no command", remedy="name a program, or leave it out")
-    return found
+    return parts
 
 
 def age(elapsed: float) -> str:

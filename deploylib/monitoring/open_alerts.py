@@ -59,7 +59,7 @@ def read_open_alerts(env: Environment) -> OpenAlerts:
     """
     now, rules = env.clock.now(), make_rules(env.config.settings)
     _, state = MonitorRecords(env.store, env.name, env.clock).read()
-    told = [
+    alerts = [
         OpenAlert(
             signal=key,
             title=standing.firing.title,
@@ -74,7 +74,7 @@ def read_open_alerts(env: Environment) -> OpenAlerts:
     looked = max((each.looked for each in state.standings.values() if each.looked is not None), default=None)
     last = max([*state.rounds, *([looked] if looked is not None else [])], default=None)
     return OpenAlerts(
-        alerts=tuple(sorted(told, key=lambda alert: alert.since)),
+        alerts=tuple(sorted(alerts, key=lambda alert: alert.since)),
         silences=Silences(env.store, env.name).read(now),
         looked=last,
         old=last is not None and now - last > OLD,

@@ -111,17 +111,17 @@ def check_signals() -> dict[str, RegisteredSignal]:
     Raises:
         SettingsError: a signal bears a name that is taken or none, or has no bound.
     """
-    found = dict[str, RegisteredSignal]()
+    places = dict[str, RegisteredSignal]()
     for own in SIGNALS.values():
-        if own.name in {*Signal, *found} or not NAMED.fullmatch(own.name):
+        if own.name in {*Signal, *places} or not NAMED.fullmatch(own.name):
             raise SettingsError(
                 f"{own.name!r} cannot be the name of a signal of your own",
-                remedy=f"another one in tasks.py, of a-z, 0-9 and _, and none of: {', '.join((*Signal, *found))}",
+                remedy=f"another one in tasks.py, of a-z, 0-9 and _, and none of: {', '.join((*Signal, *places))}",
             )
         if (own.above is None) == (own.below is None):
             raise SettingsError(
                 f"the signal {own.name!r} needs one bound",
                 remedy=f'@deploylib.signal("{own.name}", above=…) or below=…',
             )
-        found[own.name] = own
-    return found
+        places[own.name] = own
+    return places

@@ -67,10 +67,10 @@ def judge_disk(
             for signal in (Signal.DISK, Signal.DISK_FULL)
             if signal in rules
         ]
-    found = []
+    readings = []
     share = _share(latest, size)
     if rule := rules.get(Signal.DISK):
-        found.append(
+        readings.append(
             _judge(
                 Signal.DISK,
                 subject,
@@ -81,8 +81,8 @@ def judge_disk(
             )
         )
     if rule := rules.get(Signal.DISK_FULL):
-        found.append(_judge_growth(subject, used, size, rule))
-    return found
+        readings.append(_judge_growth(subject, used, size, rule))
+    return readings
 
 
 def _judge_growth(
@@ -91,10 +91,10 @@ def _judge_growth(
     capacity = max((one.last or 0.0 for one in _running(size)), default=0.0)
     records = [_join(used)] if subject.service else _running(used, timedelta(seconds=2 * COARSE))
     days = [days_to_full(one, capacity) for one in records] if capacity else []
-    told = [each for each in days if each is not None]
-    if not told:
+    known = [each for each in days if each is not None]
+    if not known:
         return make_unknown(Signal.DISK_FULL, subject.name, "disk: too short a record for its growth")
-    left = min(told)
+    left = min(known)
     text = "disk: does not grow" if left == float("inf") else f"disk: full in {left:.0f} days, as it grows now"
     good = left >= rule.limit
     return Reading(
@@ -173,11 +173,11 @@ def judge_autodeploy(services: Iterable[Service], names: Mapping[str, str]) -> l
     Args:
         names: of our services, by the platform's id.
     """
-    found = []
+    readings = []
     for service in services:
         if (name := names.get(service.id)) is None:
             continue
-        found.append(
+        readings.append(
             Reading(
                 signal=Signal.AUTODEPLOY,
                 subject=name,
@@ -187,7 +187,7 @@ def judge_autodeploy(services: Iterable[Service], names: Mapping[str, str]) -> l
                 remedy="inv check --fix" if service.auto_deploy else "",
             )
         )
-    return found
+    return readings
 
 
 def judge_foreign(target: Target, live: Callable[[], Deploy | None], is_ours: Callable[[Deploy], bool]) -> Reading:

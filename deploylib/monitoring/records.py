@@ -141,8 +141,8 @@ class MonitorRecords:
             self.store.delete(key)
 
     def _numbers(self) -> list[int]:
-        found = (NUMBERED.fullmatch(key.rpartition("/")[2]) for key in self.store.list(f"{self._root}/states/"))
-        return sorted(int(each[1]) for each in found if each)
+        matches = (NUMBERED.fullmatch(key.rpartition("/")[2]) for key in self.store.list(f"{self._root}/states/"))
+        return sorted(int(each[1]) for each in matches if each)
 
     def _tidy(self, number: int) -> None:
         for old in self._numbers():

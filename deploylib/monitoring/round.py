@@ -107,10 +107,10 @@ def find_witnesses(env: Environment) -> list[Witness]:
 
     The platform, and a store that is no folder.
     """
-    found: list[Witness] = [lambda: ask_platform(Client.find_address(env.config))]
+    witnesses: list[Witness] = [lambda: ask_platform(Client.find_address(env.config))]
     if env.config.store.startswith("s3://"):
-        found.append(lambda: ask_store(env.store, f"monitor/{env.name}/states/"))
-    return found
+        witnesses.append(lambda: ask_store(env.store, f"monitor/{env.name}/states/"))
+    return witnesses
 
 
 @dataclass
@@ -167,11 +167,11 @@ class _Work:
     @cached_property
     def checked(self) -> RunState:
         known = next((state for state in self.runs if state.has_done("check")), None)
-        found = known or self.env.history.find_newest(self.env.name, lambda state: state.has_done("check"))
-        if found is None:
+        checked = known or self.env.history.find_newest(self.env.name, lambda state: state.has_done("check"))
+        if checked is None:
             remedy = f"inv deploy{self.env.flag}: what is live is known then"
             raise SettingsError(f"nothing was ever deployed to {self.env.name!r} from here", remedy=remedy)
-        return found
+        return checked
 
     @cached_property
     def targets(self) -> tuple[Target, ...]:
@@ -218,26 +218,27 @@ class _Work:
         state = self._note_sight(state, now, seeing=seeing)
         window = now - timedelta(seconds=seconds(self.env.config.settings.monitor.window))
         samples, readings = dict(state.samples), list[Reading]()
-        for one in asked:
-            new = one.samples if one.is_up else ()  # what was down altogether is told as that, and is no rate of errors
-            samples[one.target.name] = keep_samples(samples.get(one.target.name, ()), new, window)
-            readings += self._judge_address(one, samples[one.target.name], now)
+        for seen in asked:
+            # What was down altogether is told as that, and is no rate of errors.
+            new = seen.samples if seen.is_up else ()
+            samples[seen.target.name] = keep_samples(samples.get(seen.target.name, ()), new, window)
+            readings += self._judge_address(seen, samples[seen.target.name], now)
         state = msgspec.structs.replace(
             state, samples=samples, asked={**state.asked, **{one.target.name: now for one in asked}}
         )
         return self._judge(state, doubt(readings, seeing=seeing))
 
     def _judge_address(self, asked: Asked, samples: Sequence[object], now: datetime) -> list[Reading]:
-        target, found = asked.target, list[Reading | None]()
+        target, readings = asked.target, list[Reading | None]()
         if Signal.UPTIME in self.rules:
-            found.append(judge_uptime(asked))
+            readings.append(judge_uptime(asked))
         for signal, judge in ((Signal.LATENCY, judge_latency), (Signal.ERROR_RATE, judge_error_rate)):
             if rule := self.rules.get(signal):
                 down = make_unknown(signal, target.name, f"{signal}: while it is down")
-                found.append(judge(target, samples, rule) if asked.is_up else down)  # type: ignore[arg-type]
+                readings.append(judge(target, samples, rule) if asked.is_up else down)  # type: ignore[arg-type]
         if rule := self.rules.get(Signal.CERTIFICATE):
-            found.append(judge_certificate(asked, rule, now))
-        return [reading for reading in found if reading is not None]
+            readings.append(judge_certificate(asked, rule, now))
+        return [reading for reading in readings if reading is not None]
 
     def _note_sight(self, state: MonitorState, now: datetime, *, seeing: bool) -> MonitorState:
         """Tell afterwards, once, for how long nobody could see."""
@@ -282,11 +283,11 @@ class _Work:
         except DeployError as error:
             return [make_unknown(signal, "", error.message) for signal in self.rules if signal in wanted]
         names = {target.service_id: target.name for target in self.targets}
-        found = figures.judge_autodeploy(services, names) if Signal.AUTODEPLOY in self.rules else []
+        readings = figures.judge_autodeploy(services, names) if Signal.AUTODEPLOY in self.rules else []
         programs = [target for target in self.targets if figures.has_figures(target)]
         looks = [
-            partial(self._look_at_program, figures.MeasuredSubject(one.name, one.service_id, one.name))
-            for one in programs
+            partial(self._look_at_program, figures.MeasuredSubject(program.name, program.service_id, program.name))
+            for program in programs
         ]
         if Signal.FOREIGN_DEPLOY in self.rules:
             looks += [partial(self._look_at_deploy, target) for target in self.targets]
@@ -294,15 +295,15 @@ class _Work:
             looks.append(partial(self._look_at_program, figures.MeasuredSubject(database.name, database.id)))
             looks.append(partial(self._look_at_connections, database))
         for each in threads.each(lambda look: look(), looks, AT_ONCE):
-            found += each
-        return found
+            readings += each
+        return readings
 
     def _look_at_program(self, subject: figures.MeasuredSubject) -> list[Reading]:
         now, client = self.env.clock.now(), self.env.render
-        found = figures.judge_disk(client, subject, self.rules, now)
+        readings = figures.judge_disk(client, subject, self.rules, now)
         if rule := self.rules.get(Signal.MEMORY):
-            found.append(figures.judge_share(client, subject, rule, now))
-        return found
+            readings.append(figures.judge_share(client, subject, rule, now))
+        return readings
 
     def _look_at_connections(self, database: Database) -> list[Reading]:
         rule = self.rules.get(Signal.CONNECTIONS)
@@ -322,15 +323,15 @@ class _Work:
         return any(map(has_it, self.runs)) or further(self.env.name, has_it, FURTHER_BACK) is not None
 
     def _look_at_upkeep(self) -> list[Reading]:
-        now, found = self.env.clock.now(), list[Reading]()
+        now, readings = self.env.clock.now(), list[Reading]()
         if self.backed_up and self.env.config.environment.backups != "none" and (rule := self.rules.get(Signal.BACKUP)):
             backups = repository.listing(self.env.store, self.env.name)
             unreadable = repository.unreadable(self.env.store, self.env.name)
-            found.append(judge_backups(self.backed_up, backups, rule, now, unreadable))
+            readings.append(judge_backups(self.backed_up, backups, rule, now, unreadable))
         if rule := self.rules.get(Signal.DRILL):
             self.drill = find_drill(self.env.history, self.env.name, self.drill, now)
-            found.append(judge_drill(self.drill.at, rule, now))
-        return found
+            readings.append(judge_drill(self.drill.at, rule, now))
+        return readings
 
     def _look_at_own(self) -> list[Reading]:
         own = [each for name, each in check_signals().items() if name in self.rules]
@@ -362,13 +363,13 @@ class _Work:
             rule = self.rules[reading.signal]
             quiet = quieten(reading, self.silences, self.release, now)
             standing = standings.get(reading.key, Standing())
-            told = standing.firing
+            fired = standing.firing
             moved, step = advance(standing, reading.look, rule, now, quiet)
             if step is AlertStep.FIRES and moved.firing is not None:
                 firing = msgspec.structs.replace(moved.firing, title=reading.title)
                 moved = msgspec.structs.replace(moved, firing=firing)
             standings[reading.key] = msgspec.structs.replace(moved, text=reading.text)
-            if step is not None and (about := moved.firing or told) is not None:
+            if step is not None and (about := moved.firing or fired) is not None:
                 outgoing.append(self._outgoing(reading.key, about, step, rule, reading, now))
         return msgspec.structs.replace(state, standings=standings, outgoing=tuple(outgoing))
 

@@ -67,11 +67,11 @@ def make_rules(settings: Settings) -> dict[str, AlertRule]:
     due = replace(DEFAULTS[Signal.BACKUP], limit=2 * seconds(settings.backup_every) / DAY)
     rules: dict[str, AlertRule] = dict(DEFAULTS)
     rules |= {Signal.BACKUP: due, **{name: _make_own(each) for name, each in check_signals().items()}}
-    said = {**{str(signal): rule for signal, rule in settings.monitor.rules.items()}, **settings.monitor.own}
+    changed = {**{str(signal): rule for signal, rule in settings.monitor.rules.items()}, **settings.monitor.own}
     return {
-        name: _changed(rule, said.get(name, RuleSettings()), settings.monitor.channels)
+        name: _changed(rule, changed.get(name, RuleSettings()), settings.monitor.channels)
         for name, rule in rules.items()
-        if said.get(name, RuleSettings()).on
+        if changed.get(name, RuleSettings()).on
     }
 
 
@@ -106,13 +106,17 @@ def _make_own(own: RegisteredSignal) -> AlertRule:
     )
 
 
-def _changed(rule: AlertRule, said: RuleSettings, channels: tuple[str, ...]) -> AlertRule:
-    lasts = seconds(said.for_) if said.for_ else rule.lasts
+def _changed(rule: AlertRule, changed: RuleSettings, channels: tuple[str, ...]) -> AlertRule:
+    lasts = seconds(changed.for_) if changed.for_ else rule.lasts
     return AlertRule(
-        limit=rule.limit if said.limit is None else said.limit,
+        limit=rule.limit if changed.limit is None else changed.limit,
         lasts=lasts,
-        recovers=lasts if said.for_ else rule.recovers,
-        severity=Severity(said.severity) if said.severity else rule.severity,
-        reminder=rule.reminder if not said.reminder else 0.0 if said.reminder == "never" else seconds(said.reminder),
-        channels=said.channels or channels,
+        recovers=lasts if changed.for_ else rule.recovers,
+        severity=Severity(changed.severity) if changed.severity else rule.severity,
+        reminder=rule.reminder
+        if not changed.reminder
+        else 0.0
+        if changed.reminder == "never"
+        else seconds(changed.reminder),
+        channels=changed.channels or channels,
     )

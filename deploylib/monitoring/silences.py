@@ -72,7 +72,7 @@ class Silences:
 
         One that cannot be read silences nothing.
         """
-        found, keys = [], list(self.store.list(self._root))
+        silences, keys = [], list(self.store.list(self._root))
         for key in keys:
             if not NAMED.fullmatch(key.removeprefix(self._root)) or f"{key.removesuffix('.json')}.end" in keys:
                 continue
@@ -81,8 +81,8 @@ class Silences:
             except (KeyError, Damaged):
                 continue
             if now < silence.until:
-                found.append(silence)
-        return tuple(found)
+                silences.append(silence)
+        return tuple(silences)
 
     def place(self, silence: AlertSilence) -> None:
         """Record one.

@@ -133,12 +133,12 @@ def advance(
 
 def _next(standing: Standing, look: Look) -> Condition:
     """Choose the condition that a look leads to."""
-    told = standing.firing is not None
+    is_known = standing.firing is not None
     if look is Look.UNKNOWN:
         return Condition.UNKNOWN
     if look is Look.GOOD:
-        return Condition.RECOVERING if told else Condition.OK
-    return Condition.FIRING if told else Condition.PENDING
+        return Condition.RECOVERING if is_known else Condition.OK
+    return Condition.FIRING if is_known else Condition.PENDING
 
 
 def _fire(standing: Standing, rule: AlertRule, now: datetime, quiet: Quiet) -> tuple[Standing, AlertStep | None]:

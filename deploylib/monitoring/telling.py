@@ -25,7 +25,7 @@ def tell_outgoing(
     Returns:
         what was told, or waits in the outbox to be.
     """
-    told, stuck = [], set[str]()
+    alerts, stuck = [], set[str]()
     for each in outgoing:
         if each.alert.id in stuck:
             continue  # the end of an alert is not told before its beginning
@@ -35,11 +35,11 @@ def tell_outgoing(
             continue
         if _is_safe(each.alert, messenger, note):
             records.settle(each.name)
-            told.append(each)
+            alerts.append(each)
         else:
             records.forget(each.name)
             stuck.add(each.alert.id)
-    return tuple(told)
+    return tuple(alerts)
 
 
 def _is_safe(alert: Alert, messenger: Messenger, note: Callable[[Delivery], object]) -> bool:

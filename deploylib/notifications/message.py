@@ -88,14 +88,14 @@ def progress_message(notice: Notice) -> Message:
 
 def outcome_message(notice: Notice, report: Report) -> Message:
     """Tell a run's end: its outcome, what is live, what is next."""
-    told = by_topic(report)
+    topics = by_topic(report)
     mentions = () if report.exit_code in NO_FAULT else _people(notice)
     sections = [
-        _services(told[Topic.LIVE], notice),
-        [TextLine(text=f"{BACK[line.ok]}: {line.name} {line.text}") for line in told[Topic.PUT_BACK]],
-        [TextLine(text=text) for text in dict.fromkeys(_skipped(told[Topic.WAIVED]))],
-        [TextLine(text=f"Why: {line.text}") for line in told[Topic.WHY]],
-        [TextLine(text=f"Next: {line.text}") for line in told[Topic.NEXT]],
+        _services(topics[Topic.LIVE], notice),
+        [TextLine(text=f"{BACK[line.ok]}: {line.name} {line.text}") for line in topics[Topic.PUT_BACK]],
+        [TextLine(text=text) for text in dict.fromkeys(_skipped(topics[Topic.WAIVED]))],
+        [TextLine(text=f"Why: {line.text}") for line in topics[Topic.WHY]],
+        [TextLine(text=f"Next: {line.text}") for line in topics[Topic.NEXT]],
         _commits(notice),
         _stages(report.stages),
     ]
@@ -122,7 +122,7 @@ def operation_message(
     Args:
         name: of the operation, by which a repetition is known.
     """
-    said = [TextLine(text=line) for line in lines if line]
+    text_lines = [TextLine(text=line) for line in lines if line]
     return Message(
         id=name,
         kind=MessageKind.OPERATION,
@@ -130,7 +130,7 @@ def operation_message(
         at=at,
         title=title,
         text=f"{environment}, by {author}" if author else environment,
-        sections=_filled([said, _link(url)]),
+        sections=_filled([text_lines, _link(url)]),
     )
 
 
@@ -212,14 +212,14 @@ def _outcome(notice: Notice, report: Report) -> str:
 def _services(lines: tuple[Line, ...], notice: Notice) -> list[TextLine]:
     """Write a line a service; what nobody could ask is unknown."""
     live = {line.name: line.text for line in lines if line.name}
-    said = list[TextLine]()
+    texts = list[TextLine]()
     for name in dict.fromkeys([*live, *notice.previous]):
         new = live[name][:7] or "nothing" if name in live else "unknown"
         old = f"{notice.previous[name][:7] or 'nothing'} → " if name in notice.previous else ""
         same = name in live and live[name] == notice.previous.get(name)
         took = _took(notice.shipped.get(name)) if not same else ""
-        said.append(TextLine(label=name, text=(f"unchanged ({new})" if same else f"{old}{new}") + took))
-    return said
+        texts.append(TextLine(label=name, text=(f"unchanged ({new})" if same else f"{old}{new}") + took))
+    return texts
 
 
 def _took(shipped: Shipped | None) -> str:
@@ -255,8 +255,8 @@ def _commits(notice: Notice) -> list[TextLine]:
     number = f"more than {MANY}" if many > MANY else str(many)
     word = f"{number} commit{'s' if many > 1 else ''}" + (" taken back:" if notice.back else ":")
     lines = [
-        TextLine(label=one.id[:7], url=f"{notice.web}/commit/{one.id}" if notice.web else "", text=_by(one))
-        for one in notice.commits[:COMMITS]
+        TextLine(label=commit.id[:7], url=f"{notice.web}/commit/{commit.id}" if notice.web else "", text=_by(commit))
+        for commit in notice.commits[:COMMITS]
     ]
     more = [TextLine(text=f"… and {many - COMMITS} more" if many <= MANY else "…")] if many > COMMITS else []
     return [TextLine(text=word), *lines, *more]
@@ -273,10 +273,10 @@ def _cut(text: str) -> str:
 
 def _stages(done: Iterable[StageResult], left: Iterable[str] = ()) -> list[TextLine]:
     """Tell the stages in a line: done, being done, to come."""
-    told = [
+    parts = [
         f"{MARKS[each.status]} {each.stage}" + (f" {age(each.seconds)}" if each.seconds >= 1 else "") for each in done
     ]
-    return [TextLine(text=" · ".join([*told, *left]))] if (*told, *left) else []
+    return [TextLine(text=" · ".join([*parts, *left]))] if (*parts, *left) else []
 
 
 def _told(stage: StageResult) -> list[TextLine]:
@@ -287,8 +287,8 @@ def _told(stage: StageResult) -> list[TextLine]:
 def _people(notice: Notice) -> tuple[str, ...]:
     """Find the authors that the settings know."""
     known = {address.lower(): person for address, person in notice.people.items()}
-    found = (known.get(commit.email.lower(), "") for commit in notice.commits or ())
-    return tuple(dict.fromkeys(one for one in found if one))[:CALLED]
+    names = (known.get(commit.email.lower(), "") for commit in notice.commits or ())
+    return tuple(dict.fromkeys(one for one in names if one))[:CALLED]
 
 
 def _link(url: str) -> list[TextLine]:

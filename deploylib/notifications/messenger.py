@@ -109,11 +109,11 @@ class Messenger:
 
     def _tell_all(self, channel: Channel, messages: Sequence[Message], deadline: Deadline) -> tuple[Delivery, ...]:
         wanted = [message for message in messages if _is_for(channel, message)]
-        told = list[Delivery]()
+        deliveries = list[Delivery]()
         try:
-            trouble = self._deliver_late(channel, deadline, told)
+            trouble = self._deliver_late(channel, deadline, deliveries)
         except DeployError as error:  # a store that does not answer keeps no message back
-            told.append(
+            deliveries.append(
                 Delivery(delivered=False, channel=channel.name, reason=f"what waits is not known: {error.message}")
             )
             trouble = None
@@ -122,10 +122,10 @@ class Messenger:
             if not sent.delivered:
                 trouble = None if sent.final else sent
                 sent = self._keep(channel, message, sent)
-            told.append(sent)
-        return tuple(told)
+            deliveries.append(sent)
+        return tuple(deliveries)
 
-    def _deliver_late(self, channel: Channel, deadline: Deadline, told: list[Delivery]) -> Delivery | None:
+    def _deliver_late(self, channel: Channel, deadline: Deadline, deliveries: list[Delivery]) -> Delivery | None:
         """Tell what waits, in order; return what has stopped that."""
         outbox = self.outbox()
         for place in outbox.list_places(channel.name):
@@ -133,7 +133,7 @@ class Messenger:
                 message = outbox.take(place)
             except Damaged as damaged:
                 outbox.remove(place)
-                told.append(
+                deliveries.append(
                     Delivery(delivered=False, channel=channel.name, reason=f"lost: {damaged.message}", final=True)
                 )
                 continue
@@ -143,7 +143,7 @@ class Messenger:
                 )
             if outbox.is_too_old(message):
                 self._drop(channel, message, place, "it waited for more than a day")
-                told.append(
+                deliveries.append(
                     Delivery(delivered=False, channel=channel.name, reason=f"dropped after a day: {message.title}")
                 )
                 continue
@@ -153,7 +153,7 @@ class Messenger:
                 return sent
             if sent.final and not sent.delivered:
                 self._drop(channel, message, place, sent.reason)
-                told.append(sent)
+                deliveries.append(sent)
             else:
                 outbox.remove(place)
         return None

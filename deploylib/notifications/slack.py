@@ -117,23 +117,23 @@ class SlackBot:
             return call_method(self.api, self.token, method, {**body, **more}, within=within)
 
         answer = _take(call, message)
-        said = answer.document or {}
-        where, moment = said.get("channel"), said.get("ts")
-        if answer.status == 200 and said.get("ok") is True and isinstance(where, str) and isinstance(moment, str):
+        document = answer.document or {}
+        where, moment = document.get("channel"), document.get("ts")
+        if answer.status == 200 and document.get("ok") is True and isinstance(where, str) and isinstance(moment, str):
             return Delivery(delivered=True, channel=self.name, sign=f"{where}/{moment}")
-        return _refusal(answer, _word(str(said.get("error", "")), self.token), "Slack", "an ok")
+        return _refusal(answer, _word(str(document.get("error", "")), self.token), "Slack", "an ok")
 
 
 def _take(send: Callable[[dict[str, Any]], SlackAnswer], message: Message) -> SlackAnswer:
     """Send a message with its blocks, or without where those are refused."""
     answer = send(render(message))
-    said = answer.text or str((answer.document or {}).get("error", ""))
-    return send(render_plainly(message)) if said in UNFIT else answer
+    word = answer.text or str((answer.document or {}).get("error", ""))
+    return send(render_plainly(message)) if word in UNFIT else answer
 
 
-def _word(said: str, secret: Secret) -> str:
+def _word(word: str, secret: Secret) -> str:
     """Take Slack's own word, unless it is a part of the secret."""
-    return said if WORD.fullmatch(said) and said not in secret.reveal() else ""
+    return word if WORD.fullmatch(word) and word not in secret.reveal() else ""
 
 
 def _refusal(answer: SlackAnswer, word: str, who: str, expected: str) -> Delivery:

@@ -40,8 +40,8 @@ def render_plainly(message: Message) -> dict[str, Any]:
         message.text,
         *(f"{one.label} {one.text}".strip() for part in message.sections for one in part),
     ]
-    said = "\n".join(escape(line).replace("://", f":{BREAK}//") for line in lines if line)
-    return {**_plain(message), "text": said if len(said) <= PLAIN else re.sub(r"&[a-z]*$", "", said[: PLAIN - 1]) + "…"}
+    text = "\n".join(escape(line).replace("://", f":{BREAK}//") for line in lines if line)
+    return {**_plain(message), "text": text if len(text) <= PLAIN else re.sub(r"&[a-z]*$", "", text[: PLAIN - 1]) + "…"}
 
 
 def escape(text: str, limit: int = LINE) -> str:

@@ -116,8 +116,8 @@ def _post(url: str, body: dict[str, Any], within: float) -> SlackAnswer:
         """Takes the beginning of an answer, and a redirect for an answer."""
 
         def _perform_http_request_internal(self, url: str, req: Request) -> WebhookResponse:
-            status, headers, said = _open(req, self.timeout)
-            return WebhookResponse(url=url, status_code=status, body=said, headers=headers)
+            status, headers, body = _open(req, self.timeout)
+            return WebhookResponse(url=url, status_code=status, body=body, headers=headers)
 
     client = Bounded(url, timeout=max(1, round(within)), logger=MUTE, retry_handlers=_handlers(within))
     got = client.send_dict(body)
@@ -133,8 +133,8 @@ def _call(base: str, token: Secret, method: str, body: dict[str, Any], within: f
 
         def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
             del url
-            status, headers, said = _open(req, self.timeout)
-            return {"status": status, "headers": headers, "body": _document(said)}
+            status, headers, body = _open(req, self.timeout)
+            return {"status": status, "headers": headers, "body": _document(body)}
 
     client = Bounded(
         token.reveal().strip(), base, timeout=max(1, round(within)), logger=MUTE, retry_handlers=_handlers(within)
@@ -148,11 +148,11 @@ def _call(base: str, token: Secret, method: str, body: dict[str, Any], within: f
     return SlackAnswer(got.status_code, document=data, after=_wait(got.status_code, headers))
 
 
-def _document(said: str) -> str:
+def _document(text: str) -> str:
     """Take the JSON object that it is, or an empty one."""
     with suppress(decoding.Undecodable):
-        if isinstance(found := decoding.json(said.encode(), Any, most=ANSWER), dict):
-            return json.dumps(found)
+        if isinstance(document := decoding.json(text.encode(), Any, most=ANSWER), dict):
+            return json.dumps(document)
     return "{}"
 
 
@@ -185,8 +185,8 @@ def _handlers(within: float) -> list[Any]:
         """Waits as it is told to, where somebody still waits then."""
 
         def can_retry(self, *, response: HttpResponse | None = None, **others: Any) -> bool:
-            told = {name.lower(): values[0] for name, values in response.headers.items()} if response else {}
-            wait = told.get("retry-after", "1")
+            headers = {name.lower(): values[0] for name, values in response.headers.items()} if response else {}
+            wait = headers.get("retry-after", "1")
             soon = wait.isascii() and wait.isdecimal() and int(wait[:9]) + 1 < within
             return soon and super().can_retry(response=response, **others)
 
@@ -202,5 +202,5 @@ def _wait(status: int, headers: Mapping[str, str]) -> float:
     """
     if status != 429:
         return 0.0
-    said = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
-    return float(min(int(said[:9]), 3600)) if said.isascii() and said.isdecimal() else 60.0
+    header = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
+    return float(min(int(header[:9]), 3600)) if header.isascii() and header.isdecimal() else 60.0

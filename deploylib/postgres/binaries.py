@@ -73,11 +73,11 @@ def client_for(server: int, configured: str, *, runner: process.Runner) -> Progr
     Raises:
         SettingsError: none fits.
     """
-    found = find_installed(configured, runner=runner)
-    fitting = sorted((c for c in found if c.fits(server)), key=lambda client: client.major)
+    installed = find_installed(configured, runner=runner)
+    fitting = sorted((c for c in installed if c.fits(server)), key=lambda client: client.major)
     if fitting:
         return fitting[0]
-    have = ", ".join(sorted({client.version for client in found})) or "none"
+    have = ", ".join(sorted({client.version for client in installed})) or "none"
     where = f" in {configured}" if configured else ""
     raise SettingsError(
         f"no pg_dump{where} fits a Postgres {server} server; found: {have}",
@@ -95,8 +95,10 @@ def server_for(server: int, client: Programs, *, runner: process.Runner) -> Prog
     Raises:
         SettingsError: there is none on this machine.
     """
-    found = [client, *find_installed("", runner=runner)]
-    fitting = [one for one in found if one.serves and server <= one.major <= client.major and client.fits(one.major)]
+    installed = [client, *find_installed("", runner=runner)]
+    fitting = [
+        one for one in installed if one.serves and server <= one.major <= client.major and client.fits(one.major)
+    ]
     if fitting:
         return min(fitting, key=lambda one: one.major)
     raise SettingsError(f"there is no Postgres {server} here to restore into", remedy=trouble() or WHEELS)
@@ -213,20 +215,20 @@ def _lacking(name: str) -> str:
 
 def _package(module: str) -> Path | None:
     """Find the folder of a package, without importing it."""
-    found = importlib.util.find_spec(module)
-    return Path(found.origin).parent if found and found.origin else None
+    spec = importlib.util.find_spec(module)
+    return Path(spec.origin).parent if spec and spec.origin else None
 
 
 def _client(folder: Path, runner: process.Runner) -> Programs | None:
     try:
         if not (folder / "pg_dump").exists() or not (folder / "pg_restore").exists():
             return None
-        said = runner.run(process.Command([str(folder / "pg_dump"), "--version"], check=False)).text
+        printed = runner.run(process.Command([str(folder / "pg_dump"), "--version"], check=False)).text
     except (
         OSError,
         SettingsError,
         process.ProgramFailed,
     ):  # not ours to look at; a file of that name, and no program; it hangs
         return None
-    version = re.search(r"(\d+(?:\.\d+)?)", said)
+    version = re.search(r"(\d+(?:\.\d+)?)", printed)
     return Programs(folder, version[1]) if version else None

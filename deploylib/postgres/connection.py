@@ -122,8 +122,8 @@ def require_direct(url: Secret, *, timeout: int = 5) -> None:
             with busy.transaction():
                 other = _one(busy, "select pg_backend_pid()")
                 asked = pool.submit(_one, resting, "select pg_backend_pid()")
-                found = wait((asked,), timeout).done  # a pool of one session has none left for the one that rests
-            if not found or other in {before, asked.result()} or before != asked.result():
+                answered = wait((asked,), timeout).done  # a pool of one session has none left for the one that rests
+            if not answered or other in {before, asked.result()} or before != asked.result():
                 break
         else:
             return

@@ -168,8 +168,8 @@ def alike(grants: Sequence[Grant]) -> str:
     It runs in a transaction whose search_path is empty.
     """
     rows = [
-        {name: getattr(one, name) for name in ("under", "object", "verb", "role", "grantable", "given")}
-        for one in grants
+        {name: getattr(grant, name) for name in ("under", "object", "verb", "role", "grantable", "given")}
+        for grant in grants
     ]
     literal = "'" + msgspec.json.encode(rows).decode().replace("'", "''") + "'"
     before, after = ALIKE.split("%s::jsonb")
@@ -187,13 +187,13 @@ def list_left_out(wanted: Sequence[Grant], connection: Any) -> tuple[str, ...]:
     has = set(read_grants(connection))
     roles = {name for (name,) in connection.execute("select pg_catalog.quote_ident(rolname) from pg_catalog.pg_roles")}
     [(mine,)] = connection.execute("select pg_catalog.quote_ident(session_user)").fetchall()
-    told = []
-    for one in wanted:
-        if one in has or (one.given and one.role == mine):  # an owner needs no grant
+    lines = []
+    for grant in wanted:
+        if grant in has or (grant.given and grant.role == mine):  # an owner needs no grant
             continue
-        absent = one.role not in {"", "public", *roles}
-        why = f"there is no role {one.role} here" if absent else f"{mine} may not do that here"
-        told.append(f"left out: {one.statement} ({why})")
-    told += [f"not in the backup, and still there: {one.statement}" for one in sorted(has - set(wanted), key=repr)]
-    more = len(told) - NAMED
-    return (*told[:NAMED], f"and {more} more rights") if more > 0 else tuple(told)
+        absent = grant.role not in {"", "public", *roles}
+        why = f"there is no role {grant.role} here" if absent else f"{mine} may not do that here"
+        lines.append(f"left out: {grant.statement} ({why})")
+    lines += [f"not in the backup, and still there: {one.statement}" for one in sorted(has - set(wanted), key=repr)]
+    more = len(lines) - NAMED
+    return (*lines[:NAMED], f"and {more} more rights") if more > 0 else tuple(lines)

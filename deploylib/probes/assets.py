@@ -69,9 +69,9 @@ def look(page: http.Answer, url: str, *, ask: Ask, clock: Clock, every: float, d
         ask: asks an address, once.
         every: seconds between two tries: one bad answer decides nothing.
     """
-    found = list(Page.of(page, url).assets.values())
-    seen = Seen(len(found))
-    for asset in found:
+    assets = list(Page.of(page, url).assets.values())
+    seen = Seen(len(assets))
+    for asset in assets:
         if deadline.has_passed():
             break
         seen.asked += 1

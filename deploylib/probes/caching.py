@@ -27,10 +27,10 @@ def look_at_caching(page: http.Answer) -> tuple[Evidence, ...]:
     kept = next((rule for rule in rules if rule.startswith("max-age=")), "")
     if not kept:
         return (_seen(Judgement.WARN, f"a browser may keep the page as long as it likes: {REMEDY}"),)
-    found = re.fullmatch(r"max-age=\"?(\d{1,12})\"?", kept)
-    if found is None or int(found[1]) == 0:  # what cannot be read counts as stale (4.2.1)
+    match = re.fullmatch(r"max-age=\"?(\d{1,12})\"?", kept)
+    if match is None or int(match[1]) == 0:  # what cannot be read counts as stale (4.2.1)
         return (_seen(Judgement.PASS, "the page is asked for again each time"),)
-    return (_seen(Judgement.WARN, f"a browser may show an old page for {age(int(found[1]))}: {REMEDY}"),)
+    return (_seen(Judgement.WARN, f"a browser may show an old page for {age(int(match[1]))}: {REMEDY}"),)
 
 
 def _seen(judgement: Judgement, text: str) -> Evidence:

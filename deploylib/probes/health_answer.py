@@ -28,11 +28,11 @@ def look_at_health(answer: http.Answer) -> tuple[Evidence, ...]:
     A 2xx that says *fail* is healthy by Render's measure and ours, so that it only warns.
     """
     body = answer.json()
-    said = WORDS.get(str(body.get("status")).lower(), "") if isinstance(body, dict) else ""
-    if not said:
+    status = WORDS.get(str(body.get("status")).lower(), "") if isinstance(body, dict) else ""
+    if not status:
         return ()
-    found = find_checks(answer, said)
-    if said == "pass":
+    checks = find_checks(answer, status)
+    if status == "pass":
         return (Evidence(probe="health", judgement=Judgement.PASS, text="it says pass"),)
-    text = f"it says {said}{f' ({found[0]})' if found else ''}"
+    text = f"it says {status}{f' ({checks[0]})' if checks else ''}"
     return (Evidence(probe="health", judgement=Judgement.WARN, text=text),)

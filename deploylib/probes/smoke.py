@@ -127,5 +127,5 @@ def first_difference(wanted: Any, given: Any, where: str = "") -> str | None:
     else:
         plain = msgspec.to_builtins(wanted)  # TOML knows dates, JSON writes them as text
         return None if isinstance(plain, bool) == isinstance(given, bool) and plain == given else where
-    found = (first_difference(value, there, f"{where}.{key}".lstrip(".")) for key, value, there in pairs)
-    return next((each for each in found if each is not None), None)
+    differences = (first_difference(value, there, f"{where}.{key}".lstrip(".")) for key, value, there in pairs)
+    return next((each for each in differences if each is not None), None)

@@ -228,9 +228,9 @@ def _smoke(target: Target, expected: Expected, session: http.Session, probe: Pro
     pace = probe.pace
     asking = smoke.Asking(session, probe.clock, probe.secret, pace.every, max(pace.within, ANSWER_WITHIN))
     seen: list[Evidence] = []
-    for one in smoke.ask_all(target, expected.smoke, asking):
-        seen.append(one)
-        probe.progress(target.name, one.text)
+    for evidence in smoke.ask_all(target, expected.smoke, asking):
+        seen.append(evidence)
+        probe.progress(target.name, evidence.text)
     failed = [one for one in seen if one.judgement is Judgement.FAIL]
     if not failed:
         return seen
@@ -286,18 +286,18 @@ def _wrong(target: Target, expected: Expected, answer: http.Answer | None, troub
     if answer is None:
         return trouble
     status, before = answer.status, expected.before
-    said = f"status {status}{_explain(answer)}"
+    text = f"status {status}{_explain(answer)}"
     if answer.ok or status == TOO_OFTEN:
         return ""
     if status >= SERVER_ERROR:
-        return said
+        return text
     if before and is_same_kind(status, before):
         return ""
     if has_path(target):
-        return said
+        return text
     if status < CLIENT_ERROR or not GOOD <= before < CLIENT_ERROR:
         return ""
-    return f"{said}, and it was {before} before this release"
+    return f"{text}, and it was {before} before this release"
 
 
 def _in_a_row(target: Target, expected: Expected, session: http.Session, probe: Probe) -> tuple[http.Answer, bool]:
@@ -311,7 +311,7 @@ def _in_a_row(target: Target, expected: Expected, session: http.Session, probe: 
     url = url_of(target)
     window: deque[bool] = deque(maxlen=BAD_OF_LAST[1])
     good = anonymous = 0
-    said, odd = "no answer yet", set[str]()
+    seen_so_far, odd = "no answer yet", set[str]()
     trouble = Trouble.UNREACHABLE
     while True:
         answer, why = ask(session, url)
@@ -320,35 +320,35 @@ def _in_a_row(target: Target, expected: Expected, session: http.Session, probe: 
             elapsed = clock.monotonic() - began
             window.append(elapsed <= pace.grace or (elapsed <= cold and _is_asleep(answer)))
             good = anonymous = 0
-            said = why if answer is None else wrong
+            seen_so_far = why if answer is None else wrong
             trouble = Trouble.UNREACHABLE if answer is None else Trouble.UNHEALTHY
         elif not served:
             window.append(True)
             good, anonymous = 0, anonymous + 1
-            said, trouble = "it answers, and names no commit", Trouble.UNDECIDED
+            seen_so_far, trouble = "it answers, and names no commit", Trouble.UNDECIDED
         elif not expected.commit.startswith(served):
             window.append(True)
             good = 0
             anonymous = anonymous + 1 if expected.misnamed else 0
-            said, trouble = f"it still serves {served[:7]}", Trouble.WRONG_VERSION
+            seen_so_far, trouble = f"it still serves {served[:7]}", Trouble.WRONG_VERSION
             if not expected.previous.startswith(served):
-                said = _odd_name(target, expected, served, probe, odd)
+                seen_so_far = _odd_name(target, expected, served, probe, odd)
         elif expected.revision and (seen := _revision(answer)) and seen != expected.revision:
             window.append(True)
             good = anonymous = 0
-            said, trouble = f"its database is at schema {seen}, not {expected.revision}", Trouble.WRONG_VERSION
+            seen_so_far, trouble = f"its database is at schema {seen}, not {expected.revision}", Trouble.WRONG_VERSION
         else:
             window.append(True)
             good, anonymous = good + 1, 0
-            said, trouble = f"{good} of {pace.times} good answers", Trouble.UNDECIDED
-        probe.progress(target.name, said)
+            seen_so_far, trouble = f"{good} of {pace.times} good answers", Trouble.UNDECIDED
+        probe.progress(target.name, seen_so_far)
         if answer is not None and max(good, anonymous) >= pace.times:
             return answer, good >= pace.times
         elapsed = clock.monotonic() - began
         if window.count(False) >= BAD_OF_LAST[0] or deadline.has_passed():
             _require_ours(target, expected, probe)
             raise VerificationFailed(
-                f"{target.name} {trouble} at {place_of(target)}, asked for {elapsed:.0f} s: {said}",
+                f"{target.name} {trouble} at {place_of(target)}, asked for {elapsed:.0f} s: {seen_so_far}",
                 remedy=_remedy(target, answer),
                 service=target.name,
             )

@@ -162,26 +162,26 @@ def bring_verified(env: Environment, other: Environment, options: Options, run_n
         Blocked: it serves something else, or is in the middle of a run.
         SettingsError: it was never deployed from here, or the commit is not in this clone.
     """
-    found = promotion.require_verified(
+    verified = promotion.require_verified(
         other.name,
         other.history.read_runs(other.name, 50),
         lambda: last_known(other),
         {commit for hold in other.holds.read() for commit in hold.commits},
         run_name,
     )
-    options = msgspec.structs.replace(options, commit=found.commit.id)
+    options = msgspec.structs.replace(options, commit=verified.commit.id)
     env = env.looking() if options.dry_run else env
     flow = pipeline.forward(env.config)
     aim = Aim(
-        commit=preflight.release_commit(env.git, found.commit.id),
-        promotes=found.name,
-        wanted=found.commits,
-        examined=found.examined,
+        commit=preflight.release_commit(env.git, verified.commit.id),
+        promotes=verified.name,
+        wanted=verified.commits,
+        examined=verified.examined,
         steps=tuple(stage.name for stage in flow if isinstance(stage, Own)),
     )
     run = open_or_resume(env, options, aim)
-    if found.tested and not run.state.has_done(StageName.TESTS):
-        line = f"skipped: passed on {found.environment} in run {short(found.run)}"
+    if verified.tested and not run.state.has_done(StageName.TESTS):
+        line = f"skipped: passed on {verified.environment} in run {short(verified.run)}"
         run.record("stage", StageResult(stage=StageName.TESTS, status=StageStatus.SKIPPED, lines=(line,)))
     return pipeline.bring_to_an_end(run, flow)
 
@@ -232,14 +232,14 @@ def examine_commit(env: Environment, name: str, *, hand_over: bool = False) -> S
     """
     env.git.top()
     chosen = env.git.commit(name or "HEAD")
-    found = examine(env, chosen, keyless=hand_over)
-    judged = msgspec.structs.replace(judge_scan(found), seconds=found.seconds)
+    scanned = examine(env, chosen, keyless=hand_over)
+    judged = msgspec.structs.replace(judge_scan(scanned), seconds=scanned.seconds)
     if hand_over:
         ci.hand_over(chosen.id, judged, env.config.environ)
     elif env.build is not None:
         run = open_or_resume(env, Options(commit=name), Aim(commit=chosen, since=None, decides=False))
         run.record("stage", judged)
-    return found
+    return scanned
 
 
 def run_tests(env: Environment, *, hand_over: bool = False) -> Report:
@@ -394,16 +394,20 @@ def assess_live(env: Environment, settings: LoadTestSettings, *, write: bool = F
     end, results = Ending(), tuple[StageResult, ...]()
     try:
         with operation.record_operation(env, StageName.LOADTEST, run.commit) as looked:
-            found = under_load.assess_service(env, run.checked.targets, run=looked.run, settings=settings, write=write)
-            looked.lines += found.lines
-            shown = result(StageName.LOADTEST, *found.lines, data=LoadTested(conclusion=found.ruling.conclusion))
+            assessment = under_load.assess_service(
+                env, run.checked.targets, run=looked.run, settings=settings, write=write
+            )
+            looked.lines += assessment.lines
+            shown = result(
+                StageName.LOADTEST, *assessment.lines, data=LoadTested(conclusion=assessment.ruling.conclusion)
+            )
             results = (msgspec.structs.replace(shown, seconds=round(env.clock.monotonic() - began, 3)),)
             env.progress.ended(results[0])
-            if found.is_degraded and settings.policy != "note":
-                under_load.tell_degradation(env, found, run=looked.run)
-                raise under_load.explain_degradation(found)
-            if found.is_invalid:
-                raise under_load.explain_invalidity(found)
+            if assessment.is_degraded and settings.policy != "note":
+                under_load.tell_degradation(env, assessment, run=looked.run)
+                raise under_load.explain_degradation(assessment)
+            if assessment.is_invalid:
+                raise under_load.explain_invalidity(assessment)
     except DeployError as error:
         end = Ending.of(error)
     return closing.report(run, end, began, results)

@@ -75,7 +75,7 @@ def detect(
         SettingsError: *head* is older than what is live: that is a rollback and is asked for by its name; or nobody can
             tell, because the clone is shallow.
     """
-    found = []
+    decisions = []
     for target in targets:
         now = live[target.name]
         if only and target.name not in only:
@@ -84,8 +84,8 @@ def detect(
             if now.commit and now.commit != head.id:
                 _require_newer(target.name, now.commit, head.id, git, recorded)
             change = _decide(target, now, head, git, blueprint, blueprint_path, shared)
-        found.append(change)
-    return Changes(services=tuple(found))
+        decisions.append(change)
+    return Changes(services=tuple(decisions))
 
 
 def _require_newer(service: str, serves: str, wanted: str, git: Git, recorded: Recorded, whose: str = "") -> None:
@@ -137,7 +137,7 @@ def decide_promotion(
             f"{', '.join(absent)}: part of {source}'s release, and not of this environment",
             remedy="create the service in the Render Dashboard, or map it in the settings",
         )
-    found = []
+    decisions = []
     for target in targets:
         now, commit = live[target.name], wanted.get(target.name, "")
         tip = target.kind is Kind.CRON and commit != now.commit and _same(target, commit, now.commit, git, shared)
@@ -151,10 +151,10 @@ def decide_promotion(
             reason = f"serves {now.commit[:7]}, the tip of its branch, with the files of {commit[:7]}"
         else:
             reason = f"{now.commit[:7] or 'nothing'} → {commit[:7]}, as verified on {source}"
-        found.append(
+        decisions.append(
             Change(service=target.name, deploy=not tip and commit not in {"", now.commit}, reason=reason, live=now)
         )
-    return Changes(services=tuple(found))
+    return Changes(services=tuple(decisions))
 
 
 def as_good(target: Target, commit: str, *, git: Git, shared: tuple[str, ...] = ()) -> tuple[str, ...]:

@@ -39,15 +39,15 @@ def close(run: Run, end: Ending, began: float, *, keep: bool = False) -> Report:
 
 
 def _close(run: Run, end: Ending, began: float, *, keep: bool) -> Report:
-    told = report(run, end, began)
+    final = report(run, end, began)
     if end == Ending() and run.journal.written:
-        told = msgspec.structs.replace(told, live=_with_schema(run, told.live))
-        _update_holds(run, told)
-    run.journal.close(told)
+        final = msgspec.structs.replace(final, live=_with_schema(run, final.live))
+        _update_holds(run, final)
+    run.journal.close(final)
     if not keep:
         run.lease.release()
-    run.telling.end(told)
-    return told
+    run.telling.end(final)
+    return final
 
 
 def close_or_pause(run: Run, end: Ending, began: float) -> Report:
@@ -110,7 +110,7 @@ def leave_open(run: Run, error: NotKnownYet, began: float) -> Report:
 
     Whoever looks next settles it first.
     """
-    told = report(run, Ending.of(error), began)
+    final = report(run, Ending.of(error), began)
     if run.decides:
         try:
             run.lease.abandon()
@@ -118,8 +118,8 @@ def leave_open(run: Run, error: NotKnownYet, began: float) -> Report:
             raise
         except DeployError as gone:
             run.env.progress.note(f"the lease could not be given up ({gone.message}): it ends by itself in a minute")
-        run.telling.end(told)
-    return told
+        run.telling.end(final)
+    return final
 
 
 def _with_schema(run: Run, serving: tuple[Live, ...]) -> tuple[Live, ...]:
@@ -142,7 +142,7 @@ def _with_schema(run: Run, serving: tuple[Live, ...]) -> tuple[Live, ...]:
     return tuple(msgspec.structs.replace(each, schema=known.get(each.service, "")) for each in serving)
 
 
-def _update_holds(run: Run, told: Report) -> None:
+def _update_holds(run: Run, final: Report) -> None:
     """Lift the holds that a proven release mends; place a rollback's.
 
     A rollback holds what it went back from.
@@ -154,7 +154,7 @@ def _update_holds(run: Run, told: Report) -> None:
 
     for hold in env.holds.clear(run.commit.id, run.id, contains=contains, back=run.back):
         env.progress.note(f"the hold is over: {hold.reason}")
-    left = {intent.previous.commit for intent in state.intents.values()} - {each.commit for each in told.live} - {""}
+    left = {intent.previous.commit for intent in state.intents.values()} - {each.commit for each in final.live} - {""}
     if run.back and left:
         given = "" if run.options.skip else run.options.reason.strip()  # with --skip it says why a check was left out
         reason = given or f"run {short(run.id)} went back from it"
@@ -177,7 +177,7 @@ def report(run: Run, end: Ending, began: float, results: tuple[StageResult, ...]
     env, stopped = run.env, end.exit_code == Interrupted.exit_code
     run.log.stop(interrupted=stopped)
     unanswered = end.exit_code in {Unreachable.exit_code, NotKnownYet.exit_code}
-    told = Report(
+    final = Report(
         run=run.id,
         environment=env.name,
         outcome=end.outcome,
@@ -194,7 +194,7 @@ def report(run: Run, end: Ending, began: float, results: tuple[StageResult, ...]
         seconds=round(env.clock.monotonic() - began, 3),
         target=seconds(env.config.settings.target),
     )
-    return env.struck.of(told)
+    return env.struck.of(final)
 
 
 def _what_is_live(run: Run) -> tuple[Live, ...]:

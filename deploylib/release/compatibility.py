@@ -55,13 +55,13 @@ def apply_pending(migration: Migration) -> Migration:
 
 def find_served_schemas(history: Iterable[RunState]) -> dict[str, str]:
     """Find the schema of the code that served each migration."""
-    found: dict[str, str] = {}
+    schemas: dict[str, str] = {}
     for state in history:
         if state.has_done(StageName.MIGRATE):
             migration = state.planned.migration
             for revision in migration.pending:
-                found.setdefault(revision.id, migration.current)
-    return found
+                schemas.setdefault(revision.id, migration.current)
+    return schemas
 
 
 def list_recorded(history: Iterable[RunState]) -> tuple[Revision, ...]:
@@ -72,12 +72,12 @@ def list_recorded(history: Iterable[RunState]) -> tuple[Revision, ...]:
     Args:
         history: the runs of the environment, newest first.
     """
-    found: dict[str, Revision] = {}
+    recorded: dict[str, Revision] = {}
     for state in reversed(list(history)):
         if (migration := state.planned.migration).unchecked:
-            found |= {one.id: one for one in migration.applied}
-            found |= {one.id: one for one in migration.pending if state.has_done("migrate")}
-    return tuple(msgspec.structs.replace(one, sql="") for one in found.values())
+            recorded |= {one.id: one for one in migration.applied}
+            recorded |= {one.id: one for one in migration.pending if state.has_done("migrate")}
+    return tuple(msgspec.structs.replace(one, sql="") for one in recorded.values())
 
 
 def continue_migration(migration: Migration, history: Sequence[RunState], files: Path) -> Migration:
@@ -91,10 +91,10 @@ def continue_migration(migration: Migration, history: Sequence[RunState], files:
     last = next((state for state in history if state.planned.migration.pending), None)
     tried = last.planned.migration.pending if last is not None and "migrate" in last.stages else ()
     there = [one for one in tried if one.path and (files / one.path).is_file()]
-    found = {one.id: one for one in (*list_recorded(history), *there) if one.id not in waiting}
-    current = next(reversed(found), "")
+    applied = {one.id: one for one in (*list_recorded(history), *there) if one.id not in waiting}
+    current = next(reversed(applied), "")
     return msgspec.structs.replace(
-        migration, current=current, target=migration.target or current, applied=tuple(found.values())
+        migration, current=current, target=migration.target or current, applied=tuple(applied.values())
     )
 
 
@@ -107,24 +107,24 @@ def fit(release: Iterable[Live], schema: Migration, ran: Mapping[str, str], *, n
         needless: names of the services that need no schema.
     """
     misfits, unknown = [], []
-    for one in release:
-        if not one.commit or one.service in needless or (one.schema == schema.current and one.schema != UNKNOWN):
+    for live in release:
+        if not live.commit or live.service in needless or (live.schema == schema.current and live.schema != UNKNOWN):
             continue
-        who = f"{one.service} {one.commit[:7]}"
-        if one.schema in {"", UNKNOWN}:
+        who = f"{live.service} {live.commit[:7]}"
+        if live.schema in {"", UNKNOWN}:
             unknown.append(f"the schema that {who} is written for is not recorded")
             continue
-        had = _had(schema, one.schema)
+        had = _had(schema, live.schema)
         if had is None:
             if schema.unchecked or schema.ahead:
-                unknown.append(f"{who} is written for schema {one.schema}, which nobody here knows")
+                unknown.append(f"{who} is written for schema {live.schema}, which nobody here knows")
             else:
                 where = schema.current or "nothing"
-                misfits.append(f"{who} is written for schema {one.schema}; the database is at {where}")
+                misfits.append(f"{who} is written for schema {live.schema}; the database is at {where}")
         elif why := _too_old(schema, had, ran):
-            misfits.append(f"{who} is written for schema {one.schema}, and {why}")
+            misfits.append(f"{who} is written for schema {live.schema}, and {why}")
         elif taken := _taken(schema, had):
-            unknown.append(f"{who} is written for schema {one.schema}, and {taken}")
+            unknown.append(f"{who} is written for schema {live.schema}, and {taken}")
     return Fit(tuple(misfits), tuple(unknown))
 
 
@@ -177,8 +177,8 @@ def _had(schema: Migration, written: str) -> set[str] | None:
     if not below.keys() >= set(left):
         return None
     while left:
-        one = left.pop()
-        if one not in had:
-            had.add(one)
-            left += below.get(one, ())
+        name = left.pop()
+        if name not in had:
+            had.add(name)
+            left += below.get(name, ())
     return had

@@ -57,8 +57,8 @@ def require_not_held(run: Run) -> None:
     holds = [one for one in run.env.holds.read() if any(one.refuses(commit, back=back) for commit in wanted)]
     if not holds:
         return
-    told = [_held(run, one) for one in sorted(holds, key=lambda one: not one.everything)]
-    (first, remedy), *others = told
+    refusals = [_held(run, one) for one in sorted(holds, key=lambda one: not one.everything)]
+    (first, remedy), *others = refusals
     raise Held(
         f"{run.env.name} refuses {first}",
         details=tuple(f"it also refuses {text}: {way}" for text, way in others),
@@ -104,23 +104,23 @@ def alone(run: Run, targets: tuple[Target, ...], *, holding: bool) -> dict[str, 
     left = {one.deploy_id for triggered, _, _ in asked for one in triggered.values()}
     asking = {name for triggered, intents, is_open in asked if is_open for name in set(intents) - set(triggered)}
     run.env.render.owned.update(_known_deploys(history, targets))
-    found = threads.each(lambda target: run.env.render.deploys(target.service_id, limit=5), targets, REQUESTS_AT_ONCE)
-    for target, deploys in zip(targets, found, strict=True):
+    listed = threads.each(lambda target: run.env.render.deploys(target.service_id, limit=5), targets, REQUESTS_AT_ONCE)
+    for target, deploys in zip(targets, listed, strict=True):
         serving = next((one for one in deploys if one.status is DeployStatus.LIVE), None)
         if serving is not None and all(one.status.terminal for one in deploys):
             live[target.name] = make_live(target, serving)
-        for one in deploys:
-            if one.status.terminal or one.id in now or (target.name in asking and not holding):
+        for deploy in deploys:
+            if deploy.status.terminal or deploy.id in now or (target.name in asking and not holding):
                 continue
-            if one.id not in left and not _of_a_lost_run(run):
+            if deploy.id not in left and not _of_a_lost_run(run):
                 raise ForeignDeploy(
-                    f"{target.name}: {one.id} ({one.commit[:7]}, trigger {one.trigger or 'unknown'}) is on its way",
+                    f"{target.name}: {deploy.id} ({deploy.commit[:7]}, trigger {deploy.trigger or 'unknown'}) is on its way",
                     remedy=f"wait for it or cancel it ({target.dashboard_url}), then run the same command again",
                     service=target.name,
                 )
             if holding:
                 rollout.cancel_and_wait(
-                    target, one.id, client=run.env.render, clock=run.env.clock, deadline=run.deadline
+                    target, deploy.id, client=run.env.render, clock=run.env.clock, deadline=run.deadline
                 )
     return live
 

@@ -87,7 +87,7 @@ def record_operation(
 
 def _tell(env: Environment, opened: Opened, operation: Operation) -> None:
     """Tell every channel that it was done, and by whom."""
-    told = message.operation_message(
+    text = message.operation_message(
         env.name,
         env.clock.now(),
         name=opened.run,
@@ -96,7 +96,7 @@ def _tell(env: Environment, opened: Opened, operation: Operation) -> None:
         lines=operation.lines,
         url=opened.url,
     )
-    note_undelivered(env, env.messenger.tell(told))
+    note_undelivered(env, env.messenger.tell(text))
 
 
 @contextmanager
@@ -154,7 +154,7 @@ def _ended(env: Environment, state: RunState, result: StageResult, ending: Endin
     if not written:
         return
     run = state.opened
-    told = Report(
+    report = Report(
         run=run.run,
         environment=run.environment,
         commit=run.commit,
@@ -164,7 +164,7 @@ def _ended(env: Environment, state: RunState, result: StageResult, ending: Endin
     )
     try:
         env.history.append(state.id, "stage", result)
-        env.history.close(msgspec.structs.replace(state, stages={result.stage: result}), told)
+        env.history.close(msgspec.structs.replace(state, stages={result.stage: result}), report)
     except Interrupted:
         raise
     except DeployError as error:

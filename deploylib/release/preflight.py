@@ -114,8 +114,8 @@ def _lying(file: Path) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        told = f"{file.name} cannot be read: {error.strerror}"
-        raise SettingsError(told, remedy=f"see what {file} is, and who may read it") from error
+        message = f"{file.name} cannot be read: {error.strerror}"
+        raise SettingsError(message, remedy=f"see what {file} is, and who may read it") from error
 
 
 def find_untracked(git: Git, blueprint: blueprints.Blueprint) -> list[CheckFinding]:
@@ -165,8 +165,11 @@ def services(config: Config, blueprint: blueprints.Blueprint | None, chosen: Seq
     named = [service.name for service in blueprint.deployable] if blueprint else list(config.environment.services)
     if blueprint is not None and not named:
         path = config.settings.blueprint
-        told, remedy = "has no services that are deployed from a commit", "describe one under services, and commit it"
-        raise SettingsError(f"{path} {told}", details=blueprint.notes, remedy=remedy)
+        message, remedy = (
+            "has no services that are deployed from a commit",
+            "describe one under services, and commit it",
+        )
+        raise SettingsError(f"{path} {message}", details=blueprint.notes, remedy=remedy)
     unknown = [name for name in chosen if name not in named]
     if unknown:
         raise SettingsError(
@@ -181,14 +184,14 @@ def elsewhere(blueprint: blueprints.Blueprint | None, git: Git) -> dict[str, str
 
     As the Blueprint says, and why: none of ours to release.
     """
-    found = {}
+    reasons = {}
     for service in blueprint.deployable if blueprint else ():
         repo = service.settings.get("repo", "")
         if service.runtime == "image":
-            found[service.name] = "it is made from an image, not from a commit (deploy it in the Dashboard)"
+            reasons[service.name] = "it is made from an image, not from a commit (deploy it in the Dashboard)"
         elif repo and not _same_repository(repo, git):
-            found[service.name] = f"it is built from {repo}, not from this repository (release it from there)"
-    return found
+            reasons[service.name] = f"it is built from {repo}, not from this repository (release it from there)"
+    return reasons
 
 
 def database(config: Config, blueprint: blueprints.Blueprint | None) -> str:
@@ -217,7 +220,7 @@ def targets(
     config: Config,
     blueprint: blueprints.Blueprint | None,
     names: Iterable[str],
-    found: Sequence[Service],
+    services: Sequence[Service],
     git: Git,
     *,
     known: Mapping[str, str] = MappingProxyType({}),
@@ -233,7 +236,7 @@ def targets(
     mapped, findings = [], []
     for name in names:
         wanted = config.environment.services.get(name, name)
-        hits = [service for service in found if wanted in (service.id, service.name)]
+        hits = [service for service in services if wanted in (service.id, service.name)]
         if len(hits) != 1:
             count = "has no service" if not hits else f"has {len(hits)} services"
             remedy = (
@@ -241,7 +244,7 @@ def targets(
                 if hits
                 else f"create it from {config.settings.blueprint}: Render Dashboard → New → Blueprint"
             )
-            if not hits and (renamed := [one for one in found if one.id == known.get(name)]):
+            if not hits and (renamed := [one for one in services if one.id == known.get(name)]):
                 count += (
                     f" any more; {renamed[0].id}, which an earlier run has found, is {renamed[0].name!r} now, and none"
                 )
@@ -264,7 +267,7 @@ def health_reminders(targets: Iterable[Target], blueprint: blueprints.Blueprint 
     )
 
 
-def require_known(config: Config, names: Iterable[str], found: Sequence[Service], known: Mapping[str, str]) -> None:
+def require_known(config: Config, names: Iterable[str], services: Sequence[Service], known: Mapping[str, str]) -> None:
     """See that services found earlier are there still.
 
     Nobody is told to create them again.
@@ -275,7 +278,7 @@ def require_known(config: Config, names: Iterable[str], found: Sequence[Service]
     Raises:
         Contradiction: one of them is not; the local Render makes anew what is not there.
     """
-    there = {each for service in found for each in (service.id, service.name)}
+    there = {each for service in services for each in (service.id, service.name)}
     gone = [
         f"{name}: the account has no service called {wanted!r}, and an earlier run has found {known[name]} there"
         for name in names
@@ -294,8 +297,8 @@ def require_known(config: Config, names: Iterable[str], found: Sequence[Service]
 def _doubles(mapped: Sequence[Target]) -> list[CheckFinding]:
     """Find services that two names would deploy at once."""
     names: dict[str, list[str]] = {}
-    for one in mapped:
-        names.setdefault(one.service_id, []).append(one.name)
+    for target in mapped:
+        names.setdefault(target.service_id, []).append(target.name)
     return [
         CheckFinding(f"{' and '.join(those)} are one service at the platform ({key})", "give each a service of its own")
         for key, those in names.items()
@@ -307,9 +310,9 @@ def _unknown(config: Config, blueprint: blueprints.Blueprint | None, mapped: Seq
     """Find names in ``after`` that are no service."""
     known = {one.name for one in mapped} | set(services(config, blueprint, ()))
     return [
-        CheckFinding(f"{one.name} is to come after {name}, which is no service", "correct `after` in the settings")
-        for one in mapped
-        for name in one.after
+        CheckFinding(f"{target.name} is to come after {name}, which is no service", "correct `after` in the settings")
+        for target in mapped
+        for name in target.after
         if name not in known
     ]
 
@@ -331,31 +334,35 @@ def _service_findings(
 ) -> list[CheckFinding]:
     where = service.dashboard_url or "the Render Dashboard"
     described = blueprint.service(name) if blueprint else None
-    found = []
+    findings = []
     if described is not None and described.kind is not service.kind:
-        found.append(
+        findings.append(
             CheckFinding(
                 f"{name}: {service.kind} at the platform, {described.kind} in the Blueprint",
                 "rename one of them: a service cannot change its type",
             )
         )
     if not service.repo:
-        found.append(CheckFinding(f"{name}: it is made from an image, not from a commit", "deploy it in the Dashboard"))
+        findings.append(
+            CheckFinding(f"{name}: it is made from an image, not from a commit", "deploy it in the Dashboard")
+        )
     elif not _same_repository(service.repo, git):
-        found.append(CheckFinding(f"{name}: it is built from {service.repo}, not from this repository", f"see {where}"))
+        findings.append(
+            CheckFinding(f"{name}: it is built from {service.repo}, not from this repository", f"see {where}")
+        )
     if config.smoke(name) and service.kind not in {Kind.WEB, Kind.STATIC}:
         text = f"{name}: a {service.kind} has no public address that a smoke request could be sent to"
-        found.append(CheckFinding(text, f"take [[services.{name}.smoke]] out of the settings"))
+        findings.append(CheckFinding(text, f"take [[services.{name}.smoke]] out of the settings"))
     if service.suspended:
-        found.append(CheckFinding(f"{name}: it is suspended", f"resume it: {where}"))
+        findings.append(CheckFinding(f"{name}: it is suspended", f"resume it: {where}"))
     if service.auto_deploy and not config.is_local:
-        found.append(
+        findings.append(
             CheckFinding(
                 f"{name}: autodeploy is on, so every push ships before our gates",
                 f"inv check --environment {config.name} --fix, and autoDeployTrigger: off in the Blueprint",
             )
         )
-    return found
+    return findings
 
 
 def _target(config: Config, name: str, service: Service, blueprint: blueprints.Blueprint | None) -> Target:

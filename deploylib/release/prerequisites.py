@@ -47,7 +47,7 @@ class CheckFinding(msgspec.Struct, frozen=True):
 
 
 def missing(
-    config: Config, *, stages: Collection[str], files: Collection[str], database: bool, told: bool = False
+    config: Config, *, stages: Collection[str], files: Collection[str], database: bool, asked: bool = False
 ) -> list[CheckFinding]:
     """Find what the stages to come lack here.
 
@@ -55,13 +55,13 @@ def missing(
         stages: those of the run that are not done yet, nor left out.
         files: those of the commit.
         database: the product has one that is opened from here.
-        told: for somebody who asks: also a store, and what only the message about the run's end lacks.
+        asked: by somebody who wants to know: also a store, and what only the message about the run's end lacks.
     """
     return [
-        *(_store(config) if told else ()),
-        *_packages(config, stages, database=database, told=told),
+        *(_store(config) if asked else ()),
+        *_packages(config, stages, database=database, asked=asked),
         *_programs(config, stages, files, database=database),
-        *(_smoke(config) if told or "verify" in stages else ()),
+        *(_smoke(config) if asked or "verify" in stages else ()),
     ]
 
 
@@ -85,21 +85,21 @@ def _store(config: Config) -> list[CheckFinding]:
     return []
 
 
-def _packages(config: Config, stages: Collection[str], *, database: bool, told: bool) -> list[CheckFinding]:
+def _packages(config: Config, stages: Collection[str], *, database: bool, asked: bool) -> list[CheckFinding]:
     wanted = {
         "postgres": ("the database", database, ("psycopg",)),
         "s3": (f"the store {config.store}", config.store.startswith("s3://"), ()),
         "scan": ("the scan", "scan" in stages and not config.is_local, ()),
-        "notify": ("Slack", told and (config.webhook or config.slack_token) is not None, ()),
+        "notify": ("Slack", asked and (config.webhook or config.slack_token) is not None, ()),
     }
-    found = []
+    findings = []
     for extra, (what, needed, only) in wanted.items():
         gone = [name for name in missing_packages(extra) if not only or name.startswith(only)] if needed else []
         if gone:
             some = "packages are" if len(gone) > 1 else "package is"
             text = f"{what}: {len(gone)} {some} not installed: {', '.join(gone)}"
-            found.append(CheckFinding(text, install_command(extra)))
-    return found
+            findings.append(CheckFinding(text, install_command(extra)))
+    return findings
 
 
 def _smoke(config: Config) -> list[CheckFinding]:

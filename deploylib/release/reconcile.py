@@ -122,5 +122,5 @@ def _settle(env: Environment, left: RunState, lease: Lease, flow: Sequence[Stage
     env.progress.note(f"run {short(left.id)} of {left.commit.short} was left half-way: it is ended first")
     began = env.clock.monotonic()
     other = take_up(env, Options(services=left.opened.services), left, lease=lease)
-    told = closing.close(other, conclude(other, flow), began, keep=True)
-    env.progress.note(f"run {short(left.id)}: {told.outcome}")
+    report = closing.close(other, conclude(other, flow), began, keep=True)
+    env.progress.note(f"run {short(left.id)}: {report.outcome}")

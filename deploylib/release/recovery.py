@@ -55,8 +55,8 @@ def recover_run(run: Run, ending: Ending) -> Ending:
         if run.state.recovering is None:
             run.record("recovering", ending)
         if first.exit_code in NOT_OURS or run.back:
-            made = _stop(run, Deadline.after(WITHIN, run.env.clock))
-            return _never_twice(run, first, made) if run.back else first
+            deploys = _stop(run, Deadline.after(WITHIN, run.env.clock))
+            return _never_twice(run, first, deploys) if run.back else first
         recover(run)
     except (Interrupted, LeaseHeld):
         raise
@@ -71,16 +71,16 @@ def recover_run(run: Run, ending: Ending) -> Ending:
 
 def _left(run: Run) -> list[str]:
     """List the commits that were live and are replaced."""
-    made = {name: intent.commit for name, intent in run.state.intents.items()}
-    return sorted({made[one.service] for one in run.state.put_back if one.commit != made[one.service]})
+    commits = {name: intent.commit for name, intent in run.state.intents.items()}
+    return sorted({commits[one.service] for one in run.state.put_back if one.commit != commits[one.service]})
 
 
-def _never_twice(run: Run, first: Ending, made: dict[str, str]) -> Ending:
+def _never_twice(run: Run, first: Ending, deploys: dict[str, str]) -> Ending:
     """Give the ending of a rollback that has failed.
 
     Where a part of it is live, a person decides.
     """
-    if not any(live_of(run.env, target).deploy_id == made.get(target.name) for target in run.checked.targets):
+    if not any(live_of(run.env, target).deploy_id == deploys.get(target.name) for target in run.checked.targets):
         return first
     split = PersonNeeded("a rollback is never rolled back", remedy=first.next[0] if first.next else "inv logs")
     return _given_up(run, first, split)
@@ -110,21 +110,21 @@ def recover(run: Run) -> tuple[PutBack, ...]:
         DeployError: it could not be done, or what was put back does not prove itself.
     """
     deadline = Deadline.after(WITHIN, run.env.clock)
-    made = _stop(run, deadline)
-    told = {one.service for one in run.state.put_back}
+    deploys = _stop(run, deadline)
+    settled = {one.service for one in run.state.put_back}
     back: list[Order] = []
     for target in run.checked.targets:
-        if target.name not in made or target.name in told:
+        if target.name not in deploys or target.name in settled:
             continue
         intent = run.state.intents[target.name]
         asked = run.state.back_triggered.get(target.name)
-        ours = {made[target.name], asked.deploy_id if asked else ""}
+        ours = {deploys[target.name], asked.deploy_id if asked else ""}
         # Somebody may be going back at this moment, and must not be gone back upon.
         rollout.wait_for_others(target, ours, client=run.env.render, clock=run.env.clock, deadline=deadline)
-        if live_of(run.env, target).deploy_id != made[target.name] and target.name not in run.state.back_intents:
+        if live_of(run.env, target).deploy_id != deploys[target.name] and target.name not in run.state.back_intents:
             continue  # it never went live, or something else serves since, which is not ours to undo
         if intent.previous.deploy_id:
-            back.append(_order(target, intent, made[target.name]))
+            back.append(_order(target, intent, deploys[target.name]))
         else:
             text = "first deploy: there is nothing to put back"
             run.record("put-back", PutBack(service=target.name, commit=intent.commit, text=text))
@@ -133,8 +133,8 @@ def recover(run: Run) -> tuple[PutBack, ...]:
     return run.state.put_back
 
 
-def _order(target: Target, intent: Intent, made: str) -> Order:
-    was = Live(service=target.name, commit=intent.commit, deploy_id=made, url=target.url)
+def _order(target: Target, intent: Intent, deploy_id: str) -> Order:
+    was = Live(service=target.name, commit=intent.commit, deploy_id=deploy_id, url=target.url)
     return Order(target=target, commit=intent.previous.commit, previous=was, from_deploy=intent.previous.deploy_id)
 
 
@@ -143,14 +143,14 @@ def _stop(run: Run, deadline: Deadline) -> dict[str, str]:
 
     It names the deploys it made, by service: each has ended then.
     """
-    made: dict[str, str] = {}
+    deploys: dict[str, str] = {}
     for target in run.checked.targets:
         if (intent := run.state.intents.get(target.name)) is None:
             continue
         if deploy_id := _made(run, target, intent):
             rollout.cancel_and_wait(target, deploy_id, client=run.env.render, clock=run.env.clock, deadline=deadline)
-            made[target.name] = deploy_id
-    return made
+            deploys[target.name] = deploy_id
+    return deploys
 
 
 def _made(run: Run, target: Target, intent: Intent) -> str:

@@ -46,9 +46,9 @@ def judge_rehearsal(run: Run, rehearsed: Rehearsal) -> list[str]:
     Raises:
         MigrationFailed: they may not.
     """
-    pending, told = run.planned.migration.pending, []
+    pending, lines = run.planned.migration.pending, []
     if pending and not rehearsed.reports:
-        told.append("not rehearsed: the backup was not restored")
+        lines.append("not rehearsed: the backup was not restored")
     for report in rehearsed.reports:
         examined = rehearsal.judge(report, pending, run.env.config.settings.migrations)
         rules.require_harmless(examined)
@@ -56,16 +56,16 @@ def judge_rehearsal(run: Run, rehearsed: Rehearsal) -> list[str]:
             whole = examined.counted["migration"] == len(pending)
             done = " · ".join(count(number, what) for what, number in examined.counted.items())
             part = "" if whole else f" in part, of {count(len(pending), 'migration')}"
-            told.append(f"rehearsed on the restored copy{part}: {done}, {examined.seconds:.1f} s")
-        told += rules.list_remarks(examined)
-        told += [f"not rehearsed: {gap.reason}" for gap in examined.gaps]
-        told += examined.accepted
+            lines.append(f"rehearsed on the restored copy{part}: {done}, {examined.seconds:.1f} s")
+        lines += rules.list_remarks(examined)
+        lines += [f"not rehearsed: {gap.reason}" for gap in examined.gaps]
+        lines += examined.accepted
     if rehearsed.reports and not rehearsed.restored:
-        told.append("not known whether a backup can be restored after it: the rehearsal did not come to its end")
-    told += [f"the copy had no {one}" for one in rehearsed.lacking]
+        lines.append("not known whether a backup can be restored after it: the rehearsal did not come to its end")
+    lines += [f"the copy had no {one}" for one in rehearsed.lacking]
     for tried in rehearsed.restored:
-        told.append(_restorable(tried, run.env.config.settings.migrations.restored_whole))
-    return told
+        lines.append(_restorable(tried, run.env.config.settings.migrations.restored_whole))
+    return lines
 
 
 def _restorable(tried: restore_test.Restorable, limit: str) -> str:

@@ -44,7 +44,7 @@ def find_candidates(
         named: somebody names the release, and so means it: also one that was rolled back from, or that is refused.
     """
     now = {name: one.commit for name, one in live.items()}
-    found: list[P] = []
+    candidates: list[P] = []
     until = ""
     for state in history:
         if until and state.id != until:
@@ -52,8 +52,8 @@ def find_candidates(
         until = state.restoring.run if state.restoring and state.release and not named else ""
         commits = {one.service: one.commit for one in state.release}
         if state.release and commits != now and (named or not set(commits.values()) & set(bad)):
-            found.append(state)
-    return found
+            candidates.append(state)
+    return candidates
 
 
 def choose_release(
@@ -70,21 +70,21 @@ def choose_release(
     Raises:
         SettingsError: there is none; or *to* may be several runs or commits.
     """
-    found = find_candidates(history, live, bad=bad, named=bool(to))
-    if not found:
+    candidates = find_candidates(history, live, bad=bad, named=bool(to))
+    if not candidates:
         raise SettingsError(
             "there is no earlier release that was verified: nothing to go back to",
             remedy="inv history shows every run; fix, commit, inv deploy",
         )
     if not to:
-        return found[0]
-    if (chosen := _named(found, to)) is not None:
+        return candidates[0]
+    if (chosen := _named(candidates, to)) is not None:
         return chosen
-    known = ", ".join(f"{short(state.id)} ({state.commit.short})" for state in found[:5])
+    known = ", ".join(f"{short(state.id)} ({state.commit.short})" for state in candidates[:5])
     raise SettingsError(f"no verified release {to!r}; there are: {known}", remedy="inv rollback --to RUN")
 
 
-def _named(found: Sequence[RunState], to: str) -> RunState | None:
+def _named(candidates: Sequence[RunState], to: str) -> RunState | None:
     """Find the release that somebody has named.
 
     By all of a run's, a deploy's or a commit's id, or else by a part of one.
@@ -93,13 +93,13 @@ def _named(found: Sequence[RunState], to: str) -> RunState | None:
         SettingsError: the part is of several.
     """
     releases: dict[str, RunState] = {}
-    for state in reversed(found):  # the newest one of a commit or a deploy stands for it
+    for state in reversed(candidates):  # the newest one of a commit or a deploy stands for it
         releases |= dict.fromkeys((state.commit.id, *(one.deploy_id for one in state.release)), state)
-    runs = {state.id: state for state in found}
+    runs = {state.id: state for state in candidates}
     if (whole := {**releases, **runs}.get(to)) is not None:
         return whole
     run = ids.find_id(to, runs, kind="run", short=short)
-    commits = {state.commit.id for state in found if len(to) >= 7 and state.commit.id.startswith(to)}
+    commits = {state.commit.id for state in candidates if len(to) >= 7 and state.commit.id.startswith(to)}
     parts = {one: {**releases, **runs}[one] for one in (*((run,) if run else ()), *sorted(commits))}
     if len({state.id for state in parts.values()}) > 1:
         raise ids.ambiguous(to, parts, kind="release")
@@ -135,8 +135,8 @@ def find_variables(history: Iterable[RunState], service: str, deploy_id: str) ->
     Empty: nobody recorded them.
     """
     for state in history:
-        made = {**state.triggered, **state.back_triggered}
-        if service in made and made[service].deploy_id == deploy_id:
+        accepted = {**state.triggered, **state.back_triggered}
+        if service in accepted and accepted[service].deploy_id == deploy_id:
             intent = state.intents.get(service) or state.back_intents.get(service)
             return intent.variables if intent else ()  # the event that tells them may be damaged
     return ()

@@ -28,8 +28,8 @@ def live(
         strict: see `live_of`.
     """
     unseen = [target for target in targets if target.name not in seen]
-    found = threads.each(lambda target: live_of(env, target, strict=strict), unseen, REQUESTS_AT_ONCE)
-    asked = dict(zip((target.name for target in unseen), found, strict=True))
+    answers = threads.each(lambda target: live_of(env, target, strict=strict), unseen, REQUESTS_AT_ONCE)
+    asked = dict(zip((target.name for target in unseen), answers, strict=True))
     return {target.name: seen.get(target.name) or asked[target.name] for target in targets}
 
 

@@ -71,12 +71,12 @@ def bring_services(stage: str, run: Run, orders: list[Order]) -> StageResult:
         )
     except ForeignDeploy as error:
         raise (_superseded(run, error) or error) from error
-    told = [
-        (name, _shipped_text(one))
-        for name, one in run.state.shipped.items()
+    lines = [
+        (name, _shipped_text(shipped))
+        for name, shipped in run.state.shipped.items()
         if not run.services or name in run.services
     ]
-    return result(stage, *table(told))
+    return result(stage, *table(lines))
 
 
 def _asked_at(run: Run) -> dict[str, str]:
@@ -96,10 +96,10 @@ def _before(run: Run, order: Order) -> address.Observed:
 
 def _usual(run: Run) -> dict[str, float]:
     """Measure the seconds of each service's last deploy, by name."""
-    found: dict[str, float] = {}
+    seconds: dict[str, float] = {}
     for state in run.env.history.read_runs(run.env.name, 5):
-        found = {name: one.seconds for name, one in state.shipped.items() if one.build_seconds} | found
-    return found
+        seconds = {name: one.seconds for name, one in state.shipped.items() if one.build_seconds} | seconds
+    return seconds
 
 
 def _superseded(run: Run, error: ForeignDeploy) -> Superseded | None:
@@ -111,7 +111,7 @@ def _superseded(run: Run, error: ForeignDeploy) -> Superseded | None:
     return Superseded(text, remedy="inv status shows what is live", service=error.service)
 
 
-def _shipped_text(one: Shipped) -> str:
-    build = f"build {one.build_seconds:.1f}s · " if one.build_seconds else ""
-    again = " · built again, its artifact was no longer kept" if one.rebuilt else ""
-    return f"{build}start {one.start_seconds:.1f}s · live{again}"
+def _shipped_text(shipped: Shipped) -> str:
+    build = f"build {shipped.build_seconds:.1f}s · " if shipped.build_seconds else ""
+    again = " · built again, its artifact was no longer kept" if shipped.rebuilt else ""
+    return f"{build}start {shipped.start_seconds:.1f}s · live{again}"

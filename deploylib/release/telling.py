@@ -118,12 +118,12 @@ class Telling:
         changed = planned if (planned := state.planned.changes.deploying) else tuple(state.intents)
         bases = dict.fromkeys(before[name] for name in changed if before.get(name, ""))
         try:
-            found = dict.fromkeys(one for base in bases for one in self._between(base, commit, back=state.opened.back))
+            new = dict.fromkeys(one for base in bases for one in self._between(base, commit, back=state.opened.back))
         except Interrupted:
             raise
         except DeployError:
             return None
-        known = tuple(found)
+        known = tuple(new)
         if bases and (state.intents or not state.opened.back):
             self._commits.append(known)
         return known

@@ -137,37 +137,37 @@ def measure_before(run: Run) -> Measurement | None:
         return None
 
 
-def explain_degradation(found: Assessment) -> VerificationFailed:
+def explain_degradation(assessment: Assessment) -> VerificationFailed:
     """Make the error that a degraded release is."""
-    service = found.subject.service
+    service = assessment.subject.service
     return VerificationFailed(
-        f"{service} is degraded under {found.workload.rate:g} requests a second",
-        details=found.lines[1:],
+        f"{service} is degraded under {assessment.workload.rate:g} requests a second",
+        details=assessment.lines[1:],
         remedy="inv loadtest.history draws the runs before; make it faster, or change its objectives",
         service=service,
     )
 
 
-def explain_invalidity(found: Assessment) -> NotExamined:
+def explain_invalidity(assessment: Assessment) -> NotExamined:
     """Make the error of a person's load test that is invalid."""
-    service = found.subject.service
+    service = assessment.subject.service
     return NotExamined(
         f"the load test of {service} is invalid, and says nothing",
-        details=found.ruling.why,
+        details=assessment.ruling.why,
         remedy="do what stands behind each of these lines, and inv loadtest again",
         service=service,
     )
 
 
-def tell_degradation(env: Environment, found: Assessment, *, run: str) -> None:
+def tell_degradation(env: Environment, assessment: Assessment, *, run: str) -> None:
     """Tell every channel that a release is degraded, and why."""
-    error = explain_degradation(found)
+    error = explain_degradation(assessment)
     alert = Alert(
         id=f"loadtest {run}",
         environment=env.name,
         state=AlertState.FIRING,
         title=error.message,
-        details=found.ruling.why,
+        details=assessment.ruling.why,
         remedy=error.remedy,
         run=run,
     )

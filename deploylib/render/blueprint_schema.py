@@ -63,9 +63,9 @@ def remark_on(document: Document, place: Location, text: str, *, is_note: bool =
 
 def check_schema(document: Document) -> list[Remark]:
     """List what the schema says of a document, by line, once each."""
-    found = {remark for error in _validator().iter_errors(document.data) for remark in _remarks(document, error)}
-    untyped = {(one.line, one.place) for one in found if one.text.startswith("must be ")}
-    return sorted(one for one in found if "is none of" not in one.text or (one.line, one.place) not in untyped)
+    remarks = {remark for error in _validator().iter_errors(document.data) for remark in _remarks(document, error)}
+    untyped = {(one.line, one.place) for one in remarks if one.text.startswith("must be ")}
+    return sorted(one for one in remarks if "is none of" not in one.text or (one.line, one.place) not in untyped)
 
 
 @cache
@@ -124,8 +124,8 @@ def _misplaced(document: Document, place: Location, schema: dict[str, Any]) -> R
     if key in _relatives(schema.get("family", "")):
         return remark_on(document, place, f"{key} does not go with {schema['title']}")
     near = {_plain(one): one for one in (*_relatives(schema.get("family", "")), *schema["properties"])}
-    found = get_close_matches(_plain(key), near, 1)
-    meant = f"; did you mean {near[found[0]]}?" if found else ""
+    similar = get_close_matches(_plain(key), near, 1)
+    meant = f"; did you mean {near[similar[0]]}?" if similar else ""
     return remark_on(
         document, place, f"unknown key {key}, and Render's schema has none of that name{meant}", is_note=True
     )

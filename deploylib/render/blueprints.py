@@ -160,14 +160,14 @@ def parse(text: str, name: str = "render.yaml") -> Blueprint:
     document, notes = load_document(text, name)
     every = list(scopes(document))
     services = [
-        msgspec.convert({**one, "environment": scope.environment, "settings": one}, BlueprintService)
+        msgspec.convert({**mapping, "environment": scope.environment, "settings": mapping}, BlueprintService)
         for scope in every
-        for one, _ in scope.each("services")
+        for mapping, _ in scope.each("services")
     ]
     databases = [
-        msgspec.convert({**one, "environment": scope.environment}, BlueprintDatabase)
+        msgspec.convert({**mapping, "environment": scope.environment}, BlueprintDatabase)
         for scope in every
-        for one, _ in scope.each("databases")
+        for mapping, _ in scope.each("databases")
     ]
     return Blueprint(services=tuple(services), databases=tuple(databases), notes=tuple(notes))
 
@@ -188,11 +188,11 @@ def load_document(text: str, name: str = "render.yaml") -> tuple[yaml12.Document
     if document.data is None:
         raise SettingsError(f"{name} is empty: it has no services", remedy=remedy)
     older = modernise(document)
-    found: list[Remark] = sorted([*older, *check_schema(document)])
-    if all(one.is_note for one in found):
-        found = sorted([*found, *check_references(document)])
-    errors = [one.within(name) for one in found if not one.is_note]
-    notes = [one.within(name) for one in found if one.is_note]
+    remarks: list[Remark] = sorted([*older, *check_schema(document)])
+    if all(one.is_note for one in remarks):
+        remarks = sorted([*remarks, *check_references(document)])
+    errors = [one.within(name) for one in remarks if not one.is_note]
+    notes = [one.within(name) for one in remarks if one.is_note]
     if errors:
         raise SettingsError(errors[0], details=(*errors[1:], *notes), remedy=remedy)
     return document, notes

@@ -159,8 +159,8 @@ class Client:
 
     def services(self) -> Iterator[Service]:
         """List every service that the key reaches."""
-        found = self._pages("/services", "service", {"includePreviews": "false"}, decode.read_service)
-        yield from (service for service in found if service is not None)
+        services = self._pages("/services", "service", {"includePreviews": "false"}, decode.read_service)
+        yield from (service for service in services if service is not None)
 
     def service(self, name: str) -> Service:
         """Find the one service of that name or id.
@@ -168,14 +168,14 @@ class Client:
         Raises:
             SettingsError: the key reaches none, or several.
         """
-        found = [each for each in self.services() if name in {each.id, each.name}]
-        if len(found) != 1:
-            count = "no service" if not found else f"{len(found)} services"
+        matching = [each for each in self.services() if name in {each.id, each.name}]
+        if len(matching) != 1:
+            count = "no service" if not matching else f"{len(matching)} services"
             raise SettingsError(
                 f"the account has {count} called {name!r}",
                 remedy="name it by its id (srv-…), as the Render Dashboard shows it",
             )
-        return found[0]
+        return matching[0]
 
     def variables(self, service_id: str) -> dict[str, str]:
         """Read the service's own environment variables, by name.
@@ -202,15 +202,15 @@ class Client:
         None before the first.
         """
         query = {"limit": 1, "status": DeployStatus.LIVE.value}
-        found = self._listed(service_id, query, DeployStatus.LIVE)
-        return found[0] if found else None
+        newest = self._listed(service_id, query, DeployStatus.LIVE)
+        return newest[0] if newest else None
 
     def deploy(self, service_id: str, deploy_id: str) -> Deploy:
         """Read one deploy; a service knows only its own."""
         path = f"/services/{service_id}/deploys/{deploy_id}"
-        found = self._read(path, lambda value: decode.read_deploy(value, deploy_id))
+        answer = self._read(path, lambda value: decode.read_deploy(value, deploy_id))
         self.owned.add((service_id, deploy_id))
-        return found
+        return answer
 
     def _listed(self, service_id: str, query: dict[str, Any], status: DeployStatus | None = None) -> list[Deploy]:
         """List the deploys of a service.
@@ -221,10 +221,10 @@ class Client:
         """
 
         def read(value: Any) -> list[Deploy]:
-            found = decode.read_deploys(value, status)
-            if found and not any((service_id, each.id) in self.owned for each in found):
-                self._require_own(service_id, found[-1].id)
-            return found
+            answer = decode.read_deploys(value, status)
+            if answer and not any((service_id, each.id) in self.owned for each in answer):
+                self._require_own(service_id, answer[-1].id)
+            return answer
 
         return self._read(f"/services/{service_id}/deploys", read, query)
 
@@ -303,15 +303,15 @@ class Client:
         query = {"ownerId": owner_id, "resource": [service_id], "type": kind, "direction": "backward"}
         if since is not None:
             query["startTime"] = since.isoformat()
-        found: list[LogLine] = []
+        lines: list[LogLine] = []
         while True:
-            page = self.log_page(query | {"limit": PAGE if found else min(PAGE, limit)})
-            known = {line.id for line in found if line.id}
+            page = self.log_page(query | {"limit": PAGE if lines else min(PAGE, limit)})
+            known = {line.id for line in lines if line.id}
             older = [line for line in page.lines if line.id not in known]
-            found = [*older, *found]
+            lines = [*older, *lines]
             following = {"startTime": page.start, "endTime": page.end}
-            if len(found) >= limit or not page.more or not older or following.items() <= query.items():
-                return found[-limit:]
+            if len(lines) >= limit or not page.more or not older or following.items() <= query.items():
+                return lines[-limit:]
             query |= following
 
     def log_page(self, query: Mapping[str, Any]) -> LogPage:
@@ -339,8 +339,8 @@ class Client:
 
         They do not say of which service they are.
         """
-        found = self._read(f"/services/{service_id}/instances", lambda value: decode.things(value, "", dict))
-        return {str(item["id"]) for item in found if item.get("id")}
+        listed = self._read(f"/services/{service_id}/instances", lambda value: decode.things(value, "", dict))
+        return {str(item["id"]) for item in listed if item.get("id")}
 
     # -- databases ----------------------------------------------------------------------------------------------
 
@@ -366,8 +366,8 @@ class Client:
         Those that the platform still has, or is making; it keeps them for seven days.
         """
         path = f"/postgres/{database_id}/export"
-        found = self._read(path, lambda value: decode.things(value, "", decode.read_export))
-        return [one for one in found if one is not None]
+        listed = self._read(path, lambda value: decode.things(value, "", decode.read_export))
+        return [one for one in listed if one is not None]
 
     def ask_for_export(self, database_id: str) -> None:
         """Have the platform export a database.
@@ -387,8 +387,8 @@ class Client:
             SettingsError: the account has none, or several, of that name.
             Unreachable: it is there, and its address is not told, as while it is being made.
         """
-        told = self._read(f"/postgres/{self.database(name).id}/connection-info", decode.read_addresses)
-        if not (address := told.external_connection_string):
+        addresses = self._read(f"/postgres/{self.database(name).id}/connection-info", decode.read_addresses)
+        if not (address := addresses.external_connection_string):
             raise Unreachable(
                 f"the platform does not tell the address of the database {name!r}",
                 remedy="wait until the Render Dashboard shows it as available, then run the same command again",
@@ -476,22 +476,22 @@ class Client:
         answer = self._sent(method, path, query, body)
         if answer.ok:
             return answer
-        said = str(decode.read_object({"answer": answer.json()}, "answer").get("message") or "")
+        message = str(decode.read_object({"answer": answer.json()}, "answer").get("message") or "")
         if key := self.secret.reveal():
-            said = said.replace(key, "•••")
+            message = message.replace(key, "•••")
         if answer.status in PASSING:
             refused = answer.status == TOO_MANY
             asked = refused or "retry-after" in answer.headers
             after = rate_limit.seconds_to_wait(answer.headers, self.clock.now()) if asked else None
-            raise _Again(f"status {answer.status} {said}".strip(), after=after, refused=refused)
+            raise _Again(f"status {answer.status} {message}".strip(), after=after, refused=refused)
         if answer.status in {401, 403}:
             kind = Unreachable if answer.status == 401 else Forbidden
             raise kind(
-                f"{self.url} refused the API key ({answer.status}){f': {said}' if said else ''}",
+                f"{self.url} refused the API key ({answer.status}){f': {message}' if message else ''}",
                 remedy="check the key: it must belong to a user of the workspace that owns the services",
             )
         raise Refused(
-            f"{method} {path} was refused ({answer.status}): {said or 'no reason given'}",
+            f"{method} {path} was refused ({answer.status}): {message or 'no reason given'}",
             remedy="see what the platform says; https://dashboard.render.com shows the service",
             status=answer.status,
         )

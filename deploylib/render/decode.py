@@ -189,22 +189,22 @@ def decode_body(answer: http.Answer) -> Any:
     """
     if answer.content_type != "application/json":
         raise Unreadable(f"{answer.content_type or 'something without a type'} in place of JSON")
-    found = answer.json()
-    if found is None and answer.body.strip() != b"null":
+    document = answer.json()
+    if document is None and answer.body.strip() != b"null":
         raise Unreadable("no whole document of JSON")
-    return found
+    return document
 
 
 def thing(value: Any, kind: type[T]) -> T:
     """Read one thing of the platform, of the kind asked for."""
     try:
-        found = msgspec.convert(value, kind)
+        read = msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise Unreadable(f"something else than asked for ({error})") from error
-    name = getattr(found, "id", None)
+    name = getattr(read, "id", None)
     if name is not None and not _plain(name):
         raise Unreadable("an id that is none")
-    return found
+    return read
 
 
 def things(value: Any, wrapper: str, read: Callable[[Any], U]) -> list[U]:
@@ -214,16 +214,16 @@ def things(value: Any, wrapper: str, read: Callable[[Any], U]) -> list[U]:
     """
     if not isinstance(value, list):
         raise Unreadable("no list")
-    found: dict[object, U] = {}
+    by_id: dict[object, U] = {}
     for item in value:
         inner = item.get(wrapper) if wrapper and isinstance(item, dict) else item
         if not isinstance(inner, dict):
             raise Unreadable(f"an item that is no {wrapper or 'object'}")
-        name = inner.get("id") or inner.get("key") or len(found)
+        name = inner.get("id") or inner.get("key") or len(by_id)
         if not isinstance(name, (str, int)):
             raise Unreadable("an id that is none")
-        found.setdefault(name, read(inner))
-    return list(found.values())
+        by_id.setdefault(name, read(inner))
+    return list(by_id.values())
 
 
 def _plain(name: str) -> bool:
@@ -239,8 +239,8 @@ def read_object(item: dict[str, Any], name: str) -> dict[str, Any]:
 
     Empty where it is absent, null, or something else.
     """
-    found = item.get(name)
-    return found if isinstance(found, dict) else {}
+    inner = item.get(name)
+    return inner if isinstance(inner, dict) else {}
 
 
 def read_service(item: Any) -> Service | None:
@@ -248,31 +248,31 @@ def read_service(item: Any) -> Service | None:
 
     None: it is of a type that we do not know, and so not ours to deploy.
     """
-    told = thing(item, _Service)
-    if told.type is None or told.type not in {*Kind}:
+    wire = thing(item, _Service)
+    if wire.type is None or wire.type not in {*Kind}:
         return None
-    details = told.service_details or _Details()
+    details = wire.service_details or _Details()
     program = details.env_specific_details or _Program()
-    chosen = told.build_filter or _Filter()
+    chosen = wire.build_filter or _Filter()
     paths, ignored = tuple(chosen.paths or ()), tuple(chosen.ignored_paths or ())
-    kind = Kind(told.type)
+    kind = Kind(wire.type)
     if details.url and kind in {Kind.WEB, Kind.STATIC} and not is_address(details.url):
-        raise Unreadable(f"an address of {told.id} that is none")
+        raise Unreadable(f"an address of {wire.id} that is none")
     return Service(
-        id=told.id,
-        name=told.name or "",
+        id=wire.id,
+        name=wire.name or "",
         kind=kind,
-        repo=told.repo or "",
-        branch=told.branch or "",
-        auto_deploy=told.auto_deploy == "yes" and told.auto_deploy_trigger != "off",
+        repo=wire.repo or "",
+        branch=wire.branch or "",
+        auto_deploy=wire.auto_deploy == "yes" and wire.auto_deploy_trigger != "off",
         url=details.url or "",
         health_path=details.health_check_path or "",
-        root_dir=told.root_dir or "",
+        root_dir=wire.root_dir or "",
         build_filter=PathFilter(paths=paths, ignored=ignored) if paths or ignored else None,
         pre_deploy_command=program.pre_deploy_command or "",
-        suspended=told.suspended == "suspended",
-        dashboard_url=told.dashboard_url or "",
-        owner_id=told.owner_id or "",
+        suspended=wire.suspended == "suspended",
+        dashboard_url=wire.dashboard_url or "",
+        owner_id=wire.owner_id or "",
         plan=details.plan or "",
         instances=details.num_instances or 0,
     )
@@ -284,17 +284,17 @@ def read_deploy(item: Any, wanted: str = "") -> Deploy:
     Args:
         wanted: the id that was asked for; an answer about another one is none.
     """
-    told = thing(item, _Deploy)
-    if wanted and told.id != wanted:
-        raise Unreadable(f"{told.id} in place of {wanted}")
+    wire = thing(item, _Deploy)
+    if wanted and wire.id != wanted:
+        raise Unreadable(f"{wire.id} in place of {wanted}")
     return Deploy(
-        id=told.id,
-        status=DeployStatus(told.status or "unknown"),
-        commit=(told.commit.id if told.commit else "") or "",
-        trigger=told.trigger or "",
-        created_at=read_moment(told.created_at),
-        started_at=read_moment(told.started_at),
-        finished_at=read_moment(told.finished_at),
+        id=wire.id,
+        status=DeployStatus(wire.status or "unknown"),
+        commit=(wire.commit.id if wire.commit else "") or "",
+        trigger=wire.trigger or "",
+        created_at=read_moment(wire.created_at),
+        started_at=read_moment(wire.started_at),
+        finished_at=read_moment(wire.finished_at),
     )
 
 
@@ -303,22 +303,22 @@ def read_deploys(value: Any, status: DeployStatus | None = None) -> list[Deploy]
 
     Where only such were asked for.
     """
-    found = things(value, "deploy", read_deploy)
-    if status is not None and any(each.status is not status for each in found):
+    deploys = things(value, "deploy", read_deploy)
+    if status is not None and any(each.status is not status for each in deploys):
         raise Unreadable(f"a deploy that is not {status}")
-    return found
+    return deploys
 
 
 def read_variable(item: Any) -> tuple[str, str]:
     """Read an environment variable: its name and its value."""
-    told = thing(item, _Variable)
-    return told.key, told.value or ""
+    wire = thing(item, _Variable)
+    return wire.key, wire.value or ""
 
 
 def read_database(item: Any) -> Database:
     """Read a Postgres."""
-    told = thing(item, _Database)
-    return Database(id=told.id, name=told.name or "", version=str(told.version or ""), plan=told.plan or "")
+    wire = thing(item, _Database)
+    return Database(id=wire.id, name=wire.name or "", version=str(wire.version or ""), plan=wire.plan or "")
 
 
 def read_export(item: Any) -> Export | None:
@@ -326,10 +326,10 @@ def read_export(item: Any) -> Export | None:
 
     None: it has no id or no moment yet, and so is none that could be fetched.
     """
-    told = thing(item, _Export)
-    if not told.id or (at := read_moment(told.created_at)) is None:
+    wire = thing(item, _Export)
+    if not wire.id or (at := read_moment(wire.created_at)) is None:
         return None
-    return Export(id=told.id, created_at=at, url=Secret(told.url) if told.url else None)
+    return Export(id=wire.id, created_at=at, url=Secret(wire.url) if wire.url else None)
 
 
 class Addresses(_Wire, frozen=True, rename="camel"):
@@ -362,11 +362,11 @@ def read_log_page(value: Any, service_ids: Collection[str]) -> LogPage:
 
     Whose a line is stands among its labels.
     """
-    told = thing(value, _Lines)
-    found = [_read_log_line(line, service_ids) for line in told.logs or () if line is not None]
-    more = bool(told.has_more and told.next_start_time and told.next_end_time)
-    ordered = sorted(found, key=lambda line: line.moment)
-    return LogPage(ordered, more, told.next_start_time or "", told.next_end_time or "")
+    wire = thing(value, _Lines)
+    lines = [_read_log_line(line, service_ids) for line in wire.logs or () if line is not None]
+    more = bool(wire.has_more and wire.next_start_time and wire.next_end_time)
+    ordered = sorted(lines, key=lambda line: line.moment)
+    return LogPage(ordered, more, wire.next_start_time or "", wire.next_end_time or "")
 
 
 def read_log_message(text: str, service_ids: Collection[str]) -> LogLine:
@@ -402,21 +402,21 @@ def read_series(value: Any, resource: str) -> list[MetricSeries]:
     """
     if not isinstance(value, list):
         raise Unreadable("no list")
-    found = []
+    series = []
     for item in value:
-        told = thing(item, _Series)
-        labels = {label.field: label.value or "" for label in told.labels or () if label and label.field}
+        wire = thing(item, _Series)
+        labels = {label.field: label.value or "" for label in wire.labels or () if label and label.field}
         if any(labels.get(name, resource) != resource for name in ("resource", "service")):
             raise Unreadable(f"figures that are not of {resource}")
         points = [
             MetricPoint(at=at, value=point.value)
-            for point in told.values or ()
+            for point in wire.values or ()
             if point is not None and point.value is not None and math.isfinite(point.value)
             if (at := read_moment(point.timestamp)) is not None
         ]
         points.sort(key=lambda point: point.at)
-        found.append(MetricSeries(labels=labels, unit=told.unit or "", points=tuple(points)))
-    return found
+        series.append(MetricSeries(labels=labels, unit=wire.unit or "", points=tuple(points)))
+    return series
 
 
 def read_moment(text: Any) -> datetime | None:

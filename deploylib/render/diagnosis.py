@@ -145,10 +145,10 @@ def failure(order: Order, deploy: Deploy, client: Client) -> DeployError:
     code = cause.get("nonZeroExit")
     ended = f"exited with code {code}" if code else "ended" if cause.get("earlyExit") else ""
     if deploy.status is DeployStatus.BUILD_FAILED:
-        said = _read_log(order, deploy, client, "build")
-        details = _last(said)
+        lines = _read_log(order, deploy, client, "build")
+        details = _last(lines)
         why, remedy = diagnose(details, client, "correct the build, commit, inv deploy")
-        first = find_first_error(said if len(said) < MOST else _whole_build(order, deploy, client))
+        first = find_first_error(lines if len(lines) < MOST else _whole_build(order, deploy, client))
         if first and not set(first) <= set(details):
             details = (*first, "…", *details)
         why = why or (f": {first[-1].strip()}" if first else "")
@@ -177,9 +177,9 @@ def unhealthy(order: Order, client: Client, details: tuple[str, ...], why: str) 
     """
     path = order.target.health_path or "its port"
     known, remedy = diagnose((*details, why), client, f"make {path} answer 2xx within 5 s, commit, inv deploy")
-    said = f": {why}" if why else known
+    words = f": {why}" if why else known
     return Unhealthy(
-        f"{order.target.name}: it runs, but {path} did not answer well{said}",
+        f"{order.target.name}: it runs, but {path} did not answer well{words}",
         details=details,
         remedy=remedy,
         service=order.target.name,
@@ -211,8 +211,8 @@ def last_words(order: Order, deploy: Deploy, client: Client, kind: str) -> tuple
     return _last(_read_log(order, deploy, client, kind))
 
 
-def _last(said: list[str]) -> tuple[str, ...]:
-    return tuple(said[-LAST_LINES:]) or NOTHING
+def _last(lines: list[str]) -> tuple[str, ...]:
+    return tuple(lines[-LAST_LINES:]) or NOTHING
 
 
 def _read_log(order: Order, deploy: Deploy, client: Client, kind: str) -> list[str]:
@@ -236,19 +236,19 @@ def _whole_build(order: Order, deploy: Deploy, client: Client) -> list[str]:
     target = order.target
     query: dict[str, object] = {"ownerId": target.owner_id, "resource": [target.service_id], "type": ["build"]}
     query |= {"startTime": deploy.created_at.isoformat()} if deploy.created_at else {}
-    said: list[str] = []
+    lines: list[str] = []
     try:
         for _ in range(PAGES):
             page = client.log_page(query)
-            said += [line.text.rstrip() for line in page.lines]
+            lines += [line.text.rstrip() for line in page.lines]
             if not page.more:
                 break
             query |= {"startTime": page.start, "endTime": page.end}
     except Interrupted:
         raise
     except DeployError:
-        return said  # its end is told all the same
-    return said
+        return lines  # its end is told all the same
+    return lines
 
 
 def find_first_error(lines: Sequence[str]) -> tuple[str, ...]:
@@ -275,31 +275,31 @@ def meaning(lines: Iterable[str], *, local: bool) -> Diagnosis | None:
     Args:
         local: it was said on this machine, by the local Render.
     """
-    said = list(reversed(list(lines)))
-    certain = (_known(line, local=local) for line in said)
-    return next((one for one in (*certain, *map(_lacking, said)) if one is not None), None)
+    newest_first = list(reversed(list(lines)))
+    certain = (_known(line, local=local) for line in newest_first)
+    return next((one for one in (*certain, *map(_lacking, newest_first)) if one is not None), None)
 
 
 def _known(line: str, *, local: bool) -> Diagnosis | None:
-    if found := PUBLISH.search(line):
+    if match := PUBLISH.search(line):
         return Diagnosis(
-            f"the build has made no {found['what']!r}",
+            f"the build has made no {match['what']!r}",
             "let staticPublishPath name the folder that the build makes, from rootDir, commit, inv deploy",
         )
-    if found := TOOL.search(line):
-        return _tool(next(name for name in found.groups() if name).rpartition("/")[2], local=local)
-    if found := PACKAGE.search(line):
-        package = next(name for name in found.groups() if name)
+    if match := TOOL.search(line):
+        return _tool(next(name for name in match.groups() if name).rpartition("/")[2], local=local)
+    if match := PACKAGE.search(line):
+        package = next(name for name in match.groups() if name)
         step = f"name a {package.partition('=')[0]} that is there, or the registry that has it, commit, inv deploy"
         return Diagnosis(f"the registry has no {package}", step)
-    if found := ELSEWHERE.search(line):
-        return Diagnosis(f"it listens on port {found['what']}", PORT)
+    if match := ELSEWHERE.search(line):
+        return Diagnosis(f"it listens on port {match['what']}", PORT)
     return Diagnosis("it has opened no port", PORT) if NO_PORT.search(line) else None
 
 
 def _lacking(line: str) -> Diagnosis | None:
-    if found := UNSET.search(line):
-        return _unset(found["what"].split(", "))
+    if match := UNSET.search(line):
+        return _unset(match["what"].split(", "))
     if GROUP.search(line):
         step = "inv local.env NAME for each variable of it that is needed, then inv deploy"
         return Diagnosis("nothing is here of a group of variables that the account holds", step)

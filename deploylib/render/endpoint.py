@@ -43,8 +43,8 @@ def find_endpoint(config: Config) -> Endpoint:
         except FileNotFoundError as error:
             raise Unreachable("the local Render is not running", remedy="inv local.up") from error
         except (OSError, decoding.Undecodable) as error:
-            told = f"{config.local_state / 'endpoint.json'} cannot be read"
-            raise Unreachable(told, remedy="inv local.down, then inv local.up") from error
+            message = f"{config.local_state / 'endpoint.json'} cannot be read"
+            raise Unreachable(message, remedy="inv local.down, then inv local.up") from error
         return Endpoint(written.api_url, Secret(written.api_key))
     key = config.environ.get(config.environment.api_key_env, "").strip()
     if not key:
@@ -72,6 +72,6 @@ def find_api_url(config: Config) -> str:
     url = config.environment.api_url or config.environ.get("RENDER_HOST", "") or RENDER_API
     if not is_address(url):
         where = f"environments.{config.name}.api_url" if config.environment.api_url else "RENDER_HOST"
-        told = f"{where}: it is no address, so that nobody could be asked there"
-        raise SettingsError(told, remedy=f'write it like "{RENDER_API}", or leave it out')
+        message = f"{where}: it is no address, so that nobody could be asked there"
+        raise SettingsError(message, remedy=f'write it like "{RENDER_API}", or leave it out')
     return url.rstrip("/")

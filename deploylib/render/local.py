@@ -51,7 +51,7 @@ class Here(msgspec.Struct, frozen=True):
         return tuple(lines)
 
 
-def read_here(config: Config, said: Mapping[str, Any]) -> Here:
+def read_here(config: Config, status: Mapping[str, Any]) -> Here:
     """Read which services of a Blueprint the local Render can run.
 
     It says so itself when it is `up`.
@@ -60,11 +60,11 @@ def read_here(config: Config, said: Mapping[str, Any]) -> Here:
         Unreachable: it does not say so.
     """
     try:
-        found = said["blueprint"]
-        left_out = {one["name"]: f"{one['reason']} ({one['remedy']})" for one in found.get("left_out", ())}
-        services = tuple(one["name"] for one in found.get("services", ()))
-        databases = tuple(one["name"] for one in found["databases"]) if "databases" in found else None
-        unset = tuple(str(one) for one in said.get("unset", ()))
+        blueprint = status["blueprint"]
+        left_out = {one["name"]: f"{one['reason']} ({one['remedy']})" for one in blueprint.get("left_out", ())}
+        services = tuple(one["name"] for one in blueprint.get("services", ()))
+        databases = tuple(one["name"] for one in blueprint["databases"]) if "databases" in blueprint else None
+        unset = tuple(str(one) for one in status.get("unset", ()))
     except (AttributeError, KeyError, TypeError) as error:
         raise _unread(config) from error
     both = {name: reason for name, reason in left_out.items() if name not in services}
@@ -192,14 +192,16 @@ def _ask(
     try:
         done = runner.run(command)
     except process.ProgramFailed as late:
-        told, log = f"the local Render did not answer: {late.message}", config.local_state / "server.log"
-        raise Unreachable(told, remedy=f"inv local.down, then inv local.up; see {log}", details=late.details) from late
+        late_message, log = f"the local Render did not answer: {late.message}", config.local_state / "server.log"
+        raise Unreachable(
+            late_message, remedy=f"inv local.down, then inv local.up; see {log}", details=late.details
+        ) from late
     if done.returncode == 0:
         return done
     if b"No module named localrender" in done.stderr:
         raise SettingsError("the local Render is not installed", remedy=install_command("local"))
-    said = _object(done).get("error")
-    error: dict[str, Any] = said if isinstance(said, dict) and said else _words(done)
+    reported = _object(done).get("error")
+    error: dict[str, Any] = reported if isinstance(reported, dict) and reported else _words(done)
     message = str(error.get("message") or "the local Render could not do what it was asked")
     remedy = _as_task(str(error.get("remedy") or f"see {config.local_state / 'server.log'}"))
     if done.returncode == ABSENT or not error:
@@ -211,8 +213,8 @@ def _ask(
 def _words(done: process.Completed) -> dict[str, str]:
     """Split what it prints of an error: ``error: …`` and ``next: …``."""
     lines = [line.partition(": ") for line in done.stderr.decode(errors="replace").splitlines()]
-    said = {name: text for name, _, text in lines}
-    return {"message": said["error"], "remedy": said.get("next", "")} if "error" in said else {}
+    words = {name: text for name, _, text in lines}
+    return {"message": words["error"], "remedy": words.get("next", "")} if "error" in words else {}
 
 
 def _as_task(remedy: str) -> str:
@@ -232,9 +234,9 @@ def _answer(config: Config, done: process.Completed) -> dict[str, Any]:
 
 
 def _unread(config: Config, lines: Sequence[str] = ()) -> Unreachable:
-    told = "the local Render gave no answer that can be read"
+    message = "the local Render gave no answer that can be read"
     remedy = f"inv local.down, then inv local.up; see {config.local_state / 'server.log'}"
-    return Unreachable(told, remedy=remedy, details=tuple(lines))
+    return Unreachable(message, remedy=remedy, details=tuple(lines))
 
 
 def _object(done: process.Completed) -> dict[str, Any]:

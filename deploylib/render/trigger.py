@@ -160,11 +160,11 @@ def find_again(underway: Underway, rollout: Rollout) -> Underway | None:
     order, intent = underway.order, underway.intent
     if intent is None:
         return None
-    found = _find(order, intent, rollout.client, rollout.clock, within=rollout.look_for)
-    if found is None:
+    deploy = _find(order, intent, rollout.client, rollout.clock, within=rollout.look_for)
+    if deploy is None:
         return None
-    rollout.record("triggered", Triggered(service=order.target.name, deploy_id=found.id, adopted=True))
-    return msgspec.structs.replace(underway, deploy_id=found.id)
+    rollout.record("triggered", Triggered(service=order.target.name, deploy_id=deploy.id, adopted=True))
+    return msgspec.structs.replace(underway, deploy_id=deploy.id)
 
 
 def _intend(order: Order, client: Client, record: Record) -> Intent:
@@ -246,5 +246,5 @@ def find_requested(target: Target, intent: Intent, *, client: Client, clock: Clo
         PersonNeeded: there are several that it may have been.
     """
     order = Order(target=target, commit=intent.commit, previous=intent.previous, from_deploy=intent.from_deploy)
-    found = _find(order, intent, client, clock, within=AFTER_A_CRASH)
-    return found.id if found else ""
+    deploy = _find(order, intent, client, clock, within=AFTER_A_CRASH)
+    return deploy.id if deploy else ""

@@ -115,16 +115,16 @@ def load_yaml(text: str, name: str) -> Document:
     Raises:
         SettingsError: no YAML, a key that stands twice, or too large or too deep, also by its aliases.
     """
-    found = Document(None, {}, {})
+    document = Document(None, {}, {})
     if len(text) > LARGEST:
         raise _wrong(name, f"it is larger than {LARGEST // 10**6} MB")
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
-            return found
-        _walk(node, (), found)
-        return msgspec.structs.replace(found, data=loader.construct_document(node))
+            return document
+        _walk(node, (), document)
+        return msgspec.structs.replace(document, data=loader.construct_document(node))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         raise _wrong(name, error.problem or "cannot be read", line) from error
@@ -134,46 +134,46 @@ def load_yaml(text: str, name: str) -> Document:
         raise _wrong(name, "a value does not fit its type") from error
 
 
-def _wrong(name: str, told: str, line: int = 0) -> SettingsError:
+def _wrong(name: str, why: str, line: int = 0) -> SettingsError:
     remedy = f"correct {name}; Render's reference: https://render.com/docs/blueprint-spec"
     where = f" at line {line}" if line else ""
-    return SettingsError(f"{name} is not valid YAML{where}: {told}", remedy=remedy)
+    return SettingsError(f"{name} is not valid YAML{where}: {why}", remedy=remedy)
 
 
-def _walk(node: yaml.Node, place: Location, found: Document) -> None:
+def _walk(node: yaml.Node, place: Location, document: Document) -> None:
     """Note lines and scalars.
 
     What ``<<`` brings counts as written where it comes from.
     """
-    if len(found.lines) > MOST:
-        told = f"it has more than {MOST:,} values, counted as its aliases repeat them"
-        raise yaml.MarkedYAMLError(problem=told, problem_mark=node.start_mark)
+    if len(document.lines) > MOST:
+        why = f"it has more than {MOST:,} values, counted as its aliases repeat them"
+        raise yaml.MarkedYAMLError(problem=why, problem_mark=node.start_mark)
     if len(place) >= DEEPEST:  # by way of aliases
         raise yaml.MarkedYAMLError(problem=DEEP, problem_mark=node.start_mark)
-    found.lines[place] = node.start_mark.line + 1
+    document.lines[place] = node.start_mark.line + 1
     if isinstance(node, yaml.ScalarNode):
-        found.written[place] = node.value
+        document.written[place] = node.value
     elif isinstance(node, yaml.SequenceNode):
         for number, item in enumerate(node.value):
-            _walk(item, (*place, number), found)
+            _walk(item, (*place, number), document)
     elif isinstance(node, yaml.MappingNode):
-        _walk_mapping(node, place, found)
+        _walk_mapping(node, place, document)
 
 
-def _walk_mapping(node: yaml.MappingNode, place: Location, found: Document) -> None:
+def _walk_mapping(node: yaml.MappingNode, place: Location, document: Document) -> None:
     """Walk a mapping: first what ``<<`` brings, then its own keys.
 
     Of several under ``<<`` the first wins; the mapping's own keys win over all.
     """
     for value in (value for key, value in node.value if key.tag == MERGE):
         for brought in reversed(value.value) if isinstance(value, yaml.SequenceNode) else (value,):
-            _walk(brought, place, found)
-    found.lines[place] = node.start_mark.line + 1
+            _walk(brought, place, document)
+    document.lines[place] = node.start_mark.line + 1
     seen: set[str] = set()
     for key, value in ((key, value) for key, value in node.value if key.tag != MERGE):
         word = str(key.value)
         if word in seen:
-            told = f"the key {word} stands twice in one mapping"
-            raise yaml.MarkedYAMLError(problem=told, problem_mark=key.start_mark)
+            why = f"the key {word} stands twice in one mapping"
+            raise yaml.MarkedYAMLError(problem=why, problem_mark=key.start_mark)
         seen.add(word)
-        _walk(value, (*place, word), found)
+        _walk(value, (*place, word), document)

@@ -28,10 +28,10 @@ class BlueprintFile(Member):
                 Proposal(product.blueprint_file, BY_HAND + REFERENCE + blueprints.dump_blueprint(product.document))
             )
         if product.asked.staging and not product.has_staging:
-            said = f"# Staging: {product.blueprint_file} with other names, on the smallest plans that do not sleep.\n"
+            head = f"# Staging: {product.blueprint_file} with other names, on the smallest plans that do not sleep.\n"
             proposed.append(
                 Proposal(
-                    STAGING, said + BY_HAND + REFERENCE + blueprints.dump_blueprint(make_staging(product.document))
+                    STAGING, head + BY_HAND + REFERENCE + blueprints.dump_blueprint(make_staging(product.document))
                 )
             )
         return tuple(proposed)
@@ -42,19 +42,19 @@ def make_staging(document: dict[str, Any]) -> dict[str, Any]:
 
     Each name gets a suffix, each plan is small, and no address of production's is left.
     """
-    made, _ = blueprints.load_document(blueprints.dump_blueprint(document), STAGING)
-    for scope in blueprints.scopes(made):
+    staging, _ = blueprints.load_document(blueprints.dump_blueprint(document), STAGING)
+    for scope in blueprints.scopes(staging):
         if scope.environment:
             scope.holds["name"] = "staging"
         for kind, plan in SMALLEST.items():
-            for one, _ in scope.each(kind):
-                one["name"] += SUFFIX
-                if "plan" in one or kind == "databases":
-                    one["plan"] = plan
+            for mapping, _ in scope.each(kind):
+                mapping["name"] += SUFFIX
+                if "plan" in mapping or kind == "databases":
+                    mapping["plan"] = plan
                 for key in SIZES:
-                    one.pop(key, None)
-                for variable in one.get("envVars", ()):
+                    mapping.pop(key, None)
+                for variable in mapping.get("envVars", ()):
                     for source in {"fromService", "fromDatabase"} & variable.keys():
                         variable[source]["name"] += SUFFIX
-    found: dict[str, Any] = made.data
-    return found
+    data: dict[str, Any] = staging.data
+    return data

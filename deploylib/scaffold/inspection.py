@@ -57,19 +57,19 @@ def describe(
     first = blueprint not in tree.names
     if first:
         document = _first_blueprint(inspected, name)
-        said = inspected.conclusions
+        conclusions = inspected.conclusions
     else:
         document = blueprints.load_document(tree.read(blueprint), blueprint)[0].data
-        said = []
+        conclusions = []
     text = blueprints.dump_blueprint(document) if first else tree.read(blueprint)
     parsed = blueprints.parse(text, blueprint)
     if not parsed.deployable:
-        told = f"{blueprint} has no service that is deployed from a commit"
-        raise SettingsError(told, remedy=f"add the services to {blueprint}, then deploylib init")
+        message = f"{blueprint} has no service that is deployed from a commit"
+        raise SettingsError(message, remedy=f"add the services to {blueprint}, then deploylib init")
     if not first:
-        said = [Inference(f"services: {', '.join(one.name for one in parsed.deployable)}", blueprint)]
+        conclusions = [Inference(f"services: {', '.join(one.name for one in parsed.deployable)}", blueprint)]
     if inspected.tests:
-        said = [*said, Inference(f"tests: {inspected.tests}", inspected.tests_file)]
+        conclusions = [*conclusions, Inference(f"tests: {inspected.tests}", inspected.tests_file)]
     return Repository(
         branch=branch,
         blueprint=parsed,
@@ -78,7 +78,7 @@ def describe(
         first=first,
         tests=inspected.tests,
         settings_file=settings_file,
-        conclusions=tuple(said),
+        conclusions=tuple(conclusions),
         environments=environments,
         asked=asked,
     )
@@ -94,35 +94,35 @@ class _Inspected:
 
 
 def _inspect(tree: Tree, name: str) -> _Inspected:
-    found = _Inspected()
+    inspected = _Inspected()
     for folder in _folders(tree):
         label = _slug(PurePosixPath(folder).name or name)
         for part in _parts(tree, folder, label):
-            found.services += part.services
-            found.conclusions += part.conclusions
-            found.database = found.database or part.database
-            if part.tests and not found.tests and not folder:
-                found.tests, found.tests_file = part.tests, part.tests_file
-    return found
+            inspected.services += part.services
+            inspected.conclusions += part.conclusions
+            inspected.database = inspected.database or part.database
+            if part.tests and not inspected.tests and not folder:
+                inspected.tests, inspected.tests_file = part.tests, part.tests_file
+    return inspected
 
 
 def _folders(tree: Tree) -> list[str]:
     """List the folders that hold a manifest, the top first."""
-    found = {""}
+    folders = {""}
     for path in tree.names:
         folder, _, file = path.rpartition("/")
         if file in (*MANIFESTS, "index.html") and folder.count("/") < DEEPEST and not APART.search(folder):
-            found.add(folder)
-    return sorted(found, key=lambda folder: (folder.count("/") + bool(folder), folder))
+            folders.add(folder)
+    return sorted(folders, key=lambda folder: (folder.count("/") + bool(folder), folder))
 
 
 def _parts(tree: Tree, folder: str, label: str) -> Iterator[FolderContent]:
     """Describe what a folder holds, by the manifest of each language."""
     node, python = tree.first(folder, "package.json"), tree.first(folder, *MANIFESTS[1:])
-    found = [describe_python(tree, folder, label)] if python else []
-    found += [describe_node(tree, folder, f"{label}-web" if python else label)] if node else []
-    yield from found
-    if not any(each.services for each in found) and (page := _page_of(tree, folder)):
+    contents = [describe_python(tree, folder, label)] if python else []
+    contents += [describe_node(tree, folder, f"{label}-web" if python else label)] if node else []
+    yield from contents
+    if not any(each.services for each in contents) and (page := _page_of(tree, folder)):
         site = {"type": "web", "name": label, "runtime": "static", "buildCommand": "true"}
         published = str(PurePosixPath(page).parent.relative_to(folder or "."))
         where = {"rootDir": folder} if folder else {}
@@ -146,17 +146,17 @@ def _page_of(tree: Tree, folder: str) -> str:
     return "" if page in published else page
 
 
-def _first_blueprint(found: _Inspected, name: str) -> dict[str, Any]:
-    if not found.services:
+def _first_blueprint(inspected: _Inspected, name: str) -> dict[str, Any]:
+    if not inspected.services:
         raise SettingsError(
             NONE,
-            details=tuple(f"{one.file}: {one.text}" for one in found.conclusions),
+            details=tuple(f"{one.file}: {one.text}" for one in inspected.conclusions),
             remedy="write a render.yaml (https://render.com/docs/blueprint-spec), then deploylib init",
         )
-    document: dict[str, Any] = {"services": _named_apart(found.services)}
-    if found.database:
+    document: dict[str, Any] = {"services": _named_apart(inspected.services)}
+    if inspected.database:
         database = f"{_slug(name)}-db"
-        found.conclusions.append(Inference(f"{database}: a Postgres, as DATABASE_URL", found.database))
+        inspected.conclusions.append(Inference(f"{database}: a Postgres, as DATABASE_URL", inspected.database))
         variable = {"key": "DATABASE_URL", "fromDatabase": {"name": database, "property": "connectionString"}}
         for service in document["services"]:
             if service["runtime"] != "static":

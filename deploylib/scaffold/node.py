@@ -35,12 +35,12 @@ def describe_node(tree: Tree, folder: str, label: str) -> FolderContent:
     member = bool(folder) and not tree.first(folder, *LOCKS) and bool(tree.first("", *LOCKS))  # of a workspace
     lock = tree.first("" if member else folder, *LOCKS)
     manager = LOCKS.get(lock.rpartition("/")[2], "npm")
-    found = FolderContent(database=manifest if any(name in needs for name in DRIVERS) else "")
+    content = FolderContent(database=manifest if any(name in needs for name in DRIVERS) else "")
     build = " && ".join([INSTALLS[manager] if lock else "npm install", *_builds(manager, scripts, member, folder)])
     where, keys = ("", {"buildFilter": {"paths": [f"{folder}/**", "package.json", lock]}}) if member else (folder, {})
     test = scripts.get("test", "")
     if test and "no test specified" not in test:
-        found.tests, found.tests_file = (
+        content.tests, content.tests_file = (
             f"sh -c '{INSTALLS[manager] if lock else 'npm install'} && {manager} test'",
             manifest,
         )
@@ -48,25 +48,25 @@ def describe_node(tree: Tree, folder: str, label: str) -> FolderContent:
     if published:
         path = path_in(folder, published) if member else published
         static = {"buildCommand": build, "staticPublishPath": path}
-        found.services.append(make_service("web", label, "static", where, **static, **keys))
-        said = "a static site, built"
+        content.services.append(make_service("web", label, "static", where, **static, **keys))
+        what = "a static site, built"
     else:
         start, main, runs = _start(tree, folder, package, scripts, manager, member=member)
         kind = _kind(tree, label, needs, main) if start else ""
         if not kind:
             if not _is_workspace(tree, folder, package):
-                told = "Node, but nothing that serves or starts was recognised; left out"
-                found.conclusions.append(Inference(told, manifest))
-            return found
+                message = "Node, but nothing that serves or starts was recognised; left out"
+                content.conclusions.append(Inference(message, manifest))
+            return content
         programs = [name for ending in (".js", ".mjs", ".cjs", ".ts") for name in tree.within(folder, ending)]
         health, file = find_health_path(tree, programs) if kind == "web" else ("", "")
         commands = {"buildCommand": build, "startCommand": start, "healthCheckPath": health}
-        found.services.append(make_service(kind, label, "node", where, **commands, **keys))
-        found.conclusions += [Inference(f"{label}: health at {health}", file)] if file else []
-        said = f"{'a web service' if kind == 'web' else 'a worker'}, started by {runs}"
-    found.conclusions.insert(0, Inference(f"{label}: {said}", manifest))
-    found.conclusions.append(Inference(f"{label}: packages by {manager}", lock or manifest))
-    return found
+        content.services.append(make_service(kind, label, "node", where, **commands, **keys))
+        content.conclusions += [Inference(f"{label}: health at {health}", file)] if file else []
+        what = f"{'a web service' if kind == 'web' else 'a worker'}, started by {runs}"
+    content.conclusions.insert(0, Inference(f"{label}: {what}", manifest))
+    content.conclusions.append(Inference(f"{label}: packages by {manager}", lock or manifest))
+    return content
 
 
 def _texts(package: Mapping[str, Any], key: str) -> dict[str, str]:

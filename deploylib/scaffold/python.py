@@ -35,37 +35,37 @@ def describe_python(tree: Tree, folder: str, label: str) -> FolderContent:
     named = {
         name: tree.read(name) for each in ("pyproject.toml", "requirements.txt") if (name := path_in(folder, each))
     }
-    found = FolderContent(database=next((name for name, text in named.items() if DRIVER.search(text)), ""))
+    content = FolderContent(database=next((name for name, text in named.items() if DRIVER.search(text)), ""))
     needs = "\n".join(named.values())
     starts = list(_starts(tree, folder, needs, label))
     for kind, start, file, what in starts:
         name = label if kind == "web" or len(starts) == 1 else f"{label}-worker"
-        path, said = find_health_path(tree, tree.within(folder, ".py")) if kind == "web" else ("", "")
+        path, named_in = find_health_path(tree, tree.within(folder, ".py")) if kind == "web" else ("", "")
         runs_by = "" if start.startswith(("uv ", "poetry ")) else runs
         keys = {"buildCommand": build, "startCommand": f"{runs_by}{start}", "healthCheckPath": path}
-        found.services.append(make_service(kind, name, "python", folder, **keys))
-        found.conclusions.append(Inference(f"{name}: {what}", file))
-        found.conclusions += [Inference(f"{name}: packages by {manager}", lock)] if lock else []
-        found.conclusions += [Inference(f"{name}: health at {path}", said)] if said else []
+        content.services.append(make_service(kind, name, "python", folder, **keys))
+        content.conclusions.append(Inference(f"{name}: {what}", file))
+        content.conclusions += [Inference(f"{name}: packages by {manager}", lock)] if lock else []
+        content.conclusions += [Inference(f"{name}: health at {path}", named_in)] if named_in else []
     if not starts:
-        told = "Python, but no program was recognised (Django, FastAPI, Flask, a worker, a Procfile); left out"
-        found.conclusions.append(Inference(told, tree.first(folder, *LOCKS, "manage.py", "Procfile")))
+        message = "Python, but no program was recognised (Django, FastAPI, Flask, a worker, a Procfile); left out"
+        content.conclusions.append(Inference(message, tree.first(folder, *LOCKS, "manage.py", "Procfile")))
     if re.search(r"\bpytest\b", needs):
         # What the tests need they install themselves: the tools of a release are apart.
         own = "python3 -m venv .tests && .tests/bin/pip install -q -r requirements.txt && .tests/bin/python -m pytest"
-        found.tests = {"uv": "uv run pytest", "poetry": "sh -c 'poetry install && poetry run pytest'"}.get(
+        content.tests = {"uv": "uv run pytest", "poetry": "sh -c 'poetry install && poetry run pytest'"}.get(
             manager, f"sh -c '{own}'" if manager == "pip" and "requirements.txt" in lock else ""
         )
-        found.tests_file = next(name for name, text in named.items() if "pytest" in text)
-    return found
+        content.tests_file = next(name for name, text in named.items() if "pytest" in text)
+    return content
 
 
 def _starts(tree: Tree, folder: str, needs: str, label: str) -> list[tuple[str, str, str, str]]:
     """Find each program: kind, command, file that says so, and what."""
     procfile = path_in(folder, "Procfile")
-    if found := PROCESS.findall(tree.read(procfile)):
+    if processes := PROCESS.findall(tree.read(procfile)):
         kinds = {"web": "a web service", "worker": "a worker"}
-        return [(kind, command, procfile, kinds[kind]) for kind, command in found]
+        return [(kind, command, procfile, kinds[kind]) for kind, command in processes]
     manage = path_in(folder, "manage.py")
     if manage in tree.names:
         return [("web", _django(tree.read(manage), needs), manage, "a web service, Django")]

@@ -74,8 +74,8 @@ class Tree:
             with (self.root / name).open("rb") as file:
                 return decoding.decode_text(file.read(decoding.LARGEST))
         except OSError as error:
-            told = f"{name} cannot be read: {error.strerror or error}"
-            raise SettingsError(told, remedy=f"see what it is, and who may read it: ls -l {name}") from error
+            message = f"{name} cannot be read: {error.strerror or error}"
+            raise SettingsError(message, remedy=f"see what it is, and who may read it: ls -l {name}") from error
 
     def read_package(self, name: str) -> dict[str, Any]:
         """Read a package.json.
@@ -95,9 +95,9 @@ class Tree:
     def within(self, folder: str, ending: str, deepest: int = 3) -> list[str]:
         """List a folder's files with an ending, the nearest first."""
         prefix = f"{folder}/" if folder else ""
-        found = [name for name in self.names if name.startswith(prefix) and name.endswith(ending)]
-        depth = {name: name.removeprefix(prefix).count("/") for name in found}
-        return sorted((name for name in found if depth[name] < deepest), key=lambda name: (depth[name], name))
+        names = [name for name in self.names if name.startswith(prefix) and name.endswith(ending)]
+        depth = {name: name.removeprefix(prefix).count("/") for name in names}
+        return sorted((name for name in names if depth[name] < deepest), key=lambda name: (depth[name], name))
 
 
 @dataclass(frozen=True)

@@ -59,11 +59,12 @@ def _without_links(text: str, gone: set[str]) -> str:
 def _made_of(product: Repository) -> str:
     """Tell the services, the database, and where they are released."""
     rows = [
-        f"| {one.name} | {one.type}, {one.runtime or 'no runtime'} | {_health(one.health_check_path)} |"
-        for one in product.blueprint.deployable
+        f"| {service.name} | {service.type}, {service.runtime or 'no runtime'} | {_health(service.health_check_path)} |"
+        for service in product.blueprint.deployable
     ]
     rows += [
-        f"| {one.name} | Postgres | `inv backup.list --environment production` |" for one in product.blueprint.databases
+        f"| {database.name} | Postgres | `inv backup.list --environment production` |"
+        for database in product.blueprint.databases
     ]
     where = ", then ".join(product.environments)
     lines = ["## What this product is made of", "", "| name | is | asked at |", "|---|---|---|", *rows, ""]

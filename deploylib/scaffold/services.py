@@ -46,6 +46,6 @@ def find_health_path(tree: Tree, files: list[str]) -> tuple[str, str]:
     Both are empty where no program names one.
     """
     for name in files:
-        if found := HEALTH.search(tree.read(name)):
-            return found[1], name
+        if match := HEALTH.search(tree.read(name)):
+            return match[1], name
     return "", ""

@@ -18,11 +18,11 @@ class TakenAlong(Member):
     def propose(self, product: Repository, tree: Tree) -> tuple[Proposal, ...]:
         """Propose one for each web service and each site."""
         proposed = {}
-        for one in product.blueprint.deployable:
-            language = Language.BROWSER if one.runtime == "static" else LANGUAGES.get(one.runtime)
+        for service in product.blueprint.deployable:
+            language = Language.BROWSER if service.runtime == "static" else LANGUAGES.get(service.runtime)
             wanted = product.asked.status if language is Language.BROWSER else product.asked.health
-            if one.type == "web" and language is not None and wanted:
-                path = path_in(_folder(one.root_dir, one.settings, language, tree), language.file.name)
+            if service.type == "web" and language is not None and wanted:
+                path = path_in(_folder(service.root_dir, service.settings, language, tree), language.file.name)
                 proposed[path] = Proposal(path, language.file.read_text(encoding="utf-8"))
         return tuple(proposed.values())
 

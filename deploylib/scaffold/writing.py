@@ -106,14 +106,14 @@ def write_all(root: Path, changes: Iterable[FileChange]) -> None:
                 ready.append((change, target, part))
             for change, target, part in ready:
                 if _read(root, change.path) != change.before:
-                    told = f"{change.path} was changed meanwhile"
-                    raise SettingsError(told, remedy="deploylib init, to see the difference as it is now")
+                    message = f"{change.path} was changed meanwhile"
+                    raise SettingsError(message, remedy="deploylib init, to see the difference as it is now")
                 part.replace(target)
                 undo.callback(_put_back, target, change.before)
         except OSError as error:
-            told = f"{error.filename or root} cannot be written: {error.strerror or error}; nothing was written"
+            message = f"{error.filename or root} cannot be written: {error.strerror or error}; nothing was written"
             remedy = "correct its rights (ls -ld), or make room (df -h), then deploylib init"
-            raise SettingsError(told, remedy=remedy) from error
+            raise SettingsError(message, remedy=remedy) from error
         undo.pop_all()
 
 
@@ -122,16 +122,16 @@ def _read(root: Path, name: str) -> bytes | None:
     path = root / name
     try:
         if not path.parent.resolve().is_relative_to(root.resolve()):
-            told = f"{name} would lie outside this repository"
-            raise SettingsError(told, remedy=f"see where its folder leads: ls -ld {Path(name).parent}")
+            message = f"{name} would lie outside this repository"
+            raise SettingsError(message, remedy=f"see where its folder leads: ls -ld {Path(name).parent}")
         if not os.path.lexists(path):
             return None
         if not path.is_file():
             raise SettingsError(f"{name} is there, and is no file", remedy=f"see what it is: ls -ld {name}")
         return path.read_bytes()
     except OSError as error:
-        told = f"{name} cannot be read: {error.strerror or error}"
-        raise SettingsError(told, remedy=f"see what it is, and who may read it: ls -l {name}") from error
+        message = f"{name} cannot be read: {error.strerror or error}"
+        raise SettingsError(message, remedy=f"see what it is, and who may read it: ls -l {name}") from error
 
 
 def _with_tables(before: bytes, proposal: Proposal) -> bytes | None:
@@ -148,8 +148,8 @@ def _with_tables(before: bytes, proposal: Proposal) -> bytes | None:
         after = before + gap + proposal.text.encode().replace(b"\n", ends)
         decoding.toml(after)
     except (decoding.Undecodable, TypeError) as error:
-        told = f"{proposal.path}: {error}"
-        raise SettingsError(told, remedy=f"correct {proposal.path}, or make an empty deploylib.toml") from error
+        message = f"{proposal.path}: {error}"
+        raise SettingsError(message, remedy=f"correct {proposal.path}, or make an empty deploylib.toml") from error
     return after
 
 
@@ -174,12 +174,12 @@ def _with_scripts(before: bytes, proposal: Proposal) -> bytes | None:
         return None
     pattern = SCRIPTS if "scripts" in package else OBJECT
 
-    def add(found: re.Match[str]) -> str:
-        gap = found[2] or " "
+    def add(table: re.Match[str]) -> str:
+        gap = table[2] or " "
         pairs = f",{gap}".join(f"{json.dumps(name)}: {json.dumps(run)}" for name, run in lacking.items())
         more = "," if scripts or ("scripts" not in package and package) else ""
         inner = pairs if pattern is SCRIPTS else f'"scripts": {{ {pairs} }}'
-        return f"{found[1]}{gap}{inner}{more}{found[2]}"
+        return f"{table[1]}{gap}{inner}{more}{table[2]}"
 
     after = pattern.sub(add, text, count=1).encode()
     # The first "scripts" of the text may be another one's: what comes of it is read again, and must be what was meant.

@@ -42,7 +42,8 @@ def scan_blueprint(product: Product) -> Examined:
     else:
         findings = list(_weak_places(document.data, local=local))
     placed = (
-        msgspec.structs.replace(one, where=f"{path}: {one.where}" if one.where else path, path=path) for one in findings
+        msgspec.structs.replace(finding, where=f"{path}: {finding.where}" if finding.where else path, path=path)
+        for finding in findings
     )
     return Examined("blueprint", counted={"file": 1}, findings=tuple(placed))
 
@@ -125,6 +126,6 @@ def _listed(mappings: list[dict[str, Any]], key: str) -> Iterator[Any]:
             yield from mapping[key]
 
 
-def _open(one: dict[str, Any]) -> bool:
-    entries = one.get("ipAllowList") or ()
+def _open(rule: dict[str, Any]) -> bool:
+    entries = rule.get("ipAllowList") or ()
     return any(isinstance(entry, dict) and entry.get("source") in EVERYONE for entry in entries)

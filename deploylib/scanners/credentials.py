@@ -80,8 +80,8 @@ def _in_file(engine: Any, name: str, data: bytes) -> Iterator[Finding]:
     text = "" if b"\0" in data[:8192] else data.decode(errors="replace")
     seen = {one.line: ("kingfisher", one) for one in _by_engine(engine, name, data)}
     seen |= {one.line: ("deploylib", one) for one in _by_rules(name, text)}
-    for line, (tool, one) in sorted(seen.items()):
-        yield Finding(tool=tool, rule=one.rule, where=f"{name}:{line}", text=one.says, remedy=REMEDY, path=name)
+    for line, (tool, finding) in sorted(seen.items()):
+        yield Finding(tool=tool, rule=finding.rule, where=f"{name}:{line}", text=finding.says, remedy=REMEDY, path=name)
 
 
 def _by_engine(engine: Any, name: str, data: bytes) -> Iterator[Sighting]:

@@ -132,7 +132,10 @@ def _by_pip_audit(asked: Round, product: Product) -> Examined:
         'ask another: scan.service = "osv" (a mirror often keeps no advisories)',
     )
     findings = [
-        _vulnerable(pin, one) for name, pins in asked.items() for pin in pins for one in advisories.get(name, ())
+        _vulnerable(pin, advisory)
+        for name, pins in asked.items()
+        for pin in pins
+        for advisory in advisories.get(name, ())
     ]
     return Examined(NAME, counted={"package": answered}, findings=tuple(findings), gaps=(gap,) if unknown else ())
 

@@ -211,9 +211,9 @@ def _of_node(files: Path, name: str, there: Collection[str]) -> Iterator[Gap]:
     locks = [posixpath.join(place, lock) for place in places for lock in NPM_LOCKS]
     locked = next(
         (
-            found
-            for one in locks
-            if one in there and (found := _npm(files / one, posixpath.dirname(one), folder)) is not None
+            packages
+            for lock in locks
+            if lock in there and (packages := _npm(files / lock, posixpath.dirname(lock), folder)) is not None
         ),
         None,
     )
@@ -228,15 +228,15 @@ def of_node(files: Path, there: Collection[str], folder: str) -> frozenset[str]:
 
     Those that are examined, or told, by themselves.
     """
-    found: set[str] = set()
+    names: set[str] = set()
     for place in _upwards(folder):
         file = posixpath.join(place, "package.json")
-        found |= _named(_package(files / file)) if file in there else set()
+        names |= _named(_package(files / file)) if file in there else set()
         for lock in (one for name in NPM_LOCKS if (one := posixpath.join(place, name)) in there):
             packages = _table(_package(files / lock).get("packages"))
-            found |= _npm(files / lock, place, folder) or set()
-            found |= {program for one in packages.values() for program in _table(_table(one).get("bin"))}
-    return frozenset(found)
+            names |= _npm(files / lock, place, folder) or set()
+            names |= {program for one in packages.values() for program in _table(_table(one).get("bin"))}
+    return frozenset(names)
 
 
 def read_scripts(files: Path, folder: str) -> dict[str, str]:
@@ -254,7 +254,7 @@ def _package(file: Path) -> dict[str, Any]:
 
 def _named(package: Mapping[str, Any]) -> set[str]:
     return {
-        one for key in ("dependencies", "devDependencies", "optionalDependencies") for one in _table(package.get(key))
+        name for key in ("dependencies", "devDependencies", "optionalDependencies") for name in _table(package.get(key))
     }
 
 

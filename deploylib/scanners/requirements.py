@@ -119,23 +119,26 @@ def _bring(files: Path, names: Sequence[str], blueprint_path: str, packages: Pac
         if (brought := waiting.pop(0)) in seen:
             continue
         seen.add(brought)
-        where, one = brought
-        if one.kind in {"script", "run"}:
-            waiting += _run(files, there, one)
-        elif one.kind == "list":
-            _listed(files, names, where, one, packages)
-        elif not _known(files, there, where, one, packages):
-            packages.gaps.append(_brought(where, one))
+        where, package = brought
+        if package.kind in {"script", "run"}:
+            waiting += _run(files, there, package)
+        elif package.kind == "list":
+            _listed(files, names, where, package, packages)
+        elif not _known(files, there, where, package, packages):
+            packages.gaps.append(_brought(where, package))
 
 
-def _run(files: Path, there: Collection[str], one: Brought) -> Iterator[tuple[str, Brought]]:
+def _run(files: Path, there: Collection[str], brought: Brought) -> Iterator[tuple[str, Brought]]:
     """Read what a script brings that a command runs."""
-    if one.kind == "run":
-        path, text = posixpath.join(one.folder, "package.json"), read_scripts(files, one.folder).get(one.name, "")
+    if brought.kind == "run":
+        path, text = (
+            posixpath.join(brought.folder, "package.json"),
+            read_scripts(files, brought.folder).get(brought.name, ""),
+        )
     else:
-        path = posixpath.normpath(posixpath.join(one.folder, one.name))
+        path = posixpath.normpath(posixpath.join(brought.folder, brought.name))
         text = (files / path).read_text(encoding="utf-8", errors="replace") if path in there else ""
-    yield from ((path, each) for each in installs.by_command(text, one.folder))
+    yield from ((path, each) for each in installs.by_command(text, brought.folder))
 
 
 def _commanded(files: Path, there: Collection[str], path: str) -> Iterator[tuple[str, Brought]]:
@@ -152,8 +155,8 @@ def _commanded(files: Path, there: Collection[str], path: str) -> Iterator[tuple
     for scope in blueprints.scopes(document):
         for service, place in scope.each("services"):
             for key in COMMANDS:
-                for one in installs.by_command(str(service.get(key) or ""), str(service.get("rootDir") or "")):
-                    yield f"{path}:{document.line((*place, key))}", one
+                for package in installs.by_command(str(service.get(key) or ""), str(service.get("rootDir") or "")):
+                    yield f"{path}:{document.line((*place, key))}", package
 
 
 def _headed(name: str, text: str) -> Iterator[tuple[str, Brought]]:
@@ -167,56 +170,56 @@ def _headed(name: str, text: str) -> Iterator[tuple[str, Brought]]:
     yield from ((name, Brought("python", str(one), apart=True)) for one in needs)
 
 
-def _listed(files: Path, names: Sequence[str], where: str, one: Brought, packages: Packages) -> None:
+def _listed(files: Path, names: Sequence[str], where: str, brought: Brought, packages: Packages) -> None:
     """Read a list that a command names.
 
     In an image it may stand elsewhere, so that its name alone tells.
     """
-    path = posixpath.normpath(posixpath.join(one.folder, one.name))
+    path = posixpath.normpath(posixpath.join(brought.folder, brought.name))
     alike = [name for name in names if posixpath.basename(name) == posixpath.basename(path)]
     chosen = [path] if path in names else alike
     if chosen:
         _follow(files, [name for name in chosen if not any(gap.what == name for gap in packages.gaps)], packages)
     else:
         reason = f"it is a list of packages that {where} installs, and not in the tree"
-        packages.gaps.append(Gap(one.name, reason, "commit it, or correct the command"))
+        packages.gaps.append(Gap(brought.name, reason, "commit it, or correct the command"))
 
 
-def _known(files: Path, there: Collection[str], where: str, one: Brought, packages: Packages) -> bool:
+def _known(files: Path, there: Collection[str], where: str, brought: Brought, packages: Packages) -> bool:
     """Tell whether a package is looked up.
 
     In its exact version, or in that of a list or lock beside it.
     """
-    if one.kind == "node":
-        return _written(one) in of_node(files, there, one.folder)
-    if one.kind != "python":
+    if brought.kind == "node":
+        return _written(brought) in of_node(files, there, brought.folder)
+    if brought.kind != "python":
         return False
     path, _, line = where.partition(":")
-    if match := PINNED.fullmatch(one.name):
+    if match := PINNED.fullmatch(brought.name):
         packages.pins.append(Pin(canonical(match["name"]), match["version"], path, int(line or 1)))
         packages.notes.append(_incomplete(path))
         return True
-    listed = None if one.apart else packages.beside(posixpath.join(one.folder, "command"))
-    return listed is not None and _written(one) in listed
+    listed = None if brought.apart else packages.beside(posixpath.join(brought.folder, "command"))
+    return listed is not None and _written(brought) in listed
 
 
-def _written(one: Brought) -> str:
+def _written(brought: Brought) -> str:
     """Read the name of a package, without its version."""
-    if "://" in one.name:
-        return re.sub(r"//[^/@]*@", "//", one.name)  # that may be a password
-    if one.kind == "python":
-        match = WRITTEN.match(one.name)
-        return canonical(match["name"]) if match else one.name
-    return one.name[:1] + one.name[1:].partition("@" if one.kind == "node" else "=")[0]
+    if "://" in brought.name:
+        return re.sub(r"//[^/@]*@", "//", brought.name)  # that may be a password
+    if brought.kind == "python":
+        match = WRITTEN.match(brought.name)
+        return canonical(match["name"]) if match else brought.name
+    return brought.name[:1] + brought.name[1:].partition("@" if brought.kind == "node" else "=")[0]
 
 
-def _brought(where: str, one: Brought) -> Gap:
-    name = _written(one)
+def _brought(where: str, brought: Brought) -> Gap:
+    name = _written(brought)
     pin = {"python": f"pin it there ({name}==…), or in a list that is installed", "node": "name it in package.json"}
     return Gap(
         what=f"{name} ({where})",
         reason="a command or script brings it, and nothing here looks up what that is",
-        remedy=f'{pin.get(one.kind, "audit it elsewhere")}; or [[scan.accepted]] with rule = "brings:{name}" and reason',
+        remedy=f'{pin.get(brought.kind, "audit it elsewhere")}; or [[scan.accepted]] with rule = "brings:{name}" and reason',
         rule=f"brings:{name}",
         path=where.partition(":")[0],
     )

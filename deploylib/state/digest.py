@@ -25,10 +25,10 @@ NEWEST = 500  # runs: half a megabyte, and a year of ten a week
 def read(store: Store, environment: str) -> dict[str, RunSummary]:
     """Read the summaries, by run; none where they cannot be read."""
     try:
-        found = read_document(store, _key(environment), tuple[RunSummary, ...])
+        summaries = read_document(store, _key(environment), tuple[RunSummary, ...])
     except (KeyError, Damaged, StoreRefused):
         return {}
-    return {each.id: each for each in found}
+    return {each.id: each for each in summaries}
 
 
 def write(store: Store, environment: str, summaries: Iterable[RunSummary]) -> None:

@@ -104,8 +104,8 @@ class History:
         """
         keys = list(self.store.list(f"logs/{run}/"))
         kept = [line for key in keys for line in read_document(self.store, key, list[LogLine])]
-        found = {line.id or (line.at, line.service, line.text): line for line in kept}
-        return tuple(sorted(found.values(), key=lambda line: line.moment))
+        by_id = {line.id or (line.at, line.service, line.text): line for line in kept}
+        return tuple(sorted(by_id.values(), key=lambda line: line.moment))
 
     def read_events(self, run: str) -> Iterator[Event]:
         """Read the events of a run, oldest first.
@@ -216,8 +216,8 @@ class History:
         keys = [
             key.rpartition("/")[2] for place in places or (RUNS,) for key in self.store.list(f"{place}/{environment}/")
         ]
-        found = (NAMED.fullmatch(key) for key in sorted(keys, reverse=True))
-        return [name[1] for name in found if name]
+        matches = (NAMED.fullmatch(key) for key in sorted(keys, reverse=True))
+        return [name[1] for name in matches if name]
 
     def read_runs(self, environment: str, limit: int = 20, *places: str) -> Iterator[RunState]:
         """Read the newest runs, at most *limit*.
@@ -257,12 +257,12 @@ class History:
         runs = {name[1]: None for name in named if name}
         missing = [run for run in runs if run not in known][-digest.NEWEST :]
         read = threads.each(self._summarize, missing, AT_ONCE)
-        found = {run: summary for run, summary in zip(missing, read, strict=True) if summary is not None}
-        known = {run: summary for run, summary in known.items() if run in runs} | found
-        if any(each.outcome for each in found.values()):
+        summaries = {run: summary for run, summary in zip(missing, read, strict=True) if summary is not None}
+        known = {run: summary for run, summary in known.items() if run in runs} | summaries
+        if any(each.outcome for each in summaries.values()):
             digest.write(self.store, environment, (each for each in known.values() if each.outcome))
         newest = sorted(known.values(), key=lambda each: (each.at, each.id), reverse=True)[: digest.NEWEST]
-        return tuple(newest), tuple(run for run in missing if run not in found)
+        return tuple(newest), tuple(run for run in missing if run not in summaries)
 
     def _summarize(self, run: str) -> RunSummary | None:
         """Sum a run up; None: it cannot be read."""

@@ -94,13 +94,13 @@ class Holds:
     def _read_hold(self, key: str) -> Hold | None:
         name = key.split("/")[-2]
         try:
-            found = read_document(self.store, key, Hold)
+            hold = read_document(self.store, key, Hold)
         except KeyError:  # it was removed in this moment
             return None
         except Damaged as damaged:
             reason = f"a hold whose record cannot be read ({damaged.message})"
             return Hold(id=name, at=self.clock.now(), reason=reason, unreadable=True)
-        return msgspec.structs.replace(found, id=name)  # by which it is lifted
+        return msgspec.structs.replace(hold, id=name)  # by which it is lifted
 
     def place(self, commits: Iterable[str], reason: str, *, author: str = "", run: str = "") -> Hold:
         """Refuse *commits*, or everything where there are none.
@@ -108,9 +108,9 @@ class Holds:
         The same refusal again is the one that stands.
         """
         refused = tuple(dict.fromkeys(commits))
-        for one in self.read():
-            if (one.commits, one.run) == (refused, run) and (run or one.reason == reason):
-                return one
+        for standing in self.read():
+            if (standing.commits, standing.run) == (refused, run) and (run or standing.reason == reason):
+                return standing
         now = self.clock.now()
         hold = Hold(id=f"{now:%Y%m%dT%H%M%S.%f}", at=now, reason=reason, commits=refused, author=author, run=run)
         self.store.put_if_absent(f"holds/{self.environment}/{hold.id}/hold.json", msgspec.json.encode(hold))

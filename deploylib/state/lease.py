@@ -225,7 +225,7 @@ class Lease:
         Raises:
             LeaseHeld: another holder had it all the time, or has taken it over.
         """
-        deadline, told = Deadline.after(within, self.clock), 0
+        deadline, reported = Deadline.after(within, self.clock), 0
         while not self.number:
             now = self.leases.read()
             ours = now is not None and now.holder.run == self.holder.run
@@ -239,9 +239,9 @@ class Lease:
             elif deadline.has_passed():
                 raise self._refusal(now)
             else:
-                if told != now.number:
+                if reported != now.number:
                     waiting(now)
-                told = now.number
+                reported = now.number
                 self.clock.sleep(min(ASK_EVERY, max(0.1, deadline.left)))
         self._thread = threading.Thread(target=self._beat, name=f"lease {self.number}", daemon=True)
         self._thread.start()

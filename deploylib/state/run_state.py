@@ -201,9 +201,9 @@ def _still_on_its_way(triggered: Mapping[str, Triggered], intent: Intent) -> dic
     It was there already when that was noted.
     """
     return {
-        service: one
-        for service, one in triggered.items()
-        if service != intent.service or one.deploy_id not in intent.existing
+        service: trigger
+        for service, trigger in triggered.items()
+        if service != intent.service or trigger.deploy_id not in intent.existing
     }
 
 

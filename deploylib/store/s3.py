@@ -121,13 +121,13 @@ class Bucket:
 
         Where a connection broke, the reading goes on; see `Store.read`.
         """
-        found = self._open(key)
-        size, tag = int(found["ContentLength"]), found["ETag"]
+        answer = self._open(key)
+        size, tag = int(answer["ContentLength"]), answer["ETag"]
         position = failures = 0
         while True:
             begun = position
             try:
-                for piece in chunks(found["Body"], CHUNK):
+                for piece in chunks(answer["Body"], CHUNK):
                     position += len(piece)
                     yield piece
                 if position == size:
@@ -136,10 +136,10 @@ class Bucket:
             except Broken as error:
                 failures = 1 if position - begun >= CHUNK else failures + 1
                 if failures == TRIES or position >= size:
-                    told = f"{self.address}/{key} broke off after {position} of {size} bytes: {error}"
-                    raise Unreachable(told, remedy="check the way to the store, then run it again") from error
+                    message = f"{self.address}/{key} broke off after {position} of {size} bytes: {error}"
+                    raise Unreachable(message, remedy="check the way to the store, then run it again") from error
                 pause(failures)
-            found = self._open(key, position, tag)
+            answer = self._open(key, position, tag)
 
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
         """List the keys with *prefix*, in order, page by page.
@@ -158,8 +158,10 @@ class Bucket:
                 return
             token = {"ContinuationToken": page.get("NextContinuationToken", "")}
             if token["ContinuationToken"] in seen | {""}:
-                told = f"the store {self.address} lists {prefix} without an end"
-                raise Unreachable(told, remedy="run it again; if it stays so, see what stands between us and the store")
+                message = f"the store {self.address} lists {prefix} without an end"
+                raise Unreachable(
+                    message, remedy="run it again; if it stays so, see what stands between us and the store"
+                )
             seen.add(token["ContinuationToken"])
 
     def age(self, key: str) -> float:
@@ -167,10 +169,10 @@ class Bucket:
 
         ``Date`` of the answer; see `Store.age`.
         """
-        found = self._calls.head(key)
-        if found is None:
+        head = self._calls.head(key)
+        if head is None:
             raise KeyError(key)
-        return max(0.0, self._since(found, found["LastModified"]))
+        return max(0.0, self._since(head, head["LastModified"]))
 
     def delete(self, key: str) -> None:
         """Remove an object; see `Store.delete`."""
@@ -228,8 +230,8 @@ class Bucket:
         Raises:
             Unreachable: the answer does not say when it was given.
         """
-        said = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+        date = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
         try:
-            return float((parsedate_to_datetime(said) - moment).total_seconds())
+            return float((parsedate_to_datetime(date) - moment).total_seconds())
         except (ValueError, TypeError, OverflowError) as error:
-            raise self._calls.unreachable(f"its clock says {said!r}") from error
+            raise self._calls.unreachable(f"its clock says {date!r}") from error

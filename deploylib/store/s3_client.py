@@ -141,8 +141,8 @@ class Calls:
 
     def wrote(self, key: str, mark: str) -> bool:
         """Tell whether the object was written with this mark."""
-        found = self.head(key)
-        return found is not None and found.get("Metadata", {}).get(MARK) == mark
+        head = self.head(key)
+        return head is not None and head.get("Metadata", {}).get(MARK) == mark
 
     def make_refusal(self, code: str, name: str) -> StoreRefused:
         """Make the error for a code of the server.

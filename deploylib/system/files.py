@@ -105,15 +105,15 @@ def temporary_folder() -> Iterator[Path]:
         SettingsError: there is no such place, or it is full.
     """
     while True:
-        made, descriptor = _make_folder()
+        folder, descriptor = _make_folder()
         try:
             # Else somebody took it for left behind before it was locked. Where files have no locks, nobody sweeps.
-            if _is_locked(descriptor, without=True) and made.exists():
-                yield made
+            if _is_locked(descriptor, without=True) and folder.exists():
+                yield folder
                 return
         finally:
             os.close(descriptor)
-            shutil.rmtree(made, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _make_folder() -> tuple[Path, int]:
@@ -121,8 +121,8 @@ def _make_folder() -> tuple[Path, int]:
     try:
         for left in Path(tempfile.gettempdir()).glob(f"{FOLDERS}*"):
             _sweep(left)
-        made = Path(tempfile.mkdtemp(prefix=FOLDERS))
-        return made, os.open(made / IN_USE, os.O_CREAT | os.O_RDWR, 0o600)
+        folder = Path(tempfile.mkdtemp(prefix=FOLDERS))
+        return folder, os.open(folder / IN_USE, os.O_CREAT | os.O_RDWR, 0o600)
     except OSError as error:
         raise SettingsError(
             f"there is no folder for temporary files: {error.strerror or error}",

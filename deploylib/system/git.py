@@ -85,8 +85,8 @@ class Git:
         """
         if not re.fullmatch(r"[0-9a-f]{4,39}", text):
             return []
-        found = self._git("rev-parse", f"--disambiguate={text}", check=False).text.split()
-        return [one for one in found if self._git("cat-file", "-t", one, check=False).text == "commit"]
+        ids = self._git("rev-parse", f"--disambiguate={text}", check=False).text.split()
+        return [one for one in ids if self._git("cat-file", "-t", one, check=False).text == "commit"]
 
     def author(self) -> str:
         """Read what git calls the one who commits here.
@@ -128,8 +128,8 @@ class Git:
         """
         done = self._git("merge-base", "--is-ancestor", older, newer, check=False)
         if done.returncode not in {0, 1}:
-            told = f"git cannot compare {older[:7]} with {newer[:7]}"
-            raise SettingsError(told, details=done.lines, remedy="git fetch --unshallow, or see what git says above")
+            message = f"git cannot compare {older[:7]} with {newer[:7]}"
+            raise SettingsError(message, details=done.lines, remedy="git fetch --unshallow, or see what git says above")
         return done.returncode == 0
 
     def recent(self, commit: str, limit: int) -> tuple[str, ...]:
@@ -224,8 +224,8 @@ class Git:
     def web(self) -> str:
         """Find the repository's page for a browser; empty: none is known."""
         remotes = sorted(self.remotes().items(), key=lambda one: (one[1] != "origin", one))
-        found = (WEB.fullmatch(address) for address, _ in remotes)
-        return next((f"https://{one[1]}/{one[2]}" for one in found if one), "")
+        matches = (WEB.fullmatch(address) for address, _ in remotes)
+        return next((f"https://{one[1]}/{one[2]}" for one in matches if one), "")
 
     def branch(self) -> str:
         """Name the branch that is checked out; empty: none is."""

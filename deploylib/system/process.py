@@ -182,7 +182,7 @@ class SystemRunner:
     def run(self, command: Command, /) -> Completed:
         """Run to the end; see `Runner.run`."""
         deadline = Deadline.after(command.timeout)
-        with _started(command) as (child, said):
+        with _started(command) as (child, errors):
             given = b"" if command.stdin is None else command.stdin
             fed = threads.start(
                 lambda: _feed(_pipe(child.stdin), iter((given,)) if isinstance(given, bytes) else given)
@@ -191,12 +191,12 @@ class SystemRunner:
             try:
                 heard.ended.result(deadline.left)
                 if heard.lost and not command.shown:
-                    raise _failed(command, f"printed more than {MOST >> 20} MB", said)
+                    raise _failed(command, f"printed more than {MOST >> 20} MB", errors)
                 child.wait(max(deadline.left, AT_LEAST))
                 fed.result(max(deadline.left, AT_LEAST))
             except (TimeoutError, subprocess.TimeoutExpired) as error:
-                raise _failed(command, f"did not end within {command.timeout:.0f} s", said) from error
-            stdout, stderr = heard.text(command.secrets), said.text(command.secrets)
+                raise _failed(command, f"did not end within {command.timeout:.0f} s", errors) from error
+            stdout, stderr = heard.text(command.secrets), errors.text(command.secrets)
         done = Completed(tuple(command.args), child.returncode, stdout, stderr)
         if command.check and done.returncode != 0:
             message = f"{command.name} ended with code {done.returncode}"
@@ -205,7 +205,7 @@ class SystemRunner:
 
     def stream(self, command: Command, /) -> Iterator[bytes]:
         """Run and hand on its output; see `Runner.stream`."""
-        with _started(command) as (child, said):
+        with _started(command) as (child, errors):
             given = b"" if command.stdin is None else command.stdin
             pieces = iter((given,)) if isinstance(given, bytes) else given
             fed = threads.start(lambda: _feed(_pipe(child.stdin), pieces))
@@ -213,10 +213,10 @@ class SystemRunner:
                 yield from _as_it_comes(_pipe(child.stdout), command.quiet)
                 child.wait(command.quiet)
             except (TimeoutError, subprocess.TimeoutExpired) as error:
-                raise _failed(command, f"has said nothing for {command.quiet:.0f} s", said) from error
+                raise _failed(command, f"has said nothing for {command.quiet:.0f} s", errors) from error
             fed.result(LEAVE_WITHIN)  # an error of the pieces goes before what the program made of it
             if child.returncode != 0:
-                raise _failed(command, f"ended with code {child.returncode}", said)
+                raise _failed(command, f"ended with code {child.returncode}", errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,9 +322,9 @@ def kill_all() -> None:
             child.kill()
 
 
-def last_lines(said: bytes, count: int = LAST_LINES) -> tuple[str, ...]:
+def last_lines(output: bytes, count: int = LAST_LINES) -> tuple[str, ...]:
     """Cut a program's last lines to a length that is readable."""
-    lines = said[-TAIL:].decode(errors="replace").splitlines()[-count:]
+    lines = output[-TAIL:].decode(errors="replace").splitlines()[-count:]
     return tuple(line.rstrip() if len(line) <= LINE else f"{line[: LINE - 1]}…" for line in lines)
 
 
@@ -510,8 +510,8 @@ def _close(pipe: IO[bytes]) -> None:
         return
 
 
-def _failed(command: Command, what: str, said: _Heard) -> ProgramFailed:
-    lines = Completed((), 1, b"", said.text(command.secrets)).lines
+def _failed(command: Command, what: str, errors: _Heard) -> ProgramFailed:
+    lines = Completed((), 1, b"", errors.text(command.secrets)).lines
     return ProgramFailed(f"{command.name} {what}", details=lines, remedy="see what it said")
 
 
@@ -559,10 +559,10 @@ def ask_program(command: Command, form: type[Form], who: str, *, runner: Runner)
     except decoding.Misshapen as error:
         raise Silence(f"{who} answers in a form that is not known") from error
     except decoding.Undecodable as error:
-        said = done.stderr.decode(errors="replace")
-        if re.search(rf"No module named '?{module}", said):
+        errors = done.stderr.decode(errors="replace")
+        if re.search(rf"No module named '?{module}", errors):
             raise missing from error
-        troubles = ((re.search(words, said), meaning) for words, meaning in TROUBLES)
+        troubles = ((re.search(words, errors), meaning) for words, meaning in TROUBLES)
         known = next((meaning.format(*found.groups()) for found, meaning in troubles if found), "")
         raise Silence(f"{who} {known or f'gave no answer; the program ended with code {done.returncode}'}") from error
 

@@ -94,8 +94,8 @@ def open_websocket(url: str, headers: Mapping[str, str]) -> Iterator[Websocket]:
             connection = stack.enter_context(opening)
         except InvalidStatus as error:
             answer = error.response
-            told = {name.lower(): value for name, value in answer.headers.raw_items()}
-            raise WebsocketError(f"status {answer.status_code}", answer.status_code, told) from error
+            names = {name.lower(): value for name, value in answer.headers.raw_items()}
+            raise WebsocketError(f"status {answer.status_code}", answer.status_code, names) from error
         except (WebSocketException, OSError, EOFError, ValueError) as error:
             raise WebsocketError("it cannot be opened") from error
         yield Websocket(connection)

@@ -281,7 +281,7 @@ def test_a_database_that_is_not_empty_is_refused(servers: Servers, bad: tuple[Fo
         assert name in str(raised.value)
 
     assert target.restore(made, store, into="emptied").notes == ()
-    assert repository.manifest(made, store=store).contents.objects.number == target.one(
+    assert repository.read_manifest(made, store=store).contents.objects.number == target.one(
         "select count(*) from pg_largeobject_metadata"
     )
     assert repository.latest(store, "test") == made

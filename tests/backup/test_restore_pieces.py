@@ -41,7 +41,7 @@ def book(tight: Servers, store: Folder) -> Book:
     base.run("create table guests (id int primary key, name text not null)")
     base.run(MANY.format(18, "public"), "drop table guests cascade")
     book = changed(base, store)
-    holds = fill_database.estimate_locks(repository.manifest(book.made, store=store))
+    holds = fill_database.estimate_locks(repository.read_manifest(book.made, store=store))
     assert empty_database.count_locks(base.url) + holds > connection.lock_room(base.url)[1]
     return book
 
@@ -191,7 +191,7 @@ def test_a_damaged_dump_is_found_out_before_anything_is_emptied(book: Book) -> N
 def test_what_differs_at_the_end_stays_marked(book: Book) -> None:
     """It is compared before the mark is taken away; the error names the way on, and the way back."""
     path = book.store.root / book.made.key.replace("/dump", "/manifest.json")
-    found = repository.manifest(book.made, store=book.store)
+    found = repository.read_manifest(book.made, store=book.store)
     tables = tuple(msgspec.structs.replace(one, rows=one.rows + 1) for one in found.contents.tables)
     contents = msgspec.structs.replace(found.contents, tables=tables)
     path.write_bytes(msgspec.json.encode(msgspec.structs.replace(found, contents=contents)))

@@ -140,7 +140,7 @@ def test_a_backup_that_says_nothing_of_rights_is_restored_and_that_is_told(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One of an older version."""
-    old = repository.manifest(shop.made, store=shop.store)
+    old = repository.read_manifest(shop.made, store=shop.store)
     old = type(old)(
         **{
             **{name: getattr(old, name) for name in old.__struct_fields__},

@@ -31,7 +31,7 @@ def test_everything_is_restored_exactly_while_somebody_writes(servers: Servers, 
     assert ("restored", ()) == (made.proof, made.notes)
     assert ("restored", ()) == (again.proof, again.notes)
     assert [again] == repository.listing(store, "test")
-    contents = repository.manifest(made, store=store).contents
+    contents = repository.read_manifest(made, store=store).contents
     rows = {table.name: table.rows for table in contents.tables}
     ways = {table.name.rpartition(".")[2]: table.how for table in contents.tables}
     assert ("record", "text", "text") == (ways["entries"], ways["measured_2024"], ways["kinds"])
@@ -66,7 +66,7 @@ def test_a_database_that_is_too_large_to_hash_is_counted(servers: Servers, store
 
     made = base.back_up(store, hashes_below=0)
 
-    contents = repository.manifest(made, store=store).contents
+    contents = repository.read_manifest(made, store=store).contents
     assert ("restored", ("rows were counted, not hashed",)) == (made.proof, made.notes)
     assert [(10, "", "")] == [(table.rows, table.how, table.hash) for table in contents.tables]
 

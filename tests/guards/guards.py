@@ -153,7 +153,7 @@ GUARDS = (
     Guard(
         "another service's deploys that are taken for this one's",
         "deploylib/render/client.py",
-        "            if found and not any((service_id, each.id) in self.owned for each in found):\n",
+        "            if answer and not any((service_id, each.id) in self.owned for each in answer):\n",
         "            if False:\n",
         "tests/unit/render/test_client_read.py::test_a_list_of_another_services_deploys_is_no_answer",
     ),
@@ -223,14 +223,14 @@ GUARDS = (
     Guard(
         "a deploy of somebody else on its way",
         "deploylib/release/guards.py",
-        "            if one.id not in left and not",
+        "            if deploy.id not in left and not",
         "            if False and not",
         f"{CROWD}test_a_deploy_of_somebody_else_that_is_on_its_way",
     ),
     Guard(
         "undoing what somebody else has deployed",
         "deploylib/release/recovery.py",
-        "if live_of(run.env, target).deploy_id != made[target.name] and target.name not in run.state.back_intents:",
+        "if live_of(run.env, target).deploy_id != deploys[target.name] and target.name not in run.state.back_intents:",
         "if False:",
         f"{CROWD}test_somebody_goes_back_while_we_fail",
     ),
@@ -484,7 +484,7 @@ GUARDS = (
     Guard(
         "a restore without rights",
         "deploylib/backups/fill_database.py",
-        "        if found.contents.grants is not None:\n            yield",
+        "        if manifest.contents.grants is not None:\n            yield",
         "        if False:\n            yield",
         "tests/backup/test_rights.py::test_a_restore_in_place_brings_rights_and_settings_back",
     ),
@@ -505,8 +505,8 @@ GUARDS = (
     Guard(
         "an answer of another shape, taken for nothing",
         "deploylib/render/decode.py",
-        '        raise Unreadable("no list")\n    found: dict',
-        "        return []\n    found: dict",
+        '        raise Unreadable("no list")\n    by_id: dict',
+        "        return []\n    by_id: dict",
         "tests/unit/render/test_client_read.py::test_an_answer_of_another_shape_is_no_answer",
     ),
     Guard(
@@ -541,8 +541,8 @@ GUARDS = (
     Guard(
         "a password in another form",
         "deploylib/models/redaction.py",
-        "        found |= {password, unquote(password)}\n",
-        "        found |= {password}\n",
+        "        parts |= {password, unquote(password)}\n",
+        "        parts |= {password}\n",
         "tests/unit/models/test_redaction.py::test_nothing_that_is_printed_told_or_recorded_shows_a_password",
     ),
     Guard(
@@ -576,7 +576,7 @@ GUARDS = (
     Guard(
         "a database that holds half of a backup, and does not say so",
         "deploylib/backups/restore_database.py",
-        "    restore_mark.place_mark(url, said)\n    try:\n",
+        "    restore_mark.place_mark(url, mark)\n    try:\n",
         "    try:\n",
         "tests/backup/test_restore_pieces.py::test_killed_anywhere_it_is_marked_and_is_ended_by_starting_over",
     ),
@@ -590,7 +590,7 @@ GUARDS = (
     Guard(
         "a restore that was left half-way, and can never end",
         "deploylib/commands/restores.py",
-        "        if not found.saved or wanted:\n            raise\n",
+        "        if not mark.saved or wanted:\n            raise\n",
         "        raise\n",
         "tests/failures/test_lost_data.py::test_finish_ends_a_restore_that_was_left_half_way",
     ),
@@ -688,7 +688,7 @@ GUARDS = (
     Guard(
         "a backup of something else",
         "deploylib/backups/restore_test.py",
-        "    if wrong := differences(expected, found):",
+        "    if wrong := differences(expected, contents):",
         "    if wrong := ():",
         "tests/backup/test_corruption.py::test_a_dump_of_something_else_is_found_out_by_name",
     ),
@@ -828,7 +828,7 @@ GUARDS = (
     Guard(
         "a message that is lost for its layout",
         "deploylib/notifications/slack.py",
-        "return send(render_plainly(message)) if said in UNFIT else answer",
+        "return send(render_plainly(message)) if word in UNFIT else answer",
         "return answer",
         "tests/unit/notifications/test_slack.py::test_a_message_that_slack_cannot_lay_out_goes_without_blocks",
     ),
@@ -996,7 +996,7 @@ GUARDS = (
     Guard(
         "a schema that another tool has applied, forgotten after the next release",
         "deploylib/release/compatibility.py",
-        '            found |= {one.id: one for one in migration.pending if state.has_done("migrate")}\n',
+        '            recorded |= {one.id: one for one in migration.pending if state.has_done("migrate")}\n',
         "",
         "tests/unit/release/test_compatibility.py::test_another_tools_schema_is_what_the_history_last_applied",
     ),
@@ -1178,8 +1178,8 @@ GUARDS = (
     Guard(
         "a good release put back for a root that is for nobody",
         "deploylib/probes/verification.py",
-        "    if has_path(target):\n        return said\n",
-        "    return said\n",
+        "    if has_path(target):\n        return text\n",
+        "    return text\n",
         "tests/unit/probes/test_verify.py::test_without_a_health_path_an_answer_is_compared_with_the_one_before",
     ),
     Guard(
@@ -1297,7 +1297,7 @@ GUARDS = (
     Guard(
         "an old page in a browser",
         "deploylib/probes/caching.py",
-        "    if found is None or int(found[1]) == 0:",
+        "    if match is None or int(match[1]) == 0:",
         "    if True:",
         "tests/unit/probes/test_evidence.py::test_a_page_that_browsers_keep_is_warned_of",
     ),
@@ -1332,7 +1332,7 @@ GUARDS = (
     Guard(
         "a service that says it fails, told as well",
         "deploylib/probes/health_answer.py",
-        '    if said == "pass":\n',
+        '    if status == "pass":\n',
         "    if True:\n",
         "tests/unit/probes/test_evidence.py::test_what_a_service_says_of_its_own_health_is_told",
     ),
@@ -1430,8 +1430,8 @@ GUARDS = (
     Guard(
         "a misspelt key of the Blueprint that says nothing of the right one",
         "deploylib/render/blueprint_schema.py",
-        "    found = get_close_matches(_plain(key), near, 1)\n",
-        "    found = list[str]()\n",
+        "    similar = get_close_matches(_plain(key), near, 1)\n",
+        "    similar = list[str]()\n",
         f"{READING}test_each_case_is_told_word_for_word",
     ),
     Guard(
@@ -1479,8 +1479,8 @@ GUARDS = (
     Guard(
         "a column that serving code does not give",
         "deploylib/migrations/alembic_child/picture.py",
-        "    found += [text for text in after.asked.keys() - before.given.keys()",
-        "    found += [text for text in ()",
+        "    lost += [text for text in after.asked.keys() - before.given.keys()",
+        "    lost += [text for text in ()",
         "tests/migrations/test_picture.py::test_what_an_insert_may_leave_out",
     ),
     Guard(
@@ -1766,7 +1766,7 @@ GUARDS = (
     Guard(
         "a slower release that stays though it was to be put back",
         "deploylib/release/stages/loadtest.py",
-        '        if found.is_degraded and settings.policy == "rollback":\n',
+        '        if assessment.is_degraded and settings.policy == "rollback":\n',
         "        if False:\n",
         "tests/loadtest/test_stories.py::test_a_slower_release_is_put_back",
     ),
@@ -1822,8 +1822,8 @@ GUARDS = (
     Guard(
         "an outage that is told once more as errors",
         "deploylib/monitoring/round.py",
-        "new = one.samples if one.is_up else ()",
-        "new = one.samples",
+        "new = seen.samples if seen.is_up else ()",
+        "new = seen.samples",
         f"{MONITOR}test_a_service_that_is_down_is_not_told_to_be_slow_or_to_fail_as_well",
     ),
     Guard(

@@ -89,12 +89,12 @@ def reversible(text: str) -> bool:
 
     More than its docstring, ``pass``, or to raise.
     """
-    for one in ast.parse(text).body:
-        if isinstance(one, ast.FunctionDef) and one.name == "downgrade":
+    for statement in ast.parse(text).body:
+        if isinstance(statement, ast.FunctionDef) and statement.name == "downgrade":
             idle = (ast.Pass, ast.Raise, ast.Return)
             return any(
                 not isinstance(step, idle) and not (isinstance(step, ast.Expr) and isinstance(step.value, ast.Constant))
-                for step in one.body
+                for step in statement.body
             )
     return False
 
@@ -117,13 +117,13 @@ def fork(script: Any, heads: list[str]) -> tuple[str, ...]:
 
     They have a beginning in common, and not each a branch label of its own.
     """
-    found = [script.get_revision(head) for head in heads]
-    for number, one in enumerate(found):
-        for other in found[number + 1 :]:
-            mine, theirs = set(one.branch_labels), set(other.branch_labels)
-            together = lineage(script, one) & lineage(script, other)
+    revisions = [script.get_revision(head) for head in heads]
+    for number, revision in enumerate(revisions):
+        for other in revisions[number + 1 :]:
+            mine, theirs = set(revision.branch_labels), set(other.branch_labels)
+            together = lineage(script, revision) & lineage(script, other)
             if together and not (mine - theirs and theirs - mine):
-                return one.revision, other.revision
+                return revision.revision, other.revision
     return ()
 
 
@@ -132,14 +132,14 @@ def lineage(script: Any, revision: Any) -> set[str]:
 
     What it only depends on is another branch's.
     """
-    found: set[str] = set()
+    line: set[str] = set()
     left = [revision.revision]
     while left:
-        one = left.pop()
-        if one not in found:
-            found.add(one)
-            left += script.get_revision(one)._versioned_down_revisions  # noqa: SLF001 - a tuple, however it was written
-    return found
+        name = left.pop()
+        if name not in line:
+            line.add(name)
+            left += script.get_revision(name)._versioned_down_revisions  # noqa: SLF001 - a tuple, however it was written
+    return line
 
 
 def current_heads(config: Any, script: Any) -> tuple[list[str], str]:
@@ -149,17 +149,17 @@ def current_heads(config: Any, script: Any) -> tuple[list[str], str]:
     """
     from alembic.runtime.environment import EnvironmentContext
 
-    found: list[str] = []
+    heads: list[str] = []
     names: list[str] = []
 
     def look(revision: Any, context: Any) -> list[Any]:
-        found.extend([revision] if isinstance(revision, str) else revision)
+        heads.extend([revision] if isinstance(revision, str) else revision)
         names[:] = (name for name in (context.version_table_schema, context.version_table) if name)
         return []
 
     with EnvironmentContext(config, script, fn=look, dont_mutate=True):
         script.run_env()
-    return sorted(found), ".".join('"' + name.replace('"', '""') + '"' for name in names)
+    return sorted(heads), ".".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
 def offline_sql(config: Any, script: Any, wanted: str) -> dict[str, Any]:
@@ -241,9 +241,9 @@ def apply(config: Any, result: dict[str, Any], sessions: Any, recorder: Any, dea
         lifted = distinct(sessions.lifted)
         if recorder:
             result["revisions"].append({**recorder.summarize(), "lifted": lifted})
-        told = {"id": revision["id"], "title": revision["title"], "seconds": time.monotonic() - began, "tries": tries}
-        told |= {"waited_for": list(blockers.values()), "dropped": list(sessions.dropped), "lifted": lifted}
-        result["applied"].append(told)
+        entry = {"id": revision["id"], "title": revision["title"], "seconds": time.monotonic() - began, "tries": tries}
+        entry |= {"waited_for": list(blockers.values()), "dropped": list(sessions.dropped), "lifted": lifted}
+        result["applied"].append(entry)
     return {}
 
 

@@ -111,8 +111,8 @@ class Watch:
                 pause = self.cancel(connection)
                 waiting = self.waiting
                 if waiting and time.monotonic() - waiting[1] >= self.after:
-                    found = connection.exec_driver_sql(BLOCKERS.format(pid=waiting[0])).fetchall()
-                    self.found = [describe_session(*row) for row in found] or self.found
+                    blockers = connection.exec_driver_sql(BLOCKERS.format(pid=waiting[0])).fetchall()
+                    self.found = [describe_session(*row) for row in blockers] or self.found
 
     def cancel(self, connection: Any) -> float:
         """End a wait that has lasted for longer than the limit.

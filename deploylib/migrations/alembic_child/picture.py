@@ -267,7 +267,9 @@ def picture(ask: Any) -> Picture:
     asked = {text: owner for owner, text in ask(HIDDEN)}
     fed, sequences = ask(FED), every_sequence(ask)
     asked |= {
-        f"new numbers of {name}, of which there are no more": name for name, one in sequences.items() if one.spent
+        f"new numbers of {name}, of which there are no more": name
+        for name, sequence in sequences.items()
+        if sequence.spent
     }
     asked |= again(ask, fed)
     given = [row for query in (GIVEN, MADE) for row in ask(query)]
@@ -286,10 +288,10 @@ def picture(ask: Any) -> Picture:
 
 def names_of(ask: Any) -> dict[str, set[str]]:
     """List the names of each schema."""
-    found: dict[str, set[str]] = {}
+    names: dict[str, set[str]] = {}
     for schema, name in ask(NAMED):
-        found.setdefault(schema, set()).add(name)
-    return found
+        names.setdefault(schema, set()).add(name)
+    return names
 
 
 def beginnings(ask: Any) -> dict[str, dict[str, str]]:
@@ -299,11 +301,11 @@ def beginnings(ask: Any) -> dict[str, dict[str, str]]:
     """
     server = dict(map(tuple, ask(SERVERS)))
     rows = [(bool(own), role, entry.partition("=")[::2]) for own, role, entry in ask(BEGINS)]
-    found = {}
+    settings = {}
     for role in {"", *(role for _own, role, _entry in rows)}:
         first = sorted((bool(by), own, entry) for own, by, entry in rows if by in {"", role})
-        found[role] = server | {name: value for _by, _own, (name, value) in first if name in server}
-    return found
+        settings[role] = server | {name: value for _by, _own, (name, value) in first if name in server}
+    return settings
 
 
 def every_sequence(ask: Any) -> dict[str, Sequence]:
@@ -318,7 +320,7 @@ def every_sequence(ask: Any) -> dict[str, Sequence]:
 
 def again(ask: Any, fed: Any) -> dict[str, str]:
     """Find columns whose sequence will repeat a number."""
-    found = {}
+    sequences = {}
     for start in range(0, len(fed), AT_ONCE):
         some = fed[start : start + AT_ONCE]
         queries = [
@@ -333,8 +335,8 @@ def again(ask: Any, fed: Any) -> dict[str, str]:
             for number, (sequence, step, table, column, _owner, _name) in enumerate(some)
         ]
         for (number,) in ask(" union all ".join(queries)):
-            found[f"new numbers for {some[number][5]}"] = some[number][4]
-    return found
+            sequences[f"new numbers for {some[number][5]}"] = some[number][4]
+    return sequences
 
 
 def find_lost(before: Picture, after: Picture, ask: Any) -> list[str]:
@@ -343,15 +345,15 @@ def find_lost(before: Picture, after: Picture, ask: Any) -> list[str]:
     Args:
         ask: gives the rows of a query, in the database as it is after.
     """
-    found = [text for text in before.may.keys() - after.may.keys() if stands(text, before, after)]
-    found += [text for text in after.asked.keys() - before.given.keys() if after.asked[text] in before.there]
+    lost = [text for text in before.may.keys() - after.may.keys() if stands(text, before, after)]
+    lost += [text for text in after.asked.keys() - before.given.keys() if after.asked[text] in before.there]
     for (leaf, top), oid in before.parts.items():
         if (leaf, top) not in after.parts and top in after.there and holds_rows(ask, oid):
-            found.append(f"rows of {leaf} in {top}")
-    found += [
+            lost.append(f"rows of {leaf} in {top}")
+    lost += [
         text for name in before.sequences.keys() & after.sequences.keys() for text in back(name, before, after, ask)
     ]
-    return sorted(found + at_the_next_connection(before, after))
+    return sorted(lost + at_the_next_connection(before, after))
 
 
 def at_the_next_connection(before: Picture, after: Picture) -> list[str]:
@@ -359,7 +361,7 @@ def at_the_next_connection(before: Picture, after: Picture) -> list[str]:
 
     What plain names mean, writes, triggers, rows; the settings are a role's or a database's.
     """
-    found = []
+    lost = []
     for role in sorted({*before.begins, *after.begins}):
         was, now = before.begins.get(role, before.begins[""]), after.begins.get(role, after.begins[""])
         if role and (was, now) == (before.begins[""], after.begins[""]):
@@ -367,7 +369,7 @@ def at_the_next_connection(before: Picture, after: Picture) -> list[str]:
         who = f"the next connections of {role}" if role else "the next connections"
         if was["search_path"] != now["search_path"]:
             meant, means = (
-                resolve_names(one.named, path["search_path"], role) for one, path in ((before, was), (after, now))
+                resolve_names(moment.named, path["search_path"], role) for moment, path in ((before, was), (after, now))
             )
             other = sorted(
                 name
@@ -375,20 +377,20 @@ def at_the_next_connection(before: Picture, after: Picture) -> list[str]:
                 if means.get(name) != schema and name in after.named.get(schema, ())
             )
             more = f" and {len(other) - FEW} more" if len(other) > FEW else ""
-            found += [f"plain names for {who}: {', '.join(other[:FEW])}{more}"] if other else []
+            lost += [f"plain names for {who}: {', '.join(other[:FEW])}{more}"] if other else []
         worse = {
             f"writes by {who}": ("default_transaction_read_only", "on"),
             f"triggers and foreign keys for {who}": ("session_replication_role", "replica"),
             f"tables with row security for {who}": ("row_security", "off"),
         }
-        found += [
+        lost += [
             text
             for text, (name, bad) in worse.items()
             if normalize_setting(now[name]) == bad != normalize_setting(was[name])
         ]
         if now["role"] not in {was["role"], "none"}:
-            found.append(f"the rights of {who}, which act as {now['role']}")
-    return found
+            lost.append(f"the rights of {who}, which act as {now['role']}")
+    return lost
 
 
 def normalize_setting(value: str) -> str:
@@ -401,12 +403,12 @@ def normalize_setting(value: str) -> str:
 
 def resolve_names(named: dict[str, set[str]], path: str, role: str) -> dict[str, str]:
     """Find the schema of each name that says none."""
-    found: dict[str, str] = {}
+    schemas: dict[str, str] = {}
     for quoted, plain in PARTS_OF_A_PATH.findall(path):
         schema = quoted.replace('""', '"') if quoted else plain.lower()
         for name in named.get(role if schema == "$user" else schema, ()):
-            found.setdefault(name, role if schema == "$user" else schema)
-    return found
+            schemas.setdefault(name, role if schema == "$user" else schema)
+    return schemas
 
 
 def stands(text: str, before: Picture, after: Picture) -> bool:
@@ -433,11 +435,11 @@ def back(name: str, before: Picture, after: Picture, ask: Any) -> list[str]:
     Go on from where it was, in steps that leave as much room.
     """
     was, now = before.sequences[name], after.sequences[name]
-    found = [f"steps of {was.step} of {name}"] if abs(was.step) > 1 and abs(now.step) < abs(was.step) else []
+    lost = [f"steps of {was.step} of {name}"] if abs(was.step) > 1 and abs(now.step) < abs(was.step) else []
     goes_on = (
         now.step == was.step and now.last is not None and was.last is not None and (now.last - was.last) * was.step >= 0
     )
     if was.last is None or goes_on or now.quoted in after.fed:  # of what it feeds, what is in the table tells it better
-        return found
+        return lost
     [(comes,)] = ask(f"select {NEXT.format(step=now.step)} from {now.quoted} q")
-    return [*found, f"new numbers of {name}"] if (comes - was.last) * was.step <= 0 else found
+    return [*lost, f"new numbers of {name}"] if (comes - was.last) * was.step <= 0 else lost

@@ -249,14 +249,14 @@ class Recorder:
 
         And since when the transaction has each.
         """
-        found: dict[int, str] = {}
+        locks: dict[int, str] = {}
         for relation, mode in self.sessions.rows(conn, HELD):
             kind = self.first[relation][2] if relation in self.first else ""
             nobody = kind == "m" and mode != MODES[-1]  # nobody writes into a materialized view
             if kind and kind in "rpmvS" and not nobody:
-                found[relation] = max(found.get(relation, mode), mode, key=MODES.index)
+                locks[relation] = max(locks.get(relation, mode), mode, key=MODES.index)
                 self.since.setdefault((relation, mode), self.began)
-        return found
+        return locks
 
     def size(self, relation: int) -> int:
         """Give the rows that a relation had before the revision."""

@@ -271,5 +271,5 @@ def literal(text: str) -> str:
 
 def plain(statement: str) -> str:
     """Strip what stands before a statement."""
-    found = COMMENT.match(statement)
-    return statement[found.end() if found else 0 :]
+    comment = COMMENT.match(statement)
+    return statement[comment.end() if comment else 0 :]

@@ -68,32 +68,32 @@ class Backup(Stage):
         with connection.lock_database(run.database, clock=run.env.clock, within=LOCK_WITHIN):
             repository.clear(run.env.store, run.env.name, older_than=0)
             try:
-                made = self._made(run, run.database, lambda copy: rehearsed.on(run, copy))
+                backup = self._made(run, run.database, lambda copy: rehearsed.on(run, copy))
             except repository.Unproven as error:
-                made = self._accepted(run, error)
+                backup = self._accepted(run, error)
         gone = self._pruned(run)
-        line = f"{volume(made.size)} · {made.tables} tables · schema {made.schema} · {PROVEN[made.proof]}"
-        told = [f"{made.id}  ({why})", *made.notes, *gone]
-        told += judge_rehearsal(run, rehearsed)
-        return result(self.name, line, *told, data=BackedUp(backup=made))
+        line = f"{volume(backup.size)} · {backup.tables} tables · schema {backup.schema} · {PROVEN[backup.proof]}"
+        lines = [f"{backup.id}  ({why})", *backup.notes, *gone]
+        lines += judge_rehearsal(run, rehearsed)
+        return result(self.name, line, *lines, data=BackedUp(backup=backup))
 
     def _asked_for_before(self, run: Run) -> StageResult | None:
         """Find a backup made by itself just before this release.
 
         None: there is none.
         """
-        made = None if run.options.asked == self.name else _backup_for_release(run)
-        if made is None:
+        before = None if run.options.asked == self.name else _backup_for_release(run)
+        if before is None:
             return None
-        elapsed = age((run.env.clock.now() - made.created_at).total_seconds())
-        text = f"{made.id} was made {elapsed} ago (inv backup{run.env.flag})"
-        return skip_stage(self.name, text, data=BackedUp(backup=made))
+        elapsed = age((run.env.clock.now() - before.created_at).total_seconds())
+        text = f"{before.id} was made {elapsed} ago (inv backup{run.env.flag})"
+        return skip_stage(self.name, text, data=BackedUp(backup=before))
 
     def _exported(self, run: Run, why: str) -> StageResult:
         """Have the platform export a database that is not opened from here."""
         repository.clear(run.env.store, run.env.name, older_than=LEFT_AFTER)
         try:
-            made = export(
+            backup = export(
                 run.checked.database,
                 run.env.render,
                 run.env.backup_edges,
@@ -102,10 +102,10 @@ class Backup(Stage):
                 every=0.5 if run.env.config.is_local else 5.0,
             )
         except repository.Unproven as error:
-            made = self._accepted(run, error)
-        line = f"{volume(made.size)} · {made.tables} tables · schema {made.schema} · the platform's export"
+            backup = self._accepted(run, error)
+        line = f"{volume(backup.size)} · {backup.tables} tables · schema {backup.schema} · the platform's export"
         return result(
-            self.name, line, f"{made.id}  ({why})", *made.notes, *self._pruned(run), data=BackedUp(backup=made)
+            self.name, line, f"{backup.id}  ({why})", *backup.notes, *self._pruned(run), data=BackedUp(backup=backup)
         )
 
     def _made(self, run: Run, url: Secret, also: Callable[[Copy], None]) -> models.Backup:
@@ -205,14 +205,14 @@ class Backup(Stage):
         if not globs and not run.env.config.exported:
             return ""
         # Of what is deployed: its command migrates, and what stays as it is may be older than the schema.
-        for one in deployed.values():
-            if not one.commit:
+        for live in deployed.values():
+            if not live.commit:
                 continue
-            if not run.env.git.has(one.commit):
-                return f"{one.service} serves {one.commit[:7]}, which is not known here: nobody can tell what"
+            if not run.env.git.has(live.commit):
+                return f"{live.service} serves {live.commit[:7]}, which is not known here: nobody can tell what"
             chosen = PathFilter(paths=tuple(globs))
             if (
-                path := next(iter(changes.list_touched(chosen, one.commit, run.commit.id, git=run.env.git)), "")
+                path := next(iter(changes.list_touched(chosen, live.commit, run.commit.id, git=run.env.git)), "")
             ) and not globs:
                 return "nobody has said in which folder migrations are (migrations.path): something"
             if path:
@@ -237,14 +237,14 @@ def _backup_for_release(run: Run) -> models.Backup | None:
     if any(one.opened.operation == "restore" and (one.report is None or one.last > asked.last) for one in done):
         return None
     elapsed = (run.env.clock.now() - asked.last).total_seconds()
-    made, result = asked.backed_up.backup, asked.stages.get("backup")
-    if made is None or result is None or result.status is not StageStatus.DONE or _changed_since(run, asked):
+    backup, result = asked.backed_up.backup, asked.stages.get("backup")
+    if backup is None or result is None or result.status is not StageStatus.DONE or _changed_since(run, asked):
         return None
     same = asked.opened.commit.id == run.commit.id and elapsed < seconds(run.env.config.settings.deadline)
     if not same or _schema(asked.planned.migration) != _schema(run.planned.migration):
         return None
     kept = repository.listing(run.env.store, run.env.name)
-    return next((one for one in kept if one.id == made.id), None)
+    return next((one for one in kept if one.id == backup.id), None)
 
 
 def _schema(migration: Migration) -> tuple[str, str, tuple[str, ...]]:

@@ -73,9 +73,9 @@ class Changes(Stage):
         small = run.env.config.settings.migrations.small_table
         examined = lint_revisions(migration.pending, read_catalog(run.database), runner=run.env.runner, small=small)
         rules.require_harmless(examined)
-        said = rules.list_remarks(examined)
-        said += [f"not examined: {gap.what}: {gap.reason}" for gap in examined.gaps]
-        return (*said, *examined.accepted, *migration.unchecked)
+        lines = rules.list_remarks(examined)
+        lines += [f"not examined: {gap.what}: {gap.reason}" for gap in examined.gaps]
+        return (*lines, *examined.accepted, *migration.unchecked)
 
     def _goes_with(self, run: Run, migration: Migration) -> None:
         """See that what serves goes on working once the migrations are applied.
@@ -91,10 +91,10 @@ class Changes(Stage):
         now = {name: one.commit for name, one in live(run.env, run.checked.targets).items()}
         serving = [one for one in last.release if now.get(one.service) == one.commit]
         silent = {one.id: migration.applied[0].id for one in migration.pending}
-        if found := compatibility.fit(serving, compatibility.apply_pending(migration), silent).misfits:
+        if misfits := compatibility.fit(serving, compatibility.apply_pending(migration), silent).misfits:
             raise MigrationFailed(
                 "what serves would not survive the migrations",
-                details=found,
+                details=misfits,
                 remedy="release the code that no longer needs the old schema first, and the migration after it",
             )
 
@@ -131,18 +131,20 @@ class Changes(Stage):
                 )
             if run.database is None:
                 return Migration(elsewhere=others, notes=_nowhere(present=present) if not config.exported else ())
-            found = Migration()
+            migration = Migration()
             if present:
-                found = tool.read_status(run.database, dry=run.options.dry_run)
-            if found.unchecked:
-                found = compatibility.continue_migration(found, list(run.env.history.read_runs(config.name, 50)), files)
-            return msgspec.structs.replace(found, elsewhere=others)
+                migration = tool.read_status(run.database, dry=run.options.dry_run)
+            if migration.unchecked:
+                migration = compatibility.continue_migration(
+                    migration, list(run.env.history.read_runs(config.name, 50)), files
+                )
+            return msgspec.structs.replace(migration, elsewhere=others)
 
 
 def _nowhere(*, present: bool) -> tuple[str, ...]:
     """Remark on migrations for which no database is known."""
-    said = "the commit has migrations, and no database is known: not run; set database or database_url_env"
-    return (said,) if present else ()
+    message = "the commit has migrations, and no database is known: not run; set database or database_url_env"
+    return (message,) if present else ()
 
 
 def _require_fetched(lost: tuple[str, ...]) -> None:

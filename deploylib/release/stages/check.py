@@ -63,7 +63,7 @@ class Check(Stage):
         names = self._ours(run, names, here)
         targets = self._targets(run, described, names, findings)
         near, apart = _near(described, here)
-        found, text = self._database(run, near, findings)
+        facts, text = self._database(run, near, findings)
         preflight.require_ready(findings, config.name)
         alone(run, targets, holding=False)
         source = "tree clean" if not run.options.commit else f"commit {run.commit.short}"
@@ -73,7 +73,7 @@ class Check(Stage):
         if run.options.asked == self.name:  # a release has enough to tell
             notes += preflight.health_reminders(targets, described)
         notes = (*notes, *self._propose(run))
-        return result(self.name, line, *notes, *here.told, *apart, data=msgspec.structs.replace(found, targets=targets))
+        return result(self.name, line, *notes, *here.told, *apart, data=msgspec.structs.replace(facts, targets=targets))
 
     def _described(self, run: Run, findings: list[CheckFinding]) -> tuple[blueprints.Blueprint | None, tuple[str, ...]]:
         """Read the Blueprint, and the names of the services."""
@@ -93,8 +93,8 @@ class Check(Stage):
         if run.back:  # a smoke request that could not be asked stops nobody who goes back
             coming = [name for name in coming if name != StageName.VERIFY]
         database = named and not run.env.config.exported and not run.back
-        told = run.options.asked == self.name
-        return prerequisites.missing(run.env.config, stages=coming, files=files, database=database, told=told)
+        asked = run.options.asked == self.name
+        return prerequisites.missing(run.env.config, stages=coming, files=files, database=database, asked=asked)
 
     def _targets(
         self, run: Run, described: blueprints.Blueprint | None, names: tuple[str, ...], findings: list[CheckFinding]
@@ -105,8 +105,8 @@ class Check(Stage):
             return ()
         known = self._known(run)
         preflight.require_known(run.env.config, names, there, known)
-        targets, found = preflight.targets(run.env.config, described, names, there, run.env.git, known=known)
-        findings += found + (self._not_pushed(run, there) or self._built_from_tips(run, targets, there))
+        targets, faults = preflight.targets(run.env.config, described, names, there, run.env.git, known=known)
+        findings += faults + (self._not_pushed(run, there) or self._built_from_tips(run, targets, there))
         return targets
 
     def _propose(self, run: Run) -> tuple[str, ...]:
@@ -161,8 +161,8 @@ class Check(Stage):
     def _known(self, run: Run) -> dict[str, str]:
         """Find the ids of services from an earlier run, by name."""
         earlier = run.env.history.find_newest(run.env.name, lambda state: state.has_done(self.name), 20)
-        found = earlier.checked.targets if earlier is not None else ()
-        return {target.name: target.service_id for target in found}
+        earlier_targets = earlier.checked.targets if earlier is not None else ()
+        return {target.name: target.service_id for target in earlier_targets}
 
     def _ours(self, run: Run, names: tuple[str, ...], here: local.Here) -> tuple[str, ...]:
         """Choose the services that can be released.
@@ -182,11 +182,11 @@ class Check(Stage):
         first = not local.is_running(run.env.config)
         if first:
             run.env.progress.note("Starting a local Render (no account needed) …")
-        said = local.up(run.env.config, runner=run.env.writer, only=run.services)
+        status = local.up(run.env.config, runner=run.env.writer, only=run.services)
         if first:
-            versions = ", ".join(sorted({f"Postgres {d['version']}" for d in said.get("databases", {}).values()}))
+            versions = ", ".join(sorted({f"Postgres {d['version']}" for d in status.get("databases", {}).values()}))
             run.env.progress.note(f"{versions or 'no database'} · edge on 127.0.0.1 · stop it: inv local.down")
-        return local.read_here(run.env.config, said)
+        return local.read_here(run.env.config, status)
 
     def _not_pushed(self, run: Run, there: list[Service]) -> list[CheckFinding]:
         """Find services whose remote does not have the commit.
@@ -207,7 +207,7 @@ class Check(Stage):
         It takes none for them but the tip of their branch.
         """
         branches = {service.id: service.branch for service in there}
-        found = []
+        findings = []
         for target in targets if not run.back else ():
             branch = branches.get(target.service_id, "")
             commit = run.wanted.get(target.name, "" if run.wanted else run.commit.id)
@@ -221,8 +221,8 @@ class Check(Stage):
                     f"has other files of it than {commit[:7]}"
                 )
                 remedy = f"git fetch, then release that commit: inv deploy --commit {tips[0][:7]}"
-                found.append(CheckFinding(text, f"{remedy}; or let {branch} be at {commit[:7]} (git push)"))
-        return found
+                findings.append(CheckFinding(text, f"{remedy}; or let {branch} be at {commit[:7]} (git push)"))
+        return findings
 
     def _deploys(self, run: Run, target: Target, commit: str) -> bool:
         """Tell whether this run would deploy a service.
@@ -245,8 +245,8 @@ def _near(
         return described, ()
     near = tuple(one for one in described.databases if one.name in here.databases)
     apart = [one.name for one in described.databases if one not in near]
-    told = tuple(f"left out here: the database {name}, which nothing that was asked for needs" for name in apart)
-    return msgspec.structs.replace(described, databases=near), told
+    remarks = tuple(f"left out here: the database {name}, which nothing that was asked for needs" for name in apart)
+    return msgspec.structs.replace(described, databases=near), remarks
 
 
 def _unfit(run: Run, described: blueprints.Blueprint) -> tuple[str, ...]:
@@ -280,5 +280,5 @@ def _tell(error: Refused | SettingsError | Unreachable, findings: list[CheckFind
     """
     if not findings and not isinstance(error, SettingsError):
         raise error
-    if (found := CheckFinding.of(error)) not in findings:
-        findings.append(found)
+    if (finding := CheckFinding.of(error)) not in findings:
+        findings.append(finding)

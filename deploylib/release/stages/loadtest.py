@@ -39,7 +39,7 @@ class LoadTest(Stage):
                 return skip_stage(
                     self.name, f"the run would miss its target of {target} (inv loadtest{env.flag} measures it)"
                 )
-            found = under_load.assess_service(
+            assessment = under_load.assess_service(
                 env, run.checked.targets, run=run.id, settings=settings, before=run.before
             )
         except (Interrupted, LeaseHeld):
@@ -47,8 +47,8 @@ class LoadTest(Stage):
         except DeployError as error:
             step = remedies.about(env.name, error.remedy)
             return skip_stage(self.name, f"not measured: {error.message} ({step})")
-        if found.is_degraded and settings.policy == "rollback":
-            raise under_load.explain_degradation(found)
-        if found.is_degraded and settings.policy == "alert":
-            under_load.tell_degradation(env, found, run=run.id)
-        return result(self.name, *found.lines, data=LoadTested(conclusion=found.ruling.conclusion))
+        if assessment.is_degraded and settings.policy == "rollback":
+            raise under_load.explain_degradation(assessment)
+        if assessment.is_degraded and settings.policy == "alert":
+            under_load.tell_degradation(env, assessment, run=run.id)
+        return result(self.name, *assessment.lines, data=LoadTested(conclusion=assessment.ruling.conclusion))

@@ -33,8 +33,8 @@ class Migrate(Stage):
             return skip_stage(self.name, self._none(run))
         sql = migration.sql.strip().splitlines() or ["(its SQL depends on the data)"]
         line = f"{migration.before} → {migration.target}"
-        told = self._on_a_backup(run) if run.options.rehearse else []
-        return plan_stage(self.name, line, *sql, *told)
+        remarks = self._on_a_backup(run) if run.options.rehearse else []
+        return plan_stage(self.name, line, *sql, *remarks)
 
     def apply(self, run: Run) -> StageResult:
         """Apply what is pending, under the lock that backups take too."""
@@ -52,13 +52,15 @@ class Migrate(Stage):
             applied = Tool(files, run.env.config, run.env.runner).upgrade(url, migration.target, within=within)
         line = f"{migration.before} → {migration.target} · {count(len(applied), 'revision')}"
         waited = tuple(
-            f"{one.id} waited for a lock, {one.tries} tries: {'; '.join(one.waited_for) or 'nobody knows whose'}"
-            for one in applied
-            if one.tries > 1
+            f"{revision.id} waited for a lock, {revision.tries} tries: {'; '.join(revision.waited_for) or 'nobody knows whose'}"
+            for revision in applied
+            if revision.tries > 1
         )
         dropped = tuple(f"{one.id}: {name} was invalid, and dropped first" for one in applied for name in one.dropped)
         lifted = tuple(
-            f"{one.id}: {text} took away the limit for locks; set again" for one in applied for text in one.lifted
+            f"{revision.id}: {text} took away the limit for locks; set again"
+            for revision in applied
+            for text in revision.lifted
         )
         return result(self.name, line, *waited, *dropped, *lifted, data={"applied": applied})
 
@@ -69,26 +71,26 @@ class Migrate(Stage):
         """
         current = "" if run.planned.migration.unchecked else run.planned.migration.current
         there = repository.listing(run.env.store, run.env.name)
-        found = next((one for one in there if one.proven and one.revision == current), None)
-        if found is None:
+        backup = next((one for one in there if one.proven and one.revision == current), None)
+        if backup is None:
             return [
                 f"not rehearsed: there is no backup at {current or 'this schema'} (inv backup{run.env.flag} makes one)"
             ]
         rehearsed = Rehearsal()
         try:
-            self._copied(run, found, rehearsed)
+            self._copied(run, backup, rehearsed)
         except rehearsal.OtherRevision:
             return [
-                f"not rehearsed: backup {found.id} is at another revision than the database (inv backup{run.env.flag})"
+                f"not rehearsed: backup {backup.id} is at another revision than the database (inv backup{run.env.flag})"
             ]
         except SettingsError as error:
             return [f"not rehearsed: {error.message} ({remedies.about(run.env.name, error.remedy)})"]
-        elapsed = age((run.env.clock.now() - found.created_at).total_seconds())
-        return [f"on backup {found.id}, {elapsed} old", *judge_rehearsal(run, rehearsed)]
+        elapsed = age((run.env.clock.now() - backup.created_at).total_seconds())
+        return [f"on backup {backup.id}, {elapsed} old", *judge_rehearsal(run, rehearsed)]
 
-    def _copied(self, run: Run, found: models.Backup, rehearsed: Rehearsal) -> None:
+    def _copied(self, run: Run, backup: models.Backup, rehearsed: Rehearsal) -> None:
         edges = replace(run.env.backup_edges, runner=run.env.writer)
-        restore_test.try_copy(found, edges, lambda copy: rehearsed.on(run, copy))
+        restore_test.try_copy(backup, edges, lambda copy: rehearsed.on(run, copy))
 
     def _none(self, run: Run) -> str:
         if run.env.config.exported:
@@ -108,8 +110,8 @@ class Migrate(Stage):
         """See that this run has backed up that very revision."""
         if facts.empty or run.env.config.environment.backups == "none":
             return
-        made = run.state.backed_up.backup
-        if made is None or made.revision != facts.revision:
+        backup = run.state.backed_up.backup
+        if backup is None or backup.revision != facts.revision:
             raise MigrationFailed(
                 f"the schema is at {facts.revision or 'nothing'}, and this run has no backup of that",
                 remedy="inv deploy, which makes one first",

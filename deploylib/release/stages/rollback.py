@@ -69,7 +69,7 @@ class Rollback(Stage):
         orders = rollback.orders(run.checked.targets, release.release, serving, run.state.intents)
         if not orders:
             raise SettingsError("every service of it serves that already", remedy="inv status")
-        found = [doubt] if doubt else []
+        remarks = [doubt] if doubt else []
         ready = []
         for order in orders:
             recorded = rollback.find_variables(history, order.target.name, order.from_deploy)
@@ -77,10 +77,10 @@ class Rollback(Stage):
             then = set(recorded)
             names = list_variables(run, order.target) if then else ()
             if back := sorted(then - set(names)):
-                found.append(f"{order.target.name}: comes back, as it was then: {', '.join(back)}")
+                remarks.append(f"{order.target.name}: comes back, as it was then: {', '.join(back)}")
             if gone := sorted(set(names) - then) if then else []:
-                found.append(f"{order.target.name}: was not there then, and goes: {', '.join(gone)}")
-        return release, ready, found
+                remarks.append(f"{order.target.name}: was not there then, and goes: {', '.join(gone)}")
+        return release, ready, remarks
 
     def _fits(self, run: Run, release: RunState, history: list[RunState], serving: Mapping[str, Live]) -> str:
         """Say what is unknown of how its code suits the schema.
@@ -94,21 +94,21 @@ class Rollback(Stage):
             run.record("stage", given)
             return ""
         targets, database = run.checked.targets, schema_now(run.env, run.checked, history)
-        found = compare_schema(targets, release, history, database, serving)
-        if found.misfits:
+        fit = compare_schema(targets, release, history, database, serving)
+        if fit.misfits:
             bad = {commit for hold in run.env.holds.read() for commit in hold.commits}
             others = rollback.find_candidates(history, serving, bad=bad)
             safe = next((one for one in others if compare_schema(targets, one, history, database, serving).known), None)
             go = f"inv rollback --to {short(safe.id)} ({safe.commit.short}) goes with it; or " if safe else ""
             raise Blocked(
                 f"{release.commit.short} does not go with the schema as it is",
-                details=found.misfits,
+                details=fit.misfits,
                 remedy=f"{go}correct it in a new commit and inv deploy; a backup is never restored by itself",
             )
-        if found.doubt:
-            doubt = result(StageName.SCHEMA, found.doubt, status=StageStatus.SKIPPED, data={"fits": UNKNOWN})
+        if fit.doubt:
+            doubt = result(StageName.SCHEMA, fit.doubt, status=StageStatus.SKIPPED, data={"fits": UNKNOWN})
             run.record("stage", doubt)
-        return found.doubt
+        return fit.doubt
 
 
 def _history(run: Run) -> list[RunState]:

@@ -42,10 +42,10 @@ class Scan(Stage):
         if why := self._not(run):
             return why
         handed = read_handed_over(run, self.name) if run.env.build else None
-        found = examine(run.env, run.commit) if handed is None else examine_variables(run.env, run.commit)
-        if found.verdict is not Verdict.CLEAN:
-            raise _refusal(found)
-        return result(self.name, *(handed.lines if handed else ()), found.line)
+        scanned = examine(run.env, run.commit) if handed is None else examine_variables(run.env, run.commit)
+        if scanned.verdict is not Verdict.CLEAN:
+            raise _refusal(scanned)
+        return result(self.name, *(handed.lines if handed else ()), scanned.line)
 
     def _not(self, run: Run) -> StageResult | None:
         if (given := skip_gate(run, self.name)) is not None:
@@ -53,11 +53,11 @@ class Scan(Stage):
         return skip_stage(self.name, "off for local (inv scan)") if run.env.config.is_local else None
 
 
-def judge_scan(found: Scanned) -> StageResult:
+def judge_scan(scanned: Scanned) -> StageResult:
     """Make the stage's result of a scan."""
-    if found.verdict is Verdict.CLEAN:
-        return result(Scan.name, found.line)
-    error = _refusal(found)
+    if scanned.verdict is Verdict.CLEAN:
+        return result(Scan.name, scanned.line)
+    error = _refusal(scanned)
     failed = result(Scan.name, error.message, *error.details, status=StageStatus.FAILED)
     return msgspec.structs.replace(failed, failure=Ending.of(error))
 
@@ -76,8 +76,8 @@ def examine(env: Environment, commit: Commit, *, keyless: bool = False) -> Scann
         if not keyless:
             services = _with_variables(services, env, commit)
         runner = process.WithholdingRunner(env.runner, env.config.secrets)
-        found = scan(files, settings.scan, services, runner=runner, clock=env.clock)
-    return _named(found, env.name)
+        scanned = scan(files, settings.scan, services, runner=runner, clock=env.clock)
+    return _named(scanned, env.name)
 
 
 def examine_variables(env: Environment, commit: Commit) -> Scanned:
@@ -93,26 +93,26 @@ def _with_variables(services: Services, env: Environment, commit: Commit) -> Ser
     return dataclasses.replace(services, declared=declared, values=values)
 
 
-def _named(found: Scanned, environment: str) -> Scanned:
+def _named(scanned: Scanned, environment: str) -> Scanned:
     """Make each next step name the environment examined."""
 
-    def step(one: Stepping) -> Stepping:
-        return msgspec.structs.replace(one, remedy=remedies.about(environment, one.remedy))
+    def step(item: Stepping) -> Stepping:
+        return msgspec.structs.replace(item, remedy=remedies.about(environment, item.remedy))
 
     parts = (
         msgspec.structs.replace(part, findings=tuple(map(step, part.findings)), gaps=tuple(map(step, part.gaps)))
-        for part in found.examined
+        for part in scanned.examined
     )
-    return msgspec.structs.replace(found, examined=tuple(parts))
+    return msgspec.structs.replace(scanned, examined=tuple(parts))
 
 
-def _refusal(found: Scanned) -> DeployError:
+def _refusal(scanned: Scanned) -> DeployError:
     """Make the error that a scan which is not clean means."""
-    kind = Blocked if found.verdict is Verdict.FINDINGS else NotExamined
-    seen = [f"{one.where}: {one.text}" for one in found.blocking]
-    seen += [f"not examined: {gap.what}: {gap.reason}" for gap in found.gaps]
+    kind = Blocked if scanned.verdict is Verdict.FINDINGS else NotExamined
+    seen = [f"{one.where}: {one.text}" for one in scanned.blocking]
+    seen += [f"not examined: {gap.what}: {gap.reason}" for gap in scanned.gaps]
     return kind(
-        f"scan: {found.line}",
+        f"scan: {scanned.line}",
         details=tuple(seen[:20]),
         remedy="inv scan tells each with its remedy; in an emergency --skip scan --reason …",
     )
@@ -126,8 +126,8 @@ def _variables(env: Environment, commit: Commit) -> dict[str, dict[str, str]]:
     try:
         described = preflight.read_blueprint(env.config, env.git, commit)
         names = preflight.services(env.config, described, ())
-        found, _ = preflight.targets(env.config, described, names, list(env.render.services()), env.git)
-        return {target.name: env.render.variables(target.service_id) for target in found}
+        mapped, _ = preflight.targets(env.config, described, names, list(env.render.services()), env.git)
+        return {target.name: env.render.variables(target.service_id) for target in mapped}
     except Interrupted:
         raise
     except DeployError:

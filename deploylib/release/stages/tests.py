@@ -52,10 +52,10 @@ class Tests(Stage):
         except process.ProgramFailed as error:  # it did not end in time
             raise NotExamined(f"tests: {error.message}", details=error.details, remedy="make them quicker") from error
         if done.returncode:
-            said = (*process.last_lines(done.stdout), *process.last_lines(done.stderr, 10))
+            output = (*process.last_lines(done.stdout), *process.last_lines(done.stderr, 10))
             raise Blocked(
                 f"tests failed: {run.env.config.settings.tests!r} ended with code {done.returncode}",
-                details=tuple(line.rstrip() for line in said if line.strip()),
+                details=tuple(line.rstrip() for line in output if line.strip()),
                 remedy="correct it, commit; in an emergency --skip tests --reason …",
             )
         last = next((line.strip(" =") for line in reversed(done.text.splitlines()) if line.strip()), "passed")

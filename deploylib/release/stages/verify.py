@@ -44,25 +44,25 @@ class Verify(Stage):
         revision = migration.target if known else ""
         expected = {
             name: Expected(
-                one.commit,
-                one.previous.commit,
+                shipment.commit,
+                shipment.previous.commit,
                 revision,
                 misnamed=_misnamed(run.state.intents.get(name)),
                 before=_answered(run, name),
                 loaded=_loaded(run, name),
                 back=run.back,
             )
-            for name, one in shipped.items()
+            for name, shipment in shipped.items()
         }
-        found = {name: run.planned.changes.of(name).live for name in run.planned.unproven if name not in shipped}
-        expected |= {name: Expected(live.commit) for name, live in found.items()}
+        unproven = {name: run.planned.changes.of(name).live for name in run.planned.unproven if name not in shipped}
+        expected |= {name: Expected(live.commit) for name, live in unproven.items()}
         try:
             proven = prove_services(run.env, run.checked.targets, expected, run.pace)
         except VerificationFailed as error:
-            if error.service not in found:
+            if error.service not in unproven:
                 raise
             raise PersonNeeded(
-                f"{found[error.service].commit[:7]} was live before this run and was never proven: {error.message}",
+                f"{unproven[error.service].commit[:7]} was live before this run and was never proven: {error.message}",
                 remedy=f"inv rollback{run.env.flag}, or release a commit in which it is corrected",
                 details=error.details,
                 service=error.service,
@@ -95,14 +95,14 @@ def _misnamed(intent: Intent | None) -> bool:
     return intent is not None and intent.misnamed
 
 
-def _level(one: Verified) -> str:
-    return "" if one.proof is Proof.COMMIT else f"  (proof: {one.proof})"
+def _level(verified: Verified) -> str:
+    return "" if verified.proof is Proof.COMMIT else f"  (proof: {verified.proof})"
 
 
 def _advice(proven: tuple[Verified, ...]) -> tuple[str, ...]:
     """Give each advice once, for all services that share it."""
     seen: dict[tuple[str, ...], list[str]] = {}
-    for one in proven:
-        if one.advice:
-            seen.setdefault(one.advice, []).append(one.service)
+    for verified in proven:
+        if verified.advice:
+            seen.setdefault(verified.advice, []).append(verified.service)
     return tuple(line for advice, names in seen.items() for line in (f"{', '.join(names)}: {advice[0]}", *advice[1:]))

@@ -167,7 +167,7 @@ def test_a_later_proof_is_told_with_the_backup(store: Folder) -> None:
     assert ("restored", at, 9.0, ("a remark",)) == (
         proven.proof, proven.proven_at, proven.proof_seconds, proven.notes
     )  # fmt: skip
-    assert repository.manifest(before, store=store).proof == "decoded"
+    assert repository.read_manifest(before, store=store).proof == "decoded"
 
 
 def test_a_persons_word_is_told_with_the_dump_and_given_once(store: Folder) -> None:
@@ -231,7 +231,7 @@ def test_a_damaged_manifest_hides_no_good_backup(store: Folder, damage: str) -> 
     assert [good] == [one.id for one in repository.listing(store, "staging")]
     assert (bad,) == repository.unreadable(store, "staging")
     with pytest.raises(BackupFailed, match=bad):
-        repository.manifest(backup, store=store)
+        repository.read_manifest(backup, store=store)
 
 
 def test_a_dump_that_was_cleared_away_never_becomes_a_backup(store: Folder) -> None:

@@ -57,7 +57,7 @@ def missing(root: Path, name: str = "production", files: tuple[str, ...] = (), *
         environ=environ,
     )
     stages = [stage.name for stage in pipeline.FORWARD]
-    found = prerequisites.missing(config, **{"stages": stages, "files": files, "database": True, "told": True, **more})
+    found = prerequisites.missing(config, **{"stages": stages, "files": files, "database": True, "asked": True, **more})
     return [f"{one.text} → {one.remedy}" for one in found]
 
 
@@ -91,7 +91,7 @@ def test_packages_are_told_by_who_needs_them_with_one_command_for_each(tmp_path:
     ]
     assert ["the store s3://deploys/shop"] == [
         line.partition(":")[0] + ":" + line.split(":")[1]
-        for line in missing(tmp_path, stages=(), database=False, told=False)
+        for line in missing(tmp_path, stages=(), database=False, asked=False)
     ]
 
 
@@ -126,7 +126,7 @@ def test_the_secret_of_a_smoke_request_is_told_before_it_is_missed(tmp_path: Pat
         "SHOP_DOOR is not set: services.api.smoke, GET /account sends it in a header → export SHOP_DOOR=…, or take the header out"
     ]
     assert said == missing(tmp_path, settings=settings)
-    assert [] == missing(tmp_path, settings=settings, stages=["migrate"], told=False)
+    assert [] == missing(tmp_path, settings=settings, stages=["migrate"], asked=False)
     assert [] == missing(tmp_path, settings=settings, environ={"PATH": str(tmp_path), "SHOP_DOOR": "x"})
 
 
@@ -135,7 +135,7 @@ def test_a_store_that_others_do_not_see_is_one_finding_among_others(tmp_path: Pa
     [found] = missing(tmp_path, environment={})
 
     assert "every machine that deploys sees them" in found
-    assert missing(tmp_path, environment={}, told=False) == []
+    assert missing(tmp_path, environment={}, asked=False) == []
 
 
 def test_everything_that_a_release_lacks_is_told_at_once_also_of_what_is_not_committed(product: Product) -> None:
