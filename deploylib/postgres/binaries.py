@@ -97,7 +97,9 @@ def server_for(server: int, client: Programs, *, runner: process.Runner) -> Prog
     """
     installed = [client, *find_installed("", runner=runner)]
     fitting = [
-        one for one in installed if one.serves and server <= one.major <= client.major and client.fits(one.major)
+        programs
+        for programs in installed
+        if programs.serves and server <= programs.major <= client.major and client.fits(programs.major)
     ]
     if fitting:
         return min(fitting, key=lambda one: one.major)
