@@ -92,6 +92,11 @@ class Run:
         """What happened so far, as a person would read it."""
         return "\n".join(f"{entry.get('jobID', 'act')}: {entry['msg'].strip()}" for entry in self._entries())
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self._act.poll() is not None
+
     def wait(self, timeout: float) -> Ended:
         """Its end.
 

@@ -62,7 +62,7 @@ def start(actions: Actions, run_id: int = 7) -> Run:
 
 def until(path: Path) -> None:
     """Wait for a step to make *path*."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not path.exists():
         assert time.monotonic() < deadline, f"no step has made {path.name}"
         time.sleep(0.02)

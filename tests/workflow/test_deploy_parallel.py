@@ -99,7 +99,12 @@ def test_a_job_that_dies_is_recovered_by_the_last_one(production: World) -> None
     product.change_frontend("Lost runner")
     product.change_backend("Lost runner")
     run = production.start()
-    until(lambda: [one for one in product.deploys("backend", product.head) if one["status"].endswith("progress")], 200)
+
+    def deploys() -> bool:
+        assert not run.is_over, f"it ended without a deploy on its way:\n{run.output[-4000:]}"
+        return any(one["status"].endswith("progress") for one in product.deploys("backend", product.head))
+
+    until(deploys, 900)
     run.kill_job("deploy (backend)")
 
     ended = run.wait(900)

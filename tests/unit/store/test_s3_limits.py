@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -23,9 +24,9 @@ class Circular:
 
 
 def test_a_listing_that_goes_in_circles_has_no_end() -> None:
-    """It is no complete listing, however much of it has come."""
+    """It is no complete listing, however much of it has come; a hundred keys are read at most, so that this ends."""
     with pytest.raises(Unreachable, match="lists runs/ without an end"):
-        list(Bucket("s3://bucket", Circular()).list("runs/"))
+        list(islice(Bucket("s3://bucket", Circular()).list("runs/"), 100))
 
 
 @pytest.mark.parametrize("way", ["endless", "dripping", "dripping_head"])
