@@ -224,6 +224,13 @@ def monitor(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def drills(session: nox.Session) -> None:
+    """Every drill, each on a local Render of its own: mended by the right commands, and not by doing nothing; ten minutes or so."""
+    prepare(session)
+    session.run("pytest", "tests/drills", "-m", "load or not load", "--numprocesses=2", *session.posargs)
+
+
+@nox.session(default=False)
 def lock(session: nox.Session) -> None:
     """Write the lock anew; ``-- --upgrade`` takes newer releases."""
     session.install("uv")

@@ -51,6 +51,7 @@ class Builds:
         self.fleet = fleet
         self.repository = ""
         self.faults: Faults | None = None
+        self.no_pip = False
 
     def say(self, deploy: Deploy, line: str) -> None:
         """A line of ours in the build log."""
@@ -102,7 +103,7 @@ class Builds:
             raise PhaseFailed("build_failed", problem, {"evicted": False, "nonZeroExit": 1})
         cache = self.fleet.artifact(previous) if previous and not deploy.clear_cache else None
         spare = (self.state.folder / "cache" / "python").resolve()  # it may be another state's, whose paths stand in it
-        await runtimes.prepare(spec.runtime, folder, spec.root_dir, cache, spare)
+        await runtimes.prepare(spec.runtime, folder, spec.root_dir, cache, spare, no_pip=self.no_pip)
         command = spec.build_command
         if self.faults:
             command = sabotage.command(self.faults, "build", deploy, command)

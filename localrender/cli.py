@@ -63,6 +63,9 @@ def parser() -> argparse.ArgumentParser:
             one.add_argument(
                 "--beside", default="", metavar="DIR", help="take the values given to another state, and its caches"
             )
+            one.add_argument(
+                "--no-pip", action="store_true", help="no build installs anything: environments without pip"
+            )
     hidden = verbs.add_parser("run-server")
     hidden.add_argument("--state", help="shown in lists of processes; the options come from stdin")
     return root
@@ -112,6 +115,7 @@ def _options(given: argparse.Namespace, path: Path, folder: Path) -> Options:
         only=tuple(given.only or ()),
         owner=given.owner,
         beside=given.beside,
+        no_pip=given.no_pip,
     )
 
 

@@ -36,6 +36,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The process with which it ends, leaving nothing."""
     beside: str = ""
     """Another state folder, whose values for variables it takes, and whose build caches it uses."""
+    no_pip: bool = False
+    """Virtual environments are made without pip, which takes seconds."""
 
 
 def write_endpoint(folder: Path, content: dict[str, Any]) -> None:

@@ -118,7 +118,9 @@ async def _run(*command: str) -> None:
         raise RuntimeError(f"{' '.join(command)}: {output.decode(errors='replace').strip()}")
 
 
-async def prepare(runtime: str, artifact: Path, root_dir: str, previous: Path | None, spare: Path) -> None:
+async def prepare(
+    runtime: str, artifact: Path, root_dir: str, previous: Path | None, spare: Path, *, no_pip: bool = False
+) -> None:
     """Give a new artifact its build cache.
 
     Args:
@@ -127,12 +129,13 @@ async def prepare(runtime: str, artifact: Path, root_dir: str, previous: Path | 
         root_dir: The service's folder below the source.
         previous: The artifact of the last successful deploy, or None for a fresh start.
         spare: A folder where an empty virtual environment is kept, to copy instead of making one each time.
+        no_pip: It is made without pip.
     """
     if runtime == "python":
         origin = previous if previous and (previous / "venv").is_dir() else spare
         if not (spare / "venv" / "bin" / "python").exists():
             making = spare.with_name(f"{spare.name}-{artifact.name}")
-            await _run(_interpreter(), "-m", "venv", str(making / "venv"))
+            await _run(_interpreter(), "-m", "venv", *(["--without-pip"] if no_pip else []), str(making / "venv"))
             await asyncio.to_thread(_keep_spare, making, spare)
         await asyncio.to_thread(copy_environment, origin, artifact)
     elif runtime == "node" and previous:

@@ -77,6 +77,7 @@ class LocalRender:
         self.fleet = Fleet(self.state, self.logs, self.edge, self.sites, options.time_scale)
         self.fleet.patience = _THROWN_AWAY if options.owner else self.fleet.patience
         self.builds = Builds(self.state, self.logs, self.fleet)
+        self.builds.no_pip = options.no_pip
         self.deploys = Deploys(self.state, self.fleet, self.builds)
         self.faults = Faults() if options.faults else None
         self.fleet.faults = self.builds.faults = self.deploys.faults = self.faults

@@ -20,9 +20,10 @@ def collection() -> Collection:
     """Make the collection of every task, for a ``tasks.py``."""
     # invoke keeps nothing compiled, for the sake of the file of tasks; we and what we use would be compiled each time.
     sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
-    from deploylib.cli.order import tell_everyday_first, tell_help_of_texts
+    from deploylib.cli.order import leave_out_names, tell_everyday_first, tell_help_of_texts
     from deploylib.cli.tasks import everything
 
+    leave_out_names()
     tell_everyday_first()
     tell_help_of_texts()
     return everything()

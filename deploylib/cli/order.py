@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from invoke.parser.parser import ParseMachine
 from invoke.program import Program
 
-__all__ = ["EVERYDAY", "tell_everyday_first", "tell_help_of_texts"]
+__all__ = ["EVERYDAY", "leave_out_names", "tell_everyday_first", "tell_help_of_texts"]
 
 EVERYDAY = ("deploy", "check", "status", "logs", "rollback", "history", "backup.create (backup)", "finish")
 
@@ -46,3 +47,22 @@ def tell_help_of_texts() -> None:
 
     help_first.help_first = True  # type: ignore[attr-defined]
     Program.parse_tasks = help_first  # type: ignore[method-assign]
+
+
+def leave_out_names() -> None:
+    """Let a positional argument be left out, where its task says so.
+
+    invoke 3.0 requires each of them (`ParseMachine.complete_context`); one that was not given is empty by then.
+    """
+    plain = ParseMachine.complete_context
+    if getattr(plain, "names_left_out", False):
+        return
+
+    def names_left_out(self: ParseMachine) -> None:
+        for argument in getattr(self.context, "missing_positional_args", ()):
+            if getattr(argument, "may_be_left_out", False):
+                argument.set_value("")
+        plain(self)
+
+    names_left_out.names_left_out = True  # type: ignore[attr-defined]
+    ParseMachine.complete_context = names_left_out  # type: ignore[method-assign]

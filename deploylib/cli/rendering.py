@@ -16,6 +16,7 @@ RENDERINGS: Mapping[str, Callable[[Any, Environment, Mapping[str, Any]], Iterabl
     "backups": lambda value, env, _: text.format_backups(value, env.clock.now(), env.name),
     "copies": lambda value, *_: text.copies(value),
     "dashboard": lambda value, *_: text.format_dashboard(value),
+    "drills": lambda value, *_: text.format_drills(value),
     "fitness": lambda value, *_: text.format_fitness(value),
     "held": lambda value, env, _: ("held from now on", *text.format_holds([value], env.clock.now())),
     "history": lambda value, _, asked: text.format_events(value[0]) if asked["run"] else text.format_history(value),

@@ -39,6 +39,7 @@ __all__ = [
     "annotate",
     "clean_line",
     "fail",
+    "is_watched",
     "print_crash",
     "print_result",
     "secret",
@@ -160,6 +161,11 @@ def _print_scan(scanned: Scanned, *, json: bool) -> None:
     if code := codes.get(scanned.verdict):
         annotate("scan", scanned.line)
         raise SystemExit(code)
+
+
+def is_watched() -> bool:
+    """Tell whether somebody sees what is told while a command goes on."""
+    return sys.stderr.isatty()
 
 
 def secret(name: str) -> str:

@@ -56,6 +56,7 @@ def command(
     target: str = "environment",
     positional: Sequence[str] = (),
     instead: Mapping[str, str] = MappingProxyType({}),
+    optional: bool = False,
     show: str = "",
     texts: Mapping[str, str] = MappingProxyType({}),
     **more: str,
@@ -72,6 +73,7 @@ def command(
         target: the flag that names the environment; where it is none of them, that is ``local``.
         positional: flags that may be given without their name.
         instead: of a positional flag, another one with which it need not be given.
+        optional: no positional flag need be given.
         show: the rendering of what is returned, where that is neither report nor scan.
         texts: the help of its own flags, and of those of which it differs from the usual.
         more: the same, where the flag's name is no other parameter's.
@@ -114,7 +116,7 @@ def command(
         helps = {key: FLAGS[key][1] for key in shared} | dict(texts) | more
         return task(  # type: ignore[return-value] # invoke says that it may be a decorator
             run,
-            klass=functools.partial(_Task, instead=dict(instead)) if positional else Task,
+            klass=functools.partial(_Task, instead=dict(instead), optional=optional) if positional else Task,
             name=name or body.__name__,
             default=default,
             iterable=list(several),
@@ -128,9 +130,9 @@ def command(
 class _Task(Task[Any]):
     """A task with positional arguments, some of which another flag replaces."""
 
-    def __init__(self, *args: Any, instead: Mapping[str, str], **options: Any) -> None:
+    def __init__(self, *args: Any, instead: Mapping[str, str], optional: bool, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._instead = instead
+        self._instead, self._optional = instead, optional
 
     def get_arguments(self, *args: Any, **options: Any) -> list[Argument]:
         """Return the arguments.
@@ -140,7 +142,12 @@ class _Task(Task[Any]):
         arguments = super().get_arguments(*args, **options)
         named = {argument.name: argument for argument in arguments}
         return [
-            _Positional(named.get(self._instead.get(argument.name or "", "")), names=argument.names, help=argument.help)
+            _Positional(
+                named.get(self._instead.get(argument.name or "", "")),
+                optional=self._optional,
+                names=argument.names,
+                help=argument.help,
+            )
             if argument.positional
             else argument
             for argument in arguments
@@ -150,12 +157,12 @@ class _Task(Task[Any]):
 class _Positional(Argument):
     """A positional argument.
 
-    It takes no flag, and need not be given where another one is.
+    It takes no flag, and need not be given where another one is, or never.
     """
 
-    def __init__(self, unless: Argument | None, **options: Any) -> None:
+    def __init__(self, unless: Argument | None, *, optional: bool, **options: Any) -> None:
         super().__init__(**options, positional=True)
-        self._unless = unless
+        self._unless, self.may_be_left_out = unless, optional
 
     @property
     def value(self) -> Any:

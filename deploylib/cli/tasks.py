@@ -165,6 +165,33 @@ def dashboard(
     return deploylib.write_dashboard(env, out=out, environments=names, public=public, every=every)
 
 
+@command(
+    positional=("name",),
+    optional=True,
+    show="drills",
+    environment="in whose history it is recorded; it is done there only if the list says so",
+    texts={"name": "which; default: list them"},
+    all_="all of them, unattended, as a test of them",
+    within="after how long it is given up",
+    unattended="the right commands are typed by a program",
+    confirm="the environment's name, for a drill that is done there",
+)
+def drill(
+    env: Environment,
+    name: str | None = None,
+    all_: bool = False,
+    within: str = "30m",
+    unattended: bool = False,
+    confirm: str = "",
+) -> Any:
+    """Practise a situation of the runbook, or list them."""
+    from deploylib import drills
+    from deploylib.cli.session import is_watched
+
+    how: dict[str, Any] = {"within": within, "unattended": unattended, "confirm": confirm}
+    return drills.choose_drill(env, name=name or "", every=all_, watched=is_watched(), **how)
+
+
 def everything() -> Collection:
     """Make the collection of all tasks."""
     collection = Collection(
@@ -183,6 +210,7 @@ def everything() -> Collection:
         promote,
         notify,
         dashboard,
+        drill,
     )
     for name, tasks in groups.GROUPS.items():
         collection.add_collection(Collection(name, *tasks))

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from deploylib.commands import dashboard, health, init, status
+from deploylib.drills import DrillResult, DrillResults, DrillSummary
 from deploylib.health import CopyState
 from deploylib.models import Backup, Commit, LogLine, remedies
 from deploylib.models.database import RestoreResult
@@ -15,7 +16,7 @@ from deploylib.models.findings import Scanned, Verdict
 from deploylib.models.fitness import Fitness, FitVerdict
 from deploylib.models.results import Report, StageResult, StageStatus, short
 from deploylib.models.sections import Line, Section, Topic, sections
-from deploylib.models.units import age, volume
+from deploylib.models.units import age, volume, words
 from deploylib.monitoring import AlertSilence, MonitorRound
 from deploylib.scaffold import FileChange
 from deploylib.state import Hold, LeaseState, RunState
@@ -26,6 +27,7 @@ __all__ = [
     "format_backups",
     "format_beginning",
     "format_dashboard",
+    "format_drills",
     "format_events",
     "format_fitness",
     "format_header",
@@ -389,6 +391,39 @@ def format_init(done: init.Initialisation) -> list[str]:
 
 def _became(change: FileChange, *, written: bool) -> str:
     return "written" if written and change.after is not None else change.state
+
+
+def format_drills(value: tuple[DrillSummary, ...] | DrillResult | DrillResults) -> list[str]:
+    """List the drills, or tell what came of one or of all."""
+    if isinstance(value, DrillResult):
+        return _drilled(value)
+    if isinstance(value, DrillResults):
+        passed = sum(one.passed for one in value.results)
+        return [
+            *(f"{'✓' if one.passed else '✗'} {one.line}" for one in value.results),
+            f"{passed} of {len(value.results)} passed",
+        ]
+    lines = []
+    for one in value:
+        lines += [f"{one.name:<17} {one.minutes:>2} min   {one.place}", f"  {one.learns}"]
+    return [*lines, "", *_block("Next", ["inv drill bad-release, and a second terminal"])]
+
+
+def _drilled(result: DrillResult) -> list[str]:
+    """Tell of a drill: times, what was typed, what is right."""
+    lines = ["", f"{'PASSED' if result.passed else 'NOT PASSED':<{NAME + 2}} {result.drill}"]
+    lines += _block("Not well", [result.fault]) if result.fault else []
+    for word, at in (("noticed", result.noticed), ("mended", result.first_right), ("well again", result.restored)):
+        lines += [f"{word:<{NAME + 2}} {'never' if at is None else _stopwatch(at)}"] if result.steps else []
+    right = {words(line)[1] for line in result.steps}
+    typed = [f"{'✓' if right & set(words(line)) else '·'} {line}" for line in result.typed]
+    lines += ["", *_block("Typed", typed)] if typed else []
+    lines += ["", *_block("Right", result.steps)] if result.steps else []
+    return [*lines, "", *_block("Runbook", [result.runbook])]
+
+
+def _stopwatch(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
 def format_lease(lease: LeaseState | None, environment: str) -> list[str]:

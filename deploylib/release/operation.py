@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -37,12 +38,14 @@ class Operation:
         lines: that tell it, to be filled.
         lease: under which it changes what a release stands on; None: it changes nothing of that.
         title: by which every channel is told that it was done; empty: nobody is.
+        data: what came of it, for programs that read the history.
     """
 
     run: str
     lines: list[str] = field(default_factory=list)
     lease: Lease | None = None
     title: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
 
 
 @contextmanager
@@ -76,10 +79,12 @@ def record_operation(
             yield operation
         except DeployError as error:
             failed = StageResult.of(name, error, env.clock.monotonic() - began)
+            failed = msgspec.structs.replace(failed, data=operation.data)
             _ended(env, state, failed, Ending.of(error), written=written)
             raise
         took = env.clock.monotonic() - began
-        done = StageResult(stage=name, status=StageStatus.DONE, lines=tuple(operation.lines), seconds=took)
+        lines, data = tuple(operation.lines), operation.data
+        done = StageResult(stage=name, status=StageStatus.DONE, lines=lines, seconds=took, data=data)
         _ended(env, state, done, Ending(outcome=DONE), written=written)
     if operation.title:
         _tell(env, opened, operation)

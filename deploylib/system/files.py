@@ -13,7 +13,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -28,12 +28,13 @@ __all__ = [
     "is_in_use",
     "keep_in_use",
     "part_of",
+    "sweep_folders",
     "target_of",
     "temporary_folder",
 ]
 
 PART = ".part-"
-FOLDERS, IN_USE = "deploylib-files-", "in-use"
+IN_USE = "in-use"
 
 
 class Unwritable(SettingsError):
@@ -96,16 +97,20 @@ def explain_errors(root: Path) -> Iterator[None]:
 
 
 @contextmanager
-def temporary_folder() -> Iterator[Path]:
+def temporary_folder(kind: str = "files", end: Callable[[Path], None] = lambda _: None) -> Iterator[Path]:
     """Make a folder that is gone after the block.
 
-    What killed commands left goes first.
+    What killed commands left of the same kind goes first.
+
+    Args:
+        kind: part of its name.
+        end: is told of each folder that a killed command left, before that is removed.
 
     Raises:
         SettingsError: there is no such place, or it is full.
     """
     while True:
-        folder, descriptor = _make_folder()
+        folder, descriptor = _make_folder(kind, end)
         try:
             # Else somebody took it for left behind before it was locked. Where files have no locks, nobody sweeps.
             if _is_locked(descriptor, without=True) and folder.exists():
@@ -116,12 +121,17 @@ def temporary_folder() -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _make_folder() -> tuple[Path, int]:
+def sweep_folders(kind: str, end: Callable[[Path], None]) -> None:
+    """Remove the folders of a kind that killed commands left; see `temporary_folder`."""
+    for left in Path(tempfile.gettempdir()).glob(f"deploylib-{kind}-*"):
+        _sweep(left, end)
+
+
+def _make_folder(kind: str, end: Callable[[Path], None]) -> tuple[Path, int]:
     """Make a folder and its lock, which nobody holds yet."""
     try:
-        for left in Path(tempfile.gettempdir()).glob(f"{FOLDERS}*"):
-            _sweep(left)
-        folder = Path(tempfile.mkdtemp(prefix=FOLDERS))
+        sweep_folders(kind, end)
+        folder = Path(tempfile.mkdtemp(prefix=f"deploylib-{kind}-"))
         return folder, os.open(folder / IN_USE, os.O_CREAT | os.O_RDWR, 0o600)
     except OSError as error:
         raise SettingsError(
@@ -159,7 +169,7 @@ def is_in_use(folder: Path) -> bool:
         os.close(descriptor)
 
 
-def _sweep(left: Path) -> None:
+def _sweep(left: Path, end: Callable[[Path], None]) -> None:
     """Remove a folder whose owner has ended.
 
     Only one that we own, and that has a lock: nobody else made it.
@@ -172,6 +182,7 @@ def _sweep(left: Path) -> None:
         return
     try:
         if _is_locked(descriptor, without=False):
+            end(left)
             shutil.rmtree(left, ignore_errors=True)
     finally:
         os.close(descriptor)
