@@ -398,14 +398,12 @@ def format_drills(value: tuple[DrillSummary, ...] | DrillResult | DrillResults) 
     if isinstance(value, DrillResult):
         return _drilled(value)
     if isinstance(value, DrillResults):
-        passed = sum(one.passed for one in value.results)
-        return [
-            *(f"{'✓' if one.passed else '✗'} {one.line}" for one in value.results),
-            f"{passed} of {len(value.results)} passed",
-        ]
-    lines = []
-    for one in value:
-        lines += [f"{one.name:<17} {one.minutes:>2} min   {one.place}", f"  {one.learns}"]
+        passed = sum(result.passed for result in value.results)
+        listed = [f"{'✓' if result.passed else '✗'} {result.line}" for result in value.results]
+        return [*listed, f"{passed} of {len(value.results)} passed"]
+    lines = list[str]()
+    for drill in value:
+        lines += [f"{drill.name:<17} {drill.minutes:>2} min   {drill.place}", f"  {drill.learns}"]
     return [*lines, "", *_block("Next", ["inv drill bad-release, and a second terminal"])]
 
 

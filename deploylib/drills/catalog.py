@@ -34,5 +34,5 @@ def find_practice(name: str) -> Drill:
     for drill in DRILLS:
         if drill.name == name:
             return drill
-    told = f"there is no drill {name!r}" if name else "no drill is named"
-    raise SettingsError(told, details=tuple(drill.name for drill in DRILLS), remedy="inv drill tells all of them")
+    message = f"there is no drill {name!r}" if name else "no drill is named"
+    raise SettingsError(message, details=tuple(drill.name for drill in DRILLS), remedy="inv drill tells all of them")

@@ -130,9 +130,9 @@ def practise(env: Environment, drill: Drill, worker: Worker, within: float) -> D
                 scene.start(database=drill.database)
                 drill.begin(scene)
                 _require_fault(drill, scene)
-                told = env.clock.now().timestamp()
+                began = env.clock.now().timestamp()
                 well, fault = worker.work(scene, drill, within)
-                took = env.clock.now().timestamp() - told
+                took = env.clock.now().timestamp() - began
                 scene.mend()
                 fault = fault or _find_fault(drill, scene)
                 typed = scene.typed
@@ -142,14 +142,14 @@ def practise(env: Environment, drill: Drill, worker: Worker, within: float) -> D
     except Interrupted as error:
         error.remedy = f"nothing is left of it; inv drill {drill.name} begins it anew"
         raise
-    cure = next((one.at - told for one in typed if one.task in drill.cures), None)
+    cure = next((one.at - began for one in typed if one.task in drill.cures), None)
     return DrillResult(
         drill=drill.name,
         passed=not fault,
         seconds=took,
-        noticed=typed[0].at - told if typed else None,
+        noticed=typed[0].at - began if typed else None,
         first_right=cure,
-        restored=None if well is None else well - told,
+        restored=None if well is None else well - began,
         fault=fault,
         typed=tuple(one.line for one in typed),
         steps=tuple(step.line for step in drill.steps),
@@ -202,9 +202,9 @@ class Person:
         clock, seen = self._env.clock, 0
         began, deadline = clock.now().timestamp(), Deadline.after(within, clock)
         while not deadline.has_passed():
-            for one in scene.typed[seen:]:
+            for command in scene.typed[seen:]:
                 right = "  ← the first right one" if self._is_first(scene, drill, seen) else ""
-                self._env.progress.note(f"{describe_time(one.at - began):>6}  {one.line}{right}")
+                self._env.progress.note(f"{describe_time(command.at - began):>6}  {command.line}{right}")
                 seen += 1
             drill.meanwhile(scene)
             if not _find_fault(drill, scene):

@@ -48,8 +48,8 @@ class DrillResult(Value, frozen=True):
         if not self.passed:
             return f"{self.drill}: not passed: {self.fault}"
         times = (("noticed", self.noticed), ("first right command", self.first_right), ("restored", self.restored))
-        told = ", ".join(f"{word} {describe_time(at)}" for word, at in times if at is not None)
-        return f"{self.drill}: passed; {told}"
+        words = ", ".join(f"{word} {describe_time(at)}" for word, at in times if at is not None)
+        return f"{self.drill}: passed; {words}"
 
     @property
     def record(self) -> dict[str, object]:

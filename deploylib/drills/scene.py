@@ -96,8 +96,8 @@ class Scene:
     def start(self, *, database: bool = False) -> None:
         """Make the shop, and release its first commit."""
         self._run_git("init", "--quiet", "--initial-branch=main", str(self.copy), folder=self.folder)
-        for one in PERSON:
-            self._run_git("config", *one.split("=", 1))
+        for setting in PERSON:
+            self._run_git("config", *setting.split("=", 1))
         self.good = self.commit("The shop", shop.write_shop(database=database))
         config = self.enter().config
         local.up(config, runner=self.host.writer, extra=("--faults", "--no-pip", f"--owner={os.getpid()}"))
@@ -198,10 +198,10 @@ class Scene:
     def read_served(self) -> dict[str, str]:
         """Read the commit that each address names; empty: it answers none."""
         page = re.search(rb'content="(\w+)"', self._get(shop.FRONTEND, "/").body)
-        said = self._get(shop.BACKEND, "/health").json()
+        health = self._get(shop.BACKEND, "/health").json()
         return {
             shop.FRONTEND: page[1].decode() if page else "",
-            shop.BACKEND: str(said.get("releaseId", "")) if isinstance(said, dict) else "",
+            shop.BACKEND: str(health.get("releaseId", "")) if isinstance(health, dict) else "",
         }
 
     def order(self, name: str) -> bool:
@@ -210,8 +210,8 @@ class Scene:
 
     def orders(self) -> list[str]:
         """Read who has ordered, as the shop shows it."""
-        said = self._get(shop.BACKEND, "/orders").json()
-        return [str(one) for one in said] if isinstance(said, list) else []
+        names = self._get(shop.BACKEND, "/orders").json()
+        return [str(name) for name in names] if isinstance(names, list) else []
 
     @property
     def unrest(self) -> str:
@@ -231,13 +231,13 @@ class Scene:
 
         A line that cannot be read is no command.
         """
-        noted, found = self.folder / "commands.jsonl", list[TypedCommand]()
+        noted, commands = self.folder / "commands.jsonl", list[TypedCommand]()
         for line in noted.read_bytes().splitlines() if noted.exists() else ():
             try:
-                found.append(decoding.json(line, TypedCommand, most=process.MOST))
+                commands.append(decoding.json(line, TypedCommand, most=process.MOST))
             except decoding.Undecodable:
                 continue  # it is being written at this moment
-        return tuple(found)
+        return tuple(commands)
 
     def has_typed(self, *tasks: str) -> bool:
         """Tell whether one of these tasks was typed."""
