@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -14,12 +15,12 @@ from deploylib import fitness
 from deploylib.commands.release import deploy
 from deploylib.environment import Environment
 from deploylib.errors import Blocked, DeployError, DeployFailed, Interrupted, NotExamined, SettingsError
-from deploylib.models import Commit, Kind, Service, StageName
+from deploylib.models import Commit, Kind, Service, StageName, decoding
 from deploylib.models.fitness import Fitness, FitVerdict, ServiceFitness
 from deploylib.models.progress import Progress
 from deploylib.release import preflight
 from deploylib.render import Client, blueprints, deploy_and_wait, local
-from deploylib.settings import Config, EnvironmentSettings, ServiceSettings
+from deploylib.settings import EnvironmentSettings, ServiceSettings
 from deploylib.store import open as open_store
 from deploylib.system import files, threads
 
@@ -29,6 +30,10 @@ AT_ONCE = 4
 POSTGRES = 5432
 DRAIN = 30  # seconds that Render gives a service that says nothing (Blueprint, maxShutdownDelaySeconds)
 RUNNING = {Kind.WEB, Kind.PRIVATE, Kind.WORKER}
+
+
+class _Package(msgspec.Struct, frozen=True):
+    scripts: dict[str, str] = {}
 
 
 def measure_fitness(env: Environment, *, services: Sequence[str] = (), commit: str = "") -> Fitness:
@@ -142,7 +147,7 @@ def _measure(
     env.progress.note(f"building {', '.join(one.name for one in wanted)}")
     troubles = threads.each(lambda one: _deploy(client, one.name, commit), wanted, AT_ONCE)
     return fitness.examine_services(
-        [_subject(env.config, client.service(one.name), one, ports) for one in wanted],
+        [_subject(env, commit, client.service(one.name), one, ports) for one in wanted],
         fitness.Instances(client.url, client.secret),
         commit=commit.id,
         plan=next(iter(plans.values()), ""),
@@ -162,10 +167,10 @@ def _deploy(client: Client, service: str, commit: Commit) -> str:
 
 
 def _subject(
-    config: Config, there: Service, described: blueprints.BlueprintService, ports: frozenset[int]
+    env: Environment, commit: Commit, there: Service, described: blueprints.BlueprintService, ports: frozenset[int]
 ) -> fitness.ServiceSubject:
     """Say how a service is asked, by the Blueprint and the settings."""
-    chosen = config.settings.services.get(described.name, ServiceSettings())
+    chosen = env.config.settings.services.get(described.name, ServiceSettings())
     slow = (chosen.slow,) if chosen.slow.startswith("/") else ()
     read = [one.path for one in chosen.smoke if one.method == "GET" and not (one.send or one.send_env)]
     busy = chosen.busy or (*slow, *((chosen.health,) if chosen.health else ()), *read)
@@ -184,4 +189,14 @@ def _subject(
         busy=tuple("/" + path.removeprefix("/") for path in busy),
         uses_database=any("fromDatabase" in one for one in described.settings.get("envVars") or ()),
         database_ports=ports,
+        scripts=_read_scripts(env, commit, described.root_dir),
     )
+
+
+def _read_scripts(env: Environment, commit: Commit, folder: str) -> Mapping[str, str]:
+    """Read the scripts of a package.json; none where there is none that can be read."""
+    text = env.git.read(commit.id, posixpath.normpath(posixpath.join(folder, "package.json")).lstrip("/"))
+    try:
+        return decoding.json(text.encode(), _Package).scripts if text is not None else {}
+    except decoding.Undecodable:  # it does not start either: npm says why
+        return {}

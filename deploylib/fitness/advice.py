@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 
 from deploylib.fitness.measurement import ServiceSubject
+from deploylib.fitness.start_command import take_option, tell_direct
 from deploylib.models.fitness import Question
 
 __all__ = ["change", "setting"]
 
-PACKAGE_RUNNER = re.compile(r"\b(npm|pnpm|yarn|npx|bun)\b")
 CLOSE = 'process.on("SIGTERM", () => server.close(() => process.exit(0)))'
 STOP = "signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())"
 EITHER = "handle SIGTERM: take no new request, answer those in flight, close the connections, exit 0"
@@ -31,25 +31,31 @@ PYTHON = {
     Question.ADDRESS: 'listen on ("0.0.0.0", int(os.environ["PORT"]))',
     Question.CONNECTIONS: "ConnectionPool(url, max_size={size}); of SQLAlchemy: pool_size={size}, max_overflow=0",
 }
-SERVERS = {
+# Of a server that a command starts, the options that it needs there.
+OPTIONS: dict[str, dict[Question, tuple[str, ...]]] = {
     "uvicorn": {
-        Question.FLIGHT: "startCommand: exec uvicorn … --timeout-graceful-shutdown {deadline}",
-        Question.EXIT: "startCommand: exec uvicorn … --timeout-graceful-shutdown {deadline}",
-        Question.ADDRESS: "startCommand: exec uvicorn … --host 0.0.0.0 --port $PORT",
+        Question.FLIGHT: ("--timeout-graceful-shutdown {deadline}",),
+        Question.EXIT: ("--timeout-graceful-shutdown {deadline}",),
+        Question.ADDRESS: ("--host 0.0.0.0", "--port $PORT"),
     },
     "gunicorn": {
-        Question.FLIGHT: "startCommand: exec gunicorn … --graceful-timeout {deadline}",
-        Question.EXIT: "startCommand: exec gunicorn … --graceful-timeout {deadline}",
-        Question.ADDRESS: "startCommand: exec gunicorn … --bind 0.0.0.0:$PORT",
+        Question.FLIGHT: ("--graceful-timeout {deadline}",),
+        Question.EXIT: ("--graceful-timeout {deadline}",),
+        Question.ADDRESS: ("--bind 0.0.0.0:$PORT",),
     },
-    "flask run": dict.fromkeys(
-        (Question.FLIGHT, Question.EXIT, Question.ADDRESS), "startCommand: exec gunicorn --bind 0.0.0.0:$PORT app:app"
-    ),
-    "manage.py runserver": dict.fromkeys(
-        (Question.FLIGHT, Question.EXIT, Question.ADDRESS),
-        "startCommand: exec gunicorn --bind 0.0.0.0:$PORT PROJECT.wsgi",
-    ),
+    "hypercorn": {
+        Question.FLIGHT: ("--graceful-timeout {deadline}",),
+        Question.EXIT: ("--graceful-timeout {deadline}",),
+        Question.ADDRESS: ("--bind 0.0.0.0:$PORT",),
+    },
+    "waitress-serve": {Question.ADDRESS: ("--listen 0.0.0.0:$PORT",)},
 }
+# Those that are for development get another one in their place.
+REPLACED = {
+    "flask run": "exec gunicorn --bind 0.0.0.0:$PORT app:app",
+    "manage.py runserver": "exec gunicorn --bind 0.0.0.0:$PORT PROJECT.wsgi",
+}
+OF_SERVER = {Question.SIGNAL, Question.FLIGHT, Question.EXIT, Question.ADDRESS}
 REST = {
     Question.FLIGHT: EITHER,
     Question.EXIT: EITHER,
@@ -59,35 +65,35 @@ REST = {
 }
 
 
-def change(question: Question, subject: ServiceSubject, *, size: int = 0, code: int = 0, back: bool = False) -> str:
+def change(
+    question: Question, subject: ServiceSubject, *, size: int = 0, code: int = 0, back: bool = False, server: str = ""
+) -> str:
     """Tell the line to change.
 
     Args:
         size: connections that an instance may hold.
         code: that it has ended with.
         back: it does not find its database again.
+        server: the name of the process that serves.
     """
+    command, deadline = subject.start_command, max(int(subject.drain) - 5, 1)
+    replaced = next((line for words, line in REPLACED.items() if words in command), "")
+    if replaced and question in OF_SERVER:
+        return f"startCommand: {replaced}"
     if question is Question.SIGNAL:
-        return _start_command(subject)
+        return tell_direct(command, subject.scripts, server)
     if question is Question.DATABASE:
         return _of_database(subject, code=code, back=back)
-    own = next((lines for word, lines in SERVERS.items() if word in subject.start_command), {})
+    own = next((every.get(question, ()) for word, every in OPTIONS.items() if re.search(rf"\b{word}\b", command)), ())
+    if own:
+        return take_option(command, *(one.format(deadline=deadline) for one in own))
     common = {"python": PYTHON, "node": NODE}.get(subject.runtime, REST)
-    deadline = max(int(subject.drain) - 5, 1)
-    return (own.get(question) or common.get(question) or REST[question]).format(deadline=deadline, size=size)
+    return (common.get(question) or REST[question]).format(deadline=deadline, size=size)
 
 
 def setting(subject: ServiceSubject, line: str) -> str:
     """Tell the setting to add."""
     return f"[services.{subject.name}] {line}"
-
-
-def _start_command(subject: ServiceSubject) -> str:
-    """Find the program itself in the command that starts it."""
-    if PACKAGE_RUNNER.search(subject.start_command):
-        return "startCommand: the command itself, as in node server.js, not a script of package.json"
-    last = re.split(r"&&|;|\|\|", subject.start_command)[-1].strip() or "PROGRAM"
-    return f"startCommand: … exec {last.removeprefix('exec ')}; in a script: exec before the program"
 
 
 def _of_database(subject: ServiceSubject, *, code: int, back: bool) -> str:

@@ -78,18 +78,20 @@ def _signal(subject: ServiceSubject, shutdown: Shutdown) -> FitnessRow:
     question, before, ended = Question.SIGNAL, shutdown.before, shutdown.ended
     leader = before.programs[0].name if before.programs else "the start command"
     programs = _names(before)
+    server = next((one.name for one in before.servers), next(iter(ended.left), ""))
+    line = advice.change(question, subject, server=server)
     if ended.left:
         left = ", ".join(dict.fromkeys(ended.left))
         text = f"{leader} takes it and ends; {left}, which it had started, is killed in the middle of its work"
-        return _unfit(question, text, advice.change(question, subject))
+        return _unfit(question, text, line)
     serving = {one.pid for one in before.servers}
     apart = [one for one in before.servers if one.pid != before.pid]
     if ended.killed and serving and before.pid not in serving:
         if all(one.on_sigterm == "default" for one in apart):
             text = f"{leader} keeps it from {programs}, which would have ended at once, and was killed"
-            return _unfit(question, text, advice.change(question, subject))
+            return _unfit(question, text, line)
         text = f"{leader} stands between, and nobody can say whether {programs} got it: it was killed"
-        return _unmeasured(question, text, advice.change(question, subject))
+        return _unmeasured(question, text, line)
     own = before.pid in serving or len(before.programs) == 1
     text = f"{leader} gets it" if own else f"{leader} gets it, and {programs} ends with it"
     return FitnessRow(question=question, fit=FitVerdict.FIT, text=text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -37,6 +37,7 @@ class ServiceSubject:
         busy: paths that ask the database.
         uses_database: the Blueprint gives it the address of one.
         database_ports: of the databases of the Blueprint.
+        scripts: of the package.json in its folder.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ServiceSubject:
     busy: tuple[str, ...] = ()
     uses_database: bool = False
     database_ports: frozenset[int] = frozenset()
+    scripts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def drain(self) -> float:

@@ -160,16 +160,17 @@ def explain_invalidity(assessment: Assessment) -> NotExamined:
 
 
 def tell_degradation(env: Environment, assessment: Assessment, *, run: str) -> None:
-    """Tell every channel that a release is degraded, and why."""
-    error = explain_degradation(assessment)
+    """Tell every channel that a release is degraded, and why.
+
+    Who reads it must know which commit it is, and that nothing was done about it.
+    """
     alert = Alert(
         id=f"loadtest {run}",
         environment=env.name,
         state=AlertState.FIRING,
-        title=error.message,
-        details=assessment.ruling.why,
-        remedy=error.remedy,
-        run=run,
+        title=explain_degradation(assessment).message,
+        details=(f"{assessment.subject.commit[:7]} stays live", *assessment.ruling.why),
+        remedy="inv rollback restores the release before; inv loadtest.history draws the runs before",
     )
     note_undelivered(env, env.messenger.tell_alert(alert), run)
 
