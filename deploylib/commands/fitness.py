@@ -194,7 +194,10 @@ def _subject(
 
 
 def _read_scripts(env: Environment, commit: Commit, folder: str) -> Mapping[str, str]:
-    """Read the scripts of a package.json; none where there is none that can be read."""
+    """Read the scripts of a package.json.
+
+    None where there is none that can be read.
+    """
     text = env.git.read(commit.id, posixpath.normpath(posixpath.join(folder, "package.json")).lstrip("/"))
     try:
         return decoding.json(text.encode(), _Package).scripts if text is not None else {}

@@ -1,7 +1,7 @@
-"""Find the program in the command that starts it, so that nothing stands between it and a signal.
+"""Find the program in the command that starts it.
 
-Facts: npm-run-script(1) (``pre`` scripts, ``node_modules/.bin``), sh(1) (``exec``). bashlex takes a command apart, and knows no script of a
-package.json; the few words that stand before a program need no grammar.
+So nothing stands between it and a signal. Facts: npm-run-script(1) (``pre`` scripts, ``node_modules/.bin``), sh(1) (``exec``). bashlex takes
+a command apart, and knows no script of a package.json; the few words that stand before a program need no grammar.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def tell_direct(command: str, scripts: Mapping[str, str], server: str = "") -> s
     line, hint = _resolve(program, {} if moved else scripts, server, DEEP)
     if not line:
         return hint
-    told = f"startCommand: {' '.join([*before, line])}"
-    return f"{told}{hint}{', with nothing after it' if after else ''}"
+    changed = f"startCommand: {' '.join([*before, line])}"
+    return f"{changed}{hint}{', with nothing after it' if after else ''}"
 
 
 def take_option(command: str, *options: str) -> str:
-    """Give the program in a command these options, in place of its own."""
+    """Give the program of a command these options for its own."""
     before, program, _ = _split(_unwrap(command), "")
     line = program.strip().removeprefix("exec ").strip()
     for option in options:
@@ -52,7 +52,7 @@ def take_option(command: str, *options: str) -> str:
 
 
 def _split(command: str, server: str) -> tuple[list[str], str, bool]:
-    """Split it into what stands before the server, the server, and whether more comes after.
+    """Split a command into what precedes the server, it, and more.
 
     What is not separated by ``&&`` or ``;`` from it (a pipe, a background) cannot stay before it.
     """
@@ -82,8 +82,8 @@ def _is_named(word: str, server: str) -> bool:
 
 def _unwrap(command: str) -> str:
     """Take the command out of ``sh -c '…'``, however often."""
-    while found := SHELL.fullmatch(command.strip().removeprefix("exec ").strip()):
-        command = found["inner"]
+    while wrapped := SHELL.fullmatch(command.strip().removeprefix("exec ").strip()):
+        command = wrapped["inner"]
     return command.strip()
 
 
@@ -98,14 +98,14 @@ def _resolve(
         packaged: it is a script of a package, which finds what is in node_modules by its name.
     """
     program, given = _unwrap(program).removeprefix("exec ").strip(), ""
-    if found := VARIABLES.fullmatch(program):
-        given, program = f"env {found['set'].strip()} ", found["rest"].strip()
+    if assigned := VARIABLES.fullmatch(program):
+        given, program = f"env {assigned['set'].strip()} ", assigned["rest"].strip()
     words = program.split() or ["PROGRAM"]
     first = basename(words[0])
     if first in RUNNERS:
         return _resolve_script(words, scripts, server, left, given)
-    if found := SCRIPT.match(program):
-        return "", f"in {found['file']}: exec before the line that starts the program"
+    if script := SCRIPT.match(program):
+        return "", f"in {script['file']}: exec before the line that starts the program"
     if first in WATCHERS:
         return f"exec {given}{' '.join([WATCHERS[first], *words[1:]])}", f": {first} is for development"
     own = "node_modules/.bin/" if packaged and first not in OWN and first == words[0] else ""
@@ -115,7 +115,10 @@ def _resolve(
 def _resolve_script(
     words: list[str], scripts: Mapping[str, str], server: str, left: int, given: str
 ) -> tuple[str, str]:
-    """Resolve what a package runner starts: a script of package.json, or a program of node_modules."""
+    """Resolve what a package runner starts.
+
+    A script of package.json, or a program of node_modules.
+    """
     rest = list(dropwhile(FLAGS.__contains__, words[1:]))
     if words[0] in {"npx", "bunx"} or rest[:1] == ["exec"]:
         line, hint = _resolve(" ".join(rest).removeprefix("exec "), {}, server, left, packaged=True)

@@ -8,10 +8,11 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import boto3
@@ -102,14 +103,27 @@ class World:
 
 
 @contextmanager
-def world(folder: Path, workflow: str = "deploy-parallel.yml", *, staging: bool = False) -> Iterator[World]:
+def world(
+    folder: Path,
+    workflow: str = "deploy-parallel.yml",
+    *,
+    staging: bool = False,
+    settings: str = "",
+    parts: tuple[str, ...] = (),
+    known: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[World]:
     """Everything, on loopback; all of it ends with the block.
 
     A workflow that begins by dispatch alone is told to begin with a push, too, as a team tells it.
+
+    Args:
+        settings: of its own, after those that all have.
+        parts: of this repository, likewise.
+        known: more variables of the repository at GitHub.
     """
     for name in ("runs", "s3"):
         (folder / name).mkdir()
-    product = Product(folder / "product", PARTS)
+    product = Product(folder / "product", (*PARTS, *parts))
     typed(clone(folder / "deploylib"), block("docs/ci.md", "bring"), PRODUCT=str(product.folder), WORKFLOW=workflow)
     path = f".github/workflows/{workflow}"
     product.write(path, PUSH.sub(r"  \1", product.read(path)))
@@ -121,8 +135,8 @@ def world(folder: Path, workflow: str = "deploy-parallel.yml", *, staging: bool 
             else:
                 product.ok("local.up")
             api = product.endpoint
-            settings = SETTINGS.format(osv=advisories.url, api=api["api_url"])
-            product.write("deploylib.toml", settings + (STAGING.format(api=api["api_url"]) if staging else ""))
+            own = (STAGING.format(api=api["api_url"]) if staging else "") + settings
+            product.write("deploylib.toml", SETTINGS.format(osv=advisories.url, api=api["api_url"]) + own)
             product.commit("Production")
             product.git("config", "receive.denyCurrentBranch", "ignore")
             credentials = {name: server[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
@@ -130,6 +144,7 @@ def world(folder: Path, workflow: str = "deploy-parallel.yml", *, staging: bool 
             variables = {
                 "AWS_ENDPOINT_URL_S3": server["AWS_ENDPOINT_URL_S3"],
                 "DEPLOYLIB_STORE": "s3://deploys/product",
+                **known,
             }
             client = boto3.client(
                 "s3",
