@@ -193,9 +193,7 @@ def format_status(status_now: status.Status, now: datetime) -> list[str]:
     lines += [f"held         {line}" for line in format_holds(status_now.held, now)] or ["held         nothing"]
     if status_now.lease is not None:
         by = status_now.lease.holder
-        lines.append(
-            f"lease        {by.what} {short(by.run)}{by.of}, seen {age(status_now.lease.age)} ago  {by.url}".rstrip()
-        )
+        lines.append(f"lease        {by.what} {short(by.run)}{by.of}, seen {status_now.lease.seen}  {by.url}".rstrip())
     else:
         lines.append("lease        free")
     lines.append(
@@ -432,7 +430,9 @@ def format_lease(lease: LeaseState | None, environment: str) -> list[str]:
         return [f"nobody holds {environment}{last}", *([lease.reason] if lease and lease.reason else [])]
     by = lease.holder
     lines = [f"{environment} is held by {by.name}{by.of}", *([by.url] if by.url else [])]
-    lines.append(f"last sign of life {age(lease.age)} ago; without one it is free after {age(by.ttl)}")
+    free = f"without one it is free after {age(by.ttl)}"
+    free = "if it has ended: inv lease.release" if lease.ahead else free
+    lines.append(f"last sign of life {lease.seen}; {free}")
     return lines
 
 

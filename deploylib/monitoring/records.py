@@ -121,7 +121,7 @@ class MonitorRecords:
         if f"{folder}done" in keys:
             return False
         try:
-            if claims and self.store.age(claims[-1]) < CLAIMED_FOR:
+            if claims and abs(self.store.age(claims[-1])) < CLAIMED_FOR:  # or a clock was wrong when it was made
                 return False
         except KeyError:  # who had it has told it just now
             return False

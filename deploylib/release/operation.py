@@ -20,7 +20,7 @@ from deploylib.environment import Environment
 from deploylib.errors import DeployError, Interrupted
 from deploylib.models import Commit, Opened
 from deploylib.models.results import DONE, Ending, Report, StageResult, StageStatus
-from deploylib.models.units import age, seconds
+from deploylib.models.units import seconds
 from deploylib.notifications import message
 from deploylib.release.telling import note_undelivered
 from deploylib.state import Lease, LeaseState, RunState
@@ -114,7 +114,7 @@ def _leased(env: Environment, state: RunState) -> Iterator[Lease]:
 
     def waiting(lease: LeaseState) -> None:
         by = lease.holder
-        env.progress.note(f"waiting for {by.name}{by.of}, seen {age(lease.age)} ago  {by.url}".rstrip())
+        env.progress.note(f"waiting for {by.name}{by.of}, seen {lease.seen}  {by.url}".rstrip())
 
     lease = env.make_lease(_lessee(env, state), operation=state.opened.operation)
     lease.acquire(within=seconds(env.config.settings.deadline) if env.build else 0.0, waiting=waiting)

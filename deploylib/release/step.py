@@ -7,7 +7,7 @@ import msgspec
 from deploylib.errors import BackupFailed, Blocked, DeployError, Interrupted, LeaseHeld, MigrationFailed, NotExamined
 from deploylib.models import StageName
 from deploylib.models.results import StageResult, StageStatus
-from deploylib.models.units import age, seconds
+from deploylib.models.units import seconds
 from deploylib.release.closing import explain_unknown
 from deploylib.release.guards import GATES, require_not_held
 from deploylib.release.run import Run, Stage
@@ -42,7 +42,7 @@ def acquire_lease(run: Run) -> bool:
 
     def waiting(lease: LeaseState) -> None:
         by = lease.holder
-        env.progress.note(f"waiting for {by.name}{by.of}, seen {age(lease.age)} ago  {by.url}".rstrip())
+        env.progress.note(f"waiting for {by.name}{by.of}, seen {lease.seen}  {by.url}".rstrip())
 
     run.lease.acquire(within=seconds(patience, "--wait"), known=has_needed_lease(run.state), waiting=waiting)
     format_version.require(env.store)  # whoever was waited for may have been of a newer version

@@ -27,6 +27,7 @@ __all__ = ["Holder", "Lease", "LeaseState", "Leases"]
 KEEP = 20
 UNREADABLE = 900.0  # seconds without a sign of life, for a holder that nobody can name: as long as between jobs
 ASK_EVERY = 2.0
+APART = 60.0  # seconds that the clocks of two machines that share a folder may differ without a word
 LONGEST = 1000  # bytes of a reason
 
 
@@ -79,7 +80,7 @@ class LeaseState(msgspec.Struct, frozen=True, kw_only=True):
     """The newest lease of an environment, as the store has it.
 
     Attributes:
-        age: seconds since its last sign of life.
+        age: seconds since its last sign of life; negative: it is of a time that has not come yet.
         state: ``held``, ``released``, ``abandoned``, ``expired`` or ``dead``.
         reason: why somebody else than its holder has released it.
     """
@@ -89,6 +90,19 @@ class LeaseState(msgspec.Struct, frozen=True, kw_only=True):
     age: float
     state: str
     reason: str = ""
+
+    @property
+    def ahead(self) -> bool:
+        """Whether its last sign of life is still to come.
+
+        The clock was wrong when it was written, or is now: it does not expire before that.
+        """
+        return self.age < -APART
+
+    @property
+    def seen(self) -> str:
+        """When its last sign of life was, as it is told."""
+        return f"in the future, by {age(-self.age)}: a clock was wrong" if self.ahead else f"{age(self.age)} ago"
 
     @property
     def taken(self) -> bool:
@@ -290,11 +304,12 @@ class Lease:
     def _refusal(self, now: LeaseState) -> LeaseHeld:
         where = f"; {now.holder.url}" if now.holder.url else ""
         environment = self.leases.environment
+        by_hand = f"inv lease.release --environment {environment} --reason …"
+        wait = "wait for it (deploy, rollback and promote do, with --wait 10m)"
+        dead = f"a dead holder is free {age(now.holder.ttl)} after its last sign"
         return LeaseHeld(
-            f"{now.holder.name}{now.holder.of} holds {environment}; "
-            f"its last sign of life was {age(now.age)} ago{where}",
-            remedy=f"wait for it (deploy, rollback and promote do, with --wait 10m); a dead holder is free {age(now.holder.ttl)} after its last sign, or "
-            f"inv lease.release --environment {environment} --reason …",
+            f"{now.holder.name}{now.holder.of} holds {environment}; its last sign of life was {now.seen}{where}",
+            remedy=f"see whether it has ended; if so: {by_hand}" if now.ahead else f"{wait}; {dead}, or {by_hand}",
         )
 
     def _loss(self, now: LeaseState | None) -> LeaseHeld:

@@ -105,7 +105,7 @@ class Folder:
     def age(self, key: str) -> float:
         """Count the seconds since the file was written; see `Store.age`."""
         with self._readable(key):
-            return max(0.0, Clock().now().timestamp() - self._path(key).stat().st_mtime)
+            return Clock().now().timestamp() - self._path(key).stat().st_mtime
 
     def delete(self, key: str) -> None:
         """Remove an object and the folders that it leaves empty."""

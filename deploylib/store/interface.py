@@ -114,7 +114,8 @@ class Store(Protocol):
     def age(self, key: str) -> float:
         """Count the seconds since an object was written.
 
-        By the store's own clock, so that machines need not agree on the time.
+        By the store's own clock, so that machines need not agree on the time; negative: the clock was put back since, and
+        nobody knows how long ago that was.
 
         Raises:
             KeyError: there is none.

@@ -172,7 +172,7 @@ class Bucket:
         head = self._calls.head(key)
         if head is None:
             raise KeyError(key)
-        return max(0.0, self._since(head, head["LastModified"]))
+        return self._since(head, head["LastModified"])
 
     def delete(self, key: str) -> None:
         """Remove an object; see `Store.delete`."""

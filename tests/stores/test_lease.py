@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from deploylib.cli.text import format_lease
 from deploylib.errors import LeaseHeld
 from deploylib.state.lease import Holder, Lease, Leases
 from deploylib.store.folder import Folder
@@ -161,6 +163,28 @@ def test_somebody_else_may_give_it_back(store: Store) -> None:
         holder.fence()
     assert lost.value.details == ("by ada: its machine is gone",)
     holder.leave()
+
+
+def test_a_sign_of_life_from_the_future_is_told_as_that(tmp_path: Path) -> None:
+    """The clock was wrong: it does not end by itself for a day; who releases it by hand needs not wait for that."""
+    store = Folder(tmp_path)
+    make_lease(store, "one").acquire(within=0)
+    for name in ("lease.json", "beat"):
+        path = tmp_path / "leases/staging/00000001" / name
+        path.touch()
+        os.utime(path, (time.time() + 86400,) * 2)
+    second = make_lease(store, "two")
+
+    with pytest.raises(LeaseHeld, match=r"last sign of life was in the future, by 24 h: a clock was wrong") as refused:
+        second.acquire(within=0)
+    assert refused.value.remedy.startswith("see whether it has ended; if so: inv lease.release --environment staging")
+    now = second.leases.read()
+    assert now is not None
+    assert "if it has ended: inv lease.release" in "".join(format_lease(now, "staging"))
+
+    second.leases.release(1, "its clock was wrong")
+    second.acquire(within=0)
+    second.release()
 
 
 def test_old_leases_are_removed(tmp_path: Path) -> None:

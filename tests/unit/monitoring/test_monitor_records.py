@@ -80,6 +80,17 @@ def test_a_message_is_told_by_who_has_claimed_it_for_a_minute() -> None:
     assert first.has_told("it-fires-0")
 
 
+def test_a_claim_from_the_future_is_nobodys() -> None:
+    """A clock was wrong when it was made: no message waits a day for that."""
+    clock = FakeClock()
+    store = MemoryStore(clock)
+    clock.seconds += 86400
+    assert records(store).claim("it-fires-0")
+    clock.seconds -= 86400
+
+    assert records(store).claim("it-fires-0")
+
+
 def test_a_message_that_could_not_be_told_is_anybodys_at_once() -> None:
     """No minute is waited for."""
     store = MemoryStore(FakeClock())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -186,6 +188,21 @@ def test_a_claim_ends_after_a_minute_of_the_stores_clock(tmp_path: Path, monkeyp
     world.messenger().deliver_waiting()
 
     assert room.titles == ["one"]
+
+
+def test_a_claim_from_the_future_is_nobodys(tmp_path: Path) -> None:
+    """A clock was wrong when it was made: no message waits a day for that."""
+    room = Room(down=True)
+    world = World(tmp_path, room)
+    world.tell("one")
+    outbox = Outbox(world.store, "staging", world.clock)
+    (place,) = outbox.list_places("room")
+    assert outbox.take(place) is not None
+    assert outbox.take(place) is None
+    for claim in tmp_path.rglob("claim-*"):
+        os.utime(claim, (time.time() + 86400,) * 2)
+
+    assert outbox.take(place) is not None
 
 
 def test_sixteen_commands_at_once_tell_each_message_once(tmp_path: Path) -> None:
