@@ -479,6 +479,8 @@ class Client:
         message = str(decode.read_object({"answer": answer.json()}, "answer").get("message") or "")
         if key := self.secret.reveal():
             message = message.replace(key, "•••")
+        if 300 <= answer.status < 400:  # a login page, or a proxy that wants another address: not the platform's word
+            raise _Again(f"status {answer.status}: something sends us to another address", after=None, refused=False)
         if answer.status in PASSING:
             refused = answer.status == TOO_MANY
             asked = refused or "retry-after" in answer.headers

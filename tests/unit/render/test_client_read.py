@@ -147,7 +147,9 @@ def test_a_read_is_repeated_when_the_trouble_may_pass(platform: Platform, fault:
     assert len(platform.requests) == 4
 
 
-@pytest.mark.parametrize("fault", [unsent, lost, status(503)], ids=["no connection", "no answer", "503"])
+@pytest.mark.parametrize(
+    "fault", [unsent, lost, status(503), status(302)], ids=["no connection", "no answer", "503", "a login page"]
+)
 def test_a_platform_that_stays_away_is_unreachable(platform: Platform, fault: Fault) -> None:
     """After the last attempt the operator learns that it cannot be reached, with a remedy and exit code 40."""
     platform.faults += [("GET", "/services", fault)] * 6

@@ -33,12 +33,12 @@ def test_a_write_is_repeated_when_it_certainly_did_not_arrive(platform: Platform
 
 @pytest.mark.parametrize(
     "fault",
-    [lost, broken, *(status(code) for code in (500, 502, 503, 504))],
-    ids=["no answer", "broken", "500", "502", "503", "504"],
+    [lost, broken, *(status(code) for code in (500, 502, 503, 504, 301, 302, 307))],
+    ids=["no answer", "broken", "500", "502", "503", "504", "elsewhere", "a login page", "a proxy"],
 )
 @pytest.mark.parametrize("what", ["trigger", "roll_back"])
 def test_a_write_that_may_have_arrived_is_sent_exactly_once(platform: Platform, fault: Fault, what: str) -> None:
-    """No answer or a 5xx: it may have been accepted, and a second one would be a second deploy."""
+    """No answer, a 5xx or a redirect: it may have been accepted, and a second one would be a second deploy."""
     key = platform.add("worker", live=OLD)
     platform.faults.append(("POST", {"trigger": "/deploys", "roll_back": "/rollback"}[what], fault))
 
@@ -63,6 +63,14 @@ def test_a_trigger_that_is_queued_without_an_id_is_none(platform: Platform) -> N
     platform.queue.add(key)
 
     assert platform.render().trigger(key, NEW) is None
+
+
+@pytest.mark.parametrize("code", [200, 201, 202, 204])
+def test_a_trigger_that_is_answered_without_a_word_is_none(platform: Platform, code: int) -> None:
+    """Whichever number it has: accepted, look for it."""
+    platform.faults.append(("POST", "/deploys", lambda _request: httpx.Response(code)))
+
+    assert platform.render().trigger(platform.add("worker"), NEW) is None
 
 
 def test_a_trigger_names_the_commit_and_a_rollback_the_deploy(platform: Platform) -> None:
