@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -113,7 +113,10 @@ class History:
         Raises:
             Damaged: one of them cannot be read.
         """
-        for _, _, key in self._keys(run):
+        yield from self._read_events(run, self._keys(run))
+
+    def _read_events(self, run: str, named: Iterable[tuple[int, str, str]]) -> Iterator[Event]:
+        for _, _, key in named:
             yield read_document(self.store, key, Event, cure=self._cure(run, key))
 
     def read_last(self, run: str, kind: str, shape: type[T]) -> T | None:
@@ -159,15 +162,17 @@ class History:
         """
         with suppress(KeyError, StoreRefused, Damaged, msgspec.ValidationError):
             return self._whole(run, read_document(self.store, f"states/{run}.json", RunState))
-        key = f"runs/{run}/"
+        key, named = f"runs/{run}/", self._keys(run)
         try:
-            events = list(self.read_events(run))
+            events = list(self._read_events(run, named))
         except KeyError as error:
             raise Damaged(str(error.args[0]), "it went away while it was read", self._cure(run, key)) from error
         if not events:
             raise KeyError(run)
         if events[0].kind != "opened":
             raise Damaged(key, "its first event is not there, so nobody knows what it was about", self._cure(run, key))
+        if gone := _gaps(number for number, _, _ in named):
+            raise Damaged(key, f"event {gone[0]} of it is not there, and those after it are", self._cure(run, key))
         try:
             state = RunState(opened=msgspec.convert(events[0].data, Opened), at=events[0].at, last=events[0].at)
             for event in events[1:]:
@@ -304,3 +309,12 @@ class History:
             return self.read(run)
         except KeyError:  # it was removed in this moment
             return None
+
+
+def _gaps(numbers: Iterable[int]) -> list[int]:
+    """List the numbers that are missing among those of events.
+
+    Each writer takes the next one, so that one was there.
+    """
+    there = set(numbers)
+    return sorted(set(range(1, max(there, default=0))) - there)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import copy
 import json
 import os
@@ -68,6 +69,7 @@ DAMAGES: dict[str, Damage] = {
     "flipped": lambda path: path.write_bytes(bytes(255 - byte for byte in path.read_bytes())),
     "null": lambda path: path.write_text("null"),
     "a list": lambda path: path.write_text("[1]"),
+    "UTF-16": lambda path: path.write_bytes(path.read_text(errors="replace").encode("utf-16")),
     "NUL": lambda path: path.write_bytes(b"\0" * 40),
     "too deep": lambda path: path.write_bytes(b'{"data":' + b"[" * 100_000),
     "too large": lambda path: os.truncate(path, 40 << 20),
@@ -350,7 +352,18 @@ def test_a_closed_run_that_cannot_be_read_is_named_and_passed_over(product: Prod
     assert product.roll_back(dry_run=True).exit_code in {0, 2}
 
 
-@pytest.mark.parametrize("which", ["the first event", "the last event"])
+def test_a_mark_before_each_object_changes_nothing(interrupted: Callable[[], Product]) -> None:
+    """Some editors, and some programs that copy objects, write one."""
+    product = interrupted()
+    for path in objects(product):
+        if path.suffix == ".json":
+            path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+
+    assert product.deploy().exit_code == 0
+    assert [] == [note for note in product.view.notes if "passed over" in note]
+
+
+@pytest.mark.parametrize("which", ["the first event", "an event between", "the last event"])
 def test_an_open_run_that_cannot_be_read_stops_what_goes_forward_and_not_what_goes_back(
     interrupted: Callable[[], Product], which: str
 ) -> None:
@@ -359,7 +372,10 @@ def test_an_open_run_that_cannot_be_read_stops_what_goes_forward_and_not_what_go
     product.change("4")
     open_run = product.runs()[0].id
     events = objects(product, f"runs/{open_run}/")
-    DAMAGES["gone" if which == "the first event" else "cut"](events[0 if which == "the first event" else -1])
+    how, number = {"the first event": ("gone", 0), "an event between": ("a folder", 3), "the last event": ("cut", -1)}[
+        which
+    ]
+    DAMAGES[how](events[number])
     asked = len(product.asked())
 
     report = product.deploy()
