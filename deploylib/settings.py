@@ -450,6 +450,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         value = self.environ.get(name, "").strip()
         return Secret(value) if value else None
 
+    def explain_setting(self, variable: str) -> str:
+        """Say how a secret is given, to the workflow and here."""
+        stored = f"gh secret set {variable} --env {self.name}"
+        if self.is_local:
+            return f"export {variable}=…"
+        return stored if self.environ.get("GITHUB_ACTIONS") == "true" else f"{stored}, and here export {variable}=…"
+
     def require_shared_store(self) -> None:
         """See that every deploying machine sees the store.
 
@@ -461,7 +468,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             return
         raise SettingsError(
             f"environment {self.name!r}: ledger and backups must be where every machine that deploys sees them",
-            remedy=f'set store = "s3://bucket/prefix" in [environments.{self.name}], or {STORE}; '
+            remedy=f'set store = "s3://bucket/prefix" in [environments.{self.name}], or {STORE} '
+            f"(gh variable set {STORE} --env {self.name}; docs/bucket.md); "
             "or a folder and only_this_machine = true, if nobody else deploys",
         )
 
@@ -475,7 +483,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         if not name:
             return None
         if not self.environ.get(name, "").strip():
-            raise SettingsError(f"{name} is not set: the database of {self.name!r}", remedy=f"export {name}=…")
+            raise SettingsError(f"{name} is not set: the database of {self.name!r}", remedy=self.explain_setting(name))
         return Secret(self.environ[name].strip())
 
 

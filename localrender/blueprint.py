@@ -88,18 +88,28 @@ def read(text: str, name: str) -> tuple[yaml12.Document, list[str]]:
     Raises:
         LocalRenderError: Not YAML, nothing in it, or a type, value or combination that Render would refuse: all of them.
     """
+    document, found = examine(text, name)
+    errors = [one.within(name) for one in found if not one.is_note]
+    notes = [one.within(name) for one in found if one.is_note]
+    if errors:
+        first, *others = errors
+        raise bad_input("blueprint_invalid", first, f"correct {name}", details=(*others, *notes))
+    return document, notes
+
+
+def examine(text: str, name: str) -> tuple[yaml12.Document, list[shape.Remark]]:
+    """The document as it is written, and all that is to be said of it, in the order of its lines.
+
+    Raises:
+        LocalRenderError: Not YAML, or nothing in it.
+    """
     document = yaml12.load_yaml(text, name)
     if document.data is None:
         raise bad_input("blueprint_invalid", f"{name} is empty: it has no services", f"describe one in {name}")
     found = [*documented.modernise(document), *shape.check_schema(document)]
     if all(one.is_note for one in found):
         found += documented.check_references(document)
-    errors = [one.within(name) for one in sorted(found) if not one.is_note]
-    notes = [one.within(name) for one in sorted(found) if one.is_note]
-    if errors:
-        first, *others = errors
-        raise bad_input("blueprint_invalid", first, f"correct {name}", details=(*others, *notes))
-    return document, notes
+    return document, sorted(found)
 
 
 class _Reader:

@@ -29,7 +29,7 @@ def deploy(env: Environment, until: str = "", **options: Any) -> Any:
     return deploylib.deploy(env, until=until, **options)
 
 
-@command(fix="turn autodeploy off where it is on")
+@command(fix="turn autodeploy off where it is on, and try the store by a write")
 def check(env: Environment, fix: bool = False) -> Any:
     """Look at everything a release needs; change nothing."""
     return deploylib.check(env, fix=fix)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import PurePath
 from typing import Any
@@ -92,6 +92,8 @@ def format_stage(result: StageResult, ago: float | None = None) -> list[str]:
 
 def format_report(report: Report) -> str:
     """Tell a report: outcome, what is live, what to do next."""
+    if report.verdict:
+        return "\n".join(_verdict(report))
     commit = report.commit.short if report.commit else ""
     words = {
         "succeeded": f"{commit} is live on {report.environment}",
@@ -111,6 +113,23 @@ def format_report(report: Report) -> str:
             lines += _rendered(section, failed=bool(report.exit_code))
     lines += ["", *_block("Next", list(report.next) or _next(report))]
     return "\n".join(lines)
+
+
+def _verdict(report: Report) -> list[str]:
+    """Trouble first, each with its remedy; the verdict is the last line."""
+    if report.exit_code:
+        first = " → ".join((report.error, *report.next[:1]))
+        troubles = [line for each in (first, *report.details) for line in _trouble(each)]
+        return ["", *troubles, "", report.verdict]
+    notes = [f"· {line}" for result in report.stages for line in result.lines[1:]]
+    return ["", *notes, *([""] if notes else []), report.verdict]
+
+
+def _trouble(text: str) -> Iterator[str]:
+    found, _, remedy = text.partition(" → ")
+    yield f"✗ {found}"
+    if remedy:
+        yield f"  → {remedy}"
 
 
 def _next(report: Report) -> list[str]:

@@ -134,11 +134,10 @@ def check(env: Environment, *, commit: str = "", fix: bool = False) -> Report:
 
     Args:
         commit: to look at; empty: what lies in the folder.
-        fix: turn autodeploy off first, where it is on.
+        fix: first turn autodeploy off where it is on, and try the store by a write.
     """
-    if fix:
-        aims.turn_off_auto_deploy(env, commit)
-    return aims.check_commit(env, Options(commit=commit, until=StageName.CHECK, dry_run=True, asked=StageName.CHECK))
+    options = Options(commit=commit, until=StageName.CHECK, dry_run=True, asked=StageName.CHECK)
+    return aims.check_commit(env, options, fix=fix)
 
 
 def promote(

@@ -19,7 +19,7 @@ from deploylib.migrations.alembic_settings import INI, TOML, configures, find_sc
 from deploylib.models import Elsewhere, decoding
 from deploylib.render import blueprints
 
-__all__ = ["DOCS_PAGE", "find_others", "find_unfetched"]
+__all__ = ["DOCS_PAGE", "find_faulty_alembic", "find_lists", "find_others", "find_unfetched"]
 
 DOCS_PAGE = "docs/migrations.md"
 TAKEN_OVER = f"[migrations] command, pending and files ({DOCS_PAGE})"
@@ -38,6 +38,16 @@ KNOWN = (
     ("migrations", re.compile(r"(?P<folder>(?:.*/)?(?:migrations?|migrate|changelogs?))/(?:[^/]+/)?[^/]+\.sql")),
     ("migrations", re.compile(r"(?P<folder>(?:.*/)?(?:migrations|migrate))/\d{3,}\w*[-_.][^/]*\.[cm]?[jt]s")),
 )
+LIST = re.compile(r"(?:.*/)?(?:[\w.-]*requirements[\w.-]*\.txt|pyproject\.toml|pylock\.toml|(?:uv|poetry|pdm)\.lock)")
+PIN = re.compile(r"""\balembic(?:\[[\w,]*\])?\s*==\s*([\d.]+)|^name = "alembic"\nversion = "([\d.]+)\"""", re.MULTILINE)
+# Its changelog (alembic.sqlalchemy.org/en/latest/changelog.html): the releases, what they do, and the one that does not.
+FAULTY = {
+    ("1.18.2", "1.18.3"): (
+        "write PRIMARY KEY into ADD COLUMN, which a column of a key that is there refuses",
+        "1.18.4",
+    ),
+    ("1.19.0", "1.19.1"): ("take unchanged CHECK constraints for changed in --autogenerate", "1.19.2"),
+}
 SHELL = {".sh", ".bash", ""}
 LARGEST = 100_000
 NOT_RUN = {"test", "tests", "fixtures", "testdata", "docs", "examples"}
@@ -74,6 +84,27 @@ def find_unfetched(submodules: Mapping[str, str], files: Path, wanted: Collectio
     empty = [path for path in submodules if not any((files / path).glob("*"))]
     named = [path for path in empty if any(f"{place}/".startswith(f"{path}/") for place in wanted)]
     return tuple(named or [path for path in empty if MIGRATES.search(posixpath.basename(path))])
+
+
+def find_lists(names: Collection[str]) -> tuple[str, ...]:
+    """Find the files of a commit that may pin packages of Python."""
+    return tuple(name for name in sorted(names) if LIST.fullmatch(name))
+
+
+def find_faulty_alembic(texts: Mapping[str, str], here: str = "") -> tuple[str, ...]:
+    """Find releases of alembic that are known to be faulty.
+
+    Args:
+        texts: the files that may pin it, by their names.
+        here: the release that would run; empty: none of ours.
+    """
+    pins = {name: match[1] or match[2] for name, text in texts.items() for match in PIN.finditer(text)}
+    return tuple(
+        f"{place} has alembic {version}, and {' and '.join(faulty)} {told}: take {better} or newer"
+        for place, version in {**pins, **({"this machine": here} if here else {})}.items()
+        for faulty, (told, better) in FAULTY.items()
+        if version in faulty
+    )
 
 
 def _within(glob: str, ours: Collection[str]) -> bool:

@@ -9,14 +9,16 @@ import re
 
 __all__ = ["about"]
 
+GITHUB = re.compile(r"\bgh (?:secret|variable) set [A-Z][A-Z0-9_]*\b(?! --env\b)")
 COMMAND = re.compile(r"\binv (?!local\b|promote\b)((?>[a-z]+(?:\.[a-z]+)?))\b(?! --environment\b)")
 
 
 def about(environment: str, text: str) -> str:
     """Name the environment in each of our commands in a text.
 
-    One that names any is left as it is.
+    And each of ``gh`` that gives a secret to an environment of GitHub. One that names any is left as it is.
     """
-    return (
-        text if environment == "local" else COMMAND.sub(lambda found: f"{found[0]} --environment {environment}", text)
-    )
+    if environment == "local":
+        return text
+    named = COMMAND.sub(lambda found: f"{found[0]} --environment {environment}", text)
+    return GITHUB.sub(lambda found: f"{found[0]} --env {environment}", named)

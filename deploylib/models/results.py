@@ -160,6 +160,7 @@ class Report(Value, frozen=True):
         live: what every service serves at the end.
         next: what a person may do now, most useful first; its commands name the environment.
         seconds: that it took; *target* is how long it should take at most.
+        verdict: of a check: whether a release could begin, and the first step, in a sentence.
     """
 
     run: str
@@ -177,6 +178,7 @@ class Report(Value, frozen=True):
     next: tuple[str, ...] = ()
     seconds: float = 0.0
     target: float = 0.0
+    verdict: str = ""
 
     @property
     def backed_up(self) -> BackedUp:

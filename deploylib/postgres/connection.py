@@ -25,6 +25,7 @@ __all__ = [
     "alter_url",
     "child_environment",
     "connect",
+    "count_sessions",
     "facts",
     "lock_database",
     "lock_room",
@@ -150,6 +151,23 @@ def lock_room(url: Secret, *, timeout: int = 5) -> tuple[int, int]:
     with connect(url, timeout) as connection:
         taken, room = connection.execute(query).fetchone()
     return int(taken), int(room)
+
+
+def count_sessions(url: Secret, *, timeout: int = 5) -> tuple[int, int]:
+    """Count the sessions that there are, and that there may be.
+
+    Those of clients; what is kept for the server's own users is not among them.
+
+    Raises:
+        Unreachable: the database does not answer, or not to us.
+    """
+    query = (
+        "select (select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()), "
+        "current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
+    )
+    with connect(url, timeout) as connection:
+        used, most = connection.execute(query).fetchone()
+    return int(used), int(most)
 
 
 @contextmanager

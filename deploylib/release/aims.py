@@ -7,14 +7,17 @@ Each function turns what was asked into an aim, opens or resumes a run for it, a
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from deploylib.environment import Environment
 from deploylib.errors import Blocked, DeployError, Interrupted, SettingsError, Unreachable
 from deploylib.loadtest import Trend
-from deploylib.models import LoadTested, Proven, StageName
+from deploylib.models import LoadTested, Proven, StageName, remedies
 from deploylib.models.findings import Scanned
 from deploylib.models.results import NOTHING, Ending, Report, StageResult, StageStatus, short
+from deploylib.models.units import count
 from deploylib.probes import Expected
 from deploylib.release import closing, operation, pipeline, preflight, promotion, reconcile, under_load
 from deploylib.release.database import require_whole
@@ -29,8 +32,9 @@ from deploylib.release.opening import (
     take_up,
     take_up_unfinished,
 )
-from deploylib.release.prerequisites import CheckFinding
+from deploylib.release.prerequisites import REMEDY, CheckFinding
 from deploylib.release.prove import evidence_table, prove_services, read_answers
+from deploylib.release.readiness import try_store
 from deploylib.release.run import Options, Run, Stage, result, table
 from deploylib.release.serving import last_known
 from deploylib.release.stages.check import Check
@@ -59,6 +63,7 @@ __all__ = [
     "turn_off_auto_deploy",
 ]
 
+FURTHER = re.compile(r", and here |  \(")  # of a remedy: what follows its first command
 ALONE = (StageName.CHANGES, StageName.BACKUP)  # asked for by themselves on a person's machine, these are no run
 
 
@@ -116,11 +121,17 @@ def _flow(env: Environment, options: Options, whole: tuple[Stage, ...], until: s
     return tuple(stage for stage in whole[:end] if not (looks and (stage.name in GATES or isinstance(stage, Own))))
 
 
-def check_commit(env: Environment, options: Options) -> Report:
+def check_commit(env: Environment, options: Options, *, fix: bool = False) -> Report:
     """Look at everything a release needs, and change nothing.
 
     Where there is no store, all that needs none is looked at; where no commit is named, also what is not committed yet.
+
+    Args:
+        fix: first do what can be done from here: turn autodeploy off, try the store.
     """
+    if fix:
+        turn_off_auto_deploy(env, options.commit)
+        try_store(env)
     env = env.looking()
     env.git.top()
     aim = Aim(
@@ -136,8 +147,22 @@ def check_commit(env: Environment, options: Options) -> Report:
         with files.temporary_folder() as nothing:
             blind = msgspec.structs.replace(aim, noticed=(*aim.noticed, CheckFinding.of(error)))
             run = open_or_resume(env.without_store(nothing), options, blind)
-            return pipeline.bring_to_an_end(run, (Check(),))
-    return pipeline.bring_to_an_end(run, (Check(),))
+            return _judged(pipeline.bring_to_an_end(run, (Check(),)))
+    return _judged(pipeline.bring_to_an_end(run, (Check(),)))
+
+
+def _judged(report: Report) -> Report:
+    """Say whether a release could begin, and what comes first."""
+    where = "here" if report.environment == "local" else f"for {report.environment}"
+    if report.exit_code:
+        number = 1 + sum(REMEDY in each for each in report.details)
+        first = FURTHER.split(report.next[0])[0] if report.next else "inv check --debug"
+        verdict = f"Not ready {where}: {count(number, 'thing')} to do; first: {first}"
+        return msgspec.structs.replace(report, verdict=verdict)
+    notes = sum(len(each.lines) - 1 for each in report.stages)
+    remarked = f", with {count(notes, 'remark')}" if notes else ""
+    step = remedies.about(report.environment, "inv deploy")
+    return msgspec.structs.replace(report, next=(step,), verdict=f"Ready {where}{remarked}; next: {step}")
 
 
 def turn_off_auto_deploy(env: Environment, commit: str = "") -> tuple[str, ...]:

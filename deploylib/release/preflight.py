@@ -16,7 +16,7 @@ from deploylib.errors import Contradiction, SettingsError, Unreachable
 from deploylib.models import Commit, Kind, PathFilter, Secret, Service, Target, remedies
 from deploylib.models.globs import matches, within
 from deploylib.models.units import size
-from deploylib.release.prerequisites import CheckFinding
+from deploylib.release.prerequisites import REMEDY, CheckFinding
 from deploylib.render import Client, blueprints
 from deploylib.settings import Config, ServiceSettings
 from deploylib.store import Store
@@ -50,7 +50,7 @@ def require_ready(findings: Sequence[CheckFinding], environment: str) -> None:
     """
     if findings:
         first, *others = sorted(findings, key=lambda one: not one.unreachable)
-        details = tuple(f"{other.text} → {remedies.about(environment, other.remedy)}" for other in others)
+        details = tuple(f"{other.text}{REMEDY}{remedies.about(environment, other.remedy)}" for other in others)
         kind = Unreachable if first.unreachable else SettingsError
         raise kind(first.text, remedy=first.remedy, details=details)
 

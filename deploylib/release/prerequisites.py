@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 import shutil
 import sys
 from collections.abc import Collection, Sequence
@@ -21,11 +22,20 @@ from deploylib.models.extras import install_command, missing_packages
 from deploylib.models.globs import matches
 from deploylib.models.units import words
 from deploylib.scanners import package_files
-from deploylib.settings import Config
+from deploylib.settings import BOT, JSON_WEBHOOK, WEBHOOK, Config
 
-__all__ = ["CheckFinding", "missing", "path"]
+__all__ = ["REMEDY", "CheckFinding", "missing", "path"]
+
+REMEDY = " → "  # stands between what was found and what is to be done
 
 NODE = ("node", "npm", "npx")
+LOOPBACK = r"https?://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?/\S*"
+# Of Slack itself the form is known; whoever stands before it may have another one.
+SLACK_WEBHOOK = re.compile(
+    rf"https://hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/\S+/\S+|https://(?!hooks\.slack)[^/\s]+/\S*|{LOOPBACK}"
+)
+JSON_ADDRESS = re.compile(rf"https://[^/\s]+\S*|{LOOPBACK}")
+SLACK_TOKEN = re.compile(r"xox[be]-[\w.-]+|xoxe\.xoxb-[\w.-]+")
 
 
 class CheckFinding(msgspec.Struct, frozen=True):
@@ -59,6 +69,7 @@ def missing(
     """
     return [
         *(_store(config) if asked else ()),
+        *(_channels(config) if asked else ()),
         *_packages(config, stages, database=database, asked=asked),
         *_programs(config, stages, files, database=database),
         *(_smoke(config) if asked or "verify" in stages else ()),
@@ -112,11 +123,33 @@ def _smoke(config: Config) -> list[CheckFinding]:
     }
     return [
         CheckFinding(
-            f"{variable} is not set: {where} sends it in a header", f"export {variable}=…, or take the header out"
+            f"{variable} is not set: {where} sends it in a header",
+            f"{config.explain_setting(variable)}, or take the header out",
         )
         for variable, where in named.items()
         if config.secret(variable) is None
     ]
+
+
+def _channels(config: Config) -> list[CheckFinding]:
+    """Secrets of channels that are none by their shape.
+
+    They are never quoted, and nobody is asked: a look tells nobody anything.
+    """
+    chosen, found = config.environment, []
+    for secret, name, pattern, like in (
+        (
+            config.webhook,
+            chosen.slack_webhook_env or WEBHOOK,
+            SLACK_WEBHOOK,
+            "https://hooks.slack.com/services/T…/B…/…",
+        ),
+        (config.json_webhook, chosen.webhook_env or JSON_WEBHOOK, JSON_ADDRESS, "https://…"),
+        (config.slack_token, chosen.slack_token_env or BOT, SLACK_TOKEN, "xoxb-…, the token of a bot"),
+    ):
+        if secret is not None and not pattern.fullmatch(secret.reveal()):
+            found.append(CheckFinding(f"{name} is set, and is not like {like}", config.explain_setting(name)))
+    return found
 
 
 def _programs(config: Config, stages: Collection[str], files: Collection[str], *, database: bool) -> list[CheckFinding]:

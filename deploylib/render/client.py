@@ -11,6 +11,8 @@ answer says how many requests its window still allows; when none is left, the ne
 from __future__ import annotations
 
 import re
+import secrets
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -71,6 +73,14 @@ class Ambiguous(Exception):
     """A write may or may not have been accepted."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A body that is no JSON."""
+
+    kind: str
+    content: bytes = field(repr=False)
+
+
 class _Again(Exception):
     """A failure that is worth another try.
 
@@ -100,6 +110,7 @@ class Client:
         writes: likewise of writes but for deploys: ten a minute for each service are more than a run sends.
         owned: deploys that were asked for by their id at a service, now or in an earlier run, and so are its own:
             ``(service, deploy)``.
+        clock_ahead: seconds that the clock of this machine is ahead of the platform's, by its last answer; None: it did not say.
     """
 
     key: Secret | str = field(repr=False)
@@ -111,6 +122,7 @@ class Client:
     log_reads: Budget = field(default_factory=Budget, init=False, repr=False)
     writes: Budget = field(default_factory=Budget, init=False, repr=False)
     owned: set[tuple[str, str]] = field(default_factory=set, init=False, repr=False)
+    clock_ahead: deque[float | None] = field(default_factory=lambda: deque(maxlen=1), init=False, repr=False)
 
     @classmethod
     def of(cls, config: Config, *, read_only: bool = False, clock: Clock = Clock()) -> Client:
@@ -176,6 +188,20 @@ class Client:
                 remedy="name it by its id (srv-…), as the Render Dashboard shows it",
             )
         return matching[0]
+
+    def find_faults(self, owner_id: str, blueprint: str) -> tuple[str, ...]:
+        """Ask what the platform finds wrong with a Blueprint.
+
+        A POST that makes nothing and changes nothing (Render's SDK 1.5.0, *Validate Blueprint*), so that a dry run may send it.
+
+        Raises:
+            Refused: this platform, or this account's, does not say.
+        """
+        mark = secrets.token_hex(16)
+        head = f'--{mark}\r\nContent-Disposition: form-data; name="ownerId"\r\n\r\n{owner_id}\r\n--{mark}\r\n'
+        head += 'Content-Disposition: form-data; name="file"; filename="render.yaml"\r\nContent-Type: text/yaml\r\n\r\n'
+        form = _Form(f"multipart/form-data; boundary={mark}", f"{head}{blueprint}\r\n--{mark}--\r\n".encode())
+        return self._read("/blueprints/validate", decode.read_faults, form=form)
 
     def variables(self, service_id: str) -> dict[str, str]:
         """Read the service's own environment variables, by name.
@@ -435,10 +461,15 @@ class Client:
                 raise self._unreachable(f"the list {path} does not end")
             seen.add(cursor)
 
-    def _read(self, path: str, read: Callable[[Any], T], query: dict[str, Any] | None = None) -> T:
+    def _read(
+        self, path: str, read: Callable[[Any], T], query: dict[str, Any] | None = None, *, form: _Form | None = None
+    ) -> T:
         """Ask, and read the answer.
 
         One that cannot be read is none, and is asked for again.
+
+        Args:
+            form: that the question is, where it is more than an address; it changes nothing there.
 
         Raises:
             Unreachable: no answer that can be read.
@@ -446,7 +477,8 @@ class Client:
         try:
             for attempt in stamina.retry_context(on=_back_off, attempts=6, timeout=90.0, wait_initial=0.2):
                 with attempt:
-                    return read(decode.decode_body(self._once("GET", path, query=query)))
+                    answer = self._once("POST" if form else "GET", path, query=query, body=form)
+                    return read(decode.decode_body(answer))
         except Unreadable as error:
             raise Unreachable(
                 f"{self.url} gives no answer that can be read: GET {path}: {error}",
@@ -509,7 +541,11 @@ class Client:
         while (wait := budget.take(self.clock.monotonic())) > 0:
             self.clock.sleep(wait)
         sent = self.clock.monotonic()
-        answer = self.session.request(method, path, params=query, json=body)
+        if isinstance(body, _Form):
+            answer = self.session.request(method, path, content=body.content, headers={"Content-Type": body.kind})
+        else:
+            answer = self.session.request(method, path, params=query, json=body)
+        self.clock_ahead.append(rate_limit.seconds_ahead(answer.headers, self.clock.now()))
         budget.learn_from(answer.headers, sent=sent, received=self.clock.monotonic(), at=self.clock.now())
         return answer
 

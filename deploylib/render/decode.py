@@ -44,6 +44,7 @@ __all__ = [
     "read_deploys",
     "read_events",
     "read_export",
+    "read_faults",
     "read_log_message",
     "read_log_page",
     "read_moment",
@@ -136,6 +137,17 @@ class _Export(_Wire, frozen=True, rename="camel"):
     id: str | None = None
     url: str | None = None
     created_at: Any = None
+
+
+class _Fault(_Wire, frozen=True):
+    error: str
+    path: str | None = None
+    line: int | None = None
+
+
+class _Validated(_Wire, frozen=True):
+    valid: bool
+    errors: list[_Fault] | None = None
 
 
 class _Label(_Wire, frozen=True):
@@ -319,6 +331,18 @@ def read_database(item: Any) -> Database:
     """Read a Postgres."""
     wire = thing(item, _Database)
     return Database(id=wire.id, name=wire.name or "", version=str(wire.version or ""), plan=wire.plan or "")
+
+
+def read_faults(value: Any) -> tuple[str, ...]:
+    """Read what is wrong with a Blueprint; none where it is valid."""
+    told = thing(value, _Validated)
+    if told.valid:
+        return ()
+    found = [
+        ": ".join(part for part in (f"line {one.line}" if one.line else "", one.path or "", one.error) if part)
+        for one in told.errors or ()
+    ]
+    return tuple(found) or ("it is not valid",)
 
 
 def read_export(item: Any) -> Export | None:

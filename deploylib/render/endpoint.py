@@ -50,7 +50,7 @@ def find_endpoint(config: Config) -> Endpoint:
     if not key:
         raise SettingsError(
             f"{config.environment.api_key_env} is not set: the API key for environment {config.name!r}",
-            remedy=f"export {config.environment.api_key_env}=…  (Render Dashboard → Account settings → API keys)",
+            remedy=f"{config.explain_setting(config.environment.api_key_env)}  (Render Dashboard → Account settings → API keys)",
         )
     if not (key.isascii() and key.isprintable()):
         raise SettingsError(

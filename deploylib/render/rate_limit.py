@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-__all__ = ["LONGEST", "QUICK", "SLOW", "Budget", "Left", "seconds_to_next_look", "seconds_to_wait"]
+__all__ = ["LONGEST", "QUICK", "SLOW", "Budget", "Left", "seconds_ahead", "seconds_to_next_look", "seconds_to_wait"]
 
 EPOCH = 1_000_000_000
 LONGEST = 61.0  # seconds: no window that we meet is longer than a minute, and its end is told in whole seconds
@@ -120,6 +120,18 @@ class Budget:
         """
         if self._ends is not None and now >= self._ends[1]:
             self._remaining, self._ends = self._limit, None
+
+
+def seconds_ahead(headers: Mapping[str, str], at: datetime) -> float | None:
+    """Seconds that a clock is ahead of the one of an answer.
+
+    None where the answer does not tell its ``Date``, which is in whole seconds.
+    """
+    try:
+        date = parsedate_to_datetime(headers.get("date") or "")
+    except (ValueError, OverflowError):
+        return None
+    return (at - (date if date.tzinfo else date.replace(tzinfo=UTC))).total_seconds()
 
 
 def seconds_to_wait(headers: Mapping[str, str], at: datetime) -> float:

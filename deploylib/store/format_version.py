@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 
 from deploylib.errors import SettingsError
-from deploylib.store.interface import Store
+from deploylib.store.interface import CONDITIONAL, Store
 
-__all__ = ["FORMAT", "require", "write_format"]
+__all__ = ["FORMAT", "is_known_conditional", "require", "write_format"]
 
 FORMAT = 1  # one more for each change after which an older program would misread what is stored
 NEEDS = "0.1.0"  # the lowest version that knows it
@@ -40,3 +40,22 @@ def require(store: Store) -> None:
 def write_format(store: Store) -> None:
     """Name the format, unless it is named."""
     store.put_if_absent(f"format/{FORMAT}-{NEEDS}", b"")
+
+
+def is_known_conditional(store: Store) -> bool:
+    """Tell whether the store was seen to refuse a key's second write.
+
+    Nothing is changed: what is written again is the name of the format, an empty object that is there already. False where
+    it is not there, because nobody has written yet.
+
+    Raises:
+        SettingsError: the store does not refuse it.
+        Unreachable: the store did not answer, or does not let us write.
+    """
+    name = f"format/{FORMAT}-{NEEDS}"
+    if name not in set(store.list("format/")):
+        return False
+    if store.put_if_absent(name, b""):
+        told = "the store ignores conditional writes, so it cannot keep two deploys apart"
+        raise SettingsError(told, remedy=CONDITIONAL)
+    return True

@@ -16,9 +16,10 @@ import msgspec
 from deploylib.errors import Unreachable
 from deploylib.models import decoding
 
-__all__ = ["Damaged", "KeyTaken", "Store", "StoreRefused", "Stored", "read_document"]
+__all__ = ["CONDITIONAL", "Damaged", "KeyTaken", "Store", "StoreRefused", "Stored", "read_document"]
 
 T = TypeVar("T")
+CONDITIONAL = "use a store that honours If-None-Match: Amazon S3, Cloudflare R2, MinIO, … (docs/bucket.md)"
 LARGEST = 32 << 20  # bytes of a record; a run's state with every event of fifty services is a hundredth of that
 
 

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from deploylib.errors import DeployError, SettingsError, Unreachable
 from deploylib.models.interruption import suppress_failure
-from deploylib.store.interface import KeyTaken, Stored, StoreRefused
+from deploylib.store.interface import CONDITIONAL, KeyTaken, Stored, StoreRefused
 from deploylib.store.s3_client import LOST, TAKEN, TRIES, Broken, Calls, chunks, pause
 from deploylib.store.s3_upload import Upload, parts, sizes, write_object
 
@@ -81,8 +81,7 @@ class Bucket:
         self.delete(key)
         if (first, second) != (True, False):
             raise SettingsError(
-                f"{self.address} ignores conditional writes, so it cannot keep two deploys apart",
-                remedy="use a store that honours If-None-Match: Amazon S3, Cloudflare R2, MinIO, …",
+                f"{self.address} ignores conditional writes, so it cannot keep two deploys apart", remedy=CONDITIONAL
             )
 
     def require_writable(self) -> None:

@@ -25,7 +25,7 @@ import msgspec
 
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.models.extras import install_command
-from deploylib.store.interface import StoreRefused
+from deploylib.store.interface import CONDITIONAL, StoreRefused
 from deploylib.system import Clock, Deadline, threads
 
 __all__ = ["GONE", "LOST", "RACING", "TAKEN", "Broken", "Calls", "S3Answer", "chunks", "pause"]
@@ -42,6 +42,9 @@ PASSING = {
     "429", "BadDigest", "IncompleteBody", "OperationAborted", "RequestLimitExceeded", "RequestTimeout", "SlowDown",
     "Throttling", "ThrottlingException", "TooManyRequests",
 }  # fmt: skip
+UNKNOWN = "NotImplemented"  # what Backblaze B2 and OVH answer to a condition
+KEYLESS = {"NoCredentialsError", "PartialCredentialsError"}
+KEYS = "gh secret set AWS_ACCESS_KEY_ID, then gh secret set AWS_SECRET_ACCESS_KEY (for the workflow), and export both (here)"
 ENCRYPTED = {"put_object", "create_multipart_upload"}
 MARK = "written"
 WORDS = {  # what boto3 calls it → what it is
@@ -149,6 +152,9 @@ class Calls:
 
         *name* is the client's method that got it.
         """
+        if code == UNKNOWN:
+            text = f"the store {self.address} does not know conditional writes, so it cannot keep two deploys apart"
+            return StoreRefused(text, remedy=CONDITIONAL)
         return StoreRefused(
             f"the store {self.address} refused {ASKED.get(name, 'an upload')}: {code}",
             remedy="check that the bucket exists and that the credentials may read, write and list it",
@@ -156,6 +162,8 @@ class Calls:
 
     def unreachable(self, why: str) -> Unreachable:
         """Make the error for an answer that did not come."""
+        if why in KEYLESS:
+            return Unreachable(f"the store {self.address} cannot be reached: {WORDS[why]}", remedy=KEYS)
         return Unreachable(
             f"the store {self.address} cannot be reached: {WORDS.get(why, why)}",
             remedy="check its address, the region and the credentials (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3, …)",

@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from localrender.api import (
+    blueprints,
     control,
     deploys,
     envvars,
@@ -48,6 +49,7 @@ def build(local: LocalRender) -> ASGIApp:
         control,
         faults,
         instances,
+        blueprints,
     )
     application = Starlette(
         routes=[route for resource in resources for route in resource.ROUTES],

@@ -41,17 +41,21 @@ def accepted(status: int = 202) -> Response:
     return Response(status_code=status)
 
 
-async def content(request: Request) -> bytes:
+async def content(request: Request, most: int = _LONGEST) -> bytes:
     """The body of a request.
 
+    Args:
+        request: the request.
+        most: bytes that the endpoint takes.
+
     Raises:
-        ApiError: 413, it is longer than any that the API takes.
+        ApiError: 413, it is longer.
     """
     read = bytearray()
     async for part in request.stream():
         read += part
-        if len(read) > _LONGEST:
-            raise ApiError(413, f"a request body has at most {_LONGEST} bytes")
+        if len(read) > most:
+            raise ApiError(413, f"a request body has at most {most} bytes")
     return bytes(read)
 
 

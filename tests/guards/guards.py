@@ -104,8 +104,8 @@ GUARDS = (
     Guard(
         "a next step that is about another environment",
         "deploylib/models/remedies.py",
-        'if environment == "local" else',
-        "if True else",
+        'if environment == "local":',
+        "if True:",
         "tests/unit/models/test_remedies.py::test_a_report_names_it_wherever_it_is_shown",
     ),
     Guard(

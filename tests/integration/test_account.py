@@ -64,6 +64,16 @@ def test_a_release_to_an_account_takes_the_same_way(fresh: Callable[..., Product
     fixed = product.inv("check", "--environment", "staging", "--fix", **key, **with_examiners(tmp_path))
     assert fixed.code == 0, fixed.said
     assert product.api(service)["autoDeploy"] == "no"
+    assert "Not ready for staging: " in refused.out.splitlines()[-1]
+
+    before = (product.folder / ".localrender/requests.jsonl").read_text().count("\n")
+    ready = product.inv("check", "--environment", "staging", **key, **with_examiners(tmp_path))
+    assert ready.out.splitlines()[-1].startswith("Ready for staging")
+    assert ready.out.splitlines()[-1].endswith("; next: inv deploy --environment staging")
+    sent = (product.folder / ".localrender/requests.jsonl").read_text().splitlines()[before:]
+    asked = {(one["method"], one["path"]) for one in map(json.loads, sent)}
+    assert {one for one in asked if one[0] != "GET"} == {("POST", "/v1/blueprints/validate")}  # which makes nothing
+    assert not store.exists()
 
     released = product.inv("deploy", "--environment", "staging", *WITHOUT_SCAN, "--json", **key)
     assert released.code == 0, released.said

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import jsonschema
 import pytest
+from render.public_api.api.blueprints import validate_blueprint
 from render.public_api.api.deploys import list_deploys, retrieve_deploy
 from render.public_api.api.logs import list_logs
 from render.public_api.api.postgres import list_postgres, retrieve_postgres_connection_info
@@ -17,6 +19,8 @@ from render.public_api.api.services import get_env_vars_for_service, list_events
 from render.public_api.api.users import get_user
 from render.public_api.api.workspaces import list_owners
 from render.public_api.client import AuthenticatedClient
+from render.public_api.models.validate_blueprint_request import ValidateBlueprintRequest
+from render.public_api.types import File
 
 from localrender.api import gate
 
@@ -138,6 +142,33 @@ def test_renders_own_sdk_works(deployed: Local) -> None:
         assert owners[0].owner.id == known["owner_id"]
         user: Any = get_user.sync(client=client)
         assert user.email
+
+
+def test_a_blueprint_is_validated_as_by_renders_own_sdk(shared: Local) -> None:
+    """What it would make, or each fault with its place; nothing is made, and another workspace is not found."""
+    known = shared.endpoint
+    before = shared.get("/services")
+
+    def ask(text: str, owner: str = known["owner_id"]) -> Any:
+        with AuthenticatedClient(base_url=known["api_url"], token=known["api_key"]) as client:
+            file = File(payload=BytesIO(text.encode()), file_name="render.yaml", mime_type="text/yaml")
+            return validate_blueprint.sync(client=client, body=ValidateBlueprintRequest(owner_id=owner, file=file))
+
+    good = ask(
+        "services:\n- {type: web, name: new, runtime: node, startCommand: node .}\n- {type: keyvalue, name: kv, ipAllowList: []}\n"
+        "databases: [{name: data}]\n"
+    )
+    assert (good.valid, good.plan.services, good.plan.databases, good.plan.key_value, good.plan.total_actions) == (
+        *(True, ["new"], ["data"], ["kv"]),
+        3,
+    )
+    bad = ask("services:\n  - type: web\n    name: new\n    runtime: node\n    plan: enormous\n")
+    assert not bad.valid
+    assert [(one.path, one.line) for one in bad.errors] == [("services[0].plan", 5)]
+    assert not ask("services: {").valid
+    assert ask("services: []\n", "tea-of-another").message.endswith("tea-of-another")
+    assert shared.call("POST", "/blueprints/validate", {"ownerId": known["owner_id"]}).status_code == 400
+    assert shared.get("/services") == before
 
 
 def test_a_page_ends_where_its_cursor_says(shared: Local) -> None:

@@ -12,7 +12,7 @@ from deploylib.migrations import rehearsal, server_roles
 from deploylib.models import Secret
 from deploylib.models.database import Copy
 from deploylib.models.findings import Examined
-from deploylib.postgres.connection import alter_url, connect
+from deploylib.postgres.connection import alter_url, connect, count_sessions
 from deploylib.settings import MigrationSettings
 from deploylib.system import process
 from tests.migrations.world import World
@@ -107,3 +107,11 @@ def test_rights_come_to_the_copy_so_that_it_is_seen_who_loses_them(world: World,
         f"0003: takes away nextval of shop.ticket by {code}",
     ]
     assert lacking == ()
+
+
+def test_the_sessions_of_clients_are_counted(world: World) -> None:
+    """But for the one that counts; and how many there may be."""
+    before, most = count_sessions(world.url)
+    with connect(world.url), connect(world.url):
+        assert count_sessions(world.url) == (before + 2, most)
+    assert most > before

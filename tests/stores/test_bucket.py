@@ -16,10 +16,12 @@ from botocore.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
+from botocore.stub import Stubber
 
 from deploylib.dashboard import Site
 from deploylib.dashboard.page import write_page
 from deploylib.errors import SettingsError, Unreachable
+from deploylib.store import StoreRefused, format_version
 from deploylib.store.interface import KeyTaken
 from deploylib.store.s3 import Bucket
 from deploylib.store.s3_client import WORDS
@@ -49,6 +51,44 @@ def test_a_server_that_ignores_conditional_writes_is_refused(s3: Any) -> None:
 
     assert "If-None-Match" in raised.value.remedy
     assert [] == list(bucket.list(""))
+
+
+def test_a_server_that_ignores_conditional_writes_is_found_by_a_look(s3: Any) -> None:
+    """What it writes all the same is the empty object that was there."""
+    bucket = Bucket("s3://deploys/looked", Ignoring(s3))
+    format_version.write_format(bucket)
+    before = list(bucket.list(""))
+
+    with pytest.raises(SettingsError, match="ignores conditional writes") as raised:
+        format_version.is_known_conditional(bucket)
+
+    assert "docs/bucket.md" in raised.value.remedy
+    assert before == list(bucket.list(""))
+
+
+def test_a_server_that_knows_no_conditional_writes_is_told_by_its_answer(s3: Any) -> None:
+    """As Backblaze B2 answers: 501, NotImplemented."""
+    with Stubber(s3) as stub:
+        stub.add_client_error("put_object", "NotImplemented", http_status_code=501)
+        with pytest.raises(StoreRefused, match="does not know conditional writes") as raised:
+            Bucket("s3://deploys/b2", s3).put_if_absent("a", b".")
+
+    assert "docs/bucket.md" in raised.value.remedy
+
+
+def test_without_credentials_one_is_told_where_they_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines for GitHub, which the environment is added to."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "auto")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+
+    with pytest.raises(Unreachable, match="there are no credentials") as raised:
+        Bucket("s3://deploys/x").put_if_absent("a", b".")
+
+    assert "gh secret set AWS_ACCESS_KEY_ID" in raised.value.remedy
 
 
 def test_all_pages_of_a_listing_are_read(s3: Any) -> None:

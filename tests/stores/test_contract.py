@@ -15,7 +15,7 @@ import pytest
 from deploylib.errors import SettingsError
 from deploylib.models import Commit, Opened
 from deploylib.state.history import History
-from deploylib.store import KeyTaken, Store
+from deploylib.store import KeyTaken, Store, format_version
 from deploylib.store import open as open_store
 from deploylib.system import Clock
 
@@ -204,3 +204,14 @@ def test_an_address_of_no_kind_is_refused() -> None:
     """Neither a folder of that name is made, nor a bucket asked."""
     with pytest.raises(SettingsError, match="neither s3://bucket nor a folder"):
         open_store("gs://deploys/x")
+
+
+def test_a_store_that_was_written_is_known_to_refuse_a_second_write(store: Store) -> None:
+    """Nothing is changed by finding out; in an empty one it is not known."""
+    assert not format_version.is_known_conditional(store)
+    assert [] == list(store.list(""))
+
+    format_version.write_format(store)
+    before = list(store.list(""))
+    assert format_version.is_known_conditional(store)
+    assert before == list(store.list(""))

@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
+from deploylib.commands import release
+from tests.support import in_memory_product
+from tests.support.fakes import FakeClock
+from tests.support.in_memory import Platform
 from tests.support.product import Product
+from tests.support.repository import Repository
 
 SETTINGS = """
 bake = "0s"
@@ -18,6 +23,22 @@ api_url = "{api}"
 api_key_env = "STAGING_KEY"
 store = "s3://deploys/{name}"
 """
+
+
+def test_a_bucket_is_told_ready_once_it_was_tried(s3: Any, tmp_path: Path) -> None:
+    """An empty one is not known to take conditional writes; the format alone stays of the trial."""
+    repository = Repository.make(tmp_path / "product")
+    product = in_memory_product.Product(repository, Platform(), FakeClock())
+    product.environment = {"store": f"s3://deploys/{tmp_path.name}"}
+
+    unknown = release.check(product.env())
+    assert "whether it takes conditional writes is not known yet" in "\n".join(unknown.stages[0].lines)
+    assert "Contents" not in s3.list_objects_v2(Bucket="deploys", Prefix=tmp_path.name)
+
+    known = release.check(product.env(), fix=True)
+    assert not any("conditional" in line for line in known.stages[0].lines)
+    (kept,) = s3.list_objects_v2(Bucket="deploys", Prefix=tmp_path.name)["Contents"]
+    assert kept["Key"].startswith(f"{tmp_path.name}/format/")
 
 
 @pytest.mark.load  # test_account.py shows the same way with a folder, and the other tests here the bucket

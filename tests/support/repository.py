@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from deploylib.system import Git, process
 from tests.support.fakes import write
@@ -15,6 +16,15 @@ class Repository:
     """A real git repository."""
 
     root: Path
+
+    @classmethod
+    def make(cls, root: Path) -> Self:
+        """An empty one, with a remote that is never asked."""
+        (root / ".git/objects").mkdir(parents=True)
+        config = '[core]\nbare = false\n[remote "origin"]\nurl = git@github.com:Example/product.git\n'
+        write(root / ".git", {"HEAD": "ref: refs/heads/main\n", "config": config, "refs/heads/.keep": ""})
+        (root / ".git/refs/heads/.keep").unlink()
+        return cls(root)
 
     @property
     def git(self) -> Git:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import stamina
 
-from tests.support.fakes import FakeClock, RecordingView, write
+from tests.support.fakes import FakeClock, RecordingView
 from tests.support.in_memory import Platform
 from tests.support.repository import Repository
 
@@ -39,12 +39,7 @@ def _nobodys_git(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
     """An empty repository with a remote that is never asked."""
-    root = tmp_path / "product"
-    (root / ".git/objects").mkdir(parents=True)
-    config = '[core]\nbare = false\n[remote "origin"]\nurl = git@github.com:Example/product.git\n'
-    write(root / ".git", {"HEAD": "ref: refs/heads/main\n", "config": config, "refs/heads/.keep": ""})
-    (root / ".git/refs/heads/.keep").unlink()
-    return Repository(root)
+    return Repository.make(tmp_path / "product")
 
 
 @pytest.fixture

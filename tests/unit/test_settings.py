@@ -260,3 +260,17 @@ def test_the_secrets_of_smoke_requests_are_ours_alone(tmp_path: Path) -> None:
     assert Secret("Bearer 0123456789") in loaded.known_secrets
     assert loaded.secret("SHOP_DOOR") == Secret("Bearer 0123456789")
     assert loaded.secret("NOBODY") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "environ", "told"),
+    [
+        ("staging", {}, "gh secret set KEY --env staging, and here export KEY=…"),
+        ("staging", {"GITHUB_ACTIONS": "true"}, "gh secret set KEY --env staging"),
+        ("local", {}, "export KEY=…"),
+    ],
+    ids=["on a laptop", "in a workflow", "local"],
+)
+def test_a_missing_secret_is_told_where_it_goes(tmp_path: Path, name: str, environ: dict[str, str], told: str) -> None:
+    """With the line that puts it there."""
+    assert settings(tmp_path, STAGING, name, **environ).explain_setting("KEY") == told

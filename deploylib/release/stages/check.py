@@ -5,7 +5,7 @@ Is all that a release needs in order, and at hand.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -18,10 +18,11 @@ from deploylib.models import Checked, Facts, Kind, Service, StageName, Target
 from deploylib.models.results import StageResult
 from deploylib.models.units import count
 from deploylib.postgres import binaries, connection
-from deploylib.release import changes, preflight, prerequisites, under_load
+from deploylib.release import changes, preflight, prerequisites, readiness, under_load
 from deploylib.release.changes import decide
 from deploylib.release.guards import alone
 from deploylib.release.prerequisites import CheckFinding
+from deploylib.release.readiness import Readiness
 from deploylib.release.run import Run, Stage, result
 from deploylib.release.serving import live_of
 from deploylib.render import Refused, blueprints, local
@@ -64,15 +65,18 @@ class Check(Stage):
         targets = self._targets(run, described, names, findings)
         near, apart = _near(described, here)
         facts, text = self._database(run, near, findings)
+        asked = run.options.asked == self.name and not run.back  # a release has enough to tell
+        looks = list(self._look(run, described, targets, facts)) if asked else []
+        findings += [finding for seen in looks for finding in seen.findings if finding not in findings]
         preflight.require_ready(findings, config.name)
         alone(run, targets, holding=False)
         source = "tree clean" if not run.options.commit else f"commit {run.commit.short}"
         where = config.settings.blueprint if described else "settings"
         line = f"{where} valid · {source} · {count(len(targets), 'service')} · {text}"
         notes = (*described.notes, *_unfit(run, described)) if described is not None else ()
-        if run.options.asked == self.name:  # a release has enough to tell
+        if asked:
             notes += preflight.health_reminders(targets, described)
-        notes = (*notes, *self._propose(run))
+        notes = (*notes, *(note for seen in looks for note in seen.notes), *self._propose(run))
         return result(self.name, line, *notes, *here.told, *apart, data=msgspec.structs.replace(facts, targets=targets))
 
     def _described(self, run: Run, findings: list[CheckFinding]) -> tuple[blueprints.Blueprint | None, tuple[str, ...]]:
@@ -108,6 +112,18 @@ class Check(Stage):
         targets, faults = preflight.targets(run.env.config, described, names, there, run.env.git, known=known)
         findings += faults + (self._not_pushed(run, there) or self._built_from_tips(run, targets, there))
         return targets
+
+    def _look(
+        self, run: Run, described: blueprints.Blueprint | None, targets: tuple[Target, ...], facts: Checked
+    ) -> Iterator[Readiness]:
+        """Look at what only somebody who asks is told."""
+        yield readiness.look_at_commit(run)
+        if not run.env.config.is_local:
+            yield readiness.look_at_store(run.env)
+            if facts.facts is not None:
+                yield readiness.look_at_database(run, facts.database)
+            if targets:
+                yield readiness.look_at_platform(run, described, targets)
 
     def _propose(self, run: Run) -> tuple[str, ...]:
         """Propose a load test where one can do no harm."""

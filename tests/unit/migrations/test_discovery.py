@@ -179,3 +179,30 @@ def test_a_submodule_that_was_not_fetched_may_hold_migrations(tmp_path: Path) ->
     assert discovery.find_unfetched(every, tmp_path, []) == ("migrations",)
     assert discovery.find_unfetched(every, tmp_path, ["db/schema/sql/*.sql"]) == ("db/schema",)
     assert discovery.find_unfetched({"libs/shared": "1" * 40}, tmp_path, []) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "version"),
+    [
+        ("requirements.txt", "flask\nalembic==1.18.3  # pinned\n", "1.18.3"),
+        ("api/requirements-prod.txt", "alembic[tz]==1.19.1 \\\n    --hash=sha256:0\n", "1.19.1"),
+        ("uv.lock", '[[package]]\nname = "alembic"\nversion = "1.19.0"\n', "1.19.0"),
+        ("pyproject.toml", '[project]\ndependencies = ["alembic == 1.18.2"]\n', "1.18.2"),
+    ],
+)
+def test_an_alembic_with_a_known_fault_is_named(name: str, text: str, version: str) -> None:
+    """With the file that pins it, and the release to take; of this machine as well."""
+    assert discovery.find_lists([name, "notes.txt", "a/b.py"]) == (name,)
+    [told] = discovery.find_faulty_alembic({name: text})
+    assert told.startswith(f"{name} has alembic {version}, and ")
+    assert told.endswith(" or newer")
+    [told] = discovery.find_faulty_alembic({}, version)
+    assert told.startswith(f"this machine has alembic {version}")
+
+
+@pytest.mark.parametrize(
+    "text", ["alembic==1.18.4\n", "alembic>=1.18.2\n", "alembic==1.19.2\n", "my-alembic-x==1.19.0\n"]
+)
+def test_another_alembic_is_not_named(text: str) -> None:
+    """One that was mended, or that nobody has pinned."""
+    assert discovery.find_faulty_alembic({"requirements.txt": text}, "1.20.1") == ()

@@ -122,3 +122,13 @@ def test_a_finding_of_a_scan_names_it(repository: Repository, platform: Platform
     env = product.env()
     found = examine(env, env.git.commit("HEAD"))
     assert "inv check --environment staging says what is wrong" in {one.remedy for one in found.blocking}
+
+
+def test_a_secret_of_github_is_given_to_the_environment() -> None:
+    """Of the same name; one that names an environment is left as it is."""
+    text = "gh secret set A, then gh secret set B --env other; gh variable set C --body x"
+
+    assert remedies.about("local", text) == text
+    assert remedies.about("staging", text) == (
+        "gh secret set A --env staging, then gh secret set B --env other; gh variable set C --env staging --body x"
+    )

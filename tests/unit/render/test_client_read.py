@@ -546,3 +546,36 @@ def test_more_lines_than_a_page_has_are_read_page_by_page(platform: Platform) ->
 
     assert [line.text for line in lines] == [str(n) for n in range(150, 400)]
     assert len(platform.render().logs("tea-1", "srv-1", "app", START, limit=1000)) == 400
+
+
+@pytest.mark.parametrize(
+    ("answer", "faults"),
+    [
+        ({"valid": True, "plan": {"services": ["api"], "totalActions": 1}}, ()),
+        (
+            {"valid": False, "errors": [{"error": "no such plan", "path": "services[0].plan", "line": 4, "column": 9}]},
+            ("line 4: services[0].plan: no such plan",),
+        ),
+        ({"valid": False, "errors": [{"error": "it is no YAML", "path": None}]}, ("it is no YAML",)),
+        ({"valid": False}, ("it is not valid",)),
+    ],
+    ids=["valid", "with a place", "without", "without a word"],
+)
+def test_a_blueprint_is_judged_by_the_platform(
+    platform: Platform, answer: dict[str, object], faults: tuple[str, ...]
+) -> None:
+    """By a form that makes nothing, so that a client which only reads may send it."""
+    platform.faults.append(("POST", "/blueprints/validate", status(200, answer)))
+
+    assert platform.render(read_only=True).find_faults("tea-1", "services: []\n") == faults
+    (sent,) = platform.requests
+    assert sent.headers["content-type"].startswith("multipart/form-data; boundary=")
+    assert all(part in sent.content for part in (b'name="ownerId"\r\n\r\ntea-1\r\n', b"\r\n\r\nservices: []\n\r\n--"))
+
+
+def test_a_platform_that_judges_no_blueprint_says_so(platform: Platform) -> None:
+    """It is refused, which is not the same as valid."""
+    platform.faults.append(("POST", "/blueprints/validate", status(404)))
+
+    with pytest.raises(Refused):
+        platform.render().find_faults("tea-1", "services: []\n")

@@ -187,3 +187,18 @@ def test_a_scarce_look_is_spent_on_the_expected_end() -> None:
 def test_one_that_takes_longer_than_usual_is_looked_at_again_soon(elapsed: float, seconds: float) -> None:
     """Then less and less often, down to its share."""
     assert rate_limit.seconds_to_next_look(elapsed, 20, 50, Left(requests=100, seconds=50.0)) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("date", "ahead"),
+    [
+        ("Sun, 01 Mar 2026 11:58:00 GMT", 120.0),
+        ("Sun, 01 Mar 2026 12:00:05 GMT", -5.0),
+        ("yesterday", None),
+        (f"Sun, 01 Mar {'9' * 20} 12:00:05 GMT", None),
+        (None, None),
+    ],
+)
+def test_a_clock_is_compared_with_the_date_of_an_answer(date: str | None, ahead: float | None) -> None:
+    """Ahead or behind; where the answer does not tell the time nothing is known."""
+    assert rate_limit.seconds_ahead({"date": date} if date else {}, START) == ahead
