@@ -126,8 +126,8 @@ def _verdict(report: Report) -> list[str]:
 
 
 def _trouble(text: str) -> Iterator[str]:
-    found, _, remedy = text.partition(" → ")
-    yield f"✗ {found}"
+    trouble, _, remedy = text.partition(" → ")
+    yield f"✗ {trouble}"
     if remedy:
         yield f"  → {remedy}"
 

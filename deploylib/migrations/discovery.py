@@ -100,9 +100,9 @@ def find_faulty_alembic(texts: Mapping[str, str], here: str = "") -> tuple[str, 
     """
     pins = {name: match[1] or match[2] for name, text in texts.items() for match in PIN.finditer(text)}
     return tuple(
-        f"{place} has alembic {version}, and {' and '.join(faulty)} {told}: take {better} or newer"
+        f"{place} has alembic {version}, and {' and '.join(faulty)} {fault}: take {better} or newer"
         for place, version in {**pins, **({"this machine": here} if here else {})}.items()
-        for faulty, (told, better) in FAULTY.items()
+        for faulty, (fault, better) in FAULTY.items()
         if version in faulty
     )
 

@@ -136,7 +136,7 @@ def _channels(config: Config) -> list[CheckFinding]:
 
     They are never quoted, and nobody is asked: a look tells nobody anything.
     """
-    chosen, found = config.environment, []
+    chosen, findings = config.environment, []
     for secret, name, pattern, like in (
         (
             config.webhook,
@@ -148,8 +148,8 @@ def _channels(config: Config) -> list[CheckFinding]:
         (config.slack_token, chosen.slack_token_env or BOT, SLACK_TOKEN, "xoxb-…, the token of a bot"),
     ):
         if secret is not None and not pattern.fullmatch(secret.reveal()):
-            found.append(CheckFinding(f"{name} is set, and is not like {like}", config.explain_setting(name)))
-    return found
+            findings.append(CheckFinding(f"{name} is set, and is not like {like}", config.explain_setting(name)))
+    return findings
 
 
 def _programs(config: Config, stages: Collection[str], files: Collection[str], *, database: bool) -> list[CheckFinding]:

@@ -59,8 +59,8 @@ def look_at_store(env: Environment) -> Readiness:
             return Readiness()
     except (SettingsError, Unreachable) as error:
         return Readiness((CheckFinding.of(error),))
-    told = f"the store {env.config.store} is empty: whether it takes conditional writes is not known yet"
-    return Readiness(notes=(f"{told} (inv check --fix tries it, or the first release does)",))
+    text = f"the store {env.config.store} is empty: whether it takes conditional writes is not known yet"
+    return Readiness(notes=(f"{text} (inv check --fix tries it, or the first release does)",))
 
 
 def try_store(env: Environment) -> None:
@@ -81,8 +81,8 @@ def look_at_platform(run: Run, described: blueprints.Blueprint | None, targets: 
     findings, notes, name = [], [], run.env.config.settings.blueprint
     ahead = run.env.render.clock_ahead[-1] if run.env.render.clock_ahead else None
     if ahead is not None and abs(ahead) > SKEW:
-        told = f"the clock of this machine is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the platform's"
-        findings.append(CheckFinding(told, "set it by the network: sudo timedatectl set-ntp true"))
+        skew = f"the clock of this machine is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the platform's"
+        findings.append(CheckFinding(skew, "set it by the network: sudo timedatectl set-ntp true"))
     owner = next((one.owner_id for one in targets if one.owner_id), "")
     text = run.env.git.read(run.commit.id, name) if described is not None and owner else None
     if text is not None:
@@ -133,8 +133,8 @@ def weigh_sessions(used: int, most: int) -> Readiness:
     """Tell where twice as many sessions have no room."""
     if 2 * used <= most:
         return Readiness()
-    told = f"{used} of {most} connections to the database are in use: a release, in which services run twice, may want more"
-    return Readiness(notes=(f"{told} (smaller pools, or a larger plan)",))
+    text = f"{used} of {most} connections to the database are in use: a release, in which services run twice, may want more"
+    return Readiness(notes=(f"{text} (smaller pools, or a larger plan)",))
 
 
 def look_at_commit(run: Run) -> Readiness:

@@ -335,14 +335,14 @@ def read_database(item: Any) -> Database:
 
 def read_faults(value: Any) -> tuple[str, ...]:
     """Read what is wrong with a Blueprint; none where it is valid."""
-    told = thing(value, _Validated)
-    if told.valid:
+    verdict = thing(value, _Validated)
+    if verdict.valid:
         return ()
-    found = [
-        ": ".join(part for part in (f"line {one.line}" if one.line else "", one.path or "", one.error) if part)
-        for one in told.errors or ()
+    faults = [
+        ": ".join(part for part in (f"line {fault.line}" if fault.line else "", fault.path or "", fault.error) if part)
+        for fault in verdict.errors or ()
     ]
-    return tuple(found) or ("it is not valid",)
+    return tuple(faults) or ("it is not valid",)
 
 
 def read_export(item: Any) -> Export | None:

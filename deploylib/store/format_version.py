@@ -56,6 +56,6 @@ def is_known_conditional(store: Store) -> bool:
     if name not in set(store.list("format/")):
         return False
     if store.put_if_absent(name, b""):
-        told = "the store ignores conditional writes, so it cannot keep two deploys apart"
-        raise SettingsError(told, remedy=CONDITIONAL)
+        text = "the store ignores conditional writes, so it cannot keep two deploys apart"
+        raise SettingsError(text, remedy=CONDITIONAL)
     return True
