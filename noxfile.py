@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import nox
 
 nox.needs_version = ">=2025.5.1"
@@ -16,6 +18,7 @@ DEPLOY_LOCK = ".ci/requirements-deploy.txt"
 TESTS_LOCK = ".ci/requirements-tests.txt"
 HEALTH_LOCK = ".ci/requirements-health.txt"
 BROWSER_LOCK = ".ci/requirements-browser.txt"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")  # as tests/browser looks for them
 LOAD_LOCK = ".ci/requirements-load.txt"  # installed by who measures; here so that a scan sees it
 
 
@@ -129,8 +132,11 @@ def loadtest(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def browser(session: nox.Session) -> None:
-    """What a page shows, in a real headless browser; without a Chromium on the PATH it fails."""
+    """What a page shows, in a real headless browser; where none is on the PATH, Debian's Chromium is installed, or it fails."""
     prepare(session, BROWSER_LOCK)
+    if not any(shutil.which(name) for name in BROWSERS):
+        session.run("apt-get", "update", "--quiet", external=True)
+        session.run("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", "chromium", external=True)
     session.run("pytest", "-m", "load", "tests/browser", *session.posargs)
 
 

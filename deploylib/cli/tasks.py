@@ -62,6 +62,7 @@ def logs(
 
 @command(
     "dry_run",
+    "verbose",
     *GATES,
     to="run, commit or deploy to go back to; default: the last verified release",
     skip="leave this check out in an emergency: schema",
@@ -80,6 +81,7 @@ def history(env: Environment, run: str = "", limit: int = 20) -> Any:
 
 
 @command(
+    "verbose",
     run="this one; default: of this CI run, or the newest that is open",
     database="of one marked restoring: complete (default; in CI only when said), back: what was there, or a backup",
 )
@@ -116,7 +118,7 @@ def migrate(env: Environment, rehearse: bool = False, **options: Any) -> Any:
     return deploylib.migrate(env, rehearse=rehearse, **options)
 
 
-@command()
+@command("verbose")
 def verify(env: Environment) -> Any:
     """Have what is live prove itself."""
     return deploylib.verify(env)
@@ -124,6 +126,7 @@ def verify(env: Environment) -> Any:
 
 @command(
     "dry_run",
+    "verbose",
     *GATES,
     common=("to", "json", "debug"),
     target="to",

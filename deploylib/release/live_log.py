@@ -36,14 +36,20 @@ class LiveLog:
     _over: threading.Event = field(default_factory=threading.Event)
     _following: list[Future[None]] = field(default_factory=list)
     _kept: int = 0
+    _running: bool = False
 
-    def start(self, targets: Iterable[Target]) -> None:
-        """Begin, where the settings want it."""
+    def start(self, targets: Iterable[Target], *, running: bool = False) -> None:
+        """Begin, where the settings want it.
+
+        Args:
+            running: what runs by now is of this run, and its lines until now were followed by another job.
+        """
         if not self.env.config.settings.follow_logs or self._following:
             return
         owners: dict[str, list[Target]] = {}
         for target in targets:
             owners.setdefault(target.owner_id, []).append(target)
+        self._running = running
         for of_one in owners.values():
             self._begin(of_one)
 
@@ -66,9 +72,10 @@ class LiveLog:
             self.env.progress.note(f"the log of the services is not followed any more: {error.message}")
 
     def _follow(self, targets: list[Target]) -> None:
-        since = self.env.clock.now() - BEFORE
+        since = self.env.clock.now() - (timedelta(0) if self._running else BEFORE)
         names = {target.service_id: target.name for target in targets}
-        before = {each for target in targets[:FEW] for each in self.env.render.instances(target.service_id)}
+        asked = () if self._running else targets[:FEW]
+        before = {each for target in asked for each in self.env.render.instances(target.service_id)}
         waiting: list[LogLine] = []
         late = Deadline.after(KEPT_EVERY)
         try:

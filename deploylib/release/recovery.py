@@ -172,6 +172,7 @@ def _made(run: Run, target: Target, intent: Intent) -> str:
 
 def _restore(run: Run, back: list[Order], deadline: Deadline) -> None:
     run.env.progress.began("put back")
+    run.log.start(order.target for order in back)
     began = run.env.clock.monotonic()
     shipped = rollout.roll_out(
         back,

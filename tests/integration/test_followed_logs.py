@@ -109,6 +109,20 @@ def test_the_first_error_of_a_build_is_told(product: Trivial) -> None:
     assert any(re.match(r"\d\d:\d\d:\d\dZ ✗ deploy", line) for line in told)
 
 
+def test_a_rollback_shows_all_lines_when_asked(product: Trivial) -> None:
+    """As a deploy does; and a second job, which proves what the first one has deployed, shows what programs write meanwhile."""
+    product.change_all()
+    assert product.inv("deploy", "--until", "deploy", DEPLOYLIB_RUN="parted").code == 0
+    proven = product.inv("verify", "--verbose", DEPLOYLIB_RUN="parted")
+    assert (proven.code, product.inv("finish", DEPLOYLIB_RUN="parted").code) == (0, 0), proven.said
+
+    back = product.inv("rollback", "--verbose")
+
+    assert back.code == 0, back.said
+    assert re.search(r"^  \d\d:\d\d:\d\d  api app  .*GET /health", proven.err, re.MULTILINE)
+    assert re.search(r"^  \d\d:\d\d:\d\d  api build  ==> your service is live", back.err, re.MULTILINE)
+
+
 def test_a_log_that_cannot_be_followed_is_one_line(product: Trivial) -> None:
     """The release is what it is, and waits for nothing."""
     product.fault("answer-503", path="^/v1/logs", next=0)

@@ -56,6 +56,7 @@ class Verify(Stage):
         }
         unproven = {name: run.planned.changes.of(name).live for name in run.planned.unproven if name not in shipped}
         expected |= {name: Expected(live.commit) for name, live in unproven.items()}
+        run.log.start((target for target in run.checked.targets if target.name in expected), running=True)
         try:
             proven = prove_services(run.env, run.checked.targets, expected, run.pace)
         except VerificationFailed as error:

@@ -256,3 +256,9 @@ def test_any_other_text_is_a_flag(given: str) -> None:
     task(context(), reason=given)
 
     assert done == [given]
+
+
+@pytest.mark.parametrize("name", ["deploy", "migrate", "rollback", "promote", "finish", "verify"])
+def test_what_waits_for_services_shows_their_lines_when_asked(name: str) -> None:
+    """Of each of them it may be what somebody looks for."""
+    assert "verbose" in inspect.signature(everything()[name].body).parameters
