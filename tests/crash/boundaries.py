@@ -18,7 +18,7 @@ from tests.support.edges import Completed, environment
 from tests.support.product import Product
 
 DYING = Path(__file__).with_name("dying.py")
-WITHIN = 120.0
+WITHIN = 600.0
 
 
 class Boundary(msgspec.Struct, frozen=True):

@@ -271,13 +271,13 @@ def test_a_file_that_never_returns_is_ended(text: str, why: str, tmp_path: Path)
 @pytest.mark.load
 def test_what_the_file_prints_is_no_answer(tmp_path: Path) -> None:
     """However much that is; nor does a request that never ends keep the run from its end."""
-    with serve(60.0) as server:
+    with serve(1800.0) as server:
         began = time.monotonic()
         prints = (
             "import sys\nprint('{}')\nfor _ in range(100): print('x' * 99999); print('y' * 99999, file=sys.stderr)\n"
         )
         measured = send(server, tmp_path, prints, READER, rate=20.0, patience=0.5)
 
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 300
     assert set(measured.errors) == {"no answer"}
     assert min(measured.latencies) > 400

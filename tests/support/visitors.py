@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from tests.support.edges import Completed
 
-LONGEST = 300.0
-MOST = 200_000
+LONGEST = 1800.0
+MOST = 1_000_000
 COMMIT = re.compile(rb"\b[0-9a-f]{40}\b")
 
 
@@ -49,7 +49,7 @@ class Seen:
 def visiting(*urls: str, connections: int = 1, every: float = 0.02) -> Iterator[Seen]:
     """Keep *connections* to each address busy during the block.
 
-    They end by themselves after five minutes or 200,000 requests.
+    They end by themselves after half an hour or a million requests.
 
     Args:
         urls: loopback addresses.
@@ -63,7 +63,7 @@ def visiting(*urls: str, connections: int = 1, every: float = 0.02) -> Iterator[
     def visit(url: str) -> None:
         parts = urlsplit(url)
         assert parts.hostname == "127.0.0.1"
-        connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=60)
         while not stop.is_set() and time.monotonic() < ends and seen.requests < MOST:
             fresh, failure, body = connection.sock is None, "", b""
             try:
@@ -93,7 +93,7 @@ def visiting(*urls: str, connections: int = 1, every: float = 0.02) -> Iterator[
     finally:
         stop.set()
         for thread in threads:
-            thread.join(15)
+            thread.join(75)
         seen.seconds = time.monotonic() - began
 
 
