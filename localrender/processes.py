@@ -87,19 +87,26 @@ class Program(msgspec.Struct, frozen=True):
     connected: list[tuple[str, int]]
 
 
+class Left(msgspec.Struct, frozen=True):
+    """A process whose parent has ended."""
+
+    pid: int
+    name: str
+
+
 class Ended(msgspec.Struct, frozen=True):
     """How an instance has ended.
 
     Attributes:
         seconds: from SIGTERM to the end of its first process.
         killed: it had not ended in time.
-        left: the names of what its first process had started and left running.
+        left: what its first process had started and left running.
     """
 
     code: int
     seconds: float
     killed: bool
-    left: list[str]
+    left: list[Left]
 
 
 class Running:
@@ -148,10 +155,10 @@ class Running:
             killed = True
         seconds = time.monotonic() - began
         await asyncio.sleep(_AT_ONCE)  # what ends with its parent may be a moment later
-        left = [process for process in tree if process.pid != self.pid and not killed and is_alive(process)]
-        names = [name for process in left if (name := _name(process))]
+        others = [process for process in tree if process.pid != self.pid and not killed and is_alive(process)]
+        left = [Left(process.pid, name) for process in others if (name := _name(process))]
         self.signal(signal.SIGKILL)
-        return Ended(await self.wait(), round(seconds, 3), killed, names)
+        return Ended(await self.wait(), round(seconds, 3), killed, left)
 
     async def wait(self) -> int:
         """Wait for the end; its code as a shell tells it (128 + signal)."""

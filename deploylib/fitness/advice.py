@@ -18,14 +18,14 @@ STOP = "signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.
 EITHER = "handle SIGTERM: take no new request, answer those in flight, close the connections, exit 0"
 
 NODE = {
-    Question.FLIGHT: f"{CLOSE}, and no process.exit before",
+    Question.FLIGHT: f"{CLOSE}, and no process.exit before; server is what app.listen(…) returns; of Fastify: app.close()",
     Question.EXIT: f"{CLOSE}; setTimeout(() => process.exit(0), {{deadline}}000).unref()",
     Question.IDLE: "server.close(…); server.closeIdleConnections()",
     Question.ADDRESS: 'server.listen(process.env.PORT, "0.0.0.0"); of Fastify: app.listen({{ port: process.env.PORT, host: "0.0.0.0" }})',
     Question.CONNECTIONS: "new Pool({{ max: {size} }})",
 }
 PYTHON = {
-    Question.FLIGHT: f"{STOP}; and threads that are not daemons",
+    Question.FLIGHT: f"{STOP}; and threads that are not daemons; of waitress: lambda *_: sys.exit(0)",
     Question.EXIT: f"{STOP}; and a deadline of {{deadline}} s for what it waits for",
     Question.IDLE: "close the connections that wait for a request once SIGTERM has come; a time-out for them: timeout = 5",
     Question.ADDRESS: 'listen on ("0.0.0.0", int(os.environ["PORT"]))',

@@ -70,13 +70,13 @@ class Exit(msgspec.Struct, frozen=True):
 
     Attributes:
         killed: it had not ended in time.
-        left: the names of what its first process had started and left running.
+        left: what its first process had started and left running.
     """
 
     code: int
     seconds: float
     killed: bool
-    left: tuple[str, ...] = ()
+    left: tuple[Program, ...] = ()
 
 
 class _Failed(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from deploylib.models.units import count
 __all__ = ["judge_connections", "judge_service"]
 
 EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - what a program shall listen on
+BROKEN = 500  # a status from here on is the program's own failure
 MARGIN = 2.0  # seconds between the end of a program and the moment at which it would be killed
 BY_SIGNAL = (
     143  # as a shell tells a program that SIGTERM has ended; also one that drains, and raises it again (uvicorn)
@@ -78,13 +79,15 @@ def _signal(subject: ServiceSubject, shutdown: Shutdown) -> FitnessRow:
     question, before, ended = Question.SIGNAL, shutdown.before, shutdown.ended
     leader = before.programs[0].name if before.programs else "the start command"
     programs = _names(before)
-    server = next((one.name for one in before.servers), next(iter(ended.left), ""))
+    serving = {one.pid for one in before.servers}
+    # What does not serve may end a moment later: the tracker of Python's multiprocessing does.
+    cut = [one.name for one in ended.left if one.pid in serving or not serving]
+    server = next((one.name for one in before.servers), next(iter(cut), ""))
     line = advice.change(question, subject, server=server)
-    if ended.left:
-        left = ", ".join(dict.fromkeys(ended.left))
+    if cut:
+        left = ", ".join(dict.fromkeys(cut))
         text = f"{leader} takes it and ends; {left}, which it had started, is killed in the middle of its work"
         return _unfit(question, text, line)
-    serving = {one.pid for one in before.servers}
     apart = [one for one in before.servers if one.pid != before.pid]
     if ended.killed and serving and before.pid not in serving:
         if all(one.on_sigterm == "default" for one in apart):
@@ -110,6 +113,12 @@ def _flight(subject: ServiceSubject, shutdown: Shutdown) -> FitnessRow:
             return _unfit(question, text, advice.change(question, subject))
         slow = advice.setting(subject, 'slow = "/path", which takes a second or more, or "POST /path"')
         return _unmeasured(question, f"no request was in flight when SIGTERM came: {flight.why}", slow)
+    if flight.line.startswith("GET ") and flight.status and flight.status not in GOOD:
+        text = f"{flight.line} was in flight, and was answered {flight.status}, which is another answer than it gives"
+        return _unfit(question, text, advice.change(question, subject))
+    if flight.status >= BROKEN:
+        text = f"{flight.line} was in flight, and was answered {flight.status}: nobody knows whether it always is"
+        return _unmeasured(question, text, advice.setting(subject, 'slow = "/path", which takes a second or more'))
     if flight.status:
         text = f"{flight.line} was in flight, and was answered whole ({flight.status})"
         return FitnessRow(question=question, fit=FitVerdict.FIT, text=text)
@@ -139,7 +148,7 @@ def _idle(subject: ServiceSubject, shutdown: Shutdown) -> FitnessRow:
     question, ended = Question.IDLE, shutdown.ended
     of = count(shutdown.idle, "idle connection")
     if not shutdown.idle:
-        return FitnessRow(question=question, fit=FitVerdict.FIT, text="it keeps no connection open after an answer")
+        return FitnessRow(question=question, fit=FitVerdict.FIT, text="no connection was left open by then")
     if shutdown.released is not None and not ended.killed:
         text = (
             f"{of} held it: after {shutdown.released:.0f} s it had closed none of the last, and at Render it is killed"

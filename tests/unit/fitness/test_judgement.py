@@ -85,14 +85,25 @@ def test_a_program_that_does_all_of_it_is_fit() -> None:
 
 SAID: dict[str, tuple[dict[str, Any], dict[str, FitVerdict]]] = {
     "a shell that leaves it": (
-        {"ended": Exit(143, 0.0, killed=False, left=("python",)), "flight": Flight("GET /slow", 0)},
+        {
+            "before": instance("::", leader="bash"),
+            "ended": Exit(143, 0.0, killed=False, left=(Program(8, "python"), Program(9, "cat"))),
+            "flight": Flight("GET /slow", 0),
+        },
         {"signal": UNFIT, "in flight": UNMEASURED, "exit": UNMEASURED, "idle": UNMEASURED},
+    ),
+    "what does not serve, and ends a moment later": (
+        {"ended": Exit(0, 1.0, killed=False, left=(Program(9, "python3.11"),)), "flight": Flight("GET /slow", 0)},
+        {"in flight": UNFIT},
     ),
     "a shell that keeps it": (
         {"before": instance("::", leader="npm start", sigterm="default"), "ended": Exit(137, 30.0, killed=True)},
         {"signal": UNFIT, "in flight": UNMEASURED, "exit": UNMEASURED, "idle": UNMEASURED},
     ),
     "a request that is cut": ({"flight": Flight("GET /slow", 0)}, {"in flight": UNFIT}),
+    "a request that is given up with an answer": ({"flight": Flight("GET /slow", 500)}, {"in flight": UNFIT}),
+    "a body that breaks it": ({"flight": Flight("POST /", 500)}, {"in flight": UNMEASURED}),
+    "a body that it refuses": ({"flight": Flight("POST /", 400)}, {}),
     "no request in flight": ({"flight": Flight(why="answered at once")}, {"in flight": UNMEASURED}),
     "nothing in flight, and no handler": (
         {"flight": Flight(why="at once"), "before": instance("::", sigterm="default"), "ended": Exit(143, 0.0, killed=False)},
