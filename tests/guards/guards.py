@@ -1675,7 +1675,7 @@ GUARDS = (
     Guard(
         "a signal that stays in a shell",
         "deploylib/fitness/judgement.py",
-        "    if ended.left:\n",
+        "    if cut:\n",
         "    if False:\n",
         "tests/fitness/test_fitness.py::test_a_signal_that_stays_in_a_shell_is_told_as_that",
     ),
