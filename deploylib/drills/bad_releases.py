@@ -65,6 +65,7 @@ BAD_RELEASE = Drill(
     ),
     begin=_refuse_orders,
     find_fault=_is_back,
+    meanwhile=_order,
     steps=(DrillStep("inv status"), DrillStep("inv rollback --reason 'orders are refused'"), DrillStep("inv verify")),
     cures=("rollback",),
 )

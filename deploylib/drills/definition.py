@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from deploylib.drills.scene import Scene
 from deploylib.models import Value
 
-__all__ = ["Drill", "DrillStep", "DrillSummary"]
+__all__ = ["Drill", "DrillStep", "DrillSummary", "find_section"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class DrillSummary(Value, frozen=True):
     Attributes:
         learns: what somebody learns who does it.
         minutes: that it takes.
-        runbook: the section of the runbook that it practises.
+        runbook: the section of the runbook that it practises, as a link.
         place: where it is done.
     """
 
@@ -75,6 +76,12 @@ class Drill:
             name=self.name,
             learns=self.learns,
             minutes=self.minutes,
-            runbook=self.section,
+            runbook=find_section(self),
             place="a local Render of its own",
         )
+
+
+def find_section(drill: Drill) -> str:
+    """Make a link to the runbook's section that a drill practises."""
+    name = re.sub(r"[^\w\- ]", "", drill.section.lower()).replace(" ", "-")
+    return f"docs/runbook.md#{name}"

@@ -20,7 +20,7 @@ THERE_AND_BACK = DrillSummary(
     name="there-and-back",
     learns="nothing: whether a restore and a rollback would work",
     minutes=10,
-    runbook="Alert: drill",
+    runbook="docs/runbook.md#alert-drill",
     place="the environment itself, with --confirm",
 )
 REASON = "a drill: it comes back at once"
@@ -53,7 +53,7 @@ def drill_on_site(env: Environment, *, confirm: str = "") -> DrillResult:
                 seconds=took,
                 restored=None if fault else took,
                 fault=fault,
-                runbook=f"docs/runbook.md: {THERE_AND_BACK.runbook}",
+                runbook=THERE_AND_BACK.runbook,
                 attended=False,
                 code=code or Blocked.exit_code,
             )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from deploylib.drills.catalog import DRILLS, find_practice
-from deploylib.drills.definition import Drill
+from deploylib.drills.definition import Drill, find_section
 from deploylib.drills.results import DrillResult, DrillResults, describe_time
 from deploylib.drills.scene import Scene
 from deploylib.environment import Environment
@@ -24,7 +24,6 @@ __all__ = ["Nobody", "Person", "Typist", "Worker", "drill", "drill_all", "end_le
 KIND = "drill"  # of the folders; also the operation in the history
 LOOK_EVERY = 1.0
 SETTLE = 30.0  # seconds from the last right command until all must be well
-HANDBOOK = "docs/runbook.md"
 
 
 class Worker(Protocol):
@@ -153,7 +152,7 @@ def practise(env: Environment, drill: Drill, worker: Worker, within: float) -> D
         fault=fault,
         typed=tuple(one.line for one in typed),
         steps=tuple(step.line for step in drill.steps),
-        runbook=f"{HANDBOOK}: {drill.section}",
+        runbook=find_section(drill),
         attended=worker.waits,
     )
 
@@ -231,9 +230,10 @@ class Person:
             f"    cd {scene.copy}",
             "    inv status",
             "",
-            f'Everything there is to break. What to do stands in the runbook, under "{drill.section}":',
-            "type its commands without --environment.",
-            f"The clock runs, for {within / 60:.0f} minutes. Ctrl-C here gives up.",
+            "You can break nothing of anybody there. What to do stands in the runbook:",
+            f"    {find_section(drill)}",
+            "Type its commands without --environment.",
+            f"The clock runs, for {within / 60:.0f} min at most. Ctrl-C here gives up.",
             "",
         )
 

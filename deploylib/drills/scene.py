@@ -31,6 +31,7 @@ from deploylib.system import http, process
 
 __all__ = ["Scene", "TypedCommand"]
 
+ELSEWHERE = re.compile(r" (?:--environment|-e)[ =](?!local\b)")
 WITHIN = 120.0  # seconds for a command that is typed
 PERSON = ("user.name=Drill", "user.email=drill@localhost", "commit.gpgsign=false", "gc.auto=0")
 SEES = ("HOME", "LANG", "LC_ALL", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TEMP", "TMP", "TMPDIR", "TZ", "USER")
@@ -49,7 +50,12 @@ class TypedCommand(msgspec.Struct, frozen=True):
 
     @property
     def task(self) -> str:
-        """The task that was meant; empty: none was named."""
+        """The task that was meant.
+
+        Empty: none was named, or it is about another environment, which the shop has not.
+        """
+        if ELSEWHERE.search(self.line):
+            return ""
         return next((word for word in self.words if not word.startswith("-")), "")
 
     @property

@@ -119,6 +119,9 @@ from json import dumps, loads
 REST = """
 
 class Handler(BaseHTTPRequestHandler):
+    def log_message(self, *words):
+        pass
+
     def do_GET(self):
         self.answer(self.read)
 

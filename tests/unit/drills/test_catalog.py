@@ -14,7 +14,7 @@ from deploylib.drills.catalog import DRILLS, find_practice
 from deploylib.drills.definition import Drill
 from deploylib.drills.on_site import THERE_AND_BACK
 from deploylib.errors import SettingsError
-from tests.support.pages import headings
+from tests.support.pages import headings, slug
 
 ROOT = Path(__file__).resolve().parents[3]
 RUNBOOK = headings(ROOT / "docs/runbook.md")
@@ -54,11 +54,13 @@ def test_a_drill_practises_a_section_of_the_runbook(drill: Drill) -> None:
     text = RUNBOOK[drill.section]
 
     assert any(" ".join(step.line.split()[:2]) in text for step in drill.steps)
+    assert drill.summary.runbook == f"docs/runbook.md#{slug(drill.section)}"
 
 
 def test_the_section_of_the_drill_of_an_environment_is_there() -> None:
     """It is where one learns that it is due."""
-    assert THERE_AND_BACK.runbook in RUNBOOK
+    assert THERE_AND_BACK.runbook == f"docs/runbook.md#{slug('Alert: drill')}"
+    assert "Alert: drill" in RUNBOOK
 
 
 @EACH

@@ -44,7 +44,9 @@ def scene(env: Environment, tmp_path: Path) -> Scene:
 def kind(scene: Scene) -> Drill:
     """A drill that is mended by ``inv rollback`` having been typed."""
     return dataclasses.replace(
-        DRILLS[0], find_fault=lambda scene: "" if scene.has_typed("rollback") else "it is broken"
+        DRILLS[0],
+        meanwhile=lambda _: None,
+        find_fault=lambda scene: "" if scene.has_typed("rollback") else "it is broken",
     )
 
 
@@ -163,6 +165,16 @@ def test_a_line_that_cannot_be_read_is_no_command(scene: Scene) -> None:
 
     assert [(one.task, one.line) for one in scene.typed] == [("", "inv --list")]
     assert not scene.has_typed("rollback")
+
+
+@pytest.mark.parametrize("where", [("--environment", "production"), ("--environment=production",), ("-e", "staging")])
+def test_a_command_about_another_environment_mends_nothing(scene: Scene, where: tuple[str, ...]) -> None:
+    """There is none in the shop; the name of its own may be typed."""
+    note(scene, "rollback", *where)
+    assert not scene.has_typed("rollback")
+
+    note(scene, "rollback", "--environment", "local")
+    assert scene.has_typed("rollback")
 
 
 def test_a_shop_sees_no_key_of_the_person(scene: Scene, env: Environment) -> None:

@@ -14,7 +14,7 @@ PASSED = DrillResult(
     restored=191.9,
     typed=("inv logs", "inv rollback --reason 'it loses orders'"),
     steps=("inv status", "inv rollback --reason 'orders are refused'"),
-    runbook="docs/runbook.md: The new release is bad",
+    runbook="docs/runbook.md#the-new-release-is-bad",
 )
 FAILED = DrillResult(
     drill="held", passed=False, seconds=1800.0, fault="time is over: everything is held", steps=("inv hold.lift",)
@@ -36,7 +36,7 @@ def test_a_drill_that_was_passed() -> None:
         "Right       inv status",
         "            inv rollback --reason 'orders are refused'",
         "",
-        "Runbook     docs/runbook.md: The new release is bad",
+        "Runbook     docs/runbook.md#the-new-release-is-bad",
     ]
 
 
