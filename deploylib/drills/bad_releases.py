@@ -60,8 +60,8 @@ BAD_RELEASE = Drill(
     minutes=5,
     section="The new release is bad",
     situation=(
-        "A release went out a few minutes ago, and was verified. Now customers",
-        "write that they cannot order anything any more.",
+        "A release went out a few minutes ago, and was verified. Now customers write that they cannot "
+        "order anything any more."
     ),
     begin=_refuse_orders,
     find_fault=_is_back,
@@ -71,12 +71,12 @@ BAD_RELEASE = Drill(
 )
 CRASH = Drill(
     name="crash",
-    learns="find out what comes and goes after a good start, and go back",
+    learns="find out what comes and goes, and go back",
     minutes=10,
     section="Alert: uptime",
     situation=(
-        "The release of this afternoon was verified and served well. Since then",
-        "the shop is there, and gone, and there again. Find out what it is.",
+        "The release of this afternoon was verified and served well. Since then the shop is there, and "
+        "gone, and there again. Find out what it is."
     ),
     begin=_crash,
     find_fault=_is_back,
@@ -90,12 +90,12 @@ CRASH = Drill(
 )
 PARTIAL_FAILURE = Drill(
     name="partial-failure",
-    learns="bring services back to one release that could not be put back",
+    learns="bring back what could not be put back",
     minutes=10,
     section="A person is needed",
     situation=(
-        "A release failed half way, and putting it back failed too: Render refused",
-        'it just then. It ended with exit code 20, "a person is needed". That is you.',
+        "A release failed half way, and putting it back failed too: Render refused it just then. It ended"
+        ' with exit code 20, "a person is needed". That is you.'
     ),
     begin=_release_half,
     find_fault=_is_back,

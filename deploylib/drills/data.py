@@ -66,10 +66,10 @@ BAD_MIGRATION = Drill(
     minutes=15,
     section="A migration is refused",
     situation=(
-        "The newest commit gives orders a note. Its release has just ended with exit",
-        'code 6, "migration failed". Nothing is broken, but the note is wanted today.',
-        "Mend the migration and commit it; or take what a colleague has left on the",
-        "branch mended: git merge --ff-only mended",
+        'The newest commit gives orders a note. Its release has just ended with exit code 6, "migration '
+        'failed". Nothing is broken, but the note is wanted today. Mend the migration and commit it; or '
+        "take what a colleague has left on the branch mended:\n"
+        "    git merge --ff-only mended"
     ),
     begin=_refuse_migration,
     find_fault=_has_notes,
@@ -84,12 +84,12 @@ BAD_MIGRATION = Drill(
 )
 RESTORE = Drill(
     name="restore",
-    learns="hold, look at a backup beside, restore it in place, let releases through",
+    learns="restore what was lost, first beside, then in place",
     minutes=15,
     section="Data is lost",
     situation=(
-        "Somebody has tidied up in the wrong database: the shop shows no orders.",
-        "Five were there an hour ago, those of Ann, Bob, Cid, Dora and Emil.",
+        "Somebody has tidied up in the wrong database: the shop shows no orders. Five were there an hour "
+        "ago, those of Ann, Bob, Cid, Dora and Emil."
     ),
     begin=_lose_orders,
     find_fault=_is_restored,

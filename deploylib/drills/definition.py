@@ -48,7 +48,7 @@ class Drill:
     Attributes:
         learns: what somebody learns who does it.
         section: of the runbook.
-        situation: what the person is told, in lines.
+        situation: what the person is told.
         begin: makes it, in a scene whose first release is well.
         find_fault: what is not well yet, as customers and the platform see it; empty: nothing.
         steps: the right commands, in their order.
@@ -61,7 +61,7 @@ class Drill:
     learns: str
     minutes: int
     section: str
-    situation: tuple[str, ...]
+    situation: str
     begin: Callable[[Scene], None]
     find_fault: Callable[[Scene], str]
     steps: tuple[DrillStep, ...]

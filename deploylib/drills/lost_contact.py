@@ -48,13 +48,13 @@ def _come_back(scene: Scene) -> None:
 
 LOST_ANSWER = Drill(
     name="lost-answer",
-    learns="end a run of which nobody knows whether Render has heard it",
+    learns="end a run that Render may have heard or not",
     minutes=10,
     section="Exit code 41: not known yet",
     situation=(
-        "Your release asked Render for two deploys, and no answer came. Then Render",
-        'was silent, and the run ended with exit code 41, "not known yet".',
-        "Render answers again. Bring it to its end, and deploy nothing twice.",
+        "Your release asked Render for two deploys, and no answer came. Then Render was silent, and the "
+        'run ended with exit code 41, "not known yet". Render answers again. Bring it to its end, and '
+        "deploy nothing twice."
     ),
     begin=_lose_answer,
     find_fault=_is_settled,
@@ -63,12 +63,12 @@ LOST_ANSWER = Drill(
 )
 PLATFORM_DOWN = Drill(
     name="platform-down",
-    learns="tell that Render is down from what serves, wait, and go on",
+    learns="see that only Render is down, wait, and go on",
     minutes=10,
     section="Render is down",
     situation=(
-        "A price is wrong, and its correction is the newest commit: release it, now.",
-        "(It may not work at once. Do what the runbook says, and look again.)",
+        "A price is wrong, and its correction is the newest commit: release it, now. (It may not work at "
+        "once. Do what the runbook says, and look again.)"
     ),
     begin=_go_down,
     find_fault=lambda scene: scene.unreleased,

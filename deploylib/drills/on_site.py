@@ -68,7 +68,7 @@ def _go_there_and_back(env: Environment) -> tuple[str, int]:
             proven = backups.test_restore(env)
             env.progress.note(f"restored and compared: {proven.id}, {proven.tables} tables")
         before = status.status(env)
-        was = {one.service: one.commit for one in before.live}
+        was = _commits(before)
         newest = env.history.find_newest(
             env.name, lambda state: {one.service: one.commit for one in state.release} == was
         )
@@ -78,6 +78,8 @@ def _go_there_and_back(env: Environment) -> tuple[str, int]:
         if back.exit_code:
             return _told("going back", back), back.exit_code
         _lift(env, back)
+        if _commits(status.status(env)) != {one.service: one.commit for one in back.live}:
+            return "somebody has released meanwhile: it stays as it is now", 0
         forth = release.rollback(env, to=newest.id, reason=REASON)
         if forth.exit_code:
             return _told(f"coming again (inv rollback{env.flag} --to {short(newest.id)})", forth), forth.exit_code
@@ -87,12 +89,17 @@ def _go_there_and_back(env: Environment) -> tuple[str, int]:
         raise
     except DeployError as error:
         return f"{error.message} ({error.remedy})", error.exit_code
-    now = {one.service: one.commit for one in after.live}
+    now = _commits(after)
     if was != now:
         changed = ", ".join(name for name in was if was[name] != now.get(name))
         return f"{changed}: not the commit that was live before", 0
     more = [hold.line for hold in after.held if hold not in before.held]
     return (f"still held: {'; '.join(more)}" if more else ""), 0
+
+
+def _commits(now: status.Status) -> dict[str, str]:
+    """Read the commit of each service."""
+    return {one.service: one.commit for one in now.live}
 
 
 def _lift(env: Environment, report: Report) -> None:

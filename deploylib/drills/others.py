@@ -36,8 +36,8 @@ HELD = Drill(
     minutes=5,
     section="Held",
     situation=(
-        "The newest commit shall be released. It is four in the afternoon, and Bea,",
-        "who moved the database this morning, has said that all went well.",
+        "The newest commit shall be released. It is four in the afternoon, and Bea, who moved the "
+        "database this morning, has said that all went well."
     ),
     begin=_hold,
     find_fault=lambda scene: scene.unreleased,
@@ -55,8 +55,8 @@ STUCK_LEASE = Drill(
     minutes=5,
     section="Somebody else holds the environment",
     situation=(
-        "The newest commit shall be released. Bea's workflow was at it, but GitHub",
-        "has lost its runner, and she has canceled the rest of it.",
+        "The newest commit shall be released. Bea's workflow was at it, but GitHub has lost its runner, "
+        "and she has canceled the rest of it."
     ),
     begin=_stick,
     find_fault=lambda scene: scene.unreleased,
@@ -74,8 +74,8 @@ DEPLOYED_BESIDE = Drill(
     minutes=5,
     section="Exit code 32: foreign deploy",
     situation=(
-        "The newest commit shall be released. A moment ago somebody has pressed",
-        '"Deploy" in the Dashboard, nobody knows why.',
+        'The newest commit shall be released. A moment ago somebody has pressed "Deploy" in the '
+        "Dashboard, nobody knows why."
     ),
     begin=_deploy_beside,
     find_fault=lambda scene: scene.unreleased,

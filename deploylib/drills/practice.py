@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -22,6 +23,7 @@ from deploylib.system import Deadline, files
 __all__ = ["Nobody", "Person", "Typist", "Worker", "drill", "drill_all", "end_leftovers", "practise", "record_drill"]
 
 KIND = "drill"  # of the folders; also the operation in the history
+WIDTH = 56  # characters of a line that is told: a narrow terminal beside another one
 LOOK_EVERY = 1.0
 SETTLE = 30.0  # seconds from the last right command until all must be well
 
@@ -202,7 +204,7 @@ class Person:
         began, deadline = clock.now().timestamp(), Deadline.after(within, clock)
         while not deadline.has_passed():
             for command in scene.typed[seen:]:
-                right = "  ← the first right one" if self._is_first(scene, drill, seen) else ""
+                right = "  ← right" if self._is_first(scene, drill, seen) else ""
                 self._env.progress.note(f"{describe_time(command.at - began):>6}  {command.line}{right}")
                 seen += 1
             drill.meanwhile(scene)
@@ -222,18 +224,18 @@ class Person:
         enter = [f"    . {activate}"] if sys.prefix != sys.base_prefix else []
         self._env.progress.note(
             "",
-            *drill.situation,
+            *_wrap(drill.situation),
             "",
-            "Work in another terminal, as you would at night:",
+            *_wrap("Work in another terminal, as you would at night:"),
             "",
             *enter,
             f"    cd {scene.copy}",
             "    inv status",
             "",
-            "You can break nothing of anybody there. What to do stands in the runbook:",
+            "Nothing that is anybody's can break there. The runbook:",
             f"    {find_section(drill)}",
             "Type its commands without --environment.",
-            f"The clock runs, for {within / 60:.0f} min at most. Ctrl-C here gives up.",
+            f"The clock runs, {within / 60:.0f} min at most. Ctrl-C here gives up.",
             "",
         )
 
@@ -249,8 +251,7 @@ class Typist:
     def work(self, scene: Scene, drill: Drill, within: float) -> tuple[float | None, str]:
         """Type them; each must end as it should."""
         clock = self._env.clock
-        for line in drill.situation:
-            self._env.progress.note(line)
+        self._env.progress.note(*_wrap(drill.situation))
         deadline = Deadline.after(within, clock)
         for step in drill.steps:
             drill.meanwhile(scene)
@@ -273,6 +274,10 @@ class Nobody:
         drill.meanwhile(scene)
         fault = _find_fault(drill, scene)
         return (None if fault else scene.host.clock.now().timestamp()), ""
+
+
+def _wrap(text: str) -> list[str]:
+    return [line for each in text.splitlines() for line in textwrap.wrap(each, WIDTH)]
 
 
 def _await_well(scene: Scene, drill: Drill, within: float) -> tuple[float | None, str]:

@@ -50,7 +50,7 @@ DEFAULTS: Mapping[str, AlertRule] = {
     Signal.CONNECTIONS: AlertRule(limit=80.0, lasts=MINUTE, recovers=2 * MINUTE),
     Signal.CERTIFICATE: AlertRule(limit=14.0, reminder=DAY),
     Signal.BACKUP: AlertRule(reminder=DAY),  # its limit: twice `backup_every`
-    Signal.DRILL: AlertRule(limit=90.0, severity=Severity.NOTE, reminder=7 * DAY),
+    Signal.DRILL: AlertRule(limit=35.0, severity=Severity.NOTE, reminder=7 * DAY),
     Signal.AUTODEPLOY: AlertRule(reminder=DAY),
     Signal.FOREIGN_DEPLOY: AlertRule(severity=Severity.NOTE, reminder=0.0),
 }

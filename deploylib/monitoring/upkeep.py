@@ -58,7 +58,7 @@ def judge_drill(last: datetime | None, rule: AlertRule, now: datetime) -> Readin
         look=Look.BAD,
         text=text,
         title=title,
-        remedy="practise one of the runbook's cases",
+        remedy="inv drill lists what can be practised",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deploylib.scaffold.blueprint_file import BlueprintFile
+from deploylib.scaffold.drill_workflow import DrillWorkflow
 from deploylib.scaffold.load_test import LoadTestFile
 from deploylib.scaffold.npm_scripts import NpmScripts
 from deploylib.scaffold.repository import Member, Proposal, Repository, Tree
@@ -19,6 +20,7 @@ MEMBERS: tuple[Member, ...] = (
     TasksFile(),
     SettingsFile(),
     Workflow(),
+    DrillWorkflow(),
     LoadTestFile(),
     Runbook(),
     TakenAlong(),

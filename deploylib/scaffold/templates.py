@@ -15,6 +15,7 @@ TEMPLATES = {
     ".github/workflows/deploy.yml": "deploy.yml",
     ".github/workflows/deploy-parallel.yml": "deploy-parallel.yml",
     ".github/workflows/deploy-staging-first.yml": "deploy-staging-first.yml",
+    ".github/workflows/drill.yml": "drill.yml",
     ".github/actions/setup/action.yml": "action.yml",
     "docs/runbook.md": "runbook.md",
 }

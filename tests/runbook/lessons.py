@@ -51,4 +51,6 @@ LESSONS: dict[str, Callable[[Product], None]] = {
     "an accident": _is_empty,
     "a restore": _has_guests,
     "the end": _is_gone,
+    "the drills": _is_gone,
+    "a drill that a program does": _is_gone,
 }

@@ -83,7 +83,7 @@ def test_the_workflow_of_who_has_a_staging_begins_with_it(monorepo: Path) -> Non
     """Byte for byte ours, whatever the services are called; it, too, starts by dispatch alone."""
     path = ".github/workflows/deploy-staging-first.yml"
 
-    assert workflows(monorepo) == ["deploy-staging-first.yml"]
+    assert workflows(monorepo) == ["deploy-staging-first.yml", "drill.yml"]
     assert (monorepo / path).read_bytes() == (ROOT / path).read_bytes()
     assert set(yaml.safe_load((monorepo / path).read_text())[True]) == {"workflow_dispatch"}
 

@@ -52,6 +52,36 @@ def test_it_goes_there_and_back(product: Product) -> None:
     assert drilled(product) == [(True, 0)]
 
 
+def test_it_is_done_in_a_job_of_a_ci(product: Product) -> None:
+    """Both rollbacks are of one CI run, and each is a run of its own."""
+    live = product.live()
+    product.in_ci(4711)
+
+    result = practise(product)
+
+    assert (result.passed, result.fault) == (True, "")
+    assert product.live() == live
+    assert len({run.id for run in product.runs() if run.opened.back}) == 2
+    assert product.env().leases.read() is None or not product.env().leases.read().taken  # type: ignore[union-attr]
+
+
+def test_what_somebody_released_meanwhile_stays(product: Product) -> None:
+    """It would be gone back from otherwise, and held."""
+    env = product.env()
+    newest = product.change("3")
+
+    def release(stage: str) -> None:
+        if stage == "verify" and product.view is env.progress:
+            product.platform.begin("srv-web", newest, "live", "manual")
+
+    env.progress.each_stage = release  # type: ignore[attr-defined]
+
+    result = drill_on_site(env, confirm="staging")
+
+    assert not result.passed
+    assert product.platform.live("srv-web") == newest
+
+
 def test_what_a_person_holds_stays_held(product: Product) -> None:
     """It lifts its own holds, and no other."""
     held = control.hold(product.env(), reason="it loses orders", commit=product.first)

@@ -94,8 +94,9 @@ def test_a_person_is_watched_until_all_is_well(scene: Scene, env: Environment, c
     assert well - began == 9
     told = notes(env)
     assert "  0:05  inv status" in told
-    assert "  0:09  inv rollback --reason 'bad orders'  ← the first right one" in told
+    assert "  0:09  inv rollback --reason 'bad orders'  ← right" in told
     assert f"    cd {scene.copy}" in told
+    assert [line for line in told if len(line) > 58 and str(scene.copy) not in line and "activate" not in line] == []
 
 
 def test_it_is_given_up_when_the_time_is_over(scene: Scene, env: Environment, clock: FakeClock) -> None:

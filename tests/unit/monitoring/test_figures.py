@@ -166,7 +166,7 @@ def test_a_backup_counts_when_it_is_proven_and_young(
     assert judge_backups("shop", backups, rule, START, unreadable).look is look
 
 
-@pytest.mark.parametrize(("days", "look"), [(None, Look.UNKNOWN), (3, Look.GOOD), (120, Look.BAD)])
+@pytest.mark.parametrize(("days", "look"), [(None, Look.UNKNOWN), (34, Look.GOOD), (36, Look.BAD)])
 def test_a_drill_grows_old(days: float | None, look: Look) -> None:
     """Where nobody ever practised, nobody has said that they want to."""
     last = None if days is None else START - timedelta(days=days)
