@@ -86,14 +86,14 @@ class Filled(msgspec.Struct, frozen=True):
 
 
 def fill(
-    url: Secret, manifest: Manifest, edges: Edges, *, first: str = "", whole: bool = True, hold_back: bool = False
+    url: Secret, manifest: Manifest, edges: Edges, *, first: str = "", whole: bool = True, defer: bool = False
 ) -> Filled:
     """Make what a dump holds, by the role of the URL.
 
     Args:
         first: what is run before it, each statement for itself.
         whole: all of it is one transaction, which a damaged dump never ends; otherwise each statement is one.
-        hold_back: leave the statements that hide rows from their owner to the caller.
+        defer: leave the statements that hide rows from their owner to the caller.
 
     Raises:
         BackupFailed: a statement failed, or the dump is damaged.
@@ -115,8 +115,8 @@ def fill(
     def made(pieces: Iterator[bytes]) -> Generator[bytes]:
         yield b"begin;\n" if whole else ONE_BY_ONE
         yield first.encode()
-        yield from _held_back(pieces, later, whole=whole)
-        if not hold_back:
+        yield from _defer(pieces, later, whole=whole)
+        if not defer:
             yield b"".join(later)
         if manifest.contents.grants is not None:
             yield b"" if whole else b"\nbegin;"
@@ -213,8 +213,8 @@ def _plain(literal: Secret) -> str:
     return (text[2:-1].replace("\\\\", "\\") if text.startswith("E") else text[1:-1]).replace("''", "'")
 
 
-def _held_back(pieces: Iterator[bytes], later: list[bytes], *, whole: bool) -> Iterator[bytes]:
-    """Hold back the statements that hide rows from their owner.
+def _defer(pieces: Iterator[bytes], later: list[bytes], *, whole: bool) -> Iterator[bytes]:
+    """Defer the statements that hide rows from their owner.
 
     They come last: no row could be written after them.
 

@@ -269,14 +269,14 @@ def read_dump(backup: Backup, *, store: Store, progress: Callable[[int, int], No
     Raises:
         DumpDamaged: it is missing, cut, or other bytes than were written.
     """
-    digest, size, held = hashlib.sha256(), 0, b""
+    digest, size, last = hashlib.sha256(), 0, b""
     try:
         for piece in store.read(backup.key):
             digest.update(piece)
             size += len(piece)
-            if held:
-                yield held
-            held = piece
+            if last:
+                yield last
+            last = piece
             if progress is not None:
                 progress(len(piece), backup.size)
     except KeyError as error:
@@ -289,8 +289,8 @@ def read_dump(backup: Backup, *, store: Store, progress: Callable[[int, int], No
         wrong = f"the store gave back other bytes of backup {backup.id} than it was given: the checksum is wrong"
     if wrong:
         raise DumpDamaged(wrong, remedy="take another backup (inv backup.list), and check the store's disk")
-    if held:
-        yield held
+    if last:
+        yield last
 
 
 def read_back(backup: Backup, *, store: Store, progress: Callable[[int, int], None] | None = None) -> None:

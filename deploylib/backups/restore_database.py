@@ -153,7 +153,7 @@ def _filled_new(url: Secret, manifest: Manifest, edges: Edges, *, whole: bool) -
 
     Returns what should be known. What hides rows comes after the comparison.
     """
-    filled = _tried(url, manifest, edges, first="", hold_back=True) if whole else None
+    filled = _tried(url, manifest, edges, first="", defer=True) if whole else None
     if filled is None:
         return _piece_by_piece(url, manifest, edges, Mark(backup=manifest.id), proven=False)
     notes = (*filled.notes, *fill_database.compare(url, manifest, filled, edges), *filled.lacking)
@@ -166,20 +166,20 @@ def _at_once(url: Secret, manifest: Manifest, edges: Edges, *, empty: bool, prov
 
     None: the server had not the room after all.
     """
-    filled = _tried(url, manifest, edges, first=empty_database.AT_ONCE if empty else "", hold_back=False)
+    filled = _tried(url, manifest, edges, first=empty_database.AT_ONCE if empty else "", defer=False)
     if filled is None:
         return None
     hidden = "is hidden from its owner (FORCE ROW LEVEL SECURITY)" if filled.later else ""
     return (*filled.notes, *_compared(url, manifest, filled, edges, hidden, proven=proven), *filled.lacking)
 
 
-def _tried(url: Secret, manifest: Manifest, edges: Edges, *, first: str, hold_back: bool) -> Filled | None:
+def _tried(url: Secret, manifest: Manifest, edges: Edges, *, first: str, defer: bool) -> Filled | None:
     """Fill a database in one transaction.
 
     None: the server has not the room for its locks, and nothing has happened.
     """
     try:
-        return fill_database.fill(url, manifest, edges, first=first, hold_back=hold_back)
+        return fill_database.fill(url, manifest, edges, first=first, defer=defer)
     except BackupFailed as error:
         if error.remedy != sqlstates.LOCKS:
             raise
@@ -197,9 +197,7 @@ def _piece_by_piece(url: Secret, manifest: Manifest, edges: Edges, mark: Mark, *
         restore_mark.record_begin(edges.store, mark)
     restore_mark.place_mark(url, mark)
     try:
-        filled = fill_database.fill(
-            url, manifest, edges, first=empty_database.one_by_one(url), whole=False, hold_back=True
-        )
+        filled = fill_database.fill(url, manifest, edges, first=empty_database.one_by_one(url), whole=False, defer=True)
         notes = (*filled.notes, *_compared(url, manifest, filled, edges, "", proven=proven), *filled.lacking)
     except BackupFailed as error:
         if not mark.environment:

@@ -96,14 +96,14 @@ def restore_and_compare(
 
 @contextmanager
 def load_copy(
-    backup: Backup, holds: Contents, edges: Edges, folder: Path | None = None
+    backup: Backup, content: Contents, edges: Edges, folder: Path | None = None
 ) -> Iterator[tuple[Copy, tuple[str, ...]]]:
     """Restore a backup where nobody sees it, for this block.
 
     It gives the copy's address, and remarks.
 
     Args:
-        holds: what the database for it must be able to hold.
+        content: what the database for it must be able to take.
         folder: where an export is unpacked already.
 
     Raises:
@@ -111,7 +111,7 @@ def load_copy(
         ScratchUnfit: there is no place to restore it; nothing was found out about it.
         SettingsError: there is no server for it on this machine.
     """
-    with _server(backup, edges) as server, scratch_database.database(server, holds) as (url, remarks):
+    with _server(backup, edges) as server, scratch_database.database(server, content) as (url, remarks):
         try:
             archive.load_dump(backup, url, edges, folder)
         except BackupFailed as error:
@@ -289,9 +289,9 @@ def explore(backup: Backup, edges: Edges, also: Callable[[Copy], None] = lambda 
         SettingsError: there is no place to restore it on this machine.
     """
     with archive.unpack_dump(backup, edges) as folder:
-        tables, holds = archive.read_needs(backup, edges, folder)
+        tables, content = archive.read_needs(backup, edges, folder)
         sized = msgspec.structs.replace(backup, database_size=backup.database_size or EXPANDS * backup.size)
-        with load_copy(sized, holds, edges.without_progress(), folder) as (url, remarks):
+        with load_copy(sized, content, edges.without_progress(), folder) as (url, remarks):
             facts = connection.facts(url)
             contents = look_at(url, edges, hashes=facts.size < HASHES_BELOW)
             also(url)
@@ -336,8 +336,8 @@ def try_again(copy: Copy, edges: Edges, *, whole_below: int, within: float = arc
     whole = size < whole_below
     try:
         with take_snapshot(copy) as snapshot:
-            holds = snapshot.around()
-        with scratch_database.database(copy.server, holds) as (beside, _):
+            content = snapshot.around()
+        with scratch_database.database(copy.server, content) as (beside, _):
             archive.through(copy, beside, edges, whole=whole, within=within)
     except ScratchUnfit as error:
         return Restorable(whole=whole, size=size, unknown=error.message)

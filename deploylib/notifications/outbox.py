@@ -66,7 +66,7 @@ class Outbox:
             Damaged: it cannot be read.
         """
         claims = list(self.store.list(f"{place}/claim-"))
-        if claims and self._is_held(claims[-1]):
+        if claims and self._is_taken(claims[-1]):
             return None
         if not self.store.put_if_absent(f"{place}/claim-{len(claims) + 1:04d}", b""):
             return None
@@ -110,7 +110,7 @@ class Outbox:
         """Tell whether a message is no news any more."""
         return (self.clock.now() - message.at).total_seconds() > LONGEST_WAIT
 
-    def _is_held(self, claim: str) -> bool:
+    def _is_taken(self, claim: str) -> bool:
         """Tell whether somebody sends a message, or did just now."""
         try:
             return abs(self.store.age(claim)) < CLAIMED_FOR  # one from the future was made by a clock that was wrong

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from deploylib.notifications.foreign_text import break_addresses, join_words
 from deploylib.notifications.interface import Message, TextLine
 
 __all__ = ["escape", "render", "render_plainly"]
@@ -16,7 +17,6 @@ LINE, LABEL, TEXT = 300, 100, 900  # characters of a line of the head, of a name
 SECTION, TOTAL = 1500, 12_000  # Slack takes 3,000 a section, and some 13,000 over all
 PLAIN = 3_500  # Slack advises 4,000
 ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "'"})
-BREAK = "\u200b"  # of no width: an address with it in it is none
 ADDRESS = re.compile(r"https?://[^\s<>|]{1,400}")
 
 
@@ -40,13 +40,13 @@ def render_plainly(message: Message) -> dict[str, Any]:
         message.text,
         *(f"{one.label} {one.text}".strip() for part in message.sections for one in part),
     ]
-    text = "\n".join(escape(line).replace("://", f":{BREAK}//") for line in lines if line)
+    text = "\n".join(break_addresses(escape(line)) for line in lines if line)
     return {**_plain(message), "text": text if len(text) <= PLAIN else re.sub(r"&[a-z]*$", "", text[: PLAIN - 1]) + "…"}
 
 
 def escape(text: str, limit: int = LINE) -> str:
     """Make text of others one line, without markup or half an entity."""
-    words = " ".join("".join(one if one.isprintable() else " " for one in text).split()).translate(ENTITIES)
+    words = join_words(text).translate(ENTITIES)
     return words if len(words) <= limit else re.sub(r"&[a-z]*$", "", words[: limit - 1]) + "…"
 
 

@@ -95,9 +95,9 @@ def _wrong(request: SmokeRequest, answer: http.Answer, took: float) -> str:
     """Say what is wrong with an answer; empty: nothing."""
     if answer.status != request.status:
         return f"status {answer.status}, not {request.status}"
-    for name, held in request.header.items():
-        if held.lower() not in answer.headers.get(name, "").lower() or name not in answer.headers:
-            return f"its header {name} does not hold {held!r}"
+    for name, part in request.header.items():
+        if part.lower() not in answer.headers.get(name, "").lower() or name not in answer.headers:
+            return f"its header {name} does not hold {part!r}"
     if request.contains and request.contains.encode() not in answer.body:
         return f"it does not hold {request.contains!r}"
     if request.json is not None:

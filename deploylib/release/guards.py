@@ -12,7 +12,7 @@ from deploylib.render import rollout
 from deploylib.state import Hold, RunState
 from deploylib.system import ci, threads
 
-__all__ = ["GATES", "alone", "read_handed_over", "require_not_held", "skip_gate"]
+__all__ = ["GATES", "read_handed_over", "require_alone", "require_not_held", "skip_gate"]
 
 GATES = (StageName.TESTS, StageName.SCAN)
 
@@ -82,11 +82,11 @@ def _held(run: Run, hold: Hold) -> tuple[str, str]:
     return f"every release: {hold.reason} ({by})", remedy
 
 
-def alone(run: Run, targets: tuple[Target, ...], *, holding: bool) -> dict[str, Live]:
+def require_alone(run: Run, targets: tuple[Target, ...], *, leased: bool) -> dict[str, Live]:
     """See that nobody else deploys.
 
     Args:
-        holding: we hold the environment, so what an earlier run of ours has left on its way is stopped, or it may go
+        leased: we have the lease, so what an earlier run of ours has left on its way is stopped, or it may go
             live later. Otherwise it may be of a run that is at work: also one that is just being asked for.
 
     Returns:
@@ -110,7 +110,7 @@ def alone(run: Run, targets: tuple[Target, ...], *, holding: bool) -> dict[str, 
         if serving is not None and all(one.status.terminal for one in deploys):
             live[target.name] = make_live(target, serving)
         for deploy in deploys:
-            if deploy.status.terminal or deploy.id in now or (target.name in asking and not holding):
+            if deploy.status.terminal or deploy.id in now or (target.name in asking and not leased):
                 continue
             if deploy.id not in left and not _of_a_lost_run(run):
                 raise ForeignDeploy(
@@ -118,7 +118,7 @@ def alone(run: Run, targets: tuple[Target, ...], *, holding: bool) -> dict[str, 
                     remedy=f"wait for it or cancel it ({target.dashboard_url}), then run the same command again",
                     service=target.name,
                 )
-            if holding:
+            if leased:
                 rollout.cancel_and_wait(
                     target, deploy.id, client=run.env.render, clock=run.env.clock, deadline=run.deadline
                 )

@@ -137,7 +137,7 @@ def take_up(
 
     Args:
         aim: of the command; by default it wants what the run was opened for.
-        lease: that another run holds, which has found this one left behind.
+        lease: of another run, which has found this one left behind.
     """
     chosen = aim or Aim(commit=state.opened.commit, back=state.opened.back)
     return _run(env, options, Journal(env.history, state), chosen, lease)
@@ -145,13 +145,13 @@ def take_up(
 
 def _run(env: Environment, options: Options, journal: Journal, aim: Aim, lease: Lease | None = None) -> Run:
     operation, shared = journal.state.opened.operation, env.build is not None and not aim.decides
-    held = lease or env.make_lease(journal.state.id, shared=shared, operation=operation)
-    journal.fence = held.fence
+    own = lease or env.make_lease(journal.state.id, shared=shared, operation=operation)
+    journal.fence = own.fence
     return Run(
         env,
         options,
         journal,
-        held,
+        own,
         decides=aim.decides,
         services=options.services,
         coming=aim.coming,

@@ -16,7 +16,7 @@ from deploylib.models import StageName
 from deploylib.models.results import NOTHING, SUPERSEDED, Ending, Report
 from deploylib.release import closing
 from deploylib.release.database import require_whole
-from deploylib.release.guards import alone
+from deploylib.release.guards import require_alone
 from deploylib.release.reconcile import conclude, settle_left_behind
 from deploylib.release.recovery import recover_run
 from deploylib.release.run import Run, Stage
@@ -124,7 +124,7 @@ def _prepare(run: Run, stage: Stage) -> None:
         return
     settle_left_behind(run, forward(run.env.config))
     if not has_needed_lease(run.state):
-        run.seen = alone(run, run.checked.targets, holding=True)
+        run.seen = require_alone(run, run.checked.targets, leased=True)
 
 
 def _nothing_to_do(run: Run) -> Ending | None:

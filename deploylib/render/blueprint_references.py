@@ -28,18 +28,18 @@ class Scope(msgspec.Struct, frozen=True):
     Its top, ``ungrouped``, or an environment of a project.
 
     Attributes:
-        holds: its keys.
+        keys: those that it has, with their values.
         place: where it is.
         environment: the name of the project's environment; empty for the others.
     """
 
-    holds: dict[str, Any]
+    keys: dict[str, Any]
     place: Location
     environment: str = ""
 
     def each(self, key: str) -> Iterator[tuple[dict[str, Any], Location]]:
         """Go through the mappings of one list, each with its place."""
-        for number, mapping in enumerate(_list(self.holds.get(key))):
+        for number, mapping in enumerate(_list(self.keys.get(key))):
             if isinstance(mapping, dict):
                 yield mapping, (*self.place, key, number)
 

@@ -45,7 +45,7 @@ def make_staging(document: dict[str, Any]) -> dict[str, Any]:
     staging, _ = blueprints.load_document(blueprints.dump_blueprint(document), STAGING)
     for scope in blueprints.scopes(staging):
         if scope.environment:
-            scope.holds["name"] = "staging"
+            scope.keys["name"] = "staging"
         for kind, plan in SMALLEST.items():
             for mapping, _ in scope.each(kind):
                 mapping["name"] += SUFFIX

@@ -89,30 +89,24 @@ def release(product: Product, name: str) -> Measured:
 
 def sample(folder: Path) -> list[Measured]:
     """The sample product: a backend, a frontend and a database."""
-    product = Product(folder)
-    try:
+    with Product(folder) as product:
         found = [release(product, "sample, first release")]
         for number in (2, 3):
             product.change_backend(f"Backend {number}")
             product.change_frontend(f"Frontend {number}")
             found.append(release(product, f"sample, release {number}"))
         return found
-    finally:
-        product.clean()
 
 
 def fifty_services(folder: Path) -> list[Measured]:
     """Fifty services, with the platform's limits enforced; all of a release falls into one window, the worst that can be."""
-    product = fifty.product(folder)
-    try:
+    with fifty.product(folder) as product:
         fifty.until_next_window()
         found = [release(product, "fifty services, first release")]
         fifty.change(product, "again")
         fifty.until_next_window()
         found.append(release(product, "fifty services, release 2"))
         return found
-    finally:
-        product.clean()
 
 
 CASES: dict[str, Callable[[Path], list[Measured]]] = {"sample": sample, "fifty": fifty_services}

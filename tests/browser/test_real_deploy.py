@@ -19,12 +19,9 @@ pytestmark = [pytest.mark.load, pytest.mark.timeout(400)]
 @pytest.fixture
 def product(tmp_path: Path) -> Iterator[Product]:
     """The sample, deployed."""
-    made = Product(tmp_path / "product")
-    try:
-        made.ok("deploy")
-        yield made
-    finally:
-        made.clean()
+    with Product(tmp_path / "product") as product:
+        product.ok("deploy")
+        yield product
 
 
 def told(page: Page) -> str:

@@ -19,12 +19,9 @@ KILLS = 3
 @pytest.fixture
 def product(tmp_path: Path) -> Iterator[Product]:
     """The sample product, deployed."""
-    made = Product(tmp_path / "product")
-    try:
-        made.ok("deploy")
-        yield made
-    finally:
-        made.clean()
+    with Product(tmp_path / "product") as product:
+        product.ok("deploy")
+        yield product
 
 
 def _change(product: Product) -> str:

@@ -12,30 +12,15 @@ from tests.support.trivial import Trivial
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trivial]:
     """It serves the stories of a module, one after the other."""
-    made = Trivial(tmp_path_factory.mktemp("failures") / "product")
-    try:
-        made.ok("local.up", "--faults")
-        made.change_all()
-        made.ok("deploy")
-        made.change_all()
-        made.ok("deploy")
-        yield made
-    finally:
-        made.clean()
+    with Trivial(tmp_path_factory.mktemp("failures") / "product") as product:
+        product.release_twice()
+        yield product
 
 
 @pytest.fixture
 def product(shared: Trivial) -> Iterator[Trivial]:
     """It is well before and after each story; where that has left a mix, one command must mend it."""
     yield shared
-    assert shared.ask("/local/faults", method="DELETE").status == 200
-    store = shared.folder / ".deploylib"
-    for hold in store.glob("holds/local/*"):
-        if not (hold / "lifted.json").exists():
-            shared.ok("hold.lift", f"--hold={hold.name}")
-    if len(set(shared.served().values())) > 1:
-        commit = shared.change_all()
-        shared.ok("deploy")
-        assert set(shared.served().values()) == {commit}
-    last = max((store / "leases" / "local").iterdir())
+    shared.mend()
+    last = max((shared.folder / ".deploylib" / "leases" / "local").iterdir())
     assert {"released", "abandoned"} & {one.name for one in last.iterdir()}, "the lease was not given back"

@@ -18,12 +18,9 @@ from tests.support.revisions import REVISION
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """The sample product, released once."""
-    made = Product(tmp_path_factory.mktemp("database") / "product")
-    try:
-        made.ok("deploy")
-        yield made
-    finally:
-        made.clean()
+    with Product(tmp_path_factory.mktemp("database") / "product") as product:
+        product.ok("deploy")
+        yield product
 
 
 def migration(product: Product, revision: str, before: str, sql: str, more: str = "") -> str:

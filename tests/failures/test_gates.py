@@ -48,14 +48,11 @@ class Staged(Trivial):
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Staged]:
     """A product whose remote is a folder beside it."""
-    made = Staged(tmp_path_factory.mktemp("gates") / "product")
-    try:
-        made.ok("local.up")
-        made.git("init", "--bare", "--quiet", str(made.folder.parent / "origin.git"))
-        made.git("remote", "add", "origin", str(made.folder.parent / "origin.git"))
-        yield made
-    finally:
-        made.clean()
+    with Staged(tmp_path_factory.mktemp("gates") / "product") as product:
+        product.ok("local.up")
+        product.git("init", "--bare", "--quiet", str(product.folder.parent / "origin.git"))
+        product.git("remote", "add", "origin", str(product.folder.parent / "origin.git"))
+        yield product
 
 
 def test_tests_that_fail_block_a_release(product: Staged) -> None:

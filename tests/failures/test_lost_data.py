@@ -19,15 +19,12 @@ from tests.support.product import Product
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """The sample product with two guests and a backup of them."""
-    made = Product(tmp_path_factory.mktemp("lost") / "product")
-    try:
-        made.ok("deploy")
-        made.sign("Ann")
-        made.sign("Bob")
-        made.ok("backup")
-        yield made
-    finally:
-        made.clean()
+    with Product(tmp_path_factory.mktemp("lost") / "product") as product:
+        product.ok("deploy")
+        product.sign("Ann")
+        product.sign("Bob")
+        product.ok("backup")
+        yield product
 
 
 IN_PLACE = ("--into", "database", "--confirm", "local", "--force")

@@ -314,17 +314,14 @@ def test_a_deploy_that_was_canceled_while_nobody_watched_is_asked_for_again(prod
 @pytest.mark.load
 def test_a_first_deploy_has_nothing_to_go_back_to(tmp_path: Path) -> None:
     """Mode 21: said, and not tried."""
-    made = Trivial(tmp_path / "first")
-    try:
-        made.change_all(ENDS_AT_ITS_START)
-        done = made.inv("deploy")
+    with Trivial(tmp_path / "first") as product:
+        product.change_all(ENDS_AT_ITS_START)
+        done = product.inv("deploy")
         assert done.code == 11, done.said
         assert "first deploy: there is nothing to put back" in done.out
-        back = made.inv("rollback")
+        back = product.inv("rollback")
         assert back.code == 2, back.said
         assert "nothing to go back to" in back.said
-        made.change_all()
-        made.ok("deploy")
-        assert made.one_commit == made.head
-    finally:
-        made.clean()
+        product.change_all()
+        product.ok("deploy")
+        assert product.one_commit == product.head

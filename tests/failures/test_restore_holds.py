@@ -22,14 +22,11 @@ IN_PLACE = ("backup.restore", "--into", "database", "--confirm", "local", "--for
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """The sample product with a guest and a backup."""
-    made = Product(tmp_path_factory.mktemp("holding") / "product")
-    try:
-        made.ok("deploy")
-        made.sign("Ann")
-        made.ok("backup")
-        yield made
-    finally:
-        made.clean()
+    with Product(tmp_path_factory.mktemp("holding") / "product") as product:
+        product.ok("deploy")
+        product.sign("Ann")
+        product.ok("backup")
+        yield product
 
 
 def leases(product: Product) -> Leases:

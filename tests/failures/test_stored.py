@@ -16,13 +16,10 @@ HELD = '{"run": "r", "author": "ada", "ttl": 60.0}'
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trivial]:
     """One release, and nothing that serves any more: what is asked here, the store alone can answer."""
-    made = Trivial(tmp_path_factory.mktemp("stored") / "product")
-    try:
-        made.ok("deploy")
-        made.ok("local.down")
-        yield made
-    finally:
-        made.clean()
+    with Trivial(tmp_path_factory.mktemp("stored") / "product") as product:
+        product.ok("deploy")
+        product.ok("local.down")
+        yield product
 
 
 @pytest.fixture

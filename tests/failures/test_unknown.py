@@ -14,13 +14,10 @@ pytestmark = pytest.mark.load  # each rule has a test by itself, too
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """A product whose migrations another tool applies, released once."""
-    made = Shop(tmp_path_factory.mktemp("unknown") / "product")
-    try:
-        made.migrate("001_products.sql", FIRST)
-        made.ok("deploy")
-        yield made
-    finally:
-        made.clean()
+    with Shop(tmp_path_factory.mktemp("unknown") / "product") as product:
+        product.migrate("001_products.sql", FIRST)
+        product.ok("deploy")
+        yield product
 
 
 def test_back_over_a_release_after_another_tools_migration(shop: Shop) -> None:

@@ -835,8 +835,8 @@ GUARDS = (
     Guard(
         "a subject that mentions everybody",
         "deploylib/notifications/slack_blocks.py",
-        ".split()).translate(ENTITIES)",
-        ".split())",
+        "join_words(text).translate(ENTITIES)",
+        "join_words(text)",
         "tests/unit/notifications/test_slack_blocks.py::test_a_subject_makes_no_mention_no_link_and_no_line",
     ),
     Guard(
@@ -940,7 +940,7 @@ GUARDS = (
     Guard(
         "a limit that a revision takes away",
         "deploylib/migrations/alembic_child/sessions.py",
-        "            self.hold(conn)\n",
+        "            self.enforce_limits(conn)\n",
         "            pass\n",
         "tests/migrations/test_hostile.py::test_a_reader_waits_no_longer_than_the_limit_whatever_a_revision_switches_off",
     ),

@@ -24,8 +24,7 @@ only_this_machine = true
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evil]:
     """Deployed once, with two releases to choose from."""
     folder: Path = tmp_path_factory.mktemp("evil")
-    product = Trivial(folder / "product")
-    try:
+    with Trivial(folder / "product") as product:
         product.ok("local.up")
         with before(product.endpoint["api_url"]) as proxy:
             settings = SETTINGS.format(url=json.dumps(proxy.address), store=folder / "store")
@@ -39,8 +38,6 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evil]:
                 (done,) = there.run(("deploy", "--skip=scan", "--reason=tested elsewhere")).values()
                 assert done.code == 0, done.said
             yield there
-    finally:
-        product.clean()
 
 
 @pytest.fixture

@@ -14,12 +14,9 @@ from tests.support.product import Product
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """The sample product, deployed once for all stories of a module."""
-    made = Product(tmp_path_factory.mktemp("shared") / "product")
-    try:
-        made.ok("deploy")
-        yield made
-    finally:
-        made.clean()
+    with Product(tmp_path_factory.mktemp("shared") / "product") as product:
+        product.ok("deploy")
+        yield product
 
 
 @pytest.fixture

@@ -24,16 +24,13 @@ backups = "export"
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """The sample, released once, with `backups = "export"`."""
-    made = Product(tmp_path_factory.mktemp("export") / "product")
-    try:
+    with Product(tmp_path_factory.mktemp("export") / "product") as product:
         command = f"    plan: starter\n    preDeployCommand: {PRE_DEPLOY}\n"
-        made.replace("render.yaml", "    plan: starter\n", command)
-        made.git("mv", "migrations", "sample/backend/migrations")  # the platform has only what is in its folder
-        made.commit("Migrate on the platform", {"pyproject.toml": made.read("pyproject.toml") + SETTINGS})
-        made.ok("deploy")
-        yield made
-    finally:
-        made.clean()
+        product.replace("render.yaml", "    plan: starter\n", command)
+        product.git("mv", "migrations", "sample/backend/migrations")  # the platform has only what is in its folder
+        product.commit("Migrate on the platform", {"pyproject.toml": product.read("pyproject.toml") + SETTINGS})
+        product.ok("deploy")
+        yield product
 
 
 def backups(product: Product) -> list[dict[str, Any]]:

@@ -26,11 +26,8 @@ MIGRATION = migration(
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Product, Completed]]:
     """A fresh clone and its first `inv deploy`."""
-    product = Product(tmp_path_factory.mktemp("first") / "product", warm=False)
-    try:
+    with Product(tmp_path_factory.mktemp("first") / "product", warm=False) as product:
         yield product, product.new("deploy")
-    finally:
-        product.clean()
 
 
 def test_the_first_deploy_says_how_it_ended_how_long_each_stage_took_and_where_it_is(

@@ -27,13 +27,10 @@ BROKEN = "print('preparing'); import missing_module_of_ours\n"
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trivial]:
     """It is live; the site alpha is built by a program that is chatty."""
-    made = Trivial(tmp_path_factory.mktemp("followed") / "product")
-    try:
-        made.ok("local.up", "--faults")
-        made.ok("deploy")
-        yield made
-    finally:
-        made.clean()
+    with Trivial(tmp_path_factory.mktemp("followed") / "product") as product:
+        product.ok("local.up", "--faults")
+        product.ok("deploy")
+        yield product
 
 
 @pytest.fixture(autouse=True)

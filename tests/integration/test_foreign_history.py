@@ -80,11 +80,8 @@ class Replayed(Product):
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Replayed]:
     """The shop, before its first commit."""
-    product = Replayed(tmp_path / "shop", PRODUCTS / "shop.bundle")
-    try:
+    with Replayed(tmp_path / "shop", PRODUCTS / "shop.bundle") as product:
         yield product
-    finally:
-        product.clean()
 
 
 def sold(shop: Product) -> list[tuple[str, int]]:

@@ -13,8 +13,7 @@ pytestmark = [pytest.mark.load, pytest.mark.timeout(600)]
 
 def test_fifty_services_meet_no_limit(tmp_path: Path) -> None:
     """All go live, each is asked for once, and no answer is a 429 of our own making."""
-    product = fifty.product(tmp_path / "product")
-    try:
+    with fifty.product(tmp_path / "product") as product:
         done = product.inv("deploy", timeout=400)
         requests = product.requests()
 
@@ -27,5 +26,3 @@ def test_fifty_services_meet_no_limit(tmp_path: Path) -> None:
         newest = fifty.newest(product)
         assert len(newest) == fifty.SERVICES
         assert {("live", product.head)} == {(one.status, one.commit) for one in newest.values()}
-    finally:
-        product.clean()

@@ -14,8 +14,7 @@ pytestmark = pytest.mark.load
 
 def test_kill_9_of_the_local_render_while_it_deploys(tmp_path: Path) -> None:
     """Nobody knows what is live then: the run stays open, nothing is held, and the next release goes on with it."""
-    product = Product(tmp_path / "product")
-    try:
+    with Product(tmp_path / "product") as product:
         product.ok("deploy")
         product.change_backend("Slowly")
         product.replace("sample/frontend/build.py", "def main()", "import time\n\ntime.sleep(2)\n\n\ndef main()")
@@ -34,5 +33,3 @@ def test_kill_9_of_the_local_render_while_it_deploys(tmp_path: Path) -> None:
         assert "Traceback" not in out + err
         product.ok("deploy")
         assert product.served() == {"backend": product.head, "frontend": product.head}
-    finally:
-        product.clean()

@@ -26,8 +26,7 @@ def tell(what: str, number: int, seen: tuple[int, int]) -> None:
 
 def test_ten_deploys_and_two_rollbacks_without_a_failed_request(tmp_path: Path) -> None:
     """Anything but a complete answer of 2xx counts as failed, and no connection may be closed."""
-    product = Product(tmp_path / "product")
-    try:
+    with Product(tmp_path / "product") as product:
         product.ok("deploy")
         released = {product.head}
         urls = product.url("backend", "/api/health"), product.url("frontend")
@@ -44,5 +43,3 @@ def test_ten_deploys_and_two_rollbacks_without_a_failed_request(tmp_path: Path) 
         assert seen.seconds < LONGEST, "the visitors left before the last switch"
         assert seen.requests < MOST, "the visitors left before the last switch"
         assert released <= set(seen.commits)
-    finally:
-        product.clean()

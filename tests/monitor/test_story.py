@@ -133,15 +133,14 @@ def product(tmp_path_factory: pytest.TempPathFactory, alerts: list[dict[str, str
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-    with serving(Hook) as port:
-        made = Watched(tmp_path_factory.mktemp("watched") / "product", f"http://127.0.0.1:{port}/hook")
-        try:
-            made.ok("local.up", "--faults")
-            made.ok("deploy", "--skip", "scan", "--reason", "its tools are tested elsewhere")
-            yield made
-            made.env.render.session.close()
-        finally:
-            made.clean()
+    with (
+        serving(Hook) as port,
+        Watched(tmp_path_factory.mktemp("watched") / "product", f"http://127.0.0.1:{port}/hook") as product,
+    ):
+        product.ok("local.up", "--faults")
+        product.ok("deploy", "--skip", "scan", "--reason", "its tools are tested elsewhere")
+        yield product
+        product.env.render.session.close()
 
 
 def look(product: Watched, wanted: Callable[[], bool], within: float = 240) -> float:

@@ -34,57 +34,36 @@ def _of(known: Mapping[str, Situation]) -> list[object]:
     ]
 
 
-def lift_all(product: Product) -> None:
-    """Lift what a situation has left held."""
-    for hold in (product.folder / ".deploylib").glob("holds/local/*"):
-        if not (hold / "lifted.json").exists():
-            product.ok("hold.lift", f"--hold={hold.name}")
-
-
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trivial]:
     """Trivial services, two releases old, on a local Render that can be told to misbehave."""
-    made = Trivial(tmp_path_factory.mktemp("runbook") / "product")
-    try:
-        made.ok("local.up", "--faults")
-        for _ in range(2):
-            made.change_all()
-            made.ok("deploy")
-        yield made
-    finally:
-        made.clean()
+    with Trivial(tmp_path_factory.mktemp("runbook") / "product") as product:
+        product.release_twice()
+        yield product
 
 
 @pytest.fixture
 def trivial(shared: Trivial) -> Iterator[Trivial]:
     """They are well before and after each situation."""
     yield shared
-    assert shared.ask("/local/faults", method="DELETE").status == 200
-    lift_all(shared)
-    if len(set(shared.served().values())) > 1:
-        commit = shared.change_all()
-        shared.ok("deploy")
-        assert shared.one_commit == commit
+    shared.mend()
 
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """The sample product, with a guest and a backup."""
-    made = Product(tmp_path_factory.mktemp("runbook") / "book")
-    try:
-        made.ok("deploy")
-        made.sign("Ann")
-        made.ok("backup")
-        yield made
-    finally:
-        made.clean()
+    with Product(tmp_path_factory.mktemp("runbook") / "book") as product:
+        product.ok("deploy")
+        product.sign("Ann")
+        product.ok("backup")
+        yield product
 
 
 @pytest.fixture
 def guest_book(book: Product) -> Iterator[Product]:
     """Nothing of it is held before and after each situation."""
     yield book
-    lift_all(book)
+    book.lift_all()
 
 
 def type_line(product: Product, line: str, names: dict[str, str]) -> Completed:

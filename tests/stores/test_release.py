@@ -44,8 +44,7 @@ def test_a_bucket_is_told_ready_once_it_was_tried(s3: Any, tmp_path: Path) -> No
 @pytest.mark.load  # test_account.py shows the same way with a folder, and the other tests here the bucket
 def test_what_one_machine_released_another_one_knows(s3: Any, server: dict[str, str], tmp_path: Path) -> None:
     """Run, backup and way back are in the bucket; nothing of them is on the disk of the machine that deployed."""
-    product = Product(tmp_path / "product")
-    try:
+    with Product(tmp_path / "product") as product:
         product.ok("local.up")
         (product.folder / "deploylib.toml").write_text(
             SETTINGS.format(api=product.endpoint["api_url"], name=tmp_path.name)
@@ -71,5 +70,3 @@ def test_what_one_machine_released_another_one_knows(s3: Any, server: dict[str, 
         assert [(run.get("report") or {}).get("outcome") for run in runs] == ["done", "succeeded"]
         found = [one["Key"] for one in s3.list_objects_v2(Bucket="deploys", Prefix=tmp_path.name)["Contents"]]
         assert [key.rpartition("/")[2] for key in found if "/backups/" in key] == ["dump", "manifest.json"]
-    finally:
-        product.clean()

@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import psutil
 import psycopg
@@ -61,7 +61,7 @@ def _forget(folder: Path, lock: IO[str]) -> None:
 
 
 class Product:
-    """A repository, and the commands that are run in it.
+    """A repository, and the commands that are run in it; at the end of its block nothing of it is left.
 
     Attributes:
         folder: its top.
@@ -290,6 +290,12 @@ class Product:
         answer = fetch(self.url("backend", "/api/entries"), method="POST", body={"name": name, "message": "was here"})
         assert answer.status == 201, answer
 
+    def lift_all(self) -> None:
+        """Lift every hold that stands."""
+        for hold in (self.folder / ".deploylib").glob("holds/local/*"):
+            if not (hold / "lifted.json").exists():
+                self.ok("hold.lift", f"--hold={hold.name}")
+
     def processes(self) -> list[psutil.Process]:
         """Everything that runs for it."""
         return processes_of(self.folder)
@@ -316,6 +322,12 @@ class Product:
             "ports": sorted(ports),
             "writes": self.writes(),
         }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.clean()
 
     def clean(self) -> None:
         """End it, and see that nothing of it is left."""

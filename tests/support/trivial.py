@@ -76,6 +76,22 @@ class Trivial(Product):
         files = {f"{name}/note.txt": note for name in SERVICES} | {f"{name}/build.sh": BUILD for name in SERVICES[:2]}
         return self.commit(f"Note {note}", {**files, "api/server.py": server})
 
+    def release_twice(self) -> None:
+        """Two releases, on a local Render that can be told to misbehave."""
+        self.ok("local.up", "--faults")
+        for _ in range(2):
+            self.change_all()
+            self.ok("deploy")
+
+    def mend(self) -> None:
+        """Have nothing fail or refuse any more, and all services serve one commit: one command must do that."""
+        assert self.ask("/local/faults", method="DELETE").status == 200
+        self.lift_all()
+        if len(set(self.served().values())) > 1:
+            commit = self.change_all()
+            self.ok("deploy")
+            assert self.one_commit == commit
+
     def served(self) -> dict[str, str]:
         """The commit that each address itself names."""
         found = {"api": str(self.get("api").json["releaseId"])}

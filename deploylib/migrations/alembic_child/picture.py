@@ -348,7 +348,7 @@ def find_lost(before: Picture, after: Picture, ask: Any) -> list[str]:
     lost = [text for text in before.may.keys() - after.may.keys() if stands(text, before, after)]
     lost += [text for text in after.asked.keys() - before.given.keys() if after.asked[text] in before.there]
     for (leaf, top), oid in before.parts.items():
-        if (leaf, top) not in after.parts and top in after.there and holds_rows(ask, oid):
+        if (leaf, top) not in after.parts and top in after.there and has_rows(ask, oid):
             lost.append(f"rows of {leaf} in {top}")
     lost += [
         text for name in before.sequences.keys() & after.sequences.keys() for text in back(name, before, after, ask)
@@ -423,7 +423,7 @@ def stands(text: str, before: Picture, after: Picture) -> bool:
     return text.partition(" WHERE ")[0] not in after.may if text.startswith("ON CONFLICT (") else True
 
 
-def holds_rows(ask: Any, oid: int) -> bool:
+def has_rows(ask: Any, oid: int) -> bool:
     """Tell whether a table is there and not empty."""
     names = ask(f"select oid::regclass::text from pg_class where oid = {int(oid)}")
     return any(ask(f"select 1 from only {name} limit 1") for (name,) in names)

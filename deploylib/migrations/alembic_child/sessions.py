@@ -102,7 +102,7 @@ class Sessions:
         self.watch.opened(conn)
         text = plain(statement)
         if not IDLE.match(text):
-            self.hold(conn)
+            self.enforce_limits(conn)
         if PATIENT.match(text) and not self.strongly(conn):
             before = ask(conn, "select current_setting('lock_timeout'), current_setting('statement_timeout')")
             context.deploylib_limits = before
@@ -112,7 +112,7 @@ class Sessions:
         pid = conn.info.get("deploylib_pid") or ask(conn, "select pg_backend_pid()")[0]
         self.watch.began(conn.info.setdefault("deploylib_pid", pid))
 
-    def hold(self, conn: Any) -> None:
+    def enforce_limits(self, conn: Any) -> None:
         """Set the limits again where they are longer, or none.
 
         The revision's own may be shorter.

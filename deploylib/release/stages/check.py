@@ -20,7 +20,7 @@ from deploylib.models.units import count
 from deploylib.postgres import binaries, connection
 from deploylib.release import changes, preflight, prerequisites, readiness, under_load
 from deploylib.release.changes import decide
-from deploylib.release.guards import alone
+from deploylib.release.guards import require_alone
 from deploylib.release.prerequisites import CheckFinding
 from deploylib.release.readiness import Readiness
 from deploylib.release.run import Run, Stage, result
@@ -69,7 +69,7 @@ class Check(Stage):
         looks = list(self._look(run, described, targets, facts)) if asked else []
         findings += [finding for seen in looks for finding in seen.findings if finding not in findings]
         preflight.require_ready(findings, config.name)
-        alone(run, targets, holding=False)
+        require_alone(run, targets, leased=False)
         source = "tree clean" if not run.options.commit else f"commit {run.commit.short}"
         where = config.settings.blueprint if described else "settings"
         line = f"{where} valid · {source} · {count(len(targets), 'service')} · {text}"
