@@ -644,7 +644,10 @@ def _table(file: Path) -> dict[str, Any] | None:
         if file.is_fifo():  # it would be waited for
             raise OSError(0, "it is a pipe")  # noqa: TRY301 - said like all else that keeps it from being read
         return decoding.toml(file.read_bytes())
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if file.is_symlink():  # somebody has settings, and they are not here
+            told = f"{file.name} is a link to {file.readlink()}, which is not there"
+            raise SettingsError(told, remedy=f"put {file.readlink()} there, or remove {file}") from error
         return None
     except OSError as error:
         remedy = f"see what {file} is, and who may read it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import shutil
@@ -108,6 +109,24 @@ def test_settings_that_cannot_be_read_are_told(tmp_path: Path, body: bytes) -> N
         with pytest.raises(SettingsError, match=name):
             settings.load(tmp_path, environ={})
         (tmp_path / name).unlink()
+
+
+def test_settings_from_another_editor_are_read(tmp_path: Path) -> None:
+    """With a mark before them, and with the ends of lines of Windows."""
+    (tmp_path / "deploylib.toml").write_bytes(codecs.BOM_UTF8 + b'target = "7m"\r\n\r\n[environments.a]\r\n')
+
+    config = settings.load(tmp_path, "a", environ={}, looking=True)
+
+    assert config.settings.target == "7m"
+
+
+@pytest.mark.parametrize("name", ["deploylib.toml", "pyproject.toml"])
+def test_a_link_to_settings_that_are_not_there_is_told(tmp_path: Path, name: str) -> None:
+    """Whoever made it has settings; the defaults are others."""
+    (tmp_path / name).symlink_to("elsewhere.toml")
+
+    with pytest.raises(SettingsError, match=f"{name} is a link to elsewhere.toml, which is not there"):
+        settings.load(tmp_path, environ={})
 
 
 def test_a_place_of_settings_that_is_no_file_is_told(tmp_path: Path) -> None:
