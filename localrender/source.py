@@ -32,9 +32,9 @@ def _environment() -> dict[str, str]:
 
 def _git(folder: str, *arguments: str) -> str | None:
     done = subprocess.run(  # noqa: S603
-        [*_GIT, "-C", folder, *arguments], env=_environment(), capture_output=True, text=True, check=False
+        [*_GIT, "-C", folder, *arguments], env=_environment(), capture_output=True, check=False
     )
-    return done.stdout if done.returncode == 0 else None
+    return os.fsdecode(done.stdout) if done.returncode == 0 else None  # names of files are bytes, of any encoding
 
 
 def is_of(repository: Repository, address: str) -> bool:
@@ -98,6 +98,7 @@ def find(repository: str, branch: str, wanted: str | None) -> Commit:
         shown = found and _git(repository, "show", "--no-patch", "--format=%H%x00%cI%x00%B", found.strip())
         if shown:
             sha, moment, message = shown.split("\0", 2)
+            message = os.fsencode(message).decode(errors="replace")  # a commit may be of no encoding at all
             return Commit(id=sha, message=message.strip(), created_at=stamp(datetime.fromisoformat(moment)))
     raise ApiError(400, f"commit not found: {wanted}" if wanted else f"branch not found: {branch}")
 
@@ -154,6 +155,10 @@ def _submodules(repository: str, commit: str, root_dir: str) -> dict[str, str]:
 
 def _borrow(shared: Path, git_folder: Path) -> None:
     (git_folder / "objects" / "info").mkdir(parents=True, exist_ok=True)
-    (git_folder / "objects" / "info" / "alternates").write_text(f"{shared / 'objects'}\n", encoding="utf-8")
+    place = os.fsencode(shared / "objects")
+    if b"\n" in place or place.startswith(b'"'):  # a name a line, or as a string of C (gitrepository-layout)
+        quoted = place.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n")
+        place = b'"' + quoted + b'"'
+    (git_folder / "objects" / "info" / "alternates").write_bytes(place + b"\n")
     if (shared / "shallow").is_file():
         (git_folder / "shallow").write_bytes((shared / "shallow").read_bytes())

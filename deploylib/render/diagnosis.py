@@ -68,6 +68,7 @@ PACKAGE = re.compile(
     r"npm (?:error|ERR!) 404\s+(?:The requested resource )?'(?P<npm>@?[\w./-]+@[\w.^~*-]+)"
     r"|ERROR: No matching distribution found for (?P<pip>[\w.=<>!~-]+)"
 )
+UNFETCHED = re.compile(r"submodule (?P<what>.+) is not in this clone: (?P<how>git submodule .+)")
 NO_PORT = re.compile(r"no open (?:HTTP )?ports", re.IGNORECASE)
 HOW = {
     "pnpm": "corepack enable, or npm install --global pnpm",
@@ -292,6 +293,8 @@ def _known(line: str, *, local: bool) -> Diagnosis | None:
         package = next(name for name in match.groups() if name)
         step = f"name a {package.partition('=')[0]} that is there, or the registry that has it, commit, inv deploy"
         return Diagnosis(f"the registry has no {package}", step)
+    if match := UNFETCHED.search(line):
+        return Diagnosis(f"its submodule {match['what']} is not in this clone", f"{match['how']}, then inv deploy")
     if match := ELSEWHERE.search(line):
         return Diagnosis(f"it listens on port {match['what']}", PORT)
     return Diagnosis("it has opened no port", PORT) if NO_PORT.search(line) else None

@@ -55,6 +55,11 @@ class Git:
                 raise SettingsError(
                     f"{self.root} {reason}", remedy=f"git config --global --add safe.directory {self.root}"
                 )
+            if b"must be run in a work tree" in done.stderr:
+                raise SettingsError(
+                    f"{self.root} is a bare repository: it has no files, and so no working copy",
+                    remedy="git worktree add ../product, and the same there",
+                )
             raise SettingsError(
                 f"{self.root} {reason}; a release is a commit",
                 remedy="git init && git add --all && git commit --message 'First version'",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from localrender import source
@@ -57,3 +59,32 @@ def test_a_submodule_that_was_not_fetched_is_no_empty_folder(product: Path, tmp_
 
     assert said == "submodule libs/shared is not in this clone: git submodule update --init --recursive"
     assert asyncio.run(source.checkout(str(tmp_path / "clone"), head, tmp_path / "api", "api")) is None
+
+
+def test_names_that_no_encoding_has_are_names(tmp_path: Path) -> None:
+    """Of a file and of a commit: a build gets the one as it is, and the platform tells the other as far as it can be read."""
+    made = repository(tmp_path / "product", {"api/a": "1\n"})
+    odd = Path(os.fsdecode(os.fsencode(made) + b"/api/Gr\xfc\xdfe"))
+    try:
+        odd.write_text("1\n")
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    git(made, "add", "--all")
+    command = ["git", *IDENTITY, "-c", "i18n.commitEncoding=none", "commit", "--quiet", "--file=-"]
+    subprocess.run(command, input=b"Gr\xfc\xdfe\n", cwd=made, check=True)
+
+    found = source.find(str(made), "main", git(made, "rev-parse", "HEAD"))
+    problem = asyncio.run(source.checkout(str(made), found.id, tmp_path / "src", "api"))
+
+    assert problem is None
+    assert (tmp_path / "src/api" / odd.name).exists()
+    assert msgspec.json.encode(found)
+
+
+@pytest.mark.parametrize("name", ["two words", "two\nlines", '"quoted"', "ü"])
+def test_a_repository_lies_anywhere(tmp_path: Path, name: str) -> None:
+    """Also where a name a line is no list of names."""
+    made = repository(tmp_path / name, {"api/a": "1\n"})
+
+    assert asyncio.run(source.checkout(str(made), git(made, "rev-parse", "HEAD"), tmp_path / "src", "")) is None
+    assert (tmp_path / "src/api/a").read_text() == "1\n"

@@ -17,6 +17,11 @@ from deploylib.render import diagnosis
             "staticPublishPath",
         ),
         ("bash: line 1: pnpm: command not found", "pnpm is not on this machine", "corepack enable"),
+        (
+            "==> submodule alpha/lib is not in this clone: git submodule update --init --recursive",
+            "its submodule alpha/lib is not in this clone",
+            "git submodule update --init --recursive, then inv deploy",
+        ),
         ("/bin/sh: 1: uv: not found", "uv is not on this machine", "pip install uv"),
         ("./build: line 12: /opt/bin/poetry: command not found", "poetry is not on this machine", "pip install poetry"),
         ("sh: yarn: command not found", "yarn is not on this machine", "corepack enable"),

@@ -41,6 +41,17 @@ def test_a_folder_that_git_does_not_trust_is_named(tmp_path: Path) -> None:
     assert "safe.directory" in raised.value.remedy
 
 
+def test_a_bare_repository_is_named_as_that(repository: Repository, tmp_path: Path) -> None:
+    """There is a repository, and nothing to release lies in it."""
+    repository.commit({"a": "1"})
+    repository.run("clone", "--quiet", "--bare", str(repository.root), str(tmp_path / "bare.git"))
+
+    with pytest.raises(SettingsError, match="is a bare repository") as raised:
+        Git(tmp_path / "bare.git", repository.git.runner).top()
+
+    assert "git worktree add" in raised.value.remedy
+
+
 def test_a_commit_has_its_full_id_and_first_line(repository: Repository) -> None:
     """Also when a branch, a tag or a short id names it."""
     full = repository.commit({"a": "1"}, 'Add "paging"\n\nmore')
