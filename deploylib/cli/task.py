@@ -180,7 +180,7 @@ def _call(body: Callable[..., Any], environment: str, options: dict[str, Any], *
     """Call a task in a session, and print its result."""
     from deploylib.cli import session as cli_session
 
-    looking = body.__name__ == "check"
+    looking = body.__name__ == "check" or bool(options.get("status"))  # they need no store
     verbose, tells = options.pop("verbose", False), not (looking or options.get("dry_run"))
     with cli_session.session(environment, looking=looking, tells=tells, verbose=verbose) as env:
         value = body(env, **options)

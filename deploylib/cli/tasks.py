@@ -106,10 +106,12 @@ def scan(env: Environment, hand_over: bool = False, **options: Any) -> Any:
     return deploylib.scan(env, hand_over=hand_over, **options)
 
 
-@command(*RELEASE, *GATES)
-def changes(env: Environment, **options: Any) -> Any:
+@command(
+    *RELEASE, *GATES, status="by a published status.json (address or file) alone: no key is needed, nothing is run"
+)
+def changes(env: Environment, status: str = "", **options: Any) -> Any:
     """Decide which services and migrations a release is about."""
-    return deploylib.changes(env, **options)
+    return deploylib.changes(env, status=status, **options)
 
 
 @command(*RELEASE, rehearse="with --dry-run: on a copy of the newest backup; a migration always is, on its own")

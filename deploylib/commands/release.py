@@ -8,6 +8,7 @@ import msgspec
 
 from deploylib.commands.restores import finish_restore
 from deploylib.environment import Environment
+from deploylib.errors import SettingsError
 from deploylib.models import StageName
 from deploylib.models.findings import Scanned
 from deploylib.models.results import NOTHING, Report
@@ -79,8 +80,21 @@ def changes(
     reason: str = "",
     wait: str = "",
     dry_run: bool = False,
+    status: str = "",
 ) -> Report:
-    """Decide which services and migrations a release is about; see `deploy`."""
+    """Decide which services and migrations a release is about; see `deploy`.
+
+    Args:
+        status: an address or a file of a published ``status.json``: by this and the commit's files alone, without any
+            key, and nothing of the commit is run.
+
+    Raises:
+        SettingsError: *status* with anything but *commit*, or before a run could begin.
+    """
+    if status:
+        if services or skip or reason or wait:
+            raise SettingsError("--status goes with --commit alone", remedy="inv changes --dry-run, where the keys are")
+        return aims.preview_commit(env, commit, status)
     options = Options(
         commit=commit,
         services=tuple(services),

@@ -19,16 +19,18 @@ import msgspec
 from deploylib.dashboard.bars import draw
 from deploylib.dashboard.panel import Panel, Site
 from deploylib.dashboard.publishing import write_files
-from deploylib.errors import SettingsError
-from deploylib.models import redaction
+from deploylib.errors import SettingsError, Unreachable
+from deploylib.models import decoding, redaction
 from deploylib.models.extras import install_command
 from deploylib.models.results import short
 from deploylib.models.units import age, is_address
+from deploylib.system import http
 
-__all__ = ["make_files", "write_page"]
+__all__ = ["make_files", "read_published", "write_page"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 INDENT = 1
+WITHIN = 10.0  # seconds in which a published page must answer
 LETTER, PADDING = 6.6, 12.0  # of the badge's text, in its own units
 
 
@@ -61,6 +63,35 @@ def make_files(site: Site, clean: Callable[[str], str] = lambda text: text) -> d
     files = {"index.html": fill("page.html", site=site), "status.json": _document(site, clean)}
     files |= {f"badge-{panel.name}.svg": fill("badge.svg", panel=panel, **_badge(panel)) for panel in site.panels}
     return {name: f"{text.strip()}\n".encode() for name, text in files.items()}
+
+
+def read_published(place: str) -> Site:
+    """Read a page as its ``status.json`` has it.
+
+    Args:
+        place: an address, or a file.
+
+    Raises:
+        SettingsError: there is no such file.
+        Unreachable: nobody answers there, or what is there is no such document.
+    """
+    remedy = "name the status.json that inv dashboard has published; see whether it is up to date there"
+    try:
+        if is_address(place):
+            with http.Session(timeout=WITHIN) as session:
+                answer = session.request("GET", place, headers={"Cache-Control": "no-cache"})
+            if not answer.ok or not answer.whole:
+                raise Unreachable(f"{place} answers {answer.status}", remedy=remedy)
+            body = answer.body
+        else:
+            body = Path(place).read_bytes()
+        return decoding.json(body, Site)
+    except http.HttpError as error:
+        raise Unreachable(f"{place} does not answer: {error}", remedy=remedy) from error
+    except OSError as error:
+        raise SettingsError(f"{place} cannot be read: {error.strerror}", remedy=remedy) from error
+    except decoding.Undecodable as error:
+        raise Unreachable(f"{place} is no status of a page: {error}", remedy=remedy) from error
 
 
 def _document(site: Site, clean: Callable[[str], str]) -> str:

@@ -64,6 +64,7 @@ class Catalog(Value, frozen=True):
         steady: functions that are never volatile, whatever their arguments.
         proven: columns that a validated CHECK proves to be NOT NULL, as ``table.column``.
         utc: the time zone of a session is UTC.
+        known: somebody has looked; else no table is known, which does not mean that there is none.
     """
 
     major: int = 16
@@ -75,6 +76,7 @@ class Catalog(Value, frozen=True):
     steady: frozenset[str] = frozenset()
     proven: frozenset[str] = frozenset()
     utc: bool = False
+    known: bool = True
 
     def size(self, table: str) -> int | None:
         """Tell about how many rows it has.

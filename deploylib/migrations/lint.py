@@ -53,15 +53,22 @@ class _Report(msgspec.Struct, frozen=True):
 
 
 def lint_revisions(
-    pending: Sequence[Revision], catalog: Catalog, *, runner: process.Runner, small: int = 10_000, squawk: str = ""
+    pending: Sequence[Revision],
+    catalog: Catalog | None,
+    *,
+    runner: process.Runner,
+    small: int = 10_000,
+    squawk: str = "",
 ) -> Examined:
     """Look at each pending revision on its own, oldest first.
 
     Args:
-        catalog: the database that they will run in, as it is now.
+        catalog: the database that they will run in, as it is now; None: nobody has looked, so that what hangs on the
+            size or the type of something is a warning.
         small: rows up to which work under a lock is no hazard (``migrations.small_table``).
         squawk: the program; default: the one beside this interpreter, else the one on the path.
     """
+    catalog = catalog or Catalog(known=False)
     program = squawk or _program()
     findings: list[Finding] = []
     gaps: list[Gap] = []

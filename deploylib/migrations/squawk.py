@@ -144,7 +144,11 @@ class Judge(msgspec.Struct, frozen=True):
             return hazard.when
         if hazard.when == "always":
             return "refuse"
-        if table and rows is None and not self.replain_name(table):
+        if not self.catalog.known and (table and self.is_made(table)):
+            return ""
+        if not self.catalog.known and hazard.when != "contract":
+            return "warn"  # how large the table is decides, and nobody has looked
+        if table and rows is None and self.catalog.known and not self.replain_name(table):
             return ""
         if hazard.when == "contract":
             inner = r"\bRENAME\s+CONSTRAINT\b|\bALTER\s+INDEX\b|\bALTER\s+SEQUENCE\b"
@@ -178,6 +182,11 @@ class Judge(msgspec.Struct, frozen=True):
             users = (name.rpartition(".")[0] for name, kind in self.catalog.types.items() if kind in names)
             return max((self.catalog.size(user) or 0 for user in users), default=0)
         return self.catalog.size(table) if table else None
+
+    def is_made(self, table: str) -> bool:
+        """Tell whether a pending revision makes the table."""
+        made = (found["table"] for found in re.finditer(MADE, self.before + self.revision.sql, FLAGS))
+        return plain_name(table) in {plain_name(name) for name in made}
 
     def replain_name(self, table: str) -> bool:
         """Tell whether a pending revision names an existing table so."""

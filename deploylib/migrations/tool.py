@@ -11,7 +11,7 @@ is rolled back.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -21,6 +21,7 @@ import msgspec
 from deploylib.errors import MigrationFailed, SettingsError, Unreachable
 from deploylib.migrations import alembic_settings
 from deploylib.migrations.alembic_child import __main__ as alembic_child
+from deploylib.migrations.revision_files import read_revisions
 from deploylib.models import Migration, Revision, Secret, decoding
 from deploylib.models.units import seconds, words
 from deploylib.postgres import connection, sqlstates
@@ -144,6 +145,20 @@ class Tool:
         if self.settings.command:
             return self.settings.files.partition("*")[0].rpartition("/")[0]
         return alembic_settings.find_folder(self.settings, self.files)
+
+    def read_files(self, names: Collection[str]) -> tuple[Revision, ...]:
+        """Read the migrations among these files; run nothing of them."""
+        folder = self.folder
+        if self.settings.command:
+            chosen = {path.relative_to(self.files).as_posix() for path in _matching(self.files, self.settings.files)}
+        else:
+            kept = {"env.py", "__init__.py"}
+            chosen = {
+                name
+                for name in names
+                if folder and name.startswith(f"{folder}/") and name.endswith(".py") and Path(name).name not in kept
+            }
+        return read_revisions(self.files, chosen & set(names))
 
     def timeout(self, within: float) -> float:
         """Give an upgrade its seconds, of which *within* for locks."""

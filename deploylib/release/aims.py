@@ -19,7 +19,7 @@ from deploylib.models.findings import Scanned
 from deploylib.models.results import NOTHING, Ending, Report, StageResult, StageStatus, short
 from deploylib.models.units import count
 from deploylib.probes import Expected
-from deploylib.release import closing, operation, pipeline, preflight, promotion, reconcile, under_load
+from deploylib.release import closing, operation, pipeline, preflight, preview, promotion, reconcile, under_load
 from deploylib.release.database import require_whole
 from deploylib.release.guards import GATES
 from deploylib.release.opening import (
@@ -57,6 +57,7 @@ __all__ = [
     "examine_commit",
     "go_back",
     "look_back",
+    "preview_commit",
     "prove_live",
     "run_tests",
     "settle_all",
@@ -119,6 +120,17 @@ def _flow(env: Environment, options: Options, whole: tuple[Stage, ...], until: s
             end += 1
     looks = options.asked is StageName.BACKUP or (options.asked is StageName.CHANGES and env.build is None)
     return tuple(stage for stage in whole[:end] if not (looks and (stage.name in GATES or isinstance(stage, Own))))
+
+
+def preview_commit(env: Environment, name: str, place: str) -> Report:
+    """Say what a commit would change, without any key.
+
+    By its files and a published page alone.
+
+    Raises:
+        SettingsError: no such commit.
+    """
+    return preview.preview_changes(env.looking(), name, place)
 
 
 def check_commit(env: Environment, options: Options, *, fix: bool = False) -> Report:

@@ -24,6 +24,7 @@ from deploylib.system import Git
 
 __all__ = [
     "address",
+    "describe_targets",
     "disk",
     "elsewhere",
     "find_uncommitted",
@@ -365,11 +366,39 @@ def _service_findings(
     return findings
 
 
+def describe_targets(
+    config: Config, blueprint: blueprints.Blueprint | None, names: Iterable[str]
+) -> tuple[Target, ...]:
+    """Describe services by what is written of them, without the platform.
+
+    One whose files nobody has written down is made of all of them.
+    """
+    described = ((name, blueprint.service(name) if blueprint else None) for name in names)
+    return tuple(
+        Target(
+            name=name,
+            service_id="",
+            kind=(one.kind if one is not None else None) or Kind.WEB,
+            filter=_paths(config, name) or (one.filter if one is not None else PathFilter()),
+        )
+        for name, one in described
+    )
+
+
+def _paths(config: Config, name: str) -> PathFilter | None:
+    """Read which files make a service, by the settings.
+
+    None where they do not say.
+    """
+    settings = config.settings.services.get(name, ServiceSettings())
+    return PathFilter(paths=settings.paths, ignored=settings.ignored) if settings.paths or settings.ignored else None
+
+
 def _target(config: Config, name: str, service: Service, blueprint: blueprints.Blueprint | None) -> Target:
     settings = config.settings.services.get(name, ServiceSettings())
     described = blueprint.service(name) if blueprint else None
-    if settings.paths or settings.ignored:
-        chosen = PathFilter(paths=settings.paths, ignored=settings.ignored)
+    if (written := _paths(config, name)) is not None:
+        chosen = written
     elif described is not None:
         chosen = described.filter
     elif service.build_filter is not None:

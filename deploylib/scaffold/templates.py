@@ -16,6 +16,7 @@ TEMPLATES = {
     ".github/workflows/deploy-parallel.yml": "deploy-parallel.yml",
     ".github/workflows/deploy-staging-first.yml": "deploy-staging-first.yml",
     ".github/workflows/drill.yml": "drill.yml",
+    ".github/workflows/preview.yml": "preview.yml",
     ".github/actions/setup/action.yml": "action.yml",
     "docs/runbook.md": "runbook.md",
 }

@@ -1,4 +1,6 @@
-"""The workflow is ours: two jobs, or staging before production.
+"""The workflows are ours: of a release, and a pull request's comment.
+
+A release is two jobs, or staging before production.
 
 It starts by dispatch alone; one line makes every push a release. A repository that releases in parallel goes on with that.
 """
@@ -14,15 +16,16 @@ __all__ = ["DEPLOY", "PARALLEL", "STAGING_FIRST", "Workflow"]
 
 FOLDER = ".github/workflows/"
 DEPLOY, STAGING_FIRST, PARALLEL = (f"{FOLDER}deploy{name}.yml" for name in ("", "-staging-first", "-parallel"))
+PREVIEW = f"{FOLDER}preview.yml"
 ACTION = ".github/actions/setup/action.yml"
 PUSH = re.compile(r"^  (?:# )?push:(?: \{branches: \[main\]\} #.*\n|\n    branches: \[main\]\n)", re.MULTILINE)
 
 
 class Workflow(Member):
-    """Proposes the workflow, and the action that installs its tools."""
+    """Proposes the workflows, and the action that installs their tools."""
 
     def propose(self, product: Repository, tree: Tree) -> tuple[Proposal, ...]:
-        """Propose both, with the product's branch and environments."""
+        """Propose them, with the product's branch and environments."""
         beside = STAGING_FIRST if "staging" in product.environments else DEPLOY
         path = PARALLEL if PARALLEL in tree.names else beside
         push = f"  # push: {{branches: [{product.branch}]}} # without the first #, every push there is released\n"
@@ -34,4 +37,4 @@ class Workflow(Member):
             text = text.replace("default: production", f"default: {default}").replace(
                 "|| 'production'", f"|| '{default}'"
             )
-        return Proposal(path, text), Proposal(ACTION, read_template(ACTION))
+        return (Proposal(path, text), *(Proposal(each, read_template(each)) for each in (PREVIEW, ACTION)))

@@ -68,7 +68,7 @@ def test_the_workflow_is_ours_in_two_jobs(tmp_path: Path) -> None:
     folder = initialised(adopters.make_repository(tmp_path / "shop", adopters.EXPRESS))
     text, ours = (folder / WORKFLOW).read_text(), (ROOT / WORKFLOW).read_text()
 
-    assert workflows(folder) == ["deploy.yml"]
+    assert workflows(folder) == ["deploy.yml", "preview.yml"]
     assert text == ours.replace("options: [production, staging]", "options: [production]")
     parsed = yaml.safe_load(text)
     assert set(parsed[True]) == {"workflow_dispatch"}  # YAML 1.1 reads `on` as true
@@ -83,8 +83,9 @@ def test_the_workflow_of_who_has_a_staging_begins_with_it(monorepo: Path) -> Non
     """Byte for byte ours, whatever the services are called; it, too, starts by dispatch alone."""
     path = ".github/workflows/deploy-staging-first.yml"
 
-    assert workflows(monorepo) == ["deploy-staging-first.yml", "drill.yml"]
-    assert (monorepo / path).read_bytes() == (ROOT / path).read_bytes()
+    assert workflows(monorepo) == ["deploy-staging-first.yml", "drill.yml", "preview.yml"]
+    for each in (path, ".github/workflows/preview.yml"):
+        assert (monorepo / each).read_bytes() == (ROOT / each).read_bytes()
     assert set(yaml.safe_load((monorepo / path).read_text())[True]) == {"workflow_dispatch"}
 
 
@@ -94,7 +95,7 @@ def test_a_parallel_workflow_that_is_there_is_not_joined_by_another(tmp_path: Pa
     files = adopters.EXPRESS | {path: (ROOT / path).read_text() + "  # of its own\n"}
     folder = initialised(adopters.make_repository(tmp_path / "shop", files))
 
-    assert workflows(folder) == ["deploy-parallel.yml"]
+    assert workflows(folder) == ["deploy-parallel.yml", "preview.yml"]
     assert (folder / path).read_text() == files[path]
 
 

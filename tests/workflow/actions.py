@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +25,7 @@ import yaml
 
 STUBS = Path(__file__).with_name("stubs")
 NAME = "owner/product"
+COMMENTS = "comments.json"
 QUEUES = ("single", "max")
 NEWER = ("queue", "deployment")
 SOURCE = re.compile(r"\$\{\{ steps\.([\w-]+)\.outputs\.([\w-]+) \}\}")
@@ -71,7 +72,8 @@ class Asked:
     inputs: Mapping[str, str]
     workflow: str
     run_id: int
-    attempt: int
+    attempt: int = 1
+    payload: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Run:
@@ -270,7 +272,31 @@ class Actions:
 
     def push(self, *, workflow: str, run_id: int, attempt: int = 1) -> Run:
         """The commit that the repository's main is at has been pushed; *workflow* is the name of a file."""
-        return self._start("push", {}, workflow, run_id, attempt)
+        return self._start(Asked("push", {}, workflow, run_id, attempt))
+
+    def pull_request(self, number: int, branch: str, *, workflow: str, run_id: int, fork: bool = False) -> Run:
+        """A branch is to go into main, or has got another push; the *workflow* is that of main."""
+        shas = {one: self._git("rev-parse", one) for one in ("main", branch)}
+        tree = self._git("merge-tree", "--write-tree", "main", branch)
+        words = ("-c", "user.name=t", "-c", "user.email=t@localhost", "commit-tree", tree, "-m", f"Merge {branch}")
+        merged = self._git(*words, "-p", shas["main"], "-p", shas[branch])
+        self._git("update-ref", f"refs/pull/{number}/merge", merged)
+        head = {"ref": branch, "sha": shas[branch], "repo": {"full_name": "somebody/product" if fork else NAME}}
+        base = {"ref": "main", "sha": shas["main"], "repo": {"full_name": NAME}}
+        pull = {"number": number, "pull_request": {"number": number, "head": head, "base": base}}
+        return self._start(Asked("pull_request", {}, workflow, run_id, payload=pull))
+
+    @property
+    def comments(self) -> list[dict[str, Any]]:
+        """The comments of all pull requests, oldest first."""
+        path = self._scratch / COMMENTS
+        found: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+        return found
+
+    def _git(self, *args: str) -> str:
+        command = ["git", *args]
+        done = subprocess.run(command, cwd=self._repository, check=True, timeout=60, capture_output=True, text=True)
+        return done.stdout.strip()
 
     def dispatch(self, inputs: Mapping[str, str], *, workflow: str, run_id: int, attempt: int = 1) -> Run:
         """Somebody has started *workflow* by hand.
@@ -278,36 +304,28 @@ class Actions:
         Raises:
             ValueError: GitHub refuses these inputs.
         """
-        return self._start("workflow_dispatch", inputs, workflow, run_id, attempt)
+        return self._start(Asked("workflow_dispatch", inputs, workflow, run_id, attempt))
 
     def rerun_failed(self, run: Run) -> Run:
         """Somebody presses "Re-run failed jobs": those that succeeded are not run again, and their outputs are kept."""
-        was = run.asked
-        return self._start(was.event, was.inputs, was.workflow, was.run_id, was.attempt + 1, run.list_kept())
+        return self._start(replace(run.asked, attempt=run.asked.attempt + 1), run.list_kept())
 
-    def _start(
-        self,
-        event: str,
-        inputs: Mapping[str, str],
-        workflow: str,
-        run_id: int,
-        attempt: int,
-        kept: Mapping[str, Mapping[str, str]] | None = None,
-    ) -> Run:
-        asked = Asked(event, inputs, workflow, run_id, attempt)
-        folder = Path(tempfile.mkdtemp(prefix=f"{run_id}-{attempt}-", dir=self._scratch))
+    def _start(self, asked: Asked, kept: Mapping[str, Mapping[str, str]] | None = None) -> Run:
+        event, attempt = asked.event, str(asked.attempt)
+        folder = Path(tempfile.mkdtemp(prefix=f"{asked.run_id}-{attempt}-", dir=self._scratch))
         copy, environ = folder / "repository", self._runner(folder)
         clone = ["git", "clone", "--quiet", "--branch=main", str(self._repository), str(copy)]
         subprocess.run(clone, env=environ, check=True, timeout=60)
         head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=copy, check=True, timeout=60, capture_output=True)
 
-        name, mark = f".github/workflows/{workflow}", f"github_{uuid.uuid4()}"
+        name, mark = f".github/workflows/{asked.workflow}", f"github_{uuid.uuid4()}"
         (copy / name).write_text(_without_jobs(_without_newer_keys((copy / name).read_text()), kept or {}))
         document = yaml.safe_load((copy / name).read_text())
         payload: dict[str, Any] = {"ref": "refs/heads/main", "deleted": False, "after": head.stdout.decode().strip()}
         if event == "workflow_dispatch":
-            payload["inputs"] = _checked(inputs, (document[True][event] or {}).get("inputs") or {})
-        known = {"GITHUB_RUN_ID": str(run_id), "GITHUB_RUN_ATTEMPT": str(attempt)}
+            payload["inputs"] = _checked(asked.inputs, (document[True][event] or {}).get("inputs") or {})
+        payload |= asked.payload
+        known = {"GITHUB_RUN_ID": str(asked.run_id), "GITHUB_RUN_ATTEMPT": attempt}
         known |= {"GITHUB_REPOSITORY": NAME, "RUNNER_TRACKING_ID": mark}
         given = {"eventpath": payload, "env-file": known, "var-file": self._variables, "input-file": {}}
         given["secret-file"] = {"GITHUB_TOKEN": "none", **self._secrets}
@@ -329,6 +347,9 @@ class Actions:
         tools.mkdir()
         (tools / "bash").write_text((STUBS / "bash").read_text().replace("BASH", bash).replace("FOLDER", str(folder)))
         (tools / "bash").chmod(0o755)
+        gh = (STUBS / "gh").read_text().replace("PYTHON", sys.executable).replace("FILE", str(self._scratch / COMMENTS))
+        (tools / "gh").write_text(gh)
+        (tools / "gh").chmod(0o755)
         origin = f"https://github.com/{NAME}"
         (folder / "gitconfig").write_text(f'[url "file://{self._repository}"]\n\tinsteadOf = {origin}\n')
         found = [str(Path(path).parent) for path in map(shutil.which, ("git", "node")) if path]

@@ -154,18 +154,20 @@ def world(
                 aws_secret_access_key=server["AWS_SECRET_ACCESS_KEY"],
             )
             until(lambda: client.create_bucket(Bucket="deploys"))
-            runner = {
-                name: value
-                for name, value in environment().items()
-                if not name.startswith(("PATH", "HOME", "GIT_", "USER"))
-            }
-            runner["PATH"] = str(Path(postgres_program("pg_dump")).parent)  # as on a runner of GitHub
-            runner |= {name: value for name, value in os.environ.items() if name.startswith(INDEXES)}
-            with Actions(product.folder, folder / "runs", secrets, variables, runner) as actions:
+            with Actions(product.folder, folder / "runs", secrets, variables, runner()) as actions:
                 mine = {**secrets, **variables, "AWS_DEFAULT_REGION": "us-east-1"}
                 yield World(product, actions, workflow, mine, messages)
     finally:
         product.clean()
+
+
+def runner() -> dict[str, str]:
+    """What a runner of GitHub has set, with its PostgreSQL on the path."""
+    every = {
+        name: value for name, value in environment().items() if not name.startswith(("PATH", "HOME", "GIT_", "USER"))
+    }
+    every |= {name: value for name, value in os.environ.items() if name.startswith(INDEXES)}
+    return {**every, "PATH": str(Path(postgres_program("pg_dump")).parent)}
 
 
 def _both_up(product: Product) -> None:
