@@ -84,12 +84,7 @@ def changes(
 ) -> Report:
     """Decide which services and migrations a release is about; see `deploy`.
 
-    Args:
-        status: an address or a file of a published ``status.json``: by this and the commit's files alone, without any
-            key, and nothing of the commit is run.
-
-    Raises:
-        SettingsError: *status* with anything but *commit*, or before a run could begin.
+    With a published *status* (address or file) by that and the commit's files alone: without a key.
     """
     if status:
         if services or skip or reason or wait:
@@ -167,8 +162,7 @@ def promote(
     """Bring here exactly the release that another environment has verified and serves.
 
     Args:
-        source: the other environment, or its name.
-        run: of that environment, or the end of its id: what it has left verified, also where others have followed.
+        source: the other environment, or its name; with a *run* of it what that one has left verified.
 
     Raises:
         Blocked: it serves something else, or is in the middle of a run.
@@ -215,11 +209,7 @@ def finish(env: Environment, *, run: str = "", database: str = "") -> Report:
 def scan(env: Environment, *, commit: str = "", hand_over: bool = False) -> Scanned:
     """Scan a commit.
 
-    Where jobs share a run its verdict is recorded for those after it.
-
-    Args:
-        commit: to scan; empty: what is checked out.
-        hand_over: where there is neither key nor store; a job after this one looks at the variables, and records it.
+    Where jobs share a run its verdict is recorded for those after it; with *hand_over* by one of these, which has a key.
 
     Raises:
         SettingsError: no repository, or no such commit.

@@ -45,9 +45,9 @@ def read_revisions(files: Path, names: Iterable[str]) -> tuple[Revision, ...]:
         files: the tree of a commit.
         names: of the files, from its top.
     """
-    found = [_read(name, files / name) for name in sorted(names)]
+    revisions = [_read(name, files / name) for name in sorted(names)]
     ordered: list[Revision] = []
-    while left := [each for each in found if each not in ordered]:
+    while left := [each for each in revisions if each not in ordered]:
         waiting = {each.id for each in left}
         free = [each for each in left if not waiting & set(each.needs or ())]
         ordered += free or left  # a circle is alembic's to tell
@@ -86,7 +86,7 @@ def _read(name: str, path: Path) -> Revision:
 
 def _read_constants(tree: ast.Module) -> dict[str, Any]:
     """Read what names of the module are set to, once and plainly."""
-    found: dict[str, Any] = {}
+    constants: dict[str, Any] = {}
     for node in tree.body:
         targets = (
             node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
@@ -98,10 +98,10 @@ def _read_constants(tree: ast.Module) -> dict[str, Any]:
                 and node.value is not None
             ):
                 try:
-                    found[target.id] = ast.literal_eval(node.value)
+                    constants[target.id] = ast.literal_eval(node.value)
                 except (ValueError, TypeError, SyntaxError, RecursionError):
-                    found.pop(target.id, None)
-    return found
+                    constants.pop(target.id, None)
+    return constants
 
 
 class _Reader:
@@ -141,18 +141,18 @@ class _Reader:
 
         for node in self._tree.body:
             if isinstance(node, ast.Import):
-                for one in node.names:
-                    if one.name in MODULES and (one.asname or "." not in one.name):
-                        self._names[one.asname or one.name] = importlib.import_module(one.name)
+                for alias in node.names:
+                    if alias.name in MODULES and (alias.asname or "." not in alias.name):
+                        self._names[alias.asname or alias.name] = importlib.import_module(alias.name)
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
-                for one in node.names:
-                    if (node.module, one.name) == ("alembic", "op"):
-                        self._names[one.asname or one.name] = OP
-                    elif (module := f"{node.module}.{one.name}") in MODULES:
-                        self._names[one.asname or one.name] = importlib.import_module(module)
+                for alias in node.names:
+                    if (node.module, alias.name) == ("alembic", "op"):
+                        self._names[alias.asname or alias.name] = OP
+                    elif (module := f"{node.module}.{alias.name}") in MODULES:
+                        self._names[alias.asname or alias.name] = importlib.import_module(module)
                     elif node.module in MODULES:
                         base = importlib.import_module(str(node.module))
-                        self._names[one.asname or one.name] = self._word(base, one.name)
+                        self._names[alias.asname or alias.name] = self._word(base, alias.name)
 
     def _find_upgrade(self) -> ast.FunctionDef:
         every = [node for node in self._tree.body if isinstance(node, ast.FunctionDef) and node.name == "upgrade"]
@@ -220,10 +220,10 @@ class _Reader:
     def _described(self, node: ast.expr) -> Any:
         """Find the word of SQLAlchemy that a name stands for."""
         if isinstance(node, ast.Name):
-            found = self._names.get(node.id)
-            if found is None or found is OP:
+            word = self._names.get(node.id)
+            if word is None or word is OP:
                 raise _UnclearError
-            return found
+            return word
         if isinstance(node, ast.Attribute):
             return self._word(self._described(node.value), node.attr)
         raise _UnclearError
@@ -247,9 +247,9 @@ class _Reader:
             return getattr(sqlalchemy.func, name)
         if base not in (sqlalchemy, postgresql):
             raise _UnclearError
-        found = getattr(base, name, None)
+        word = getattr(base, name, None)
         if (base is sqlalchemy and name in WORDS) or (
-            isinstance(found, type) and issubclass(found, (SchemaItem, TypeEngine))
+            isinstance(word, type) and issubclass(word, (SchemaItem, TypeEngine))
         ):
-            return found
+            return word
         raise _UnclearError

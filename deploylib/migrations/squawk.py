@@ -185,8 +185,8 @@ class Judge(msgspec.Struct, frozen=True):
 
     def is_made(self, table: str) -> bool:
         """Tell whether a pending revision makes the table."""
-        made = (found["table"] for found in re.finditer(MADE, self.before + self.revision.sql, FLAGS))
-        return plain_name(table) in {plain_name(name) for name in made}
+        tables = (match["table"] for match in re.finditer(MADE, self.before + self.revision.sql, FLAGS))
+        return plain_name(table) in {plain_name(name) for name in tables}
 
     def replain_name(self, table: str) -> bool:
         """Tell whether a pending revision names an existing table so."""

@@ -378,10 +378,10 @@ def describe_targets(
         Target(
             name=name,
             service_id="",
-            kind=(one.kind if one is not None else None) or Kind.WEB,
-            filter=_paths(config, name) or (one.filter if one is not None else PathFilter()),
+            kind=(service.kind if service is not None else None) or Kind.WEB,
+            filter=_paths(config, name) or (service.filter if service is not None else PathFilter()),
         )
-        for name, one in described
+        for name, service in described
     )
 
 

@@ -79,7 +79,8 @@ def _read_known(env: Environment, place: str) -> _Known:
         why = panel.trouble if panel is not None and panel.trouble else f"it says nothing of {env.name}"
         return _Known(line=f"unknown: {place}: {why}")
     live = {
-        one.service: Live(service=one.service, commit=one.commit, since=one.since, url=one.url) for one in panel.serving
+        serving.service: Live(service=serving.service, commit=serving.commit, since=serving.since, url=serving.url)
+        for serving in panel.serving
     }
     return _Known(live=live, released=_find_released(panel), line=_tell_age(env, site))
 
@@ -160,14 +161,14 @@ def _read_migrations(env: Environment, commit: Commit, known: _Known) -> Iterato
         ours = (tool.folder,) if tool.has_migrations and tool.folder else ()
         described = preflight.read_blueprint(env.config, env.git, commit)
         others = discovery.find_others(files, list_files(files), described, ours=ours)
-        told = [f"{one.id} {one.title}".strip() + f" ({one.path})" for one in added]
-        told += [f"{one.id} is edited, and may be applied already ({one.path})" for one in edited]
-        told += _lint(env, added)
+        lines = [f"{one.id} {one.title}".strip() + f" ({one.path})" for one in added]
+        lines += [f"{one.id} is edited, and may be applied already ({one.path})" for one in edited]
+        lines += _lint(env, added)
     for other in others:
         theirs = [name for name in differ if other.files and matches(name, PathFilter(paths=other.files))]
         if theirs or not other.files:
-            told.append(f"{other.what}: not read from here ({count(len(theirs), 'file')} of it differ)")
-    yield from told or [f"none that are not in {known.released[:7]}"]
+            lines.append(f"{other.what}: not read from here ({count(len(theirs), 'file')} of it differ)")
+    yield from lines or [f"none that are not in {known.released[:7]}"]
 
 
 def _lint(env: Environment, added: tuple[Revision, ...]) -> Iterator[str]:
@@ -179,9 +180,11 @@ def _lint(env: Environment, added: tuple[Revision, ...]) -> Iterator[str]:
         return
     small = env.config.settings.migrations.small_table
     examined = lint_revisions(added, None, runner=env.runner, small=small)
-    for one in examined.findings:
-        level = "would be refused" if one.blocks else one.level
-        yield f"{level}: {one.where} [{one.rule}]: {one.text}" + ("" if one.note else f" → {one.remedy}")
+    for finding in examined.findings:
+        level = "would be refused" if finding.blocks else finding.level
+        yield f"{level}: {finding.where} [{finding.rule}]: {finding.text}" + (
+            "" if finding.note else f" → {finding.remedy}"
+        )
     yield from (f"not examined: {gap.what}: {gap.reason}" for gap in examined.gaps)
     yield from examined.accepted
     yield "how large a table is was not looked at: what hangs on that is a warning here, and the release decides"
