@@ -88,14 +88,12 @@ class Scene:
         return self.folder / "shop"
 
     def enter(self, **more: str) -> Environment:
-        """Enter the shop: its own environment, opened anew.
+        """Enter the shop: its own environment.
 
         Args:
             more: variables that it sees.
         """
-        seen = {name: self.host.config.environ[name] for name in SEES if name in self.host.config.environ}
-        config = settings.load(self.copy, "local", {**seen, **more})
-        return Environment(config, runner=self.host.writer, clock=self.host.clock)
+        return self._inside if not more else self._open(more)
 
     # What is done to it
 
@@ -269,6 +267,15 @@ class Scene:
         return f"{' and '.join(there)} still answers" if there else ""
 
     # Its edges
+
+    @cached_property
+    def _inside(self) -> Environment:
+        return self._open({})
+
+    def _open(self, more: Mapping[str, str]) -> Environment:
+        seen = {name: self.host.config.environ[name] for name in SEES if name in self.host.config.environ}
+        config = settings.load(self.copy, "local", {**seen, **more})
+        return Environment(config, runner=self.host.writer, clock=self.host.clock)
 
     @cached_property
     def _urls(self) -> dict[str, str]:

@@ -17,10 +17,8 @@ from typing import Any
 import psutil
 import pytest
 
-import deploylib
 from deploylib.drills.catalog import DRILLS
 from deploylib.drills.definition import Drill
-from deploylib.drills.practice import Nobody, Typist, practise
 from tests.support.edges import environment, processes_of, until
 from tests.support.repository import Repository
 
@@ -28,6 +26,13 @@ pytestmark = pytest.mark.load
 EACH = pytest.mark.parametrize("drill", DRILLS, ids=lambda drill: drill.name)
 TASKS = "from deploylib.cli import collection\n\nns = collection()\n"
 LONG = 300.0
+NOTHING = """
+import sys, msgspec, deploylib
+from deploylib.drills.catalog import find_practice
+from deploylib.drills.practice import Nobody, practise
+env = deploylib.Environment.open("local")
+print(msgspec.json.encode(practise(env, find_practice(sys.argv[1]), Nobody(), 300)).decode())
+"""
 
 
 @pytest.fixture
@@ -136,13 +141,12 @@ def kept(folder: Path) -> list[dict[str, Any]]:
 @EACH
 def test_the_right_commands_mend_it(drill: Drill, repository: Repository, temporary: Path) -> None:
     """Typed as programs of their own, each with its exit code; judged after clean-up, and nothing is left."""
-    env = deploylib.Environment.open("local", folder=repository.root)
+    done = inv(repository.root, "drill", drill.name, "--unattended", "--json")
 
-    result = practise(env, drill, Typist(env), LONG)
-
-    assert (result.passed, result.fault) == (True, "")
-    assert result.restored is not None
-    assert result.first_right is not None
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["passed"]
+    assert 0 <= result["noticed"] <= result["first_right"] <= result["restored"]
     assert left(temporary) == []
     assert not (repository.root / ".localrender").exists()
 
@@ -150,13 +154,16 @@ def test_the_right_commands_mend_it(drill: Drill, repository: Repository, tempor
 @EACH
 def test_doing_nothing_does_not(drill: Drill, repository: Repository, temporary: Path) -> None:
     """Not even when what was set is taken away at its end."""
-    env = deploylib.Environment.open("local", folder=repository.root)
+    command = [sys.executable, "-c", NOTHING, drill.name]
+    done = subprocess.run(
+        command, cwd=repository.root, env=environment(), check=False, capture_output=True, text=True, timeout=LONG
+    )
 
-    result = practise(env, drill, Nobody(), LONG)
-
-    assert not result.passed
-    assert result.fault
-    assert result.restored is None
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert not result["passed"]
+    assert result["fault"]
+    assert "restored" not in result
     assert left(temporary) == []
 
 
