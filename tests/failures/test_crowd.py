@@ -49,7 +49,7 @@ def test_two_releases_at_once(product: Trivial) -> None:
 
 def test_a_deploy_of_somebody_else_that_is_on_its_way(product: Trivial) -> None:
     """Mode 2: exit code 32 before anything is asked for; theirs is named, and left alone."""
-    product.fault("build-slow", service="beta", value=6)
+    product.fault("build-slow", service="beta", value=120)
     product.fault("foreign-deploy", service="beta")
     theirs = product.deploys("beta")[0]
     product.change_all()
@@ -61,7 +61,9 @@ def test_a_deploy_of_somebody_else_that_is_on_its_way(product: Trivial) -> None:
     assert f"beta: {theirs['id']}" in done.said
     assert "trigger manual" in done.said
     assert product.writes() == writes
-    assert until(lambda: product.deploys("beta")[0]["status"] == "live")
+    assert product.deploys("beta")[0]["status"] == "build_in_progress"
+    product.ask(f"/v1/services/{product.service_id('beta')}/deploys/{theirs['id']}/cancel", method="POST")
+    assert until(lambda: product.deploys("beta")[0]["status"] == "canceled")
 
 
 def test_somebody_else_takes_the_place_of_our_deploy(product: Trivial) -> None:

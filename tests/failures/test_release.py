@@ -51,32 +51,30 @@ def test_a_partial_failure_is_put_back_as_one_unit(product: Trivial) -> None:
 def test_a_health_check_that_never_answers_is_cut_short(product: Trivial) -> None:
     """Mode 22: the platform would wait for its own limit; ours stops the deploy, and it is the platform that says so."""
     good = product.one_commit
-    product.configure(start_within="1s")
-    commit = product.change_all()
     product.fault("health-fail", service="api")
+    with product.configured(start_within="1s"):  # only for what cannot start
+        commit = product.commit("Another note", {"api/note.txt": "never healthy\n"})
 
-    done = product.inv("deploy")
+        done = product.inv("deploy")
 
     assert done.code == 12, done.said
     assert "api: it was not healthy after" in done.out
     assert [one["status"] for one in product.deploys("api", commit)] == ["canceled"]
     assert product.one_commit == good
-    product.replace("pyproject.toml", 'start_within = "1s"\n', "")
 
 
 def test_a_deploy_that_does_not_end_is_stopped_at_the_deadline(product: Trivial) -> None:
     """Exit code 13, and what was on its way cannot go live later."""
     good = product.one_commit
-    product.configure(deadline="4s")
-    commit = product.change_all()
     product.fault("build-slow", service="api", value=60)
+    with product.configured(deadline="4s"):
+        commit = product.change_all()
 
-    done = product.inv("deploy")
+        done = product.inv("deploy")
 
     assert done.code == 13, done.said
     assert [one["status"] for one in product.deploys("api", commit)] == ["canceled"]
     assert product.one_commit == good
-    product.replace("pyproject.toml", 'deadline = "4s"\n', "")
 
 
 def test_a_failed_build_is_told_at_once(product: Trivial) -> None:
@@ -96,16 +94,15 @@ def test_a_failed_build_is_told_at_once(product: Trivial) -> None:
 def test_well_once_and_then_it_crashes(product: Trivial) -> None:
     """Mode 7: it proves itself, and ends a moment later; the bake sees it, and it is put back."""
     good = product.one_commit
-    product.configure(bake="6s")
-    product.change_all()
     product.fault("start-crash", service="api", value=1)
+    with product.configured(bake="6s"):
+        product.change_all()
 
-    done = product.inv("deploy")
+        done = product.inv("deploy")
 
     assert done.code == 14, done.said
     assert "api" in done.out.partition("Why")[2].splitlines()[0]
     assert product.one_commit == good
-    product.replace("pyproject.toml", 'bake = "6s"\n', "")
 
 
 @pytest.mark.load  # tests/unit/probes shows each answer that is none of a release

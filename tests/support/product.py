@@ -15,8 +15,8 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -158,6 +158,16 @@ class Product:
         return self.commit(
             "Settings", {"pyproject.toml": text.replace("[tool.deploylib]\n", f"[tool.deploylib]\n{lines}")}
         )
+
+    @contextmanager
+    def configured(self, **settings: str | int) -> Iterator[None]:
+        """Commit settings for a block; the next commit is without them, however it ends."""
+        before = self.read("pyproject.toml")
+        self.configure(**settings)
+        try:
+            yield
+        finally:
+            self.write("pyproject.toml", before)
 
     # What an operator types
 
