@@ -83,7 +83,7 @@ def open_or_resume(env: Environment, options: Options, aim: Aim, lease: Lease | 
     """
     _require_reason(options, (StageName.SCHEMA,) if aim.back else GATES)
     last = find_shared_run(env, aim) if env.build else next(iter(env.history.read_runs(env.name, 1)), None)
-    if options.services and not aim.decides and not aim.back:
+    if options.services and options.asked is not StageName.CHANGES and not aim.decides and not aim.back:
         _require_own_changes(env, last, options.services)
     if (
         last is not None

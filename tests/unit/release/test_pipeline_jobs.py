@@ -155,6 +155,7 @@ def test_a_closed_run_is_over_for_its_jobs(product: Product) -> None:
     with pytest.raises(SettingsError, match="run staging-41-1 is closed"):
         job(product, "deploy", "web")
     product.in_ci(41, attempt=2)
+    product.platform.plans = {}
     assert job(product, "changes").run == "staging-41-2"
 
 
@@ -409,6 +410,20 @@ def test_variables_are_looked_at_by_the_job_that_has_the_key(product: Product) -
 
     assert report.exit_code in {3, 4}, report
     assert "TOKEN" in str(report.details)
+
+
+def test_all_jobs_that_are_run_again_decide_anew_also_of_some_services(product: Product) -> None:
+    """What the first job decides is the whole of that attempt: what was asked for by hand is asked for again."""
+    product.platform.plans = {"srv-web": ["build_in_progress", "build_failed"]}
+    job(product, "changes", "web")
+    job(product, "deploy", "web")
+    assert product.finish().exit_code == 10
+    product.in_ci(41, attempt=2)
+    product.platform.plans = {}
+
+    assert job(product, "changes", "web").deploying == ("web",)
+    job(product, "deploy", "web")
+    assert product.finish().outcome == "succeeded"
 
 
 def test_failed_jobs_that_are_run_again_are_refused(product: Product) -> None:
