@@ -46,6 +46,7 @@ class Notice:
     Attributes:
         commit: that it brings, or goes back to.
         back: it restores an earlier release.
+        promotes: the environment whose verified release it brings; empty: none.
         url: its page in CI, where it has one.
         web: the repository, in a browser.
         under_way: the stage that is being done.
@@ -64,6 +65,7 @@ class Notice:
     commit: Commit | None = None
     author: str = ""
     back: bool = False
+    promotes: str = ""
     url: str = ""
     web: str = ""
     stages: tuple[StageResult, ...] = ()
@@ -186,7 +188,8 @@ def _run_message(
         where = f"{where} ← {notice.commit.short}" + (
             f' "{_cut(notice.commit.subject)}"' if notice.commit.subject else ""
         )
-    by = f", by {notice.author}" if notice.author else ""
+    by = f", promoted from {notice.promotes}" if notice.promotes else ""
+    by += f", by {notice.author}" if notice.author else ""
     took = f", took {age(report.seconds)}" if report is not None and report.seconds >= 1 else ""
     return Message(
         id=f"{notice.run} {report.outcome if report is not None else ''}".strip(),

@@ -98,6 +98,7 @@ class Telling:
             commit=report.commit if report is not None else commit,
             author=state.opened.author,
             back=state.opened.back,
+            promotes=state.opened.promotes.partition("/")[0],
             url=state.opened.url,
             web=env.git.web(),
             stages=tuple(state.stages.values()),

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import ast
-import importlib
-import pkgutil
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-import deploylib
-from deploylib import errors
-from deploylib.models import results
 from deploylib.models.signals import Signal
 from tests.runbook.lessons import LESSONS
 from tests.runbook.situations import SITUATIONS
 from tests.support.pages import headings, slug, typed_blocks
+from tests.support.population import outcomes
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOK = ROOT / "docs" / "runbook.md"
@@ -30,29 +25,6 @@ HOLDS = {
     "commands/control.py:hold": "by a person",
     "state/holds.py:_read_hold": "a record that cannot be read",
 }
-
-
-def _kinds(kind: type[errors.DeployError] = errors.DeployError) -> Iterator[type[errors.DeployError]]:
-    """Every kind of error that the library has, wherever it stands."""
-    for one in kind.__subclasses__():
-        yield one
-        yield from _kinds(one)
-
-
-def _outcomes() -> dict[str, int]:
-    """Every outcome that a run or a command can have, and its exit code."""
-    for module in pkgutil.walk_packages(deploylib.__path__, "deploylib."):
-        if not module.name.startswith(
-            ("deploylib.health.", "deploylib.migrations.alembic_child", "deploylib.loadtest.child")
-        ):
-            importlib.import_module(module.name)
-    of_errors = {
-        one.outcome: one.exit_code
-        for one in _kinds()
-        if one.__module__.startswith("deploylib") and hasattr(one, "outcome")
-    }
-    good = dict.fromkeys((results.Ending().outcome, results.NOTHING, results.PLANNED, results.PAUSED, results.DONE), 0)
-    return of_errors | good | {"abandoned": errors.Interrupted.exit_code}
 
 
 def _placed() -> set[str]:
@@ -73,10 +45,10 @@ def test_every_exit_code_and_outcome_has_a_section() -> None:
         for name, text in headings(RUNBOOK).items()
         if name.startswith("Exit code ")
     }
-    outcomes = _outcomes()
+    known = outcomes()
 
-    assert set(sections) == {*outcomes.values(), 1}
-    missing = [(code, word) for word, code in outcomes.items() if word not in " ".join(sections[code]).lower()]
+    assert set(sections) == {*known.values(), 1}
+    missing = [(code, word) for word, code in known.items() if word not in " ".join(sections[code]).lower()]
     assert missing == []
     assert [code for code, (_, text) in sections.items() if not re.search(r"\binv \w|\]\(#", text)] == []
 
@@ -90,7 +62,7 @@ def test_every_outcome_that_is_written_by_hand_is_known_here() -> None:
         if isinstance(word, ast.keyword) and word.arg == "outcome" and isinstance(word.value, ast.Constant)
     }
 
-    assert written <= set(_outcomes())
+    assert written <= set(outcomes())
 
 
 def test_every_alert_has_a_section() -> None:

@@ -17,6 +17,7 @@ from tests.support.fakes import THIRD, FakeClock
 from tests.support.in_memory import Platform
 from tests.support.in_memory_product import NAMES, REPO, WITHOUT_SCAN, FakeEnvironment, Product
 from tests.support.repository import Repository
+from tests.support.slack import run_slack
 
 
 @pytest.fixture
@@ -62,6 +63,16 @@ def test_each_service_gets_the_commit_that_was_verified(product: Product) -> Non
     assert served(product) == [product.first, second]
     assert product.asked() == ["srv-live-api/deploys", "srv-live-web/deploys"]
     assert promote(product).outcome == "nothing to do"
+
+
+def test_a_promotion_is_told_as_one(product: Product) -> None:
+    """Where it comes from stands beside who did it."""
+    with run_slack() as slack:
+        product.environ |= {"SLACK_WEBHOOK_URL": slack.webhook}
+        promote(product)
+
+    (text,) = slack.texts
+    assert f'production ← {product.first[:7]} "change", promoted from staging, by ada' in text
 
 
 def test_what_is_no_longer_what_was_verified_is_refused(product: Product) -> None:
