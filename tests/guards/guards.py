@@ -34,6 +34,7 @@ READING = "tests/blueprints/test_one_reading.py::"
 PAGE, MADE = "tests/unit/dashboard/test_page.py::", "tests/unit/commands/test_dashboard.py::"
 DIGEST = "tests/unit/state/test_digest.py::"
 SENDING, ASSESSED = "tests/loadtest/test_sending.py::", "tests/unit/loadtest/test_assessment.py::"
+PRACTICE, ON_SITE = "tests/unit/drills/test_practice.py::", "tests/unit/drills/test_on_site.py::"
 WRITTEN = "tests/scaffold/test_writing.py::"
 
 GUARDS = (
@@ -1867,5 +1868,19 @@ GUARDS = (
         "    if not meant:\n",
         "    if after == before:\n",
         f"{WRITTEN}test_a_package_whose_first_scripts_are_another_ones_is_not_added_to",
+    ),
+    Guard(
+        "a drill that was not passed counts as practised",
+        "deploylib/drills/practice.py",
+        "            _require_passed(results[0])\n",
+        "            del name\n",
+        f"{PRACTICE}test_a_drill_that_was_not_passed_does_not_count",
+    ),
+    Guard(
+        "a drill of an environment that goes back from somebody's release",
+        "deploylib/drills/on_site.py",
+        '            return "somebody has released meanwhile: it stays as it is now", 0\n',
+        '            env.progress.note("it goes on")\n',
+        f"{ON_SITE}test_what_somebody_released_meanwhile_stays",
     ),
 )

@@ -266,3 +266,14 @@ def test_the_page_on_github_pages_is_for_everybody_and_off_by_default() -> None:
     assert "--public" in commands[0].split()
     assert "RENDER_API_KEY" not in str(jobs)
     assert "secrets." not in str(jobs["publish"])
+
+
+def test_the_drill_waits_for_releases_of_staging_and_they_for_it() -> None:
+    """It goes back on staging: a release in between would be gone back from."""
+    drill = yaml.safe_load((ROOT / ".github/workflows/drill.yml").read_text())
+    release = yaml.safe_load((ROOT / ".github/workflows/deploy-staging-first.yml").read_text())
+
+    assert drill["concurrency"] == release["jobs"]["staging"]["concurrency"]
+    assert drill[True]["schedule"] == [{"cron": "37 4 3 * *"}]
+    (job,) = drill["jobs"].values()
+    assert job["environment"]["name"] == "staging"

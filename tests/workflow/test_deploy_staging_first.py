@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.edges import until
-from tests.support.product import GUEST_BOOK
+from tests.support.product import GUEST_BOOK, ROOT
 from tests.workflow.world import World, world
 
 pytestmark = pytest.mark.timeout(3600)
@@ -107,3 +107,24 @@ def test_staging_alone_by_hand(shop: World) -> None:
 
     assert (0, "success", "skipped") == (ended.exit_code, ended.results["staging"], ended.results["production"])
     assert (shop.served("staging")["frontend"], shop.served()) == (head, live)
+
+
+def test_the_drill_of_every_month_goes_there_and_back_on_staging(shop: World) -> None:
+    """A backup is restored, both rollbacks are verified, nothing stays held; production is not asked."""
+    product, both = shop.product, (shop.served("staging"), shop.served())
+    path = ".github/workflows/drill.yml"
+    product.commit("A drill every month", {path: (ROOT / path).read_text()})
+    production = shop.runs()
+
+    ended = shop.actions.dispatch({}, workflow="drill.yml", run_id=2000).wait(900)
+
+    assert ended.exit_code == 0, "\n".join(ended.outputs.values())
+    assert (shop.served("staging"), shop.served()) == both
+    assert shop.runs() == production
+    newest = shop.runs("staging")
+    (drill,) = [one for one in newest if one["opened"].get("operation") == "drill"]
+    assert drill["stages"]["drill"]["data"]["passed"]
+    assert [one["report"]["outcome"] for one in newest if one["opened"].get("back")] == ["succeeded", "succeeded"]
+    assert any(one["opened"].get("operation") == "prove" for one in newest)
+    told = product.inv("status", "--environment", "staging", **shop.variables)
+    assert "held         nothing" in told.out, told.said
