@@ -57,8 +57,9 @@ class Assessment(Value, frozen=True):
         lines += _figures(self.figures)
         if self.drift is not None:
             lines.append(self.drift.text)
-        twice = "measured twice, because it looked worse; seeds" if len(self.seeds) > 1 else "seed"
-        lines.append(f"{twice} {', '.join(str(seed) for seed in self.seeds)}")
+        times = {1: "seed", 2: "measured twice, because it looked worse; seeds"}
+        how = times.get(len(self.seeds), f"measured {len(self.seeds)} times, because it looked worse; seeds")
+        lines.append(f"{how} {', '.join(str(seed) for seed in self.seeds)}")
         return (*lines, *_histogram(self.bars))
 
 

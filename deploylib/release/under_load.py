@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from deploylib.environment import Environment
 from deploylib.errors import DeployError, Interrupted, LeaseHeld, NotExamined, SettingsError, VerificationFailed
@@ -83,9 +83,13 @@ def assess_service(
     run: str,
     settings: LoadTestSettings,
     before: Measurement | None = None,
+    has_time: Callable[[], bool] = lambda: True,
     write: bool = False,
 ) -> Assessment:
     """Test the service that the settings name.
+
+    Args:
+        has_time: see `assess`, as *before*.
 
     Raises:
         SettingsError: nobody could be asked, or *write* and nobody may write there.
@@ -111,7 +115,7 @@ def assess_service(
     )
     workload = _workload(env, targets, run, settings, write=write)
     runner = process.WithholdingRunner(env.runner, env.config.secrets)
-    return assess(workload, subject, load_records(env), before=before, runner=runner)
+    return assess(workload, subject, load_records(env), before=before, has_time=has_time, runner=runner)
 
 
 def measure_before(run: Run) -> Measurement | None:

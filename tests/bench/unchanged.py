@@ -1,7 +1,7 @@
 """Two hundred runs of a release that does not change, and of one that is 30 % slower: ``nox -s unchanged``.
 
 Both are on the local Render, and are measured at once, again and again; each run is judged by the ten before it, as a release is,
-and what is suspected by the run after it as well. The figures of every run are kept in a file. The limits stand in the library,
+and what is suspected by the two runs after it as well. The figures of every run are kept in a file. The limits stand in the library,
 so that nothing is fitted to the last hundred.
 """
 
@@ -16,7 +16,15 @@ from pathlib import Path
 import msgspec
 
 from deploylib.loadtest import Measurement, Subject, Workload, measure
-from deploylib.loadtest.degradation import BASELINE, Conclusion, Objectives, confirm, judge_run
+from deploylib.loadtest.degradation import (
+    BASELINE,
+    MEASUREMENTS,
+    Conclusion,
+    Objectives,
+    conclude,
+    judge_run,
+    needs_another,
+)
 from deploylib.loadtest.figures import Figures
 from deploylib.loadtest.records import Key, RecordedRun
 from deploylib.loadtest.validity import find_faults
@@ -82,17 +90,19 @@ def recorded(kept: Kept) -> RecordedRun:
 
 
 def judged(tested: list[Kept], usual: list[Kept], half: range) -> str:
-    """How many of these runs are suspected, and how many are called degraded."""
+    """How many of these runs are measured again, and how many are called degraded."""
     suspected = degraded = number = 0
     for index in half:
-        if index < BASELINE or index + 1 >= min(len(tested), len(usual)):
+        if index < BASELINE or index + MEASUREMENTS > min(len(tested), len(usual)):
             continue
         number += 1
         earlier = [recorded(each) for each in usual[index - BASELINE : index]]
-        first, second = (judge_run(each.figures, earlier, Objectives()) for each in tested[index : index + 2])
-        suspected += first.conclusion is Conclusion.DEGRADED
-        degraded += first.conclusion is confirm(first, second).conclusion is Conclusion.DEGRADED
-    return f"{number:>4} runs, {suspected / max(1, number):>6.1%} suspected, {degraded / max(1, number):>6.1%} degraded"
+        rulings = [judge_run(tested[index].figures, earlier, Objectives())]
+        while needs_another(rulings):
+            rulings.append(judge_run(tested[index + len(rulings)].figures, earlier, Objectives()))
+        suspected += len(rulings) > 1
+        degraded += conclude(rulings).conclusion is Conclusion.DEGRADED
+    return f"{number:>4} runs, {suspected / max(1, number):>6.1%} measured again, {degraded / max(1, number):>6.1%} degraded"
 
 
 def main(count: int, file: Path) -> None:

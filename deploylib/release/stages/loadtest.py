@@ -40,7 +40,12 @@ class LoadTest(Stage):
                     self.name, f"the run would miss its target of {target} (inv loadtest{env.flag} measures it)"
                 )
             assessment = under_load.assess_service(
-                env, run.checked.targets, run=run.id, settings=settings, before=run.before
+                env,
+                run.checked.targets,
+                run=run.id,
+                settings=settings,
+                before=run.before,
+                has_time=lambda: not under_load.give_way(run, settings, times=1),
             )
         except (Interrupted, LeaseHeld):
             raise

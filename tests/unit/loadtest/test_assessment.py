@@ -40,7 +40,9 @@ class Room:
         self.workload = Workload(file=str(folder / "locustfile.py"), hosts=("http://a",), rate=100, seed=7)
         self.runner = RecordingRunner()
 
-    def assess(self, *said: Measurement, before: Measurement | None = None, subject: Subject = SUBJECT) -> Assessment:
+    def assess(
+        self, *said: Measurement, before: Measurement | None = None, subject: Subject = SUBJECT, has_time: bool = True
+    ) -> Assessment:
         """Assess what the sender says, one measurement after the other."""
         answers = iter(said)
 
@@ -48,7 +50,9 @@ class Room:
             return process.Completed(tuple(command.args), 0, msgspec.json.encode(next(answers)))
 
         self.runner = RecordingRunner({"loadtest.child": send})
-        return assess(self.workload, subject, self.records, before=before, runner=self.runner)
+        return assess(
+            self.workload, subject, self.records, before=before, has_time=lambda: has_time, runner=self.runner
+        )
 
     def baseline(self, runs: Iterable[int] = range(6)) -> None:
         """Six quick runs."""
@@ -79,15 +83,27 @@ def test_what_is_as_fast_as_before_is_measured_once(room: Room) -> None:
 
 
 def test_what_is_suspected_is_measured_once_more(room: Room) -> None:
-    """By another schedule; only what both say is a degradation."""
+    """By another schedule, and by a third where the two do not agree: what most of them say, and one that says it is kept."""
     room.baseline()
-    cleared = room.assess(SLOW, QUICK)
+    cleared = room.assess(SLOW, QUICK, QUICK)
     sent = [msgspec.json.decode(body, type=Workload).seed for body in room.runner.fed]
 
     assert cleared.ruling.conclusion is Conclusion.STEADY
-    assert sent == [7, 8]
+    assert cleared.figures.typical < 35
+    assert sent == [7, 8, 9]
+    assert "measured 3 times" in " ".join(cleared.lines)
     assert room.assess(SLOW, SLOW).is_degraded
     assert "measured twice" in " ".join(room.assess(SLOW, SLOW).lines)
+    assert room.assess(SLOW, QUICK, SLOW).figures.typical > 35
+
+
+def test_a_third_measurement_needs_time(room: Room) -> None:
+    """Without, what only one of two says is no degradation."""
+    room.baseline()
+
+    assert room.assess(SLOW, QUICK, has_time=False).ruling.conclusion is Conclusion.STEADY
+    assert len(room.runner.commands) == 2
+    assert room.assess(SLOW, SLOW, has_time=False).is_degraded
 
 
 def test_an_invalid_run_concludes_nothing_and_is_not_kept(room: Room) -> None:
