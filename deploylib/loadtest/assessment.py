@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from deploylib.loadtest.degradation import Conclusion, Objectives, Ruling, conclude, judge_run, needs_another
+from deploylib.loadtest.degradation import Conclusion, Objectives, Ruling, combine_rulings, judge_run, needs_another
 from deploylib.loadtest.drift import LOOK_BACK, find_drift
 from deploylib.loadtest.figures import Figures, count_by_latency
 from deploylib.loadtest.measurement import Measurement, Workload, measure
@@ -56,7 +56,7 @@ def assess(
     while needs_another(rulings) and (len(taken) == 1 or has_time()):
         taken.append(measure(msgspec.structs.replace(workload, seed=workload.seed + len(taken)), runner))
         rulings.append(judge_once(taken[-1], earlier, elsewhere))
-    ruling = conclude(rulings)
+    ruling = combine_rulings(rulings)
     alike = [each for each, its in zip(taken, rulings, strict=True) if its.conclusion is ruling.conclusion]
     measured = alike[-1] if alike else taken[-1]
     figures, drift = Figures.of(measured), None

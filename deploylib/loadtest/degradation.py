@@ -23,7 +23,16 @@ from deploylib.loadtest.records import RecordedRun
 from deploylib.models import Value
 from deploylib.models.units import count
 
-__all__ = ["BASELINE", "Comparison", "Conclusion", "Objectives", "Ruling", "conclude", "judge_run", "needs_another"]
+__all__ = [
+    "BASELINE",
+    "Comparison",
+    "Conclusion",
+    "Objectives",
+    "Ruling",
+    "combine_rulings",
+    "judge_run",
+    "needs_another",
+]
 
 BASELINE, FEWEST = 10, 5  # runs to compare with
 SAME = 0.10  # the release just before is as slow
@@ -159,8 +168,8 @@ def needs_another(rulings: Sequence[Ruling]) -> bool:
     return 1 in {*votes, sum(bool(each.missed) for each in rulings)}
 
 
-def conclude(rulings: Sequence[Ruling]) -> Ruling:
-    """Judge a release by all its measurements: degraded is what most of them say."""
+def combine_rulings(rulings: Sequence[Ruling]) -> Ruling:
+    """Judge a release by what most of its measurements say."""
     last, most = rulings[-1], len(rulings) // 2 + 1
     if last.conclusion is Conclusion.INVALID:
         return last

@@ -21,7 +21,7 @@ from deploylib.loadtest.degradation import (
     MEASUREMENTS,
     Conclusion,
     Objectives,
-    conclude,
+    combine_rulings,
     judge_run,
     needs_another,
 )
@@ -101,7 +101,7 @@ def judged(tested: list[Kept], usual: list[Kept], half: range) -> str:
         while needs_another(rulings):
             rulings.append(judge_run(tested[index + len(rulings)].figures, earlier, Objectives()))
         suspected += len(rulings) > 1
-        degraded += conclude(rulings).conclusion is Conclusion.DEGRADED
+        degraded += combine_rulings(rulings).conclusion is Conclusion.DEGRADED
     return f"{number:>4} runs, {suspected / max(1, number):>6.1%} measured again, {degraded / max(1, number):>6.1%} degraded"
 
 

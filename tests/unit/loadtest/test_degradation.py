@@ -7,7 +7,7 @@ import random
 import msgspec
 import pytest
 
-from deploylib.loadtest.degradation import Conclusion, Objectives, conclude, judge_run, needs_another
+from deploylib.loadtest.degradation import Conclusion, Objectives, combine_rulings, judge_run, needs_another
 from deploylib.loadtest.figures import Figures
 from deploylib.loadtest.records import RecordedRun
 from tests.support.measurements import measured, record
@@ -92,15 +92,15 @@ def test_most_of_the_measurements_decide() -> None:
     typical = judge_run(msgspec.structs.replace(figures(39.0), tail=10.0), TEN, NONE)
 
     assert not needs_another([slower, slower])
-    assert conclude([slower, slower]).conclusion is Conclusion.DEGRADED
+    assert combine_rulings([slower, slower]).conclusion is Conclusion.DEGRADED
     assert needs_another([slower, steady])
-    assert conclude([slower, steady]).conclusion is Conclusion.STEADY
-    assert conclude([slower, steady, slower]).conclusion is Conclusion.DEGRADED
-    assert conclude([slower, steady, steady]).conclusion is Conclusion.STEADY
+    assert combine_rulings([slower, steady]).conclusion is Conclusion.STEADY
+    assert combine_rulings([slower, steady, slower]).conclusion is Conclusion.DEGRADED
+    assert combine_rulings([slower, steady, steady]).conclusion is Conclusion.STEADY
     assert not needs_another([slower, steady, slower])
     assert needs_another([typical, tail])
-    assert conclude([typical, tail, steady]).conclusion is Conclusion.STEADY
-    assert conclude([typical, tail, typical]).slower == {"typical time"}
+    assert combine_rulings([typical, tail, steady]).conclusion is Conclusion.STEADY
+    assert combine_rulings([typical, tail, typical]).slower == {"typical time"}
 
 
 def test_what_nearly_is_slower_is_measured_again() -> None:
@@ -114,7 +114,7 @@ def test_what_nearly_is_slower_is_measured_again() -> None:
     assert not needs_another([steady])
     assert not needs_another([nearly, nearly])
     assert needs_another([nearly, slower])
-    assert conclude([nearly, slower, slower]).conclusion is Conclusion.DEGRADED
+    assert combine_rulings([nearly, slower, slower]).conclusion is Conclusion.DEGRADED
 
 
 def test_a_missed_objective_is_confirmed_too() -> None:
@@ -123,8 +123,8 @@ def test_a_missed_objective_is_confirmed_too() -> None:
 
     assert needs_another([missed])
     assert needs_another([missed, met])
-    assert conclude([missed, met, met]).conclusion is Conclusion.NO_BASELINE
-    assert conclude([missed, met, missed]).missed
+    assert combine_rulings([missed, met, met]).conclusion is Conclusion.NO_BASELINE
+    assert combine_rulings([missed, met, missed]).missed
 
 
 @pytest.mark.parametrize(
@@ -150,5 +150,5 @@ def test_four_hundred_releases_on_a_machine_with_noise(noise: float, slower: flo
         rulings = [judge_run(run(slower), history, NONE)]
         while needs_another(rulings):
             rulings.append(judge_run(run(slower), history, NONE))
-        degraded += conclude(rulings).conclusion is Conclusion.DEGRADED
+        degraded += combine_rulings(rulings).conclusion is Conclusion.DEGRADED
     assert least <= degraded / 400 <= most
