@@ -646,8 +646,8 @@ def _table(file: Path) -> dict[str, Any] | None:
         return decoding.toml(file.read_bytes())
     except FileNotFoundError as error:
         if file.is_symlink():  # somebody has settings, and they are not here
-            told = f"{file.name} is a link to {file.readlink()}, which is not there"
-            raise SettingsError(told, remedy=f"put {file.readlink()} there, or remove {file}") from error
+            message = f"{file.name} is a link to {file.readlink()}, which is not there"
+            raise SettingsError(message, remedy=f"put {file.readlink()} there, or remove {file}") from error
         return None
     except OSError as error:
         remedy = f"see what {file} is, and who may read it"
