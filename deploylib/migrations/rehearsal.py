@@ -21,11 +21,12 @@ from deploylib.migrations.observations import RehearsalReport, Rehearsed, Step
 from deploylib.migrations.rules import apply_exceptions, make_finding, read_exceptions
 from deploylib.migrations.tool import Tool, convert_part
 from deploylib.models import Migration, Revision, Secret
+from deploylib.models.database import Copy
 from deploylib.models.findings import Examined, Finding, Gap
 from deploylib.models.units import count, seconds
 from deploylib.settings import MigrationSettings
 
-__all__ = ["OtherRevision", "RehearsalReport", "judge", "rehearse"]
+__all__ = ["OtherRevision", "RehearsalReport", "bring_surroundings", "judge", "rehearse"]
 
 NAME, FAILED = "rehearsal", "rehearsal-failed"
 BY_HAND = "rehearse them by hand"
@@ -71,6 +72,15 @@ def rehearse(tool: Tool, copy: Secret, migration: Migration, *, live: Secret | N
         error=answer.get("error", ""),
         state=answer.get("sqlstate") or "",
     )
+
+
+def bring_surroundings(copy: Copy, live: Secret) -> tuple[Copy, tuple[str, ...]]:
+    """Bring roles, rights and settings of the database's server to a copy.
+
+    Returns:
+        The copy, with the names that they have there, and what could not be brought.
+    """
+    return server_roles.bring(copy, server_roles.read_surroundings(live))
 
 
 def _explain(revisions: tuple[Rehearsed, ...], live: Secret | None) -> tuple[Rehearsed, ...]:

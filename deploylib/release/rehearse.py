@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from deploylib.backups import restore_test
 from deploylib.errors import MigrationFailed
-from deploylib.migrations import Tool, rehearsal, rules, server_roles
+from deploylib.migrations import Tool, rehearsal, rules
 from deploylib.models.database import Copy
 from deploylib.models.units import count, size, volume
 from deploylib.release.run import Run
@@ -28,7 +28,7 @@ class Rehearsal:
         if not migration.pending:
             return
         if run.database is not None:
-            copy, lacking = server_roles.bring(copy, server_roles.read_surroundings(run.database))
+            copy, lacking = rehearsal.bring_surroundings(copy, run.database)
             self.lacking += lacking
         with run.env.git.export(run.commit.id) as files:
             tool = Tool(files, run.env.config, run.env.writer)

@@ -7,9 +7,9 @@ from typing import Protocol, TypeVar
 
 from deploylib.environment import Environment
 from deploylib.errors import SettingsError
+from deploylib.migrations import compatibility
 from deploylib.models import Checked, Intent, Live, Order, Restored, Target, ids
 from deploylib.models.results import short
-from deploylib.release import compatibility
 from deploylib.release.schema_fit import compare_schema, schema_now
 from deploylib.state import RunState
 

@@ -7,10 +7,10 @@ from contextlib import suppress
 
 from deploylib.environment import Environment
 from deploylib.errors import DeployError, Interrupted, MigrationFailed, SettingsError
-from deploylib.migrations import Tool
+from deploylib.migrations import Tool, compatibility
 from deploylib.models import Checked, Kind, Live, Migration, Secret, StageName, Target
 from deploylib.postgres import connection
-from deploylib.release import compatibility
+from deploylib.release import recorded_schema
 from deploylib.release.database import database_of
 from deploylib.state import RunState
 
@@ -32,7 +32,7 @@ def compare_schema(
         return compatibility.Fit(unknown=(database,) if needs else ())
     if not database.current and not any(one.schema for one in needs):
         return compatibility.Fit()  # neither the database nor the code knows of any
-    return compatibility.fit(needs, database, compatibility.find_served_schemas(history))
+    return compatibility.fit(needs, database, recorded_schema.find_served_schemas(history))
 
 
 def schema_now(env: Environment, checked: Checked, history: list[RunState]) -> Migration | str:
@@ -48,7 +48,7 @@ def schema_now(env: Environment, checked: Checked, history: list[RunState]) -> M
         if url is None:
             return Migration()
         if env.config.settings.migrations.command:
-            applied = compatibility.list_recorded(history)
+            applied = recorded_schema.list_recorded(history)
             current = applied[-1].id if applied else ""
             return Migration(current=current, applied=applied, unchecked=Tool.unchecked)
         return _read(env, url, history)

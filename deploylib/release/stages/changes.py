@@ -7,11 +7,11 @@ from typing import ClassVar
 import msgspec
 
 from deploylib.errors import MigrationFailed, SettingsError
-from deploylib.migrations import Tool, discovery, lint_revisions, read_catalog, rules
+from deploylib.migrations import Tool, compatibility, discovery, lint_revisions, read_catalog, rules
 from deploylib.models import Changes as Decided
 from deploylib.models import Elsewhere, Migration, Planned, StageName, remedies
 from deploylib.models.results import StageResult
-from deploylib.release import compatibility, preflight, verified_deploys
+from deploylib.release import preflight, recorded_schema, verified_deploys
 from deploylib.release.changes import decide
 from deploylib.release.run import Run, Stage, result, skip_stage, table
 from deploylib.release.serving import live
@@ -135,7 +135,7 @@ class Changes(Stage):
             if present:
                 migration = tool.read_status(run.database, dry=run.options.dry_run)
             if migration.unchecked:
-                migration = compatibility.continue_migration(
+                migration = recorded_schema.continue_migration(
                     migration, list(run.env.history.read_runs(config.name, 50)), files
                 )
             return msgspec.structs.replace(migration, elsewhere=others)

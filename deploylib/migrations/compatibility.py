@@ -12,16 +12,14 @@ What is not known is neither of the two: no misfit, which alone keeps code from 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
 from deploylib.migrations import rules
-from deploylib.models import UNKNOWN, Live, Migration, Revision, StageName, Value
-from deploylib.state import RunState
+from deploylib.models import UNKNOWN, Live, Migration, Revision, Value
 
-__all__ = ["Fit", "apply_pending", "continue_migration", "find_served_schemas", "fit", "list_recorded"]
+__all__ = ["Fit", "apply_pending", "fit"]
 
 
 class Fit(Value, frozen=True):
@@ -53,57 +51,12 @@ def apply_pending(migration: Migration) -> Migration:
     return msgspec.structs.replace(migration, current=migration.target, applied=applied, pending=())
 
 
-def find_served_schemas(history: Iterable[RunState]) -> dict[str, str]:
-    """Find the schema of the code that served each migration."""
-    schemas: dict[str, str] = {}
-    for state in history:
-        if state.has_done(StageName.MIGRATE):
-            migration = state.planned.migration
-            for revision in migration.pending:
-                schemas.setdefault(revision.id, migration.current)
-    return schemas
-
-
-def list_recorded(history: Iterable[RunState]) -> tuple[Revision, ...]:
-    """List what another tool has applied, by the history.
-
-    Oldest first; nobody can ask the tool.
-
-    Args:
-        history: the runs of the environment, newest first.
-    """
-    recorded: dict[str, Revision] = {}
-    for state in reversed(list(history)):
-        if (migration := state.planned.migration).unchecked:
-            recorded |= {one.id: one for one in migration.applied}
-            recorded |= {one.id: one for one in migration.pending if state.has_done("migrate")}
-    return tuple(msgspec.structs.replace(one, sql="") for one in recorded.values())
-
-
-def continue_migration(migration: Migration, history: Sequence[RunState], files: Path) -> Migration:
-    """Add what the history knows to another tool's migration.
-
-    The tool lists only what is pending.
-
-    A command that failed half-way has applied some all the same: those that it no longer lists, and that are still there.
-    """
-    waiting = {one.id for one in migration.pending}
-    last = next((state for state in history if state.planned.migration.pending), None)
-    tried = last.planned.migration.pending if last is not None and "migrate" in last.stages else ()
-    there = [one for one in tried if one.path and (files / one.path).is_file()]
-    applied = {one.id: one for one in (*list_recorded(history), *there) if one.id not in waiting}
-    current = next(reversed(applied), "")
-    return msgspec.structs.replace(
-        migration, current=current, target=migration.target or current, applied=tuple(applied.values())
-    )
-
-
 def fit(release: Iterable[Live], schema: Migration, ran: Mapping[str, str], *, needless: Collection[str] = ()) -> Fit:
     """Tell whether code of *release* goes with the database as it is.
 
     Args:
         schema: the database: the revision it is at, and all those that it has.
-        ran: see `find_served_schemas`.
+        ran: the schema of the code that served when each revision was applied, by the revision.
         needless: names of the services that need no schema.
     """
     misfits, unknown = [], []

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import msgspec
 import pytest
 
-from deploylib.models import Commit, Live, Migration, Opened, Revision
-from deploylib.models.results import StageResult, StageStatus
-from deploylib.release import compatibility
-from deploylib.state.run_state import RunState
-from tests.support.fakes import OLD, START, write
+from deploylib.migrations import compatibility
+from deploylib.models import Live, Migration, Revision
+from tests.support.fakes import OLD
 
 
 def database(*revisions: str | tuple[str, str]) -> Migration:
@@ -93,39 +88,13 @@ def test_what_was_allowed_to_take_something_away_may_have_taken_it_from_older_co
     assert compatibility.fit(code("2")[:1], Migration(current="2", applied=(Revision(id="1"), two)), {}).known
 
 
-def named(*ids: str) -> tuple[Revision, ...]:
-    """Revisions of another tool, each with its file."""
-    return tuple(Revision(id=one, path=f"db/{one}") for one in ids)
-
-
-def run(pending: tuple[str, ...] = (), applied: tuple[str, ...] = (), migrate: str = "done") -> RunState:
-    """A run of a product with another tool: what was pending, what it knew of, and what came of the stage."""
-    found = Migration(pending=named(*pending), applied=named(*applied), unchecked=("its own",))
-    planned = {"migration": msgspec.to_builtins(found)}
-    stages = {"changes": StageResult(stage="changes", status=StageStatus.DONE, lines=("",), data=planned)}
-    if migrate:
-        stages["migrate"] = StageResult(stage="migrate", status=StageStatus(migrate), lines=("",))
-    opened = Opened(run="r", environment="e", commit=Commit(id=OLD))
-    return RunState(opened=opened, at=START, last=START, stages=stages)
-
-
-def tool(*history: RunState) -> Migration:
-    """The database, by the history of another tool's runs, newest first."""
-    applied = compatibility.list_recorded(history)
-    return Migration(current=applied[-1].id if applied else "", applied=applied, unchecked=("its own",))
-
-
-def test_another_tools_schema_is_what_the_history_last_applied() -> None:
-    """Also after a run without a migration; one whose migrations were never applied adds nothing."""
-    history = [run(), run(("3",), migrate=""), run(("2",), migrate="failed"), run(("1",))]
-
-    assert tool(*history).current == "1"
-    assert compatibility.fit(code("1"), tool(*history), {}, needless={"site"}).known
-    assert [one.id for one in tool(run(("3",)), run(applied=("1", "2"))).applied] == ["1", "2", "3"]
-
-
 @pytest.mark.parametrize(
-    ("written", "found"), [("", database("1")), ("unknown", database("1")), ("9", tool(run(("1",))))]
+    ("written", "found"),
+    [
+        ("", database("1")),
+        ("unknown", database("1")),
+        ("9", Migration(current="1", applied=(Revision(id="1"),), unchecked=("its own",))),
+    ],
 )
 def test_what_nobody_recorded_is_no_misfit_and_no_fit(written: str, found: Migration) -> None:
     """It keeps nobody from going back, is told in one line, and is never advised."""
@@ -142,20 +111,6 @@ def test_a_commit_that_does_not_know_the_database_tells_of_no_misfit() -> None:
 
     assert compatibility.fit(code("3"), ahead, {}, needless={"site"}).misfits == ()
     assert compatibility.fit(code("9"), ahead, {}, needless={"site"}).known
-
-
-def test_a_command_that_failed_half_way_has_applied_what_it_no_longer_lists(tmp_path: Path) -> None:
-    """Where its file is still there; what the commit has taken back was perhaps never applied."""
-    write(tmp_path, {"db/2": "", "db/3": ""})
-    history = [run(("2", "3", "4"), migrate="failed"), run(("1",))]
-
-    found = compatibility.continue_migration(
-        Migration(pending=named("3"), target="3", unchecked=("its own",)), history, tmp_path
-    )
-
-    assert ([one.id for one in found.applied], found.current, found.target) == (["1", "2"], "2", "3")
-    nothing = compatibility.continue_migration(Migration(unchecked=("its own",)), [run(), *history], tmp_path)
-    assert ([one.id for one in nothing.applied], nothing.target) == (["1", "2", "3"], "3")
 
 
 def test_code_of_a_tool_that_nobody_has_watched_is_recorded_as_unknown() -> None:

@@ -1,0 +1,59 @@
+"""What the runs of the history tell of the schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from deploylib.migrations import compatibility
+from deploylib.models import Commit, Live, Migration, Opened, Revision
+from deploylib.models.results import StageResult, StageStatus
+from deploylib.release import recorded_schema
+from deploylib.state import RunState
+from tests.support.fakes import OLD, START, write
+
+
+def named(*ids: str) -> tuple[Revision, ...]:
+    """Revisions of another tool, each with its file."""
+    return tuple(Revision(id=one, path=f"db/{one}") for one in ids)
+
+
+def run(pending: tuple[str, ...] = (), applied: tuple[str, ...] = (), migrate: str = "done") -> RunState:
+    """A run of a product with another tool: what was pending, what it knew of, and what came of the stage."""
+    found = Migration(pending=named(*pending), applied=named(*applied), unchecked=("its own",))
+    planned = {"migration": msgspec.to_builtins(found)}
+    stages = {"changes": StageResult(stage="changes", status=StageStatus.DONE, lines=("",), data=planned)}
+    if migrate:
+        stages["migrate"] = StageResult(stage="migrate", status=StageStatus(migrate), lines=("",))
+    opened = Opened(run="r", environment="e", commit=Commit(id=OLD))
+    return RunState(opened=opened, at=START, last=START, stages=stages)
+
+
+def tool(*history: RunState) -> Migration:
+    """The database, by the history of another tool's runs, newest first."""
+    applied = recorded_schema.list_recorded(history)
+    return Migration(current=applied[-1].id if applied else "", applied=applied, unchecked=("its own",))
+
+
+def test_another_tools_schema_is_what_the_history_last_applied() -> None:
+    """Also after a run without a migration; one whose migrations were never applied adds nothing."""
+    history = [run(), run(("3",), migrate=""), run(("2",), migrate="failed"), run(("1",))]
+
+    assert tool(*history).current == "1"
+    assert compatibility.fit([Live(service="api", commit=OLD, schema="1")], tool(*history), {}).known
+    assert [one.id for one in tool(run(("3",)), run(applied=("1", "2"))).applied] == ["1", "2", "3"]
+
+
+def test_a_command_that_failed_half_way_has_applied_what_it_no_longer_lists(tmp_path: Path) -> None:
+    """Where its file is still there; what the commit has taken back was perhaps never applied."""
+    write(tmp_path, {"db/2": "", "db/3": ""})
+    history = [run(("2", "3", "4"), migrate="failed"), run(("1",))]
+
+    found = recorded_schema.continue_migration(
+        Migration(pending=named("3"), target="3", unchecked=("its own",)), history, tmp_path
+    )
+
+    assert ([one.id for one in found.applied], found.current, found.target) == (["1", "2"], "2", "3")
+    nothing = recorded_schema.continue_migration(Migration(unchecked=("its own",)), [run(), *history], tmp_path)
+    assert ([one.id for one in nothing.applied], nothing.target) == (["1", "2", "3"], "3")
