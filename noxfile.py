@@ -181,7 +181,7 @@ def installing(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def workflow(session: nox.Session) -> None:
-    """The deploy workflow, run for real on this machine: pushes, dispatches, lost runners, two and twenty at once."""
+    """The workflows, run for real on this machine: pushes, dispatches, pull requests, lost runners, two and twenty at once."""
     prepare(session)
     session.run("pytest", "tests/workflow", "--numprocesses=2", "--dist=loadfile", *session.posargs)
 
