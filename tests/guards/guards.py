@@ -82,6 +82,27 @@ GUARDS = (
         "tests/unit/cli/test_github.py::test_a_summary_is_cut_to_what_github_shows",
     ),
     Guard(
+        "a newer push on staging that is taken for the one that production waits for",
+        "deploylib/release/promotion.py",
+        "    asked = states[place or 0 :]\n",
+        "    asked = states\n",
+        "tests/unit/release/test_promotion.py::test_a_run_is_promoted_as_it_was_verified_although_others_have_followed",
+    ),
+    Guard(
+        "a gate that is done again beside a key",
+        "deploylib/release/opening.py",
+        "        if gate is StageName.TESTS or handed.failure or not env.config.settings.environment_variables:\n",
+        "        if gate is StageName.TESTS:\n",
+        "tests/unit/release/test_pipeline_jobs.py::test_a_scan_without_a_key_is_recorded_by_the_next_job",
+    ),
+    Guard(
+        "a migration that nobody could read, called clean",
+        "deploylib/migrations/revision_files.py",
+        "            if called is None or self._operation(called) not in OPERATIONS:\n                raise _UnclearError\n",
+        "            if called is None or self._operation(called) not in OPERATIONS:\n                continue\n",
+        "tests/unit/release/test_preview.py::test_a_revision_that_is_not_plain_is_not_run_and_not_called_clean",
+    ),
+    Guard(
         "a release of two halves",
         "deploylib/release/recovery.py",
         "        recover(run)\n",
