@@ -45,7 +45,7 @@ def drill_on_site(env: Environment, *, confirm: str = "") -> DrillResult:
     with record_drill(env, THERE_AND_BACK.name) as results:
         began = env.clock.monotonic()
         fault, code = _go_there_and_back(env)
-        took = env.clock.monotonic() - began
+        took = round(env.clock.monotonic() - began, 1)
         results.append(
             DrillResult(
                 drill=THERE_AND_BACK.name,

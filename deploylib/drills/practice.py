@@ -16,6 +16,7 @@ from deploylib.drills.results import DrillResult, DrillResults, describe_time
 from deploylib.drills.scene import Scene
 from deploylib.environment import Environment
 from deploylib.errors import Blocked, DeployError, Interrupted, NotExamined
+from deploylib.models.interruption import suppress_failure
 from deploylib.models.units import seconds
 from deploylib.release import record_operation
 from deploylib.system import Deadline, files
@@ -134,7 +135,10 @@ def practise(env: Environment, drill: Drill, worker: Worker, within: float) -> D
                 began = env.clock.now().timestamp()
                 well, fault = worker.work(scene, drill, within)
                 took = env.clock.now().timestamp() - began
-                scene.mend()
+                with suppress_failure(
+                    DeployError
+                ):  # of a local Render that somebody has stopped, which is found right afterwards
+                    scene.mend()
                 fault = fault or _find_fault(drill, scene)
                 typed = scene.typed
             finally:
@@ -143,14 +147,14 @@ def practise(env: Environment, drill: Drill, worker: Worker, within: float) -> D
     except Interrupted as error:
         error.remedy = f"nothing is left of it; inv drill {drill.name} begins it anew"
         raise
-    cure = next((one.at - began for one in typed if one.task in drill.cures), None)
+    cure = next((round(one.at - began, 1) for one in typed if one.task in drill.cures), None)
     return DrillResult(
         drill=drill.name,
         passed=not fault,
-        seconds=took,
-        noticed=typed[0].at - began if typed else None,
+        seconds=round(took, 1),
+        noticed=round(typed[0].at - began, 1) if typed else None,
         first_right=cure,
-        restored=None if well is None else well - began,
+        restored=None if well is None else round(well - began, 1),
         fault=fault,
         typed=tuple(one.line for one in typed),
         steps=tuple(step.line for step in drill.steps),
@@ -207,7 +211,8 @@ class Person:
                 right = "  ← right" if self._is_first(scene, drill, seen) else ""
                 self._env.progress.note(f"{describe_time(command.at - began):>6}  {command.line}{right}")
                 seen += 1
-            drill.meanwhile(scene)
+            with suppress_failure(DeployError):
+                drill.meanwhile(scene)
             if not _find_fault(drill, scene):
                 well = clock.now().timestamp()
                 self._env.progress.note(f"{describe_time(well - began):>6}  all is well again: cleaning up")

@@ -8,7 +8,7 @@ from deploylib.models import Value
 __all__ = ["DrillResult", "DrillResults", "describe_time"]
 
 
-class DrillResult(Value, frozen=True):
+class DrillResult(Value, frozen=True, omit_defaults=False):
     """What came of a drill.
 
     Attributes:
@@ -54,9 +54,8 @@ class DrillResult(Value, frozen=True):
     @property
     def record(self) -> dict[str, object]:
         """What the history keeps of it, under the operation ``drill``."""
-        kept = {"drill": self.drill, "passed": self.passed, "seconds": round(self.seconds, 1)}
-        times = {"noticed": self.noticed, "first_right": self.first_right, "restored": self.restored}
-        return {**kept, **{name: at if at is None else round(at, 1) for name, at in times.items()}}
+        kept = ("drill", "passed", "seconds", "noticed", "first_right", "restored")
+        return {name: getattr(self, name) for name in kept}
 
 
 class DrillResults(Value, frozen=True):

@@ -163,7 +163,7 @@ def test_doing_nothing_does_not(drill: Drill, repository: Repository, temporary:
     result = json.loads(done.stdout)
     assert not result["passed"]
     assert result["fault"]
-    assert "restored" not in result
+    assert result["restored"] is None
     assert left(temporary) == []
 
 

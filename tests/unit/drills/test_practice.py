@@ -107,6 +107,19 @@ def test_it_is_given_up_when_the_time_is_over(scene: Scene, env: Environment, cl
     assert clock.seconds == 30
 
 
+def test_a_local_render_that_somebody_has_stopped_is_not_well(scene: Scene, env: Environment) -> None:
+    """What happens beside cannot happen then; it goes on until the time is over, and says so."""
+
+    def fail(_: Scene) -> str:
+        raise Unreachable("the local Render is not running", remedy="inv local.up")
+
+    gone = dataclasses.replace(kind(scene), meanwhile=lambda scene: [fail(scene)].clear(), find_fault=fail)
+
+    assert Person(env).work(scene, gone, 3) == (
+        None, "time is over: nobody can look: the local Render is not running"
+    )  # fmt: skip
+
+
 def test_nobody_mends_nothing(scene: Scene) -> None:
     """Looking alone is no cure."""
     assert Nobody().work(scene, kind(scene), 30) == (None, "")

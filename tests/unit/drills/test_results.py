@@ -8,7 +8,7 @@ from deploylib.drills import DrillResult, DrillResults, DrillSummary
 PASSED = DrillResult(
     drill="bad-release",
     passed=True,
-    seconds=192.34,
+    seconds=192.3,
     noticed=41.0,
     first_right=80.5,
     restored=191.9,
