@@ -16,7 +16,7 @@ from deploylib.models import Commit, Live, PathFilter, Revision, StageName, Valu
 from deploylib.models.globs import matches
 from deploylib.models.results import PLANNED, Report, StageResult
 from deploylib.models.units import age, count
-from deploylib.release import changes, preflight
+from deploylib.release import changes, preflight, service_mapping
 from deploylib.release.run import plan_stage, table
 from deploylib.scanners import list_files
 
@@ -118,7 +118,7 @@ def _compare(env: Environment, commit: Commit, known: _Known) -> Iterator[str]:
     config = env.config
     yield known.line
     blueprint = preflight.read_blueprint(config, env.git, commit)
-    targets = preflight.describe_targets(config, blueprint, preflight.services(config, blueprint, ()))
+    targets = service_mapping.describe_targets(config, blueprint, preflight.services(config, blueprint, ()))
     rows = []
     for target in targets:
         if not known.live.get(target.name, Live(service="")).commit:

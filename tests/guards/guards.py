@@ -189,7 +189,7 @@ GUARDS = (
     Guard(
         "an empty list of services that is believed",
         "deploylib/release/stages/check.py",
-        "        preflight.require_known(run.env.config, names, there, known)\n",
+        "        service_mapping.require_known(run.env.config, names, there, known)\n",
         "",
         "tests/unit/release/test_verified_deploys.py::test_services_that_were_there_are_not_told_to_be_created",
     ),

@@ -18,7 +18,7 @@ from deploylib.models import Checked, Facts, Kind, Service, StageName, Target
 from deploylib.models.results import StageResult
 from deploylib.models.units import count
 from deploylib.postgres import binaries, connection
-from deploylib.release import changes, preflight, prerequisites, readiness, under_load
+from deploylib.release import changes, preflight, prerequisites, readiness, service_mapping, under_load
 from deploylib.release.changes import decide
 from deploylib.release.guards import require_alone
 from deploylib.release.prerequisites import CheckFinding
@@ -60,7 +60,11 @@ class Check(Stage):
         findings += self._missing(run, described)
         if config.is_local:
             preflight.require_ready(findings, config.name)
-        here = self._local(run) if config.is_local else local.Here(left_out=preflight.elsewhere(described, run.env.git))
+        here = (
+            self._local(run)
+            if config.is_local
+            else local.Here(left_out=service_mapping.elsewhere(described, run.env.git))
+        )
         names = self._ours(run, names, here)
         targets = self._targets(run, described, names, findings)
         near, apart = _near(described, here)
@@ -75,7 +79,7 @@ class Check(Stage):
         line = f"{where} valid · {source} · {count(len(targets), 'service')} · {text}"
         notes = (*described.notes, *_unfit(run, described)) if described is not None else ()
         if asked:
-            notes += preflight.health_reminders(targets, described)
+            notes += service_mapping.health_reminders(targets, described)
         notes = (*notes, *(note for seen in looks for note in seen.notes), *self._propose(run))
         return result(self.name, line, *notes, *here.told, *apart, data=msgspec.structs.replace(facts, targets=targets))
 
@@ -108,8 +112,10 @@ class Check(Stage):
         if there is None:
             return ()
         known = self._known(run)
-        preflight.require_known(run.env.config, names, there, known)
-        targets, faults = preflight.targets(run.env.config, described, names, there, run.env.git, known=known)
+        service_mapping.require_known(run.env.config, names, there, known)
+        targets, faults = service_mapping.map_services(
+            run.env.config, described, names, there, run.env.git, known=known
+        )
         findings += faults + (self._not_pushed(run, there) or self._built_from_tips(run, targets, there))
         return targets
 
@@ -215,7 +221,7 @@ class Check(Stage):
         if any(run.env.git.is_pushed(run.commit.id, branch) for branch in branches):
             return []
         text = f"{run.commit.short} is on none of the remote branches {', '.join(sorted(branches))}"
-        return [CheckFinding(text, preflight.push(run.env.git, there))]
+        return [CheckFinding(text, service_mapping.push(run.env.git, there))]
 
     def _built_from_tips(self, run: Run, targets: tuple[Target, ...], there: list[Service]) -> list[CheckFinding]:
         """Find cron jobs that Render would build from another commit.

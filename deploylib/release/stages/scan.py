@@ -12,7 +12,7 @@ from deploylib.errors import Blocked, DeployError, Interrupted, NotExamined
 from deploylib.models import Commit, StageName, remedies
 from deploylib.models.findings import Finding, Gap, Scanned, Verdict
 from deploylib.models.results import Ending, StageResult, StageStatus
-from deploylib.release import preflight
+from deploylib.release import preflight, service_mapping
 from deploylib.release.guards import read_handed_over, skip_gate
 from deploylib.release.run import Run, Stage, plan_stage, result, skip_stage
 from deploylib.scanners import Services, scan, scan_variables
@@ -126,7 +126,7 @@ def _variables(env: Environment, commit: Commit) -> dict[str, dict[str, str]]:
     try:
         described = preflight.read_blueprint(env.config, env.git, commit)
         names = preflight.services(env.config, described, ())
-        mapped, _ = preflight.targets(env.config, described, names, list(env.render.services()), env.git)
+        mapped, _ = service_mapping.map_services(env.config, described, names, list(env.render.services()), env.git)
         return {target.name: env.render.variables(target.service_id) for target in mapped}
     except Interrupted:
         raise

@@ -28,7 +28,7 @@ from deploylib.models.results import Report
 from deploylib.postgres import binaries, connection
 from deploylib.postgres.binaries import Programs
 from deploylib.probes import address
-from deploylib.release import preflight
+from deploylib.release import preflight, service_mapping
 from deploylib.render import blueprints, decode, local, rate_limit
 from deploylib.render.endpoint import find_endpoint
 from deploylib.scanners import Product
@@ -427,7 +427,7 @@ def test_a_repository_that_leads_nowhere_is_another_one(repository: Repository) 
     loop.symlink_to(loop)
 
     for name in ("/x\0y", str(loop)):
-        assert not preflight._same_repository(name, repository.git)  # noqa: SLF001
+        assert not service_mapping._same_repository(name, repository.git)  # noqa: SLF001
 
 
 def test_what_a_job_hands_on_and_cannot_write_is_told(tmp_path: Path) -> None:
