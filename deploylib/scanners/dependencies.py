@@ -12,13 +12,14 @@ from deploylib.models.findings import Examined, Finding, Gap, join
 from deploylib.models.units import count
 from deploylib.scanners.package_files import NPM_LOCKS, canonical
 from deploylib.scanners.product import Product
-from deploylib.scanners.requirements import Pin, read_packages
-from deploylib.scanners.tree import list_files
+from deploylib.scanners.requirements import Pin, may_name_packages, read_packages
+from deploylib.scanners.tree import list_files, list_links
 from deploylib.system import process
 
 __all__ = ["scan_dependencies"]
 
 NAME = "dependencies"
+LEAVE = "leave it out by scan.ignored"
 ACCEPT = "or [[scan.accepted]] with rule, reason and until"
 NAMED = 3
 MILD = frozenset({"info", "low"})
@@ -81,8 +82,14 @@ class _NpmAudit(msgspec.Struct, frozen=True):
 def scan_dependencies(product: Product) -> Examined:
     """Ask for advisories about every pinned package of the product."""
     files, settings = product.files, product.settings
-    names = list_files(files, settings.ignored)
+    links = list_links(files, settings.ignored)
+    names = sorted([*list_files(files, settings.ignored), *(name for name, inside in links.items() if inside)])
     packages = read_packages(files, names, settings.requirements, blueprint_path=product.services.blueprint)
+    packages.gaps += [
+        Gap(name, "it is a link, and what it leads to is not in the tree", "commit the file itself, or " + LEAVE)
+        for name, inside in sorted(links.items())
+        if not inside and may_name_packages(name)
+    ]
     locks = [name for name in names if posixpath.basename(name) in NPM_LOCKS]
     return join(
         Examined(NAME, counted={"package": 0}, findings=tuple(packages.notes), gaps=tuple(packages.gaps)),

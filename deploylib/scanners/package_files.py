@@ -17,7 +17,7 @@ from deploylib.models import decoding
 from deploylib.models.findings import Gap
 from deploylib.models.units import count
 
-__all__ = ["LOCKS", "NPM_LOCKS", "canonical", "find_unaudited", "of_node", "read_scripts"]
+__all__ = ["LOCKS", "NPM_LOCKS", "canonical", "find_unaudited", "is_package_file", "of_node", "read_scripts"]
 
 EXPORT = (
     "write it as a requirements file beside it, with all groups and extras: uv export, poetry export or pip-compile"
@@ -71,6 +71,13 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def is_package_file(name: str) -> bool:
+    """Tell whether a file of that name lists packages."""
+    last = posixpath.basename(name)
+    known = {*LOCKS, *NPM_LOCKS, *PYTHON, "package.json"}
+    return last in known or any(re.fullmatch(pattern, last) for pattern, _, _ in OTHERS)
+
+
 def find_unaudited(files: Path, names: Sequence[str], listed: Callable[[str], Names]) -> Iterator[Gap]:
     """Find files that name or lock packages and were not examined.
 
@@ -86,8 +93,14 @@ def find_unaudited(files: Path, names: Sequence[str], listed: Callable[[str], Na
             yield from _of_python(name, _locked(files / name), listed(name), "nothing here reads this kind of lock")
         elif last in LOCKS:
             yield Gap(name, "nothing here reads this kind of lock", LOCKS[last])
-        elif last in PYTHON and not any(posixpath.join(folder, lock) in there for lock in PYTHON_LOCKS):
-            yield from _of_python(name, PYTHON[last](files / name), listed(name))
+        elif last in PYTHON:
+            locks = [files / folder / lock for lock in PYTHON_LOCKS if posixpath.join(folder, lock) in there]
+            pinned = listed(name)
+            if locks and None in (known := [_locked(lock, own=True) for lock in locks]):
+                continue  # that lock is named
+            if locks:
+                pinned = frozenset(each for one in (*known, pinned) for each in one or ())
+            yield from _of_python(name, PYTHON[last](files / name), pinned)
         elif last == "package.json":
             yield from _of_node(files, name, there)
         elif last == ".gitmodules":
@@ -107,8 +120,11 @@ def _of_python(name: str, named: Names, pinned: Names, reason: str = "") -> Iter
         yield Gap(name, text, EXPORT)
 
 
-def _locked(file: Path) -> Names:
-    """Read the packages of a Python lock, without the product itself."""
+def _locked(file: Path, *, own: bool = False) -> Names:
+    """Read the packages of a Python lock, without the product itself.
+
+    With its *own*, for who compares what they name.
+    """
     try:
         if file.name == "Pipfile.lock":
             lock = decoding.json(file.read_bytes(), dict[str, dict[str, Any]], most=decoding.LOCK)
@@ -116,8 +132,8 @@ def _locked(file: Path) -> Names:
         packages = _tables(decoding.toml(file.read_bytes(), most=decoding.LOCK).get("package"))
     except (OSError, decoding.Undecodable):
         return None
-    own = ("editable", "virtual", "directory")
-    names = [one.get("name") for one in packages if not any(key in _table(one.get("source")) for key in own)]
+    mine = () if own else ("editable", "virtual", "directory")
+    names = [one.get("name") for one in packages if not any(key in _table(one.get("source")) for key in mine)]
     return frozenset(canonical(str(name)) for name in names) or None
 
 
@@ -142,8 +158,10 @@ def _pyproject(file: Path) -> Names:
 
 def _setup_cfg(file: Path) -> Names:
     parser = configparser.ConfigParser(interpolation=None)
+    if (whole := _text(file)) is None:
+        return None
     try:
-        parser.read_string(file.read_text(errors="replace"))
+        parser.read_string(whole)
     except configparser.Error:
         return None
     text = [parser.get("options", "install_requires", fallback="")]
@@ -153,8 +171,8 @@ def _setup_cfg(file: Path) -> Names:
 
 
 def _setup_py(file: Path) -> Names:
-    text = file.read_text(errors="replace")
-    return None if re.search(r"(?:install|extras|setup|tests)_require", text) else frozenset()
+    text = _text(file)
+    return None if text is None or re.search(r"(?:install|extras|setup|tests)_require", text) else frozenset()
 
 
 def _pipfile(file: Path) -> Names:
@@ -285,14 +303,27 @@ def _of_others(files: Path, name: str, there: Collection[str]) -> Iterator[Gap]:
     for pattern, locks, names in OTHERS:
         if not re.fullmatch(pattern, last) or any(posixpath.join(folder, lock) in there for lock in locks):
             continue
-        if re.search(names, (files / name).read_text(errors="replace"), re.MULTILINE):
+        if (text := _text(files / name)) is None:
+            yield Gap(name, "it may name packages, and cannot be read", ELSEWHERE)
+        elif re.search(names, text, re.MULTILINE):
             yield Gap(name, "nothing here looks up packages of this kind", ELSEWHERE)
 
 
 def _not_fetched(files: Path, name: str) -> Iterator[Gap]:
-    for path in re.findall(r"^\s*path\s*=\s*(.+?)\s*$", (files / name).read_text(errors="replace"), re.MULTILINE):
+    for path in re.findall(
+        r"^\s*path\s*=\s*(.+?)\s*$", decoding.decode_text((files / name).read_bytes()), re.MULTILINE
+    ):
         if not any((files / path).glob("*")):
             yield Gap(path, "this submodule was not fetched, and nothing in it was examined", FETCH)
+
+
+def _text(file: Path) -> str | None:
+    """Read a text; None: it is none.
+
+    It may be of an encoding that nobody names.
+    """
+    text = decoding.decode_text(file.read_bytes())
+    return None if "\0" in text else text
 
 
 def _table(value: Any) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from deploylib.models.units import count
 from deploylib.render import blueprints
 from deploylib.scanners import installs
 from deploylib.scanners.installs import Brought
-from deploylib.scanners.package_files import canonical, find_unaudited, of_node, read_scripts
+from deploylib.scanners.package_files import canonical, find_unaudited, is_package_file, of_node, read_scripts
 
-__all__ = ["Packages", "Pin", "read_packages"]
+__all__ = ["Packages", "Pin", "may_name_packages", "read_packages"]
 
 HOME = r"(?:[^/]+/)*"
 REQUIREMENTS = re.compile(
@@ -101,6 +101,12 @@ def read_packages(
     return packages
 
 
+def may_name_packages(name: str) -> bool:
+    """Tell whether a file of that name may list packages."""
+    lists = (REQUIREMENTS, SOURCES, PYLOCK, DOCKERFILE)
+    return any(pattern.fullmatch(name) for pattern in lists) or is_package_file(name)
+
+
 def _bring(files: Path, names: Sequence[str], blueprint_path: str, packages: Packages) -> None:
     """Add what commands bring.
 
@@ -111,10 +117,10 @@ def _bring(files: Path, names: Sequence[str], blueprint_path: str, packages: Pac
     waiting = [*_commanded(files, there, blueprint_path)]
     for name in names:
         if DOCKERFILE.fullmatch(name):
-            text = (files / name).read_text(encoding="utf-8", errors="replace")
+            text = decoding.decode_text((files / name).read_bytes())
             waiting += [(f"{name}:{line}", one) for line, one in installs.by_dockerfile(text)]
         elif name.endswith(".py"):
-            waiting += _headed(name, (files / name).read_text(encoding="utf-8", errors="replace"))
+            waiting += _headed(name, decoding.decode_text((files / name).read_bytes()))
     while waiting:
         if (brought := waiting.pop(0)) in seen:
             continue
@@ -137,7 +143,7 @@ def _run(files: Path, there: Collection[str], brought: Brought) -> Iterator[tupl
         )
     else:
         path = posixpath.normpath(posixpath.join(brought.folder, brought.name))
-        text = (files / path).read_text(encoding="utf-8", errors="replace") if path in there else ""
+        text = decoding.decode_text((files / path).read_bytes()) if path in there else ""
     yield from ((path, each) for each in installs.by_command(text, brought.folder))
 
 
@@ -149,7 +155,7 @@ def _commanded(files: Path, there: Collection[str], path: str) -> Iterator[tuple
     if path not in there:
         return
     try:
-        document, _ = blueprints.load_document((files / path).read_text(encoding="utf-8", errors="replace"), path)
+        document, _ = blueprints.load_document(decoding.decode_text((files / path).read_bytes()), path)
     except SettingsError:
         return
     for scope in blueprints.scopes(document):

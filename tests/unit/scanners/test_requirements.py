@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from pathlib import Path
@@ -64,6 +65,94 @@ def test_a_list_that_powershell_has_written_is_read(tmp_path: Path) -> None:
     said = examined(tmp_path, {})
 
     assert ({"package": 2}, ()) == (said.counted, said.gaps)
+
+
+@pytest.mark.parametrize("marked", [True, False], ids=["with a mark", "without"])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("go.mod", "module x\n\nrequire y v1.0.0\n"),
+        ("Gemfile", "gem 'rails'\n"),
+        ("Cargo.toml", "[dependencies]\nx = '1'\n"),
+        ("setup.py", "setup(install_requires=['jinja2'])\n"),
+        ("setup.cfg", "[options]\ninstall_requires =\n  jinja2<3\n"),
+        ("pyproject.toml", "[project]\ndependencies = ['a>=1']\n"),
+        ("package.json", '{"dependencies": {"a": "1"}}'),
+        ("requirements.txt", "a>=1\n"),
+    ],
+)
+def test_what_names_packages_does_so_in_any_encoding(tmp_path: Path, name: str, text: str, *, marked: bool) -> None:
+    """Of one that cannot be read nobody knows that it names none."""
+    (tmp_path / name).write_bytes((codecs.BOM_UTF16_LE if marked else b"") + text.encode("utf-16-le"))
+
+    assert [name] == [gap.what.partition(":")[0] for gap in examined(tmp_path, {}).gaps]
+
+
+def test_a_link_to_a_file_of_the_tree_is_read_and_any_other_is_a_gap(tmp_path: Path) -> None:
+    """Whatever its target is called; one that names no packages is nobody's business here."""
+    write(tmp_path, {"tree/deps/list": "a==1 # via x\n", "outside/requirements.txt": "b==1\n", "tree/lock": "{}"})
+    links = {"api/requirements.txt": "../deps/list", "web/requirements.txt": "../../outside/requirements.txt"}
+    links |= {"web/package.json": "gone.json", "go.mod": "go.mod", "deno.lock": "lock", "notes.txt": "/etc/hostname"}
+    for name, target in links.items():
+        (tmp_path / "tree" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "tree" / name).symlink_to(target)
+
+    said = examined(tmp_path / "tree", {})
+
+    assert {"package": 1} == said.counted
+    assert ["deno.lock", "go.mod", "web/package.json", "web/requirements.txt"] == sorted(gap.what for gap in said.gaps)
+    ignored = ["web/**", "go.mod", "deno.lock"]
+    assert examined(tmp_path / "tree", {}, ignored=ignored).verdict is Verdict.CLEAN
+
+
+def test_lists_that_include_each_other_are_read_once(tmp_path: Path) -> None:
+    """Whoever begins."""
+    files = {
+        "requirements.txt": "-r dev-requirements.txt\na==1 # via x",
+        "dev-requirements.txt": "-r requirements.txt\nb==1 # via x",
+    }
+
+    said = examined(tmp_path, files)
+
+    assert ({"package": 2}, ()) == (said.counted, said.gaps)
+
+
+@pytest.mark.parametrize(
+    ("lock", "text"),
+    [
+        ("poetry.lock", ""),
+        ("uv.lock", "version = 1\n"),
+        ("pylock.toml", 'lock-version = "1.0"\npackages = []\n'),
+        ("requirements.txt", "# nothing\n"),
+        ("Pipfile.lock", "{}"),
+    ],
+)
+def test_a_lock_without_packages_speaks_for_none(tmp_path: Path, lock: str, text: str) -> None:
+    """What is named beside it is not examined."""
+    files = {lock: text, "pyproject.toml": "[project]\ndependencies = ['a>=1']\n", "Pipfile": "[packages]\na = '*'\n"}
+
+    assert examined(tmp_path, files).verdict is Verdict.NOT_EXAMINED
+
+
+@pytest.mark.parametrize(
+    ("lock", "more"),
+    [
+        ("pnpm-lock.yaml", {"pnpm-workspace.yaml": "packages: [web]\n"}),
+        ("yarn.lock", {"package.json": '{"workspaces": ["web"]}'}),
+        ("bun.lock", {"package.json": '{"workspaces": ["web"]}'}),
+        (
+            "Cargo.lock",
+            {"Cargo.toml": "[workspace]\nmembers = ['web']\n", "web/Cargo.toml": "[dependencies]\nx = '1'\n"},
+        ),
+        ("deno.lock", {"deno.json": '{"workspace": ["web"]}', "web/deno.json": '{"imports": {"a": "npm:a@1"}}'}),
+        ("composer.lock", {"composer.json": '{"require": {"x/y": "1"}}'}),
+    ],
+)
+def test_a_lock_of_a_workspace_is_not_examined_and_says_so(tmp_path: Path, lock: str, more: dict[str, str]) -> None:
+    """Nor what its members name."""
+    files = {lock: "", **more, "web/package.json": '{"dependencies": {"a": "1"}}'}
+
+    assert lock in [gap.what for gap in examined(tmp_path, files).gaps]
 
 
 def test_files_are_found_included_and_chosen(tmp_path: Path) -> None:
@@ -215,6 +304,22 @@ def test_a_lock_that_nobody_reads_is_examined_by_way_of_its_export(tmp_path: Pat
     assert [one.what for one in examined(tmp_path, files).gaps] == [lock]
     assert examined(tmp_path, {"requirements.txt": "a==1 # via x\n"}).gaps == ()
     assert [one.what for one in examined(tmp_path, {"requirements.txt": "b==1 # via x\n"}).gaps] == [lock]
+
+
+def test_a_lock_that_has_not_heard_of_a_package_does_not_speak_for_it(tmp_path: Path) -> None:
+    """It is older than what was named since; a package of the product's own is known to it."""
+    lock = '[[package]]\nname = "a"\nversion = "1"\n[[package]]\nname = "ours"\nsource = { editable = "ours" }\n'
+    files = {
+        "uv.lock": lock,
+        "requirements.txt": "a==1 # via x\n",
+        "pyproject.toml": "[project]\ndependencies = ['a', 'ours']\n",
+    }
+
+    assert examined(tmp_path, files).gaps == ()
+    files["pyproject.toml"] = "[project]\ndependencies = ['a', 'b', 'ours']\n"
+    assert [(one.what, one.reason) for one in examined(tmp_path, files).gaps] == [
+        ("pyproject.toml", "it names what no list beside it has: b")
+    ]
 
 
 def test_a_list_that_was_not_chosen_is_not_examined(tmp_path: Path) -> None:
