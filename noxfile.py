@@ -154,6 +154,7 @@ def bench(session: nox.Session) -> None:
     prepare(session)
     session.run("python", "-m", "tests.bench.overhead", *session.posargs)
     session.run("python", "-m", "tests.bench.sending")
+    session.run("python", "-m", "tests.bench.telling")
 
 
 @nox.session(default=False)
