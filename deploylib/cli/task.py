@@ -96,6 +96,10 @@ def command(
         def run(c: Context, **given: Any) -> None:
             json, debug = given.pop("json", False), given.pop("debug", False)
             environment = given.pop(target, "local")
+            if isinstance(reason := given.get("reason"), str):
+                given["reason"] = " ".join(
+                    reason.split()
+                )  # pasted with line ends, it would break each list that it stands in
             options = {
                 several.get(key, key): _split(value) if key in several else value for key, value in given.items()
             }

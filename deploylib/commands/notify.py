@@ -13,6 +13,7 @@ from deploylib.notifications import Delivery, Message, MessageKind, message
 __all__ = ["notify"]
 
 TEST = "✓ a test: messages of deploylib arrive here"
+LONGEST = 10_000  # characters: what Slack shows whole
 TESTS = {
     MessageKind.PROGRESS: "◌ a test: this message will change",
     MessageKind.OUTCOME: TEST,
@@ -28,11 +29,14 @@ def notify(env: Environment, *, text: str = "", test: bool = False) -> tuple[Del
         test: a test in its place: where a bot tells, a message that is posted, changed, and answered under.
 
     Raises:
-        SettingsError: there is no text, or no channel.
+        SettingsError: there is no text, or too much of it, or no channel.
         Unreachable: one of the channels was not told; a text waits and goes out with the next command.
     """
     if not test and not text.strip():
         raise SettingsError("there is nothing to tell", remedy='inv notify "the database moves at noon"')
+    if len(text) > LONGEST:
+        told = f"a text of {len(text):,} characters is no message; {LONGEST:,} are the most"
+        raise SettingsError(told, remedy="put it on a page, and tell its address")
     messenger, at, name = env.messenger, env.clock.now(), f"{env.clock.now():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
     if not messenger.channels:
         raise SettingsError(

@@ -5,6 +5,7 @@ Plain words, for every channel: what others wrote is made harmless by whoever re
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,6 +36,7 @@ MARKS = {StageStatus.DONE: "✓", StageStatus.SKIPPED: "–", StageStatus.PLANNE
 SEVERITIES = {Severity.CRITICAL: "🔴", Severity.WARNING: "🟠", Severity.NOTE: "🔵"}
 NO_FAULT = {0, Interrupted.exit_code, NotKnownYet.exit_code, Held.exit_code, LeaseHeld.exit_code}
 MANY, COMMITS = 200, 10  # commits that are counted, and that are told one by one
+TITLE, PIECE = 150, 600  # characters of a text of a person: of its first line, and of each part of the others
 SUBJECT = 120  # characters of one
 CALLED = 5  # people, at most
 
@@ -161,16 +163,23 @@ def alert_message(alert: Alert, at: datetime) -> Message:
 
 
 def text_message(environment: str, at: datetime, *, name: str, text: str, author: str) -> Message:
-    """Tell the words of a person."""
-    title, *more = text.strip().splitlines() or [""]
+    """Tell the words of a person, all of them: what is long is told in parts."""
+    first, *others = text.strip().splitlines() or [""]
+    title, *rest = textwrap.wrap(first, TITLE, break_on_hyphens=False) or [""]
+    more = [piece for line in (" ".join(rest), *others) for piece in textwrap.wrap(line, PIECE, break_on_hyphens=False)]
+    groups = list[list[TextLine]]()
+    for piece in more:
+        if not groups or sum(len(line.text) for line in groups[-1]) + len(piece) > PIECE:
+            groups.append([])
+        groups[-1].append(TextLine(text=piece))
     return Message(
         id=name,
         kind=MessageKind.TEXT,
         environment=environment,
         at=at,
-        title=title,
+        title=f"{title} …" if rest else title,
         text=f"{environment}, from {author}",
-        sections=_filled([[TextLine(text=line) for line in more if line.strip()]]),
+        sections=_filled(groups),
     )
 
 

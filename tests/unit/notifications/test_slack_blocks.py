@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploylib.commands.notify import LONGEST
 from deploylib.models import Commit, Live
 from deploylib.models.results import PutBack, Report, StageResult, StageStatus
+from deploylib.notifications import message
 from deploylib.notifications.slack_blocks import escape, render
-from tests.support.fakes import NEW, OLD
+from tests.support.fakes import NEW, OLD, START
 from tests.support.messages import outcome_of, slack_blocks
 
 WORD = "T0SECRET"
@@ -201,3 +203,20 @@ def test_a_long_line_is_cut_with_a_sign_and_never_within_an_entity() -> None:
 def test_what_is_no_address_makes_no_link(url: str) -> None:
     """Nor anything else."""
     assert told(url=url) == told()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x" * 10_000, "noon is moved " * 714, "a line of some words\n" * 476, f"short\n{'y' * 9_994}"],
+    ids=["a word", "a line", "lines", "a long second line"],
+)
+def test_a_long_text_of_a_person_is_told_whole(text: str) -> None:
+    """As long as ``inv notify`` takes it: in parts, none of which Slack refuses."""
+    assert 9_900 < len(text) <= LONGEST
+
+    blocks = slack_blocks(message.text_message("staging", START, name="t", text=text, author="ada"))
+
+    shown = re.sub(r"[*…\s]", "", "".join(blocks)).replace("staging,fromada", "", 1)
+    assert shown == re.sub(r"\s", "", text)
+    assert all(len(block) <= 1600 for block in blocks)
+    assert len(blocks[0].splitlines()[0]) < 200

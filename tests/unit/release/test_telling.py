@@ -287,7 +287,9 @@ def test_a_dead_slack_changes_neither_outcome_nor_time(world: World, monkeypatch
 
 
 def test_a_text_that_is_not_told_waits_and_says_so_and_a_test_does_not(world: World) -> None:
-    """Without a channel there is nobody to tell."""
+    """Without a channel there is nobody to tell; and what nobody would read to its end is refused."""
+    with pytest.raises(SettingsError, match="a text of 10,001 characters is no message; 10,000 are the most"):
+        notify(world.product.env(), text="x" * 10_001)
     world.slack.always = Ordered(404, "no_service")
     with pytest.raises(Unreachable, match="Slack was not told: no_service") as text:
         notify(world.product.env(), text="noon")
