@@ -35,8 +35,10 @@ def notify(env: Environment, *, text: str = "", test: bool = False) -> tuple[Del
     if not test and not text.strip():
         raise SettingsError("there is nothing to tell", remedy='inv notify "the database moves at noon"')
     if len(text) > LONGEST:
-        told = f"a text of {len(text):,} characters is no message; {LONGEST:,} are the most"
-        raise SettingsError(told, remedy="put it on a page, and tell its address")
+        raise SettingsError(
+            f"a text of {len(text):,} characters is no message; {LONGEST:,} are the most",
+            remedy="put it on a page, and tell its address",
+        )
     messenger, at, name = env.messenger, env.clock.now(), f"{env.clock.now():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
     if not messenger.channels:
         raise SettingsError(

@@ -14,7 +14,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 
 from tests.support.slack import CHANNEL, TOKEN, LoopbackSlack, Ordered, run_slack
 from tests.support.trivial import ENDS_AT_ITS_START, SERVER, SETTINGS, Trivial
@@ -92,12 +91,12 @@ def main() -> None:
         finally:
             slack.released.set()
             product.clean()
-    plain = median(seconds["nobody is told"])
-    sys.stdout.write(f"== a release of three services, {ROUNDS} of each, medians; the outcome is the same\n")
+    plain = min(seconds["nobody is told"])
+    sys.stdout.write(f"== a release of three services, the fastest of {ROUNDS}; the outcome is the same\n")
     for way, each in seconds.items():
-        took = median(each)
+        took = min(each)  # what else the machine does comes on top
         sys.stdout.write(
-            f"  {way:<24} {took:6.2f} s  ratio {took / plain:.3f}  {took - plain:+.2f} s  ({min(each):.2f} to {max(each):.2f})\n"
+            f"  {way:<24} {took:6.2f} s  ratio {took / plain:.3f}  {took - plain:+.2f} s  (to {max(each):.2f})\n"
         )
     for way, took in failures.items():
         sys.stdout.write(f"  that fails: {way:<24} {took:6.2f} s, exit code {FAILED}\n")
