@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from deploylib.errors import DeployError, Interrupted
 from deploylib.loadtest.degradation import Conclusion, Objectives, Ruling, combine_rulings, judge_run, needs_another
 from deploylib.loadtest.drift import LOOK_BACK, find_drift
 from deploylib.loadtest.figures import Figures, count_by_latency
@@ -39,7 +40,7 @@ def assess(
     Raises:
         SettingsError: the locustfile is none, or asks for what it may not; or locust is not installed.
         NotExamined: what sends has died.
-        Unreachable: the store did not answer.
+        Unreachable: the store did not tell the runs before.
     """
     objectives = Objectives(p95=subject.p95, error_rate=subject.error_rate)
     paired = Figures.of(before) if before is not None and not find_faults(before) else None
@@ -59,7 +60,7 @@ def assess(
     ruling = combine_rulings(rulings)
     alike = [each for each, its in zip(taken, rulings, strict=True) if its.conclusion is ruling.conclusion]
     measured = alike[-1] if alike else taken[-1]
-    figures, drift = Figures.of(measured), None
+    figures, drift, unkept = Figures.of(measured), None, ""
     if ruling.conclusion is not Conclusion.INVALID:
         record = RecordedRun(
             run=subject.run,
@@ -69,7 +70,7 @@ def assess(
             figures=figures,
             put_back=subject.puts_back and ruling.conclusion is Conclusion.DEGRADED,
         )
-        records.add(record, measured)
+        unkept = _keep(records, record, measured)
         drift = find_drift((*earlier, record))
     return Assessment(
         subject=subject,
@@ -79,4 +80,16 @@ def assess(
         figures=figures,
         bars=tuple(count_by_latency(measured.latencies)),
         drift=drift,
+        unkept=unkept,
     )
+
+
+def _keep(records: Records, record: RecordedRun, measured: Measurement) -> str:
+    """Keep a record; why it cannot be, where it was measured all the same."""
+    try:
+        records.add(record, measured)
+    except Interrupted:
+        raise
+    except DeployError as error:
+        return error.message
+    return ""

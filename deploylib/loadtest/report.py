@@ -25,6 +25,7 @@ class Assessment(Value, frozen=True):
         ruling: of the last measurement, in the light of the first one where there were two.
         seeds: of the schedules that were sent.
         bars: latencies, as `count_by_latency` counts them.
+        unkept: why no later one is compared with it.
     """
 
     subject: Subject
@@ -34,6 +35,7 @@ class Assessment(Value, frozen=True):
     figures: Figures
     bars: tuple[tuple[float, int], ...] = ()
     drift: Drift | None = None
+    unkept: str = ""
 
     @property
     def is_degraded(self) -> bool:
@@ -60,6 +62,8 @@ class Assessment(Value, frozen=True):
         times = {1: "seed", 2: "measured twice, because it looked worse; seeds"}
         how = times.get(len(self.seeds), f"measured {len(self.seeds)} times, because it looked worse; seeds")
         lines.append(f"{how} {', '.join(str(seed) for seed in self.seeds)}")
+        if self.unkept:
+            lines.append(f"no later run is compared with this one, which could not be kept: {self.unkept}")
         return (*lines, *_histogram(self.bars))
 
 

@@ -26,6 +26,9 @@ def find_faults(measured: Measurement) -> tuple[str, ...]:
     faults = []
     if not measured.requests:
         faults.append("nothing was measured: longer, or at a higher rate")
+    elif not any(each.error.isdigit() or not each.error for each in measured.requests):
+        fault = f"nobody answered ({', '.join(measured.errors)}), so that it may be the way there as well"
+        faults.append(f"{fault}: inv verify tells")
     if measured.processor > PROCESSOR:
         reason = f"the sender took {measured.processor:.0%} of a processor, more than {PROCESSOR:.0%}"
         faults.append(f"{reason}: a lower rate, or FastHttpUser in place of HttpUser")

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -141,6 +142,21 @@ class Reader(FastHttpUser):
     assert any("broke off in the locustfile itself (KeyError: 'key')" in fault for fault in find_faults(measured))
     assert gone.error_rate == 1.0
     assert set(gone.errors) == {"ConnectionRefusedError"}
+
+
+@pytest.mark.load
+def test_a_server_that_is_gone_in_the_middle_is_told_and_one_that_never_was_there_is_no_verdict(tmp_path: Path) -> None:
+    """Half of the requests go wrong, which counts; where nobody ever answered, it may be the way there."""
+    with ExitStack() as going:
+        server = going.enter_context(serve())
+        threading.Timer(3.0, going.pop_all().close).start()
+        middle = send(server, tmp_path, seconds=8.0)
+    never = send(server, tmp_path)
+
+    assert 0.05 < middle.error_rate < 1
+    assert find_faults(middle) == ()
+    assert never.error_rate == 1
+    assert any("nobody answered (ConnectionRefusedError)" in fault for fault in find_faults(never))
 
 
 def test_a_writer_writes_only_when_told_to(tmp_path: Path) -> None:

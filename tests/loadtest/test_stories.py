@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
+from tests.support.edges import processes_of, until
 from tests.support.trivial import SERVER, Trivial
 from tests.support.webhooks import listen
 
@@ -144,3 +147,22 @@ def test_what_cannot_be_measured_changes_no_outcome(product: Callable[..., Trivi
     assert unmeasured.code == 0, unmeasured.said
     assert "– loadtest  not measured" in unmeasured.err.replace("skipped: ", "")
     assert made.one_commit == made.head
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill"])
+def test_nobody_sends_after_a_command_that_was_stopped(product: Callable[..., Trivial], number: signal.Signals) -> None:
+    """It ends with the code of an interruption, within seconds, and what sends ends with it."""
+    made = product()
+
+    def senders() -> list[psutil.Process]:
+        return [each for each in processes_of(made.folder) if "deploylib.loadtest.child" in each.cmdline()]
+
+    with made.start("loadtest", "--seconds", "300s") as running:
+        until(senders, 60)
+        (sending,) = senders()
+        running.send_signal(number)
+        _, said = running.communicate(timeout=60)
+
+    assert running.returncode == (130 if number is signal.SIGINT else -number), said
+    assert "Traceback" not in said
+    until(lambda: not sending.is_running() or sending.status() == psutil.STATUS_ZOMBIE, 30)

@@ -12,7 +12,9 @@ from deploylib.errors import NotExamined, SettingsError
 from deploylib.loadtest import Assessment, Measurement, Records, Subject, Workload, assess
 from deploylib.loadtest.degradation import Conclusion
 from deploylib.loadtest.records import Key
+from deploylib.store import Stored, StoreRefused
 from deploylib.store import open as open_store
+from deploylib.store.folder import Folder
 from deploylib.system import process
 from tests.support.fakes import RecordingRunner
 from tests.support.measurements import MONDAY, measured
@@ -31,10 +33,19 @@ QUICK, SLOW = measured(1), measured(2, typical=45.0)
 INVALID = measured(3, processor=0.9)
 
 
+class Refusing(Folder):
+    """A store that takes nothing more."""
+
+    def put(self, key: str, pieces: Iterable[bytes], *, new: bool = False, expected: int = 0) -> Stored:
+        """Refuse it."""
+        raise StoreRefused("the bucket is full", remedy="a larger one")
+
+
 class Room:
     """A store, a locustfile, and a sender."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         (folder / "locustfile.py").write_text("")
         self.records = Records(open_store(folder / "store"))
         self.workload = Workload(file=str(folder / "locustfile.py"), hosts=("http://a",), rate=100, seed=7)
@@ -122,6 +133,16 @@ def test_a_release_that_is_put_back_is_not_what_is_usual(room: Room) -> None:
     room.assess(SLOW, SLOW, subject=msgspec.structs.replace(SUBJECT, puts_back=True))
 
     assert "r1" not in room.kept
+
+
+def test_a_verdict_that_cannot_be_kept_is_one(room: Room) -> None:
+    """A slower release is put back all the same, and it is told that no later one is compared with it."""
+    room.baseline()
+    room.records = Records(Refusing(room.folder / "store"))
+    found = room.assess(SLOW, SLOW)
+
+    assert found.is_degraded
+    assert "could not be kept: the bucket is full" in " ".join(found.lines)
 
 
 def test_a_pair_needs_a_valid_first_half(room: Room) -> None:

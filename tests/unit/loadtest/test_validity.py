@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from deploylib.loadtest.measurement import Request
 from deploylib.loadtest.validity import find_faults
 from tests.support.measurements import measured
 
@@ -26,6 +27,10 @@ def test_a_sender_that_kept_up_is_valid() -> None:
         ({"busiest": 81}, "81 of 100 users"),
         ({"skipped": 11}, "1.1% of the arrivals"),
         ({"requests": ()}, "nothing was measured"),
+        (
+            {"requests": (Request("newest", 1.0, 5.0, 5.0, "ConnectionRefusedError"),) * 9},
+            "nobody answered (ConnectionRefusedError)",
+        ),
         ({"broken": 11, "trouble": "KeyError: 'id'"}, "broke off in the locustfile itself (KeyError: 'id')"),
     ],
 )
