@@ -85,7 +85,11 @@ def assess(
 
 
 def _keep(records: Records, record: RecordedRun, measured: Measurement) -> str:
-    """Keep a record; why it cannot be, where it was measured all the same."""
+    """Keep a record.
+
+    Returns:
+        why it could not be kept; it was measured all the same.
+    """
     try:
         records.add(record, measured)
     except Interrupted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -155,11 +156,14 @@ def test_nobody_sends_after_a_command_that_was_stopped(product: Callable[..., Tr
     made = product()
 
     def senders() -> list[psutil.Process]:
-        return [each for each in processes_of(made.folder) if "deploylib.loadtest.child" in each.cmdline()]
+        sending = []
+        for each in processes_of(made.folder):
+            with suppress(psutil.NoSuchProcess):
+                sending += [each] if "deploylib.loadtest.child" in each.cmdline() else []
+        return sending
 
     with made.start("loadtest", "--seconds", "300s") as running:
-        until(senders, 60)
-        (sending,) = senders()
+        sending = until(senders, 120)[0]
         running.send_signal(number)
         _, said = running.communicate(timeout=60)
 
