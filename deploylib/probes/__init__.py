@@ -16,7 +16,8 @@ from deploylib.models.face import look_up_in
 if TYPE_CHECKING:
     from deploylib.probes import address
     from deploylib.probes.downtime import DowntimeWatch
-    from deploylib.probes.verification import Expected, Pace, Probe, verify, verify_service
+    from deploylib.probes.expectation import Expected, Pace, Probe
+    from deploylib.probes.verification import verify, verify_service
 
 __all__ = ["DowntimeWatch", "Expected", "Pace", "Probe", "address", "verify", "verify_service"]
 
@@ -25,9 +26,9 @@ if not TYPE_CHECKING:  # or a name that is not there would be any name
         __name__,
         {
             "DowntimeWatch": "downtime",
-            "Expected": "verification",
-            "Pace": "verification",
-            "Probe": "verification",
+            "Expected": "expectation",
+            "Pace": "expectation",
+            "Probe": "expectation",
             "address": "address",
             "verify": "verification",
             "verify_service": "verification",

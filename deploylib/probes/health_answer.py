@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 from deploylib.models.evidence import Evidence, Judgement
 from deploylib.system import http
 
-__all__ = ["find_checks", "look_at_health"]
+__all__ = ["explain_failing", "find_checks", "look_at_health", "read_revision"]
 
 WORDS = {"pass": "pass", "ok": "pass", "up": "pass", "warn": "warn", "fail": "fail", "error": "fail", "down": "fail"}
 
@@ -36,3 +39,19 @@ def look_at_health(answer: http.Answer) -> tuple[Evidence, ...]:
         return (Evidence(probe="health", judgement=Judgement.PASS, text="it says pass"),)
     text = f"it says {status}{f' ({checks[0]})' if checks else ''}"
     return (Evidence(probe="health", judgement=Judgement.WARN, text=text),)
+
+
+def explain_failing(answer: http.Answer) -> str:
+    """Name the failing check of a health answer."""
+    failing = find_checks(answer, "fail")
+    return f" ({failing[0]})" if failing else ""
+
+
+def read_revision(answer: http.Answer) -> str:
+    """Read the schema revision in the check ``database:revision`` of an answer."""
+    body: Any = answer.json()
+    try:
+        seen = str(body["checks"]["database:revision"][0]["observedValue"] or "")
+    except (KeyError, IndexError, TypeError):
+        return ""
+    return ",".join(sorted(re.findall(r"[^,\s]+", seen)))  # several, where the migrations have branches

@@ -258,7 +258,7 @@ GUARDS = (
     ),
     Guard(
         "what somebody else has put in our place before it is judged",
-        "deploylib/probes/verification.py",
+        "deploylib/probes/platform_word.py",
         "    if live is not None and live.commit and live.commit != expected.commit:",
         "    if False:",
         f"{CROWD}test_somebody_has_gone_back_before_we_judge",
@@ -336,21 +336,21 @@ GUARDS = (
     ),
     Guard(
         "an answer of the old version as a failure",
-        "deploylib/probes/verification.py",
+        "deploylib/probes/steady_answers.py",
         "            window.append(True)\n            good = 0\n",
         "            window.append(False)\n            good = 0\n",
         f"{RELEASE}test_an_answer_of_the_old_version_is_not_yet",
     ),
     Guard(
         "a version that nobody of us released",
-        "deploylib/probes/verification.py",
+        "deploylib/probes/platform_word.py",
         "    if live is not None and live.commit and live.commit != expected.commit:\n",
         "    if False:\n",
         f"{RELEASE}test_what_the_platform_says_is_live_instead_is_somebody_elses",
     ),
     Guard(
         "our own fault, told as somebody else's",
-        "deploylib/probes/verification.py",
+        "deploylib/probes/platform_word.py",
         "    if live is not None and live.commit and live.commit != expected.commit:\n",
         "    if True:\n",
         f"{RELEASE}test_a_name_that_nobody_released_is_our_own_fault",
@@ -364,7 +364,7 @@ GUARDS = (
     ),
     Guard(
         "a page that is still the old one",
-        "deploylib/probes/verification.py",
+        "deploylib/probes/steady_answers.py",
         "        elif not expected.commit.startswith(served):\n",
         "        elif target.kind is not Kind.STATIC and not expected.commit.startswith(served):\n",
         f"{RELEASE}test_a_page_of_the_old_version_is_no_release",
@@ -372,13 +372,13 @@ GUARDS = (
     Guard(
         "well once, and then it crashes",
         "deploylib/probes/verification.py",
-        "        if pace.bake > 0:\n            _bake(",
-        "        if False:\n            _bake(",
+        "        if pace.bake > 0:\n            bake(",
+        "        if False:\n            bake(",
         f"{RELEASE}test_well_once_and_then_it_crashes",
     ),
     Guard(
         "health that flaps",
-        "deploylib/probes/verification.py",
+        "deploylib/probes/steady_answers.py",
         "        if window.count(False) >= BAD_OF_LAST[0] or deadline.has_passed():\n",
         "        if deadline.has_passed():\n            return None\n        if False:\n",
         f"{RELEASE}test_health_that_flaps_does_not_count",
@@ -392,7 +392,7 @@ GUARDS = (
     ),
     Guard(
         "silence as a pass",
-        "deploylib/probes/verification.py",
+        "deploylib/probes/steady_answers.py",
         "        if answer is None or (wrong := _wrong(target, expected, answer, why)):\n",
         "        if answer is None:\n            return http.Answer(200, {}, b''), True\n"
         "        if wrong := _wrong(target, expected, answer, why):\n",
@@ -1199,7 +1199,7 @@ GUARDS = (
     ),
     Guard(
         "a good release put back for a root that is for nobody",
-        "deploylib/probes/verification.py",
+        "deploylib/probes/steady_answers.py",
         "    if has_path(target):\n        return text\n",
         "    return text\n",
         "tests/unit/probes/test_verify.py::test_without_a_health_path_an_answer_is_compared_with_the_one_before",
@@ -1262,21 +1262,21 @@ GUARDS = (
     ),
     Guard(
         "an address that is gone, told as one that is ill",
-        "deploylib/probes/verification.py",
+        "deploylib/probes/steady_answers.py",
         "            trouble = Trouble.UNREACHABLE if answer is None else Trouble.UNHEALTHY\n",
         "            trouble = Trouble.UNHEALTHY\n",
         "tests/unit/probes/test_evidence.py::test_the_three_failures_have_words_of_their_own",
     ),
     Guard(
         "a sleeping service put back",
-        "deploylib/probes/verification.py",
+        "deploylib/probes/steady_answers.py",
         "window.append(elapsed <= pace.grace or (elapsed <= cold and _is_asleep(answer)))",
         "window.append(elapsed <= pace.grace)",
         "tests/unit/probes/test_evidence.py::test_a_service_of_the_free_plan_may_wake_up",
     ),
     Guard(
         "an ill service taken for one that sleeps",
-        "deploylib/probes/verification.py",
+        "deploylib/probes/steady_answers.py",
         "(elapsed <= cold and _is_asleep(answer))",
         "elapsed <= cold",
         "tests/unit/probes/test_evidence.py::test_what_a_program_says_itself_is_no_cold_start",
@@ -1367,7 +1367,7 @@ GUARDS = (
     ),
     Guard(
         "a page that is gone, taken for a good answer",
-        "deploylib/probes/verification.py",
+        "deploylib/probes/steady_answers.py",
         "    if status < CLIENT_ERROR or not GOOD <= before < CLIENT_ERROR:\n",
         "    if status < SERVER_ERROR:\n",
         "tests/unit/probes/test_verify.py::test_without_a_health_path_a_page_that_is_gone_decides",
