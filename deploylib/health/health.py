@@ -1,4 +1,4 @@
-# deploylib health.py 1 sha256:9bd106e93e6c9f1d27fb73aa8a7bc3af65539818b78a740ce8126b1cc7b077f1
+# deploylib health.py 1 sha256:0ca2c21d7a2157ad9f820748e8e3e0e595cdaf9875de68b34185cf12036f75b3
 """Health answers and a graceful shutdown, for ASGI and WSGI.
 
 A copy of the file that ``inv local.health --write DIR`` writes; it needs Python 3.9 and nothing else. In an application:

@@ -101,6 +101,7 @@ def _packages(config: Config, stages: Collection[str], *, database: bool, asked:
         "postgres": ("the database", database, ("psycopg",)),
         "s3": (f"the store {config.store}", config.store.startswith("s3://"), ()),
         "scan": ("the scan", "scan" in stages and not config.is_local, ()),
+        "load": ("the load test", asked and config.environment.loadtest.rate > 0, ()),  # a release goes on without
         "notify": ("Slack", asked and (config.webhook or config.slack_token) is not None, ()),
     }
     findings = []

@@ -59,7 +59,8 @@ def test_a_health_check_that_never_answers_is_cut_short(product: Trivial) -> Non
 
     assert done.code == 12, done.said
     assert "api: it was not healthy after" in done.out
-    assert [one["status"] for one in product.deploys("api", commit)] == ["canceled"]
+    # On a busy machine the platform's own limit may come while our word is on its way.
+    assert [one["status"] for one in product.deploys("api", commit)] in (["canceled"], ["update_failed"])
     assert product.one_commit == good
 
 

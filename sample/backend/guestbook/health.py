@@ -1,4 +1,4 @@
-# deploylib health.py 1 sha256:9bd106e93e6c9f1d27fb73aa8a7bc3af65539818b78a740ce8126b1cc7b077f1
+# deploylib health.py 1 sha256:0ca2c21d7a2157ad9f820748e8e3e0e595cdaf9875de68b34185cf12036f75b3
 """Health answers and a graceful shutdown, for ASGI and WSGI.
 
 A copy of the file that ``inv local.health --write DIR`` writes; it needs Python 3.9 and nothing else. In an application:
@@ -58,13 +58,13 @@ def code_of(error: BaseException) -> str:
 
     Its text stays inside: it may hold the host, the user, or a piece of the password.
     """
-    said: list[str] = []
+    texts: list[str] = []
     cause: BaseException | None = error
-    while cause is not None and len(said) < 10:
+    while cause is not None and len(texts) < 10:
         kinds = " ".join(kind.__name__ for kind in type(cause).__mro__)
-        said.append(f"{kinds} {getattr(cause, 'sqlstate', '')} {getattr(cause, 'pgcode', '')} {cause}")
+        texts.append(f"{kinds} {getattr(cause, 'sqlstate', '')} {getattr(cause, 'pgcode', '')} {cause}")
         cause = cause.__cause__ or cause.__context__
-    return next((code for code, words in CAUSES.items() if any(re.search(words, each) for each in said)), "other")
+    return next((code for code, words in CAUSES.items() if any(re.search(words, each) for each in texts)), "other")
 
 
 class _Look:
@@ -221,7 +221,7 @@ class Health:
             checks = {"process:state": [{"status": "fail", "code": "stopping"}]}
         seen = {check["status"] for items in checks.values() for check in items}
         status = "fail" if "fail" in seen else "warn" if "warn" in seen else "pass"
-        told = {
+        document = {
             "status": status,
             "version": self._version,
             "releaseId": os.environ.get("RENDER_GIT_COMMIT"),
@@ -230,7 +230,7 @@ class Health:
             "instance": os.environ.get("RENDER_INSTANCE_ID"),
             "checks": checks,
         }
-        body = json.dumps({key: value for key, value in told.items() if value or key == "uptimeSeconds"}).encode()
+        body = json.dumps({key: value for key, value in document.items() if value or key == "uptimeSeconds"}).encode()
         headers = [("Content-Type", "application/health+json"), ("Cache-Control", "no-store")]
         headers.append(("Content-Length", str(len(body))))
         return 503 if status == "fail" else 200, headers, b"" if method == "HEAD" else body
@@ -259,14 +259,16 @@ class Health:
             return await work
 
         try:
-            found = revision()
-            if inspect.isawaitable(found):
-                work = wait(found)
-                found = asyncio.run_coroutine_threadsafe(work, loop).result() if loop is not None else asyncio.run(work)
+            answer = revision()
+            if inspect.isawaitable(answer):
+                work = wait(answer)
+                answer = (
+                    asyncio.run_coroutine_threadsafe(work, loop).result() if loop is not None else asyncio.run(work)
+                )
         except BaseException as error:  # noqa: BLE001 - whatever it is, a code tells it
             look.end(code=code_of(error))
         else:
-            look.end(revision=str(found) if found else None)
+            look.end(revision=str(answer) if answer else None)
 
     def _count(self, by: int) -> None:
         with self._lock:

@@ -13,7 +13,14 @@ from deploylib.commands import release
 from deploylib.models.results import Report
 from deploylib.models.smoke import SmokeRequest
 from deploylib.release import pipeline, prerequisites
-from deploylib.settings import Config, EnvironmentSettings, MigrationSettings, ServiceSettings, Settings
+from deploylib.settings import (
+    Config,
+    EnvironmentSettings,
+    LoadTestSettings,
+    MigrationSettings,
+    ServiceSettings,
+    Settings,
+)
 from deploylib.store import StoreRefused
 from tests.support.fakes import FakeClock, write
 from tests.support.in_memory import Platform, status
@@ -92,6 +99,17 @@ def test_packages_are_told_by_who_needs_them_with_one_command_for_each(tmp_path:
     assert ["the store s3://deploys/shop"] == [
         line.partition(":")[0] + ":" + line.split(":")[1]
         for line in missing(tmp_path, stages=(), database=False, asked=False)
+    ]
+
+
+def test_the_package_of_a_load_test_is_told_where_there_is_one(tmp_path: Path, absent: set[str]) -> None:
+    """To somebody who asks: a release goes on without, and says that nothing was measured."""
+    absent.add("locust")
+    chosen = {"store": "s3://deploys/shop", "loadtest": LoadTestSettings(rate=5)}
+
+    assert missing(tmp_path) == missing(tmp_path, environment=chosen, asked=False) == []
+    assert missing(tmp_path, environment=chosen) == [
+        "the load test: 1 package is not installed: locust>=2.40 → pip install 'locust>=2.40'"
     ]
 
 
