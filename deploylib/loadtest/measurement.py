@@ -12,7 +12,7 @@ import msgspec
 
 from deploylib.errors import NotExamined, SettingsError
 from deploylib.models import Value
-from deploylib.models.extras import install_command
+from deploylib.models.extras import install_command, is_installed
 from deploylib.system import process
 
 __all__ = ["Measurement", "Request", "Workload", "measure"]
@@ -126,6 +126,8 @@ def measure(workload: Workload, runner: process.Runner) -> Measurement:
         SettingsError: locust is not installed, or the locustfile is none, or asks for what it may not.
         NotExamined: the child did not end in time, or died.
     """
+    if not is_installed("locust"):  # the child would say it in a traceback
+        raise SettingsError("locust, which sends the load, is not installed here", remedy=install_command("load"))
     command = process.Command(
         args=(sys.executable, "-m", CHILD),
         stdin=msgspec.json.encode(workload),
@@ -137,10 +139,6 @@ def measure(workload: Workload, runner: process.Runner) -> Measurement:
     try:
         measurement = process.ask_program(command, Measurement, "the load test", runner=runner)
     except process.Silence as error:
-        if error.missing:
-            raise SettingsError(
-                "locust, which sends the load, is not installed here", remedy=install_command("load")
-            ) from error
         by_hand = f"locust --headless --users 1 --run-time 10s --locustfile {workload.file} --host {workload.hosts[0]}"
         raise NotExamined(error.reason, remedy=f"see what the locustfile does: {by_hand}") from error
     if measurement.refused:

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from contextlib import ExitStack
+from importlib import metadata
 from pathlib import Path
 
 import psutil
@@ -247,6 +248,23 @@ NO_FILES = {
     READER.replace('self.client.get("/newest")', "pass"): "no task has sent a request by self.client$",
     READER.replace('"/newest"', '"//127.0.0.1/newest"'): "no task has sent a request.*invalid request URI",
 }
+
+
+def test_without_locust_it_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not to look at the locustfile, which has no part in it; nothing is sent."""
+    version = metadata.version
+
+    def without(name: str) -> str:
+        if name == "locust":
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(metadata, "version", without)
+    with serve() as server:
+        with pytest.raises(SettingsError, match=r"locust.* is not installed here") as refused:
+            send(server, tmp_path, READER)
+        assert not server.seen
+    assert refused.value.remedy.startswith("pip install 'locust")
 
 
 @pytest.mark.load
