@@ -105,7 +105,8 @@ SAYS_SO = re.compile(
 MOST_SMOKE = 20
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")  # of an environment: part of keys, and of what a person types
 PERSON = re.compile(r"[UW][A-Z0-9]{4,30}")  # Slack's id of one
-MOST_ARRIVALS = 10_000  # a second: more than one process could send
+MOST_RATE = 2_500  # arrivals a second: 0.7 of what one process sends in a second of processor
+MOST_ARRIVALS = 300_000  # of a run: what its report has room for
 MINIMAL = ("HOME", "LANG", "LC_ALL", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TEMP", "TMP", "TMPDIR", "TZ")
 
 
@@ -197,8 +198,19 @@ class LoadTestSettings(SettingsTable, frozen=True):
     error_rate: float = 0.01
 
     def __post_init__(self) -> None:
-        if not 0 <= self.rate <= MOST_ARRIVALS:
-            raise ValueError(f"loadtest: rate is {self.rate:g}; it is from 0 (off) to {MOST_ARRIVALS}")
+        if not 0 <= self.rate <= MOST_RATE:
+            raise ValueError(
+                f"loadtest: rate is {self.rate:g}; it is from 0 (off) to {MOST_RATE}, which one process can send"
+            )
+        try:
+            lasts = seconds(self.seconds, "loadtest: seconds")
+        except SettingsError as error:
+            raise ValueError(error.message) from error
+        if lasts < 1:
+            raise ValueError(f"loadtest: seconds is {self.seconds}; the least is 1s")
+        if self.rate * lasts > MOST_ARRIVALS:
+            arrivals = f"{self.rate:g} a second for {self.seconds} are {self.rate * lasts:.0f} arrivals"
+            raise ValueError(f"loadtest: {arrivals}; at most {MOST_ARRIVALS}")
         if self.in_flight < 1:
             raise ValueError(f"loadtest: in_flight is {self.in_flight}; the least is 1")
         if not 0 <= self.error_rate <= 1:
@@ -568,7 +580,6 @@ def _require_sound(file: str, settings: Settings, remedy: str) -> None:
     for key in ("lock_timeout", "statement_timeout", "patience", "longest_lock"):
         seconds(getattr(settings.migrations, key), f"{file}: migrations.{key}")
     for name, environment in settings.environments.items():
-        seconds(environment.loadtest.seconds, f"{file}: environments.{name}.loadtest.seconds")
         if environment.loadtest.p95:
             seconds(environment.loadtest.p95, f"{file}: environments.{name}.loadtest.p95")
     seconds(settings.scan.within, f"{file}: scan.within")

@@ -30,7 +30,7 @@ def load_test(env: Environment, *, rate: float = 0.0, seconds: str = "", write: 
     try:
         chosen = msgspec.structs.replace(settings, rate=rate or settings.rate, seconds=seconds or settings.seconds)
     except ValueError as error:
-        raise SettingsError(f"--rate: {error}", remedy="--rate 20") from error
+        raise SettingsError(f"--rate, --seconds: {error}", remedy="--rate 20 --seconds 10s") from error
     return aims.assess_live(env, chosen, write=write)
 
 

@@ -75,6 +75,17 @@ def test_a_project_without_our_table_has_the_defaults(tmp_path: Path, text: str)
         ("[[services.api.smoke]]\npath = '/'\nmethod = 'HEAD'\ncontains = 'x'", "an answer to HEAD holds nothing"),
         ("[[services.api.smoke]]\nstatus = 200", "missing required field `path`"),
         ("[[services.api.smoke]]\npath = '/'\n" * 21, "21 smoke requests; at most 20"),
+        (
+            "[environments.local.loadtest]\nrate = 2501",
+            "rate is 2501; it is from 0 (off) to 2500, which one process can send",
+        ),
+        ("[environments.local.loadtest]\nrate = nan", "rate is nan"),
+        ("[environments.local.loadtest]\nseconds = 'soon'", "loadtest: seconds: 'soon' is not a duration"),
+        ("[environments.local.loadtest]\nseconds = '0s'", "seconds is 0s; the least is 1s"),
+        (
+            "[environments.local.loadtest]\nrate = 200\nseconds = '1h'",
+            "200 a second for 1h are 720000 arrivals; at most 300000",
+        ),
         ("[migrations]\nfolder = 'x'", "folder"),
         ("keep_backups = 'five'", "keep_backups"),
         ("keep_backups = 0", "keep_backups is 0"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from deploylib.commands.loadtest import load_test
 from deploylib.environment import Environment
 from deploylib.errors import SettingsError
 from deploylib.models import Kind, Target
@@ -60,3 +62,10 @@ def test_a_load_test_is_proposed_to_staging_and_never_to_production(tmp_path: Pa
     assert under_load.propose(environment(tmp_path, "local")) == ()
     assert under_load.propose(environment(tmp_path, rate=5)) == ()
     assert under_load.propose(environment(tmp_path, file="elsewhere.py")) == ()
+
+
+@pytest.mark.parametrize("asked", [{"rate": 5000}, {"rate": 300, "seconds": "1h"}, {"rate": -1}])
+def test_more_than_can_be_sent_is_refused(asked: dict[str, Any], tmp_path: Path) -> None:
+    """Before anybody is asked."""
+    with pytest.raises(SettingsError, match="--rate, --seconds: loadtest: "):
+        load_test(environment(tmp_path), **asked)
