@@ -32,7 +32,7 @@ from deploylib.system import http, process
 __all__ = ["Scene", "TypedCommand"]
 
 ELSEWHERE = re.compile(r" (?:--environment|-e)[ =](?!local\b)")
-WITHIN = 120.0  # seconds for a command that is typed
+WITHIN = 300.0  # seconds for a command that is typed
 PERSON = ("user.name=Drill", "user.email=drill@localhost", "commit.gpgsign=false", "gc.auto=0")
 SEES = ("HOME", "LANG", "LC_ALL", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TEMP", "TMP", "TMPDIR", "TZ", "USER")
 

@@ -100,7 +100,8 @@ class Terminal:
         return Path(found[1])
 
     def close(self) -> None:
-        """Put it away."""
+        """Put it away, once the rest is read."""
+        assert self.said
         os.close(self._terminal)
 
     def end(self) -> tuple[int, str]:
