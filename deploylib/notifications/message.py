@@ -163,7 +163,7 @@ def alert_message(alert: Alert, at: datetime) -> Message:
 
 
 def text_message(environment: str, at: datetime, *, name: str, text: str, author: str) -> Message:
-    """Tell a person's words, all of them, in parts where they are many."""
+    """Tell a person's words, all of them, in parts."""
     first, *others = text.strip().splitlines() or [""]
     title, *rest = textwrap.wrap(first, TITLE, break_on_hyphens=False) or [""]
     more = [piece for line in (" ".join(rest), *others) for piece in textwrap.wrap(line, PIECE, break_on_hyphens=False)]
