@@ -169,7 +169,12 @@ class Environment:
             environ.get("GIT_AUTHOR_NAME", ""),
             self.git.author(),
         )
-        return next((name.strip() for name in known if name.strip()), "") or process.user_name(environ.get("USER", ""))
+        chosen = next((name.strip() for name in known if name.strip()), "") or process.user_name(
+            environ.get("USER", "")
+        )
+        return chosen.encode(
+            errors="backslashreplace"
+        ).decode()  # its bytes need not be UTF-8, what is recorded must be
 
     @cached_property
     def leases(self) -> Leases:

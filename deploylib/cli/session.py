@@ -173,9 +173,14 @@ def secret(name: str) -> str:
 
     Or read it from standard input: it is never an argument.
     """
-    if sys.stdin.isatty():
-        return getpass.getpass(f"{name}: ")
-    return sys.stdin.read().removesuffix("\n")
+    try:
+        text = getpass.getpass(f"{name}: ") if sys.stdin.isatty() else sys.stdin.read().removesuffix("\n")
+        text.encode()
+    except UnicodeError as error:  # of a terminal or a file of another encoding
+        raise SettingsError(
+            f"the value of {name} is no UTF-8", remedy="give it in UTF-8, or in plain letters"
+        ) from error
+    return text
 
 
 def tell(value: Any, lines: Sequence[str], *, json: bool, code: int = 0) -> None:

@@ -10,9 +10,11 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from invoke.config import Config
 from invoke.context import Context
@@ -262,3 +264,19 @@ def test_any_other_text_is_a_flag(given: str) -> None:
 def test_what_waits_for_services_shows_their_lines_when_asked(name: str) -> None:
     """Of each of them it may be what somebody looks for."""
     assert "verbose" in inspect.signature(everything()[name].body).parameters
+
+
+@pytest.mark.parametrize("errors_as", ["strict", "surrogateescape"], ids=["UTF-8", "C"])
+def test_a_value_that_is_no_utf_8_is_refused(errors_as: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the locale makes of standard input."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"na\xefve\n"), encoding="utf-8", errors=errors_as))
+
+    with pytest.raises(SettingsError, match="the value of TOKEN is no UTF-8"):
+        session.secret("TOKEN")
+
+
+def test_a_name_that_is_no_utf_8_is_told_all_the_same() -> None:
+    """Who does it cannot help what the machine calls him; it must be fit to be recorded."""
+    config = msgspec.structs.replace(ENV.config, environ={"GIT_AUTHOR_NAME": UNREADABLE})
+
+    assert replace(ENV, config=config).author == "na\\udcefve"
