@@ -318,7 +318,7 @@ class Restorable(Value, frozen=True):
     unknown: str = ""
 
 
-def try_again(copy: Copy, edges: Edges, *, whole_below: int, within: float = archive.PROVE_WITHIN) -> Restorable:
+def try_again(copy: Copy, edges: Edges, *, whole_below: int) -> Restorable:
     """Dump and restore a copy that was migrated.
 
     A dump is restored with an empty search_path, table by table: a CHECK by a function that reads another table, or a name
@@ -326,7 +326,6 @@ def try_again(copy: Copy, edges: Edges, *, whole_below: int, within: float = arc
 
     Args:
         whole_below: bytes; of a larger database only the definitions are dumped.
-        within: seconds after which it is given up.
 
     Raises:
         Unreachable: the copy does not answer.
@@ -338,7 +337,7 @@ def try_again(copy: Copy, edges: Edges, *, whole_below: int, within: float = arc
         with take_snapshot(copy) as snapshot:
             content = snapshot.around()
         with scratch_database.database(copy.server, content) as (beside, _):
-            archive.through(copy, beside, edges, whole=whole, within=within)
+            archive.through(copy, beside, edges, whole=whole, within=archive.PROVE_WITHIN)
     except ScratchUnfit as error:
         return Restorable(whole=whole, size=size, unknown=error.message)
     except process.ProgramFailed as error:

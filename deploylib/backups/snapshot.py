@@ -115,9 +115,7 @@ class Snapshot(Protocol):
 
     id: str
 
-    def look(
-        self, *, hashes: bool = True, like: Contents | None = None, progress: Callable[[int], None] | None = None
-    ) -> Contents:
+    def look(self, *, hashes: bool = True, like: Contents | None = None) -> Contents:
         """Count and hash everything; see `Exported.look`."""
         ...
 
@@ -148,15 +146,12 @@ class Exported:
         self.id = name
         self.share = share
 
-    def look(
-        self, *, hashes: bool = True, like: Contents | None = None, progress: Callable[[int], None] | None = None
-    ) -> Contents:
+    def look(self, *, hashes: bool = True, like: Contents | None = None) -> Contents:
         """Count and hash everything that the snapshot shows.
 
         Args:
             hashes: hash the rows too; otherwise they are only counted.
             like: hash each table in the way in which it was hashed there.
-            progress: told the bytes of each table that is done.
 
         Returns:
             All but the definitions, which pg_dump knows.
@@ -168,11 +163,9 @@ class Exported:
         tables = []
         for batch in batches([(row, row[4]) for row in relations], self.share):
             with self._moment():
-                for name, derived, filled, size, _locks, odd in batch:
+                for name, derived, filled, _size, _locks, odd in batch:
                     how = ways.get(name, ("text" if odd else "record") if hashes else "")
                     tables.append(self._table(name, how, derived=derived, filled=filled))
-                    if progress is not None:
-                        progress(size)
         with self._moment():
             objects = self._objects(hashes=bool(like.objects.hash) if like else hashes)
         return msgspec.structs.replace(

@@ -95,13 +95,13 @@ def plain_name(table: str) -> str:
     return ".".join(parts)
 
 
-def read_catalog(url: Secret, *, timeout: int = 5) -> Catalog:
+def read_catalog(url: Secret) -> Catalog:
     """Read the catalog of a database.
 
     Raises:
         Unreachable: it does not answer, or not to us.
     """
-    with connect(url, timeout) as connection:
+    with connect(url) as connection:
 
         def every(query: str) -> list[Any]:
             return list(connection.execute(query).fetchall())

@@ -70,11 +70,11 @@ class Messenger:
         deadline = Deadline.after(within, self.clock)
         return self._aside(lambda channel: self._tell_all(channel, cleaned, deadline), within)
 
-    def tell_progress(self, message: Message, *, within: float = WITHIN) -> Delivery:
+    def tell_progress(self, message: Message) -> Delivery:
         """Change a run's message while it goes on; it never waits."""
         channel = next(channel for channel in self.channels if channel.changes)
         try:
-            return self._deliver(channel, self.clean(message), Deadline.after(within, self.clock))
+            return self._deliver(channel, self.clean(message), Deadline.after(WITHIN, self.clock))
         except DeployError as error:
             return Delivery(delivered=False, channel=channel.name, reason=error.message)
 
@@ -89,10 +89,10 @@ class Messenger:
 
         return self._aside(send, within)
 
-    def deliver_waiting(self, *, within: float = WITHIN) -> tuple[Delivery, ...]:
+    def deliver_waiting(self) -> tuple[Delivery, ...]:
         """Tell the messages that wait."""
-        deadline = Deadline.after(within, self.clock)
-        return self._aside(lambda channel: self._tell_all(channel, (), deadline), within)
+        deadline = Deadline.after(WITHIN, self.clock)
+        return self._aside(lambda channel: self._tell_all(channel, (), deadline), WITHIN)
 
     def _aside(self, work: Callable[[Channel], tuple[Delivery, ...]], within: float) -> tuple[Delivery, ...]:
         """Call all channels at once, for a bounded time."""

@@ -43,6 +43,7 @@ RESTORING = "deploylib_restoring"
 """The schema by which a database is marked while a backup is being put into it; its comment says more. See `deploylib.backups.restore_mark`."""
 
 LOCK = 0x6465706C6F79  # "deploy" in ASCII: one key for migrations and backups of one database
+ASK_AGAIN = 0.5  # seconds between two tries to get it
 
 
 # Whatever it is called, and in whatever schema: nothing but one column of that name.
@@ -92,7 +93,7 @@ def facts(url: Secret, *, versions: str = "", timeout: int = 5) -> Facts:
     return Facts(version, size, tables == 0, revision, restoring)
 
 
-def read_mark(url: Secret, *, timeout: int = 5) -> str:
+def read_mark(url: Secret) -> str:
     """Read the mark of a database; see `Facts`.
 
     Nothing that a restore may have locked is looked at.
@@ -100,7 +101,7 @@ def read_mark(url: Secret, *, timeout: int = 5) -> str:
     Raises:
         Unreachable: it does not answer, or not to us.
     """
-    with connect(url, timeout) as connection:
+    with connect(url) as connection:
         return str(_one(connection, MARKED, RESTORING) or "")
 
 
@@ -134,7 +135,7 @@ def require_direct(url: Secret, *, timeout: int = 5) -> None:
     )
 
 
-def lock_room(url: Secret, *, timeout: int = 5) -> tuple[int, int]:
+def lock_room(url: Secret) -> tuple[int, int]:
     """Count a dump's locks, and the room for all sessions.
 
     By the manual's `max_locks_per_transaction`; a server may hold some more, as its shared memory has a reserve.
@@ -148,12 +149,12 @@ def lock_room(url: Secret, *, timeout: int = 5) -> tuple[int, int]:
         "current_setting('max_locks_per_transaction')::bigint * "
         "(current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int)"
     )
-    with connect(url, timeout) as connection:
+    with connect(url) as connection:
         taken, room = connection.execute(query).fetchone()
     return int(taken), int(room)
 
 
-def count_sessions(url: Secret, *, timeout: int = 5) -> tuple[int, int]:
+def count_sessions(url: Secret) -> tuple[int, int]:
     """Count the sessions that there are, and that there may be.
 
     Those of clients; what is kept for the server's own users is not among them.
@@ -165,13 +166,13 @@ def count_sessions(url: Secret, *, timeout: int = 5) -> tuple[int, int]:
         "select (select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()), "
         "current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
     )
-    with connect(url, timeout) as connection:
+    with connect(url) as connection:
         used, most = connection.execute(query).fetchone()
     return int(used), int(most)
 
 
 @contextmanager
-def lock_database(url: Secret, *, clock: Clock, within: float, every: float = 0.5) -> Iterator[None]:
+def lock_database(url: Secret, *, clock: Clock, within: float) -> Iterator[None]:
     """Hold the one lock for backups and migrations of this database.
 
     Polled, on an autocommit connection of its own: a session that *waits* in ``pg_advisory_lock`` keeps a snapshot
@@ -179,7 +180,6 @@ def lock_database(url: Secret, *, clock: Clock, within: float, every: float = 0.
 
     Args:
         within: seconds after which waiting ends.
-        every: seconds between two tries.
 
     Raises:
         MigrationFailed: somebody else held it all the time.
@@ -201,7 +201,7 @@ def lock_database(url: Secret, *, clock: Clock, within: float, every: float = 0.
                     f"another backup or migration of this database held the lock for {within:.0f} s ({holder})",
                     remedy="wait for it to end, then run the same command again",
                 )
-            clock.sleep(every)
+            clock.sleep(ASK_AGAIN)
         try:
             yield
         finally:
