@@ -35,7 +35,7 @@ def set_bounds(hosts: Iterable[str], refuse: Callable[[str], NoReturn], *, write
 
     def see(event: str, given: tuple[Any, ...]) -> None:
         if event == "socket.getaddrinfo" and given[0] is not None:
-            name, port = _text(given[0]).lower(), _text(given[1] or "")
+            name, port = _name(_text(given[0])), _text(given[1] or "")
             # gevent looks a name up without its port, and connects to that one then
             if (name, port) not in allowed and (port or name not in names):
                 refuse(f"it asks {name}{port and ':'}{port}, which is no service of the environment")
@@ -53,7 +53,7 @@ def _keep_reading(client: type[Any], name: str, refuse: Callable[[str], NoReturn
 
     def request(self: Any, method: str, path: str, *args: Any, **kwargs: Any) -> Any:
         if method.upper() not in READING:
-            refuse(f"it sends {method.upper()} {path}: only with --write, and never to production")
+            refuse(f"it sends {method.upper()} {path.partition('?')[0]}: only with --write, and never to production")
         return send(self, method, path, *args, **kwargs)
 
     setattr(client, name, request)
@@ -62,7 +62,16 @@ def _keep_reading(client: type[Any], name: str, refuse: Callable[[str], NoReturn
 def _place(host: str) -> tuple[str, str]:
     """Name and port, in the form in which they are looked up."""
     parts = urlsplit(host)
-    return parts.hostname or "", str(parts.port or PORTS.get(parts.scheme, 0))
+    return _name(parts.hostname or ""), str(parts.port or PORTS.get(parts.scheme, 0))
+
+
+def _name(host: str) -> str:
+    """Write a name as it is looked up.
+
+    One with other letters than those of ASCII is written in two ways.
+    """
+    plain = host.lower().rstrip(".")
+    return plain if plain.isascii() else plain.encode("idna").decode()
 
 
 def _text(value: object) -> str:
