@@ -238,6 +238,13 @@ def drills(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def adopt(session: nox.Session) -> None:
+    """Ten repositories of others, initialised and released here; and a release to an account by the page alone; ten minutes or so."""
+    prepare(session)
+    session.run("pytest", "tests/scaffold", "-m", "load or not load", "-s", *session.posargs)
+
+
+@nox.session(default=False)
 def lock(session: nox.Session) -> None:
     """Write the lock anew; ``-- --upgrade`` takes newer releases."""
     session.install("uv")

@@ -274,6 +274,7 @@ class EnvironmentSettings(SettingsTable, frozen=True):
         only_this_machine: a folder store is good enough, because nobody deploys from elsewhere.
         backups: ``"on"``; ``"export"`` for a database that is not opened from here, of which the platform makes them, and
             whose migrations are the pre-deploy command's; or ``"none"`` where the data may be lost.
+        bake: how long a web service is watched there, in place of the one for all environments.
         slack_webhook_env: name of the variable that holds the address of a Slack webhook; of no meaning where that is
             not set. For ``local`` there is no default.
         slack_channel: id or name of the channel in which a bot keeps one message a run, in place of the webhook.
@@ -292,6 +293,7 @@ class EnvironmentSettings(SettingsTable, frozen=True):
     store_kms_key: str = ""
     only_this_machine: bool = False
     backups: Literal["on", "export", "none"] = "on"
+    bake: str = ""
     slack_webhook_env: str = ""
     slack_channel: str = ""
     slack_token_env: str = ""
@@ -579,9 +581,7 @@ def _require_sound(file: str, settings: Settings, remedy: str) -> None:
         seconds(settings.bake, f"{file}: bake")
     for key in ("lock_timeout", "statement_timeout", "patience", "longest_lock"):
         seconds(getattr(settings.migrations, key), f"{file}: migrations.{key}")
-    for name, environment in settings.environments.items():
-        if environment.loadtest.p95:
-            seconds(environment.loadtest.p95, f"{file}: environments.{name}.loadtest.p95")
+    _require_sound_environments(file, settings)
     seconds(settings.scan.within, f"{file}: scan.within")
     _require_sound_monitor(file, settings.monitor, remedy)
     size(settings.minimum_free, f"{file}: minimum_free")
@@ -597,6 +597,19 @@ def _require_sound(file: str, settings: Settings, remedy: str) -> None:
             f"{file}: environments: {odd[0]!r} cannot be the name of an environment, which is part of places in the store",
             remedy=f"rename it in {file}: letters, digits, dot, dash and underscore, at most 80",
         )
+
+
+def _require_sound_environments(file: str, settings: Settings) -> None:
+    """See that the durations of each environment are some.
+
+    Raises:
+        SettingsError: one is not.
+    """
+    for name, environment in settings.environments.items():
+        if environment.bake:
+            seconds(environment.bake, f"{file}: environments.{name}.bake")
+        if environment.loadtest.p95:
+            seconds(environment.loadtest.p95, f"{file}: environments.{name}.loadtest.p95")
 
 
 def _require_sound_monitor(file: str, monitor: MonitorSettings, remedy: str) -> None:

@@ -187,7 +187,9 @@ class _Reader:
             return Problem(f"runtime static is no runtime of a {kind}", "give it the runtime that it is written for")
         if runtime != "static" and kind != "cron" and runtime in runtimes.TOOLS and not raw.get("startCommand"):
             return Problem("it has no startCommand", f"give {name} a startCommand")
-        return runtimes.problem(name, runtime)
+        able = runtimes.problem(name, runtime)
+        commands = (raw.get(key) or "" for key in ("buildCommand", "preDeployCommand", "startCommand"))
+        return able or runtimes.command_problem(*commands)
 
     def service(self, raw: dict[str, Any], at: Location) -> Entry:
         trigger = raw.get("autoDeployTrigger", "commit" if raw.get("autoDeploy", True) else "off")

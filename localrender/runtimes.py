@@ -6,6 +6,7 @@ import asyncio
 import csv
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import sys
@@ -33,6 +34,8 @@ NEWEST_POSTGRES = "18"
 
 
 LENT = ("uv", "uvx", "poetry")
+MANAGERS = ("uv", "poetry", "pdm", "pipenv", "pnpm", "yarn", "bun")
+_SEPARATE = re.compile(r"&&|\|\||[;\n]")
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -57,6 +60,26 @@ def problem(service: str, runtime: str) -> Problem | None:
         f"it needs the runtime {runtime}{why}; able here: {', '.join(able)}",
         f"install {' and '.join(missing)}" if missing else f"release {service} at Render, or give it another runtime",
     )
+
+
+def command_problem(*commands: str) -> Problem | None:
+    """Why the commands of a service cannot run here, or None: a manager of packages that Render has and this machine has not.
+
+    One that an earlier command of the same line brings, such as ``pip install poetry``, is not missing.
+    """
+    for line in commands:
+        seen = ""
+        for command in _SEPARATE.split(line):
+            first = next(iter(command.split()), "")
+            if first in MANAGERS and not (first in seen or "corepack" in seen or _has(first)):
+                return Problem(f"it needs {first}, which is not on PATH", f"install {first}")
+            seen += f" {command}"
+    return None
+
+
+def _has(program: str) -> bool:
+    lent = program in LENT and (Path(sys.executable).parent / program).is_file()
+    return lent or shutil.which(program) is not None
 
 
 def postgres_problem(major: str = NEWEST_POSTGRES) -> Problem | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from deploylib.environment import Environment
 from deploylib.scaffold import (
@@ -52,7 +54,7 @@ def prepare_init(env: Environment, asked: InitOptions) -> Initialisation:
         SettingsError: it is no git repository, a file cannot be read, or nothing of it says what could be released.
     """
     root = env.git.top()
-    tree = Tree(root, frozenset(name for name in env.git.lying() if (root / name).is_file()))
+    tree = Tree(root, frozenset(name for name in env.git.lying() if _is_file(root / name)))
     staging = asked.staging or "staging" in env.config.settings.environments
     apart = "deploylib.toml" in tree.names or "pyproject.toml" not in tree.names
     product = describe(
@@ -66,6 +68,13 @@ def prepare_init(env: Environment, asked: InitOptions) -> Initialisation:
     )
     changes = tuple(compare_file(root, each) for each in propose_files(product, tree))
     return Initialisation(product, changes, steps=tuple(_steps(product, tree)))
+
+
+def _is_file(path: Path) -> bool:
+    """Tell whether there is a file that we may look at."""
+    with suppress(OSError):
+        return path.is_file()
+    return False
 
 
 def write_init(env: Environment, prepared: Initialisation) -> Initialisation:

@@ -180,7 +180,8 @@ class Run:
         The bake is what gives way when the run would take longer than its target.
         """
         settings = self.env.config.settings
-        bake = seconds(settings.bake or ("0s" if self.env.config.is_local else "15s"))
+        chosen = self.env.config.environment.bake or settings.bake
+        bake = seconds(chosen or ("0s" if self.env.config.is_local else "15s"))
         left = seconds(settings.target) - (self.env.clock.now() - self.state.at).total_seconds()
         return msgspec.structs.replace(self.env.pace, bake=max(0.0, min(bake, left)))
 

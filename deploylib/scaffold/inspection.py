@@ -22,6 +22,7 @@ from deploylib.scaffold.services import FolderContent
 __all__ = ["describe"]
 
 APART = re.compile(r"(?:^|/)(?:\..*|node_modules|tests?|docs?|examples?|fixtures|vendor)(?:/|$)")
+PRISMA = re.compile(r"(?:(?P<folder>.+)/)?prisma/migrations/[^/]+/migration\.sql")
 DEEPEST = 2  # folders above one that holds a service: apps/api
 MANIFESTS = ("package.json", "requirements.txt", "pyproject.toml", "manage.py", "Procfile")
 APART_FROM_A_PROGRAM = re.compile(
@@ -70,6 +71,9 @@ def describe(
         conclusions = [Inference(f"services: {', '.join(one.name for one in parsed.deployable)}", blueprint)]
     if inspected.tests:
         conclusions = [*conclusions, Inference(f"tests: {inspected.tests}", inspected.tests_file)]
+    migrations = next((found for name in sorted(tree.names) if (found := PRISMA.fullmatch(name))), None)
+    if migrations is not None:
+        conclusions = [*conclusions, Inference("migrations: Prisma's, by npx prisma migrate deploy", migrations[0])]
     return Repository(
         branch=branch,
         blueprint=parsed,
@@ -81,6 +85,7 @@ def describe(
         conclusions=tuple(conclusions),
         environments=environments,
         asked=asked,
+        prisma=migrations["folder"] or "" if migrations is not None else None,
     )
 
 

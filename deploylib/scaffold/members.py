@@ -6,6 +6,7 @@ from deploylib.scaffold.blueprint_file import BlueprintFile
 from deploylib.scaffold.drill_workflow import DrillWorkflow
 from deploylib.scaffold.load_test import LoadTestFile
 from deploylib.scaffold.npm_scripts import NpmScripts
+from deploylib.scaffold.pending_file import PendingFile
 from deploylib.scaffold.repository import Member, Proposal, Repository, Tree
 from deploylib.scaffold.runbook import Runbook
 from deploylib.scaffold.settings_file import SettingsFile
@@ -19,6 +20,7 @@ MEMBERS: tuple[Member, ...] = (
     BlueprintFile(),
     TasksFile(),
     SettingsFile(),
+    PendingFile(),
     Workflow(),
     DrillWorkflow(),
     LoadTestFile(),

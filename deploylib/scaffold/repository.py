@@ -15,6 +15,9 @@ from deploylib.render import blueprints
 __all__ = ["Inference", "InitOptions", "Member", "Proposal", "Purpose", "Repository", "Tree", "path_in"]
 
 
+LARGEST = 4 << 20  # bytes: what is longer is no program of a person
+
+
 class Purpose(StrEnum):
     """How a proposal meets a file that is there."""
 
@@ -72,7 +75,7 @@ class Tree:
             return ""
         try:
             with (self.root / name).open("rb") as file:
-                return decoding.decode_text(file.read(decoding.LARGEST))
+                return decoding.decode_text(file.read(LARGEST))
         except OSError as error:
             message = f"{name} cannot be read: {error.strerror or error}"
             raise SettingsError(message, remedy=f"see what it is, and who may read it: ls -l {name}") from error
@@ -114,6 +117,7 @@ class Repository:
         settings_file: where its settings are, or belong.
         conclusions: what was concluded, and from which files.
         environments: where it is released, the first choice first.
+        prisma: the folder whose Prisma has migrations; None: none has.
     """
 
     branch: str
@@ -126,6 +130,7 @@ class Repository:
     conclusions: tuple[Inference, ...]
     environments: tuple[str, ...]
     asked: InitOptions
+    prisma: str | None = None
 
     @property
     def has_staging(self) -> bool:

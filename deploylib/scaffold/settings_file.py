@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 
 from deploylib.scaffold.blueprint_file import SUFFIX
-from deploylib.scaffold.repository import Member, Proposal, Purpose, Repository, Tree
+from deploylib.scaffold.pending_file import PENDING
+from deploylib.scaffold.repository import Member, Proposal, Purpose, Repository, Tree, path_in
 
 __all__ = ["SettingsFile"]
 
+# Longer than the default, while nobody knows yet how a release of this product looks.
+FIRST_WEEKS = (
+    'bake = "60s" # a release is watched so long once it has proven itself; after the first weeks: 15s, the default'
+)
 BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -23,11 +29,27 @@ class SettingsFile(Member):
         lines = ["[tool.deploylib]"] if inside else []
         if product.tests:
             lines.append(f"tests = {_text(product.tests)}")
+        if product.prisma is not None:
+            lines += [*([""] if lines else []), f"[{prefix}migrations]", *_prisma(product.prisma)]
         for name in reversed(product.environments):
             lines += [*([""] if lines else []), f"[{prefix}environments.{name}]"]
+            lines += [FIRST_WEEKS] if name == "production" else []
             lines += _staging(product) if name == "staging" and not product.has_staging else []
         purpose = Purpose.SETTINGS if inside else Purpose.FILE
         return (Proposal(product.settings_file, "\n".join(lines) + "\n", purpose),)
+
+
+def _prisma(folder: str) -> list[str]:
+    """Name its command, what is pending, and its files."""
+    place = path_in(folder, "prisma/migrations")
+    inside = f"cd {shlex.quote(folder)} && " if folder else ""
+    command = f"sh -c {shlex.quote(f'{inside}npm ci --silent >&2 && npx prisma migrate deploy')}"
+    pending = f"python {PENDING} _prisma_migrations migration_name {shlex.quote(place)} 'finished_at is not null'"
+    return [
+        f"command = {_text(command)}",
+        f"pending = {_text(pending)}",
+        f"files = {_text(f'{place}/*/migration.sql')}",
+    ]
 
 
 def _staging(product: Repository) -> list[str]:

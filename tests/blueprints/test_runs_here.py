@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,29 @@ def test_a_runtime_whose_tool_is_missing_is_left_out(file: Path, monkeypatch: py
     found = load(file, [SITE, "{type: worker, name: x, runtime: go, startCommand: x}"])
 
     assert [(one.name, one.remedy) for one in found.left_out] == [("x", "install go-that-is-nowhere")]
+
+
+@pytest.mark.parametrize(
+    ("line", "lacks"),
+    [
+        ("pnpm install && pnpm run build", "pnpm"),
+        ("cd api && poetry install", "poetry"),
+        ("python -m pip install poetry && poetry install", ""),
+        ("corepack enable; pnpm install", ""),
+        ("./pnpm", ""),
+        ("npx pnpm install", ""),
+    ],
+)
+def test_a_service_whose_commands_need_what_is_not_here_is_left_out(
+    file: Path, monkeypatch: pytest.MonkeyPatch, line: str, lacks: str
+) -> None:
+    """A manager of packages that Render has; unless the line itself brings it."""
+    monkeypatch.setattr(runtimes, "LENT", ())
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(runtimes, "TOOLS", {"static": (), "python": ()})
+    found = load(file, [SITE, f"{{type: worker, name: x, runtime: python, buildCommand: '{line}', startCommand: x}}"])
+
+    assert [(one.name, one.remedy) for one in found.left_out] == ([("x", f"install {lacks}")] if lacks else [])
 
 
 def test_only_the_tools_of_renders_python_are_lent(tmp_path: Path) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deploylib import settings
 from deploylib.commands import init
 from deploylib.environment import Environment
 from deploylib.errors import SettingsError
 from deploylib.render import blueprints
 from deploylib.scaffold import InitOptions
-from tests.support import adopters
+from tests.support import adopters, foreign
 
 KEYS = ("name", "type", "runtime", "rootDir", "buildCommand", "startCommand", "healthCheckPath", "staticPublishPath")
 WANTED: dict[str, list[tuple[str, ...]]] = {
@@ -176,3 +180,53 @@ def test_a_file_that_was_deleted_says_nothing(tmp_path: Path) -> None:
     (folder / "package.json").unlink()
 
     assert [one.name for one in prepared(folder).product.blueprint.services] == ["shop"]
+
+
+def test_the_migrations_of_prisma_are_taken_over(tmp_path: Path) -> None:
+    """By the settings and the script of the page about other tools; in whatever folder it is."""
+    files = {f"api/{name}": text for name, text in foreign.PRISMA.items()}
+    done = prepared(adopters.make_repository(tmp_path / "shop", files))
+    proposed = {one.path: (one.after or b"").decode() for one in done.changes}
+    page = (Path(__file__).parents[2] / "docs/migrations.md").read_text()
+
+    assert (
+        "migrations: Prisma's, by npx prisma migrate deploy",
+        "api/prisma/migrations/20260101_one/migration.sql",
+    ) in [(one.text, one.file) for one in done.product.conclusions]
+    assert proposed["pending.py"] == page.partition("```python pending.py\n")[2].partition("```")[0]
+    folder = tmp_path / "read"
+    folder.mkdir()
+    (folder / "deploylib.toml").write_text(proposed["deploylib.toml"])
+    found = settings.load(folder, "production", {}, looking=True).settings.migrations
+    said = tomllib.loads(page.partition("## Prisma")[2].partition("```toml\n")[2].partition("```")[0])["migrations"]
+    assert {name: getattr(found, name) for name in said} == said
+
+
+def test_production_is_watched_longer_at_first(tmp_path: Path) -> None:
+    """By a line that says until when, and not on this machine."""
+    folder = adopters.make_repository(tmp_path / "shop", foreign.STATIC)
+    env = Environment.open("local", folder=folder)
+    init.write_init(env, init.prepare_init(env, InitOptions()))
+
+    assert "after the first weeks" in (folder / "deploylib.toml").read_text()
+    assert settings.load(folder, "production", {}, looking=True).environment.bake == "60s"
+    assert settings.load(folder, "local", {}).environment.bake == ""
+
+
+def test_what_is_no_text_is_passed_over(tmp_path: Path) -> None:
+    """Bytes, a name that is none, links that lead nowhere, in circles and out, a pipe, and what is far too large."""
+    folder = adopters.make_repository(tmp_path / "shop", foreign.PROCFILE)
+    (folder / "binary.py").write_bytes(bytes(range(256)) * 100)
+    (folder / "large.py").write_bytes(b"x = 1\n" * 4_000_000)
+    with suppress(OSError):  # a file system may refuse such a name
+        (folder / os.fsdecode(b"x\xe9.py")).write_text("x = 1\n")
+    for name, target in {
+        "circle.py": "circle.py",
+        "nowhere.py": "no/such",
+        "out.py": "/etc/hostname",
+        "up": ".",
+    }.items():
+        (folder / name).symlink_to(target)
+    os.mkfifo(folder / "pipe.py")
+
+    assert [one["name"] for one in prepared(folder).product.document["services"]] == ["shop", "site"]

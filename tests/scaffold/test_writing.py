@@ -165,7 +165,8 @@ def test_settings_are_added_to_a_pyproject_that_has_none(tmp_path: Path) -> None
     write(folder, InitOptions())
     text = (folder / "pyproject.toml").read_bytes()
 
-    assert text == own + b"\r\n[tool.deploylib]\r\n\r\n[tool.deploylib.environments.production]\r\n"
+    assert text.startswith(own + b"\r\n[tool.deploylib]\r\n\r\n[tool.deploylib.environments.production]\r\nbake = ")
+    assert text.count(b"\r\n") == text.count(b"\n")
     assert not (folder / "deploylib.toml").exists()
 
 
