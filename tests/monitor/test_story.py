@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -214,7 +215,7 @@ def test_nothing_is_told_of_what_is_well(product: Watched, alerts: list[dict[str
 
 
 def test_the_command_tells_each_look_and_its_json_the_same(product: Watched) -> None:
-    """As a schedule types it; a silence is told with its end."""
+    """As a schedule types it; a silence is told with its name, its end and its author."""
     lines = product.ok("monitor").out.splitlines()
     told = json.loads(product.ok("monitor", "--json").out)
 
@@ -225,8 +226,8 @@ def test_the_command_tells_each_look_and_its_json_the_same(product: Watched) -> 
     silent = product.ok(
         "monitor.silence", "--reason", "a test", "--until", "1m", "--signal", "drill", "--service", "api"
     )
-    assert silent.out.startswith("silent until ")
-    assert silent.out.rstrip().endswith("UTC: drill, api (a test)")
+    told_silence = r"\S+  until \S+ \S+ UTC: drill, api \(a test, by \w+\)"
+    assert re.fullmatch(told_silence, silent.out.rstrip()), silent.out
 
 
 @pytest.mark.parametrize("name", CASES)

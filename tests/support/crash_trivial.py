@@ -8,7 +8,7 @@ from tests.support import trivial
 
 # It ends so late that everything else is live by then, and has to be put back.
 BUILD_THAT_FAILS = """
-for each in $(seq 300); do test -e "{up}/$RENDER_GIT_COMMIT" && break; sleep 0.1; done
+for each in $(seq 1800); do test -e "{up}/$RENDER_GIT_COMMIT" && break; sleep 0.1; done
 sleep 1.5
 exit 1
 """
