@@ -66,7 +66,7 @@ def take_health(env: Environment, *, write: str = "", language: str = "", force:
 
 
 def _copies(env: Environment) -> Iterator[HealthCopy]:
-    """Find the copies here; without a version line a file is foreign."""
+    """Find the copies here; without a version line a file is none."""
     names = {language.file.name: language for language in Language}
     for name in env.git.lying():
         path = env.config.root / name

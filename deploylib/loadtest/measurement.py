@@ -138,7 +138,7 @@ def measure(workload: Workload, runner: process.Runner) -> Measurement:
     )
     try:
         measurement = process.ask_program(command, Measurement, "the load test", runner=runner)
-    except process.Silence as error:
+    except process.Unanswered as error:
         by_hand = f"locust --headless --users 1 --run-time 10s --locustfile {workload.file} --host {workload.hosts[0]}"
         raise NotExamined(error.reason, remedy=f"see what the locustfile does: {by_hand}") from error
     if measurement.refused:

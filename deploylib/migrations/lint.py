@@ -84,9 +84,9 @@ def lint_revisions(
         after = "".join(one.sql for one in pending[number:])
         try:
             reports = _ask_squawk(program, revision.sql, catalog.major, runner)
-        except process.Silence as silence:
-            remedy = install_command("postgres") if silence.missing else "squawk says more by hand"
-            gaps.append(Gap(what=revision.id, reason=silence.reason, remedy=remedy))
+        except process.Unanswered as unanswered:
+            remedy = install_command("postgres") if unanswered.missing else "squawk says more by hand"
+            gaps.append(Gap(what=revision.id, reason=unanswered.reason, remedy=remedy))
             continue
         judge = Judge(revision, catalog, before, after, small)
         findings += [finding for report in reports for finding in judge.weigh(*report)]

@@ -76,7 +76,7 @@ class _NpmAudit(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if self.error is not None or self.vulnerabilities is None or self.metadata is None:
-            raise process.Silence("the registry answers no audit")
+            raise process.Unanswered("the registry answers no audit")
 
 
 def scan_dependencies(product: Product) -> Examined:
@@ -125,11 +125,11 @@ def _by_pip_audit(asked: Round, product: Product) -> Examined:
         audit = process.insist(
             command, _Audit, f"the service {service}", runner=product.runner, deadline=product.deadline
         )
-    except process.Silence as silence:
+    except process.Unanswered as unanswered:
         remedy = (
-            install_command("scan") if silence.missing else "try again, or name another: scan.service, scan.osv_url"
+            install_command("scan") if unanswered.missing else "try again, or name another: scan.service, scan.osv_url"
         )
-        return Examined(NAME, gaps=(Gap(count(len(asked), "Python package"), silence.reason, remedy),))
+        return Examined(NAME, gaps=(Gap(count(len(asked), "Python package"), unanswered.reason, remedy),))
     advisories = {canonical(one.name): one.vulns for one in audit.dependencies if not one.skip_reason}
     unknown = [f"{name} {places[0].version}" for name, places in asked.items() if name not in advisories]
     answered = len(asked) - len(unknown)
@@ -166,9 +166,9 @@ def _by_npm(lock: str, product: Product) -> Examined:
     command = process.Command(args, cwd=(product.files / lock).parent, env=NPM, check=False)
     try:
         audit = process.insist(command, _NpmAudit, "npm", runner=product.runner, deadline=product.deadline)
-    except process.Silence as silence:
+    except process.Unanswered as unanswered:
         remedy = "npm audit says more; or audit it elsewhere, and leave it out by scan.ignored"
-        return Examined(NAME, gaps=(Gap(lock, silence.reason, remedy),))
+        return Examined(NAME, gaps=(Gap(lock, unanswered.reason, remedy),))
     findings = [
         Finding(
             tool="npm audit",

@@ -58,9 +58,9 @@ def scan_source_code(product: Product) -> Examined:
         command = process.Command(args, cwd=product.files, timeout=product.deadline.left, check=False)
         try:
             return _told(names, process.ask_program(command, _Opinion, "bandit", runner=product.runner))
-        except process.Silence as silence:
-            remedy = install_command("scan") if silence.missing else "raise scan.within; python -m bandit says more"
-            return Examined(NAME, gaps=(Gap(count(len(names), "Python file"), silence.reason, remedy),))
+        except process.Unanswered as unanswered:
+            remedy = install_command("scan") if unanswered.missing else "raise scan.within; python -m bandit says more"
+            return Examined(NAME, gaps=(Gap(count(len(names), "Python file"), unanswered.reason, remedy),))
 
     names = [name for name in list_files(product.files, settings.ignored) if name.endswith((".py", ".pyw"))]
     batches = (names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE))

@@ -41,8 +41,8 @@ __all__ = [
     "ProgramFailed",
     "ReadOnlyRunner",
     "Runner",
-    "Silence",
     "SystemRunner",
+    "Unanswered",
     "WithholdingRunner",
     "ask_program",
     "forbid_dumps",
@@ -522,7 +522,7 @@ def _strike(text: bytes, secrets: Sequence[Secret]) -> bytes:
     return text
 
 
-class Silence(Exception):
+class Unanswered(Exception):
     """A program gave no answer.
 
     Attributes:
@@ -540,31 +540,33 @@ def ask_program(command: Command, form: type[Form], who: str, *, runner: Runner)
     """Ask a program, and give its answer.
 
     Args:
-        form: of its answer, which may itself raise `Silence` when it says that it is none.
+        form: of its answer, which may itself raise `Unanswered` when it says that it is none.
         who: whom the reason names: the program, or the service that it asks.
 
     Raises:
-        Silence: it is not installed, did not end in time, or printed something else.
+        Unanswered: it is not installed, did not end in time, or printed something else.
     """
     module = command.args[2] if command.args[1] == "-m" else command.name
-    missing = Silence(f"{module.replace('_', '-')} is not installed", missing=True)
+    missing = Unanswered(f"{module.replace('_', '-')} is not installed", missing=True)
     try:
         done = runner.run(command)
     except SettingsError as error:
         raise missing from error
     except ProgramFailed as error:
-        raise Silence(f"{who} did not answer in time") from error
+        raise Unanswered(f"{who} did not answer in time") from error
     try:
         return decoding.json(done.stdout, form, most=MOST)
     except decoding.Misshapen as error:
-        raise Silence(f"{who} answers in a form that is not known") from error
+        raise Unanswered(f"{who} answers in a form that is not known") from error
     except decoding.Undecodable as error:
         errors = done.stderr.decode(errors="replace")
         if re.search(rf"No module named '?{module}", errors):
             raise missing from error
         troubles = ((re.search(words, errors), meaning) for words, meaning in TROUBLES)
         known = next((meaning.format(*found.groups()) for found, meaning in troubles if found), "")
-        raise Silence(f"{who} {known or f'gave no answer; the program ended with code {done.returncode}'}") from error
+        raise Unanswered(
+            f"{who} {known or f'gave no answer; the program ended with code {done.returncode}'}"
+        ) from error
 
 
 def insist(command: Command, form: type[Form], who: str, *, runner: Runner, deadline: Deadline) -> Form:
@@ -573,9 +575,9 @@ def insist(command: Command, form: type[Form], who: str, *, runner: Runner, dead
     See `ask_program`.
 
     Raises:
-        Silence: the last one.
+        Unanswered: the last one.
     """
-    silence = Silence("time ran out")
+    unanswered = Unanswered("time ran out")
     for attempt in range(TRIES):
         if attempt:
             pause = 2 ** (attempt - 1) * random.uniform(1, 2)  # noqa: S311 - spreads those who ask
@@ -584,8 +586,8 @@ def insist(command: Command, form: type[Form], who: str, *, runner: Runner, dead
             break
         try:
             return ask_program(replace(command, timeout=min(PATIENCE, deadline.left)), form, who, runner=runner)
-        except Silence as error:
-            silence = error
+        except Unanswered as error:
+            unanswered = error
             if error.missing:
                 break
-    raise silence
+    raise unanswered

@@ -199,7 +199,7 @@ def test_what_a_tool_prints_is_an_answer_or_silence(body: bytes) -> None:
     """pip-audit, bandit, npm and squawk are asked so."""
     runner = RecordingRunner(answers={"audit": body})
 
-    with pytest.raises(process.Silence):
+    with pytest.raises(process.Unanswered):
         process.ask_program(process.Command(["audit", "x"]), dict[str, str], "the service", runner=runner)
 
 
