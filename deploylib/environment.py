@@ -169,12 +169,10 @@ class Environment:
             environ.get("GIT_AUTHOR_NAME", ""),
             self.git.author(),
         )
-        chosen = next((name.strip() for name in known if name.strip()), "") or process.user_name(
-            environ.get("USER", "")
-        )
-        return chosen.encode(
-            errors="backslashreplace"
-        ).decode()  # its bytes need not be UTF-8, what is recorded must be
+        first = next((name.strip() for name in known if name.strip()), "")
+        chosen = first or process.user_name(environ.get("USER", ""))
+        # Its bytes need not be UTF-8; what is recorded must be.
+        return chosen.encode(errors="backslashreplace").decode()
 
     @cached_property
     def leases(self) -> Leases:
