@@ -430,6 +430,7 @@ def _drilled(result: DrillResult) -> list[str]:
     lines += _block("Not well", [result.fault]) if result.fault else []
     for word, at in (("noticed", result.noticed), ("mended", result.first_right), ("well again", result.restored)):
         lines += [f"{word:<{NAME + 2}} {'never' if at is None else _stopwatch(at)}"] if result.steps else []
+    lines += [] if result.steps else _block("Took", [_stopwatch(result.seconds)])
     right = {words(line)[1] for line in result.steps}
     typed = [f"{'✓' if right & set(words(line)) else '·'} {line}" for line in result.typed]
     lines += ["", *_block("Typed", typed)] if typed else []

@@ -53,6 +53,13 @@ def test_a_drill_that_was_not_passed() -> None:
     assert FAILED.exit_code == 3
 
 
+def test_a_drill_that_no_person_does_has_no_times_but_its_own() -> None:
+    """Nobody has noticed anything there."""
+    site = DrillResult(drill="there-and-back", passed=True, seconds=60, restored=60, runbook="x", attended=False)
+
+    assert format_drills(site) == ["", "PASSED      there-and-back", "Took        1:00", "", "Runbook     x"]
+
+
 def test_all_of_them_end_with_the_code_of_the_first_that_was_not_passed() -> None:
     """And with 0 where all were."""
     assert DrillResults(results=(PASSED, PASSED)).exit_code == 0
