@@ -245,6 +245,13 @@ def adopt(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def reference(session: nox.Session) -> None:
+    """Write docs/reference.md from the code: commands, flags, settings, exit codes, alerts, faults, rooms."""
+    prepare(session)
+    session.run("python", "-m", "tests.docs.reference")
+
+
+@nox.session(default=False)
 def lock(session: nox.Session) -> None:
     """Write the lock anew; ``-- --upgrade`` takes newer releases."""
     session.install("uv")
