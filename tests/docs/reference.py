@@ -21,7 +21,7 @@ from localrender import faultnames
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/reference.md"
 HEAD = "# Reference\n\nWritten from the code by `nox -s reference`, and never by hand: a test fails where it is not what the code says.\n"
-TABLES = {
+TABLES: dict[str, type[msgspec.Struct]] = {
     "": settings.Settings,
     "services.NAME": settings.ServiceSettings,
     "services.NAME.smoke": SmokeRequest,
@@ -60,7 +60,9 @@ def _commands(collection: Collection = tasks.ns) -> Iterator[str]:
             continue
         yield from _table("flag", "default", "")
         for one in arguments:
-            default = "required" if one.positional else f"`{one.default}`" if one.default not in (None, "", False, []) else ""
+            default = (
+                "required" if one.positional else f"`{one.default}`" if one.default not in (None, "", False, []) else ""
+            )
             yield f"| `--{one.name.replace('_', '-').strip('-')}` | {default} | {_cell(one.help or '')} |"
         yield ""
 
@@ -94,7 +96,8 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
 def _exit_codes() -> Iterator[str]:
     yield "## Exit codes\n"
     yield from _table("code", "outcome", "error", "")
-    known = [one for one in vars(errors).values() if isinstance(one, type) and hasattr(one, "exit_code")]
+    kinds = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.DeployError)]
+    known = [one for one in kinds if hasattr(one, "exit_code")]
     for one in sorted(known, key=lambda one: (one.exit_code, one.__name__)):
         yield f"| {one.exit_code} | {one.outcome} | `{one.__name__}` | {_cell((one.__doc__ or '').partition(chr(10))[0])} |"
     yield ""
