@@ -92,13 +92,22 @@ def test_without_credentials_one_is_told_where_they_go(monkeypatch: pytest.Monke
 
 
 def test_all_pages_of_a_listing_are_read(s3: Any) -> None:
-    """More keys than a page holds, and nothing of another prefix that begins alike."""
-    bucket = Bucket("s3://deploys/pages")
+    """More keys than a page holds, and nothing of another prefix that begins alike; of one full page as well."""
+    bucket, asked = Bucket("s3://deploys/pages", s3), list[str]()
     Bucket("s3://deploys/pages-of-others").put("x", [b"."])
-    for number in range(1003):
-        s3.put_object(Bucket="deploys", Key=f"pages/{number:04d}", Body=b".")
 
-    assert [f"{number:04d}" for number in range(1003)] == list(bucket.list(""))
+    def turn_small(params: dict[str, Any], **_more: object) -> dict[str, Any]:
+        asked.append(params.get("ContinuationToken", ""))
+        return {**params, "MaxKeys": 3}  # the server's own is 1,000
+
+    s3.meta.events.register("provide-client-params.s3.ListObjectsV2", turn_small)
+    for pages, number in ((1, 3), (3, 7)):
+        for each in range(number):
+            s3.put_object(Bucket="deploys", Key=f"pages/{each:04d}", Body=b".")
+        asked.clear()
+
+        assert [f"{each:04d}" for each in range(number)] == list(bucket.list(""))
+        assert (pages, len(set(asked))) == (len(asked), len(asked))
 
 
 def test_an_upload_that_fails_leaves_no_parts(s3: Any) -> None:
