@@ -12,7 +12,7 @@ from tests.support.documents import examples
 from tests.support.edges import Completed, environment
 from tests.support.product import ROOT, Product
 
-HANDLE_AND_VERBS = sorted(set(deploylib.__all__) - {"Environment", "stage"})
+HANDLE_AND_VERBS = sorted(set(deploylib.__all__) - {"Environment", "signal", "stage"})
 
 
 def run(product: Product, script: str) -> Completed:
