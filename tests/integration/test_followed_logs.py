@@ -12,13 +12,13 @@ import pytest
 from tests.support.edges import Completed
 from tests.support.trivial import Trivial
 
-SECRET = "planted-9f8e7d6c5b4a"
+PLANTED = "planted-9f8e7d6c5b4a"
 COUNT = 1500
 CHATTY = f"""
 import os, sys
 for n in range({COUNT}):
     print(f"step {{n}}", flush=n % 100 == 0)
-print("::error::of a build", "\\x1b[2Jcleared", "key is {SECRET}")
+print("::error::of a build", "\\x1b[2Jcleared", "key is {PLANTED}")
 open("index.html", "w").write('<!doctype html><title>A</title><meta name="release" content="%s">' % os.environ["RENDER_GIT_COMMIT"])
 """
 BROKEN = "print('preparing'); import missing_module_of_ours\n"
@@ -59,7 +59,7 @@ def in_ci(product: Trivial, *words: str, summary: Path) -> Completed:
     """Run a command as GitHub does."""
     summary.unlink(missing_ok=True)
     given = {"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary), "SLACK_WEBHOOK_URL": ""}
-    return product.inv(*words, timeout=300, **given, DEPLOYLIB_TOKEN=SECRET)
+    return product.inv(*words, timeout=300, **given, DEPLOYLIB_TOKEN=PLANTED)
 
 
 def test_what_a_build_writes_is_kept_whole_and_without_a_secret(product: Trivial, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_what_a_build_writes_is_kept_whole_and_without_a_secret(product: Trivial
     assert re.search(r"^\d\d:\d\d:\d\dZ ✓ deploy", done.err, re.MULTILINE)
     everything = [path for path in (product.folder / ".deploylib").rglob("*") if path.is_file()]
     for text in (done.said, (tmp_path / "summary.md").read_text(), *(path.read_text() for path in everything)):
-        assert SECRET not in text
+        assert PLANTED not in text
 
 
 def test_logs_are_read_of_a_service_and_since_a_moment(product: Trivial) -> None:
