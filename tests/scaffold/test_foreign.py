@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -83,7 +84,8 @@ def test_a_repository_of_others_is_released_as_far_as_this_machine_can(
     assert contents(product.folder) == before
     commit = product.commit("Release with deploylib")
 
-    done = product.new("deploy", "--json", timeout=580)
+    activated = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = product.new("deploy", "--json", timeout=580, PATH=activated)
 
     needs = NEEDS.get(name, "")
     if needs and not shutil.which(needs):
