@@ -32,6 +32,7 @@ SETTINGS = """
 tests = "python3 -m compileall -q sample"
 local_time_scale = 300
 bake = "0s"
+target = "{target}"
 
 [services.backend]
 health = "/api/health"
@@ -109,6 +110,7 @@ def world(
     *,
     staging: bool = False,
     settings: str = "",
+    target: str = "5m",
     parts: tuple[str, ...] = (),
     known: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[World]:
@@ -118,6 +120,7 @@ def world(
 
     Args:
         settings: of its own, after those that all have.
+        target: the setting.
         parts: of this repository, likewise.
         known: more variables of the repository at GitHub.
     """
@@ -136,7 +139,9 @@ def world(
                 product.ok("local.up")
             api = product.endpoint
             own = (STAGING.format(api=api["api_url"]) if staging else "") + settings
-            product.write("deploylib.toml", SETTINGS.format(osv=advisories.url, api=api["api_url"]) + own)
+            product.write(
+                "deploylib.toml", SETTINGS.format(osv=advisories.url, api=api["api_url"], target=target) + own
+            )
             product.commit("Production")
             product.git("config", "receive.denyCurrentBranch", "ignore")
             credentials = {name: server[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
