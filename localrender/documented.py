@@ -26,24 +26,24 @@ class Scope(msgspec.Struct, frozen=True):
     Its top, ``ungrouped``, or an environment of a project.
 
     Attributes:
-        holds: its keys.
+        keys: those that it has, with their values.
         place: where it is.
         environment: the name of the project's environment; empty for the others.
     """
 
-    holds: dict[str, Any]
+    keys: dict[str, Any]
     place: Location
     environment: str = ""
 
     def each(self, key: str) -> Iterator[tuple[dict[str, Any], Location]]:
-        """The mappings of one of its lists, each with its place."""
-        for number, one in enumerate(_list(self.holds.get(key))):
-            if isinstance(one, dict):
-                yield one, (*self.place, key, number)
+        """Go through the mappings of one list, each with its place."""
+        for number, mapping in enumerate(_list(self.keys.get(key))):
+            if isinstance(mapping, dict):
+                yield mapping, (*self.place, key, number)
 
 
 def scopes(document: Document) -> Iterator[Scope]:
-    """Every part of the file that may hold services."""
+    """Go through every part of the file that may hold services."""
     top = document.data if isinstance(document.data, dict) else {}
     yield Scope(top, ())
     if isinstance(top.get("ungrouped"), dict):
@@ -58,47 +58,51 @@ def modernise(document: Document) -> list[Remark]:
 
     Both are fine while they say the same.
     """
-    found = []
+    remarks = []
     for service, place in _all(document, "services"):
         if service.get("type") in KEY_VALUE or (*place, "env") not in document.lines:
             continue
         older = service.pop("env", service.get("runtime"))
         document.lines.setdefault((*place, "runtime"), document.lines[*place, "env"])
         text = "env is the older word for runtime, which Render still reads"
-        found.append(remark_on(document, (*place, "env"), text, is_note=True))
+        remarks.append(remark_on(document, (*place, "env"), text, is_note=True))
         if service.setdefault("runtime", older) != older:
-            found.append(remark_on(document, (*place, "env"), f"env says {older!r} and runtime {service['runtime']!r}"))
-    return found
+            remarks.append(
+                remark_on(document, (*place, "env"), f"env says {older!r} and runtime {service['runtime']!r}")
+            )
+    return remarks
 
 
 def check_references(document: Document) -> list[Remark]:
-    """What is wrong with names and references, of a document that fits the schema."""
-    found = [*_named_twice(document, "services"), *_named_twice(document, "databases")]
+    """Check names and references of a document that fits the schema."""
+    remarks = [*_named_twice(document, "services"), *_named_twice(document, "databases")]
     services = [service for service, _ in _all(document, "services")]
     databases = {database["name"] for database, _ in _all(document, "databases")}
     replicas = {
-        one["name"] for database, _ in _all(document, "databases") for one in _list(database.get("readReplicas"))
+        replica["name"]
+        for database, _ in _all(document, "databases")
+        for replica in _list(database.get("readReplicas"))
     }
     groups = {group["name"] for group, _ in _all(document, "envVarGroups")}
     for service, place in _all(document, "services"):
-        found += _incomplete(document, service, place)
+        remarks += _incomplete(document, service, place)
         for number, variable in enumerate(_list(service.get("envVars"))):
             at = (*place, "envVars", number)
             if "fromGroup" in variable and variable["fromGroup"] not in groups:
-                found.append(_outside(document, at, "group of variables", variable["fromGroup"]))
+                remarks.append(_outside(document, at, "group of variables", variable["fromGroup"]))
             elif "fromDatabase" in variable and variable["fromDatabase"]["name"] not in databases | replicas:
-                found.append(_outside(document, at, "database", variable["fromDatabase"]["name"]))
+                remarks.append(_outside(document, at, "database", variable["fromDatabase"]["name"]))
             elif "fromService" in variable:
-                found += _reference(document, at, variable["fromService"], services)
-    return sorted(found)
+                remarks += _reference(document, at, variable["fromService"], services)
+    return sorted(remarks)
 
 
 def _named_twice(document: Document, key: str) -> Iterator[Remark]:
     seen: set[tuple[bool, str]] = set()
-    for one, place in _all(document, key):
-        name = (one.get("type") in KEY_VALUE, one["name"])
+    for mapping, place in _all(document, key):
+        name = (mapping.get("type") in KEY_VALUE, mapping["name"])
         if name in seen:
-            yield remark_on(document, (*place, "name"), f"two {key} are called {one['name']!r}")
+            yield remark_on(document, (*place, "name"), f"two {key} are called {mapping['name']!r}")
         seen.add(name)
 
 

@@ -46,21 +46,24 @@ class Remark(msgspec.Struct, frozen=True, order=True):
     is_note: bool = False
 
     def within(self, name: str) -> str:
-        """As it is told: file, line, place, text."""
+        """Write it out: file, line, place, text."""
         return f"{name}:{self.line}: {self.place}: {self.text}"
 
 
 def remark_on(document: Document, place: Location, text: str, *, is_note: bool = False) -> Remark:
-    """A remark about a place, which is named by its path and by the name of whose it is."""
+    """Remark on a place of a document.
+
+    The place is told by its path and the name of whose it is.
+    """
     dotted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
     return Remark(document.line(place), f"{dotted or 'the file'}{_owner(document, place)}", text, is_note)
 
 
 def check_schema(document: Document) -> list[Remark]:
-    """Everything that the schema says of a document, in the order of its lines, and nothing twice."""
-    found = {remark for error in _validator().iter_errors(document.data) for remark in _remarks(document, error)}
-    untyped = {(one.line, one.place) for one in found if one.text.startswith("must be ")}
-    return sorted(one for one in found if "is none of" not in one.text or (one.line, one.place) not in untyped)
+    """List what the schema says of a document, by line, once each."""
+    remarks = {remark for error in _validator().iter_errors(document.data) for remark in _remarks(document, error)}
+    untyped = {(one.line, one.place) for one in remarks if one.text.startswith("must be ")}
+    return sorted(one for one in remarks if "is none of" not in one.text or (one.line, one.place) not in untyped)
 
 
 @cache
@@ -78,13 +81,16 @@ def _validator() -> Any:
 
 @cache
 def _relatives(family: str) -> frozenset[str]:
-    """The keys of all shapes of a family."""
+    """Collect the keys of all shapes of a family."""
     shapes = _schema()["$defs"].values()
     return frozenset(key for shape in shapes if shape.get("family") == family for key in shape["properties"])
 
 
 def _owner(document: Document, place: Location) -> str:
-    """The names of what a place is in, such as a service and its variable, in parentheses."""
+    """Name, in parentheses, what a place is in.
+
+    A service and its variable, for example.
+    """
     names, at = list[str](), document.data
     for part in place:
         try:
@@ -108,7 +114,7 @@ def _remarks(document: Document, error: Any) -> Iterator[Remark]:
 
 
 def _misplaced(document: Document, place: Location, schema: dict[str, Any]) -> Remark:
-    """A key that the shape does not have.
+    """Explain a key that the shape does not have.
 
     Of a relative it is a wrong combination, else nobody knows it.
     """
@@ -116,15 +122,15 @@ def _misplaced(document: Document, place: Location, schema: dict[str, Any]) -> R
     if key in _relatives(schema.get("family", "")):
         return remark_on(document, place, f"{key} does not go with {schema['title']}")
     near = {_plain(one): one for one in (*_relatives(schema.get("family", "")), *schema["properties"])}
-    found = get_close_matches(_plain(key), near, 1)
-    meant = f"; did you mean {near[found[0]]}?" if found else ""
+    similar = get_close_matches(_plain(key), near, 1)
+    meant = f"; did you mean {near[similar[0]]}?" if similar else ""
     return remark_on(
         document, place, f"unknown key {key}, and Render's schema has none of that name{meant}", is_note=True
     )
 
 
 def _plain(key: str) -> str:
-    """A key without what only tells one way of writing from another.
+    """Strip a key of what only tells spellings apart.
 
     ``publish_path`` is as near as ``publishPath``.
     """
@@ -132,7 +138,10 @@ def _plain(key: str) -> str:
 
 
 def _text(rule: str, value: Any, error: Any) -> str:
-    """What is wrong with a value. It is quoted only where it is no variable's: that may be a secret."""
+    """Say what is wrong with a value.
+
+    A variable's may be a secret, so it is not quoted.
+    """
     wanted = error.validator_value
     if rule == "type":
         kinds = " or ".join(KINDS[kind] for kind in ([wanted] if isinstance(wanted, str) else wanted))

@@ -27,7 +27,7 @@ Location = tuple[str | int, ...]
 
 
 class Document(msgspec.Struct, frozen=True):
-    """What a text holds.
+    """A document: its value, and where each part of it stands.
 
     Attributes:
         data: its value.
@@ -40,13 +40,13 @@ class Document(msgspec.Struct, frozen=True):
     written: dict[Location, str]
 
     def line(self, place: Location) -> int:
-        """The line of a place, or of the nearest one around it."""
+        """Find the line of a place, or of the nearest around it."""
         around = (self.lines.get(place[:length]) for length in range(len(place), -1, -1))
         return next((line for line in around if line), 1)
 
 
 class _Loader(yaml.SafeLoader):
-    """Knows the tags of the core schema, and of those that PyYAML adds only ``<<``."""
+    """Loads by the core schema; of PyYAML's own tags, only ``<<``."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
     depth = 0
@@ -62,7 +62,7 @@ class _Loader(yaml.SafeLoader):
             super().scan_to_next_token()
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """A node, unless it is in too many others.
+        """Make a node, unless it is in too many others.
 
         PyYAML takes seconds for thousands, and then gives up.
         """
@@ -88,7 +88,7 @@ for _tag, _pattern, _first in (
 
 
 def load_yaml(text: str, name: str) -> Document:
-    """Read a text.
+    """Read a document of YAML.
 
     Args:
         text: one document.
@@ -97,16 +97,16 @@ def load_yaml(text: str, name: str) -> Document:
     Raises:
         LocalRenderError: no YAML, a key that stands twice, or too large or too deep, also by its aliases.
     """
-    found = Document(None, {}, {})
+    document = Document(None, {}, {})
     if len(text) > LARGEST:
         raise _wrong(name, f"it is larger than {LARGEST // 10**6} MB")
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
-            return found
-        _walk(node, (), found)
-        return msgspec.structs.replace(found, data=loader.construct_document(node))
+            return document
+        _walk(node, (), document)
+        return msgspec.structs.replace(document, data=loader.construct_document(node))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         raise _wrong(name, error.problem or "cannot be read", line) from error
@@ -121,37 +121,40 @@ def _wrong(name: str, told: str, line: int = 0) -> LocalRenderError:
     return bad_input("blueprint_invalid", f"{where}: not valid YAML: {told}", f"correct {name}")
 
 
-def _walk(node: yaml.Node, place: Location, found: Document) -> None:
+def _walk(node: yaml.Node, place: Location, document: Document) -> None:
     """Note lines and scalars.
 
     What ``<<`` brings counts as written where it comes from.
     """
-    if len(found.lines) > MOST:
-        told = f"it has more than {MOST:,} values, counted as its aliases repeat them"
-        raise yaml.MarkedYAMLError(problem=told, problem_mark=node.start_mark)
+    if len(document.lines) > MOST:
+        why = f"it has more than {MOST:,} values, counted as its aliases repeat them"
+        raise yaml.MarkedYAMLError(problem=why, problem_mark=node.start_mark)
     if len(place) >= DEEPEST:  # by way of aliases
         raise yaml.MarkedYAMLError(problem=DEEP, problem_mark=node.start_mark)
-    found.lines[place] = node.start_mark.line + 1
+    document.lines[place] = node.start_mark.line + 1
     if isinstance(node, yaml.ScalarNode):
-        found.written[place] = node.value
+        document.written[place] = node.value
     elif isinstance(node, yaml.SequenceNode):
         for number, item in enumerate(node.value):
-            _walk(item, (*place, number), found)
+            _walk(item, (*place, number), document)
     elif isinstance(node, yaml.MappingNode):
-        _walk_mapping(node, place, found)
+        _walk_mapping(node, place, document)
 
 
-def _walk_mapping(node: yaml.MappingNode, place: Location, found: Document) -> None:
-    """What ``<<`` brings, of which the first of several wins, and then the mapping's own keys, which win over all."""
+def _walk_mapping(node: yaml.MappingNode, place: Location, document: Document) -> None:
+    """Walk a mapping: first what ``<<`` brings, then its own keys.
+
+    Of several under ``<<`` the first wins; the mapping's own keys win over all.
+    """
     for value in (value for key, value in node.value if key.tag == MERGE):
         for brought in reversed(value.value) if isinstance(value, yaml.SequenceNode) else (value,):
-            _walk(brought, place, found)
-    found.lines[place] = node.start_mark.line + 1
+            _walk(brought, place, document)
+    document.lines[place] = node.start_mark.line + 1
     seen: set[str] = set()
     for key, value in ((key, value) for key, value in node.value if key.tag != MERGE):
         word = str(key.value)
         if word in seen:
-            told = f"the key {word} stands twice in one mapping"
-            raise yaml.MarkedYAMLError(problem=told, problem_mark=key.start_mark)
+            why = f"the key {word} stands twice in one mapping"
+            raise yaml.MarkedYAMLError(problem=why, problem_mark=key.start_mark)
         seen.add(word)
-        _walk(value, (*place, word), found)
+        _walk(value, (*place, word), document)
