@@ -251,18 +251,19 @@ def test_a_platform_that_goes_away_while_it_deploys_is_not_a_failure(product: Tr
 
 @pytest.mark.load
 def test_no_answer_is_no_pass(product: Trivial) -> None:
-    """Mode 18: where nobody visits and nothing is measured, we ask ourselves; silence is not good."""
+    """Mode 18: where nobody visits and nothing is measured, we ask ourselves; silence, also of the edge, is not good."""
     good = product.one_commit
     silent = SERVER.replace(
         "    def do_GET(self):\n",
         "    def do_GET(self):\n        if 'Render' not in self.headers.get('User-Agent', ''):\n"
-        "            self.close_connection = True\n            return\n",
-    )
+        "            time.sleep(60)\n            self.close_connection = True\n            return\n",
+    ).replace("import json, os", "import json, os, time")
     product.change_all(silent)
 
     done = product.inv("deploy")
 
     assert done.code == 14, done.said
+    assert "api is unreachable at" in done.said, "the edge has answered, or something else has failed"
     assert product.one_commit == good
 
 
