@@ -120,7 +120,7 @@ def command(
         helps = {key: FLAGS[key][1] for key in shared} | dict(texts) | more
         return task(  # type: ignore[return-value] # invoke says that it may be a decorator
             run,
-            klass=functools.partial(_Task, instead=dict(instead), optional=optional) if positional else Task,
+            klass=functools.partial(_Task, instead=dict(instead), optional=optional),
             name=name or body.__name__,
             default=default,
             iterable=list(several),
@@ -132,7 +132,7 @@ def command(
 
 
 class _Task(Task[Any]):
-    """A task with positional arguments, some of which another flag replaces."""
+    """A task whose positional arguments another flag may replace."""
 
     def __init__(self, *args: Any, instead: Mapping[str, str], optional: bool, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -143,7 +143,9 @@ class _Task(Task[Any]):
 
         One that may be left out has a value as soon as the other flag was given.
         """
+        texts = dict(self.help)  # invoke takes out each text that it gives: who asks again would get none
         arguments = super().get_arguments(*args, **options)
+        self.help = texts
         named = {argument.name: argument for argument in arguments}
         return [
             _Positional(
