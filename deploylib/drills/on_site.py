@@ -11,6 +11,7 @@ from deploylib.drills.practice import record_drill
 from deploylib.drills.results import DrillResult
 from deploylib.environment import Environment
 from deploylib.errors import Blocked, DeployError, Interrupted, SettingsError
+from deploylib.models import remedies
 from deploylib.models.results import Report, short
 from deploylib.release import database
 
@@ -88,7 +89,7 @@ def _go_there_and_back(env: Environment) -> tuple[str, int]:
     except Interrupted:
         raise
     except DeployError as error:
-        return f"{error.message} ({error.remedy})", error.exit_code
+        return f"{error.message} ({remedies.about(env.name, error.remedy)})", error.exit_code
     now = _commits(after)
     if was != now:
         changed = ", ".join(name for name in was if was[name] != now.get(name))

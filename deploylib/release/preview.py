@@ -12,7 +12,7 @@ from deploylib.dashboard import Panel, Site, page
 from deploylib.environment import Environment
 from deploylib.errors import DeployError, Interrupted, SettingsError
 from deploylib.migrations import Tool, discovery, lint_revisions
-from deploylib.models import Commit, Live, PathFilter, Revision, StageName, Value
+from deploylib.models import Commit, Live, PathFilter, Revision, StageName, Value, remedies
 from deploylib.models.globs import matches
 from deploylib.models.results import PLANNED, Report, StageResult
 from deploylib.models.units import age, count
@@ -51,8 +51,8 @@ def preview_changes(env: Environment, name: str, place: str) -> Report:
     commit = env.git.commit(name or "HEAD")
     known = _read_known(env, place)
     stages = (
-        _look(StageName.CHANGES, lambda: _compare(env, commit, known)),
-        _look(StageName.MIGRATE, lambda: _read_migrations(env, commit, known)),
+        _look(env, StageName.CHANGES, lambda: _compare(env, commit, known)),
+        _look(env, StageName.MIGRATE, lambda: _read_migrations(env, commit, known)),
     )
     return Report(
         run="",
@@ -100,7 +100,7 @@ def _tell_age(env: Environment, site: Site) -> str:
     return f"as published {age(max(0.0, elapsed))} ago{old}"
 
 
-def _look(stage: StageName, rows: Callable[[], Iterable[str]]) -> StageResult:
+def _look(env: Environment, stage: StageName, rows: Callable[[], Iterable[str]]) -> StageResult:
     """Tell what was found.
 
     What cannot be read of the commit is part of it.
@@ -110,7 +110,7 @@ def _look(stage: StageName, rows: Callable[[], Iterable[str]]) -> StageResult:
     except Interrupted:
         raise
     except DeployError as error:
-        return plan_stage(stage, f"unknown: {error.message} ({error.remedy})")
+        return plan_stage(stage, f"unknown: {error.message} ({remedies.about(env.name, error.remedy)})")
 
 
 def _compare(env: Environment, commit: Commit, known: _Known) -> Iterator[str]:

@@ -153,7 +153,7 @@ def test_a_backup_that_says_nothing_of_rights_is_restored_and_that_is_told(
             ),
         }
     )
-    monkeypatch.setattr(repository, "manifest", lambda *_, **__: old)
+    monkeypatch.setattr(repository, "read_manifest", lambda *_, **__: old)
 
     done = shop.base.restore(shop.made, shop.store, "emptied")
 

@@ -53,7 +53,7 @@ def test_a_health_check_that_never_answers_is_cut_short(product: Trivial) -> Non
     good = product.one_commit
     product.fault("health-fail", service="api")
     with product.configured(start_within="1s"):  # only for what cannot start
-        commit = product.commit("Another note", {"api/note.txt": "never healthy\n"})
+        commit = product.commit("Another note", {"api/note.txt": "never healthy\n", "api/server.py": SERVER})
 
         done = product.inv("deploy")
 

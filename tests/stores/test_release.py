@@ -10,6 +10,7 @@ import pytest
 
 from deploylib.commands import release
 from tests.support import in_memory_product
+from tests.support.extras import install_all
 from tests.support.fakes import FakeClock
 from tests.support.in_memory import Platform
 from tests.support.product import Product
@@ -25,8 +26,9 @@ store = "s3://deploys/{name}"
 """
 
 
-def test_a_bucket_is_told_ready_once_it_was_tried(s3: Any, tmp_path: Path) -> None:
+def test_a_bucket_is_told_ready_once_it_was_tried(s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty one is not known to take conditional writes; the format alone stays of the trial."""
+    install_all(monkeypatch)
     repository = Repository.make(tmp_path / "product")
     product = in_memory_product.Product(repository, Platform(), FakeClock())
     product.environment = {"store": f"s3://deploys/{tmp_path.name}"}

@@ -20,7 +20,7 @@ from deploylib.models.units import count
 from deploylib.postgres import binaries, connection
 from deploylib.release import changes, preflight, prerequisites, readiness, service_mapping, under_load
 from deploylib.release.changes import decide
-from deploylib.release.guards import require_alone
+from deploylib.release.guards import GATES, read_handed_over, require_alone
 from deploylib.release.prerequisites import CheckFinding
 from deploylib.release.readiness import Readiness
 from deploylib.release.run import Run, Stage, result
@@ -97,7 +97,9 @@ class Check(Stage):
         files = run.env.git.lying() if run.uncommitted else run.env.git.files(run.commit.id)
         chosen = run.env.config.environment
         named = bool(chosen.database or chosen.database_url_env or (described is not None and described.databases))
-        coming = [name for name in run.coming if name not in run.options.skip and not run.state.has_done(name)]
+        handed = (gate for gate in GATES if run.env.build and read_handed_over(run, gate) is not None)
+        left = {*run.options.skip, *handed}
+        coming = [name for name in run.coming if name not in left and not run.state.has_done(name)]
         if run.back:  # a smoke request that could not be asked stops nobody who goes back
             coming = [name for name in coming if name != StageName.VERIFY]
         database = named and not run.env.config.exported and not run.back

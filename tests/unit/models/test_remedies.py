@@ -87,6 +87,7 @@ QUOTED = {
     "errors.diagnostics": "the command has named it",
     "text.format_fitness": "it is always about the environment local",
     "text.format_scan": "the stage has named it",
+    "preview._lint": "a rule's safe way, which is no command",
     "rules.list_remarks": "a rule's safe way, which is no command",
     "rules.require_harmless": "a rule's safe way, which is no command",
 }

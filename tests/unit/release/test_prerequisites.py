@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from deploylib.settings import (
     Settings,
 )
 from deploylib.store import StoreRefused
+from tests.support.extras import install_all
 from tests.support.fakes import FakeClock, write
 from tests.support.in_memory import Platform, status
 from tests.support.in_memory_product import BLUEPRINT, Product
@@ -35,15 +35,7 @@ MORE = BLUEPRINT + "  - {type: worker, name: more, runtime: go, startCommand: ./
 @pytest.fixture
 def absent(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Packages that are not installed; all others are, whatever the tests run in."""
-    names = set[str]()
-
-    def version(name: str) -> str:
-        if name in names:
-            raise metadata.PackageNotFoundError(name)
-        return "1"
-
-    monkeypatch.setattr(metadata, "version", version)
-    return names
+    return install_all(monkeypatch)
 
 
 @pytest.fixture

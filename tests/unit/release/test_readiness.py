@@ -13,6 +13,7 @@ from deploylib.commands import release
 from deploylib.models import Kind
 from deploylib.models.results import Report
 from deploylib.release import readiness
+from tests.support.extras import install_all
 from tests.support.fakes import FakeClock
 from tests.support.in_memory import Platform, status
 from tests.support.in_memory_product import BLUEPRINT, REPO, Product
@@ -22,8 +23,9 @@ VALIDATED = "/blueprints/validate"
 
 
 @pytest.fixture
-def product(repository: Repository, platform: Platform, clock: FakeClock) -> Product:
-    """The product, with a store."""
+def product(repository: Repository, platform: Platform, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Product:
+    """The product, with a store, on a machine that has every package."""
+    install_all(monkeypatch)
     made = Product(repository, platform, clock)
     made.environment = {"store": "state"}
     made.commit({".gitignore": ".deploylib\nstate\n"})
@@ -31,7 +33,7 @@ def product(repository: Repository, platform: Platform, clock: FakeClock) -> Pro
 
 
 def looked(product: Product) -> Report:
-    """``inv check``, where the scan has all that it needs."""
+    """``inv check``."""
     return release.check(product.env())
 
 
