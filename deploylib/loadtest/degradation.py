@@ -1,6 +1,6 @@
 """Judge whether a release is slower.
 
-Than the runs before it, than the release that was live just before it, or than the objectives allow.
+It may be slower than the runs before it, than the release that was live just before it, or than the objectives allow.
 One run against the last one is wrong for each ninth release that has not changed (runs differ by 5 % and more by themselves).
 Compared is with the median of the last ten, by their own robust deviation, in logarithms. What looks slower at all is measured
 again, up to twice, and the median of the three decides. Where runs differ by 8 %, that calls 2.3 % of unchanged releases

@@ -1,6 +1,6 @@
 """A whole release at one glance.
 
-The stages, in order, and a failure's end.
+The stages in order, and what becomes of a failure.
 
 Before the first deploy is asked for, a failure stops the run and nothing that serves has changed. From then on it is put
 back: only what this run changed, at most once. A signal never rolls back: the run stays open and goes on later.
@@ -39,7 +39,7 @@ FORWARD: tuple[Stage, ...] = (
     loadtest.LoadTest(),
 )
 BACK: tuple[Stage, ...] = (check.Check(), rollback.Rollback(), verify.Verify())
-CHANGING = {None, StageName.DEPLOY, StageName.MIGRATE}  # who asks for less than these may still have something to do
+CHANGING = {None, StageName.DEPLOY, StageName.MIGRATE}  # who asks for another stage may still have something to do
 
 
 def forward(config: Config) -> tuple[Stage, ...]:

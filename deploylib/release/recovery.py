@@ -41,7 +41,8 @@ def recover_run(run: Run, ending: Ending) -> Ending:
     """Put back what a failed run changed; give its ending.
 
     Somebody else's deploys are left alone: then only what is still on its way is stopped, and what each service serves
-    is told. Where the platform's quota is used up it is the same: the code is not to blame. A commit that was live and did not prove itself is held; when it could not be put back, everything is.
+    is told. The same is done where the platform's quota is used up: the code is not to blame. A commit that was live and
+    did not prove itself is held; when it could not be put back, every commit is.
 
     Raises:
         Interrupted: it goes on with the next command.
@@ -141,7 +142,7 @@ def _order(target: Target, intent: Intent, deploy_id: str) -> Order:
 def _stop(run: Run, deadline: Deadline) -> dict[str, str]:
     """Stop what this run has on its way.
 
-    It names the deploys it made, by service: each has ended then.
+    Gives the deploys that it made, by service; each has ended by then.
     """
     deploys: dict[str, str] = {}
     for target in run.checked.targets:

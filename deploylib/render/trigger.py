@@ -1,6 +1,6 @@
 """Have the platform accept a deploy exactly once.
 
-Whatever becomes of its answer.
+That holds also where its answer is lost.
 
 What is about to be asked is recorded first, together with the deploys that existed then. An answer that was lost is
 therefore looked up and adopted: a deploy that was not there before, of the same commit, made by the API. Nothing is

@@ -17,7 +17,7 @@ __all__ = ["Deploy"]
 class Deploy(Stage):
     """All changed services at once.
 
-    Where jobs share a run, each those that it is asked for.
+    Where several jobs share a run, each deploys only the services that it is asked for.
     """
 
     name: ClassVar[StageName] = StageName.DEPLOY
