@@ -341,7 +341,8 @@ def find(store: Store, environment: str, name: str) -> Backup:
         if backup.id == name or (not name and backup.proven):
             return backup
     known = ", ".join(backup.id for backup in there[:5]) or "none"
-    raise SettingsError(f"there is no backup {name} of {environment}; there are: {known}", remedy="inv backup.list")
+    wanted = f"no backup {name}" if name else "no backup"
+    raise SettingsError(f"there is {wanted} of {environment}; there are: {known}", remedy="inv backup.list")
 
 
 def latest(store: Store, environment: str) -> Backup | None:

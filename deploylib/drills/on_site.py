@@ -30,7 +30,7 @@ REASON = "a drill: it comes back at once"
 def drill_on_site(env: Environment, *, confirm: str = "") -> DrillResult:
     """Restore the newest backup, go back a release, and come again.
 
-    The backup is restored where nobody sees it. Each half is verified; the holds that it places are lifted.
+    The backup is restored where nobody sees it; where there is none, one is made first. Each half is verified; the holds that it places are lifted.
 
     Args:
         confirm: the environment's name, typed by somebody who means it.
@@ -66,6 +66,9 @@ def _go_there_and_back(env: Environment) -> tuple[str, int]:
     """Do it; what went wrong, and its exit code, or nothing."""
     try:
         if database.own_database(env) is not None:
+            if not backups.list_backups(env):
+                env.progress.note(f"{env.name} has no backup yet: the first one is made")
+                backups.backup(env)
             proven = backups.test_restore(env)
             env.progress.note(f"restored and compared: {proven.id}, {proven.tables} tables")
         before = status.status(env)
