@@ -163,19 +163,27 @@ def test_the_locustfile_asks_for_the_health_path(monorepo: Path) -> None:
 @pytest.mark.load  # what builds is locked with what is installed; the session `installing` has both
 @pytest.mark.parametrize("target", ["wheel", "sdist"])
 def test_what_is_built_holds_what_is_written(target: str, tmp_path: Path) -> None:
-    """The files that init writes, byte for byte; of the sdist what a wheel is made of."""
+    """Each file of both programs, and those that init writes, byte for byte; of the sdist what a wheel is made of."""
     from deploylib.scaffold.templates import TEMPLATES
 
     command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     (built,) = tmp_path.iterdir()
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "deploylib", "localrender"]
+    said = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    needed = {path: path for path in said.split("\0") if (ROOT / path).is_file()}
     if target == "wheel":
+        needed |= {path: f"deploylib/scaffold/templates/{name}" for path, name in TEMPLATES.items()}
         with zipfile.ZipFile(built) as wheel:
-            held = {path: wheel.read(f"deploylib/scaffold/templates/{name}") for path, name in TEMPLATES.items()}
+            held = {path: wheel.read(name) for path, name in needed.items() if name in wheel.namelist()}
     else:
+        needed |= {path: path for path in TEMPLATES}
         with tarfile.open(built) as sdist:
             top = built.name.removesuffix(".tar.gz")
-            files = {path: sdist.extractfile(f"{top}/{path}") for path in TEMPLATES}
+            names = set(sdist.getnames())
+            files = {path: sdist.extractfile(f"{top}/{path}") for path in needed if f"{top}/{path}" in names}
             held = {path: file.read() for path, file in files.items() if file is not None}
 
-    assert held == {path: (ROOT / path).read_bytes() for path in TEMPLATES}
+    assert "deploylib/health/deploy-status.js" in needed
+    assert needed.keys() - held.keys() == set()
+    assert held == {path: (ROOT / path).read_bytes() for path in needed}
