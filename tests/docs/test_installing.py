@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import adopters
+from tests.support.foreign import PROCFILE
 from tests.support.needed import REMEDY
 from tests.support.recipes import ROOT, TAG, automated, block, clone, committed, documented, git, scripts, served, typed
 
@@ -154,7 +154,7 @@ def test_from_the_wheel_in_a_foreign_repository(foreign: Path, tmp_path: Path) -
 def test_a_wheel_without_its_source_makes_a_repository_ready_and_releases_it(source: Path, tmp_path: Path) -> None:
     """With every file that it can write: all of them are in the wheel."""
     folder, built = page(tmp_path / "shop"), tmp_path / "built"
-    for name, text in adopters.PROCFILE.items():
+    for name, text in PROCFILE.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     (folder / "render.yaml").unlink()

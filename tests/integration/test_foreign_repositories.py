@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import adopters
+from tests.support import foreign
 from tests.support.edges import environment
 from tests.support.product import Product
 from tests.support.trivial import SERVER
@@ -143,7 +143,7 @@ def test_a_foreign_service_that_ends_at_its_start_is_told_with_its_last_words(no
 def test_a_repository_that_was_initialised_is_released_without_a_hand(fresh: Callable[..., Product]) -> None:
     """What `deploylib init` has concluded and written is enough: a program of Python and a site, verified."""
     product = fresh(parts=())
-    product.commit("One", adopters.PROCFILE)
+    product.commit("One", foreign.PROCFILE)
     script = [sys.executable, "-c", "from deploylib.cli.script import main; main()", "init", "--yes"]
     subprocess.run(script, cwd=product.folder, env=environment(), check=True, capture_output=True)
     product.git("add", "--all")

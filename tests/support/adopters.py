@@ -1,4 +1,4 @@
-"""Small repositories of others, as a team may have them: the files by their names."""
+"""Small repositories of others of which `init` concludes; none runs but the last. Those that are released are in `foreign`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+
+from tests.support.foreign import PROCFILE
 
 EXPRESS = {
     "package.json": json.dumps(
@@ -50,20 +52,6 @@ MONOREPO = {
     "frontend/package-lock.json": "{}",
     "worker/requirements.txt": "redis\n",
     "worker/worker.py": "print('working')\n",
-}
-PROCFILE = {
-    "requirements.txt": "# nothing beside Python\n",
-    "Procfile": "web: python server.py\n",
-    "server.py": """
-import http.server, os, signal, sys
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-class Answers(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200 if self.path == "/healthz" else 404)
-        self.end_headers()
-http.server.ThreadingHTTPServer(("0.0.0.0", int(os.environ["PORT"])), Answers).serve_forever()
-""",
-    "site/index.html": "<!doctype html><title>A site</title>\n",
 }
 ALL = {
     "express": EXPRESS,

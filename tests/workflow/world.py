@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -24,6 +21,7 @@ from tests.support.edges import environment, postgres_program, until
 from tests.support.product import TIME_SCALE, Product
 from tests.support.recipes import block, clone, typed
 from tests.support.seaweed import s3_server
+from tests.support.webhooks import listen
 from tests.workflow.actions import Actions, Ended, Run
 
 PARTS = ("render.yaml", "sample", "migrations", ".gitignore")  # of a repository that is not ours: the rest is brought
@@ -65,7 +63,7 @@ class World:
     """
 
     def __init__(
-        self, product: Product, actions: Actions, workflow: str, variables: dict[str, Any], messages: list[Any]
+        self, product: Product, actions: Actions, workflow: str, variables: dict[str, Any], messages: list[str]
     ) -> None:
         self.product, self.actions, self.workflow = product, actions, workflow
         self.variables, self.messages = variables, messages
@@ -132,7 +130,7 @@ def world(
     product.write(path, PUSH.sub(r"  \1", product.read(path)))
     product.commit("deploylib", {"deploylib.toml": f"local_time_scale = {TIME_SCALE}\n"})
     try:
-        with s3_server(folder / "s3") as server, answering() as advisories, slack() as (webhook, messages):
+        with s3_server(folder / "s3") as server, answering() as advisories, listen() as (webhook, messages):
             if staging:
                 _both_up(product)
             else:
@@ -183,29 +181,3 @@ def _both_up(product: Product) -> None:
     product.commit("One account", {BOTH: yaml.safe_dump(both)})
     command = [sys.executable, "-m", "localrender", "up", BOTH, "--state=.localrender", f"--time-scale={TIME_SCALE}"]
     subprocess.run(command, cwd=product.folder, env=environment(), check=True, timeout=120)
-
-
-@contextmanager
-def slack() -> Iterator[tuple[str, list[Any]]]:
-    """A webhook that takes every message."""
-    messages: list[Any] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"ok")
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/services/T0/B0/of-no-worth", messages
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
