@@ -340,8 +340,12 @@ def find(store: Store, environment: str, name: str) -> Backup:
     for backup in there:
         if backup.id == name or (not name and backup.proven):
             return backup
-    known = ", ".join(backup.id for backup in there[:5]) or "none"
-    wanted = f"no backup {name}" if name else "no backup"
+    if not there:
+        unread = ", ".join(unreadable(store, environment))
+        text = f"no backup of {environment} can be read: {unread}" if unread else f"there is no backup of {environment}"
+        raise SettingsError(text, remedy="inv backup makes one")
+    known = ", ".join(backup.id for backup in there[:5])
+    wanted = f"no backup {name}" if name else "no proven backup"
     raise SettingsError(f"there is {wanted} of {environment}; there are: {known}", remedy="inv backup.list")
 
 

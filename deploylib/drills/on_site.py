@@ -30,7 +30,7 @@ REASON = "a drill: it comes back at once"
 def drill_on_site(env: Environment, *, confirm: str = "") -> DrillResult:
     """Restore the newest backup, go back a release, and come again.
 
-    The backup is restored where nobody sees it; where there is none, one is made first. Each half is verified; the holds that it places are lifted.
+    The backup is restored where nobody sees it. Each half is verified; the holds that it places are lifted.
 
     Args:
         confirm: the environment's name, typed by somebody who means it.
@@ -65,9 +65,6 @@ def drill_on_site(env: Environment, *, confirm: str = "") -> DrillResult:
 def _go_there_and_back(env: Environment) -> tuple[str, int]:
     """Do it; what went wrong, and its exit code, or nothing."""
     try:
-        first = _back_up_first(env)
-        if first is not None and first.exit_code:
-            return _told("the first backup", first), first.exit_code
         if database.own_database(env) is not None:
             proven = backups.test_restore(env)
             env.progress.note(f"restored and compared: {proven.id}, {proven.tables} tables")
@@ -99,14 +96,6 @@ def _go_there_and_back(env: Environment) -> tuple[str, int]:
         return f"{changed}: not the commit that was live before", 0
     more = [hold.line for hold in after.held if hold not in before.held]
     return (f"still held: {'; '.join(more)}" if more else ""), 0
-
-
-def _back_up_first(env: Environment) -> Report | None:
-    """Make a first backup of a database that has none."""
-    if database.own_database(env) is None or backups.list_backups(env):
-        return None
-    env.progress.note(f"{env.name} has no backup yet: the first one is made")
-    return backups.backup(env)
 
 
 def _commits(now: status.Status) -> dict[str, str]:

@@ -112,6 +112,8 @@ def test_staging_alone_by_hand(shop: World) -> None:
 def test_the_drill_of_every_month_goes_there_and_back_on_staging(shop: World) -> None:
     """A backup is restored, both rollbacks are verified, nothing stays held; production is not asked."""
     product, both = shop.product, (shop.served("staging"), shop.served())
+    made = product.inv("backup", "--environment", "staging", **shop.variables)
+    assert made.code == 0, made.said
     path = ".github/workflows/drill.yml"
     product.commit("A drill every month", {path: (ROOT / path).read_text()})
     production = shop.runs()

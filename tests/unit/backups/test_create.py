@@ -165,7 +165,7 @@ def test_a_dump_that_does_not_decode_is_kept_and_not_counted(
     assert ("unproven", False) == (raised.value.kept.proof, raised.value.kept.proven)
     assert "pg_restore ended with code 1" in raised.value.kept.cause
     assert repository.latest(store, "staging") is None
-    with pytest.raises(SettingsError, match="no backup"):
+    with pytest.raises(SettingsError, match="no proven backup of staging"):
         repository.find(store, "staging", "")
 
 

@@ -220,6 +220,18 @@ def test_a_damaged_word_about_a_backup_counts_for_nothing(store: Folder, name: s
     assert (found.id, found.proof, found.accepted) == (made, "unproven", "")
 
 
+def test_none_is_told_apart_from_none_that_can_be_read(store: Folder) -> None:
+    """And both from a name that no backup has."""
+    with pytest.raises(SettingsError, match=r"^there is no backup of staging$"):
+        repository.find(store, "staging", "")
+    (only,) = fill(store, 1)
+    with pytest.raises(SettingsError, match=f"^there is no backup nope of staging; there are: {only}$"):
+        repository.find(store, "staging", "nope")
+    (store.root / f"backups/staging/{only}/manifest.json").write_text("{")
+    with pytest.raises(SettingsError, match=f"^no backup of staging can be read: {only}$"):
+        repository.find(store, "staging", "")
+
+
 @pytest.mark.parametrize("damage", ["", "{", '{"id": 3}', "another's"])
 def test_a_damaged_manifest_hides_no_good_backup(store: Folder, damage: str) -> None:
     """It is named, left out, and refused when it is asked for."""
