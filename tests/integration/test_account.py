@@ -57,7 +57,7 @@ def test_a_release_to_an_account_takes_the_same_way(fresh: Callable[..., Product
     refused = product.inv("check", "--environment", "staging", **key)
     assert refused.code == 2, refused.said
     assert "autodeploy is on" in refused.said
-    assert "is on none of the remote branches" in refused.said
+    assert "is not pushed: the remote does not have it in main" in refused.said
     assert "inv check --environment staging --fix" in refused.said
 
     product.git("push", "--quiet", "origin", branch)

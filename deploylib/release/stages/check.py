@@ -222,7 +222,8 @@ class Check(Stage):
         branches = {service.branch for service in there if service.branch}
         if any(run.env.git.is_pushed(run.commit.id, branch) for branch in branches):
             return []
-        text = f"{run.commit.short} is on none of the remote branches {', '.join(sorted(branches))}"
+        where = ", ".join(sorted(branches)) or "any branch of it"
+        text = f"{run.commit.short} is not pushed: the remote does not have it in {where}"
         return [CheckFinding(text, service_mapping.push(run.env.git, there))]
 
     def _built_from_tips(self, run: Run, targets: tuple[Target, ...], there: list[Service]) -> list[CheckFinding]:
