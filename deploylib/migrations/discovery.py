@@ -178,7 +178,7 @@ def _commanded(
 def _script(files: Path, service: blueprints.BlueprintService, line: str) -> str:
     """Read what ``npm run NAME`` stands for in the service's package.json."""
     named = re.findall(r"\b(?:npm|pnpm|yarn|bun)\s+(?:run\s+)?([\w:.-]+)", line)
-    file = files / service.root_dir / "package.json"
+    file = files / posixpath.normpath(f"/{service.root_dir}").lstrip("/") / "package.json"
     if not named or not file.is_file():
         return ""
     try:

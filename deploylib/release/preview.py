@@ -22,6 +22,9 @@ from deploylib.scanners import list_files
 
 __all__ = ["preview_changes"]
 
+MOST = 100  # of anything that somebody whom nobody knows has written many of: a comment has an end
+WIDEST = 300  # characters of a row
+
 
 class _Known(Value, frozen=True):
     """What is live, as far as somebody has published it.
@@ -106,7 +109,7 @@ def _look(env: Environment, stage: StageName, rows: Callable[[], Iterable[str]])
     What cannot be read of the commit is part of it.
     """
     try:
-        return plan_stage(stage, *rows())
+        return plan_stage(stage, *(row if len(row) <= WIDEST else f"{row[:WIDEST]} …" for row in rows()))
     except Interrupted:
         raise
     except DeployError as error:
@@ -120,7 +123,7 @@ def _compare(env: Environment, commit: Commit, known: _Known) -> Iterator[str]:
     blueprint = preflight.read_blueprint(config, env.git, commit)
     targets = service_mapping.describe_targets(config, blueprint, preflight.services(config, blueprint, ()))
     rows = []
-    for target in targets:
+    for target in targets[:MOST]:
         if not known.live.get(target.name, Live(service="")).commit:
             rows.append((target.name, "unknown: nobody has published what it serves"))
             continue
@@ -140,6 +143,7 @@ def _compare(env: Environment, commit: Commit, known: _Known) -> Iterator[str]:
         (change,) = decided.services
         rows.append((target.name, f"{'deployed' if change.deploy else 'left as it is'}: {change.reason}"))
     yield from table(rows)
+    yield from _tell_left(len(targets), "service")
 
 
 def _read_migrations(env: Environment, commit: Commit, known: _Known) -> Iterator[str]:
@@ -154,21 +158,29 @@ def _read_migrations(env: Environment, commit: Commit, known: _Known) -> Iterato
         yield f"unknown: this clone lacks {known.released[:7]}, which was released last"
         return
     before, differ = set(env.git.files(known.released)), set(env.git.files_between(known.released, commit.id))
-    with env.git.export(commit.id) as files:
+    with env.git.export(commit.id, foreign=True) as files:
         tool = Tool(files, env.config, env.runner)
         added = tool.read_files(differ - before) if tool.has_migrations else ()
         edited = tool.read_files(differ & before) if tool.has_migrations else ()
         ours = (tool.folder,) if tool.has_migrations and tool.folder else ()
         described = preflight.read_blueprint(env.config, env.git, commit)
         others = discovery.find_others(files, list_files(files), described, ours=ours)
-        lines = [f"{one.id} {one.title}".strip() + f" ({one.path})" for one in added]
-        lines += [f"{one.id} is edited, and may be applied already ({one.path})" for one in edited]
-        lines += _lint(env, added)
-    for other in others:
+        lines = [f"{one.id} {one.title}".strip() + f" ({one.path})" for one in added[:MOST]]
+        lines += _tell_left(len(added), "new migration")
+        lines += [f"{one.id} is edited, and may be applied already ({one.path})" for one in edited[:MOST]]
+        lines += _tell_left(len(edited), "edited migration")
+        lines += _lint(env, added[:MOST])
+    for other in others[:MOST]:
         theirs = [name for name in differ if other.files and matches(name, PathFilter(paths=other.files))]
         if theirs or not other.files:
             lines.append(f"{other.what}: not read from here ({count(len(theirs), 'file')} of it differ)")
     yield from lines or [f"none that are not in {known.released[:7]}"]
+
+
+def _tell_left(there: int, what: str) -> Iterator[str]:
+    """Tell how many more there are than a comment has room for."""
+    if there > MOST:
+        yield f"not examined: {count(there - MOST, what)} more"
 
 
 def _lint(env: Environment, added: tuple[Revision, ...]) -> Iterator[str]:
@@ -180,11 +192,12 @@ def _lint(env: Environment, added: tuple[Revision, ...]) -> Iterator[str]:
         return
     small = env.config.settings.migrations.small_table
     examined = lint_revisions(added, None, runner=env.runner, small=small)
-    for finding in examined.findings:
+    for finding in sorted(examined.findings, key=lambda each: not each.blocks)[:MOST]:
         level = "would be refused" if finding.blocks else finding.level
         yield f"{level}: {finding.where} [{finding.rule}]: {finding.text}" + (
             "" if finding.note else f" → {finding.remedy}"
         )
+    yield from _tell_left(len(examined.findings), "finding")
     yield from (f"not examined: {gap.what}: {gap.reason}" for gap in examined.gaps)
     yield from examined.accepted
     yield "how large a table is was not looked at: what hangs on that is a warning here, and the release decides"

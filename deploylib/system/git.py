@@ -262,26 +262,39 @@ class Git:
         return tuple(dict.fromkeys(mine or others))
 
     @contextmanager
-    def export(self, commit: str) -> Iterator[Path]:
+    def export(self, commit: str, *, foreign: bool = False) -> Iterator[Path]:
         """Write the files of *commit* into a temporary folder.
 
         An index of its own keeps the repository untouched, and unlike ``git archive`` leaves nothing out for an
         ``export-ignore``. A submodule is there as far as this clone has its commit; else its folder is empty.
+
+        Args:
+            foreign: of somebody whom nobody knows yet: a link is a file that says where it leads, and no filter that
+                this machine has (Git LFS) is started for an attribute of theirs.
         """
         with temporary_folder() as folder:
             files = folder / "files"
-            self._export(commit, files, folder / "index")
+            self._export(commit, files, folder / "index", self._list_inert() if foreign else ())
             files.mkdir(exist_ok=True)
             yield files
 
-    def _export(self, commit: str, files: Path, index: Path) -> None:
-        self._git("read-tree", commit, env={"GIT_INDEX_FILE": str(index)})
+    def _list_inert(self) -> tuple[str, ...]:
+        """List the settings by which files become nothing but files."""
+        names = self._git("config", "--null", "--name-only", "--get-regexp", r"^filter\..", check=False).text.split(
+            "\0"
+        )
+        filters = dict.fromkeys(name.rpartition(".")[0] for name in names if name)
+        off = ("smudge=", "process=", "required=false")
+        return ("core.symlinks=false", *(f"{each}.{setting}" for each in filters for setting in off))
+
+    def _export(self, commit: str, files: Path, index: Path, options: tuple[str, ...]) -> None:
         env = {"GIT_INDEX_FILE": str(index)}
-        self._git("checkout-index", "--all", f"--prefix={files}{os.sep}", env=env, timeout=300)
+        self._git("read-tree", commit, env=env)
+        self._git("checkout-index", "--all", f"--prefix={files}{os.sep}", env=env, timeout=300, options=options)
         for number, (path, wanted) in enumerate(self.submodules(commit).items()):
             inner = Git(self.root / self._git("rev-parse", "--show-cdup").text / path, self.runner)
             if inner.is_own() and inner.has(wanted):
-                inner._export(wanted, files / path, index.with_name(f"{index.name}-{number}"))
+                inner._export(wanted, files / path, index.with_name(f"{index.name}-{number}"), options)
 
     def is_own(self) -> bool:
         """Tell whether the folder is a repository by itself.
@@ -290,17 +303,19 @@ class Git:
         """
         return (self.root / ".git").exists()
 
-    def _git(self, *args: str, check: bool = True, env: dict[str, str] | None = None, timeout: float = 60) -> Completed:
+    def _git(
+        self,
+        *args: str,
+        check: bool = True,
+        env: dict[str, str] | None = None,
+        timeout: float = 60,
+        options: tuple[str, ...] = (),
+    ) -> Completed:
         plain = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", **(env or {})}
         try:
             # A hook may lie among the product's files (core.hooksPath), and git has our variables.
-            command = Command(
-                ["git", "-c", f"core.hooksPath={os.devnull}", *args],
-                cwd=self.root,
-                check=check,
-                env=plain,
-                timeout=timeout,
-            )
+            given = (word for option in (f"core.hooksPath={os.devnull}", *options) for word in ("-c", option))
+            command = Command(["git", *given, *args], cwd=self.root, check=check, env=plain, timeout=timeout)
             return self.runner.run(command)
         except ProgramFailed as error:
             raise SettingsError(

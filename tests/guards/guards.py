@@ -103,6 +103,13 @@ GUARDS = (
         "tests/unit/release/test_preview.py::test_a_revision_that_is_not_plain_is_not_run_and_not_called_clean",
     ),
     Guard(
+        "a link of a stranger's commit that is followed",
+        "deploylib/release/preview.py",
+        "env.git.export(commit.id, foreign=True)",
+        "env.git.export(commit.id)",
+        "tests/unit/release/test_preview.py::test_what_links_lead_to_is_not_read",
+    ),
+    Guard(
         "a release of two halves",
         "deploylib/release/recovery.py",
         "        recover(run)\n",

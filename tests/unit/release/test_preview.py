@@ -189,6 +189,45 @@ def test_a_mistake_in_the_commit_is_told_in_its_place(product: Product, tmp_path
     assert "unknown: render.yaml is not valid YAML" in lines(look(product, place), "changes")
 
 
+def test_what_links_lead_to_is_not_read(product: Product, tmp_path: Path) -> None:
+    """A file of this machine, by a link of the commit or a folder of its Blueprint, is nobody else's to read."""
+    place = published(product, tmp_path)
+    (tmp_path / "alembic.ini").write_text("[alembic]\nscript_location = secret_place\n")
+    (tmp_path / "package.json").write_text('{"scripts": {"build": "prisma migrate deploy"}}')
+    for name in ("alembic.ini", "migrations/versions/0002.py"):
+        (product.repository.root / name).symlink_to(tmp_path / "alembic.ini")
+    service = (
+        f"{{type: web, name: web, runtime: node, rootDir: {tmp_path}, buildCommand: npm run build, startCommand: a}}"
+    )
+    product.commit({"render.yaml": f"services: [{service}]\n"})
+
+    told = lines(look(product, place), "migrate")
+
+    assert told == "alembic, by alembic.ini: not read from here (3 files of it differ)"
+
+
+def test_names_of_somebody_unknown_are_one_line_and_few(product: Product, tmp_path: Path) -> None:
+    """A comment has an end, and says what it leaves out."""
+    place = published(product, tmp_path)
+    many = {f"migrations/versions/{number:04}.py": "" for number in range(5000, 5130)}
+    product.commit(many | {"web/a\n| `@everyone`": "x", f"web/{'b' * 200}/{'c' * 200}": "x"})
+
+    report = look(product, place)
+
+    assert max(len(row) for row in (*report.stages[0].lines, *report.stages[1].lines)) <= 302
+    assert "not examined: 30 new migrations more" in lines(report, "migrate")
+    assert "5099" in lines(report, "migrate")
+    assert "5100" not in lines(report, "migrate")
+
+
+def test_a_blueprint_without_an_end_is_told_in_its_place(product: Product, tmp_path: Path) -> None:
+    """Nobody waits for it."""
+    place = published(product, tmp_path)
+    product.commit({"render.yaml": "#" * 40_000_000})
+
+    assert "unknown: render.yaml is not valid YAML: it is larger than 1 MB" in lines(look(product, place), "changes")
+
+
 def test_an_address_is_asked_and_what_it_answers_is_no_page_is_unknown(product: Product) -> None:
     """A page that is not there answers, too."""
     with answering() as somebody:

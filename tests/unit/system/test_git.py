@@ -189,6 +189,25 @@ def test_a_commit_is_exported_whole_and_the_repository_stays_as_it_is(repository
     assert not files.exists()
 
 
+def test_files_of_somebody_unknown_lead_nowhere_and_start_no_program(repository: Repository, tmp_path: Path) -> None:
+    """A link is what it says; a filter that this machine has is not theirs to choose."""
+    ran = tmp_path / "ran"
+    (repository.root / "outside").symlink_to("/etc/passwd")
+    commit = repository.commit({"a": "1", ".gitattributes": "* filter=lfs\n"})
+    repository.run("config", "filter.lfs.smudge", f"touch {ran}; cat")
+    repository.run("config", "filter.lfs.required", "true")
+
+    with repository.git.export(commit, foreign=True) as files:
+        assert {one.name: one.read_text() for one in files.iterdir()} == {
+            "a": "1", ".gitattributes": "* filter=lfs\n", "outside": "/etc/passwd"
+        }  # fmt: skip
+        assert not (files / "outside").is_symlink()
+    assert not ran.exists()
+    with repository.git.export(commit) as files:
+        assert (files / "outside").is_symlink()
+    assert ran.exists()
+
+
 def test_a_commit_is_exported_with_its_submodules(repository: Repository, tmp_path: Path) -> None:
     """As far as this clone has them: each as the commit pins it, and not as it lies there; else an empty folder."""
     library = Repository(tmp_path / "library")
