@@ -269,6 +269,27 @@ def test_the_page_on_github_pages_is_for_everybody_and_off_by_default() -> None:
     assert "secrets." not in str(jobs["publish"])
 
 
+def test_who_reads_a_pull_request_may_not_write_and_who_writes_does_not_read_it() -> None:
+    """It may be of somebody whom nobody knows: no key, no checkout of it, and no token where its files are read."""
+    preview = yaml.safe_load((ROOT / ".github/workflows/preview.yml").read_text())
+    reads, writes = preview["jobs"]["text"], preview["jobs"]["comment"]
+
+    assert preview[True] == "pull_request_target"
+    assert "secrets." not in str(preview)
+    assert (preview["permissions"], reads["permissions"], writes["permissions"]) == (
+        {}, {"contents": "read"}, {"pull-requests": "write"}
+    )  # fmt: skip
+    (checkout,) = [step for step in reads["steps"] if "checkout" in step.get("uses", "")]
+    assert checkout["with"] == {
+        "ref": "${{ github.event.pull_request.base.ref }}", "fetch-depth": 0, "persist-credentials": False
+    }  # fmt: skip
+    assert [step for step in writes["steps"] if "uses" in step] == []
+    assert [
+        step for step in reads["steps"] if "bin/inv" in step.get("run", "") and "token" in str(step.get("env"))
+    ] == []
+    assert not any("${{" in step.get("run", "") for job in (reads, writes) for step in job["steps"])
+
+
 def test_the_drill_waits_for_releases_of_staging_and_they_for_it() -> None:
     """It goes back on staging: a release in between would be gone back from."""
     drill = yaml.safe_load((ROOT / ".github/workflows/drill.yml").read_text())

@@ -274,17 +274,17 @@ class Actions:
         """The commit that the repository's main is at has been pushed; *workflow* is the name of a file."""
         return self._start(Asked("push", {}, workflow, run_id, attempt))
 
-    def pull_request(self, number: int, branch: str, *, workflow: str, run_id: int, fork: bool = False) -> Run:
-        """A branch is to go into main, or has got another push; the *workflow* is that of main."""
-        shas = {one: self._git("rev-parse", one) for one in ("main", branch)}
-        tree = self._git("merge-tree", "--write-tree", "main", branch)
-        words = ("-c", "user.name=t", "-c", "user.email=t@localhost", "commit-tree", tree, "-m", f"Merge {branch}")
-        merged = self._git(*words, "-p", shas["main"], "-p", shas[branch])
-        self._git("update-ref", f"refs/pull/{number}/merge", merged)
-        head = {"ref": branch, "sha": shas[branch], "repo": {"full_name": "somebody/product" if fork else NAME}}
-        base = {"ref": "main", "sha": shas["main"], "repo": {"full_name": NAME}}
+    def pull_request(self, number: int, ref: str, *, workflow: str, run_id: int, fork: bool = False) -> Run:
+        """A commit is to go into main, or takes the place of one before; the *workflow* is that of main.
+
+        GitHub keeps it under a name of its own, also where it is in no branch of this repository, as that of a fork is.
+        """
+        main, sha = self._git("rev-parse", "main"), self._git("rev-parse", ref)
+        self._git("update-ref", f"refs/pull/{number}/head", sha)
+        head = {"ref": "feature", "sha": sha, "repo": {"full_name": "somebody/product" if fork else NAME, "fork": fork}}
+        base = {"ref": "main", "sha": main, "repo": {"full_name": NAME}}
         pull = {"number": number, "pull_request": {"number": number, "head": head, "base": base}}
-        return self._start(Asked("pull_request", {}, workflow, run_id, payload=pull))
+        return self._start(Asked("pull_request_target", {}, workflow, run_id, payload=pull))
 
     @property
     def comments(self) -> list[dict[str, Any]]:
