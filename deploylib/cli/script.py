@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ __all__ = ["main"]
 
 FLAGS = {
     "staging": "an environment before production as well: other names, the smallest plans",
+    "parallel": "the workflow whose jobs run side by side, one for each service that changed",
     "health": "copy health answers and a graceful shutdown beside each web service",
     "status": "copy <deploy-status> into each site",
     "npm": "add deploy:test, deploy:migrate and deploy:rollback to package.json",
@@ -59,7 +61,7 @@ def _init(given: argparse.Namespace) -> None:
     from deploylib.commands import init
     from deploylib.scaffold import InitOptions
 
-    asked = InitOptions(staging=given.staging, health=given.health, status=given.status, npm=given.npm)
+    asked = InitOptions(**{each.name: getattr(given, each.name) for each in dataclasses.fields(InitOptions)})
     with cli_session.session("local", looking=True, tells=False) as env:
         prepared = init.prepare_init(env, asked)
         if prepared.wanted and not given.yes and not given.json and sys.stdin.isatty():

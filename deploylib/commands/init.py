@@ -20,6 +20,7 @@ from deploylib.scaffold import (
 
 __all__ = ["Initialisation", "prepare_init", "write_init"]
 
+RELEASING = tuple(f".github/workflows/deploy{name}.yml" for name in ("", "-staging-first", "-parallel"))
 NPM = '"deploy:test": "inv tests", "deploy:migrate": "inv migrate", "deploy:rollback": "inv rollback"'
 
 
@@ -67,7 +68,7 @@ def prepare_init(env: Environment, asked: InitOptions) -> Initialisation:
         environments=("staging", "production") if staging else ("production",),
     )
     changes = tuple(compare_file(root, each) for each in propose_files(product, tree))
-    return Initialisation(product, changes, steps=tuple(_steps(product, tree)))
+    return Initialisation(product, changes, steps=tuple(_steps(product, tree, changes)))
 
 
 def _is_file(path: Path) -> bool:
@@ -87,7 +88,7 @@ def write_init(env: Environment, prepared: Initialisation) -> Initialisation:
     return replace(prepared, written=True)
 
 
-def _steps(product: Repository, tree: Tree) -> list[str]:
+def _steps(product: Repository, tree: Tree, changes: tuple[FileChange, ...]) -> list[str]:
     """List, in order, the steps that only a person can take."""
     steps = ["git add --all && git commit --message 'Release with deploylib'", "inv deploy: here, with no account"]
     if product.first or product.asked.staging:
@@ -96,8 +97,9 @@ def _steps(product: Repository, tree: Tree) -> list[str]:
     steps += [*keys, "gh variable set DEPLOYLIB_STORE --body s3://bucket/prefix"]
     if ".ci/deploylib.txt" not in tree.names:
         steps.append("the locks of the workflow, into .ci: deploylib's docs/ci.md has the lines")
-    if "staging" in product.environments and (old := ".github/workflows/deploy.yml") in tree.names:
-        steps.append(f"git rm {old}: deploy-staging-first.yml takes its place")
+    (releasing,) = (each.path for each in changes if each.path in RELEASING)
+    if others := [path for path in RELEASING if path in tree.names and path != releasing]:
+        steps.append(f"git rm {' '.join(others)}: {Path(releasing).name} takes its place")
     if "package.json" in tree.names and not product.asked.npm:
         steps.append(f"deploylib init --npm adds to package.json: {NPM}")
     return [*steps, f"inv check --environment {product.environments[0]}"]

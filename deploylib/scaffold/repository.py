@@ -53,6 +53,7 @@ class InitOptions:
     """What a person wants beside the files that every repository gets."""
 
     staging: bool = False
+    parallel: bool = False
     health: bool = False
     status: bool = False
     npm: bool = False

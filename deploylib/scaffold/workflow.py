@@ -1,6 +1,6 @@
 """The workflows are ours: of a release, and a pull request's comment.
 
-A release is two jobs, or staging before production.
+A release is two jobs, or staging before production; who asks for it gets jobs side by side.
 
 It starts by dispatch alone; one line makes every push a release. A repository that releases in parallel goes on with that.
 """
@@ -27,7 +27,7 @@ class Workflow(Member):
     def propose(self, product: Repository, tree: Tree) -> tuple[Proposal, ...]:
         """Propose them, with the product's branch and environments."""
         beside = STAGING_FIRST if "staging" in product.environments else DEPLOY
-        path = PARALLEL if PARALLEL in tree.names else beside
+        path = PARALLEL if product.asked.parallel or PARALLEL in tree.names else beside
         push = f"  # push: {{branches: [{product.branch}]}} # without the first #, every push there is released\n"
         text = PUSH.sub(lambda _: push, read_template(path))
         text = text.replace("# A push to main is released:", "# What a release is:")

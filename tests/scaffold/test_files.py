@@ -99,18 +99,41 @@ def test_a_parallel_workflow_that_is_there_is_not_joined_by_another(tmp_path: Pa
     assert (folder / path).read_text() == files[path]
 
 
-def test_who_gets_a_staging_later_is_told_which_workflow_goes(tmp_path: Path) -> None:
-    """It is not ours to take away."""
+@pytest.mark.parametrize("staging", [False, True])
+def test_the_parallel_workflow_is_ours_where_it_is_asked_for(tmp_path: Path, *, staging: bool) -> None:
+    """Byte for byte but for where it releases, and by dispatch alone; a second init without the flag changes nothing."""
+    folder = initialised(adopters.make_repository(tmp_path / "shop", adopters.EXPRESS), parallel=True, staging=staging)
+    path = ".github/workflows/deploy-parallel.yml"
+    text, ours = (folder / path).read_text(), (ROOT / path).read_text()
+
+    assert workflows(folder) == ["deploy-parallel.yml", *(["drill.yml"] if staging else []), "preview.yml"]
+    assert set(yaml.safe_load(text)[True]) == {"workflow_dispatch"}
+    pushed = re.sub(r"# push: (.*?) # .*", r"push:\n    branches: [main]", text)
+    pushed = pushed.replace("# What a release is:", "# A push to main is released:")
+    where, first = ("[staging, production]", "staging") if staging else ("[production]", "production")
+    assert pushed == (
+        ours.replace("[production, staging]", where)
+        .replace("default: production", f"default: {first}")
+        .replace("|| 'production'", f"|| '{first}'")
+    )
+    second = init.prepare_init(Environment.open("local", folder=folder), InitOptions())
+    assert not second.wanted
+    assert not any("git rm" in step for step in second.steps)
+
+
+@pytest.mark.parametrize("asked", ["staging", "parallel"])
+def test_who_gets_another_workflow_later_is_told_which_one_goes(tmp_path: Path, asked: str) -> None:
+    """It is not ours to take away, and one push would be released twice."""
     folder = initialised(adopters.make_repository(tmp_path / "shop", adopters.EXPRESS))
-    prepared = init.prepare_init(Environment.open("local", folder=folder), InitOptions(staging=True))
+    prepared = init.prepare_init(Environment.open("local", folder=folder), InitOptions(**{asked: True}))
 
     assert any("git rm .github/workflows/deploy.yml" in step for step in prepared.steps)
 
 
-@pytest.mark.parametrize("staging", [False, True])
-def test_the_workflow_is_one_that_its_linter_passes(tmp_path: Path, *, staging: bool) -> None:
+@pytest.mark.parametrize("asked", [{}, {"staging": True}, {"parallel": True}, {"parallel": True, "staging": True}])
+def test_the_workflow_is_one_that_its_linter_passes(tmp_path: Path, asked: dict[str, bool]) -> None:
     """As it is written."""
-    folder = initialised(adopters.make_repository(tmp_path / "shop", adopters.EXPRESS), staging=staging)
+    folder = initialised(adopters.make_repository(tmp_path / "shop", adopters.EXPRESS), **asked)
     done = subprocess.run(["actionlint"], cwd=folder, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout
