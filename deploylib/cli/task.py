@@ -31,7 +31,10 @@ FLAGS: dict[str, tuple[Any, str]] = {
     "commit": ("", "release this commit instead of what is checked out"),
     "skip": (None, "leave this gate out in an emergency: tests, scan"),
     "reason": ("", "why, with --skip; it is recorded and told"),
-    "wait": ("", "for another run to end, such as 10m; default: not at all, in CI as long as deadline says"),
+    "wait": (
+        "",
+        "for another run, or somebody's deploy, to end, such as 10m; default: not at all, in CI for a run as long as deadline says",
+    ),
     "dry_run": (False, "say what would be done; send no write"),
     "verbose": (False, "show every line that builds and programs write"),
     "json": (False, "print the result as JSON"),

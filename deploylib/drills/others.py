@@ -26,7 +26,7 @@ def _stick(scene: Scene) -> None:
 
 def _deploy_beside(scene: Scene) -> None:
     scene.noted["commit"] = scene.change("The imprint has the new address")
-    scene.break_something("build-slow", service=shop.BACKEND, value="60" if scene.waits else "3")
+    scene.break_something("build-slow", service=shop.BACKEND, value="60" if scene.waits else "8")
     scene.break_something("foreign-deploy", service=shop.BACKEND)
 
 

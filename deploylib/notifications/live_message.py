@@ -48,12 +48,15 @@ class LiveMessage:
                     self._over = True
             self._changed.notify_all()
 
-    def stop(self, within: float, *, flush: bool = False) -> None:
+    def stop(self, within: float, *, flush: bool = False) -> bool:
         """Send nothing more, and wait for what is being sent.
 
         Args:
             within: seconds to wait at most.
             flush: first send the newest, for a job that ends before its run does.
+
+        Returns:
+            whether the wait was long enough: nothing is on its way any more.
         """
         with self._changed:
             self._hurried = True
@@ -61,9 +64,11 @@ class LiveMessage:
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._sending and (self._over or self._newest is None), within)
             self._over = True
+            answered = not self._sending
             self._changed.notify_all()
         if self._running is not None and self._running.done():
             self._running.result()  # a mistake of ours is no trouble of the channel's
+        return answered
 
     def _run(self) -> None:
         while (write := self._next()) is not None:

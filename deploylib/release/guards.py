@@ -5,16 +5,17 @@ from __future__ import annotations
 from deploylib.errors import ForeignDeploy, Held, SettingsError
 from deploylib.models import DeployStatus, Live, StageName, Target, Waived
 from deploylib.models.results import StageResult
-from deploylib.models.units import age
+from deploylib.models.units import age, seconds
 from deploylib.release.run import Run, skip_stage
 from deploylib.release.serving import REQUESTS_AT_ONCE, make_live
 from deploylib.render import rollout
 from deploylib.state import Hold, RunState
-from deploylib.system import ci, threads
+from deploylib.system import Deadline, ci, threads
 
-__all__ = ["GATES", "read_handed_over", "require_alone", "require_not_held", "skip_gate"]
+__all__ = ["GATES", "read_handed_over", "require_alone", "require_not_held", "skip_gate", "wait_until_alone"]
 
 GATES = (StageName.TESTS, StageName.SCAN)
+LOOK_EVERY = 5.0  # seconds between two looks at what somebody else deploys: one request for each service
 
 
 def skip_gate(run: Run, gate: StageName) -> StageResult | None:
@@ -82,6 +83,29 @@ def _held(run: Run, hold: Hold) -> tuple[str, str]:
     return f"every release: {hold.reason} ({by})", remedy
 
 
+def wait_until_alone(run: Run, targets: tuple[Target, ...]) -> None:
+    """Wait until nobody else deploys, as long as ``--wait`` says.
+
+    Raises:
+        ForeignDeploy: somebody still does; see `require_alone`.
+    """
+    env, options = run.env, run.options
+    deadline = Deadline.after(0.0 if options.dry_run else seconds(options.wait or "0s", "--wait"), env.clock)
+    noted = ""
+    while True:
+        try:
+            require_alone(run, targets, leased=False)
+        except ForeignDeploy as error:
+            if deadline.has_passed():
+                raise
+            if error.message != noted:
+                env.progress.note(f"waiting, {options.wait} at most: {error.message}")
+                noted = error.message
+        else:
+            return
+        env.clock.sleep(min(LOOK_EVERY, deadline.left))
+
+
 def require_alone(run: Run, targets: tuple[Target, ...], *, leased: bool) -> dict[str, Live]:
     """See that nobody else deploys.
 
@@ -115,7 +139,7 @@ def require_alone(run: Run, targets: tuple[Target, ...], *, leased: bool) -> dic
             if deploy.id not in left and not _of_a_lost_run(run):
                 raise ForeignDeploy(
                     f"{target.name}: {deploy.id} ({deploy.commit[:7]}, trigger {deploy.trigger or 'unknown'}) is on its way",
-                    remedy=f"wait for it or cancel it ({target.dashboard_url}), then run the same command again",
+                    remedy=f"cancel it ({target.dashboard_url}) or wait for it, as --wait 10m does, with the same command again",
                     service=target.name,
                 )
             if leased:

@@ -17,7 +17,9 @@ from deploylib.state import Journal, RunState
 __all__ = ["Telling", "note_undelivered"]
 
 AT_ITS_END = 2.0  # seconds for what is being sent when a run ends, or a job of it
-OUTCOME_WITHIN = 5.0  # seconds to tell what came of it
+OUTCOME_WITHIN = 3.0  # seconds to tell what came of it
+FAILURE_WITHIN = 5.0  # the same, where somebody is called
+SILENT_WITHIN = 1.0  # the same, where a change of the message has no answer: what is not told now waits
 INTERRUPTED = 1.0  # the same, for who has ten seconds for everything
 
 
@@ -68,11 +70,11 @@ class Telling:
             return
         if self.journal.state.opened.operation and report.exit_code in {0, Interrupted.exit_code}:
             return
-        if "_live" in self.__dict__:
-            self._live.stop(AT_ITS_END)
+        answers = self._live.stop(AT_ITS_END) if "_live" in self.__dict__ else True
+        within = SILENT_WITHIN if not answers else FAILURE_WITHIN if report.exit_code else OUTCOME_WITHIN
         notice = self._notice(self.journal.state, report)
         messages = (message.outcome_message(notice, report), message.details_message(notice, report))
-        sent = self.env.messenger.tell(*(each for each in messages if each is not None), within=OUTCOME_WITHIN)
+        sent = self.env.messenger.tell(*(each for each in messages if each is not None), within=within)
         note_undelivered(self.env, sent, self.journal.state.id)
 
     def _is_worth_it(self) -> bool:

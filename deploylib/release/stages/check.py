@@ -20,7 +20,7 @@ from deploylib.models.units import count
 from deploylib.postgres import binaries, connection
 from deploylib.release import changes, preflight, prerequisites, readiness, service_mapping, under_load
 from deploylib.release.changes import decide
-from deploylib.release.guards import GATES, read_handed_over, require_alone
+from deploylib.release.guards import GATES, read_handed_over, wait_until_alone
 from deploylib.release.prerequisites import CheckFinding
 from deploylib.release.readiness import Readiness
 from deploylib.release.run import Run, Stage, result
@@ -73,7 +73,7 @@ class Check(Stage):
         looks = list(self._look(run, described, targets, facts)) if asked else []
         findings += [finding for seen in looks for finding in seen.findings if finding not in findings]
         preflight.require_ready(findings, config.name)
-        require_alone(run, targets, leased=False)
+        wait_until_alone(run, targets)
         source = "tree clean" if not run.options.commit else f"commit {run.commit.short}"
         where = config.settings.blueprint if described else "settings"
         line = f"{where} valid · {source} · {count(len(targets), 'service')} · {text}"

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from deploylib.commands import release, status
-from deploylib.errors import Interrupted, SettingsError
+from deploylib.errors import ForeignDeploy, Interrupted, SettingsError
 from deploylib.models import Kind
 from deploylib.models.results import StageStatus
 from deploylib.release import aims, pipeline
@@ -113,6 +113,30 @@ def test_a_run_that_is_refused_has_touched_nothing(product: Product, spoil: obje
     assert exit_code in {2, 32}
     assert product.platform.writes() == []
     assert not (product.repository.root / ".deploylib").exists()
+
+
+def test_who_asks_for_it_waits_until_a_deploy_of_somebody_else_is_over(product: Product) -> None:
+    """It is told once, and the release begins from what went live; a dry run does not wait, nor who waits too short."""
+    product.deploy()
+    second = product.change("2")
+    theirs = product.platform.begin("srv-web", NEW, "build_in_progress", "manual")
+    slept = len(product.clock.slept)
+    assert product.deploy(dry_run=True, wait="10m").exit_code == ForeignDeploy.exit_code
+    assert product.clock.slept[slept:] == []
+    assert product.deploy(wait="4s").exit_code == ForeignDeploy.exit_code
+    assert product.clock.slept[slept:] == [4.0]
+
+    def end() -> None:
+        if product.clock.slept[slept:].count(5.0) == 3:
+            theirs["status"] = "live"
+
+    product.clock.each_sleep = end
+    report = product.deploy(wait="10m")
+
+    assert ("succeeded", [second, second]) == (report.outcome, product.live())
+    assert [note for note in product.view.notes if "waiting" in note] == [
+        f"waiting, 10m at most: web: {theirs['id']} ({NEW[:7]}, trigger manual) is on its way"
+    ]
 
 
 def test_a_run_that_failed_before_it_changed_anything_is_the_last_run(product: Product) -> None:

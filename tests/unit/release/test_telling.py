@@ -273,7 +273,8 @@ def test_what_slack_does_not_take_goes_out_with_the_next_command_in_order_and_on
 
 def test_a_dead_slack_changes_neither_outcome_nor_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what a run takes it is a part of five seconds, however many messages there would have been."""
-    monkeypatch.setattr("deploylib.release.telling.OUTCOME_WITHIN", 0.5)
+    for limit in ("OUTCOME_WITHIN", "FAILURE_WITHIN", "SILENT_WITHIN"):
+        monkeypatch.setattr(f"deploylib.release.telling.{limit}", 0.5)
     monkeypatch.setattr("deploylib.release.telling.AT_ITS_END", 0.2)
     world.by_bot().slack.always = Ordered(way="hang")
     began = time.monotonic()
