@@ -70,6 +70,7 @@ def summary(report: Report) -> str:
     lines += [f"- put back: {_plain(f'{line.name} {line.text}')}" for line in topics[Topic.PUT_BACK]]
     live = ((line, line.url if ADDRESS.fullmatch(line.url) else "") for line in topics[Topic.LIVE] if line.name)
     lines += ["", *(f"- live: {_plain(line.name)} `{line.text[:7] or 'nothing'}` {url}" for line, url in live)]
+    lines += [f"- first week: {_plain(line.text)}" for line in topics[Topic.FIRST_WEEK]]
     lines += [f"- next: {_plain(line.text)}" for line in topics[Topic.NEXT]]
     return "\n".join(lines) + "\n\n"
 

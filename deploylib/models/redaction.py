@@ -34,7 +34,7 @@ IN_AN_ADDRESS = re.compile(r"(://[^\s:/@'\"]{0,200}:)[^\s@'\"]{1,1000}(?=@)")
 IN_WORDS = re.compile(r"(password\s{0,3}=\s{0,3})('(?:[^'\\]|\\.){1,500}'|[^\s'\"&]{1,500})", re.IGNORECASE)
 ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
 FREE_TEXT = {
-    "accepted", "advice", "author", "back_trouble", "cause", "details", "dropped", "error", "lines", "message", "next", "notes",
+    "accepted", "advice", "author", "back_trouble", "cause", "details", "dropped", "error", "first_week", "lines", "message", "next", "notes",
     "reason", "remarks", "remedy", "skipped_by", "sql", "subject", "text", "title", "trouble", "unchecked", "unknown", "waited_for",
     "what", "where",
 }  # fmt: skip

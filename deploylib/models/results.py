@@ -159,6 +159,7 @@ class Report(Value, frozen=True):
         deploying: the services that this run is about, once that is decided.
         live: what every service serves at the end.
         next: what a person may do now, most useful first; its commands name the environment.
+        first_week: what is told more in the week after an environment's first release.
         seconds: that it took; *target* is how long it should take at most.
         verdict: of a check: whether a release could begin, and the first step, in a sentence.
     """
@@ -176,6 +177,7 @@ class Report(Value, frozen=True):
     details: tuple[str, ...] = ()
     put_back: tuple[PutBack, ...] = ()
     next: tuple[str, ...] = ()
+    first_week: tuple[str, ...] = ()
     seconds: float = 0.0
     target: float = 0.0
     verdict: str = ""
@@ -189,3 +191,5 @@ class Report(Value, frozen=True):
     def __post_init__(self) -> None:
         steps = tuple(remedies.about(self.environment, line) for line in self.next)
         msgspec.structs.force_setattr(self, "next", steps)
+        week = tuple(remedies.about(self.environment, line) for line in self.first_week)
+        msgspec.structs.force_setattr(self, "first_week", week)

@@ -25,6 +25,7 @@ class Topic(StrEnum):
     SLOW = "Slow"
     WAIVED = "Waived"
     VISITORS = "Visitors"
+    FIRST_WEEK = "First week"
     NEXT = "Next"
 
 
@@ -63,6 +64,7 @@ def sections(report: Report) -> tuple[Section, ...]:
         Topic.SLOW: list(_slow(report)),
         Topic.WAIVED: list(_waived(report)),
         Topic.VISITORS: [Line(text=report.visitors.text)] if report.visitors.text else [],
+        Topic.FIRST_WEEK: [Line(text=line) for line in report.first_week],
         Topic.NEXT: [Line(text=step) for step in report.next],
     }
     return tuple(Section(topic=topic, lines=tuple(lines)) for topic, lines in every.items() if lines)

@@ -100,6 +100,7 @@ def outcome_message(notice: Notice, report: Report) -> Message:
         [TextLine(text=text) for text in dict.fromkeys(_skipped(topics[Topic.WAIVED]))],
         [TextLine(text=f"Why: {line.text}") for line in topics[Topic.WHY]],
         [TextLine(text=f"Next: {line.text}") for line in topics[Topic.NEXT]],
+        [TextLine(text=f"First week: {line.text}") for line in topics[Topic.FIRST_WEEK]],
         _commits(notice),
         _stages(report.stages),
     ]

@@ -11,6 +11,7 @@ from deploylib.errors import DeployError, Held, Interrupted, NotKnownYet, Unreac
 from deploylib.models import Kind, Live, StageName
 from deploylib.models.results import DONE, PAUSED, PLANNED, Ending, Report, StageResult, short
 from deploylib.models.units import seconds
+from deploylib.release.first_week import tell_first_week
 from deploylib.release.guards import require_not_held
 from deploylib.release.run import Run
 from deploylib.release.serving import live, live_of
@@ -43,6 +44,8 @@ def _close(run: Run, end: Ending, began: float, *, keep: bool) -> Report:
     if end == Ending() and run.journal.written:
         final = msgspec.structs.replace(final, live=_with_schema(run, final.live))
         _update_holds(run, final)
+    if week := tell_first_week(run, final):
+        final = run.env.struck.of(msgspec.structs.replace(final, first_week=week))
     run.journal.close(final)
     if not keep:
         run.lease.release()

@@ -49,6 +49,9 @@ def make_messages() -> Iterator[tuple[str, Message]]:
     )
     overridden = msgspec.structs.replace(_report("succeeded", 0), stages=(skipped,))
     yield "override: scan", message.outcome_message(_notice(), overridden)
+    week = "inv rollback goes back to aaaaaaa (run 6), verified 3 h ago; inv rollback --dry-run says what it would do"
+    early = msgspec.structs.replace(_report("succeeded", 0), first_week=(f"{week} (told until 2026-03-08)",))
+    yield "first week: succeeded", message.outcome_message(_notice(), early)
     details = message.details_message(_notice(), _report("build failed", 10))
     assert details is not None
     yield "details: build failed", details

@@ -25,6 +25,26 @@ def test_a_summary_is_cut_to_what_github_shows(tmp_path: Path) -> None:
     assert text.splitlines()[-4].endswith("|")
 
 
+def test_a_summary_of_the_first_week_has_times_and_the_way_back() -> None:
+    """Each stage has its seconds anyway."""
+    stage = StageResult(stage="verify", status=StageStatus.DONE, lines=("live",), seconds=61.2)
+    week = ("inv rollback goes back to aaaaaaa (run 6), verified 3 h ago (told until 2026-03-08)",)
+    told = Report(
+        run="x-7f3a", environment="production", outcome="succeeded", exit_code=0, stages=(stage,), first_week=week
+    )
+
+    assert github.summary(told).splitlines() == [
+        "### succeeded: production",
+        "",
+        "| stage | | | s |",
+        "|---|---|---|---|",
+        "| ✓ done | verify | live | 61.2 |",
+        "",
+        "- first week: inv rollback --environment production goes back to aaaaaaa (run 6), verified 3 h ago (told until 2026-03-08)",
+        "",
+    ]
+
+
 def test_a_summary_that_fits_is_whole(tmp_path: Path) -> None:
     """And the file need not be there."""
     told = Report(run="x-7f3a", environment="production", outcome="succeeded", exit_code=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +60,20 @@ def test_a_success_is_told_with_its_addresses() -> None:
         "",
         "Next        change something, commit, inv deploy",
         "            your account:    inv check --environment production",
+    ]
+
+
+def test_in_the_first_week_the_way_back_is_told() -> None:
+    """With the environment in its commands, before what is next."""
+    way = "inv rollback goes back to aaaaaaa (run 6), verified 3 h ago (told until 2026-03-08)"
+    early = msgspec.structs.replace(SUCCESS, environment="production", live=(), visitors=Visitors(), first_week=(way,))
+
+    assert cli_text.format_report(early).splitlines() == [
+        "",
+        "SUCCEEDED   bbbbbbb is live on production                   10.2s",
+        "First week  inv rollback --environment production goes back to aaaaaaa (run 6), verified 3 h ago (told until 2026-03-08)",
+        "",
+        "Next        inv status --environment production shows what is live; inv rollback --environment production goes back",
     ]
 
 

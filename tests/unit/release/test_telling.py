@@ -23,6 +23,9 @@ from tests.support.repository import Repository
 from tests.support.slack import CHANNEL, TOKEN, LoopbackSlack, Ordered, run_slack
 
 FAILS = ["build_in_progress", "build_failed"]
+NOTHING_BEFORE = (
+    "nothing can be gone back to yet; from the next release on, to what is live now (told until 2026-03-08)"
+)
 GATES = "– scan skipped by ada: its tools are tested elsewhere"
 
 
@@ -54,7 +57,8 @@ class World:
 
     def golden(self, text: str, **commits: str) -> str:
         """The same text, in which commits bear names, and a time is some time."""
-        text = re.sub(r"(took |verify )\d+ s", r"\1N s", text)
+        text = re.sub(r"(took |verify |verified )\d+ s", r"\1N s", text)
+        text = re.sub(r"\(run \w+\)", "(run R)", text)
         for name, commit in commits.items():
             text = text.replace(commit, f"({name})").replace(commit[:7], name)
         return text
@@ -87,12 +91,15 @@ def test_what_a_webhook_is_told_of_a_success(world: World) -> None:
             '*✓ succeeded*\nstaging ← one "change", by ada, took N s\n'
             "api nothing → one\nweb nothing → one\n"
             f"{GATES}\n"
+            f"First week: {NOTHING_BEFORE}\n"
             "✓ check · – tests · – scan · ✓ changes · – backup · – migrate · ✓ deploy · ✓ verify N s"
         ),
         (
             '*✓ succeeded*\nstaging ← two "Change 2 &lt;!channel&gt;", by ada, took N s\n'
             "api one → two\nweb one → two\n"
             f"{GATES}\n"
+            "First week: inv rollback --environment staging goes back to one (run R), verified N s ago; "
+            "inv rollback --environment staging --dry-run says what it would do (told until 2026-03-08)\n"
             "1 commit:\n<https://github.com/Example/product/commit/(two)|two> Change 2 &lt;!channel&gt; (Ada)\n"
             "✓ check · – tests · – scan · ✓ changes · – backup · – migrate · ✓ deploy · ✓ verify N s"
         ),
@@ -116,6 +123,7 @@ def test_what_a_webhook_is_told_of_a_failure_and_who_is_called(world: World) -> 
         f"{GATES}\n"
         "Why: web: the build failed\n"
         "Next: correct the build, commit, inv deploy --environment staging\n"
+        f"First week: {NOTHING_BEFORE}\n"
         "1 commit:\n<https://github.com/Example/product/commit/(two)|two> Change 2 &lt;!channel&gt; (Ada)\n"
         "✓ check · – tests · – scan · ✓ changes · – backup · – migrate · ✗ deploy"
     )
@@ -132,9 +140,25 @@ def test_what_a_webhook_is_told_of_a_rollback(world: World) -> None:
     assert world.golden(world.slack.texts[2], one=one, two=two) == (
         '*✓ rollback succeeded*\nstaging ← one "change", by ada, took N s\n'
         "api two → one\nweb two → one\n"
+        f"First week: {NOTHING_BEFORE}\n"
         "1 commit taken back:\n<https://github.com/Example/product/commit/(two)|two> Change 2 &lt;!channel&gt; (Ada)\n"
         "✓ check · ✓ rollback · ✓ verify N s"
     )
+
+
+@pytest.mark.parametrize(("days", "told"), [(6.9, True), (7.1, False)])
+def test_more_is_told_for_a_week_from_the_first_release(world: World, days: float, *, told: bool) -> None:
+    """Then it ends by itself: also where what was tried before that release, and others after it, are in the history."""
+    world.fail()
+    world.change("2")
+    first = world.product.deploy()
+    world.product.clock.seconds += days * 86400
+    world.change("3")
+
+    assert first.first_week == (NOTHING_BEFORE,)
+    assert bool(world.product.deploy().first_week) is told
+    assert ("First week: inv rollback" in world.slack.texts[-1]) is told
+    assert world.product.deploy().first_week == ()  # nothing to do
 
 
 def test_what_a_person_does_beside_the_releases_is_told(world: World) -> None:
