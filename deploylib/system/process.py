@@ -22,6 +22,7 @@ import signal
 import socket
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -286,16 +287,36 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Tell whether it has ended, and nobody has asked how.
+
+    It keeps its id until then, for good in a container whose first process asks nobody (proc(5): the state is the
+    field after the name, which may hold anything). Where there is no ``/proc``, that is not known.
+    """
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[:1]
+    except OSError:
+        return False
+    return state in ([b"Z"], [b"X"])
 
 
 def this_process() -> tuple[str, int]:
-    """Name this machine and our process id.
+    """Name where we run, and our process id.
 
-    Another command here sees by them whether we still run.
+    Another command sees by them whether we still run, if it runs in the same place. The name of a machine is none:
+    many are called ``ubuntu``, and a container may bear its host's. So it goes with the id of this boot and with the
+    namespace of process ids (proc(5), namespaces(7)); where there is no ``/proc``, with a hardware address.
     """
-    return socket.gethostname(), os.getpid()
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        place = f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except (OSError, ValueError):
+        place = f"{uuid.getnode():x}"  # a new random number where there is no such address: nobody is taken for dead
+    return f"{socket.gethostname()} {place}", os.getpid()
 
 
 def user_name(named: str = "") -> str:

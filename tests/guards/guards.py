@@ -1709,6 +1709,27 @@ GUARDS = (
         "tests/fitness/test_fitness.py::test_a_signal_that_stays_in_a_shell_is_told_as_that",
     ),
     Guard(
+        "a process of another machine that is taken for one of ours",
+        "deploylib/system/process.py",
+        'return f"{socket.gethostname()} {place}", os.getpid()',
+        "return socket.gethostname(), os.getpid()",
+        "tests/stores/test_lease.py::test_a_holder_that_runs_elsewhere_is_not_taken_for_dead",
+    ),
+    Guard(
+        "a dead process that is taken for one that runs",
+        "deploylib/system/process.py",
+        "    return not _is_zombie(pid)\n",
+        "    return True\n",
+        "tests/unit/system/test_process.py::test_a_program_that_has_ended_does_not_run_though_nobody_has_asked_how",
+    ),
+    Guard(
+        "a deploy of somebody else that --wait does not wait for",
+        "deploylib/release/guards.py",
+        "            if deadline.has_passed():\n                raise\n",
+        "            raise\n",
+        "tests/unit/release/test_pipeline.py::test_who_asks_for_it_waits_until_a_deploy_of_somebody_else_is_over",
+    ),
+    Guard(
         "a local Render that outlives whom it was started for",
         "localrender/server.py",
         " or (self.owner_process and not processes.is_alive(self.owner_process))",

@@ -153,6 +153,26 @@ def test_a_holder_that_was_killed_here_is_known_to_be_dead(store: Store) -> None
     make_lease(store, "next").acquire(within=0)
 
 
+@pytest.mark.parametrize(
+    "elsewhere",
+    ["{name}", "{name} 00000000-0000-4000-8000-000000000000 {space}", "{name} {boot} pid:[1]", "x {boot} {space}"],
+    ids=["an earlier version", "another machine of the same name", "a container of this machine", "another name"],
+)
+def test_a_holder_that_runs_elsewhere_is_not_taken_for_dead(tmp_path: Path, elsewhere: str) -> None:
+    """Its process id says nothing here, whatever its machine is called."""
+    name, boot, space = process.this_process()[0].split(" ")
+    gone = subprocess.Popen(["true"])
+    gone.wait(10)
+    holder = make_lease(
+        Folder(tmp_path), "theirs", host=elsewhere.format(name=name, boot=boot, space=space), pid=gone.pid
+    )
+    holder.leases.try_acquire(holder.holder, None)
+
+    found = holder.leases.read()
+    assert found is not None
+    assert found.state == "held"
+
+
 def test_somebody_else_may_give_it_back(store: Store) -> None:
     """With a reason, which the holder is told."""
     holder = make_lease(store, "one")

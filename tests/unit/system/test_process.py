@@ -318,3 +318,15 @@ def until(good: Callable[[], bool]) -> None:
     while not good():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
+
+
+def test_a_program_that_has_ended_does_not_run_though_nobody_has_asked_how() -> None:
+    """It keeps its id until somebody does: in a container whose first process never asks, for good."""
+    ended = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    try:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        assert not process.is_alive(ended.pid)
+    finally:
+        ended.wait()
+    assert not process.is_alive(ended.pid)
+    assert process.is_alive(os.getpid())
