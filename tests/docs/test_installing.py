@@ -115,9 +115,7 @@ def test_pytest_without_what_the_tests_need_says_so_in_one_line(source: Path, tm
     assert said[-1].startswith("the tests need ")
     assert not re.search("Traceback|Error", str(told.value).partition("assert ")[0])
     typed(folder, f"PATH=$PWD/.venv/bin:$PATH; {REMEDY.partition(' (')[0]}")
-    assert "tests/unit/system/test_extras.py" in typed(
-        folder, ".venv/bin/python -m pytest --collect-only -q tests/unit"
-    )
+    assert "tests/unit/test_shape.py" in typed(folder, ".venv/bin/python -m pytest --collect-only -q tests/unit")
 
 
 @pytest.mark.load
