@@ -100,6 +100,16 @@ def _steps(product: Repository, tree: Tree, changes: tuple[FileChange, ...]) -> 
     (releasing,) = (each.path for each in changes if each.path in RELEASING)
     if others := [path for path in RELEASING if path in tree.names and path != releasing]:
         steps.append(f"git rm {' '.join(others)}: {Path(releasing).name} takes its place")
+    lacking = [each for each in _list_health_files(product, tree) if each not in tree.names]
+    if lacking and not product.asked.health:
+        steps.append(f"deploylib init --health adds health answers and a graceful shutdown: {', '.join(lacking)}")
     if "package.json" in tree.names and not product.asked.npm:
         steps.append(f"deploylib init --npm adds to package.json: {NPM}")
     return [*steps, f"inv check --environment {product.environments[0]}"]
+
+
+def _list_health_files(product: Repository, tree: Tree) -> list[str]:
+    """List the health files that its web services may have."""
+    plain, asked = (replace(product, asked=replace(product.asked, health=health)) for health in (False, True))
+    others = {each.path for each in propose_files(plain, tree)}
+    return [each.path for each in propose_files(asked, tree) if each.path not in others]

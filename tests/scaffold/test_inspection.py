@@ -15,6 +15,7 @@ from deploylib import settings
 from deploylib.commands import init
 from deploylib.environment import Environment
 from deploylib.errors import SettingsError
+from deploylib.health import Language
 from deploylib.render import blueprints
 from deploylib.scaffold import InitOptions
 from tests.support import adopters, foreign
@@ -200,6 +201,79 @@ def test_the_migrations_of_prisma_are_taken_over(tmp_path: Path) -> None:
     found = settings.load(folder, "production", {}, looking=True).settings.migrations
     said = tomllib.loads(page.partition("## Prisma")[2].partition("```toml\n")[2].partition("```")[0])["migrations"]
     assert {name: getattr(found, name) for name in said} == said
+
+
+IN_ONE_PLACE = """\
+services:
+  - {type: web, name: api, runtime: node, buildCommand: "cd services/api && npm ci", startCommand: node services/api/main.js}
+  - {type: web, name: shop, runtime: python, buildCommand: pip install -r shop/requirements.txt,
+     startCommand: "gunicorn --chdir . main:app", buildFilter: {paths: [shop/**, shared/**]}}
+  - {type: web, name: image, runtime: docker, dockerContext: ./image, dockerfilePath: ./image/Dockerfile}
+  - {type: web, name: both, runtime: docker, rootDir: mixed}
+  - {type: web, name: ruby, runtime: ruby, rootDir: old, buildCommand: bundle, startCommand: rackup}
+  - {type: worker, name: jobs, runtime: python, rootDir: jobs, buildCommand: "true", startCommand: python a.py}
+"""
+HERE = {
+    "render.yaml": IN_ONE_PLACE,
+    "package.json": "{}",
+    "requirements.txt": "\n",
+    "services/api/package.json": "{}",
+    "services/api/main.js": "",
+    "shop/requirements.txt": "flask\n",
+    "shared/requirements.py": "",
+    "image/requirements.txt": "flask\n",
+    "mixed/requirements.txt": "flask\n",
+    "mixed/package.json": "{}",
+    "old/Gemfile": "",
+    "jobs/a.py": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("files", "places"),
+    [
+        (adopters.MONOREPO, ["backend/health.py"]),
+        (adopters.PNPM, ["apps/api/health.mjs"]),
+        (adopters.FASTAPI, ["health.py"]),
+        (adopters.STATIC, []),
+        (HERE, ["services/api/health.mjs", "shop/health.py", "image/health.py"]),
+    ],
+    ids=["rootDir", "workspace", "one service", "a site", "a Blueprint of its own"],
+)
+def test_each_web_service_is_offered_its_health_file(files: dict[str, str], places: list[str], tmp_path: Path) -> None:
+    """In its own folder and language, also where it is built from the top; written where it is asked for, after a diff."""
+    folder = adopters.make_repository(tmp_path / "shop", files)
+    steps = [step for step in prepared(folder).steps if "--health" in step]
+    assert [step.partition(": ")[2] for step in steps] == [", ".join(places)][: bool(places)]
+
+    asked = {one.path: one for one in prepared(folder, health=True).changes if "health." in one.path}
+    assert list(asked) == places
+    assert all(one.state.value == "new" and one.diff for one in asked.values())
+    assert not any("--health" in step for step in prepared(folder, health=True).steps)
+
+
+def test_a_health_file_that_is_there_is_neither_moved_nor_written_over(tmp_path: Path) -> None:
+    """Ours where the team has put it is that; a file of their own is kept, and the difference shown."""
+    ours = Language.PYTHON.file.read_text()
+    moved = {**adopters.MONOREPO, "backend/shop/health.py": ours, "backend/routes/health.py": "mine = 1\n"}
+    folder = adopters.make_repository(tmp_path / "moved", moved)
+    assert not any("--health" in step for step in prepared(folder).steps)
+    (copy,) = [one for one in prepared(folder, health=True).changes if "health." in one.path]
+    assert (copy.path, copy.state.value) == ("backend/shop/health.py", "as it is proposed")
+
+    folder = adopters.make_repository(tmp_path / "own", {**adopters.MONOREPO, "backend/health.py": "mine = 1\n"})
+    (own,) = [one for one in prepared(folder, health=True).changes if "health." in one.path]
+    assert (own.path, own.state.value, own.after) == ("backend/health.py", "kept as it is", None)
+    assert "-mine = 1" in own.diff
+
+
+def test_the_element_of_a_page_belongs_into_the_site_of_a_workspace(tmp_path: Path) -> None:
+    """And not to the top, from where it is built."""
+    folder = adopters.make_repository(tmp_path / "shop", {**adopters.PNPM, "apps/web/public/robots.txt": ""})
+
+    assert [one.path for one in prepared(folder, status=True).changes if "deploy-status.js" in one.path] == [
+        "apps/web/public/deploy-status.js"
+    ]
 
 
 def test_production_is_watched_longer_at_first(tmp_path: Path) -> None:
