@@ -240,7 +240,7 @@ def drills(session: nox.Session) -> None:
 @nox.session(default=False)
 def adopt(session: nox.Session) -> None:
     """Ten repositories of others, initialised and released here; and by its page alone an empty folder, to an account."""
-    prepare(session)
+    prepare(session, DEPLOY_LOCK)
     session.run("pytest", "tests/scaffold", "-m", "load or not load", "-s", *session.posargs)
 
 
