@@ -6,6 +6,7 @@ import asyncio
 import functools
 import logging
 import math
+import os
 import signal
 import time
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,11 @@ class StartFailed(Exception):
     def __init__(self, message: str, reason: dict[str, Any]) -> None:
         super().__init__(message)
         self.reason = {"evicted": False, **reason}
+
+
+def crowding() -> float:
+    """How many processes want each processor, and at least one: on a busy machine a program starts later than at Render."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def exit_reason(code: int) -> dict[str, Any]:
@@ -209,7 +215,7 @@ class Fleet:
             if service.spec.kind != "worker" and spent > _PORT_OPEN_BY and problem != health.ALONE:
                 elsewhere = elsewhere or self._elsewhere(service, instance)
                 problem = f"{problem}; {elsewhere}" if elsewhere else problem
-            if spent > patience:
+            if spent > patience * crowding():
                 raise StartFailed(
                     f"the new instance did not become healthy within {patience:g} s: {problem}",
                     {"unhealthy": problem, "timedOutSeconds": round(patience), "timedOutReason": "health check"},
