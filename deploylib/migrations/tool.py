@@ -262,7 +262,7 @@ class Tool:
                     process.Command(
                         [self.config.python, alembic_child.__file__, str(result)],
                         cwd=home,
-                        env={**self._environment(url), "PYTHONPATH": str(files), "PYTHONDONTWRITEBYTECODE": "1"},
+                        env={**self._environment(url), "PYTHONPATH": str(files)},
                         stdin=msgspec.json.encode(whole),
                         timeout=timeout,
                         writes=writes,

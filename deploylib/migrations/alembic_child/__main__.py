@@ -8,6 +8,7 @@ input, the database's address in ``DATABASE_URL``, the result goes as JSON into 
 
 import ast
 import contextlib
+import importlib
 import importlib.util
 import inspect
 import io
@@ -63,6 +64,17 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         described_one.update(offline_sql(config, script, described_one["id"]))
     rendered = all(one["rendered"] for one in result["pending"])
     return {**result, "sql": "".join(one["sql"] for one in result["pending"]) if rendered else ""}
+
+
+def compile_once() -> None:
+    """Keep what Python compiles of alembic, and nothing of the commit's files.
+
+    Those are here for a moment, or in somebody's folder. An installer like uv compiles nothing: without this, each child
+    would compile alembic and SQLAlchemy anew, which takes as long as all the rest.
+    """
+    for name in ("alembic.command", "alembic.config", "sqlalchemy.dialects.postgresql"):
+        importlib.import_module(name)
+    sys.dont_write_bytecode = True
 
 
 def describe(revision: Any, root: str) -> dict[str, Any]:
@@ -265,5 +277,6 @@ def beside(name: str) -> Any:
 if __name__ == "__main__":
     # An application's `models` or `git` must not be taken for the file of that name that lies beside this one.
     sys.path[:] = [place for place in sys.path if Path(place).resolve() != BESIDE]
+    compile_once()
     answer = main(json.load(sys.stdin))
     Path(sys.argv[1]).write_text(json.dumps(answer))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deploylib.migrations.alembic_child import __main__ as child
 from deploylib.migrations.alembic_child.__main__ import main, reversible
 from tests.support.alembic_project import ENV, revision
 from tests.support.fakes import write
@@ -128,3 +133,23 @@ def test_a_downgrade_that_does_nothing_is_none(body: str, *, does: bool) -> None
     """As alembic's template writes it, and as people leave it."""
     assert reversible(f"def upgrade():\n    pass\n\n\ndef downgrade():\n{body}\n") is does
     assert not reversible("def upgrade():\n    pass\n")
+
+
+def test_what_is_compiled_of_alembic_is_kept_and_nothing_of_the_commit(root: Path, tmp_path: Path) -> None:
+    """The next child need not compile it; a folder of somebody's gets no files of ours."""
+    kept = tmp_path / "kept"
+    request = {"command": "status", "path": str(root), "config": "", "target": "0002", "within": 0}
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run(
+        [sys.executable, child.__file__, str(tmp_path / "answer.json")],
+        input=json.dumps(request),
+        env={**environment, "PYTHONPYCACHEPREFIX": str(kept)},
+        check=True,
+        text=True,
+    )
+
+    compiled = [path.relative_to(kept).as_posix() for path in kept.rglob("*.pyc")]
+    assert json.loads((tmp_path / "answer.json").read_text())["target"] == "0002"
+    for package in ("alembic/script/", "sqlalchemy/dialects/postgresql/"):
+        assert [name for name in compiled if f"site-packages/{package}" in name]
+    assert [name for name in compiled if root.as_posix().lstrip("/") in name] == []
