@@ -51,7 +51,8 @@ def conclude(run: Run, flow: Sequence[Stage]) -> Ending:
     begun = run.back and run.state.intents  # a rollback that has begun is only ever completed
     if not begun and (left or any(stage in flow[:first] for stage in missing)):
         where = ", ".join(left) or missing[0].name
-        lost = Interrupted(f"the run ended at {where}, and nobody recorded why", remedy="run the workflow again")
+        anew = "run the workflow again" if run.env.build is not None else f"inv deploy{run.env.flag} releases it anew"
+        lost = Interrupted(f"the run ended at {where}, and nobody recorded why", remedy=anew)
         return recover_run(run, Ending.of(lost))
     try:
         for stage in missing:
