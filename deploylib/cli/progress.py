@@ -19,7 +19,7 @@ from deploylib.models import Commit, LogLine
 from deploylib.models.progress import Progress
 from deploylib.models.redaction import harmless
 from deploylib.models.results import StageResult
-from deploylib.models.units import volume
+from deploylib.models.units import count, volume
 from deploylib.system import Clock
 
 if TYPE_CHECKING:
@@ -135,13 +135,17 @@ class InCI(Plain):
         for line in rest:
             self.say(f"{'':{len('00:00:00Z')}} {line}")
 
+    def close(self) -> None:
+        """Write what has come after the last stage: a log is read to its end when the run ends."""
+        self._fold()
+
     def _fold(self, service: str = "") -> None:
         """Write the groups of a service, or of all."""
         with self._lock:
             due = {name: lines for name, lines in self._waiting.items() if not service or name[0] == service}
             self._waiting = {name: lines for name, lines in self._waiting.items() if name not in due}
             for (owner, kind), lines in due.items():
-                self._stream.write(f"::group::{self._clean(f'{owner} {kind}')} · {len(lines)} lines\n")
+                self._stream.write(f"::group::{self._clean(f'{owner} {kind}')} · {count(len(lines), 'line')}\n")
                 for line in lines:
                     self.say(f"  {line}")
                 self._stream.write("::endgroup::\n")
@@ -243,7 +247,11 @@ def choose_view(
     Live on a terminal that can move its cursor, with times in CI, else plain lines.
     """
     if environ.get("CI"):
-        yield InCI(stream, clock, clean, verbose=verbose, folds=environ.get("GITHUB_ACTIONS") == "true")
+        in_ci = InCI(stream, clock, clean, verbose=verbose, folds=environ.get("GITHUB_ACTIONS") == "true")
+        try:
+            yield in_ci
+        finally:
+            in_ci.close()
         return
     if not stream.isatty() or environ.get("TERM") == "dumb":
         yield Plain(stream, clean, verbose=verbose)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from contextlib import suppress
 
 import pytest
 from rich.text import Text
@@ -161,6 +162,21 @@ def test_in_ci_a_stage_bears_its_time_and_logs_are_folded() -> None:
         "12:00:00Z ✓ deploy    api  live                                       4.0s",
         "                      web  live",
     ]
+
+
+def test_in_ci_a_line_that_comes_after_the_last_stage_is_shown_however_the_command_ends() -> None:
+    """A log is read to its end when the run ends, which is after the last stage."""
+    stream = Stream()
+    with (
+        suppress(KeyboardInterrupt),
+        progress.choose_view(stream, {"CI": "true", "GITHUB_ACTIONS": "true"}, FakeClock()) as shown,
+    ):
+        shown.ended(DONE)
+        for line in lines_of("api", 1):
+            shown.wrote(line)
+        raise KeyboardInterrupt
+
+    assert stream.lines()[-3:] == ["::group::api build · 1 line", "  12:00:01  step 0", "::endgroup::"]
 
 
 def test_a_service_cannot_close_its_group_or_command_the_runner() -> None:
