@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from deploylib.cli import text
 from deploylib.models import Commit, LogLine
@@ -23,7 +23,8 @@ from deploylib.models.units import count, volume
 from deploylib.system import Clock
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
+    from rich.live import Live
 
 __all__ = ["InCI", "Plain", "choose_view"]
 
@@ -155,13 +156,15 @@ class InCI(Plain):
 class _Terminal(Plain):
     """Shows the current stage below what has ended.
 
-    Its services stand there with the seconds; what has ended scrolls by.
+    Its services stand there with the seconds; what has ended scrolls by. Between stages nothing is drawn: a question that
+    a command asks would be wiped off the screen at the next refresh, and its brackets be read as a style.
     """
 
-    def __init__(self, stream: IO[str], live: Any, clock: Clock, clean: Callable[[str], str], *, verbose: bool) -> None:
-        super().__init__(stream, clean, verbose=verbose)
+    def __init__(self, console: Console, clock: Clock, clean: Callable[[str], str], *, verbose: bool) -> None:
+        super().__init__(console.file, clean, verbose=verbose)
         self._newest: deque[str] = deque(maxlen=NEWEST)
-        self._live, self._clock = live, clock
+        self._console, self._clock = console, clock
+        self._live: Live | None = None  # each a new one: one that was stopped no longer cuts what is too high
         self._began = clock.monotonic()
         self._services: dict[str, tuple[str, float]] = {}
         self._bytes, self._all, self._first = 0, 0, 0.0
@@ -171,7 +174,12 @@ class _Terminal(Plain):
         self._stage, self._began = stage, self._clock.monotonic()
         self._services, self._bytes, self._all = {}, 0, 0
         self._newest.clear()
-        self._live.update(self, refresh=True)
+        if self._live is None:
+            from rich.live import Live
+
+            self._live = Live(self, console=self._console, refresh_per_second=8, transient=True)
+            self._live.start()
+        self._live.refresh()
 
     def progress(self, service: str, text: str) -> None:
         """Show what a service does, with its own seconds."""
@@ -201,6 +209,13 @@ class _Terminal(Plain):
         """Let the lines scroll by."""
         self._stage = ""
         super().ended(result, ago)
+        self.close()
+
+    def close(self) -> None:
+        """Leave the terminal to whoever asks or prints next."""
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()
 
     def say(self, line: str) -> None:
         """Write a line above the live part.
@@ -211,7 +226,7 @@ class _Terminal(Plain):
 
         text = Text(line := self._clean(line))
         text.stylize({"✓": "green", "✗": "bold red", "–": "dim", "↩": "yellow"}.get(line[:1], ""), 0, 1)
-        self._live.console.print(text, soft_wrap=True)
+        self._console.print(text, soft_wrap=True)
 
     def __rich__(self) -> RenderableType:
         from rich.text import Text
@@ -257,7 +272,9 @@ def choose_view(
         yield Plain(stream, clean, verbose=verbose)
         return
     from rich.console import Console
-    from rich.live import Live
 
-    with Live("", console=Console(file=stream), refresh_per_second=8, transient=True) as live:
-        yield _Terminal(stream, live, clock, clean, verbose=verbose)
+    view = _Terminal(Console(file=stream), clock, clean, verbose=verbose)
+    try:
+        yield view
+    finally:
+        view.close()

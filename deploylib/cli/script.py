@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 def _init(given: argparse.Namespace) -> None:
     """Prepare, show, ask, write."""
     from deploylib.cli import session as cli_session
-    from deploylib.cli.text import format_init
+    from deploylib.cli.text import NOT_WRITTEN, format_init
     from deploylib.commands import init
     from deploylib.scaffold import InitOptions
 
@@ -65,8 +65,11 @@ def _init(given: argparse.Namespace) -> None:
     with cli_session.session("local", looking=True, tells=False) as env:
         prepared = init.prepare_init(env, asked)
         if prepared.wanted and not given.yes and not given.json and sys.stdin.isatty():
-            cli_session.tell(None, format_init(prepared), json=False)
+            cli_session.tell(None, format_init(prepared, asks=True), json=False)
             given.yes = _agrees(len(prepared.wanted))
+            if not given.yes:
+                cli_session.tell(None, [NOT_WRITTEN], json=False)
+                return
         done = init.write_init(env, prepared) if given.yes and prepared.wanted else prepared
     cli_session.tell(_plain(done), format_init(done), json=given.json)
 

@@ -22,6 +22,7 @@ from deploylib.scaffold import FileChange
 from deploylib.state import Hold, LeaseState, RunState
 
 __all__ = [
+    "NOT_WRITTEN",
     "ascii_only",
     "copies",
     "format_backups",
@@ -52,6 +53,7 @@ MARKS = {StageStatus.DONE: "✓", StageStatus.SKIPPED: "–", StageStatus.PLANNE
 PLAIN = str.maketrans({"✓": "+", "–": "-", "→": ">", "✗": "x", "←": "<", "·": "-", "│": "|", "…": "...", "↩": "<"})
 NAME, WIDTH = 9, 58
 UNENDED = "never came to its end"
+NOT_WRITTEN = "nothing was written: deploylib init --yes writes it"
 
 
 def ascii_only(line: str) -> str:
@@ -391,8 +393,11 @@ def copies(compared: health.Copies) -> list[str]:
     return lines or ["no copy of health.py or health.mjs is here; inv local.health --write DIR puts one into a service"]
 
 
-def format_init(done: init.Initialisation) -> list[str]:
-    """Tell what was concluded of a repository, and what its files become."""
+def format_init(done: init.Initialisation, *, asks: bool = False) -> list[str]:
+    """Tell what was concluded of a repository, and what its files become.
+
+    *asks*: whether they are written is asked next.
+    """
     lines = ["concluded"]
     lines += [f"  {one.text}  (from {one.file})" for one in done.product.conclusions]
     if not done.written:
@@ -402,7 +407,7 @@ def format_init(done: init.Initialisation) -> list[str]:
     if not done.wanted:
         return [*lines, "", "nothing to write; what differs is yours, and stays as it is"]
     if not done.written:
-        return [*lines, "", "nothing was written: deploylib init --yes writes it"]
+        return lines if asks else [*lines, "", NOT_WRITTEN]
     return [*lines, "", *_block("Next", done.steps)]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import sys
+import threading
 from contextlib import suppress
 
 import pytest
@@ -106,6 +108,22 @@ def test_a_terminal_keeps_what_has_ended() -> None:
     assert 'run 7f3a   local ← bbbbbbb "Add paging"' in written
     assert "✓ deploy    api  live" in written
     assert long.strip() in written
+
+
+def test_between_stages_the_terminal_is_whose_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is drawn over a question, nor are its brackets read as a style."""
+    stream = Stream(terminal=True)
+    monkeypatch.setattr(sys, "stderr", stream)
+    threads = threading.active_count()
+
+    with progress.choose_view(stream, {"TERM": "xterm"}, FakeClock()) as shown:
+        assert (sys.stderr, threading.active_count()) == (stream, threads)
+        assert not stream.lines()
+        story(shown)
+        assert (sys.stderr, threading.active_count()) == (stream, threads)
+        sys.stderr.write("\nwrite it? [y/N]\n")
+
+    assert stream.lines()[-1] == "write it? [y/N]"
 
 
 def test_what_is_transferred_is_shown_with_its_rate_and_what_is_left() -> None:
