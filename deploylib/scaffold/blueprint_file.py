@@ -40,10 +40,16 @@ class BlueprintFile(Member):
 def make_staging(document: dict[str, Any]) -> dict[str, Any]:
     """Make the Blueprint of staging.
 
-    Each name gets a suffix, each plan is small, and no address of production's is left.
+    Each name gets a suffix, each plan is small, and no address of production's is left. A group of variables that the
+    file does not make keeps its name: it is of the Dashboard, and there is none of staging's.
     """
     staging, _ = blueprints.load_document(blueprints.dump_blueprint(document), STAGING)
-    for scope in blueprints.scopes(staging):
+    scopes = tuple(blueprints.scopes(staging))
+    groups = [group for scope in scopes for group, _ in scope.each("envVarGroups")]
+    groups_here = {group["name"] for group in groups}
+    for group in groups:
+        group["name"] += SUFFIX
+    for scope in scopes:
         if scope.environment:
             scope.keys["name"] = "staging"
         for kind, plan in SMALLEST.items():
@@ -53,8 +59,15 @@ def make_staging(document: dict[str, Any]) -> dict[str, Any]:
                     mapping["plan"] = plan
                 for key in SIZES:
                     mapping.pop(key, None)
-                for variable in mapping.get("envVars", ()):
-                    for source in {"fromService", "fromDatabase"} & variable.keys():
-                        variable[source]["name"] += SUFFIX
+                _take_from_staging(mapping, groups_here)
     data: dict[str, Any] = staging.data
     return data
+
+
+def _take_from_staging(service: dict[str, Any], groups: set[str]) -> None:
+    """Have its variables come from staging's own services, databases and groups."""
+    for variable in service.get("envVars", ()):
+        for source in {"fromService", "fromDatabase"} & variable.keys():
+            variable[source]["name"] += SUFFIX
+        if variable.get("fromGroup") in groups:
+            variable["fromGroup"] += SUFFIX

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from deploylib import settings
 from deploylib.commands import init
@@ -172,6 +173,20 @@ def test_staging_has_other_names_and_the_smallest_plans(tmp_path: Path) -> None:
     assert [(one.name, one.plan) for one in parsed.databases] == [("data-staging", "basic-256mb")]
     assert 'services = { api = "api-staging" }\ndatabase = "data-staging"' in proposed["deploylib.toml"]
     assert "inv promote --from staging --to production" in proposed[".github/workflows/deploy-staging-first.yml"]
+
+
+def test_staging_has_variables_of_its_own(tmp_path: Path) -> None:
+    """A group of two Blueprints would be one: staging had production's secrets. One of the Dashboard's stays as it is."""
+    variables = "[{fromGroup: shop}, {fromGroup: dashboard}]"
+    service = f"{{type: web, name: api, runtime: node, startCommand: node server.js, envVars: {variables}}}"
+    group = "envVarGroups: [{name: shop, envVars: [{key: SESSION_KEY, generateValue: true}]}]"
+    text = adopters.EXPRESS | {"render.yaml": f"{group}\nservices: [{service}]\n"}
+    done = prepared(adopters.make_repository(tmp_path / "shop", text), staging=True)
+    staging = next((one.after or b"").decode() for one in done.changes if one.path == "render.staging.yaml")
+
+    assert [one["name"] for one in yaml.safe_load(staging)["envVarGroups"]] == ["shop-staging"]
+    (api,) = blueprints.parse(staging).services
+    assert api.settings["envVars"] == [{"fromGroup": "shop-staging"}, {"fromGroup": "dashboard"}]
 
 
 def test_a_file_that_was_deleted_says_nothing(tmp_path: Path) -> None:
