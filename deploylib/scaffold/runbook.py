@@ -30,7 +30,8 @@ class Runbook(Member):
         first, *others = [each for each in sections if each not in dropped]
         text = _without_links("".join([head, first, _made_of(product), *others]), {_anchor(each) for each in dropped})
         text = text.replace("typed by a test,", "typed by a test of deploylib,")
-        return (Proposal(FILE, LINK.sub(r"\1 (deploylib, docs/\2)", text)),)
+        text = LINK.sub(r"\1 (deploylib, docs/\2)", text).replace("docs/../", "")
+        return (Proposal(FILE, text),)
 
 
 def _title(section: str) -> str:

@@ -157,6 +157,7 @@ def test_the_tasks_and_the_runbook_are_ours(monorepo: Path, tmp_path: Path) -> N
     ours = re.findall(r"^## .*", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE)
     theirs = re.findall(r"^## .*", (monorepo / "docs/runbook.md").read_text(), re.MULTILINE)
     assert theirs == [ours[0], "## What this product is made of", *ours[1:]]
+    assert "the installation (deploylib, README.md)" in (monorepo / "docs/runbook.md").read_text()
     text = (initialised(adopters.make_repository(tmp_path / "site", adopters.STATIC)) / "docs/runbook.md").read_text()
     sections = re.findall(r"^## .*", text, re.MULTILINE)
     assert [one for one in sections if "atabase" in one or "backup" in one or "igration" in one] == []
