@@ -141,13 +141,13 @@ def _synced(options: Options, endpoint: dict[str, Any]) -> dict[str, Any]:
         raise bad_input(
             "already_running",
             "it runs already, and without fault switches, which are turned on only at a start",
-            "python -m localrender down, then up --faults",
+            "python -m localrender down, then python -m localrender up --faults",
         )
     if options.postgres and not has_own_postgres(Path(options.state)):
         raise bad_input(
             "already_running",
             "it runs already, with a Postgres of its own, and takes another one only at a start",
-            "python -m localrender down, then up --postgres URL",
+            "python -m localrender down, then python -m localrender up --postgres URL",
         )
     wanted = {"blueprint": options.blueprint, "only": options.only, "path": os.environ.get("PATH", "")}
     return dict(ask(endpoint, "POST", "/local/sync", wanted))

@@ -151,7 +151,8 @@ class Edge:
             await asyncio.sleep(0.02)
         tail = (self.folder / "traefik.log").read_text("utf-8", errors="replace").splitlines()[-3:]
         raise LocalRenderError(
-            f"the edge did not take a change: {' '.join(tail)}", remedy="python -m localrender down, then up"
+            f"the edge did not take a change: {' '.join(tail)}",
+            remedy="python -m localrender down, then python -m localrender up",
         )
 
     async def watch(self) -> None:

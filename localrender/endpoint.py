@@ -125,7 +125,8 @@ def ask(endpoint: dict[str, Any], method: str, path: str, body: dict[str, Any] |
         content = json.loads(response.read() or b"{}")
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise LocalRenderError(
-            f"the local Render at {address} does not answer: {error}", remedy="python -m localrender down, then up"
+            f"the local Render at {address} does not answer: {error}",
+            remedy="python -m localrender down, then python -m localrender up",
         ) from error
     finally:
         connection.close()

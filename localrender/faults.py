@@ -70,7 +70,10 @@ class Armed(msgspec.Struct, eq=False):
 def faults_off() -> LocalRenderError:
     """What a server without `--faults` says."""
     return LocalRenderError(
-        "fault switches are off", remedy="python -m localrender down, then up --faults", code="faults_off", exit_code=2
+        "fault switches are off",
+        remedy="python -m localrender down, then python -m localrender up --faults",
+        code="faults_off",
+        exit_code=2,
     )
 
 

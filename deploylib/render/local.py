@@ -219,6 +219,8 @@ def _words(done: process.Completed) -> dict[str, str]:
 
 def _as_task(remedy: str) -> str:
     """Write its own commands as our tasks, which know its state."""
+    for command, flag in (("fault", "--name"), ("logs", "--service")):  # theirs is an argument
+        remedy = re.sub(rf"python -m localrender {command} (?=\w)", f"inv local.{command} {flag} ", remedy)
     return re.sub(r"python -m localrender (up|down|status|logs|reset|fault|env)\b", r"inv local.\1", remedy)
 
 

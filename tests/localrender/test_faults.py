@@ -27,11 +27,15 @@ def test_without_the_option_nothing_can_be_armed(shared: Local) -> None:
         answer = shared.call(method, "/../local/faults", {"fault": "answer-500"})
         told = answer.json()["error"]
         assert (answer.status_code, told["message"]) == (400, "fault switches are off")
-        assert told["remedy"] == "python -m localrender down, then up --faults"
+        assert told["remedy"] == "python -m localrender down, then python -m localrender up --faults"
     done = shared.run("fault", "answer-500", "--json")
     assert (done.code, json.loads(done.out)["error"]["code"]) == (2, "faults_off")
     done = shared.run("up", "--faults")
-    assert (done.code, "without fault switches" in done.err, "then up --faults" in done.err) == (2, True, True)
+    assert (done.code, "without fault switches" in done.err, "then python -m localrender up --faults" in done.err) == (
+        2,
+        True,
+        True,
+    )
     assert shared.call("GET", "/users").status_code == 200
 
 

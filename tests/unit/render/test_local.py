@@ -55,14 +55,24 @@ def test_it_is_asked_on_its_command_line(config: Config) -> None:
     assert {config.root} == {command.cwd for command in runner.commands}
 
 
-def test_what_it_refuses_is_a_matter_of_settings(config: Config) -> None:
-    """In its words, with its remedy, its own commands told as our tasks."""
-    error = {"message": "port 80 is taken", "remedy": "python -m localrender down, then up again"}
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("python -m localrender down, then python -m localrender up", "inv local.down, then inv local.up"),
+        ("python -m localrender up --new-ports", "inv local.up --new-ports"),
+        ("python -m localrender fault overlap-wait", "inv local.fault --name overlap-wait"),
+        ("python -m localrender fault --help", "inv local.fault --help"),
+        ("python -m localrender logs api", "inv local.logs --service api"),
+    ],
+)
+def test_what_it_refuses_is_a_matter_of_settings(config: Config, theirs: str, ours: str) -> None:
+    """In its words, with its remedy, its own commands told as our tasks and with our flags."""
+    error = {"message": "port 80 is taken", "remedy": theirs}
 
     with pytest.raises(SettingsError, match="port 80 is taken") as raised:
         local.up(config, runner=answering(2, {"error": error}))
 
-    assert raised.value.remedy == "inv local.down, then up again"
+    assert raised.value.remedy == ours
 
 
 @pytest.mark.parametrize(
