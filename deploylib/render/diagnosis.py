@@ -86,10 +86,15 @@ PORT = "let it listen at 0.0.0.0 on the port that PORT names (process.env.PORT, 
 
 
 class Diagnosis(Value, frozen=True):
-    """A cause in words, and what helps."""
+    """A cause in words, and what helps.
+
+    Attributes:
+        is_certain: not only what may be the cause.
+    """
 
     cause: str
     remedy: str
+    is_certain: bool = True
 
 
 def explain_replaced(order: Order, deploy: Deploy, client: Client) -> DeployError:
@@ -193,7 +198,9 @@ def diagnose(lines: tuple[str, ...], client: Client, otherwise: str) -> tuple[st
     As the end of a sentence; where they say nothing, that is empty and the step the usual one.
     """
     known = meaning(lines, local=client.is_local)
-    return (f": {known.cause}", known.remedy) if known is not None else ("", otherwise)
+    if known is None:
+        return "", otherwise
+    return (f": {known.cause}", known.remedy) if known.is_certain else ("", f"{otherwise}; {known.remedy}")
 
 
 def between(start: datetime | None, end: datetime | None) -> float | None:
@@ -271,14 +278,16 @@ def meaning(lines: Iterable[str], *, local: bool) -> Diagnosis | None:
 
     None where none is.
 
-    That a value is lacking is the cause only where no line tells another one: it is said after every failure.
+    That a value is lacking is said after every failure: it is the cause where a line of the program names it, or none
+    tells an error, and may be it otherwise.
 
     Args:
         local: it was said on this machine, by the local Render.
     """
     newest_first = list(reversed(list(lines)))
     certain = (_known(line, local=local) for line in newest_first)
-    return next((one for one in (*certain, *map(_lacking, newest_first)) if one is not None), None)
+    lacking = (_lacking(line, newest_first) for line in newest_first)
+    return next((one for one in (*certain, *lacking) if one is not None), None)
 
 
 def _known(line: str, *, local: bool) -> Diagnosis | None:
@@ -300,24 +309,28 @@ def _known(line: str, *, local: bool) -> Diagnosis | None:
     return Diagnosis("it has opened no port", PORT) if NO_PORT.search(line) else None
 
 
-def _lacking(line: str) -> Diagnosis | None:
+def _lacking(line: str, lines: Sequence[str]) -> Diagnosis | None:
     if match := UNSET.search(line):
-        return _unset(match["what"].split(", "))
+        return _unset(match["what"].split(", "), [each for each in lines if not UNSET.search(each)])
     if GROUP.search(line):
         step = "inv local.env NAME for each variable of it that is needed, then inv deploy"
         return Diagnosis("nothing is here of a group of variables that the account holds", step)
     return None
 
 
-def _unset(names: list[str]) -> Diagnosis:
+def _unset(lacking: Sequence[str], lines: Sequence[str]) -> Diagnosis:
     """Name variables that the local Render has no value of.
 
-    Nothing is wrong with the commit.
+    Nothing is wrong with the commit where that is the cause: those that the program names, or all, where it tells no error.
     """
-    first, *others = names
+    named = [name for name in lacking if any(re.search(rf"\b{re.escape(name)}\b", line) for line in lines)]
+    first, *others = names = named or lacking
     more = f" (and so for {', '.join(others)})" if others else ""
-    have = "have" if others else "has"
-    return Diagnosis(f"{', '.join(names)} {have} no value here", f"inv local.env {first}{more}, then inv deploy")
+    cause = f"{', '.join(names)} {'have' if others else 'has'} no value here"
+    step = f"inv local.env {first}{more}, then inv deploy"
+    if named or not find_first_error(lines):
+        return Diagnosis(cause, step)
+    return Diagnosis(cause, f"or, as {cause}, where that is why: {step}", is_certain=False)
 
 
 def _tool(name: str, *, local: bool) -> Diagnosis:

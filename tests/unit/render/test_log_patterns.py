@@ -56,7 +56,7 @@ from deploylib.render import diagnosis
 )
 def test_the_cause_is_known_by_what_was_said(line: str, cause: str, remedy: str) -> None:
     """Whatever else was said before and after it."""
-    found = diagnosis.meaning(["> build", line, "error: exit 127"], local=True)
+    found = diagnosis.meaning(["> build", line, "exit 127"], local=True)
 
     assert found is not None
     assert (cause, True) == (found.cause, remedy in found.remedy)
@@ -70,6 +70,27 @@ def test_a_value_that_lacks_is_not_the_cause_where_another_is_told(*, before: bo
 
     assert found is not None
     assert found.cause == "pnpm is not on this machine"
+
+
+UNSET = "==> no value here for A_KEY, B_KEY, which the Blueprint leaves out: inv local.env A_KEY, or .env.local"
+
+
+@pytest.mark.parametrize(
+    ("line", "cause", "certain"),
+    [
+        ("KeyError: 'B_KEY'", "B_KEY has no value here", True),
+        ("the shop cannot start without A_KEY", "A_KEY has no value here", True),
+        ("", "A_KEY, B_KEY have no value here", True),
+        ('ERROR:  relation "orders" does not exist', "A_KEY, B_KEY have no value here", False),
+        ("TypeError: B_KEYS is not a function", "A_KEY, B_KEY have no value here", False),
+    ],
+)
+def test_a_value_that_lacks_is_the_cause_where_the_program_names_it(line: str, cause: str, *, certain: bool) -> None:
+    """Or where it tells no error; otherwise it only may be: the program may have served without it all the time."""
+    found = diagnosis.meaning([line, UNSET], local=True)
+
+    assert found is not None
+    assert (found.cause, found.is_certain) == (cause, certain)
 
 
 def test_a_tool_is_installed_where_the_build_runs() -> None:

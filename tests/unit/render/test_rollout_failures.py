@@ -91,6 +91,18 @@ def test_the_last_words_are_those_of_the_log_that_knows(
     assert [(log, "2026-03-01T12:00:00.123457+00:00")] == [(one["type"], one["startTime"]) for one in asked]
 
 
+def test_a_cause_that_is_not_certain_comes_after_the_usual_step(platform: Platform, clock: FakeClock) -> None:
+    """And is not told as the reason: the program may have served without that value all the time."""
+    lines = ['ERROR:  relation "orders" does not exist', "==> no value here for KEY, which the Blueprint leaves out: x"]
+    platform.logs = [{"timestamp": f"2026-03-01T12:00:0{n}Z", "message": text} for n, text in enumerate(lines)]
+
+    error = fail(platform, clock, "pre_deploy_failed", {"nonZeroExit": 3})
+
+    assert error.message.endswith("the pre-deploy command exited with code 3")
+    assert error.remedy.startswith("correct it, commit, inv deploy; or, as KEY has no value here")
+    assert "inv local.env KEY" in error.remedy
+
+
 def test_what_the_old_program_says_meanwhile_is_not_the_cause(platform: Platform, clock: FakeClock) -> None:
     """Both write to one log: the lines of an instance that still serves are left out."""
     platform.instances = {"srv-api": ["srv-api-old"]}
