@@ -137,7 +137,10 @@ class InCI(Plain):
             self.say(f"{'':{len('00:00:00Z')}} {line}")
 
     def close(self) -> None:
-        """Write what has come after the last stage: a log is read to its end when the run ends."""
+        """Write what has come after the last stage.
+
+        A log is read to its end when the run ends.
+        """
         self._fold()
 
     def _fold(self, service: str = "") -> None:
