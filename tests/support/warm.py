@@ -145,6 +145,10 @@ def _between(asking: socket.socket) -> tuple[dict[str, Any], list[int]]:
     os._exit(0)
 
 
+def _write_later(fd: Any) -> None:
+    """Leave it to the system when a file reaches the disk."""
+
+
 def _become(asked: dict[str, Any], outputs: Sequence[int]) -> None:
     """Be the process of this command."""
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -160,6 +164,7 @@ def _become(asked: dict[str, Any], outputs: Sequence[int]) -> None:
 
 if __name__ == "__main__":
     sys.path[0] = os.devnull  # the place of each command's own folder
+    os.fsync = _write_later  # stories end programs, not the machine: what they have written stays
     for name in (*_library(), *OTHERS):
         importlib.import_module(name)
     gc.freeze()
