@@ -12,12 +12,13 @@ from tests.support.edges import environment, until
 from tests.support.product import Product
 
 SAYS_WHERE_IT_IS = """
-import os, sys
+import os, socket, subprocess, sys, threading, time
 from invoke.tasks import task
 
 @task
 def where(c):
     print(os.getcwd(), sorted(os.environ.items()), sys.path[:2], sys.argv, sys.stdin.read(), sys.dont_write_bytecode)
+    print([one.__module__ for one in (socket.socket, subprocess.Popen, threading.Event, time.sleep)])
     print("to the other", file=sys.stderr)
     sys.exit(7)
 
@@ -41,7 +42,7 @@ def test_it_says_the_same(product: Product, asked: str) -> None:
 
 
 def test_it_finds_the_same(product: Product) -> None:
-    """The folder, the environment, what it was asked, nothing to read; a file of tasks of its own."""
+    """The folder, the environment, what it was asked, nothing to read; a file of tasks of its own; Python's own parts."""
     product.write("tasks.py", SAYS_WHERE_IT_IS)
     done, new = product.inv("where", OF_ITS_OWN="1"), product.new("where", OF_ITS_OWN="1")
     assert (done.code, done.err) == (7, "to the other\n")

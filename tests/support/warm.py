@@ -31,8 +31,17 @@ import deploylib
 
 # What a Python, or a module that was imported, reads once.
 ONCE = ("LANG", "LANGUAGE", "LC_", "LD_", "MALLOC_", "OPENSSL_", "PYTHON", "TMPDIR", "TZ")
-PROGRAMS = "deploylib.migrations.alembic_child"  # is run, and imported by nobody
-OTHERS = ("invoke.program", "jsonschema", "jsonschema_specifications", "psycopg", "referencing", "yaml")
+# They are run, and imported by nobody; that of a load test has gevent replace threads, sockets and processes.
+PROGRAMS = ("deploylib.loadtest.child", "deploylib.migrations.alembic_child")
+OTHERS = (
+    "invoke.main",
+    "jsonschema",
+    "jsonschema_specifications",
+    "psycopg",
+    "referencing",
+    "websockets.sync.client",
+    "yaml",
+)
 HEAD = 4  # bytes that say how long a question is
 
 
