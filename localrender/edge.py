@@ -16,7 +16,7 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localrender import processes
+from localrender import certificate, processes
 from localrender.errors import LocalRenderError, bad_input
 from localrender.health import get
 
@@ -71,6 +71,7 @@ class Edge:
         for file in (self.folder / "routes").iterdir():
             if file.name not in kept:
                 file.unlink()
+        self._give_certificate()
         self.api = processes.free_port(processes.INTERNAL_PORTS)
         (self.folder / "traefik.yml").write_text(json.dumps(self._static(wanted)), encoding="utf-8")
         with (self.folder / "traefik.log").open("ab") as log:
@@ -86,6 +87,15 @@ class Edge:
         await self._until("/api/overview", lambda _: True)
         for identifier, name in self.routes.items():
             await self._applied(identifier, name)
+
+    def _give_certificate(self) -> None:
+        """Give Traefik a certificate, or it makes itself one with each change."""
+        files = {"certFile": certificate.certificate(), "keyFile": certificate.private_key()}
+        for name, text in files.items():
+            (self.folder / f"{name}.pem").write_text(text, encoding="utf-8")
+        given = {"defaultCertificate": {name: str(self.folder / f"{name}.pem") for name in files}}
+        store = json.dumps({"tls": {"stores": {"default": given}}})
+        (self.folder / "routes" / "certificate.yml").write_text(store, encoding="utf-8")
 
     def _static(self, ports: dict[str, int]) -> dict[str, Any]:
         quick = {"lifeCycle": {"requestAcceptGraceTimeout": "0s", "graceTimeOut": "1s"}}
