@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import subprocess
 import sys
@@ -16,8 +15,8 @@ import msgspec
 import psutil
 
 from localrender import edge, processes, values
-from localrender.endpoint import Options, ask, has_own_postgres, is_running, read_endpoint
-from localrender.errors import NO_SPACE, PORT_IN_USE, LocalRenderError, bad_input
+from localrender.endpoint import Options, ask, is_running, read_endpoint, resync, synced
+from localrender.errors import NO_SPACE, PORT_IN_USE, LocalRenderError
 from localrender.state import State
 
 if TYPE_CHECKING:
@@ -95,14 +94,13 @@ def up(options: Options, folder: Path) -> dict[str, Any]:
     Raises:
         LocalRenderError: It cannot start; the last lines of its log are in the message.
     """
-    running = is_running(folder)
-    if running and (endpoint := read_endpoint(folder)):
-        return _synced(options, endpoint)
-    if not running:
+    if (status := resync(options, folder)) is not None:
+        return status
+    if not is_running(folder):
         examine(options, folder)
     with _starting(folder):
         if is_running(folder):
-            return _synced(options, _wait_for_endpoint(folder, None))
+            return synced(options, _wait_for_endpoint(folder, None))
         with (folder / "server.log").open("ab") as log:
             child = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "localrender", "run-server", "--state", str(folder)],
@@ -129,28 +127,6 @@ def give(folder: Path, name: str, value: str) -> None:
             values.give(state, name, value)
         finally:
             state.close()
-
-
-def _synced(options: Options, endpoint: dict[str, Any]) -> dict[str, Any]:
-    address = endpoint["api_url"].rpartition(":")[2].partition("/")[0]
-    if options.new_ports or options.port not in (None, int(address)):
-        raise bad_input(
-            "already_running", "it runs already, and its ports change only at a start", "python -m localrender down"
-        )
-    if options.faults and not endpoint.get("faults"):
-        raise bad_input(
-            "already_running",
-            "it runs already, and without fault switches, which are turned on only at a start",
-            "python -m localrender down, then python -m localrender up --faults",
-        )
-    if options.postgres and not has_own_postgres(Path(options.state)):
-        raise bad_input(
-            "already_running",
-            "it runs already, with a Postgres of its own, and takes another one only at a start",
-            "python -m localrender down, then python -m localrender up --postgres URL",
-        )
-    wanted = {"blueprint": options.blueprint, "only": options.only, "path": os.environ.get("PATH", "")}
-    return dict(ask(endpoint, "POST", "/local/sync", wanted))
 
 
 def _wait_for_endpoint(folder: Path, child: subprocess.Popen[bytes] | None) -> dict[str, Any]:

@@ -52,6 +52,19 @@ class Blueprint(msgspec.Struct, frozen=True):
     left_out: list[LeftOut] = []
     notes: list[str] = []
 
+    def described(self, remarks: Iterable[str]) -> dict[str, Any]:
+        """What it holds, as whoever asks for it is told, with remarks on it from elsewhere."""
+        return {
+            "valid": True,
+            "services": [
+                {"name": entry.spec.name, "type": entry.spec.kind, "runtime": entry.spec.runtime}
+                for entry in self.services
+            ],
+            "databases": [{"name": database.name, "version": database.major} for database in self.databases],
+            "left_out": [msgspec.to_builtins(one) for one in self.left_out],
+            "notes": [*self.notes, *remarks],
+        }
+
 
 def load(path: Path, *, any_postgres: bool = False, only: Iterable[str] = ()) -> Blueprint:
     """Read and check everything that can be checked without changing anything.

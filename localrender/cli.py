@@ -9,10 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from localrender import faultcommand
-from localrender.endpoint import Options, ask, has_own_postgres, is_running, read_endpoint, running_endpoint
+from localrender.endpoint import Options, ask, has_own_postgres, is_running, read_endpoint, resync, running_endpoint
 from localrender.errors import LocalRenderError, bad_input
 
 _SERVING = ("up", "serve")
@@ -125,24 +123,19 @@ def _checked(given: argparse.Namespace, path: Path, folder: Path) -> dict[str, A
     values.of_file(path)
     external = given.postgres is not None or has_own_postgres(folder)
     found = blueprint.load(path, any_postgres=external, only=given.only or ())
-    return {
-        "valid": True,
-        "services": [
-            {"name": entry.spec.name, "type": entry.spec.kind, "runtime": entry.spec.runtime}
-            for entry in found.services
-        ],
-        "databases": [{"name": database.name, "version": database.major} for database in found.databases],
-        "left_out": [msgspec.to_builtins(one) for one in found.left_out],
-        "notes": [*found.notes, *values.remarks(path)],
-    }
+    return found.described(values.remarks(path))
 
 
 def _up(given: argparse.Namespace, path: Path, folder: Path) -> int:
-    from localrender import background
-
     options = _options(given, path, folder)
-    blueprint = _checked(given, path, folder)
-    return _show(given, background.up(options, folder) | {"blueprint": blueprint}, folder)
+    # One that runs checks the Blueprint itself: what that takes is not loaded here once more.
+    status = resync(options, folder)
+    if status is None or "blueprint" not in status:  # of an earlier version
+        from localrender import background
+
+        blueprint = _checked(given, path, folder)
+        status = background.up(options, folder) | {"blueprint": blueprint}
+    return _show(given, status, folder)
 
 
 def _serve(given: argparse.Namespace, path: Path, folder: Path) -> int:

@@ -9,14 +9,12 @@ import os
 import secrets
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from localrender.errors import LocalRenderError, bad_input
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,3 +138,41 @@ def ask(endpoint: dict[str, Any], method: str, path: str, body: dict[str, Any] |
             details=tuple(told.get("details", ())),
         )
     return content
+
+
+def resync(options: Options, folder: Path) -> dict[str, Any] | None:
+    """Let the running server take the Blueprint again; what it says of itself and of that, or None where none runs.
+
+    Raises:
+        LocalRenderError: It refuses.
+    """
+    if is_running(folder) and (endpoint := read_endpoint(folder)):
+        return synced(options, endpoint)
+    return None
+
+
+def synced(options: Options, endpoint: dict[str, Any]) -> dict[str, Any]:
+    """Let a server take the Blueprint again; what it says of itself and of that.
+
+    Raises:
+        LocalRenderError: It refuses, or what is wanted takes a start.
+    """
+    address = endpoint["api_url"].rpartition(":")[2].partition("/")[0]
+    if options.new_ports or options.port not in (None, int(address)):
+        raise bad_input(
+            "already_running", "it runs already, and its ports change only at a start", "python -m localrender down"
+        )
+    if options.faults and not endpoint.get("faults"):
+        raise bad_input(
+            "already_running",
+            "it runs already, and without fault switches, which are turned on only at a start",
+            "python -m localrender down, then python -m localrender up --faults",
+        )
+    if options.postgres and not has_own_postgres(Path(options.state)):
+        raise bad_input(
+            "already_running",
+            "it runs already, with a Postgres of its own, and takes another one only at a start",
+            "python -m localrender down, then python -m localrender up --postgres URL",
+        )
+    wanted = {"blueprint": options.blueprint, "only": options.only, "path": os.environ.get("PATH", "")}
+    return dict(ask(endpoint, "POST", "/local/sync", wanted))

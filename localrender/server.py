@@ -173,15 +173,16 @@ class LocalRender:
         while not server.started:  # noqa: ASYNC110 - uvicorn tells it by this flag alone
             await asyncio.sleep(0.005)
 
-    async def sync(self, path: Path, *, only: tuple[str, ...] = (), new_ports: bool = False) -> None:
-        """Take what the Blueprint says now; nothing is deleted."""
+    async def sync(self, path: Path, *, only: tuple[str, ...] = (), new_ports: bool = False) -> dict[str, Any]:
+        """Take what the Blueprint says now; nothing is deleted. What it holds."""
         async with self.syncing:
             external = self.postgres.server is not None
             found = await asyncio.to_thread(blueprint.load, path, any_postgres=external, only=only)
             before = self._seen() if self.ready else {}
             values.take_file(self.state, await asyncio.to_thread(values.of_file, path))
             self.builds.repository = found.repository
-            self.left_out, self.notes = found.left_out, [*found.notes, *values.remarks(path)]
+            described = found.described(values.remarks(path))
+            self.left_out, self.notes = found.left_out, described["notes"]
             sync.apply(self.state, found.services, new_ports=new_ports)
             services = self.state.services()
             await asyncio.gather(
@@ -194,6 +195,7 @@ class LocalRender:
                 write_endpoint(self.folder, self.status() | {"api_key": self.api_key})
             after = self._seen()
             self._renew(key for key, seen in before.items() if after.get(key, seen) != seen)
+            return described
 
     def _seen(self) -> dict[str, dict[str, str]]:
         """What the programs that serve would be told from outside the Blueprint, were they started now; by service."""

@@ -30,8 +30,8 @@ class _Value(msgspec.Struct):
 async def _sync(request: Request) -> Response:
     wanted = await body(request, _Sync)
     processes.look_in(wanted.path)
-    await local(request).sync(Path(wanted.blueprint), only=wanted.only)
-    return answer(local(request).status())
+    described = await local(request).sync(Path(wanted.blueprint), only=wanted.only)
+    return answer(local(request).status() | {"blueprint": described})
 
 
 async def _env(request: Request) -> Response:

@@ -117,6 +117,9 @@ def test_up_again_is_quick_and_takes_what_is_new(fresh: Callable[..., Local]) ->
     assert local.page("site").status_code == 503
     local.live("site")
     until(lambda: local.page("site", "/render.yaml").status_code == 200)
+    local.product.write("render.yaml", "services: [{type: nonsense, name: site}]")
+    done = local.run("up")
+    assert (done.code, "render.yaml:1" in done.err, set(local.services)) == (2, True, {"tick", "site"}), done.err
 
 
 def test_a_tool_that_comes_later_is_found(fresh: Callable[..., Local]) -> None:
