@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +18,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     """A local Render that runs the whole Blueprint."""
     local = Local(Product(tmp_path_factory.mktemp("shared") / "product"))
     try:
-        local.up()
+        local.up(pip=True)
         yield local
     finally:
         local.clean()
@@ -29,10 +27,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
 @pytest.fixture(scope="session")
 def _with_faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     local = Local(Product(tmp_path_factory.mktemp("faulty") / "product", DRILLED), "--faults", "--time-scale", "300")
-    spare = str(
-        local.state / "cache" / "python" / "venv"
-    )  # of which builds get copies: one without pip is made at once
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", spare], check=True)
     try:
         local.up()
         for name in ("backend", "site", "worker"):

@@ -68,7 +68,7 @@ def test_check_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_port_in_use_is_named(fresh: Callable[..., Local]) -> None:
     """A port of another program gives exit code 3, and --new-ports gets round it."""
-    local = fresh()
+    local = fresh("services: [{type: web, name: backend, runtime: static, staticPublishPath: front}]")
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         done = local.run("up", "--port", str(port))

@@ -11,6 +11,8 @@ import pytest
 
 from tests.localrender.product import until
 
+BACKEND = "services: [{{type: {}, name: backend, runtime: python, rootDir: back, startCommand: python app.py, healthCheckPath: /}}]"
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -45,7 +47,7 @@ def test_a_build_that_fails_is_told(shared: Local) -> None:
 
 def test_an_unhealthy_version_times_out(fresh: Callable[..., Local]) -> None:
     """A version that answers 500 on its health path is given up after Render's 15 minutes on the time scale."""
-    local = fresh()
+    local = fresh(BACKEND.format("web"))
     local.up("--time-scale", "600")
     deploy = local.deploy("backend", commitId=local.product.change("SICK = True"))
     assert local.ended("backend", deploy) == "update_failed"
@@ -56,14 +58,14 @@ def test_an_unhealthy_version_times_out(fresh: Callable[..., Local]) -> None:
 
 def test_a_program_at_another_port_is_told(fresh: Callable[..., Local]) -> None:
     """With the port that it listens on, in the cause and in its own log: nobody looks for it there."""
-    local = fresh()
+    local = fresh(BACKEND.format("pserv").replace(", healthCheckPath: /", ""))
     local.up("--time-scale", "300")
     elsewhere = "import socket; other = socket.create_server(('127.0.0.1', 0)); print(other.getsockname()[1]); import time; time.sleep(60)"
-    deploy = local.deploy("inner", commitId=local.product.change(elsewhere))
-    assert local.ended("inner", deploy) == "update_failed"
-    failure = local.events("inner", "deploy_ended")[0]["reason"]["failure"]
+    deploy = local.deploy("backend", commitId=local.product.change(elsewhere))
+    assert local.ended("backend", deploy) == "update_failed"
+    failure = local.events("backend", "deploy_ended")[0]["reason"]["failure"]
     assert "it listens on port " in failure["unhealthy"]
-    assert "and not on PORT" in local.run("logs", "inner", "--type", "app").out
+    assert "and not on PORT" in local.run("logs", "backend", "--type", "app").out
 
 
 def test_a_build_that_makes_no_publish_directory_fails(shared: Local) -> None:
