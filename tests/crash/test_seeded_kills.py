@@ -1,4 +1,7 @@
-"""Three crashes of the real product's release, at boundaries that a seed has chosen: what ``nox -s crash`` does, in short."""
+"""A crash of a small release between acceptance and answer, and three of the real product's that a seed has chosen.
+
+``nox -s crash`` does both, and each boundary of the small one.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import pytest
 from tests.crash.boundaries import Boundary, died, watched
 from tests.support import afterwards
 from tests.support.product import Product
+from tests.support.trivial import Trivial
 
 SEED = 16
 KILLS = 3
@@ -41,6 +45,22 @@ def _chosen(boundaries: list[Boundary]) -> list[Boundary]:
     return found
 
 
+def test_a_crash_before_the_answer_is_settled(tmp_path: Path) -> None:
+    """The platform has accepted a deploy that nobody knows of: `inv finish` finds it, and the run is over."""
+    with Trivial(tmp_path / "product") as product:
+        product.change_all()
+        product.ok("deploy")
+        before, commit = afterwards.look(product), product.change_all()
+
+        died(product, Boundary("accepted", 1, "deploys"), "deploy")
+        settled = product.inv("finish", "--json")
+
+        outcome, wrong = afterwards.decided(product, before, commit)
+        wrong += afterwards.complaints(product, before, settled)
+        assert not wrong, (outcome, wrong)
+
+
+@pytest.mark.load
 @pytest.mark.timeout(900)
 def test_three_crashes_are_settled(product: Product) -> None:
     """`inv finish`, and `inv deploy` in its place: one release live, asked for once, recorded, nobody in the way."""

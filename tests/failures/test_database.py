@@ -85,6 +85,7 @@ def test_a_migration_that_the_serving_code_does_not_survive(product: Product) ->
     product.git("reset", "--quiet", "--hard", head)
 
 
+@pytest.mark.load  # tests/migrations/test_busy.py has a crowd behind it
 def test_a_migration_that_waits_for_a_lock(product: Product) -> None:
     """Mode 10: it gives up with exit code 6 while the old version serves, and nobody was held up behind it."""
     head, revision, served = product.head, product.revision(), product.served()

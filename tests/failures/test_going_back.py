@@ -29,6 +29,7 @@ def test_the_commit_that_was_left_is_held_and_a_newer_one_clears_it(product: Tri
     assert "held         nothing" in product.ok("status").out
 
 
+@pytest.mark.load
 def test_a_known_bad_release_is_passed_over(product: Trivial) -> None:
     """Without a name, back is the newest release that nobody has found bad."""
     good = product.one_commit
@@ -128,6 +129,7 @@ def test_what_comes_back_is_said_before(product: Trivial) -> None:
     assert product.writes() == writes
 
 
+@pytest.mark.load
 def test_environment_variables_that_come_back(product: Trivial) -> None:
     """The platform restores those of the deploy: their names are told before, never their values."""
     path = f"/v1/services/{product.service_id('api')}/env-vars"

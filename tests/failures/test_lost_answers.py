@@ -111,6 +111,7 @@ def test_nulls_as_they_are_on_the_wire(product: Trivial) -> None:
     assert product.inv("status").code == 0
 
 
+@pytest.mark.load
 def test_a_slow_platform_is_only_slow(product: Trivial) -> None:
     """Latency changes nothing but the time."""
     commit = product.change_all()

@@ -192,6 +192,7 @@ def test_a_page_of_the_old_version_is_no_release(product: Trivial) -> None:
     assert product.one_commit == good
 
 
+@pytest.mark.load  # tests/unit/probes shows which names are whose
 def test_a_name_that_nobody_released_is_our_own_fault(product: Trivial) -> None:
     """The platform says that ours is live: a wrong name, or a cache, fails like any other: exit code 14, put back, held."""
     good = product.one_commit
@@ -206,6 +207,7 @@ def test_a_name_that_nobody_released_is_our_own_fault(product: Trivial) -> None:
     assert commit == product.head
 
 
+@pytest.mark.load  # test_crowd.py has others take its place sooner
 def test_what_the_platform_says_is_live_instead_is_somebody_elses(product: Trivial) -> None:
     """Somebody deploys another commit while ours is being verified: exit code 32, and nothing of theirs is undone."""
     good = product.one_commit

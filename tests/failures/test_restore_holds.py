@@ -85,6 +85,7 @@ def test_a_restore_that_is_stopped_keeps_nobody_out(product: Product, number: in
     assert product.ok(*IN_PLACE).code == 0
 
 
+@pytest.mark.load
 def test_a_restore_that_fails_gives_the_environment_back(product: Product) -> None:
     """Here one that nobody has insisted on."""
     refused = product.inv(*IN_PLACE[:-1])
@@ -109,6 +110,7 @@ def test_a_run_keeps_a_restore_in_place_out_and_none_beside(product: Product) ->
         held.release(number)
 
 
+@pytest.mark.load
 def test_a_release_that_was_left_half_way_is_ended_before_a_restore(product: Product) -> None:
     """As before any run: it must not go on by itself over another database later."""
     commit = product.change_backend()

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.product import PARTS, Product
 
 WITHOUT_SCAN = ("--skip", "scan", "--reason", "its tools are not part of these tests")
@@ -97,6 +99,7 @@ def test_the_key_of_an_account(fresh: Callable[..., Product], tmp_path: Path) ->
     assert "rnd_wrong" not in wrong.said
 
 
+@pytest.mark.load
 def test_services_by_name_without_a_blueprint(fresh: Callable[..., Product], tmp_path: Path) -> None:
     """Where there is no Blueprint, the settings name the services by the platform's name or id."""
     product = fresh(parts=PARTS)

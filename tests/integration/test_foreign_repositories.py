@@ -102,6 +102,7 @@ def worker(fresh: Callable[..., Product]) -> Product:
     return product
 
 
+@pytest.mark.load
 @needs_node
 def test_what_names_no_commit_is_released_as_reachable(node: Product) -> None:
     """It is verified as far as it lets itself be, told how to be proven, and not rolled back for that."""

@@ -87,6 +87,7 @@ def test_kill_9_of_the_command_is_gone_on_with(slow: Product) -> None:
     check_that_it_goes_on(slow, slow.events()[0]["data"]["run"])
 
 
+@pytest.mark.load
 def test_a_run_of_another_commit_is_not_gone_on_with(slow: Product) -> None:
     """Who commits after a crash releases that commit: the run before is ended first, and its deploys are stopped."""
     for running in deploying(slow):

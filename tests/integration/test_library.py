@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import deploylib
 from tests.support.documents import examples
 from tests.support.edges import Completed, environment
@@ -24,6 +26,7 @@ def run(product: Product, script: str) -> Completed:
     return Completed(done.returncode, done.stdout, done.stderr)
 
 
+@pytest.mark.load
 def test_the_examples_of_every_verb_run(deployed: Product) -> None:
     """One after the other in one script, each verb at least once; nothing but what they print is printed."""
     script = "\n".join(examples(ROOT / "docs" / "library.md", "Environment and verbs"))

@@ -54,6 +54,7 @@ def test_a_stage_called_cold_does_what_it_requires(second: Product) -> None:
     assert second.served() == served
 
 
+@pytest.mark.load
 def test_a_backup_that_is_asked_for_is_made(second: Product) -> None:
     """`inv backup` makes a proven one also where no migration is pending."""
     done = second.ok("backup")
@@ -70,6 +71,7 @@ def test_only_the_service_that_was_asked_for(second: Product) -> None:
     assert second.served() == {"backend": second.head, "frontend": served["frontend"]}
 
 
+@pytest.mark.load
 def test_a_commit_can_be_named(second: Product) -> None:
     """`--commit` releases it, whatever is checked out or changed."""
     second.replace("sample/frontend/build.py", "SHORT = 7", "SHORT = 8")
@@ -137,6 +139,7 @@ def test_the_history_tells_every_run(second: Product) -> None:
     assert "app.js -> /assets/app." in logs
 
 
+@pytest.mark.load
 def test_every_command_can_answer_in_json(second: Product) -> None:
     """One document on standard output and nothing else."""
     second.ok("deploy", "--json")

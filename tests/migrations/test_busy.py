@@ -128,7 +128,7 @@ def test_a_migration_that_never_gets_its_lock_gives_up_and_says_who_had_it(world
     assert world.query("select count(*) from pg_stat_activity where application_name = 'deploylib'") == [(0,)]
 
 
-@pytest.mark.parametrize("patient", ["concurrent index", "validate"])
+@pytest.mark.parametrize("patient", ["concurrent index", pytest.param("validate", marks=pytest.mark.load)])
 def test_what_blocks_nobody_may_wait_for_long(world: World, patient: str) -> None:
     """One try is enough, though it waits for longer than the limit; and the limit holds again afterwards."""
     world.settings |= {"lock_timeout": "200ms", "statement_timeout": "500ms"}

@@ -66,8 +66,8 @@ def test_a_reader_waits_no_longer_than_the_limit_whatever_a_revision_switches_of
         tries, before = 0, 0
         deadline = time.monotonic() + 20
         while (
-            tries < 3 and not migrating.done() and time.monotonic() < deadline
-        ):  # it has wanted its lock three times, and not got it
+            tries < 2 and not migrating.done() and time.monotonic() < deadline
+        ):  # it has wanted its lock twice, and not got it
             waits = "select count(*) from pg_locks where not granted and mode = 'AccessExclusiveLock'"
             now = looking.execute(waits).fetchone()[0]  # type: ignore[index]
             tries, before = tries + (before and not now), now
@@ -106,12 +106,16 @@ def judged(world: World, copy: str, live: Secret | None = None) -> Examined:
     ("body", "rules"),
     [
         ("op.execute('delete from small')\nop.execute('insert into small select n from generate_series(1, 5) n')", []),
-        ("op.execute('truncate small')\nop.execute('insert into small select n from generate_series(1, 5) n')", []),
+        pytest.param(
+            "op.execute('truncate small')\nop.execute('insert into small select n from generate_series(1, 5) n')",
+            [],
+            marks=pytest.mark.load,
+        ),
         (
             "op.execute('delete from small where id <= 150')\nop.execute('delete from small where id > 150')",
             ["emptied"],
         ),
-        ("op.execute('truncate small')", ["emptied"]),
+        pytest.param("op.execute('truncate small')", ["emptied"], marks=pytest.mark.load),
         ("op.execute('set lock_timeout = 0')\nop.execute('select 1')", ["limit-lifted"]),
     ],
 )

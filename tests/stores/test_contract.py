@@ -100,12 +100,13 @@ def test_only_the_first_of_two_conditional_writes_counts(store: Store) -> None:
     assert b"first" == _read(store, "a")
 
 
-def test_of_sixteen_writers_one_wins(make: Callable[[], Store]) -> None:
-    """Five races of sixteen clients for one key: each has one winner, whose bytes are there."""
-    stores = [make() for _ in range(16)]
+@pytest.mark.parametrize("clients", [6, pytest.param(16, marks=pytest.mark.load)])
+def test_of_many_writers_one_wins(make: Callable[[], Store], clients: int) -> None:
+    """Five races for one key: each has one winner, whose bytes are there."""
+    stores = [make() for _ in range(clients)]
     for race in range(5):
         winners: list[bytes] = []
-        start = threading.Barrier(16)
+        start = threading.Barrier(clients)
 
         def write(
             number: int, race: int = race, winners: list[bytes] = winners, start: threading.Barrier = start
@@ -115,7 +116,7 @@ def test_of_sixteen_writers_one_wins(make: Callable[[], Store]) -> None:
             if stores[number].put_if_absent(f"race-{race}", body):
                 winners.append(body)
 
-        threads = [threading.Thread(target=write, args=(number,)) for number in range(16)]
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(clients)]
         for thread in threads:
             thread.start()
         for thread in threads:

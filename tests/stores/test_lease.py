@@ -63,7 +63,8 @@ def test_who_waits_gets_it_once_it_is_given_back(make: Callable[[], Store]) -> N
     second.release()
 
 
-def test_twenty_at_once_are_one_at_a_time(make: Callable[[], Store]) -> None:
+@pytest.mark.parametrize("runs", [7, pytest.param(20, marks=pytest.mark.load)])
+def test_many_at_once_are_one_at_a_time(make: Callable[[], Store], runs: int) -> None:
     """Numbers are unique, and no two hold at once."""
     inside: list[int] = []
     most: list[int] = []
@@ -79,9 +80,9 @@ def test_twenty_at_once_are_one_at_a_time(make: Callable[[], Store]) -> None:
         mine.release()
         return taken
 
-    with ThreadPoolExecutor(20) as pool:
-        numbers = list(pool.map(work, range(20)))
-    assert (sorted(numbers), {1}) == (list(range(1, 21)), set(most))
+    with ThreadPoolExecutor(runs) as pool:
+        numbers = list(pool.map(work, range(runs)))
+    assert (sorted(numbers), {1}) == (list(range(1, runs + 1)), set(most))
 
 
 def test_a_holder_that_shows_no_life_is_free_and_learns_it(store: Store) -> None:
