@@ -98,7 +98,12 @@ def test_these_are_the_calls(base: Base, bucket: Bucket, proxy: Proxy) -> None:
 
 @every()
 @pytest.mark.parametrize(
-    "fault", [Status(500, "InternalError"), Reset(), LOST], ids=["500", "reset", "done, and the answer lost"]
+    "fault",
+    [
+        pytest.param(Status(500, "InternalError"), id="500", marks=pytest.mark.load),
+        pytest.param(Reset(), id="reset", marks=pytest.mark.load),
+        pytest.param(LOST, id="done, and the answer lost"),
+    ],
 )
 def test_what_passes_costs_nothing(base: Base, bucket: Bucket, proxy: Proxy, s3: Any, call: int, fault: Fault) -> None:
     """One call fails once: the backup is made, and can be proven."""
@@ -116,7 +121,10 @@ def test_what_passes_costs_nothing(base: Base, bucket: Bucket, proxy: Proxy, s3:
 
 
 @every()
-@pytest.mark.parametrize("fault", [Status(503, "SlowDown"), Reset()], ids=["slow down", "gone"])
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(Status(503, "SlowDown"), id="slow down", marks=pytest.mark.load), pytest.param(Reset(), id="gone")],
+)
 def test_a_store_that_goes_away_leaves_the_last_good_one(
     base: Base, bucket: Bucket, proxy: Proxy, s3: Any, call: int, fault: Fault
 ) -> None:

@@ -21,6 +21,12 @@ def _retries_do_not_wait() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _nothing_waits_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No machine ends here, so that the system may write when it likes."""
+    monkeypatch.setattr("os.fsync", lambda _number: None)
+
+
+@pytest.fixture(autouse=True)
 def _nobodys_git(monkeypatch: pytest.MonkeyPatch) -> None:
     """No settings of the machine, and an author."""
     for role in ("AUTHOR", "COMMITTER"):

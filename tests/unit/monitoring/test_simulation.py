@@ -136,7 +136,7 @@ def simulate(days: int, seed: int) -> tuple[World, Receiver]:
 
 
 @pytest.mark.parametrize(
-    ("days", "seed"), [(4, 1), *(pytest.param(30, seed, marks=pytest.mark.load) for seed in (2, 3))]
+    ("days", "seed"), [(3, 1), *(pytest.param(*each, marks=pytest.mark.load) for each in ((4, 1), (30, 2), (30, 3)))]
 )
 def test_no_alert_is_lost_none_doubled_and_none_comes_of_the_unknown(days: int, seed: int) -> None:
     """With outages, lost networks, missed and late rounds, and a receiver that answers 500 for an hour."""

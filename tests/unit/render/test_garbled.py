@@ -23,9 +23,8 @@ SAMPLE = 40
 
 
 @pytest.fixture
-def stage(repository: Repository, platform: Platform, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> InMemory:
-    """Two releases, and what comes next; that what is written lasts is proven elsewhere."""
-    monkeypatch.setattr("os.fsync", lambda _number: None)
+def stage(repository: Repository, platform: Platform, clock: FakeClock) -> InMemory:
+    """Two releases, and what comes next."""
     return InMemory(Product(repository, platform, clock))
 
 
