@@ -19,6 +19,7 @@ TESTS_LOCK = ".ci/requirements-tests.txt"
 HEALTH_LOCK = ".ci/requirements-health.txt"
 BROWSER_LOCK = ".ci/requirements-browser.txt"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")  # as tests/browser looks for them
+RECORDING_LOCK = ".ci/requirements-recording.txt"
 LOAD_LOCK = ".ci/requirements-load.txt"  # installed by who measures; here so that a scan sees it
 
 
@@ -118,8 +119,8 @@ def load(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def runbook(session: nox.Session) -> None:
-    """Every block of the runbook in the situation that it is written for, and the course of two hours from start to end."""
-    prepare(session)
+    """Every block of the runbook in the situation that it is written for, the course of two hours, and a recording of it."""
+    prepare(session, RECORDING_LOCK)
     session.run("pytest", "tests/runbook", "-m", "load or not load", *session.posargs)
 
 
@@ -252,6 +253,13 @@ def reference(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def recording(session: nox.Session) -> None:
+    """Type the first part of the course in a terminal, and write docs/training.cast and docs/training.svg; three minutes."""
+    prepare(session, RECORDING_LOCK)
+    session.run("python", "-m", "tests.runbook.recording", *session.posargs)
+
+
+@nox.session(default=False)
 def lock(session: nox.Session) -> None:
     """Write the lock anew; ``-- --upgrade`` takes newer releases."""
     session.install("uv")
@@ -274,8 +282,8 @@ def lock(session: nox.Session) -> None:
     scan = ["--group=build", "--extra=s3", "--extra=scan", "--extra=tasks"]
     gate = ["--group=build", "--extra=gate", "--extra=tasks"]
     load = [*deploy, "--extra=load"]  # of the last job of a workflow, where it measures as well
-    frameworks = ["--group=frameworks"]
     each = ((DEPLOY_LOCK, deploy), (SCAN_LOCK, scan), (TESTS_LOCK, gate), (LOAD_LOCK, load))
-    for lock, parts in (*each, (HEALTH_LOCK, frameworks), (BROWSER_LOCK, ["--group=browser"])):
+    groups = ((HEALTH_LOCK, "frameworks"), (BROWSER_LOCK, "browser"), (RECORDING_LOCK, "recording"))
+    for lock, parts in (*each, *((lock, [f"--group={group}"]) for lock, group in groups)):
         bound = f"--constraint={LOCK}"
         session.run(*command, *parts, bound, f"--output-file={lock}", *session.posargs, silent=True)

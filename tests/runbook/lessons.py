@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.support.product import Product
+
+TRAINING = Path(__file__).resolve().parents[2] / "docs" / "training.md"
+# The blocks of the recording that the page shows, in its order.
+RECORDED = ("a first release", "a live deployment", "rollback practice", "a program that ends")
 
 
 def _serves_the_head(product: Product) -> None:

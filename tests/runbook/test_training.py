@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.runbook.lessons import LESSONS
+from tests.runbook.lessons import LESSONS, TRAINING
 from tests.support.edges import environment
-from tests.support.pages import typed_blocks
+from tests.support.pages import typed_blocks, typed_commands
 from tests.support.product import Product
 
-TRAINING = Path(__file__).resolve().parents[2] / "docs" / "training.md"
 NAMED = {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")
@@ -33,22 +30,6 @@ def clone(tmp_path: Path) -> Iterator[Product]:
     made.clean()
 
 
-def commands(lines: tuple[str, ...]) -> list[tuple[str, int]]:
-    """Whole commands, of which one may take several lines, and the exit code that the comment behind it names."""
-    found, begun = [], ""
-    for line in lines:
-        begun += line
-        try:
-            shlex.split(begun)
-        except ValueError:  # a quotation is open
-            begun += "\n"
-            continue
-        code = re.search(r"# exit code (\d+)", begun)
-        found.append((begun, int(code[1]) if code else 0))
-        begun = ""
-    return found
-
-
 @pytest.mark.load
 def test_the_course_can_be_followed(clone: Product) -> None:
     """Each command ends as the page says, and after each block what it is about is so."""
@@ -58,7 +39,7 @@ def test_the_course_can_be_followed(clone: Product) -> None:
         if block.excused:
             continue
         print(block.situation)  # the last one that is shown has failed
-        for text, right in commands(block.lines):
+        for text, right in typed_commands(block.lines):
             done = subprocess.run(
                 ["bash", "-c", text],
                 cwd=clone.folder,

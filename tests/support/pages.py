@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Typed", "fenced_commands", "headings", "slug", "typed_blocks"]
+__all__ = ["Typed", "fenced_commands", "headings", "slug", "typed_blocks", "typed_commands"]
 
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 INV = re.compile(
@@ -41,6 +42,22 @@ def typed_blocks(page: Path) -> list[Typed]:
         lines = tuple(line.strip() for line in block[2].splitlines() if line.strip())
         excused = re.search(r"\*Not run\*", paragraph) is not None
         found.append(Typed(section[-1] if section else "", mark[1] if mark else "", excused, lines))
+    return found
+
+
+def typed_commands(lines: tuple[str, ...]) -> list[tuple[str, int]]:
+    """Whole commands, of which one may take several lines, and the exit code that the comment behind it names."""
+    found, begun = [], ""
+    for line in lines:
+        begun += line
+        try:
+            shlex.split(begun)
+        except ValueError:  # a quotation is open
+            begun += "\n"
+            continue
+        code = re.search(r"# exit code (\d+)", begun)
+        found.append((begun, int(code[1]) if code else 0))
+        begun = ""
     return found
 
 
