@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,8 +92,15 @@ def write_init(env: Environment, prepared: Initialisation) -> Initialisation:
 def _steps(product: Repository, tree: Tree, changes: tuple[FileChange, ...]) -> list[str]:
     """List, in order, the steps that only a person can take."""
     steps = ["git add --all && git commit --message 'Release with deploylib'", "inv deploy: here, with no account"]
-    if product.first or product.asked.staging:
-        steps.append("at Render, once and by hand (no API makes a Blueprint): New > Blueprint, this repository")
+    blueprint_files = {product.blueprint_file, "render.staging.yaml"}
+    if new := [each.path for each in changes if each.path in blueprint_files and each.after is not None]:
+        which = ", and again ".join(new)
+        steps.append(
+            f"at Render, once and by hand (no API makes a Blueprint): New > Blueprint, this repository, {which}"
+        )
+    if _lacks_staging(product, changes):
+        where = product.settings_file
+        steps.append(f"add [environments.staging] to {where}, which is yours: deploylib init --staging shows its lines")
     keys = [f"gh secret set RENDER_API_KEY --env {name}" for name in product.environments]
     steps += [*keys, "gh variable set DEPLOYLIB_STORE --body s3://bucket/prefix"]
     if ".ci/deploylib.txt" not in tree.names:
@@ -106,6 +114,12 @@ def _steps(product: Repository, tree: Tree, changes: tuple[FileChange, ...]) -> 
     if "package.json" in tree.names and not product.asked.npm:
         steps.append(f"deploylib init --npm adds to package.json: {NPM}")
     return [*steps, f"inv check --environment {product.environments[0]}"]
+
+
+def _lacks_staging(product: Repository, changes: tuple[FileChange, ...]) -> bool:
+    """Tell whether settings that are kept lack the staging that is asked for."""
+    kept = next((each for each in changes if each.path == product.settings_file and each.after is None), None)
+    return kept is not None and any(re.match(r"\+\[.*environments\.staging\]", line) for line in kept.diff)
 
 
 def _list_health_files(product: Repository, tree: Tree) -> list[str]:

@@ -121,6 +121,21 @@ def test_the_parallel_workflow_is_ours_where_it_is_asked_for(tmp_path: Path, *, 
     assert not any("git rm" in step for step in second.steps)
 
 
+def test_who_gets_a_staging_later_is_told_what_the_settings_lack(tmp_path: Path) -> None:
+    """They are not ours to write in, and without that table no command knows staging; which Blueprint is new is named."""
+    folder = initialised(adopters.make_repository(tmp_path / "shop", adopters.EXPRESS))
+    asked = InitOptions(staging=True)
+    steps = init.prepare_init(Environment.open("local", folder=folder), asked).steps
+
+    assert any(step.startswith("add [environments.staging] to deploylib.toml") for step in steps)
+    assert any(step.endswith("this repository, render.staging.yaml") for step in steps)
+
+    settings_file = folder / "deploylib.toml"
+    settings_file.write_text(settings_file.read_text() + "\n[environments.staging]\n")
+    later = init.prepare_init(Environment.open("local", folder=folder), asked).steps
+    assert not any(step.startswith("add [environments") for step in later)
+
+
 @pytest.mark.parametrize("asked", ["staging", "parallel"])
 def test_who_gets_another_workflow_later_is_told_which_one_goes(tmp_path: Path, asked: str) -> None:
     """It is not ours to take away, and one push would be released twice."""
