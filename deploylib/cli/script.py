@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from deploylib.errors import DeployError
+from deploylib.errors import DeployError, Interrupted
 
 if TYPE_CHECKING:
     from deploylib.commands import init
@@ -75,9 +75,15 @@ def _init(given: argparse.Namespace) -> None:
 
 
 def _agrees(number: int) -> bool:
+    from deploylib.cli.text import NOT_WRITTEN
+
     sys.stderr.write(f"write these {number} files? [y/N] ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    try:
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    except Interrupted as error:
+        error.remedy = NOT_WRITTEN
+        raise
 
 
 def _plain(done: init.Initialisation) -> dict[str, Any]:

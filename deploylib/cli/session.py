@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-GO_ON = "inv deploy goes on where this stopped"
+GO_ON = "the same command again goes on where this stopped"
 HEEDED_WITHIN = 8.0  # seconds: a runner of CI kills after ten, and says so to nobody
 
 

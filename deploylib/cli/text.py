@@ -137,7 +137,7 @@ def _trouble(text: str) -> Iterator[str]:
 def _next(report: Report) -> list[str]:
     if report.environment == "local":
         return ["change something, commit, inv deploy", "your account:    inv check --environment production"]
-    return [remedies.about(report.environment, "inv status shows what is live; inv rollback goes back")]
+    return [remedies.about(report.environment, "inv status shows what is live, and what inv rollback goes back to")]
 
 
 def _block(title: str, lines: Iterable[str]) -> list[str]:
@@ -192,7 +192,7 @@ def format_events(state: RunState) -> list[str]:
     if state.report is None and state.opened.operation:
         return [*lines, "", UNENDED]
     if state.report is None:
-        left = "open: inv deploy goes on, or begins anew after a while"
+        left = f"open: {state.opened.command} goes on, or begins anew after a while"
         return [*lines, "", remedies.about(state.opened.environment, left)]
     return lines + format_report(state.report).splitlines()
 

@@ -179,7 +179,9 @@ def _kept(env: Environment, service_id: str, live: Live) -> bool:
 
 def _one_line(state: RunState) -> str:
     outcome = (
-        state.report.outcome if state.report else remedies.about(state.opened.environment, "open: inv deploy goes on")
+        state.report.outcome
+        if state.report
+        else remedies.about(state.opened.environment, f"open: {state.opened.command} goes on")
     )
     return f"{short(state.id)} {state.commit.short} {outcome}"
 

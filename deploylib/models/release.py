@@ -81,6 +81,16 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     recent: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
 
+    @property
+    def command(self) -> str:
+        """The command that goes on with it.
+
+        `inv deploy` would release again what a rollback goes back from.
+        """
+        if self.promotes:
+            return f"inv promote --from {self.promotes.partition('/')[0]} --to {self.environment}"
+        return "inv rollback" if self.back else "inv deploy"
+
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """The release that a rollback restores: of which run, and its commit."""

@@ -253,7 +253,7 @@ def end_unfinished(env: Environment, name: str) -> Report:
 
 def settle_all(env: Environment, lease: Lease) -> None:
     """End what was left half-way, under a lease."""
-    reconcile.settle(env, lease, pipeline.forward(env.config))
+    reconcile.settle(env, lease, pipeline.flow_of)
 
 
 def examine_commit(env: Environment, name: str, *, hand_over: bool = False) -> Scanned:

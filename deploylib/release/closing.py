@@ -104,7 +104,7 @@ def stop(run: Run, error: Interrupted, began: float) -> Report:
     if run.decides:
         (run.lease.abandon if run.state.intents else run.lease.release)()
     run.telling.leave(interrupted=True)
-    go_on = "inv deploy goes on where this stopped" if run.decides else "inv finish ends the run"
+    go_on = f"{run.state.opened.command} goes on where this stopped" if run.decides else "inv finish ends the run"
     return report(run, msgspec.structs.replace(Ending.of(error), next=(go_on,)), began)
 
 

@@ -51,6 +51,11 @@ def forward(config: Config) -> tuple[Stage, ...]:
     return tuple(stage for stage in with_own_steps(FORWARD) if stage.name not in left_out)
 
 
+def flow_of(run: Run) -> tuple[Stage, ...]:
+    """List the stages of a whole run, forward or back."""
+    return BACK if run.back else forward(run.env.config)
+
+
 def bring_to_an_end(run: Run, flow: Sequence[Stage], *, paused_at: str = "") -> Report:
     """Do the stages left, up to *paused_at*, and report."""
     began = run.env.clock.monotonic()
@@ -79,7 +84,7 @@ def finish_run(run: Run) -> Report:
     try:
         if has_needed_lease(run.state):
             acquire_lease(run)
-        return closing.close(run, conclude(run, BACK if run.back else forward(run.env.config)), began)
+        return closing.close(run, conclude(run, flow_of(run)), began)
     except NotKnownYet as error:
         return closing.leave_open(run, error, began)
     except Interrupted:
@@ -122,7 +127,7 @@ def _prepare(run: Run, stage: Stage) -> None:
     require_whole(run.env)  # whoever was waited for may have left it so
     if operation:
         return
-    settle_left_behind(run, forward(run.env.config))
+    settle_left_behind(run, flow_of)
     if not has_needed_lease(run.state):
         run.seen = require_alone(run, run.checked.targets, leased=True)
 

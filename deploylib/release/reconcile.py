@@ -5,7 +5,7 @@ Completed, put back, or closed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -24,6 +24,7 @@ from deploylib.state import Lease, RunState
 
 __all__ = ["conclude", "settle", "settle_left_behind"]
 
+FlowOf = Callable[[Run], Sequence[Stage]]
 CLOSING = (StageName.DEPLOY, StageName.VERIFY)
 
 
@@ -65,13 +66,13 @@ def conclude(run: Run, flow: Sequence[Stage]) -> Ending:
     return Ending()
 
 
-def settle_left_behind(run: Run, flow: Sequence[Stage]) -> None:
+def settle_left_behind(run: Run, flow_of: FlowOf) -> None:
     """End each run that was left half-way, before this one changes anything.
 
     A rollback itself says what shall be live, and a backup changes nothing: both go on, whatever was left.
 
     Args:
-        flow: of a release, by which what was left is concluded.
+        flow_of: the stages by which a run that was left is concluded.
 
     Raises:
         Damaged: a run may still be open that nobody can read, and what to do about it.
@@ -79,10 +80,10 @@ def settle_left_behind(run: Run, flow: Sequence[Stage]) -> None:
     env = run.env
     if not run.back and run.releases and (damaged := env.history.find_unreadable(env.name)) is not None:
         raise damaged
-    settle(env, run.lease, flow, ours=run.id, back=run.back)
+    settle(env, run.lease, flow_of, ours=run.id, back=run.back)
 
 
-def settle(env: Environment, lease: Lease, flow: Sequence[Stage], *, ours: str = "", back: bool = False) -> None:
+def settle(env: Environment, lease: Lease, flow_of: FlowOf, *, ours: str = "", back: bool = False) -> None:
     """End what was left half-way, under a lease.
 
     Args:
@@ -90,7 +91,7 @@ def settle(env: Environment, lease: Lease, flow: Sequence[Stage], *, ours: str =
         back: it is a rollback, which says itself what shall be live.
     """
     for left in _left_behind(env, ours):
-        _settle(env, left, lease, flow, back=back)
+        _settle(env, left, lease, flow_of, back=back)
 
 
 def _left_behind(env: Environment, ours: str) -> list[RunState]:
@@ -115,7 +116,7 @@ def _left_behind(env: Environment, ours: str) -> list[RunState]:
     ]
 
 
-def _settle(env: Environment, left: RunState, lease: Lease, flow: Sequence[Stage], *, back: bool) -> None:
+def _settle(env: Environment, left: RunState, lease: Lease, flow_of: FlowOf, *, back: bool) -> None:
     if not left.intents or back:
         gone = Ending(outcome="abandoned", exit_code=Interrupted.exit_code)
         env.history.close(left, Report(run=left.id, environment=env.name, **msgspec.structs.asdict(gone)))
@@ -123,5 +124,5 @@ def _settle(env: Environment, left: RunState, lease: Lease, flow: Sequence[Stage
     env.progress.note(f"run {short(left.id)} of {left.commit.short} was left half-way: it is ended first")
     began = env.clock.monotonic()
     other = take_up(env, Options(services=left.opened.services), left, lease=lease)
-    report = closing.close(other, conclude(other, flow), began, keep=True)
+    report = closing.close(other, conclude(other, flow_of(other)), began, keep=True)
     env.progress.note(f"run {short(left.id)}: {report.outcome}")

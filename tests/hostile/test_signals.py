@@ -54,7 +54,7 @@ def check_that_it_ends(running: subprocess.Popen[str], number: signal.Signals, s
     assert time.monotonic() - began < HEEDED_WITHIN, said
     assert running.returncode == 130, said
     assert f"stopped by {number.name}" in said
-    assert "next: inv deploy goes on where this stopped" in said
+    assert "next: the same command again goes on where this stopped" in said
     assert "Traceback" not in said
     gone, alive = psutil.wait_procs(children, timeout=5)
     assert all(process.status() == psutil.STATUS_ZOMBIE for process in alive), (gone, alive)

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -21,8 +22,8 @@ QUESTION = re.compile(r"write these \d+ files\? \[y/N\] $")
 LONGEST = 60.0  # seconds
 
 
-def typed(folder: Path, answer: bytes) -> tuple[int, str, str]:
-    """Exit code, and what was on the terminal before and after the answer."""
+def typed(folder: Path, answer: bytes, number: int = 0) -> tuple[int, str, str]:
+    """Exit code, and what was on the terminal before and after the answer, or the signal."""
     terminal, theirs = pty.openpty()
     child = subprocess.Popen(  # in a session of its own: it has no other terminal
         SCRIPT,
@@ -39,7 +40,9 @@ def typed(folder: Path, answer: bytes) -> tuple[int, str, str]:
         while time.monotonic() < ends:
             if not select.select([terminal], [], [], 1.0)[0]:  # a second of silence: nothing is drawn over the question
                 if not answered and QUESTION.search(texts[0]):
-                    answered = bool(os.write(terminal, answer))
+                    answered = True
+                    os.write(terminal, answer)
+                    child.send_signal(number)
                 continue
             try:
                 texts[answered] += os.read(terminal, 1 << 16).decode(errors="replace")
@@ -51,6 +54,18 @@ def typed(folder: Path, answer: bytes) -> tuple[int, str, str]:
     finally:
         child.kill()
         os.close(terminal)
+
+
+def test_who_stops_at_the_question_is_told_that_nothing_was_written(tmp_path: Path) -> None:
+    """There is nothing that a release could go on with."""
+    folder = adopters.make_repository(tmp_path / "shop", adopters.EXPRESS)
+
+    code, _, after = typed(folder, b"", signal.SIGINT)
+
+    assert code == 130
+    assert "next: nothing was written" in after
+    assert "inv deploy" not in after
+    assert not (folder / "tasks.py").exists()
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", "y\n"], ids=["no", "nothing", "yes"])

@@ -73,7 +73,7 @@ def test_in_the_first_week_the_way_back_is_told() -> None:
         "SUCCEEDED   bbbbbbb is live on production                   10.2s",
         "First week  inv rollback --environment production goes back to aaaaaaa (run 6), verified 3 h ago (told until 2026-03-08)",
         "",
-        "Next        inv status --environment production shows what is live; inv rollback --environment production goes back",
+        "Next        inv status --environment production shows what is live, and what inv rollback --environment production goes back to",
     ]
 
 
@@ -106,7 +106,7 @@ def test_an_ending_that_is_no_failure_is_told_in_words(outcome: str, line: str) 
 
     assert lines[1].startswith(line)
     where = "--environment production"
-    assert lines[-1] == f"Next        inv status {where} shows what is live; inv rollback {where} goes back"
+    assert lines[-1] == f"Next        inv status {where} shows what is live, and what inv rollback {where} goes back to"
 
 
 def test_what_is_not_known_to_be_live_is_not_claimed() -> None:

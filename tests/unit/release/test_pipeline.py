@@ -270,6 +270,27 @@ def test_an_interrupted_run_stays_open_and_goes_on(product: Product) -> None:
     assert product.asked() == ["srv-api/deploys", "srv-web/deploys"]
 
 
+def test_an_interrupted_rollback_goes_on_by_a_rollback(product: Product) -> None:
+    """Whoever is told to deploy would release again what was gone back from."""
+    assert product.deploy().outcome == "succeeded"
+    bad = product.change("2")
+    assert product.deploy().outcome == "succeeded"
+    product.platform.plans = {"srv-api": ["build_in_progress"] * 9 + ["live"]}
+    env = product.env()
+
+    def stop() -> None:
+        product.clock.each_sleep = lambda: None
+        raise Interrupted("stopped by SIGINT", remedy="inv deploy")
+
+    product.clock.each_sleep = stop
+    report = release.rollback(env)
+
+    assert report.next == ("inv rollback --environment staging goes on where this stopped",)
+    assert "open: inv rollback --environment staging goes on" in status.status(product.env()).last
+    assert product.roll_back().outcome == "succeeded"
+    assert bad not in product.live()
+
+
 def test_a_signal_while_what_is_live_is_asked_for_at_the_end_is_heeded(product: Product) -> None:
     """The run stays open instead of ending without saying what is live, and the next command ends it."""
     env = product.env()

@@ -140,6 +140,23 @@ def test_a_rollback_goes_on_to_the_release_that_it_had_chosen(
     assert report.commit.id == product.first
 
 
+@pytest.mark.parametrize("kind", ["intent", "triggered", "shipped", "rollback", "verify"])
+def test_a_deploy_completes_a_rollback_that_was_left_first(
+    product: Product, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """By the stages of a rollback: what it goes back from is held, and is not released again."""
+    bad = product.live()[0]
+    dying(product, monkeypatch, kind, product.roll_back)
+    product.clock.seconds += 120
+
+    report = product.deploy()
+
+    assert "held" in report.outcome
+    assert [product.first] * 2 == product.live()
+    assert [one.report.outcome for one in product.runs() if one.opened.back and one.report] == ["succeeded"]
+    assert [hold.commits for hold in product.env().holds.read()] == [(bad,)]
+
+
 def test_a_rollback_that_fails_in_part_needs_a_person(product: Product) -> None:
     """It is never rolled back; everything is held until somebody goes back or lifts the hold."""
     product.platform.requests.clear()
