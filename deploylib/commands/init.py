@@ -117,7 +117,7 @@ def _steps(product: Repository, tree: Tree, changes: tuple[FileChange, ...]) -> 
 
 
 def _lacks_staging(product: Repository, changes: tuple[FileChange, ...]) -> bool:
-    """Tell whether settings that are kept lack the staging that is asked for."""
+    """Tell whether kept settings lack the staging that is asked for."""
     kept = next((each for each in changes if each.path == product.settings_file and each.after is None), None)
     return kept is not None and any(re.match(r"\+\[.*environments\.staging\]", line) for line in kept.diff)
 
