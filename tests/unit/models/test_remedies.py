@@ -84,6 +84,7 @@ def test_whatever_is_told_takes_the_flag() -> None:
 # Where a step is quoted by what knows the environment already, or is an error's own remedy.
 QUOTED = {
     "tool._failure": "it is an error's own remedy",
+    "diagnosis.diagnose": "it becomes an error's own remedy",
     "errors.diagnostics": "the command has named it",
     "text.format_fitness": "it is always about the environment local",
     "text.format_scan": "the stage has named it",
