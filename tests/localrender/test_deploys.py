@@ -60,7 +60,7 @@ def test_a_program_at_another_port_is_told(fresh: Callable[..., Local]) -> None:
     """With the port that it listens on, in the cause and in its own log: nobody looks for it there."""
     local = fresh(BACKEND.format("pserv").replace(", healthCheckPath: /", ""))
     local.up("--time-scale", "300")
-    elsewhere = "import socket; other = socket.create_server(('127.0.0.1', 0)); print(other.getsockname()[1]); import time; time.sleep(60)"
+    elsewhere = "import socket; other = socket.create_server(('127.0.0.1', 0)); print(other.getsockname()[1]); import time; time.sleep(600)"
     deploy = local.deploy("backend", commitId=local.product.change(elsewhere))
     assert local.ended("backend", deploy) == "update_failed"
     failure = local.events("backend", "deploy_ended")[0]["reason"]["failure"]

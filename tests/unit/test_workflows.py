@@ -244,6 +244,23 @@ def test_every_session_is_run_by_some_workflow() -> None:
     )
 
 
+def test_what_is_marked_load_is_run_by_a_session_of_each_night() -> None:
+    """A story that has left the ordinary run is run all the same."""
+    noxfile = ast.parse((ROOT / "noxfile.py").read_text())
+    long = yaml.safe_load((ROOT / ".github/workflows/long.yml").read_text())["jobs"]["long"]
+    places: set[str] = set()
+    for node in noxfile.body:
+        if isinstance(node, ast.FunctionDef) and node.name in long["strategy"]["matrix"]["session"]:
+            words = {each.value for each in ast.walk(node) if isinstance(each, ast.Constant)}
+            places |= words if words & {"load", "load or not load"} else set()
+    marked = [
+        path.relative_to(ROOT) for path in ROOT.glob("tests/*/**/*.py") if re.search(r"mark\.load", path.read_text())
+    ]
+
+    assert len(marked) > 40
+    assert [path for path in marked if not places & {str(each) for each in (path, *path.parents)}] == []
+
+
 def test_the_tests_run_on_every_python_of_the_range_and_the_checks_once() -> None:
     """Each job of the matrix by its own Python: the lowest of the machine would be the same one for all."""
     jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
