@@ -20,7 +20,8 @@ from deploylib.system import Deadline, threads
 
 __all__ = ["LiveLog"]
 
-AT_ITS_END, INTERRUPTED = 1.5, 0.5  # seconds for what is on its way when the run ends; for who has ten for everything
+AT_ITS_END, AT_MOST = 2.5, 6.0  # seconds for the next line that is on its way when the run ends; for all of them
+INTERRUPTED = 0.5  # seconds, for who has ten for everything
 BEFORE = timedelta(seconds=5)  # clocks differ
 KEPT_EVERY, KEPT_AT_ONCE = 5.0, 500  # seconds, lines
 MOST = 20_000  # lines that are kept of a run; the platform has the rest
@@ -35,6 +36,8 @@ class LiveLog:
     run: str
     _over: threading.Event = field(default_factory=threading.Event)
     _following: list[Future[None]] = field(default_factory=list)
+    _shows: bool = True
+    _lines: int = 0
     _kept: int = 0
     _running: bool = False
 
@@ -54,12 +57,21 @@ class LiveLog:
             self._begin(of_one)
 
     def stop(self, *, interrupted: bool = False) -> None:
-        """End; take along what has come by now."""
-        if self._following:
-            self._over.set()
-            _, late = wait(self._following, INTERRUPTED if interrupted else AT_ITS_END)
-            if late and not interrupted:
-                self.env.progress.note("the log of the services was not read to its end: the platform does not give it")
+        """End; take along what has come by now.
+
+        It waits as long as lines come. What comes later is kept, and not shown below the result.
+        """
+        if not self._following:
+            return
+        self._over.set()
+        allowed = Deadline.after(INTERRUPTED if interrupted else AT_MOST)
+        late, lines = set(self._following), -1
+        while late and lines < self._lines and not allowed.has_passed():
+            lines = self._lines
+            _, late = wait(late, min(AT_ITS_END, allowed.left))
+        self._shows = False
+        if late and not interrupted:
+            self.env.progress.note("the log of the services was not read to its end: the platform does not give it")
 
     def _begin(self, targets: list[Target]) -> None:
         self._following.append(threads.start(partial(self._carefully, partial(self._follow, targets)), name="log"))
@@ -81,8 +93,10 @@ class LiveLog:
         try:
             for line in rollout.LogStream(self.env.render, targets[0].owner_id, names, since, self._over).lines():
                 if line is not None and line.instance not in before:
-                    self.env.progress.wrote(line)
+                    if self._shows:
+                        self.env.progress.wrote(line)
                     waiting.append(line)
+                    self._lines += 1
                 if len(waiting) >= KEPT_AT_ONCE or (waiting and late.has_passed()):
                     self._keep(waiting)
                     late = Deadline.after(KEPT_EVERY)

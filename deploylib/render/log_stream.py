@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,12 +24,14 @@ from deploylib.errors import Unreachable
 from deploylib.models import LogLine
 from deploylib.render import decode, rate_limit
 from deploylib.render.client import Client
+from deploylib.render.rate_limit import Left
 from deploylib.system import Deadline, http
 
 __all__ = ["LogStream"]
 
 KINDS = ("build", "app")
 NO_WEBSOCKET = {400, 401, 403, 404, 405, 426, 501}  # asking again will not help
+LAST_PAGES = 10  # of what is read once it is over
 SPARED = 12  # of thirty reads of logs in a minute
 REMEMBERED = 50_000  # ids
 OVERLAP = timedelta(milliseconds=100)  # lines of several instances come a little out of order
@@ -96,13 +98,12 @@ class LogStream:
                 self.over.wait(max(asked, pause * random.uniform(0.5, 1)))  # noqa: S311 - no secret
 
     def _last(self) -> Iterator[LogLine]:
-        """Ask once for what has come by the end.
+        """Read what has come by the end.
 
-        It is one question, for which nobody waits long.
+        So many pages that whoever waits for it does not wait long.
         """
-        if self._whole:
-            for line in self.client.log_page(self._query | {"startTime": (self.since - OVERLAP).isoformat()}).lines:
-                yield from self._new(line)
+        pages = iter(range(LAST_PAGES))
+        yield from self._catch_up(lambda: next(pages, None) is not None and self._may_ask)
 
     @property
     def _query(self) -> dict[str, Any]:
@@ -139,14 +140,14 @@ class LogStream:
         What cannot be read now, and could before, is asked for again later.
         """
         try:
-            yield from self._catch_up()
+            yield from self._catch_up(self._pace)
         except Unreachable:
             if self._answered is None or self._answered.has_passed():
                 raise
 
-    def _catch_up(self) -> Iterator[LogLine]:
+    def _catch_up(self, may_go_on: Callable[[], bool]) -> Iterator[LogLine]:
         times, self._whole = {"startTime": (self.since - OVERLAP).isoformat()}, False
-        while self._pace():
+        while may_go_on():
             page = self.client.log_page(self._query | times)
             self._asked = self.client.clock.monotonic()
             self._answered = Deadline.after(GIVE_UP, self.client.clock)
@@ -178,8 +179,17 @@ class LogStream:
             Whether it is not over meanwhile.
         """
         while not self.over.is_set():
-            left = self.client.log_reads.compute_left(self.client.clock.monotonic())
-            if left is None or left.requests > SPARED:
+            if self._may_ask:
                 return True
-            self.over.wait(min(left.seconds, 5.0))
+            left = self._left
+            self.over.wait(min(left.seconds, 5.0) if left else 0.0)
         return False
+
+    @property
+    def _may_ask(self) -> bool:
+        left = self._left
+        return left is None or left.requests > SPARED
+
+    @property
+    def _left(self) -> Left | None:
+        return self.client.log_reads.compute_left(self.client.clock.monotonic())

@@ -50,6 +50,16 @@ def test_without_a_websocket_asking_does() -> None:
     assert platform.opened == 0
 
 
+@pytest.mark.parametrize(("come", "given"), [(0, 0), (450, 450), (5_000, 1_000)])
+def test_what_came_by_the_end_is_read_although_it_is_many_pages(come: int, given: int) -> None:
+    """Ten of them: nobody waits for the log of a whole day."""
+    over = threading.Event()
+    over.set()
+    with LogPlatform(come, before=come).serving() as url:
+        lines = rollout.LogStream(Client("rnd_key", url), "tea-1", {"srv-api": "api"}, SINCE, over).lines()
+        assert numbers(line for line in lines if line is not None) == list(range(given))
+
+
 def test_a_key_that_is_refused_ends_it() -> None:
     """It is told, and not asked for ever."""
     over = threading.Event()

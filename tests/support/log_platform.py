@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ class LogPlatform:
         apart: lines that come to pass before each websocket but the first is open.
         without_websocket: it has none at all.
         unanswered: how many pages are refused after the first cut.
+        before: lines that came before anybody asks.
+        page_seconds: how long it thinks about a page.
     """
 
     lines: int
@@ -39,12 +42,17 @@ class LogPlatform:
     apart: int = 40
     without_websocket: bool = False
     unanswered: int = 0
+    before: int = 0
+    page_seconds: float = 0.0
     text: str = "line {}"
     refused: int = 0
     opened: int = 0
     pages: int = 0
     _come: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._come = self.before
 
     @contextmanager
     def serving(self) -> Iterator[str]:
@@ -86,6 +94,7 @@ class LogPlatform:
 
     def _page(self, query: dict[str, str]) -> Response:
         self.pages += 1
+        time.sleep(self.page_seconds)
         if self.opened > 1 and self.unanswered:
             self.unanswered -= 1
             return _json(403, {"message": "not now"})

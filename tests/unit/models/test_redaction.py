@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from deploylib.cli import github, session, text
@@ -111,7 +111,18 @@ def test_nothing_that_is_printed_told_or_recorded_shows_a_password(
     tmp_path_factory: pytest.TempPathFactory, password: str, way: str
 ) -> None:
     """A migration's error quotes it: history, report, JSON, summary, message and log are without it."""
-    folder = tmp_path_factory.mktemp("store")
+    of_another = "q7#Vx2!mZp"
+    assume(
+        not any(left_of(password, text) for text in everything_of(tmp_path_factory.mktemp("store"), of_another, way))
+    )
+
+    texts = everything_of(tmp_path_factory.mktemp("store"), password, way)
+
+    assert not any(left_of(password, text) for text in texts)
+
+
+def everything_of(folder: Path, password: str, way: str) -> list[str]:
+    """All that is said of a migration whose error quotes a password."""
     struck, said = Struck([Secret(f"postgresql://ada:{quote(password, safe='')}@db/book")]), WAYS[way](password)
     error = MigrationFailed(f"it says {said}", details=(f"  {said}", "x"), remedy=f"not {said}")
     result = StageResult.of("migrate", error, 1.0)
@@ -131,9 +142,7 @@ def test_nothing_that_is_printed_told_or_recorded_shows_a_password(
 
     texts = [path.read_text() for path in folder.rglob("*.json")]
     texts += [stream.getvalue(), text.format_report(told), github.summary(told), json.dumps(render(outcome_of(told)))]
-    texts.append(msgspec.json.encode(told).decode())
-
-    assert not any(left_of(password, text) for text in texts)
+    return [*texts, msgspec.json.encode(told).decode()]
 
 
 @pytest.mark.parametrize("user", ["a", "ad", "ada"])
