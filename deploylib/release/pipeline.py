@@ -22,7 +22,7 @@ from deploylib.release.recovery import recover_run
 from deploylib.release.run import Run, Stage
 from deploylib.release.stages import backup, changes, check, deploy, loadtest, migrate, rollback, scan, tests, verify
 from deploylib.release.stages.own import require_registered, with_own_steps
-from deploylib.release.step import acquire_lease, has_needed_lease, is_left, perform
+from deploylib.release.step import EndedMeanwhile, acquire_lease, has_needed_lease, is_left, perform
 from deploylib.settings import Config
 
 __all__ = ["BACK", "FORWARD", "bring_to_an_end", "finish_run", "forward"]
@@ -61,6 +61,9 @@ def bring_to_an_end(run: Run, flow: Sequence[Stage], *, paused_at: str = "") -> 
     began = run.env.clock.monotonic()
     try:
         return closing.close_or_pause(run, _carry_out(run, flow, paused_at), began)
+    except EndedMeanwhile as ended:
+        run.lease.release()
+        return ended.report
     except NotKnownYet as error:
         return closing.leave_open(run, error, began)
     except Interrupted as error:
@@ -85,6 +88,9 @@ def finish_run(run: Run) -> Report:
         if has_needed_lease(run.state):
             acquire_lease(run)
         return closing.close(run, conclude(run, flow_of(run)), began)
+    except EndedMeanwhile as ended:
+        run.lease.release()
+        return ended.report
     except NotKnownYet as error:
         return closing.leave_open(run, error, began)
     except Interrupted:
@@ -98,13 +104,16 @@ def _carry_out(run: Run, flow: Sequence[Stage], paused_at: str) -> Ending:
     From the commit point on, a failure is put back by the command that decides.
     """
     try:
+        if run.decides and has_needed_lease(run.state) and any(stage.needs_lease for stage in flow):
+            _enter(run)  # another command may be at work in it, or have gone on with it
         if run.decides and run.state.recovering is not None:
             acquire_lease(run)
             return recover_run(run, run.state.recovering)
         require_registered(run, forward(run.env.config))
         for stage in flow:
             if is_left(run, stage):
-                _prepare(run, stage)
+                if stage.needs_lease and run.state.opened.operation != StageName.CHANGES:
+                    _enter(run)
                 perform(run, stage)
             if stage.name == StageName.CHANGES and (end := _nothing_to_do(run)) is not None:
                 return end
@@ -116,16 +125,15 @@ def _carry_out(run: Run, flow: Sequence[Stage], paused_at: str) -> Ending:
     return closing.ending(run, paused_at)
 
 
-def _prepare(run: Run, stage: Stage) -> None:
-    """Acquire the lease if needed, and settle what was left.
+def _enter(run: Run) -> None:
+    """Acquire the lease, and settle what was left.
 
-    An operation ends nobody's run.
+    An operation ends nobody's run, and what is being put back is put back first.
     """
-    operation = run.state.opened.operation
-    if not stage.needs_lease or operation == StageName.CHANGES or not acquire_lease(run):
+    if not acquire_lease(run) or run.state.recovering is not None:
         return
     require_whole(run.env)  # whoever was waited for may have left it so
-    if operation:
+    if run.state.opened.operation:
         return
     settle_left_behind(run, flow_of)
     if not has_needed_lease(run.state):

@@ -6,7 +6,7 @@ import msgspec
 
 from deploylib.errors import BackupFailed, Blocked, DeployError, Interrupted, LeaseHeld, MigrationFailed, NotExamined
 from deploylib.models import StageName
-from deploylib.models.results import StageResult, StageStatus
+from deploylib.models.results import Report, StageResult, StageStatus, short
 from deploylib.models.units import seconds
 from deploylib.release.closing import explain_unknown
 from deploylib.release.guards import GATES, require_not_held
@@ -14,7 +14,7 @@ from deploylib.release.run import Run, Stage
 from deploylib.state import LeaseState, RunState
 from deploylib.store import format_version
 
-__all__ = ["acquire_lease", "find_failed_stage", "has_needed_lease", "is_left", "perform"]
+__all__ = ["EndedMeanwhile", "acquire_lease", "find_failed_stage", "has_needed_lease", "is_left", "perform"]
 
 REFUSABLE = {StageName.CHECK, StageName.CHANGES, StageName.MIGRATE, StageName.DEPLOY, StageName.ROLLBACK}
 WITHOUT_LEASE = {*GATES, StageName.CHECK}
@@ -22,12 +22,23 @@ WITHOUT_LEASE = {*GATES, StageName.CHECK}
 FAILURES = (Blocked, NotExamined, BackupFailed, MigrationFailed)
 
 
+class EndedMeanwhile(Exception):
+    """Another command has ended the run meanwhile."""
+
+    def __init__(self, report: Report) -> None:
+        """Say what the run came to."""
+        super().__init__(report.outcome)
+        self.report = report
+
+
 def acquire_lease(run: Run) -> bool:
     """Acquire the environment's lease for this run.
 
-    Tell whether it was acquired just now, and not before.
+    Tell whether it was acquired just now, and not before. Of a run that is gone on with, what another command has
+    done while it held the lease is read first.
 
     Raises:
+        EndedMeanwhile: that command has ended the run.
         LeaseHeld: another run holds it, or has taken it over.
         SettingsError: the store cannot keep two runs apart.
     """
@@ -44,8 +55,14 @@ def acquire_lease(run: Run) -> bool:
         by = lease.holder
         env.progress.note(f"waiting for {by.name}{by.of}, seen {lease.seen}  {by.url}".rstrip())
 
-    run.lease.acquire(within=seconds(patience, "--wait"), known=has_needed_lease(run.state), waiting=waiting)
+    resumed = has_needed_lease(run.state)
+    run.lease.acquire(within=seconds(patience, "--wait"), known=resumed, waiting=waiting)
     format_version.require(env.store)  # whoever was waited for may have been of a newer version
+    if resumed and run.decides:
+        run.journal.read_again()
+        if run.state.report is not None:
+            env.progress.note(f"another command has ended run {short(run.id)} meanwhile: {run.state.report.outcome}")
+            raise EndedMeanwhile(run.state.report)
     return True
 
 

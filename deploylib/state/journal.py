@@ -71,6 +71,15 @@ class Journal:
             self.history.append(self.state.id, kind, value)
         self.state = after
 
+    def read_again(self) -> None:
+        """Read what others have recorded of the run meanwhile.
+
+        Raises:
+            Damaged: it cannot be read any more.
+        """
+        if self.written:
+            self.state = self.history.read(self.state.id)
+
     def keep(self) -> None:
         """Write a run that has failed before its time.
 

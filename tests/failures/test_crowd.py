@@ -44,6 +44,8 @@ def test_two_releases_at_once(product: Trivial) -> None:
         out, err = first.communicate(timeout=300)
     assert first.returncode == 0, (out, err)
     assert waited.code == 0, waited.said
+    assert "another command has ended run" in waited.err
+    assert [event["kind"] for event in product.events()].count("closed") == 1
     assert {name: len(product.deploys(name, commit)) for name in SERVICES} == dict.fromkeys(SERVICES, 1)
 
 

@@ -1445,9 +1445,23 @@ GUARDS = (
     Guard(
         "a look that takes the environment",
         "deploylib/release/pipeline.py",
-        "    if not stage.needs_lease or operation == StageName.CHANGES or not acquire_lease(run):\n",
-        "    if not stage.needs_lease or not acquire_lease(run):\n",
+        "if stage.needs_lease and run.state.opened.operation != StageName.CHANGES:",
+        "if stage.needs_lease:",
         "tests/unit/commands/test_one_by_one.py::test_a_look_needs_no_lease_and_ends_nobodys_run",
+    ),
+    Guard(
+        "a run that is ended twice",
+        "deploylib/release/step.py",
+        "    if resumed and run.decides:\n",
+        "    if False and run.decides:\n",
+        "tests/unit/release/test_pipeline_crash.py::test_a_run_is_ended_once_although_two_commands_wanted_to_go_on_with_it",
+    ),
+    Guard(
+        "a commit deployed anew that another command puts back",
+        "deploylib/release/step.py",
+        "        run.journal.read_again()\n",
+        "",
+        "tests/unit/release/test_pipeline_crash.py::test_what_another_command_began_to_put_back_while_one_waited_is_put_back",
     ),
     Guard(
         "a release on a backup from before a restore",

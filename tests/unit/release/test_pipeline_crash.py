@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
+from deploylib.commands import release
 from deploylib.models import Intent
+from deploylib.models.results import Report
 from deploylib.state.history import History
-from tests.support.fakes import FakeClock
+from deploylib.store.folder import Folder
+from tests.support.fakes import FakeClock, RecordingView
 from tests.support.in_memory import Platform
-from tests.support.in_memory_product import Product
+from tests.support.in_memory_product import FakeEnvironment, Product
 from tests.support.repository import Repository
 
 
@@ -49,6 +54,25 @@ def dying(product: Product, monkeypatch: pytest.MonkeyPatch, kind: str, command:
     leases.abandon(held.number)  # as the death of a process on this machine is known; here it was only a part of one
 
 
+@dataclass(frozen=True)
+class Meanwhile(Folder):
+    """A store of which another command makes use while this one waits for the lease."""
+
+    then: list[Callable[[], Any]] = field(default_factory=list)
+
+    def probe(self) -> None:
+        """Let it, once."""
+        if self.then:
+            self.then.pop()()
+
+
+def waiting(product: Product, then: Callable[[], Any]) -> FakeEnvironment:
+    """What a command works with that gets the lease when another one is done."""
+    env = product.env()
+    assert isinstance(env.store, Folder)
+    return replace(env, kept_in=Meanwhile(env.store.root, [then]))
+
+
 def broken(product: Product) -> str:
     """A commit of which one service goes live and the other does not build; what is live now."""
     good = product.live()[0]
@@ -56,6 +80,49 @@ def broken(product: Product) -> str:
     product.platform.plans = {"srv-api": ["live"], "srv-web": ["build_in_progress"] * 4 + ["build_failed"]}
     product.platform.requests.clear()
     return good
+
+
+@pytest.mark.parametrize("kind", ["intent", "triggered", "deploy", "verify"])
+@pytest.mark.parametrize("how", ["finish", "deploy"])
+def test_a_run_is_ended_once_although_two_commands_wanted_to_go_on_with_it(
+    product: Product, monkeypatch: pytest.MonkeyPatch, kind: str, how: str
+) -> None:
+    """The one that waits says what the other one has made of it, asks for nothing and records nothing."""
+    product.change("3")
+    dying(product, monkeypatch, kind, product.deploy)
+    product.clock.seconds += 120
+    ended: list[Report] = []
+    env = waiting(product, lambda: ended.append(product.deploy()))
+
+    report = release.finish(env) if how == "finish" else product.deploy_to(env)
+
+    assert ("succeeded", 0) == (report.outcome, report.exit_code)
+    assert msgspec.json.encode(report) == msgspec.json.encode(ended[0])
+    assert isinstance(env.progress, RecordingView)
+    assert any("another command has ended run" in text for text in env.progress.notes)
+    assert [one.kind for one in env.history.read_events(report.run)].count("closed") == 1
+    assert product.asked()[-2:] == ["srv-api/deploys", "srv-web/deploys"]
+    assert len(product.asked()) == 6
+    held = env.leases.read()
+    assert held is not None
+    assert held.state != "held"
+
+
+@pytest.mark.parametrize("how", ["finish", "deploy"])
+def test_what_another_command_began_to_put_back_while_one_waited_is_put_back(
+    product: Product, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """And not deployed once more."""
+    good = broken(product)
+    dying(product, monkeypatch, "triggered", product.deploy)
+    product.clock.seconds += 120
+    env = waiting(product, lambda: dying(product, monkeypatch, "recovering", product.deploy))
+
+    report = release.finish(env) if how == "finish" else product.deploy_to(env)
+
+    assert ("build failed", 10) == (report.outcome, report.exit_code)
+    assert [good] * 2 == product.live()
+    assert product.asked() == ["srv-api/deploys", "srv-web/deploys", "srv-api/rollback"]
 
 
 @pytest.mark.parametrize("kind", ["recovering", "back-intent", "back-triggered", "back-shipped", "put-back"])
