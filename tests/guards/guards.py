@@ -41,9 +41,17 @@ GUARDS = (
     Guard(
         "a log of the services that cannot be followed, and nobody says so",
         "deploylib/release/live_log.py",
-        "            if late and not interrupted:\n",
-        "            if False:\n",
+        "        if late and not interrupted:\n",
+        "        if False:\n",
         "tests/integration/test_followed_logs.py::test_a_log_that_cannot_be_followed_is_one_line",
+    ),
+    Guard(
+        "the end of a log that is cut off while its lines come",
+        "deploylib/release/live_log.py",
+        "while late and lines < self._lines and not allowed.has_passed():",
+        "while late and lines < 0:",
+        "tests/integration/test_live_log.py::"
+        "test_all_that_came_by_the_end_is_shown_and_kept_although_it_takes_longer_than_one_line_may",
     ),
     Guard(
         "a secret in what is kept of the services' logs",
