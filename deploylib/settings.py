@@ -89,7 +89,7 @@ class ScanSettings(SettingsTable, frozen=True):
     within: str = "3m"
 
 
-REFERENCE = "docs/settings.md"
+REFERENCE = "deploylib's docs/settings.md"
 STORE, WEBHOOK, JSON_WEBHOOK = "DEPLOYLIB_STORE", "SLACK_WEBHOOK_URL", "DEPLOYLIB_WEBHOOK_URL"
 BOT, SLACK_API = "SLACK_BOT_TOKEN", "SLACK_API_URL"
 S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -483,7 +483,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         raise SettingsError(
             f"environment {self.name!r}: ledger and backups must be where every machine that deploys sees them",
             remedy=f'set store = "s3://bucket/prefix" in [environments.{self.name}], or {STORE} '
-            f"(gh variable set {STORE} --env {self.name}; docs/bucket.md); "
+            f"(gh variable set {STORE} --env {self.name}; deploylib's docs/bucket.md); "
             "or a folder and only_this_machine = true, if nobody else deploys",
         )
 

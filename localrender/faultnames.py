@@ -94,7 +94,7 @@ _ALL = [
     ),
     Fault(
         name="foreign-deploy", group="platform", service="needed",
-        text="at once: a deploy that somebody else started, of the live commit or of --commit",
+        text="at once: a deploy that somebody else started, of the live commit",
     ),
     Fault(
         name="overlap-override", group="platform", next=0,

@@ -34,7 +34,9 @@ def find_faults(measured: Measurement) -> tuple[str, ...]:
         faults.append(f"{reason}: a lower rate, or FastHttpUser in place of HttpUser")
     if slip > SLIP:
         reason = f"1 % of the requests were sent {slip:.0f} ms too late or later, more than {SLIP:.0f} ms"
-        faults.append(f"{reason}: again, from a machine that does nothing beside it (docs/loadtest.md, Too late)")
+        faults.append(
+            f"{reason}: again, from a machine that does nothing beside it (deploylib's docs/loadtest.md, Too late)"
+        )
     if measured.busiest / cap > BUSY:
         reason = f"{measured.busiest} of {measured.in_flight} users were busy at once, more than {BUSY:.0%}"
         faults.append(f"{reason}: a lower rate, or a higher in_flight")

@@ -21,7 +21,7 @@ from deploylib.render import blueprints
 
 __all__ = ["DOCS_PAGE", "find_faulty_alembic", "find_lists", "find_others", "find_unfetched"]
 
-DOCS_PAGE = "docs/migrations.md"
+DOCS_PAGE = "deploylib's docs/migrations.md"
 TAKEN_OVER = f"[migrations] command, pending and files ({DOCS_PAGE})"
 # The words by which a command line is known to migrate; a script's own name is one of them as often as a tool's.
 MIGRATES = re.compile(

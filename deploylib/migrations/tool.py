@@ -43,7 +43,7 @@ FORKED = (
 LACKING = re.compile(r"ERR_MODULE_NOT_FOUND|Cannot find (?:module|package) '|No module named '")
 INSTALL = (
     "it runs in a fresh checkout, where nothing is installed: let the command install first what it needs, for example "
-    "sh -c 'cd api && npm ci --silent >&2 && …' (docs/migrations.md)"
+    "sh -c 'cd api && npm ci --silent >&2 && …' (deploylib's docs/migrations.md)"
 )
 UNCHECKED = (
     "no exact target: the command applies whatever it finds",

@@ -82,6 +82,7 @@ def open_or_resume(env: Environment, options: Options, aim: Aim, lease: Lease | 
         SettingsError: the run is closed, or is about another commit; or a gate that is left out cannot be, or not so.
     """
     _require_reason(options, (StageName.SCHEMA,) if aim.back else GATES)
+    seconds(options.wait or "0s", "--wait")  # before anything is asked or begun
     last = find_shared_run(env, aim) if env.build else next(iter(env.history.read_runs(env.name, 1)), None)
     if options.services and options.asked is not StageName.CHANGES and not aim.decides and not aim.back:
         _require_own_changes(env, last, options.services)

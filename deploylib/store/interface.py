@@ -19,7 +19,7 @@ from deploylib.models import decoding
 __all__ = ["CONDITIONAL", "Damaged", "KeyTaken", "Store", "StoreRefused", "Stored", "read_document"]
 
 T = TypeVar("T")
-CONDITIONAL = "use a store that honours If-None-Match: Amazon S3, Cloudflare R2, MinIO, … (docs/bucket.md)"
+CONDITIONAL = "use a store that honours If-None-Match: Amazon S3, Cloudflare R2, MinIO, … (deploylib's docs/bucket.md)"
 LARGEST = 32 << 20  # bytes of a record; a run's state with every event of fifty services is a hundredth of that
 
 

@@ -75,6 +75,16 @@ def test_a_run_may_be_limited_to_a_service(product: Product) -> None:
     assert ["", product.first] == product.live()
 
 
+@pytest.mark.parametrize("wait", ["5x", "-1m", "soon", "9999999d"])
+def test_a_wait_that_is_no_duration_is_refused_before_anything_is_asked(product: Product, wait: str) -> None:
+    """And not when the lease is wanted, after the check."""
+    with pytest.raises(SettingsError, match="--wait"):
+        product.deploy(wait=wait)
+    with pytest.raises(SettingsError, match="--wait"):
+        product.roll_back(wait=wait)
+    assert product.platform.requests == []
+
+
 def test_a_dry_run_asks_for_nothing_and_writes_nothing(product: Product) -> None:
     """It says what would be done, by a client and a runner that refuse to write."""
     before = {path: path.stat().st_mtime_ns for path in product.repository.root.rglob("*")}
