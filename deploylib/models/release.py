@@ -67,6 +67,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
         recent: ids of the last commits that it brings, so that a run whose clone does not know them can tell that
             it is the older one.
         steps: the names of the steps of a team's own that are part of it.
+        reason: why it goes back, for the hold of what it goes back from.
     """
 
     run: str
@@ -80,6 +81,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     url: str = ""
     recent: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
+    reason: str = ""
 
     @property
     def command(self) -> str:

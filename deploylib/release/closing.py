@@ -160,7 +160,7 @@ def _update_holds(run: Run, final: Report) -> None:
     left = {intent.previous.commit for intent in state.intents.values()} - {each.commit for each in final.live} - {""}
     if run.back and left:
         given = "" if run.options.skip else run.options.reason.strip()  # with --skip it says why a check was left out
-        reason = given or f"run {short(run.id)} went back from it"
+        reason = given or state.opened.reason or f"run {short(run.id)} went back from it"
         env.holds.place(sorted(left), reason, author=env.author, run=run.id)
         names = ", ".join(sorted(commit[:7] for commit in left))
         env.progress.note(f"{names}: held from now on; a newer commit is let through")

@@ -115,6 +115,7 @@ def _begin(env: Environment, options: Options, aim: Aim, lease: Lease | None) ->
         promotes=aim.promotes,
         url=env.build.url if env.build else "",
         steps=aim.steps,
+        reason=options.reason.strip() if aim.back and not options.skip else "",  # else it says why a check was left out
         recent=() if aim.back else env.git.recent(aim.commit.id, RECENT),
     )
     unrecorded = options.dry_run or (not aim.kept and env.build is None)

@@ -207,6 +207,28 @@ def test_a_rollback_goes_on_to_the_release_that_it_had_chosen(
     assert report.commit.id == product.first
 
 
+@pytest.mark.parametrize(
+    ("options", "then", "held"),
+    [
+        ({"reason": "it loses orders"}, {}, "it loses orders"),
+        ({"reason": "it loses orders"}, {"reason": "and money"}, "and money"),
+        ({"reason": "the schema fits", "skip": ("schema",)}, {}, "went back from it"),
+        ({}, {}, "went back from it"),
+    ],
+)
+def test_a_rollback_that_is_completed_later_holds_for_its_own_reason(
+    product: Product, monkeypatch: pytest.MonkeyPatch, options: Any, then: Any, held: str
+) -> None:
+    """Who completes it need not know it; that of ``--skip`` is another."""
+    dying(product, monkeypatch, "intent", lambda: product.roll_back(**options))
+    product.clock.seconds += 120
+
+    report = product.roll_back(**then) if then else product.finish()
+
+    assert report.outcome == "succeeded"
+    assert [hold.reason.endswith(held) for hold in product.env().holds.read()] == [True]
+
+
 @pytest.mark.parametrize("kind", ["intent", "triggered", "shipped", "rollback", "verify"])
 def test_a_deploy_completes_a_rollback_that_was_left_first(
     product: Product, monkeypatch: pytest.MonkeyPatch, kind: str
