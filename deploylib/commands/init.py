@@ -92,6 +92,10 @@ def write_init(env: Environment, prepared: Initialisation) -> Initialisation:
 def _steps(product: Repository, tree: Tree, changes: tuple[FileChange, ...]) -> list[str]:
     """List, in order, the steps that only a person can take."""
     steps = ["git add --all && git commit --message 'Release with deploylib'", "inv deploy: here, with no account"]
+    health_files = _list_health_files(product, tree)
+    if taken := [each.path for each in changes if each.path in health_files and each.after is not None]:
+        use = f"use {', '.join(taken)} in your program, as the first lines show; then healthCheckPath: /api/health/live"
+        steps.insert(0, f"{use} in {product.blueprint_file}")
     blueprint_files = {product.blueprint_file, "render.staging.yaml"}
     if new := [each.path for each in changes if each.path in blueprint_files and each.after is not None]:
         which = ", and again ".join(new)
@@ -108,7 +112,7 @@ def _steps(product: Repository, tree: Tree, changes: tuple[FileChange, ...]) -> 
     (releasing,) = (each.path for each in changes if each.path in RELEASING)
     if others := [path for path in RELEASING if path in tree.names and path != releasing]:
         steps.append(f"git rm {' '.join(others)}: {Path(releasing).name} takes its place")
-    lacking = [each for each in _list_health_files(product, tree) if each not in tree.names]
+    lacking = [each for each in health_files if each not in tree.names]
     if lacking and not product.asked.health:
         steps.append(f"deploylib init --health adds health answers and a graceful shutdown: {', '.join(lacking)}")
     if "package.json" in tree.names and not product.asked.npm:

@@ -264,7 +264,10 @@ def test_each_web_service_is_offered_its_health_file(files: dict[str, str], plac
     asked = {one.path: one for one in prepared(folder, health=True).changes if "health." in one.path}
     assert list(asked) == places
     assert all(one.state.value == "new" and one.diff for one in asked.values())
-    assert not any("--health" in step for step in prepared(folder, health=True).steps)
+    then = prepared(folder, health=True).steps
+    assert not any("--health" in step for step in then)
+    uses = [step.removeprefix("use ").partition(" in your program")[0] for step in then if step.startswith("use ")]
+    assert uses == [", ".join(places)][: bool(places)]
 
 
 def test_a_health_file_that_is_there_is_neither_moved_nor_written_over(tmp_path: Path) -> None:
