@@ -10,6 +10,8 @@ from typing import Self
 from deploylib.system import Git, process
 from tests.support.fakes import write
 
+ADA = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+
 
 @dataclass(frozen=True)
 class Repository:
@@ -32,8 +34,8 @@ class Repository:
         return Git(self.root, process.SYSTEM)
 
     def run(self, *args: str) -> str:
-        """Run git."""
-        done = subprocess.run(["git", *args], cwd=self.root, check=True, capture_output=True, text=True)
+        """Run git; on a new machine nobody has told it a name."""
+        done = subprocess.run(["git", *ADA, *args], cwd=self.root, check=True, capture_output=True, text=True)
         return done.stdout.strip()
 
     def commit(self, files: dict[str, str] | None = None, subject: str = "change") -> str:

@@ -32,6 +32,7 @@ class Room:
     changes: bool = False
     failing: list[Delivery] = field(default_factory=list)
     down: bool = False
+    takes: float = 0.0  # seconds
     told: list[Message] = field(default_factory=list)
 
     def send(self, message: Message, /, *, within: float) -> Delivery:
@@ -41,6 +42,7 @@ class Room:
             return self.failing.pop(0)
         if self.down:
             return FAILED
+        time.sleep(self.takes)
         self.told.append(message)
         return Delivery(delivered=True, channel=self.name, sign=f"sign-{len(self.told)}" if self.changes else "")
 
@@ -205,13 +207,29 @@ def test_a_claim_from_the_future_is_nobodys(tmp_path: Path) -> None:
     assert outbox.take(place) is not None
 
 
+@dataclass(frozen=True)
+class Crowded(Folder):
+    """A store in which all who want a message have seen that nobody has it, before the first one takes it."""
+
+    crowd: threading.Barrier = field(default_factory=lambda: threading.Barrier(16))
+    has_come: threading.local = field(default_factory=threading.local)
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        """Write it, once all have come as far."""
+        if not hasattr(self.has_come, "once"):
+            self.has_come.once = True
+            self.crowd.wait(30)
+        return super().put_if_absent(key, body)
+
+
 def test_sixteen_commands_at_once_tell_each_message_once(tmp_path: Path) -> None:
     """A claim has one winner."""
     room = Room(down=True)
     world = World(tmp_path, room)
     world.tell("one", "two", "three")
-    room.down = False
-    threads = [threading.Thread(target=lambda: world.messenger().deliver_waiting()) for _ in range(16)]
+    room.down, room.takes = False, 0.2
+    store = Crowded(tmp_path)
+    threads = [threading.Thread(target=lambda: world.messenger(store).deliver_waiting()) for _ in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:
