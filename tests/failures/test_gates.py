@@ -83,6 +83,7 @@ def test_a_gate_that_is_left_out_is_told(product: Staged) -> None:
     product.settings("false")
     without = product.to_staging("deploy", "--skip", "tests")
     assert without.code == 2, without.said
+    assert "--skip needs a reason" in without.said
     for name in ("backup", "lease"):
         refused = product.to_staging("deploy", "--skip", name, "--reason", "hurry")
         assert refused.code == 2, refused.said
