@@ -139,8 +139,8 @@ def test_backup_and_migration_wait_for_each_other(product: Product, command: str
         other.execute("select pg_advisory_lock(%s)", (LOCK,))
         before = sorted((product.folder / ".deploylib" / "backups").rglob("manifest.json"))
         with product.start(command) as running:
-            asking = "application_name like 'deploylib%' and query like '%pg_try_advisory_lock%'"
-            until(lambda: product.query(f"select 1 from pg_stat_activity where {asking}"))
+            of_ours = "select 1 from pg_stat_activity where application_name like 'deploylib%'"
+            until(lambda: product.query(of_ours + " and query like '%pg_try_advisory_lock%'"))
             time.sleep(1)
             assert running.poll() is None
             assert sorted((product.folder / ".deploylib" / "backups").rglob("manifest.json")) == before
