@@ -10,7 +10,7 @@ import msgspec
 from deploylib.models import Migration, Revision, StageName
 from deploylib.state import RunState
 
-__all__ = ["continue_migration", "find_served_schemas", "list_recorded"]
+__all__ = ["continue_migration", "find_schema_after", "find_served_schemas", "list_recorded"]
 
 
 def find_served_schemas(history: Iterable[RunState]) -> dict[str, str]:
@@ -22,6 +22,15 @@ def find_served_schemas(history: Iterable[RunState]) -> dict[str, str]:
             for revision in migration.pending:
                 schemas.setdefault(revision.id, migration.current)
     return schemas
+
+
+def find_schema_after(state: RunState) -> str:
+    """Find the schema that a run was verified with.
+
+    Empty: it has not looked at one.
+    """
+    migration = state.planned.migration
+    return migration.target if migration.pending and state.has_done(StageName.MIGRATE) else migration.current
 
 
 def list_recorded(history: Iterable[RunState]) -> tuple[Revision, ...]:

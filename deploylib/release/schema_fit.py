@@ -8,7 +8,7 @@ from contextlib import suppress
 from deploylib.environment import Environment
 from deploylib.errors import DeployError, Interrupted, MigrationFailed, SettingsError
 from deploylib.migrations import Tool, compatibility
-from deploylib.models import Checked, Kind, Live, Migration, Secret, StageName, Target
+from deploylib.models import UNKNOWN, Checked, Kind, Live, Migration, Secret, StageName, Target
 from deploylib.postgres import connection
 from deploylib.release import recorded_schema
 from deploylib.release.database import database_of
@@ -24,7 +24,10 @@ def compare_schema(
     database: Migration | str,
     live: Mapping[str, Live],
 ) -> compatibility.Fit:
-    """Compare a release with a schema, or an unknown one."""
+    """Compare a release with a schema, or an unknown one.
+
+    What is not recorded of its code is no doubt where that was verified with this very schema.
+    """
     stays = {one.service for one in release.release if one.service in live and one.commit == live[one.service].commit}
     stays |= {target.name for target in targets if target.kind is Kind.STATIC}
     needs = [one for one in release.release if one.commit and one.service not in stays]
@@ -32,7 +35,9 @@ def compare_schema(
         return compatibility.Fit(unknown=(database,) if needs else ())
     if not database.current and not any(one.schema for one in needs):
         return compatibility.Fit()  # neither the database nor the code knows of any
-    return compatibility.fit(needs, database, recorded_schema.find_served_schemas(history))
+    same = bool(database.current) and recorded_schema.find_schema_after(release) == database.current
+    proven = {one.service for one in needs if same and one.schema in {"", UNKNOWN}}
+    return compatibility.fit(needs, database, recorded_schema.find_served_schemas(history), needless=proven)
 
 
 def schema_now(env: Environment, checked: Checked, history: list[RunState]) -> Migration | str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -32,9 +33,10 @@ __all__ = ["LogStream"]
 KINDS = ("build", "app")
 NO_WEBSOCKET = {400, 401, 403, 404, 405, 426, 501}  # asking again will not help
 LAST_PAGES = 10  # of what is read once it is over
-SPARED = 12  # of thirty reads of logs in a minute
+SPARED, SPARED_AT_THE_END = 12, 3  # of thirty reads of logs in a minute
 REMEMBERED = 50_000  # ids
 OVERLAP = timedelta(milliseconds=100)  # lines of several instances come a little out of order
+OVERLAP_MOST = 100  # lines that are asked for again
 TICK = 0.2  # seconds after which somebody is told that nothing came
 SWEEP = 30.0  # seconds between two questions while the websocket is open: it may be silent and dead
 POLL, POLL_HERE = 4.0, 0.3  # seconds between two questions where there is none; of a loopback server
@@ -59,6 +61,7 @@ class LogStream:
     over: threading.Event
     kinds: tuple[str, ...] = KINDS
     _seen: dict[object, None] = field(default_factory=dict)
+    _newest: deque[datetime] = field(default_factory=lambda: deque(maxlen=OVERLAP_MOST))
     _whole: bool = False  # nothing is missing up to the last line
     _heard: bool = False  # the websocket that is open, or was, has given something
     _asked: float = -SWEEP
@@ -103,7 +106,7 @@ class LogStream:
         So many pages that whoever waits for it does not wait long.
         """
         pages = iter(range(LAST_PAGES))
-        yield from self._catch_up(lambda: next(pages, None) is not None and self._may_ask)
+        yield from self._catch_up(lambda: next(pages, None) is not None and self._may_ask(SPARED_AT_THE_END))
 
     @property
     def _query(self) -> dict[str, Any]:
@@ -146,7 +149,11 @@ class LogStream:
                 raise
 
     def _catch_up(self, may_go_on: Callable[[], bool]) -> Iterator[LogLine]:
-        times, self._whole = {"startTime": (self.since - OVERLAP).isoformat()}, False
+        # A build may write a thousand lines in that tenth of a second: all of them anew after each cut use the reads up.
+        start = (
+            max(self.since - OVERLAP, self._newest[0]) if len(self._newest) == OVERLAP_MOST else self.since - OVERLAP
+        )
+        times, self._whole = {"startTime": start.isoformat()}, False
         while may_go_on():
             page = self.client.log_page(self._query | times)
             self._asked = self.client.clock.monotonic()
@@ -162,6 +169,7 @@ class LogStream:
 
     def _advance(self, line: LogLine) -> None:
         self.since = max(self.since, line.moment)
+        self._newest.append(line.moment)
 
     def _new(self, line: LogLine) -> Iterator[LogLine]:
         name: object = line.id or (line.at, line.instance, line.text)
@@ -179,16 +187,15 @@ class LogStream:
             Whether it is not over meanwhile.
         """
         while not self.over.is_set():
-            if self._may_ask:
+            if self._may_ask(SPARED):
                 return True
             left = self._left
             self.over.wait(min(left.seconds, 5.0) if left else 0.0)
         return False
 
-    @property
-    def _may_ask(self) -> bool:
+    def _may_ask(self, spared: int) -> bool:
         left = self._left
-        return left is None or left.requests > SPARED
+        return left is None or left.requests > spared
 
     @property
     def _left(self) -> Left | None:

@@ -43,7 +43,7 @@ def test_across_a_compatible_schema_and_not_across_an_incompatible_one(product: 
     product.ok("deploy")
 
     contract = 'tolerates = "0003"\n'
-    third = migration(product, "0004", "0003", "alter table entries drop column mood", contract)
+    third = migration(product, "0004", "0003", "alter table entries drop column place", contract)
     served = product.served()
     refused = product.inv("deploy")
     assert refused.code == 0, refused.said

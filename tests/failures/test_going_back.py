@@ -49,7 +49,8 @@ def test_by_run_by_commit_and_by_deploy(product: Trivial) -> None:
     """Whatever a person has at hand; what is none of them is refused with those that are."""
     good = product.one_commit
     deploy = next(one["id"] for one in product.deploys("api", good) if one["status"] == "live")
-    run = product.events()[0]["data"]["run"]
+    runs = product.ok("history", "--json").json
+    run = next(one["opened"]["run"] for one in runs if not one["opened"].get("operation"))
     for name in (good[:10], deploy, run[-4:]):
         product.change_all()
         product.ok("deploy")

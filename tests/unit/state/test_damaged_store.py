@@ -49,9 +49,11 @@ WRONG: tuple[Any, ...] = (
 def _changed(path: Path, change: Callable[[dict[str, object]], object]) -> None:
     try:
         document = json.loads(path.read_bytes() or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):  # it has been damaged before
         document = {}
-    change(document)
+    for each in document if isinstance(document, list) else [document]:
+        if isinstance(each, dict):
+            change(each)
     path.write_text(json.dumps(document))
 
 
@@ -262,7 +264,7 @@ def damage(product: Product, data: st.DataObject) -> None:
     how = data.draw(st.sampled_from(["one value", *sorted(DAMAGES)]), label="damage")
     try:
         document = json.loads(path.read_bytes()) if path.stat().st_size < 1 << 20 else None
-    except ValueError:
+    except (ValueError, RecursionError):  # it has been damaged before
         document = None
     ways = list(leaves(document))
     if how == "one value" and ways:
