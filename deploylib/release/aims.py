@@ -248,7 +248,7 @@ def end_unfinished(env: Environment, name: str) -> Report:
     if run.state.report is not None:
         return run.state.report
     run.announce(run.commit)
-    return pipeline.finish_run(run)
+    return reconcile.finish_run(run, pipeline.flow_of(run))
 
 
 def settle_all(env: Environment, lease: Lease) -> None:

@@ -15,9 +15,7 @@ from deploylib.errors import DeployError, Interrupted, LeaseHeld, NotKnownYet
 from deploylib.models import StageName
 from deploylib.models.results import NOTHING, SUPERSEDED, Ending, Report
 from deploylib.release import closing
-from deploylib.release.database import require_whole
-from deploylib.release.guards import require_alone
-from deploylib.release.reconcile import conclude, settle_left_behind
+from deploylib.release.reconcile import enter
 from deploylib.release.recovery import recover_run
 from deploylib.release.run import Run, Stage
 from deploylib.release.stages import backup, changes, check, deploy, loadtest, migrate, rollback, scan, tests, verify
@@ -25,7 +23,7 @@ from deploylib.release.stages.own import require_registered, with_own_steps
 from deploylib.release.step import EndedMeanwhile, acquire_lease, has_needed_lease, is_left, perform
 from deploylib.settings import Config
 
-__all__ = ["BACK", "FORWARD", "bring_to_an_end", "finish_run", "forward"]
+__all__ = ["BACK", "FORWARD", "bring_to_an_end", "flow_of", "forward"]
 
 FORWARD: tuple[Stage, ...] = (
     check.Check(),
@@ -74,30 +72,6 @@ def bring_to_an_end(run: Run, flow: Sequence[Stage], *, paused_at: str = "") -> 
         return closing.close_or_pause(run, Ending.of(error), began)
 
 
-def finish_run(run: Run) -> Report:
-    """End a run that others have left.
-
-    Complete it where everything is live, else put back what it changed.
-
-    Raises:
-        LeaseHeld: another run holds the lease.
-        Interrupted: the run stays open.
-    """
-    began = run.env.clock.monotonic()
-    try:
-        if has_needed_lease(run.state):
-            acquire_lease(run)
-        return closing.close(run, conclude(run, flow_of(run)), began)
-    except EndedMeanwhile as ended:
-        run.lease.release()
-        return ended.report
-    except NotKnownYet as error:
-        return closing.leave_open(run, error, began)
-    except Interrupted:
-        run.lease.abandon()
-        raise
-
-
 def _carry_out(run: Run, flow: Sequence[Stage], paused_at: str) -> Ending:
     """Do the stages.
 
@@ -105,7 +79,7 @@ def _carry_out(run: Run, flow: Sequence[Stage], paused_at: str) -> Ending:
     """
     try:
         if run.decides and has_needed_lease(run.state) and any(stage.needs_lease for stage in flow):
-            _enter(run)  # another command may be at work in it, or have gone on with it
+            enter(run, flow_of)  # another command may be at work in it, or have gone on with it
         if run.decides and run.state.recovering is not None:
             acquire_lease(run)
             return recover_run(run, run.state.recovering)
@@ -113,7 +87,7 @@ def _carry_out(run: Run, flow: Sequence[Stage], paused_at: str) -> Ending:
         for stage in flow:
             if is_left(run, stage):
                 if stage.needs_lease and run.state.opened.operation != StageName.CHANGES:
-                    _enter(run)
+                    enter(run, flow_of)
                 perform(run, stage)
             if stage.name == StageName.CHANGES and (end := _nothing_to_do(run)) is not None:
                 return end
@@ -123,21 +97,6 @@ def _carry_out(run: Run, flow: Sequence[Stage], paused_at: str) -> Ending:
         end = Ending.of(error)
         return recover_run(run, end) if run.decides else end
     return closing.ending(run, paused_at)
-
-
-def _enter(run: Run) -> None:
-    """Acquire the lease, and settle what was left.
-
-    An operation ends nobody's run, and what is being put back is put back first.
-    """
-    if not acquire_lease(run) or run.state.recovering is not None:
-        return
-    require_whole(run.env)  # whoever was waited for may have left it so
-    if run.state.opened.operation:
-        return
-    settle_left_behind(run, flow_of)
-    if not has_needed_lease(run.state):
-        run.seen = require_alone(run, run.checked.targets, leased=True)
 
 
 def _nothing_to_do(run: Run) -> Ending | None:

@@ -15,14 +15,16 @@ from deploylib.models import StageName
 from deploylib.models.results import NOTHING, SUPERSEDED, Ending, Report, short
 from deploylib.models.units import seconds
 from deploylib.release import closing
+from deploylib.release.database import require_whole
+from deploylib.release.guards import require_alone
 from deploylib.release.opening import is_shared, take_up
 from deploylib.release.recovery import recover_run
 from deploylib.release.run import Options, Run, Stage
 from deploylib.release.stages.own import require_registered
-from deploylib.release.step import acquire_lease, find_failed_stage, has_needed_lease, perform
+from deploylib.release.step import EndedMeanwhile, acquire_lease, find_failed_stage, has_needed_lease, perform
 from deploylib.state import Lease, RunState
 
-__all__ = ["conclude", "settle", "settle_left_behind"]
+__all__ = ["enter", "finish_run", "settle"]
 
 FlowOf = Callable[[Run], Sequence[Stage]]
 CLOSING = (StageName.DEPLOY, StageName.VERIFY)
@@ -64,6 +66,45 @@ def conclude(run: Run, flow: Sequence[Stage]) -> Ending:
     except DeployError as error:
         return recover_run(run, Ending.of(error))
     return Ending()
+
+
+def finish_run(run: Run, flow: Sequence[Stage]) -> Report:
+    """End a run that others have left.
+
+    Complete it where everything is live, else put back what it changed.
+
+    Raises:
+        LeaseHeld: another run holds the lease.
+        Interrupted: the run stays open.
+    """
+    began = run.env.clock.monotonic()
+    try:
+        if has_needed_lease(run.state):
+            acquire_lease(run)
+        return closing.close(run, conclude(run, flow), began)
+    except EndedMeanwhile as ended:
+        run.lease.release()
+        return ended.report
+    except NotKnownYet as error:
+        return closing.leave_open(run, error, began)
+    except Interrupted:
+        run.lease.abandon()
+        raise
+
+
+def enter(run: Run, flow_of: FlowOf) -> None:
+    """Acquire the lease, and settle what was left.
+
+    An operation ends nobody's run, and what is being put back is put back first.
+    """
+    if not acquire_lease(run) or run.state.recovering is not None:
+        return
+    require_whole(run.env)  # whoever was waited for may have left it so
+    if run.state.opened.operation:
+        return
+    settle_left_behind(run, flow_of)
+    if not has_needed_lease(run.state):
+        run.seen = require_alone(run, run.checked.targets, leased=True)
 
 
 def settle_left_behind(run: Run, flow_of: FlowOf) -> None:

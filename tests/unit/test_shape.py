@@ -42,6 +42,12 @@ def test_a_task_is_one_call(task: ast.FunctionDef) -> None:
     assert None not in task.args.kw_defaults
 
 
+@pytest.mark.parametrize(("file", "most"), [("tasks.py", 150), ("deploylib/release/pipeline.py", 120)])
+def test_what_is_to_be_seen_at_one_glance_stays_short(file: str, most: int) -> None:
+    """Lines of all kinds: somebody reads it at three in the morning."""
+    assert len((ROOT / file).read_text().splitlines()) <= most
+
+
 def test_the_list_of_tasks_loads_nothing_heavy() -> None:
     """``inv --list`` stays as quick as invoke itself."""
     done = subprocess.run(
