@@ -94,6 +94,8 @@ def _carry_out(run: Run, flow: Sequence[Stage], paused_at: str) -> Ending:
     except (Interrupted, LeaseHeld, NotKnownYet):
         raise
     except DeployError as error:
+        if (unknown := closing.explain_unknown(run, error)) is not None:
+            raise unknown from error
         end = Ending.of(error)
         return recover_run(run, end) if run.decides else end
     return closing.ending(run, paused_at)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import msgspec
 
-from deploylib.errors import BackupFailed, Blocked, DeployError, Interrupted, LeaseHeld, MigrationFailed, NotExamined
+from deploylib.errors import (
+    BackupFailed,
+    Blocked,
+    DeployError,
+    Interrupted,
+    LeaseHeld,
+    MigrationFailed,
+    NotExamined,
+    NotKnownYet,
+    Unreachable,
+)
 from deploylib.models import StageName
 from deploylib.models.results import Report, StageResult, StageStatus, short
 from deploylib.models.units import seconds
@@ -13,6 +23,7 @@ from deploylib.release.guards import GATES, require_not_held
 from deploylib.release.run import Run, Stage
 from deploylib.state import LeaseState, RunState
 from deploylib.store import format_version
+from deploylib.system import files
 
 __all__ = ["EndedMeanwhile", "acquire_lease", "find_failed_stage", "has_needed_lease", "is_left", "perform"]
 
@@ -39,6 +50,7 @@ def acquire_lease(run: Run) -> bool:
 
     Raises:
         EndedMeanwhile: that command has ended the run.
+        NotKnownYet: what it has done cannot be read.
         LeaseHeld: another run holds it, or has taken it over.
         SettingsError: the store cannot keep two runs apart.
     """
@@ -59,7 +71,10 @@ def acquire_lease(run: Run) -> bool:
     run.lease.acquire(within=seconds(patience, "--wait"), known=resumed, waiting=waiting)
     format_version.require(env.store)  # whoever was waited for may have been of a newer version
     if resumed and run.decides:
-        run.journal.read_again()
+        try:
+            run.journal.read_again()
+        except (Unreachable, files.Unwritable) as error:  # what another has done is not known, so nothing is put back
+            raise explain_unknown(run, error) or NotKnownYet(error.message, remedy=error.remedy) from error
         if run.state.report is not None:
             env.progress.note(f"another command has ended run {short(run.id)} meanwhile: {run.state.report.outcome}")
             raise EndedMeanwhile(run.state.report)

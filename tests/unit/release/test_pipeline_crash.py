@@ -109,6 +109,28 @@ def test_a_run_is_ended_once_although_two_commands_wanted_to_go_on_with_it(
 
 
 @pytest.mark.parametrize("how", ["finish", "deploy"])
+def test_a_run_that_cannot_be_read_any_more_is_neither_put_back_nor_ended(
+    product: Product, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Another command has gone on with it, and nobody knows how far: it stays open."""
+    product.change("3")
+    dying(product, monkeypatch, "triggered", product.deploy)
+    product.clock.seconds += 120
+    asked, live = product.asked(), product.live()
+    events = product.env().history.store.root / "runs" / product.runs()[0].id  # type: ignore[attr-defined]
+    first = min(events.iterdir())
+    whole = first.read_bytes()
+    env = waiting(product, lambda: first.write_bytes(whole[: len(whole) // 2]))
+
+    report = release.finish(env) if how == "finish" else product.deploy_to(env)
+
+    assert ("not known yet", 41) == (report.outcome, report.exit_code)
+    assert (asked, live) == (product.asked(), product.live())
+    first.write_bytes(whole)
+    assert product.deploy().outcome == "succeeded"
+
+
+@pytest.mark.parametrize("how", ["finish", "deploy"])
 def test_what_another_command_began_to_put_back_while_one_waited_is_put_back(
     product: Product, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
