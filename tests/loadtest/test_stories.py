@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.edges import processes_of, until
+from tests.support.edges import has_ended, processes_of, until
 from tests.support.trivial import SERVER, Trivial
 from tests.support.webhooks import listen
 
@@ -169,4 +169,4 @@ def test_nobody_sends_after_a_command_that_was_stopped(product: Callable[..., Tr
 
     assert running.returncode == (130 if number is signal.SIGINT else -number), said
     assert "Traceback" not in said
-    until(lambda: not sending.is_running() or sending.status() == psutil.STATUS_ZOMBIE, 30)
+    until(lambda: has_ended(sending), 30)

