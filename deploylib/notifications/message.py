@@ -86,7 +86,7 @@ def progress_message(notice: Notice) -> Message:
     doing = "putting back" if notice.putting_back else "going back" if notice.back else "deploying"
     services = [TextLine(label=name, text=text) for name, text in _on_their_way(notice)]
     done = [each for each in notice.stages if each.stage != notice.under_way]
-    stages = _stages(done, [f"◌ {notice.under_way}", *notice.coming] if notice.under_way else [])
+    stages = _stages(done, [*([f"◌ {notice.under_way}"] if notice.under_way else []), *notice.coming])
     return _run_message(notice, MessageKind.PROGRESS, f"◌ {doing}", [services, _commits(notice), stages])
 
 

@@ -139,6 +139,7 @@ def perform(run: Run, stage: Stage) -> None:
             raise unknown from error
         if not isinstance(error, (Interrupted, LeaseHeld)):  # the run stays open, or is another command's by now
             failed = StageResult.of(stage.name, error, env.clock.monotonic() - began, part)
+            run.telling.is_done = True
             run.record("stage", failed)
             if isinstance(error, FAILURES) and not run.back:
                 _keep(run)
@@ -146,6 +147,7 @@ def perform(run: Run, stage: Stage) -> None:
         raise
     result = msgspec.structs.replace(result, seconds=round(env.clock.monotonic() - began, 3), part=part)
     run.seen = {}
+    run.telling.is_done = True
     run.record("stage", result)
     env.progress.ended(result)
 

@@ -31,6 +31,7 @@ class Telling:
         coming: the names of the stages that this command is to do.
         shared: other jobs work at the same run, so that what is told is what all have recorded.
         under_way: the stage that is being done.
+        is_done: it has ended, and the next one has not begun.
     """
 
     env: Environment
@@ -38,6 +39,7 @@ class Telling:
     coming: tuple[str, ...] = ()
     shared: bool = False
     under_way: str = ""
+    is_done: bool = False
     _commits: list[tuple[AuthoredCommit, ...] | None] = field(default_factory=list)
 
     @cached_property
@@ -46,7 +48,7 @@ class Telling:
 
     def begin(self, stage: str) -> None:
         """Tell that a stage is being done now."""
-        self.under_way = stage
+        self.under_way, self.is_done = stage, False
         self.update()
 
     def update(self) -> None:
@@ -104,7 +106,7 @@ class Telling:
             url=state.opened.url,
             web=env.git.web(),
             stages=tuple(state.stages.values()),
-            under_way=self.under_way,
+            under_way="" if self.is_done else self.under_way,
             coming=left,
             deploying=planned.changes.deploying or tuple(state.intents),
             previous=before,
