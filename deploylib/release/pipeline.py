@@ -20,7 +20,7 @@ from deploylib.release.recovery import recover_run
 from deploylib.release.run import Run, Stage
 from deploylib.release.stages import backup, changes, check, deploy, loadtest, migrate, rollback, scan, tests, verify
 from deploylib.release.stages.own import require_registered, with_own_steps
-from deploylib.release.step import EndedMeanwhile, acquire_lease, has_needed_lease, is_left, perform
+from deploylib.release.step import EndedMeanwhile, has_needed_lease, is_left, perform
 from deploylib.settings import Config
 
 __all__ = ["BACK", "FORWARD", "bring_to_an_end", "flow_of", "forward"]
@@ -78,10 +78,10 @@ def _carry_out(run: Run, flow: Sequence[Stage], paused_at: str) -> Ending:
     From the commit point on, a failure is put back by the command that decides.
     """
     try:
-        if run.decides and has_needed_lease(run.state) and any(stage.needs_lease for stage in flow):
+        needs_lease = run.state.recovering is not None or any(stage.needs_lease for stage in flow)
+        if run.decides and has_needed_lease(run.state) and needs_lease:
             enter(run, flow_of)  # another command may be at work in it, or have gone on with it
         if run.decides and run.state.recovering is not None:
-            acquire_lease(run)
             return recover_run(run, run.state.recovering)
         require_registered(run, forward(run.env.config))
         for stage in flow:

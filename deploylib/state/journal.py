@@ -13,6 +13,7 @@ from deploylib.models.release import Opened
 from deploylib.models.results import Report
 from deploylib.state.history import History
 from deploylib.state.run_state import Event, RunState, fold
+from deploylib.store import Damaged
 
 
 @dataclass(slots=True)
@@ -75,10 +76,14 @@ class Journal:
         """Read what others have recorded of the run meanwhile.
 
         Raises:
-            Damaged: it cannot be read any more.
+            Damaged: it cannot be read any more, or is gone.
         """
-        if self.written:
+        if not self.written:
+            return
+        try:
             self.state = self.history.read(self.state.id)
+        except KeyError as error:
+            raise Damaged(f"runs/{self.state.id}", "it went away while it was waited for") from error
 
     def keep(self) -> None:
         """Write a run that has failed before its time.

@@ -108,9 +108,10 @@ def test_a_run_is_ended_once_although_two_commands_wanted_to_go_on_with_it(
     assert held.state != "held"
 
 
+@pytest.mark.parametrize("damage", ["cut", "emptied", "gone", "all gone", "of a newer program"])
 @pytest.mark.parametrize("how", ["finish", "deploy"])
 def test_a_run_that_cannot_be_read_any_more_is_neither_put_back_nor_ended(
-    product: Product, monkeypatch: pytest.MonkeyPatch, how: str
+    product: Product, monkeypatch: pytest.MonkeyPatch, how: str, damage: str
 ) -> None:
     """Another command has gone on with it, and nobody knows how far: it stays open."""
     product.change("3")
@@ -118,15 +119,24 @@ def test_a_run_that_cannot_be_read_any_more_is_neither_put_back_nor_ended(
     product.clock.seconds += 120
     asked, live = product.asked(), product.live()
     events = product.env().history.store.root / "runs" / product.runs()[0].id  # type: ignore[attr-defined]
-    first = min(events.iterdir())
-    whole = first.read_bytes()
-    env = waiting(product, lambda: first.write_bytes(whole[: len(whole) // 2]))
+    kept = {path: path.read_bytes() for path in events.iterdir()}
+    first = min(kept)
+
+    def spoil() -> None:
+        for path in kept if damage == "all gone" else [first]:
+            path.unlink()
+        if "gone" not in damage:
+            known = {"cut": kept[first][:40], "emptied": b"", "of a newer program": b'{"at": 1, "kind": [], "data": 2}'}
+            first.write_bytes(known[damage])
+
+    env = waiting(product, spoil)
 
     report = release.finish(env) if how == "finish" else product.deploy_to(env)
 
     assert ("not known yet", 41) == (report.outcome, report.exit_code)
     assert (asked, live) == (product.asked(), product.live())
-    first.write_bytes(whole)
+    for path, content in kept.items():
+        path.write_bytes(content)
     assert product.deploy().outcome == "succeeded"
 
 
