@@ -40,10 +40,12 @@ def send(server: PacedServer, folder: Path, *classes: str, **how: object) -> Mea
 def test_a_server_that_stands_still_is_asked_on_and_told_as_such(tmp_path: Path) -> None:
     """Two seconds: a p95 of 1.8 s, where users who wait for their answers would have seen milliseconds."""
     with serve(freeze=(1.3, 3.3)) as server:
-        figures = Figures.of(send(server, tmp_path, rate=40.0, seconds=4.0, warm_up=0.3))
+        measured = send(server, tmp_path, rate=40.0, seconds=4.0, warm_up=0.3)
 
+    figures, starved = Figures.of(measured), any("too late" in fault for fault in find_faults(measured))
     assert figures.stall is not None
-    assert figures.stall.seconds >= 1.7  # longer where a busy machine stands still as well
+    assert figures.stall.seconds >= 1.7
+    assert figures.stall.seconds <= max(2.5, server.paused + 0.5) or starved  # a busy machine stands still as well
     assert figures.stall.waiting > 50
     assert figures.p95 > 1500
     assert figures.typical < figures.p95 / 5

@@ -21,6 +21,7 @@ class PacedServer:
         freeze: the moments, in seconds from the first request, between which nothing is answered.
         led_to: where ``/away`` leads.
         seen: how often each method and path was asked.
+        paused: the longest time between two answers, in seconds.
     """
 
     delay: float = 0.005
@@ -28,7 +29,9 @@ class PacedServer:
     led_to: str = ""
     seen: Counter[str] = field(default_factory=Counter)
     port: int = 0
+    paused: float = 0.0
     _first: float = 0.0
+    _answered: float = 0.0
 
     @property
     def host(self) -> str:
@@ -52,6 +55,8 @@ class PacedServer:
                 status = f"302 Found\r\nlocation: {self.led_to}" if path == "/away" else "200 OK"
                 status = "503 Unavailable" if path == "/broken" else status
                 writer.write(f"HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\n{{}}".encode())
+                self.paused = max(self.paused, now() - (self._answered or now()))
+                self._answered = now()
                 await writer.drain()
 
 
