@@ -21,7 +21,7 @@
     │   └── Contradiction          the platform denies what the history has recorded
     ├── NotKnownYet        41       platform or store stopped answering after that: the run stays open
     ├── Superseded          0       a newer release took the place of this one while it was on its way
-    └── Interrupted       130       Ctrl-C or SIGTERM
+    └── Interrupted       130       Ctrl-C, SIGTERM, or a terminal that was closed
 
 One exit code per outcome; 0 is success, "nothing to do" and "superseded". 1 is a bug of ours and nothing else.
 """
@@ -256,7 +256,7 @@ class NotKnownYet(DeployError):
 
 
 class Interrupted(DeployError):
-    """Ctrl-C or SIGTERM: what was done is recorded, nothing is rolled back."""
+    """Ctrl-C, SIGTERM, or a closed terminal; nothing is rolled back."""
 
     exit_code = 130
     outcome = "interrupted"

@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from deploylib.cli import text
+from deploylib.cli.outlet import Outlet
 from deploylib.models import Commit, LogLine
 from deploylib.models.progress import Progress
 from deploylib.models.redaction import harmless
@@ -39,14 +40,13 @@ TOGETHER = (
 class Plain(Progress):
     """Writes a line when something ends, and at each deploy step."""
 
-    def __init__(self, stream: IO[str], clean: Callable[[str], str] = harmless, *, verbose: bool = False) -> None:
+    def __init__(self, stream: Outlet, clean: Callable[[str], str] = harmless, *, verbose: bool = False) -> None:
         """Write to a stream.
 
         *clean* makes a line of anybody fit to be shown; *verbose* shows what builds and programs write.
         """
         self._stream, self._clean, self._verbose = stream, clean, verbose
         self._stage = ""
-        self._ascii = "utf" not in (getattr(stream, "encoding", "") or "").lower()
 
     def opened(self, run: str, environment: str, commit: Commit | None) -> None:
         """Write the first line."""
@@ -81,9 +81,7 @@ class Plain(Progress):
 
     def say(self, line: str) -> None:
         """Write one line."""
-        line = self._clean(line)
-        self._stream.write((text.ascii_only(line) if self._ascii else line) + "\n")
-        self._stream.flush()
+        self._stream.write(f"{self._clean(line)}\n")
 
 
 class InCI(Plain):
@@ -94,7 +92,7 @@ class InCI(Plain):
 
     def __init__(
         self,
-        stream: IO[str],
+        stream: Outlet,
         clock: Clock,
         clean: Callable[[str], str] = harmless,
         *,
@@ -153,7 +151,6 @@ class InCI(Plain):
                 for line in lines:
                     self.say(f"  {line}")
                 self._stream.write("::endgroup::\n")
-            self._stream.flush()
 
 
 class _Terminal(Plain):
@@ -163,8 +160,10 @@ class _Terminal(Plain):
     a command asks would be wiped off the screen at the next refresh, and its brackets be read as a style.
     """
 
-    def __init__(self, console: Console, clock: Clock, clean: Callable[[str], str], *, verbose: bool) -> None:
-        super().__init__(console.file, clean, verbose=verbose)
+    def __init__(
+        self, stream: Outlet, console: Console, clock: Clock, clean: Callable[[str], str], *, verbose: bool
+    ) -> None:
+        super().__init__(stream, clean, verbose=verbose)
         self._newest: deque[str] = deque(maxlen=NEWEST)
         self._console, self._clock = console, clock
         self._live: Live | None = None  # each a new one: one that was stopped no longer cuts what is too high
@@ -253,7 +252,7 @@ class _Terminal(Plain):
 
 @contextmanager
 def choose_view(
-    stream: IO[str],
+    stream: Outlet,
     environ: Mapping[str, str],
     clock: Clock,
     clean: Callable[[str], str] = harmless,
@@ -276,7 +275,7 @@ def choose_view(
         return
     from rich.console import Console
 
-    view = _Terminal(Console(file=stream), clock, clean, verbose=verbose)
+    view = _Terminal(stream, Console(file=cast("IO[str]", stream)), clock, clean, verbose=verbose)
     try:
         yield view
     finally:

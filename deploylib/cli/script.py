@@ -64,7 +64,7 @@ def _init(given: argparse.Namespace) -> None:
     asked = InitOptions(**{each.name: getattr(given, each.name) for each in dataclasses.fields(InitOptions)})
     with cli_session.session("local", looking=True, tells=False) as env:
         prepared = init.prepare_init(env, asked)
-        if prepared.wanted and not given.yes and not given.json and sys.stdin.isatty():
+        if prepared.wanted and not given.yes and not given.json and sys.stdin is not None and sys.stdin.isatty():
             cli_session.tell(None, format_init(prepared, asks=True), json=False)
             given.yes = _agrees(len(prepared.wanted))
             if not given.yes:
@@ -75,10 +75,10 @@ def _init(given: argparse.Namespace) -> None:
 
 
 def _agrees(number: int) -> bool:
+    from deploylib.cli.outlet import Outlet
     from deploylib.cli.text import NOT_WRITTEN
 
-    sys.stderr.write(f"write these {number} files? [y/N] ")
-    sys.stderr.flush()
+    Outlet(sys.stderr).write(f"write these {number} files? [y/N] ")
     try:
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
     except Interrupted as error:

@@ -14,7 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -23,13 +23,14 @@ import msgspec
 from deploylib import settings
 from deploylib.cli import github, progress, rendering
 from deploylib.cli import text as cli_text
+from deploylib.cli.outlet import Outlet
 from deploylib.environment import Environment
 from deploylib.errors import Blocked, DeployError, Interrupted, NotExamined, SettingsError
 from deploylib.models import LogLine, redaction, remedies
 from deploylib.models.findings import Scanned, Verdict
 from deploylib.models.progress import Progress
 from deploylib.models.redaction import Struck, harmless, no_command
-from deploylib.models.results import PAUSED, Report
+from deploylib.models.results import NOTHING, PAUSED, PLANNED, Report
 from deploylib.release import note_undelivered
 from deploylib.system import Clock, process, threads
 
@@ -48,7 +49,7 @@ __all__ = [
     "tell_as_they_come",
 ]
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last one: the terminal was closed
 GO_ON = "the same command again goes on where this stopped"
 HEEDED_WITHIN = 8.0  # seconds: a runner of CI kills after ten, and says so to nobody
 
@@ -84,7 +85,7 @@ def session(
 
 
 def _view(*, verbose: bool) -> AbstractContextManager[Progress]:
-    return progress.choose_view(sys.stderr, os.environ, Clock(), clean_line, verbose=verbose)
+    return progress.choose_view(Outlet(sys.stderr), os.environ, Clock(), clean_line, verbose=verbose)
 
 
 def clean_line(line: str) -> str:
@@ -101,7 +102,7 @@ def print_crash(kind: type[BaseException], error: BaseException, trace: Tracebac
     Its last line may quote a driver that quotes a password.
     """
     lines = "".join(traceback.format_exception(kind, error, trace)).splitlines()
-    sys.stderr.write("".join(f"{clean_line(line)}\n" for line in lines))
+    _complain("\n".join(clean_line(line) for line in lines))
 
 
 def print_result(value: Any, env: Environment, show: str, options: Mapping[str, Any], *, json: bool) -> None:
@@ -121,13 +122,16 @@ def print_result(value: Any, env: Environment, show: str, options: Mapping[str, 
 
 def _print_report(value: Report, url: str, *, json: bool) -> None:
     """Print a report, and hand it to the CI."""
-    tell(value, cli_text.format_report(value).splitlines(), json=json)
+    if (lost := _print(value, cli_text.format_report(value).splitlines(), json=json)) is not None:
+        if value.outcome in {NOTHING, PLANNED}:  # the answer is all that comes of it
+            raise lost
+        _complain(lost.message)  # what came of the run is what it is
     try:
         github.publish(value, os.environ, url)
     except SettingsError as error:
         if value.outcome == PAUSED:  # the jobs after this one go by it
             raise
-        sys.stderr.write(f"{clean_line(error.message)}\n")  # what came of the run is what it is
+        _complain(clean_line(error.message))
     if value.exit_code:
         annotate(value.outcome, value.error)
         raise SystemExit(value.exit_code)
@@ -138,11 +142,8 @@ def fail(error: DeployError, environment: str, *, json: bool) -> NoReturn:
     error.remedy = remedies.about(environment, error.remedy)
     if json:
         document = {"outcome": error.outcome, "exit_code": error.exit_code, "error": error.message}
-        tell({**document, "details": error.details, "next": [error.remedy]}, (), json=True)
-    text = "\n".join(clean_line(line) for line in error.diagnostics().splitlines())
-    if "utf" not in (sys.stderr.encoding or "").lower():
-        text = "\n".join(cli_text.ascii_only(line) for line in text.splitlines())
-    sys.stderr.write(text + "\n")
+        _print({**document, "details": error.details, "next": [error.remedy]}, (), json=True)
+    _complain("\n".join(clean_line(line) for line in error.diagnostics().splitlines()))
     annotate(error.outcome, error.message)
     raise SystemExit(error.exit_code)
 
@@ -151,21 +152,23 @@ def annotate(title: str, message: str) -> None:
     """Show an error on the page of a GitHub run."""
     if os.environ.get("GITHUB_ACTIONS") == "true":
         lines = [harmless(STRUCK.text(line)) for line in message.splitlines()]
-        sys.stderr.write(github.annotation(title, "\n".join(lines)) + "\n")
+        _complain(github.annotation(title, "\n".join(lines)))
 
 
 def _print_scan(scanned: Scanned, *, json: bool) -> None:
     """Print a scan; its verdict is the exit code."""
-    tell(scanned, cli_text.format_scan(scanned), json=json)
+    lost = _print(scanned, cli_text.format_scan(scanned), json=json)
     codes = {Verdict.FINDINGS: Blocked.exit_code, Verdict.NOT_EXAMINED: NotExamined.exit_code}
     if code := codes.get(scanned.verdict):
         annotate("scan", scanned.line)
         raise SystemExit(code)
+    if lost is not None:
+        raise lost
 
 
 def is_watched() -> bool:
     """Tell whether somebody sees what is told while a command goes on."""
-    return sys.stderr.isatty()
+    return Outlet(sys.stderr).isatty()
 
 
 def secret(name: str) -> str:
@@ -173,8 +176,11 @@ def secret(name: str) -> str:
 
     Or read it from standard input: it is never an argument.
     """
+    given = sys.stdin  # None where it was closed before the program began
+    if given is None:
+        return ""
     try:
-        text = getpass.getpass(f"{name}: ") if sys.stdin.isatty() else sys.stdin.read().removesuffix("\n")
+        text = getpass.getpass(f"{name}: ") if given.isatty() else given.read().removesuffix("\n")
         text.encode()
     except UnicodeError as error:  # of a terminal or a file of another encoding
         raise SettingsError(
@@ -187,41 +193,69 @@ def tell(value: Any, lines: Sequence[str], *, json: bool, code: int = 0) -> None
     """Print a result, and end with its exit code.
 
     It is printed as lines, or as the JSON of *value*; a *code* of 0 ends nothing.
+
+    Raises:
+        SettingsError: it could not be written.
+    """
+    lost = _print(value, lines, json=json)
+    if code:
+        raise SystemExit(code)
+    if lost is not None:
+        raise lost
+
+
+def _print(value: Any, lines: Sequence[str], *, json: bool) -> SettingsError | None:
+    """Write a result to standard output.
+
+    Returns:
+        why it could not be written; None: it was, or nobody reads it.
     """
     if json:
         document = STRUCK.value(msgspec.to_builtins(value))
         text = redaction.document(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
     else:
         text = "\n".join(clean_line(line) for given in lines for line in given.splitlines() or [""])
-    if "utf" not in (sys.stdout.encoding or "").lower():
-        text = "\n".join(cli_text.ascii_only(line) for line in text.splitlines())
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-    if code:
-        raise SystemExit(code)
+    output = Outlet(sys.stdout)
+    output.write(f"{text}\n")
+    return None if output.lost is None or output.has_no_reader else _not_written(output.lost)
+
+
+def _not_written(error: OSError) -> SettingsError:
+    return SettingsError(
+        f"the result could not be written to standard output: {error.strerror}",
+        remedy="what was asked for is done: give it another place to write to, then look again",
+    )
+
+
+def _complain(text: str) -> None:
+    """Write lines to standard error, which may have no reader left."""
+    Outlet(sys.stderr).write(f"{text}\n")
 
 
 def tell_as_they_come(lines: Iterable[LogLine], *, json: bool) -> None:
     """Print each line when it is there.
 
-    As JSON it is one document a line.
+    As JSON it is one document a line. It ends where its reader does.
 
     Raises:
-        Interrupted: that is how it ends.
+        Interrupted: that is how it ends otherwise.
+        SettingsError: it could not be written.
     """
+    output = Outlet(sys.stdout)
     try:
         for line in lines:
             if json:
                 shown = redaction.document(msgspec.json.encode(STRUCK.value(msgspec.to_builtins(line))).decode())
             else:
                 shown = clean_line(cli_text.format_log_line(line))
-            if "utf" not in (sys.stdout.encoding or "").lower():
-                shown = cli_text.ascii_only(shown)
-            sys.stdout.write(f"{shown}\n")
-            sys.stdout.flush()
+            output.write(f"{shown}\n")
+            if output.lost is not None:
+                break
     except Interrupted as error:
         error.remedy = "nothing was changed; inv logs shows it again"
         raise
+    if output.lost is not None and not output.has_no_reader:
+        raise _not_written(output.lost)
 
 
 @contextmanager
@@ -241,7 +275,8 @@ def _signals(environment: str) -> Iterator[None]:
     ours, theirs = socket.socketpair()
     ours.settimeout(0)
     woken = signal.set_wakeup_fd(ours.fileno(), warn_on_full_buffer=False)
-    before = {each: signal.signal(each, handle) for each in SIGNALS}
+    heard = [each for each in SIGNALS if each is not signal.SIGHUP or signal.getsignal(each) is not signal.SIG_IGN]
+    before = {each: signal.signal(each, handle) for each in heard}  # nohup goes on without a terminal
     threading.Thread(target=_insist, args=(theirs, environment), name="signals", daemon=True).start()
     try:
         yield
@@ -272,5 +307,6 @@ def _insist(woken: socket.socket, environment: str) -> None:
     process.kill_all()
     name = signal.Signals(number).name
     error = Interrupted(f"stopped by {name}, in the middle", remedy=remedies.about(environment, GO_ON))
-    os.write(2, f"{error.diagnostics()}\n".encode(errors="replace"))
+    with suppress(OSError):  # nobody reads it any more
+        os.write(2, f"{error.diagnostics()}\n".encode(errors="replace"))
     os._exit(Interrupted.exit_code)

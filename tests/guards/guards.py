@@ -35,7 +35,7 @@ PAGE, MADE = "tests/unit/dashboard/test_page.py::", "tests/unit/commands/test_da
 DIGEST = "tests/unit/state/test_digest.py::"
 SENDING, ASSESSED = "tests/loadtest/test_sending.py::", "tests/unit/loadtest/test_assessment.py::"
 PRACTICE, ON_SITE = "tests/unit/drills/test_practice.py::", "tests/unit/drills/test_on_site.py::"
-WRITTEN = "tests/scaffold/test_writing.py::"
+WRITTEN, UNWRITTEN = "tests/scaffold/test_writing.py::", "tests/integration/test_unwritable_output.py::"
 
 GUARDS = (
     Guard(
@@ -910,6 +910,27 @@ GUARDS = (
         "woken.settimeout(HEEDED_WITHIN)",
         "woken.settimeout(None)",
         f"{SIGNALS}test_a_signal_is_heeded_wherever_it_waits",
+    ),
+    Guard(
+        "a release that ends because its progress cannot be written",
+        "deploylib/cli/outlet.py",
+        "        except OSError as error:\n",
+        "        except BlockingIOError as error:\n",
+        f"{UNWRITTEN}test_a_release_goes_on_although_its_progress_cannot_be_written",
+    ),
+    Guard(
+        "an answer that was not written, with exit code 0",
+        "deploylib/cli/session.py",
+        "    return None if output.lost is None or output.has_no_reader else _not_written(output.lost)\n",
+        "    return None\n",
+        f"{UNWRITTEN}test_an_answer_that_cannot_be_written_is_no_answer",
+    ),
+    Guard(
+        "a terminal that is closed, and the command ends anywhere",
+        "deploylib/cli/session.py",
+        "SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)",
+        "SIGNALS = (signal.SIGINT, signal.SIGTERM)",
+        f"{UNWRITTEN}test_a_terminal_that_is_closed_ends_the_command_in_order",
     ),
     Guard(
         "one run that cannot be read, and nothing can be done any more",

@@ -12,6 +12,7 @@ import pytest
 from rich.text import Text
 
 from deploylib.cli import progress
+from deploylib.cli.outlet import Outlet
 from deploylib.cli.session import clean_line
 from deploylib.models import Commit, LogLine
 from deploylib.models.progress import Progress
@@ -55,7 +56,7 @@ def test_plain_lines_tell_everything_that_ended_and_every_step_of_a_deploy() -> 
     """In the order in which it happened; what one would not wait for is left out."""
     stream = Stream()
 
-    story(progress.Plain(stream))
+    story(progress.Plain(Outlet(stream)))
 
     assert stream.lines() == [
         'run 7f3a   local ← bbbbbbb "Add paging"',
@@ -71,7 +72,7 @@ def test_a_stream_that_knows_only_ascii_gets_ascii() -> None:
     """Nothing fails, and every line is there."""
     stream = Stream("ascii")
 
-    story(progress.Plain(stream))
+    story(progress.Plain(Outlet(stream)))
 
     assert stream.lines()[0] == 'run 7f3a   local < bbbbbbb "Add paging"'
     assert stream.lines()[4].startswith("+ deploy")
@@ -91,7 +92,7 @@ def test_a_live_view_needs_a_terminal_that_can_move_its_cursor(
     environ: dict[str, str], *, terminal: bool, plain: bool
 ) -> None:
     """Everywhere else lines are written that a log can keep."""
-    with progress.choose_view(Stream(terminal=terminal), environ, FakeClock()) as shown:
+    with progress.choose_view(Outlet(Stream(terminal=terminal)), environ, FakeClock()) as shown:
         assert plain == (type(shown) in {progress.Plain, progress.InCI})
 
 
@@ -100,7 +101,7 @@ def test_a_terminal_keeps_what_has_ended() -> None:
     stream = Stream(terminal=True)
     long = "a subject that is longer than any terminal is wide " * 5
 
-    with progress.choose_view(stream, {"TERM": "xterm"}, FakeClock()) as shown:
+    with progress.choose_view(Outlet(stream), {"TERM": "xterm"}, FakeClock()) as shown:
         story(shown)
         shown.note(long)
 
@@ -116,7 +117,7 @@ def test_between_stages_the_terminal_is_whose_it_was(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sys, "stderr", stream)
     before = set(threading.enumerate())
 
-    with progress.choose_view(stream, {"TERM": "xterm"}, FakeClock()) as shown:
+    with progress.choose_view(Outlet(stream), {"TERM": "xterm"}, FakeClock()) as shown:
         assert not set(threading.enumerate()) - before
         assert not stream.lines()
         story(shown)
@@ -129,7 +130,7 @@ def test_between_stages_the_terminal_is_whose_it_was(monkeypatch: pytest.MonkeyP
 def test_what_is_transferred_is_shown_with_its_rate_and_what_is_left() -> None:
     """Where the sum is known; the next piece of work of the same stage begins from nothing."""
     clock = FakeClock()
-    with progress.choose_view(Stream(terminal=True), {"TERM": "xterm"}, clock) as shown:
+    with progress.choose_view(Outlet(Stream(terminal=True)), {"TERM": "xterm"}, clock) as shown:
 
         def line(size: int, of: int, seconds: float = 2.0) -> str:
             shown.transferred(size, of)
@@ -156,7 +157,7 @@ def lines_of(service: str, count: int) -> list[LogLine]:
 def test_in_ci_a_stage_bears_its_time_and_logs_are_folded() -> None:
     """Who began it stands at the head; the lines of a build stand in a group before what its service does next."""
     stream = Stream()
-    shown = progress.InCI(stream, FakeClock())
+    shown = progress.InCI(Outlet(stream), FakeClock())
 
     shown.opened("x-7f3a", "production", Commit(id=NEW, subject="Add paging"))
     shown.credit("ada", FakeClock().now(), "https://ci.example/1")
@@ -187,7 +188,7 @@ def test_in_ci_a_line_that_comes_after_the_last_stage_is_shown_however_the_comma
     stream = Stream()
     with (
         suppress(KeyboardInterrupt),
-        progress.choose_view(stream, {"CI": "true", "GITHUB_ACTIONS": "true"}, FakeClock()) as shown,
+        progress.choose_view(Outlet(stream), {"CI": "true", "GITHUB_ACTIONS": "true"}, FakeClock()) as shown,
     ):
         shown.ended(DONE)
         for line in lines_of("api", 1):
@@ -200,7 +201,7 @@ def test_in_ci_a_line_that_comes_after_the_last_stage_is_shown_however_the_comma
 def test_a_service_cannot_close_its_group_or_command_the_runner() -> None:
     """Its lines are never at the beginning of one, whatever is in them."""
     stream = Stream()
-    shown = progress.InCI(stream, FakeClock(), clean_line)
+    shown = progress.InCI(Outlet(stream), FakeClock(), clean_line)
 
     for text in ("::endgroup::", "\r::error::x", "##[error]x"):
         shown.wrote(LogLine(at="", text=text, service="api\n::error::y", kind="build"))
@@ -210,22 +211,31 @@ def test_a_service_cannot_close_its_group_or_command_the_runner() -> None:
     assert commands == [r"::group::api\n::error::y build · 3 lines", "::endgroup::"]
 
 
-@pytest.mark.parametrize(
-    "view", [progress.Plain(Stream(), verbose=True), progress.InCI(Stream(), FakeClock(), verbose=True)]
-)
-def test_verbose_shows_every_line_at_once(view: progress.Plain) -> None:
+@pytest.mark.parametrize("environ", [{}, {"CI": "true", "GITHUB_ACTIONS": "true"}], ids=["plain", "in CI"])
+def test_verbose_shows_every_line_at_once(environ: dict[str, str]) -> None:
     """In CI without groups, elsewhere in place of nothing."""
-    for line in lines_of("api", 3):
-        view.wrote(line)
+    stream = Stream()
+    with progress.choose_view(Outlet(stream), environ, FakeClock(), verbose=True) as shown:
+        for line in lines_of("api", 3):
+            shown.wrote(line)
 
-    assert isinstance(stream := view._stream, Stream)  # noqa: SLF001
-    assert [f"  12:00:01  api build  step {n}" for n in range(3)] == stream.lines()
+        assert [f"  12:00:01  api build  step {n}" for n in range(3)] == stream.lines()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_sign_that_a_stream_does_not_know_ends_no_command(*, terminal: bool) -> None:
+    """A terminal of another encoding gets another sign."""
+    stream = Stream("latin-1", terminal=terminal)
+    with progress.choose_view(Outlet(stream), {"TERM": "xterm"}, FakeClock()) as shown:
+        story(shown)
+
+    assert any(re.search(r"\+.* deploy ", line) for line in stream.lines())
 
 
 def test_a_terminal_shows_the_newest_lines_below_the_services() -> None:
     """A few of them; the next stage begins without any."""
     stream = Stream(terminal=True)
-    with progress.choose_view(stream, {"TERM": "xterm"}, FakeClock()) as shown:
+    with progress.choose_view(Outlet(stream), {"TERM": "xterm"}, FakeClock()) as shown:
         shown.began("deploy")
         for line in lines_of("api", 20):
             shown.wrote(line)

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from deploylib.cli import github, session, text
+from deploylib.cli.outlet import Outlet
 from deploylib.cli.progress import Plain
 from deploylib.errors import MigrationFailed
 from deploylib.models import Commit, Live, Opened, Secret
@@ -138,7 +139,7 @@ def everything_of(folder: Path, password: str, way: str) -> list[str]:
     history.append("r", "stage", result)
     history.close(RunState(opened=opened, at=START, last=START, stages={"migrate": result}), told)
     stream = StringIO()
-    Plain(stream, lambda line: harmless(struck.text(line))).ended(result)
+    Plain(Outlet(stream), lambda line: harmless(struck.text(line))).ended(result)
 
     texts = [path.read_text() for path in folder.rglob("*.json")]
     texts += [stream.getvalue(), text.format_report(told), github.summary(told), json.dumps(render(outcome_of(told)))]
