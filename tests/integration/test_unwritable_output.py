@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.edges import environment
-from tests.support.trivial import Trivial
+from tests.support.trivial import BUILD, Trivial
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_a_value_is_not_read_from_an_input_that_was_closed(product: Trivial) -> 
 
 def test_a_terminal_that_is_closed_ends_the_command_in_order(product: Trivial, tmp_path: Path) -> None:
     """As Ctrl-C does: exit code 130, the run stays open, the environment is free, and the next command goes on."""
-    product.change_all()
+    product.commit("Slowly", {"alpha/build.sh": f"sleep 3\n{BUILD}"})
     controlling, terminal = pty.openpty()
     command = [sys.executable, "-m", "invoke", "deploy"]
     env = environment(TERM="xterm")
@@ -150,7 +150,7 @@ def test_a_terminal_that_is_closed_ends_the_command_in_order(product: Trivial, t
     assert product.outcome() == "open"
     assert "nobody" in product.ok("lease").out
     assert "by this run" in product.ok("deploy").err
-    assert product.one_commit == product.head
+    assert product.served()["alpha"] == product.head
 
 
 @pytest.mark.load
