@@ -103,7 +103,7 @@ def up(options: Options, folder: Path) -> dict[str, Any]:
             return synced(options, _wait_for_endpoint(folder, None))
         with (folder / "server.log").open("ab") as log:
             child = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", "localrender", "run-server", "--state", str(folder)],
+                [sys.executable, "-P", "-m", "localrender", "run-server", "--state", str(folder)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

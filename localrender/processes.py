@@ -27,6 +27,23 @@ _ALLOWED = {
     *("PATH", "HOME", "LANG", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
     "NODE_EXTRA_CA_CERTS",
 }
+# Where a package goes and which are left out is the build command's own affair; npm, too, hands on what it was told.
+_WITHHELD = {
+    *("PIP_PREFIX", "PIP_ROOT", "PIP_TARGET", "PIP_USER"),
+    *(
+        "UV_PROJECT",
+        "UV_PROJECT_ENVIRONMENT",
+        "UV_PYTHON",
+        "UV_SYSTEM_PYTHON",
+        "UV_WORKING_DIR",
+        "UV_WORKING_DIRECTORY",
+    ),
+    *(
+        f"npm_config_{name}"
+        for name in ("dry_run", "global", "ignore_scripts", "include", "omit", "only", "production")
+    ),
+}
+_HERE = (loopback.PLAIN, loopback.OTHER, "::1", "localhost")
 _ALLOWED_PREFIXES = ("LC_", "PIP_", "UV_", "npm_config_", "NPM_CONFIG_")
 _LONGEST_LINE = 64 * 1024
 _AT_ONCE = 0.05  # seconds
@@ -34,12 +51,20 @@ PUBLIC_PORTS, INTERNAL_PORTS = range(20_000, 30_000), range(12_000, 20_000)
 
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
-    """The part of the caller's environment that a build may see: where things are, never a secret of the caller."""
-    return {
+    """The part of the caller's environment that a build may see: where things are, never a secret of the caller.
+
+    The services reach each other without the caller's proxy.
+    """
+    proxies = {name: value for name, value in environment.items() if name.lower().endswith("_proxy")}
+    past = proxies.get("no_proxy") or proxies.get("NO_PROXY", "")
+    if proxies and past != "*":
+        proxies |= dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(filter(None, (past, *_HERE))))
+    allowed = {
         name: value
         for name, value in environment.items()
-        if name in _ALLOWED or name.startswith(_ALLOWED_PREFIXES) or name.lower().endswith("_proxy")
+        if (name in _ALLOWED or name.startswith(_ALLOWED_PREFIXES)) and name not in _WITHHELD
     }
+    return allowed | proxies
 
 
 def look_in(path: str) -> None:

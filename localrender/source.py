@@ -15,7 +15,10 @@ from localrender.errors import ApiError, bad_input
 from localrender.model import Commit, stamp
 
 # Whoever runs this may not own the repository (root in a container); git honours these on the command line.
-_GIT = ("git", "-c", "safe.directory=*", "-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
+# A person's own settings must not make it answer something else, such as a signature before a commit.
+_PLAIN = ("log.showSignature=false", "i18n.logOutputEncoding=UTF-8")
+_GIVEN = ("safe.directory=*", "core.hooksPath=/dev/null", "advice.detachedHead=false", *_PLAIN)
+_GIT = ("git", *(word for setting in _GIVEN for word in ("-c", setting)))
 
 
 class Repository(msgspec.Struct, frozen=True):

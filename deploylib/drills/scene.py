@@ -27,7 +27,7 @@ from deploylib.models.results import Report
 from deploylib.models.units import words
 from deploylib.postgres import connect
 from deploylib.render import local
-from deploylib.system import http, process
+from deploylib.system import Git, http, process
 
 __all__ = ["Scene", "TypedCommand"]
 
@@ -297,5 +297,5 @@ class Scene:
             return http.Answer(0, {}, b"")
 
     def _run_git(self, *args: str, folder: Path | None = None) -> process.Completed:
-        command = process.Command(["git", *args], cwd=folder or self.copy, writes=True)
+        command = process.Command(["git", *args], cwd=folder or self.copy, drops=Git.REDIRECTING, writes=True)
         return self.host.writer.run(command)

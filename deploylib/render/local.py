@@ -184,7 +184,7 @@ def _ask(
     writes: bool = False,
     secret: str | None = None,
 ) -> process.Completed:
-    program = [sys.executable, "-m", "localrender", *args]
+    program = [sys.executable, "-P", "-m", "localrender", *args]  # not what the product calls so
     fed = None if secret is None else secret.encode()
     command = process.Command(
         program, cwd=config.root, check=False, timeout=timeout, writes=writes, drops=config.secrets, stdin=fed

@@ -116,7 +116,7 @@ def _by_pip_audit(asked: Round, product: Product) -> Examined:
     """
     settings = product.settings
     service = "osv" if settings.osv_url else settings.service
-    args = [product.python, "-m", "pip_audit", "--no-deps", "--disable-pip", "--requirement=/dev/stdin", "--desc=off"]
+    args = [*product.program("pip_audit"), "--no-deps", "--disable-pip", "--requirement=/dev/stdin", "--desc=off"]
     args += ["--progress-spinner=off", "--format=json", "--output=-", "--aliases=on", "--timeout=10"]
     args += [f"--vulnerability-service={service}", *([f"--osv-url={settings.osv_url}"] if settings.osv_url else [])]
     lines = "".join(f"{name}=={places[0].version}\n" for name, places in asked.items())

@@ -49,6 +49,13 @@ class Product:
     deadline: Deadline = field(default_factory=lambda: Deadline.after(180, Clock()))
     python: str = sys.executable
 
+    def program(self, module: str) -> tuple[str, ...]:
+        """Start a tool of Python's.
+
+        Not from the folder where we are, in which a commit could have its own of that name, or of one that it imports.
+        """
+        return self.python, "-P", "-m", module
+
 
 Scanner: TypeAlias = Callable[[Product], Examined]
 """Looks at a product for one kind of weakness, and says what it found and what it could not see."""

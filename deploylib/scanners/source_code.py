@@ -54,7 +54,7 @@ def scan_source_code(product: Product) -> Examined:
     options += ["--quiet", "--format=json", "--exit-zero", f"--skip={NOT_ASKED}"]
 
     def some(names: Sequence[str]) -> Examined:
-        args = [product.python, "-m", "bandit", *options, *(f"./{name}" for name in names)]
+        args = [*product.program("bandit"), *options, *(f"./{name}" for name in names)]
         command = process.Command(args, cwd=product.files, timeout=product.deadline.left, check=False)
         try:
             return _told(names, process.ask_program(command, _Opinion, "bandit", runner=product.runner))

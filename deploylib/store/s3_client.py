@@ -26,7 +26,7 @@ import msgspec
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.models.extras import install_command
 from deploylib.store.interface import CONDITIONAL, StoreRefused
-from deploylib.system import Clock, Deadline, threads
+from deploylib.system import Clock, Deadline, http, threads
 
 __all__ = ["GONE", "LOST", "RACING", "TAKEN", "Broken", "Calls", "S3Answer", "chunks", "pause"]
 
@@ -250,9 +250,10 @@ def _client() -> Any:
         response_checksum_validation="when_required",
     )
     try:
-        client = boto3.session.Session().client(
-            "s3", config=options
-        )  # not the default one, which keeps old credentials
+        session = boto3.session.Session()  # not the default one, which keeps old credentials
+        client = session.client("s3", config=options)
+        if urlsplit(client.meta.endpoint_url).hostname in http.HERE:
+            client = session.client("s3", config=options.merge(Config(proxies={})))
     except (BotoCoreError, ValueError) as error:  # an address that is none, a profile that is not there, a broken file
         raise SettingsError(
             f"the S3 client cannot be set up: {type(error).__name__}",
@@ -262,7 +263,7 @@ def _client() -> Any:
     return client
 
 
-def _bounded(http: Any) -> Any:
+def _bounded(sender: Any) -> Any:
     """Ask in botocore's place, and bound what is read.
 
     An answer that is no object is read only so far.
@@ -272,7 +273,7 @@ def _bounded(http: Any) -> Any:
 
     def ask(request: Any, **_: Any) -> Any:
         whole, request.stream_output = not request.stream_output, True
-        answer = http.send(request)
+        answer = sender.send(request)
         if whole or answer.status_code >= 300:
             try:
                 body = answer.raw.read(ANSWER + 1)

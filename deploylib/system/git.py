@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 
 from deploylib.errors import SettingsError
 from deploylib.models import Commit, ids
@@ -26,6 +27,15 @@ LAST = 253_402_300_799  # seconds: the end of the year 9999
 GITLINK = "160000"  # the mode of a submodule in a tree
 # ``git@github.com:o/n.git``, ``https://token@github.com/o/n``: without who asks.
 WEB = re.compile(r"(?:(?:https|ssh|git)://)?(?:[^@/\s]*@)?([\w-]+(?:\.[\w-]+)+)(?::\d+)?[:/]([\w.~/-]+?)(?:\.git)?/?")
+# A hook may lie among the product's files, and git has our variables. The others are settings of a person or a repository
+# by which git answers something else: a signature before a commit, another encoding, the changes of one folder alone
+# (``git help config``).
+PLAIN = (
+    f"core.hooksPath={os.devnull}",
+    "log.showSignature=false",
+    "i18n.logOutputEncoding=UTF-8",
+    "diff.relative=false",
+)
 ABSENT = re.compile(rb"path '.*' (?:does not exist in|exists on disk, but not in) '", re.DOTALL)
 
 
@@ -40,6 +50,20 @@ class Git:
 
     root: Path
     runner: Runner
+
+    REDIRECTING: ClassVar[tuple[str, ...]] = (
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_COMMON_DIR",
+        "GIT_DIR",
+        "GIT_GRAFT_FILE",
+        "GIT_INDEX_FILE",
+        "GIT_NAMESPACE",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_PREFIX",
+        "GIT_SHALLOW_FILE",
+        "GIT_WORK_TREE",
+    )
+    """Variables that git sets for a hook or an alias, and that lead elsewhere (``git rev-parse --local-env-vars``)."""
 
     def top(self) -> Path:
         """Find the top of the working copy.
@@ -313,9 +337,10 @@ class Git:
     ) -> Completed:
         plain = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", **(env or {})}
         try:
-            # A hook may lie among the product's files (core.hooksPath), and git has our variables.
-            given = (word for option in (f"core.hooksPath={os.devnull}", *options) for word in ("-c", option))
-            command = Command(["git", *given, *args], cwd=self.root, check=check, env=plain, timeout=timeout)
+            given = (word for option in (*PLAIN, *options) for word in ("-c", option))
+            command = Command(
+                ["git", *given, *args], cwd=self.root, check=check, env=plain, drops=self.REDIRECTING, timeout=timeout
+            )
             return self.runner.run(command)
         except ProgramFailed as error:
             raise SettingsError(

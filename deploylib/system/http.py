@@ -32,6 +32,7 @@ from deploylib.system.websocket import Websocket, WebsocketError, open_websocket
 __all__ = [
     "API",
     "ASSET",
+    "HERE",
     "PAGE",
     "Answer",
     "HttpError",
@@ -49,6 +50,7 @@ PIECE = 1 << 16
 VALUES = 1_000_000  # an object of Python is up to forty times as large as its JSON
 SLOWEST, EVERY = 1 * MIB, 60.0  # bytes, and seconds in which they must come of a download
 DOWNLOAD_WITHIN = 12 * 3600.0
+HERE = ("127.0.0.1", "::1", "localhost")  # asked without a proxy, also where nobody has set NO_PROXY
 NO_ADDRESS = "its address is none"  # a part of a host's name that is too long or empty, half a character
 
 
@@ -153,6 +155,7 @@ class Session:
             timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
             verify=find_trusted(),
             transport=transport,
+            mounts={f"all://{f'[{host}]' if ':' in host else host}": None for host in HERE},
             follow_redirects=False,
         )
         self._ends = _bounded(self._client)

@@ -567,7 +567,8 @@ def ask_program(command: Command, form: type[Form], who: str, *, runner: Runner)
     Raises:
         Unanswered: it is not installed, did not end in time, or printed something else.
     """
-    module = command.args[2] if command.args[1] == "-m" else command.name
+    args = [each for each in command.args if each != "-P"]  # which says where Python looks for it
+    module = args[2] if args[1] == "-m" else command.name
     missing = Unanswered(f"{module.replace('_', '-')} is not installed", missing=True)
     try:
         done = runner.run(command)

@@ -37,6 +37,8 @@ SENDING, ASSESSED = "tests/loadtest/test_sending.py::", "tests/unit/loadtest/tes
 PRACTICE, ON_SITE = "tests/unit/drills/test_practice.py::", "tests/unit/drills/test_on_site.py::"
 WRITTEN, UNWRITTEN = "tests/scaffold/test_writing.py::", "tests/integration/test_unwritable_output.py::"
 
+MACHINE = "tests/integration/test_persons_machine.py::"
+
 GUARDS = (
     Guard(
         "a log of the services that cannot be followed, and nobody says so",
@@ -931,6 +933,34 @@ GUARDS = (
         "SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)",
         "SIGNALS = (signal.SIGINT, signal.SIGTERM)",
         f"{UNWRITTEN}test_a_terminal_that_is_closed_ends_the_command_in_order",
+    ),
+    Guard(
+        "a release that is of the repository of a hook",
+        "deploylib/system/git.py",
+        "drops=self.REDIRECTING, ",
+        "",
+        f"{MACHINE}test_a_release_in_a_hook_is_of_the_folder_that_it_is_typed_in",
+    ),
+    Guard(
+        "a signature in the place of a commit",
+        "deploylib/system/git.py",
+        '    "log.showSignature=false",\n',
+        "",
+        "tests/unit/system/test_git.py::test_what_git_says_does_not_hang_on_what_somebody_has_set",
+    ),
+    Guard(
+        "a proxy that is asked for what runs here",
+        "deploylib/system/http.py",
+        " for host in HERE},",
+        " for host in ()},",
+        f"{MACHINE}test_a_proxy_is_not_asked_for_what_runs_here",
+    ),
+    Guard(
+        "a scan that runs the code which it scans",
+        "deploylib/scanners/product.py",
+        '"-P", "-m"',
+        '"-m"',
+        "tests/scan/test_code.py::test_nothing_of_a_commit_is_run_when_it_is_scanned",
     ),
     Guard(
         "one run that cannot be read, and nothing can be done any more",

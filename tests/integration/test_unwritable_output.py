@@ -17,6 +17,13 @@ import pytest
 from tests.support.edges import environment
 from tests.support.trivial import BUILD, Trivial
 
+# Whoever runs these tests under nohup would hand that on, and the command would rightly not be ended.
+HEEDING = """
+import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
 
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trivial]:
@@ -131,7 +138,7 @@ def test_a_terminal_that_is_closed_ends_the_command_in_order(product: Trivial, t
     """As Ctrl-C does: exit code 130, the run stays open, the environment is free, and the next command goes on."""
     product.commit("Slowly", {"alpha/build.sh": f"sleep 3\n{BUILD}"})
     controlling, terminal = pty.openpty()
-    command = [sys.executable, "-m", "invoke", "deploy"]
+    command = [sys.executable, "-c", HEEDING, "-m", "invoke", "deploy"]
     env = environment(TERM="xterm")
     with (tmp_path / "result").open("wb") as result:
         running = subprocess.Popen(

@@ -35,3 +35,27 @@ def test_cancel_at_any_step_of_a_start_leaves_no_process(tmp_path: Path, steps: 
 
     asyncio.run(canceled())
     until(lambda: not processes_of(tmp_path))
+
+
+def test_a_build_sees_where_things_are_and_not_where_a_person_puts_them() -> None:
+    """Index, cache and proxy are the machine's; another folder to install into would be an empty one here."""
+    machine = {"PIP_INDEX_URL": "a", "UV_INDEX_URL": "b", "npm_config_registry": "c", "PATH": "d", "https_proxy": "e"}
+    own = {"PIP_USER": "1", "PIP_TARGET": "/t", "UV_PROJECT_ENVIRONMENT": "/e", "npm_config_omit": "dev", "KEY": "k"}
+
+    seen = processes.inherited(machine | own)
+
+    assert machine == {name: value for name, value in seen.items() if name.lower() != "no_proxy"}
+
+
+@pytest.mark.parametrize(
+    ("given", "past"),
+    [
+        ({}, None),
+        ({"HTTP_PROXY": "p"}, "127.0.0.1,127.0.0.2,::1,localhost"),
+        ({"HTTP_PROXY": "p", "no_proxy": ".example"}, ".example,127.0.0.1,127.0.0.2,::1,localhost"),
+        ({"HTTP_PROXY": "p", "NO_PROXY": "*"}, "*"),
+    ],
+)
+def test_services_reach_each_other_without_the_proxy(given: dict[str, str], past: str | None) -> None:
+    """What a person has left out of it stays left out."""
+    assert processes.inherited(given).get("NO_PROXY") == past

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from deploylib.models.extras import install_command
 from deploylib.models.findings import Examined, Verdict
@@ -65,6 +66,17 @@ def test_a_commit_cannot_switch_it_off(tmp_path: Path) -> None:
     said = examined(tmp_path, {".bandit": "[bandit]\nskips: B602\nexclude: /a\n", "a/run.py": SHELL})
 
     assert said.verdict is Verdict.FINDINGS
+
+
+@pytest.mark.parametrize("name", ["bandit/__main__.py", "yaml.py", "ast.py", "json.py", "rich/__init__.py"])
+def test_nothing_of_a_commit_is_run_when_it_is_scanned(tmp_path: Path, name: str) -> None:
+    """It may have files that are called like the tool, or like what the tool imports."""
+    ran = "from pathlib import Path\n\nPath('ran').touch()\nraise SystemExit('{}')\n"
+
+    said = examined(tmp_path, {name: ran, f"{Path(name).parent}/__init__.py": "", "a/run.py": SHELL})
+
+    assert [found.where for found in said.findings] == ["a/run.py:5"]
+    assert not (tmp_path / "ran").exists()
 
 
 def test_an_accepted_finding_is_told_with_its_reason(tmp_path: Path) -> None:

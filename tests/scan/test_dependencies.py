@@ -50,6 +50,20 @@ def examined(root: Path, files: dict[str, str], url: str = "", **settings: objec
     return said.judge(chosen.accepted, clock.now().date())
 
 
+@pytest.mark.parametrize("name", ["pip_audit.py", "requests.py", "json.py"])
+def test_nothing_of_the_folder_is_run_in_which_it_is_scanned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A working copy may have a file that is called like the tool, or like what the tool imports."""
+    write(tmp_path / "here", {name: "raise SystemExit('{}')\n"})
+    monkeypatch.chdir(tmp_path / "here")
+
+    with answering() as service:
+        said = examined(tmp_path / "product", PATCHED, service.url)
+
+    assert (Verdict.CLEAN, {"package": 2}) == (said.verdict, said.counted)
+
+
 def test_packages_without_advisories_are_clean(tmp_path: Path) -> None:
     """Every one was asked about and answered."""
     with answering() as service:

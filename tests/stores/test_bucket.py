@@ -377,3 +377,16 @@ def test_a_page_of_others_in_a_bucket_is_left_as_it_is(s3: Any) -> None:
     assert list(Bucket("s3://deploys/shop").list("")) == ["index.html"]
     for _ in range(2):
         write_page(site, "s3://deploys/ours", lambda text: text)
+
+
+def test_a_bucket_of_this_machine_is_asked_without_a_proxy(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the machine's variables say; one elsewhere is asked as they say."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    assert s3
+    bucket = Bucket("s3://deploys/proxied")
+
+    assert bucket.put_if_absent("a", b"1")
+    assert b"".join(bucket.read("a")) == b"1"

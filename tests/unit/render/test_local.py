@@ -42,7 +42,7 @@ def test_it_is_asked_on_its_command_line(config: Config) -> None:
 
     state = f"--state {config.local_state}"
     assert [
-        " ".join(command.args).removeprefix(f"{sys.executable} -m localrender ") for command in runner.commands
+        " ".join(command.args).removeprefix(f"{sys.executable} -P -m localrender ") for command in runner.commands
     ] == [
         f"up render.yaml {state} --time-scale=60 --minimum-free-mb=500 --new-ports --json",
         f"up render.yaml {state} --time-scale=60 --minimum-free-mb=500 --only=api --json",
@@ -149,4 +149,4 @@ def test_a_value_is_no_argument(config: Config) -> None:
     [command] = runner.commands
     assert command.stdin == b"s3cr3t"
     assert "s3cr3t" not in repr(command)
-    assert list(command.args[3:]) == ["env", "KEY", "--state", str(config.local_state), "--blueprint", "render.yaml"]
+    assert list(command.args[4:]) == ["env", "KEY", "--state", str(config.local_state), "--blueprint", "render.yaml"]

@@ -11,6 +11,7 @@ import pytest
 from deploylib.errors import SettingsError
 from deploylib.models import Commit
 from deploylib.system import Git, process
+from localrender.source import find
 from tests.support.fakes import RecordingRunner, write
 from tests.support.repository import Repository
 
@@ -294,3 +295,100 @@ def test_when_commits_were_made_and_what_was_before_them(repository: Repository)
     assert {commit: parents for commit, (_, parents) in told.items()} == {second: (first,), first: ()}
     assert all(at.tzinfo is not None for at, _ in told.values())
     assert repository.git.ancestry(["e" * 40], 9) == repository.git.ancestry([], 9) == {}
+
+
+SIGNED = """tree {tree}
+parent {parent}
+author Zoë <z@example.org> 1700000000 +0000
+committer Zoë <z@example.org> 1700000000 +0000
+gpgsig -----BEGIN PGP SIGNATURE-----
+ AAAA
+ -----END PGP SIGNATURE-----
+
+Grüße
+"""
+GPG = "#!/bin/sh\necho 'gpg: Good signature' >&2\necho '[GNUPG:] GOODSIG 0123456789ABCDEF Zoe'\n"
+
+
+def signed(repository: Repository) -> tuple[str, str]:
+    """Two commits, of which the second is signed, and changes two folders."""
+    first = repository.commit({"web/a": "1", "api/a": "1"})
+    repository.commit({"web/a": "2", "api/a": "2"})
+    tree = repository.run("rev-parse", "HEAD^{tree}")
+    write(repository.root.parent, {"object": SIGNED.format(tree=tree, parent=first), "gpg": GPG})
+    (repository.root.parent / "gpg").chmod(0o700)
+    full = repository.run("hash-object", "-t", "commit", "-w", "../object")
+    repository.run("reset", "--quiet", "--hard", full)
+    repository.run("config", "gpg.program", str(repository.root.parent / "gpg"))
+    return first, full
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "log.showSignature=true",
+        "i18n.logOutputEncoding=ISO-8859-1",
+        "diff.relative=true",
+        "diff.ignoreSubmodules=all",
+        "status.showUntrackedFiles=no",
+        "status.relativePaths=true",
+        "core.quotePath=true",
+        "color.ui=always",
+        "log.abbrevCommit=true",
+        "format.pretty=oneline",
+        "core.abbrev=5",
+        "diff.external=false",
+    ],
+)
+def test_what_git_says_does_not_hang_on_what_somebody_has_set(repository: Repository, setting: str) -> None:
+    """An answer is the same whoever asks, and from whichever folder."""
+    first, full = signed(repository)
+    name, _, value = setting.partition("=")
+    repository.run("config", name, value)
+
+    assert repository.git.commit("HEAD") == Commit(id=full, subject="Grüße")
+    assert [(one.id, one.subject, one.author) for one in repository.git.commits_since(full, [first], 9)] == [
+        (full, "Grüße", "Zoë")
+    ]
+    assert Git(repository.root / "web", process.SYSTEM).files_between(first, full) == ("api/a", "web/a")
+    assert repository.git.list_changed() == ()
+    assert find(str(repository.root), "main", full).id == full
+
+
+@pytest.mark.parametrize("name", Git.REDIRECTING)
+def test_what_git_sets_for_a_hook_leads_nowhere_else(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A command in a hook or an alias is about the folder that it is typed in, submodules included."""
+    inner = Repository.make(tmp_path / "inner")
+    inner.commit({"of-it": "1"})
+    repository.run("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner.root), "lib")
+    full = repository.commit({"web/a": "1"})
+    other = Repository.make(tmp_path / "other")
+    other.commit({"of-another": "1"})
+
+    monkeypatch.setenv(name, str(other.root / ".git"))
+
+    assert repository.git.top().resolve() == repository.root.resolve()
+    assert repository.git.commit("HEAD").id == full
+    assert Git(repository.root / "web", process.SYSTEM).list_changed() == ()
+    with repository.git.export(full) as files:
+        assert (files / "lib/of-it").read_text() == "1"
+
+
+def test_a_submodule_stays_where_it_is_while_a_commit_is_read(repository: Repository, tmp_path: Path) -> None:
+    """Whatever git is told to do with submodules when a tree is read."""
+    inner = Repository.make(tmp_path / "inner")
+    older = inner.commit({"of-it": "1"})
+    repository.run("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner.root), "lib")
+    full = repository.commit({"a": "1"})
+    newer = inner.commit({"of-it": "2"})
+    lib = Repository(repository.root / "lib")
+    lib.run("fetch", "--quiet")
+    lib.run("checkout", "--quiet", newer)
+    repository.run("config", "submodule.recurse", "true")
+
+    with repository.git.export(full) as files:
+        assert (files / "lib/of-it").read_text() == "1"
+
+    assert lib.run("rev-parse", "HEAD") == newer != older

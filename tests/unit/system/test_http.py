@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from deploylib.system import http
+from tests.support.answerer import answering
 
 Handler = Callable[[httpx.Request], httpx.Response]
 
@@ -103,3 +104,20 @@ def test_a_body_that_is_no_json_is_none() -> None:
 
     assert answer.json() is None
     assert "password" not in repr(answer)
+
+
+@pytest.mark.parametrize(("host", "asked"), [("127.0.0.1", False), ("localhost", False), ("shop.example", True)])
+def test_only_another_machine_is_asked_by_way_of_a_proxy(
+    monkeypatch: pytest.MonkeyPatch, host: str, *, asked: bool
+) -> None:
+    """A company's proxy knows nothing of what runs here."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with answering() as product, answering() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("http_proxy", proxy.url)
+        port = product.url.rpartition(":")[2]
+        with http.Session(timeout=5) as session:
+            session.request("POST", f"http://{host}:{port}/v1/query", json={"package": {"name": "six"}})
+
+        assert [len(each.asked) for each in (product, proxy)] == [0, 1] if asked else [1, 0]
