@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from deploylib.system import http
+from deploylib.errors import SettingsError
+from deploylib.system import http, trust
 from tests.support.answerer import answering
 
 Handler = Callable[[httpx.Request], httpx.Response]
@@ -121,3 +123,20 @@ def test_only_another_machine_is_asked_by_way_of_a_proxy(
             session.request("POST", f"http://{host}:{port}/v1/query", json={"package": {"name": "six"}})
 
         assert [len(each.asked) for each in (product, proxy)] == [0, 1] if asked else [1, 0]
+
+
+@pytest.mark.parametrize("named", ["none", "folder", "empty", "other"])
+def test_certificates_that_cannot_be_read_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+    """A variable of the machine may name what is not there any more, or what is no certificate."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty").touch()
+    (tmp_path / "other").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / named))
+    trust.find_trusted.cache_clear()
+    try:
+        with pytest.raises(SettingsError, match="the certificates that are trusted here cannot be read: ") as raised:
+            http.Session()
+    finally:
+        trust.find_trusted.cache_clear()
+
+    assert "SSL_CERT_FILE" in raised.value.remedy
