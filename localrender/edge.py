@@ -80,6 +80,7 @@ class Edge:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                cwd=self.folder,  # it reads a path as a template, with variables: all but its own are from here
                 env={"PATH": "/usr/bin:/bin"},
                 start_new_session=True,
             )
@@ -93,7 +94,7 @@ class Edge:
         files = {"certFile": certificate.certificate(), "keyFile": certificate.private_key()}
         for name, text in files.items():
             (self.folder / f"{name}.pem").write_text(text, encoding="utf-8")
-        given = {"defaultCertificate": {name: str(self.folder / f"{name}.pem") for name in files}}
+        given = {"defaultCertificate": {name: f"{name}.pem" for name in files}}
         store = json.dumps({"tls": {"stores": {"default": given}}})
         (self.folder / "routes" / "certificate.yml").write_text(store, encoding="utf-8")
 
@@ -103,13 +104,10 @@ class Edge:
         return {
             "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
             "log": {"level": "ERROR", "noColor": True},
-            "accessLog": {"filePath": str(self.folder / ACCESS), "format": "json"},
+            "accessLog": {"filePath": ACCESS, "format": "json"},
             "api": {"insecure": True, "dashboard": False},
             "entryPoints": {"traefik": {"address": f"127.0.0.1:{self.api}", "transport": quick}, **entries},
-            "providers": {
-                "providersThrottleDuration": "20ms",
-                "file": {"directory": str(self.folder / "routes"), "watch": True},
-            },
+            "providers": {"providersThrottleDuration": "20ms", "file": {"directory": "routes", "watch": True}},
         }
 
     async def point(self, service: Service, upstreams: list[str], prefix: str = "") -> None:

@@ -36,6 +36,10 @@ NEWEST_POSTGRES = "18"
 
 LENT = ("uv", "uvx", "poetry")
 MANAGERS = ("uv", "poetry", "pdm", "pipenv", "pnpm", "yarn", "bun")
+_MADE = re.compile(rb"^command = .+? -m venv (?:--\S+ )*(/.*)$", re.MULTILINE)
+_SHEBANG = 127  # bytes of a first line that each kernel reads
+_DIRECTLY = re.compile(rb"#!(/[^\n]*/bin/python[\d.]*)\n")
+_BY_SHELL = re.compile(rb"#!/bin/sh\n'''exec' \"?(/[^\n]*/bin/python[\d.]*)\"? \"\$0\" \"\$@\"\n' '''\n")
 _SEPARATE = re.compile(r"&&|\|\||[;\n]")
 
 
@@ -189,7 +193,14 @@ def copy_environment(origin: Path, folder: Path) -> None:
         folder: Gets one.
     """
     shutil.copytree(origin / "venv", folder / "venv", symlinks=True, copy_function=_link)
-    _relocate(folder, folder, origin)
+    _relocate(folder / "venv", folder / "venv", _place(origin / "venv"))
+
+
+def settle(artifacts: Path) -> None:
+    """Let the virtual environments of artifacts name the place where they are: the folder of a product may be moved."""
+    for venv in artifacts.glob("*/*/venv"):
+        if (was := _place(venv)) != venv:
+            _relocate(venv, venv, was)
 
 
 def _link(source: str, target: str) -> None:
@@ -200,17 +211,25 @@ def _link(source: str, target: str) -> None:
 
 
 def _keep_spare(making: Path, spare: Path) -> None:
-    _relocate(making, spare)
+    _relocate(making / "venv", spare / "venv", making / "venv")
     if spare.exists():
         shutil.rmtree(making)
     else:
         making.rename(spare)
 
 
-def _relocate(folder: Path, becomes: Path, was: Path | None = None) -> None:
-    """Rewrite the absolute paths in a copied virtual environment: scripts, pyvenv.cfg, editable installs."""
-    old, new = str(was or folder).encode(), str(becomes).encode()
-    venv = folder / "venv"
+def _place(venv: Path) -> Path:
+    """Where a virtual environment takes itself to be: `venv` notes the command that made it."""
+    try:
+        noted = _MADE.search((venv / "pyvenv.cfg").read_bytes())
+    except OSError:  # a build has taken it away: there is nothing to rewrite
+        noted = None
+    return Path(os.fsdecode(noted[1])) if noted else venv
+
+
+def _relocate(venv: Path, becomes: Path, was: Path) -> None:
+    """Rewrite the absolute paths in a virtual environment: scripts, pyvenv.cfg, editable installs."""
+    old, new = os.fsencode(was.parent), os.fsencode(becomes.parent)  # of the source beside it as well
     site = "lib/python*/site-packages"
     patterns = ("bin/*", "pyvenv.cfg", f"{site}/*.pth", f"{site}/__editable__*", f"{site}/*/direct_url.json")
     for pattern in patterns:
@@ -219,10 +238,21 @@ def _relocate(folder: Path, becomes: Path, was: Path | None = None) -> None:
                 continue
             content = file.read_bytes()
             if old in content and b"\0" not in content:
-                own = file.with_name(f"{file.name}.{folder.name}")  # it may be a link to another environment's file
-                own.write_bytes(content.replace(old, new))
+                own = file.with_name(f"{file.name}.{venv.parent.name}")  # it may be a link to another one's file
+                own.write_bytes(_begun(content.replace(old, new)))
                 own.chmod(file.stat().st_mode)
                 own.replace(file)
+
+
+def _begun(script: bytes) -> bytes:
+    """Begin a script as pip does: by way of a shell where the kernel cannot read its interpreter's path."""
+    first = _DIRECTLY.match(script) or _BY_SHELL.match(script)
+    if first is None:
+        return script
+    interpreter = first[1]
+    directly = b"#!" + interpreter + b"\n"
+    by_shell = b"#!/bin/sh\n'''exec' \"" + interpreter + b'" "$0" "$@"\n\' \'\'\'\n'
+    return (by_shell if b" " in interpreter or len(directly) > _SHEBANG else directly) + script[first.end() :]
 
 
 def beside(home: Path, place: Path) -> str:

@@ -17,7 +17,7 @@ import msgspec
 import psutil
 import uvicorn
 
-from localrender import api, blueprint, loopback, processes, sync, values
+from localrender import api, blueprint, loopback, processes, runtimes, sync, values
 from localrender.api.disturbed import Protocol
 from localrender.builds import Builds
 from localrender.deploys import Deploys
@@ -129,6 +129,7 @@ class LocalRender:
         (self.folder / "endpoint.json").unlink(missing_ok=True)
         services = [service.id for service in self.state.services()]
         await asyncio.to_thread(processes.end_leftovers, self.state, ("app", "edge", "export", "keyvalue"), services)
+        await asyncio.to_thread(runtimes.settle, self.folder / "artifacts")
         self.deploys.abandon()
         self.exports.abandon()
         if self.options.new_ports:

@@ -956,6 +956,13 @@ GUARDS = (
         f"{MACHINE}test_a_proxy_is_not_asked_for_what_runs_here",
     ),
     Guard(
+        "a folder that was moved, and its programs are sought where it was",
+        "localrender/server.py",
+        '        await asyncio.to_thread(runtimes.settle, self.folder / "artifacts")\n',
+        "",
+        f"{MACHINE}test_a_product_whose_folder_is_moved_goes_on",
+    ),
+    Guard(
         "a scan that runs the code which it scans",
         "deploylib/scanners/product.py",
         '"-P", "-m"',

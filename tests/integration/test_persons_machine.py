@@ -1,4 +1,4 @@
-"""What a person's machine has set leads a release nowhere else: a company's proxy, git's variables of a hook, a person's git."""
+"""What a person's machine has set leads a release nowhere else: a proxy, git in a hook, settings of git, a folder's name."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.product import Product
 from tests.support.repository import Repository
 from tests.support.trivial import Trivial
 
+FOLDER = "the shop's {{new}} $HOME `site` → ü"  # whatever reads a path as something else would stumble
 NOBODY = "http://127.0.0.1:9"  # the port of "discard", at which no proxy listens
 PROXIES = {name: NOBODY for kind in ("http", "https", "all") for name in (f"{kind}_proxy", f"{kind}_proxy".upper())}
 # What it is asked by tells whether its own requests to another service would go by way of the proxy.
@@ -22,7 +24,7 @@ urllib.request.urlopen(os.environ["API_URL"] + "/health", timeout=5).read()
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trivial]:
     """A product that nobody has released yet; the build of a site asks the API, as those of sites do."""
-    with Trivial(tmp_path_factory.mktemp("person") / "product") as product:
+    with Trivial(tmp_path_factory.mktemp("person") / FOLDER) as product:
         yield product
 
 
@@ -61,3 +63,22 @@ def test_a_release_in_a_hook_is_of_the_folder_that_it_is_typed_in(product: Trivi
 
     assert done.code == 0, done.said
     assert product.one_commit == commit
+
+
+def test_a_product_whose_folder_is_moved_goes_on(tmp_path: Path) -> None:
+    """What was live comes up again, the next build works with what was kept, and there may be a space in the name."""
+    with Product(tmp_path / "shop") as product:
+        product.ok("deploy")
+        first = product.served()
+        product.ok("local.down")
+        product.folder = product.folder.rename(tmp_path / "my shop")
+
+        product.ok("local.up")
+        assert product.served() == first
+        [program] = product.folder.glob(".localrender/artifacts/*/*/venv/bin/pip")
+        assert str(product.folder) in program.read_text()
+        product.change_backend("Elsewhere")
+        product.ok("deploy")
+        assert product.served()["backend"] == product.head
+        product.ok("rollback")
+        assert product.served() == first
