@@ -3,6 +3,8 @@
 import sys
 
 if __name__ == "__main__":
+    if not sys.flags.safe_path:  # the folder where we are is a product's, which may have an `http.py` of its own
+        sys.path.append(sys.path.pop(0))
     try:
         from localrender.cli import main
 

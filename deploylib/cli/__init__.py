@@ -7,6 +7,7 @@ ns = collection()
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ def collection() -> Collection:
     """Make the collection of every task, for a ``tasks.py``."""
     # invoke keeps nothing compiled, for the sake of the file of tasks; we and what we use would be compiled each time.
     sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
+    _look_last_in(os.path.dirname(sys._getframe(1).f_globals.get("__file__", "")))  # noqa: PTH120, SLF001
     from deploylib.cli.order import leave_out_names, tell_everyday_first, tell_help_of_texts
     from deploylib.cli.tasks import everything
 
@@ -27,3 +29,13 @@ def collection() -> Collection:
     tell_everyday_first()
     tell_help_of_texts()
     return everything()
+
+
+def _look_last_in(folder: str) -> None:
+    """Look for modules in a product's folder only where nobody else has them.
+
+    invoke looks there first, and a product may have a ``statistics.py`` or a ``queue.py`` of its own.
+    """
+    if folder in sys.path:
+        sys.path.remove(folder)
+        sys.path.append(folder)

@@ -129,7 +129,7 @@ def measure(workload: Workload, runner: process.Runner) -> Measurement:
     if not is_installed("locust"):  # the child would say it in a traceback
         raise SettingsError("locust, which sends the load, is not installed here", remedy=install_command("load"))
     command = process.Command(
-        args=(sys.executable, "-m", CHILD),
+        args=(sys.executable, "-P", "-m", CHILD),
         stdin=msgspec.json.encode(workload),
         timeout=START_WITHIN + workload.warm_up + workload.seconds + workload.patience,
         check=False,

@@ -12,6 +12,7 @@ from tests.support.repository import Repository
 from tests.support.trivial import Trivial
 
 FOLDER = "the shop's {{new}} $HOME `site` → ü"  # whatever reads a path as something else would stumble
+MODULES = ("html", "http", "jsonschema", "msgspec", "platform", "queue", "secrets", "statistics", "types")
 NOBODY = "http://127.0.0.1:9"  # the port of "discard", at which no proxy listens
 PROXIES = {name: NOBODY for kind in ("http", "https", "all") for name in (f"{kind}_proxy", f"{kind}_proxy".upper())}
 # What it is asked by tells whether its own requests to another service would go by way of the proxy.
@@ -23,8 +24,9 @@ urllib.request.urlopen(os.environ["API_URL"] + "/health", timeout=5).read()
 
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trivial]:
-    """A product that nobody has released yet; the build of a site asks the API, as those of sites do."""
+    """A product that nobody has released yet, with modules that are called like those of Python and of what we use."""
     with Trivial(tmp_path_factory.mktemp("person") / FOLDER) as product:
+        product.commit("Modules", {f"{name}.py": "raise ImportError('of the product')\n" for name in MODULES})
         yield product
 
 

@@ -51,6 +51,21 @@ def test_a_server_that_stands_still_is_asked_on_and_told_as_such(tmp_path: Path)
     assert figures.typical < figures.p95 / 5
 
 
+def test_a_locustfile_takes_modules_of_the_product_and_nobody_else_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is called like one of Python's is that of Python."""
+    (tmp_path / "queue.py").write_text("raise ImportError('of the product')\n")
+    (tmp_path / "paths.py").write_text("NEWEST = '/newest'\n")
+    (tmp_path / "loadtests").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    with serve() as server:
+        measured = send(server, tmp_path / "loadtests", "import paths\n", READER.replace('"/newest"', "paths.NEWEST"))
+
+    assert measured.requests
+
+
 def test_five_users_cannot_send_what_takes_twenty(tmp_path: Path) -> None:
     """A hundred a second to a server that needs 200 ms: what does not fit is skipped and counted, never bunched."""
     with serve(0.2) as server:

@@ -341,7 +341,7 @@ class Product:
 
     def clean(self) -> None:
         """End it, and see that nothing of it is left."""
-        down = self._run([sys.executable, "-m", "localrender", "down"], environment(), 300)
+        down = self._run([sys.executable, "-P", "-m", "localrender", "down"], environment(), 300)
         left = self.processes()
         names = [f"{process.pid} {' '.join(process.cmdline())}" for process in left]
         for process in left:
