@@ -32,7 +32,7 @@ def collection() -> Collection:
 
 
 def _look_last_in(folder: str) -> None:
-    """Look for modules in a product's folder only where nobody else has them.
+    """Look in a product's folder for what nobody else has.
 
     invoke looks there first, and a product may have a ``statistics.py`` or a ``queue.py`` of its own.
     """
