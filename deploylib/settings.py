@@ -115,7 +115,8 @@ class ServiceSettings(SettingsTable, frozen=True):
 
     Attributes:
         health: path that answers the commit (and the schema revision) being served; default: its health check path.
-        paths: files it is made of, where neither a Blueprint nor the platform says.
+        paths: globs of the files that it is made of; default: as the Blueprint says, or the platform.
+        ignored: globs of files that it is not made of all the same; without *paths*, besides those of the Blueprint.
         after: services that must be live before this one is deployed.
         smoke: requests that every release of it must answer; at most `MOST_SMOKE`.
         slow: of ``inv local.fitness``: a path that takes a second or more, or ``POST /path``, whose body is sent slowly.

@@ -51,12 +51,19 @@ def apply_pending(migration: Migration) -> Migration:
     return msgspec.structs.replace(migration, current=migration.target, applied=applied, pending=())
 
 
-def fit(release: Iterable[Live], schema: Migration, ran: Mapping[str, str], *, needless: Collection[str] = ()) -> Fit:
+def fit(
+    release: Iterable[Live],
+    schema: Migration,
+    ran: Mapping[str, Collection[tuple[str, str]]],
+    *,
+    needless: Collection[str] = (),
+) -> Fit:
     """Tell whether code of *release* goes with the database as it is.
 
     Args:
         schema: the database: the revision it is at, and all those that it has.
-        ran: the schema of the code that served when each revision was applied, by the revision.
+        ran: of each revision the services, and the schemas of their code, that served when it was applied; a service that
+            is empty: any.
         needless: names of the services that need no schema.
     """
     misfits, unknown = [], []
@@ -74,14 +81,16 @@ def fit(release: Iterable[Live], schema: Migration, ran: Mapping[str, str], *, n
             else:
                 where = schema.current or "nothing"
                 misfits.append(f"{who} is written for schema {live.schema}; the database is at {where}")
-        elif why := _too_old(schema, had, ran):
+        elif why := _too_old(schema, had, live.service, ran):
             misfits.append(f"{who} is written for schema {live.schema}, and {why}")
         elif taken := _taken(schema, had):
             unknown.append(f"{who} is written for schema {live.schema}, and {taken}")
     return Fit(tuple(misfits), tuple(unknown))
 
 
-def _too_old(schema: Migration, had: Collection[str], ran: Mapping[str, str]) -> str:
+def _too_old(
+    schema: Migration, had: Collection[str], service: str, ran: Mapping[str, Collection[tuple[str, str]]]
+) -> str:
     """Find the first revision that code of *had* is too old for.
 
     Empty: none.
@@ -90,9 +99,10 @@ def _too_old(schema: Migration, had: Collection[str], ran: Mapping[str, str]) ->
         if revision.id in had:
             continue
         before = schema.applied[number - 1].id if number else ""
-        oldest = revision.tolerates or ran.get(revision.id) or ",".join(_needs(revision, before))
-        if not set(oldest.split(",")) <= set(had):
-            return f"{revision.id} goes only with code for {oldest} or newer"
+        served = [written for who, written in ran.get(revision.id, ()) if who in {"", service} and written]
+        enough = [revision.tolerates] if revision.tolerates else served or [",".join(_needs(revision, before))]
+        if not any(set(oldest.split(",")) <= set(had) for oldest in enough):
+            return f"{revision.id} goes only with code for {min(enough)} or newer"
     return ""
 
 

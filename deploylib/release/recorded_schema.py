@@ -7,20 +7,31 @@ from pathlib import Path
 
 import msgspec
 
-from deploylib.models import Migration, Revision, StageName
+from deploylib.models import UNKNOWN, Migration, Revision, StageName
 from deploylib.state import RunState
 
 __all__ = ["continue_migration", "find_schema_after", "find_served_schemas", "list_recorded"]
 
 
-def find_served_schemas(history: Iterable[RunState]) -> dict[str, str]:
-    """Find the schema of the code that served each migration."""
-    schemas: dict[str, str] = {}
-    for state in history:
-        if state.has_done(StageName.MIGRATE):
-            migration = state.planned.migration
-            for revision in migration.pending:
-                schemas.setdefault(revision.id, migration.current)
+def find_served_schemas(history: Sequence[RunState]) -> dict[str, set[tuple[str, str]]]:
+    """Find the schemas of the code that served each migration.
+
+    A service that has not changed for long serves with many a migration that is newer than it.
+
+    Args:
+        history: the runs of the environment, newest first.
+
+    Returns:
+        of each revision the services and the schemas that their code was written for; a service that is empty: any.
+    """
+    schemas: dict[str, set[tuple[str, str]]] = {}
+    for number, state in enumerate(history):
+        if not state.has_done(StageName.MIGRATE):
+            continue
+        before = next((older.release for older in history[number + 1 :] if older.release), ())
+        served = {(one.service, one.schema) for one in (*before, *state.release) if one.schema not in {"", UNKNOWN}}
+        for revision in state.planned.migration.pending:
+            schemas.setdefault(revision.id, {("", state.planned.migration.current), *served})
     return schemas
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from deploylib.environment import Environment
 from deploylib.errors import DeployError, Interrupted, MigrationFailed, SettingsError
 from deploylib.migrations import Tool, compatibility
-from deploylib.models import UNKNOWN, Checked, Kind, Live, Migration, Secret, StageName, Target
+from deploylib.models import Checked, Kind, Live, Migration, Secret, StageName, Target
 from deploylib.postgres import connection
 from deploylib.release import recorded_schema
 from deploylib.release.database import database_of
@@ -26,7 +26,7 @@ def compare_schema(
 ) -> compatibility.Fit:
     """Compare a release with a schema, or an unknown one.
 
-    What is not recorded of its code is no doubt where that was verified with this very schema.
+    Code that was verified with this very schema goes with it, whatever is recorded of it.
     """
     stays = {one.service for one in release.release if one.service in live and one.commit == live[one.service].commit}
     stays |= {target.name for target in targets if target.kind is Kind.STATIC}
@@ -36,7 +36,7 @@ def compare_schema(
     if not database.current and not any(one.schema for one in needs):
         return compatibility.Fit()  # neither the database nor the code knows of any
     same = bool(database.current) and recorded_schema.find_schema_after(release) == database.current
-    proven = {one.service for one in needs if same and one.schema in {"", UNKNOWN}}
+    proven = {one.service for one in needs if same}
     return compatibility.fit(needs, database, recorded_schema.find_served_schemas(history), needless=proven)
 
 

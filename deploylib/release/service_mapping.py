@@ -73,7 +73,7 @@ def describe_targets(
             name=name,
             service_id="",
             kind=(service.kind if service is not None else None) or Kind.WEB,
-            filter=_paths(config, name) or (service.filter if service is not None else PathFilter()),
+            filter=_paths(config, name, service.filter if service is not None else PathFilter()),
         )
         for name, service in described
     )
@@ -225,9 +225,7 @@ def _service_findings(
 def _target(config: Config, name: str, service: Service, blueprint: blueprints.Blueprint | None) -> Target:
     settings = config.settings.services.get(name, ServiceSettings())
     described = blueprint.service(name) if blueprint else None
-    if (written := _paths(config, name)) is not None:
-        chosen = written
-    elif described is not None:
+    if described is not None:
         chosen = described.filter
     elif service.build_filter is not None:
         chosen = service.build_filter
@@ -242,7 +240,7 @@ def _target(config: Config, name: str, service: Service, blueprint: blueprints.B
         url=service.url.rstrip("/"),
         health_path=service.health_path,
         identity_path="/" if service.kind is Kind.STATIC else identity,
-        filter=chosen,
+        filter=_paths(config, name, chosen),
         after=settings.after,
         dashboard_url=service.dashboard_url,
         plan=service.plan,
@@ -250,13 +248,16 @@ def _target(config: Config, name: str, service: Service, blueprint: blueprints.B
     )
 
 
-def _paths(config: Config, name: str) -> PathFilter | None:
+def _paths(config: Config, name: str, usual: PathFilter) -> PathFilter:
     """Read which files make a service, by the settings.
 
-    None where they do not say.
+    Args:
+        usual: where they do not say; what they only ignore comes on top of it.
     """
     settings = config.settings.services.get(name, ServiceSettings())
-    return PathFilter(paths=settings.paths, ignored=settings.ignored) if settings.paths or settings.ignored else None
+    if settings.paths:
+        return PathFilter(paths=settings.paths, ignored=settings.ignored)
+    return PathFilter(paths=usual.paths, ignored=(*usual.ignored, *settings.ignored))
 
 
 def _same_repository(repo: str, git: Git) -> bool:

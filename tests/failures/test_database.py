@@ -85,6 +85,32 @@ def test_a_migration_that_the_serving_code_does_not_survive(product: Product) ->
     product.git("reset", "--quiet", "--hard", head)
 
 
+@pytest.mark.load
+def test_a_service_that_has_not_changed_for_long_is_in_nobodys_way(product: Product) -> None:
+    """It serves with each migration since: the next one is applied, and it is gone back to, however old it is."""
+    product.replace("render.yaml", "        - migrations/**\n", "")
+    product.commit("A backend that its migrations are no part of")
+    product.ok("deploy")
+    first = product.served()["backend"]
+    for number in range(4):
+        before = product.revision()
+        text = REVISION.format(
+            title="More", revision=f"{before}x", before=before, more="",
+            sql=f"alter table entries add column more{number} text",
+        )  # fmt: skip
+        product.commit("More", {f"migrations/versions/{before}x.py": text})
+        product.ok("deploy")
+        assert product.served()["backend"] == first
+    last = product.revision()
+    product.change_backend("At last")
+    product.ok("deploy")
+
+    product.ok("rollback")
+
+    assert (product.served()["backend"], product.revision()) == (first, last)
+    product.ok("hold.lift")
+
+
 @pytest.mark.load  # tests/migrations/test_busy.py has a crowd behind it
 def test_a_migration_that_waits_for_a_lock(product: Product) -> None:
     """Mode 10: it gives up with exit code 6 while the old version serves, and nobody was held up behind it."""

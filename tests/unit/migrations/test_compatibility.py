@@ -28,10 +28,12 @@ def code(revision: str) -> list[Live]:
         ("2", database("1", "2"), {}, True),
         ("1", database("1", "2"), {}, True),
         ("1", database("1", "2", "3"), {}, False),
-        ("1", database("1", "2", "3"), {"2": "1", "3": "1"}, True),
+        ("1", database("1", "2", "3"), {"2": {("", "1")}, "3": {("", "1")}}, True),
+        ("1", database("1", "2", "3"), {"2": {("", "1")}, "3": {("", "2"), ("api", "1")}}, True),
+        ("1", database("1", "2", "3"), {"2": {("", "1")}, "3": {("", "2"), ("worker", "1")}}, False),
         ("1", database("1", "2", ("3", "1")), {}, True),
         ("1", database("1", ("2", "2")), {}, False),
-        ("1", database("1", ("2", "2")), {"2": "1"}, False),
+        ("1", database("1", ("2", "2")), {"2": {("", "1")}}, False),
         ("2", database("1", ("2", "2"), "3"), {}, True),
         ("1", database("1", ("2", "2"), "3"), {}, False),
         ("3", database("1", "2"), {}, False),
@@ -42,6 +44,8 @@ def code(revision: str) -> list[Live]:
         "one revision back",
         "two revisions back",
         "it served meanwhile",
+        "it served with both, although it was older than the one before",
+        "only another service did",
         "the revision says so",
         "the revision says no",
         "it says no whatever served",
@@ -51,7 +55,9 @@ def code(revision: str) -> list[Live]:
         "no schema at all",
     ],
 )
-def test_code_goes_with_a_schema(written: str, found: Migration, ran: dict[str, str], *, fits: bool) -> None:
+def test_code_goes_with_a_schema(
+    written: str, found: Migration, ran: dict[str, set[tuple[str, str]]], *, fits: bool
+) -> None:
     """What a revision says of itself comes first, then what served while it was applied, then one step back."""
     assert (compatibility.fit(code(written), found, ran).misfits == ()) is fits
 
@@ -81,7 +87,9 @@ def test_what_was_allowed_to_take_something_away_may_have_taken_it_from_older_co
 ) -> None:
     """It served meanwhile, and may have failed since: no misfit that is known, and no fit either."""
     two = Revision(id="2", remarks=(remark,), tolerates=tolerates)
-    found = compatibility.fit(code("1")[:1], Migration(current="2", applied=(Revision(id="1"), two)), {"2": "1"})
+    found = compatibility.fit(
+        code("1")[:1], Migration(current="2", applied=(Revision(id="1"), two)), {"2": {("", "1")}}
+    )
 
     assert (found.misfits, bool(found.unknown)) == ((), doubted)
     assert not doubted or "2 took something away" in found.doubt

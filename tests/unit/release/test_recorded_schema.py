@@ -86,3 +86,26 @@ def test_code_that_was_verified_with_this_very_schema_goes_with_it(
     fit = compare_schema([target("api")], release, [release], database, {"api": Live(service="api", commit=NEW)})
 
     assert (bool(fit.doubt), fit.misfits) == (doubted, ())
+
+
+def served(run: RunState, **schemas: str) -> RunState:
+    """A run that was verified, with the schemas that the code of its services was written for."""
+    live = tuple(Live(service=name, commit=OLD, schema=schema) for name, schema in schemas.items())
+    report = Report(run="r", environment="e", outcome="succeeded", exit_code=0, live=live)
+    return msgspec.structs.replace(run, report=report)
+
+
+def test_code_goes_with_every_migration_that_it_has_served_with() -> None:
+    """However old it was by then; what another service did says nothing of it."""
+    first = served(run(("1",)), api="1", worker="1")
+    second = served(run(("2",), ("1",)), api="2", worker="1")
+    third = served(run(("3",), ("1", "2")), api="3", worker="1")
+    history = [third, second, first]
+    database = Migration(current="3", applied=named("1", "2", "3"))
+
+    ran = recorded_schema.find_served_schemas(history)
+
+    assert compatibility.fit([Live(service="worker", commit=OLD, schema="1")], database, ran).known
+    assert compatibility.fit([Live(service="api", commit=OLD, schema="1")], database, ran).known is False
+    assert compatibility.fit([Live(service="api", commit=OLD, schema="2")], database, ran).known
+    assert recorded_schema.find_served_schemas([third])["3"] >= {("worker", "1"), ("", "")}

@@ -112,6 +112,21 @@ def test_a_target_takes_its_files_from_settings_then_blueprint_then_platform(rep
     assert files(setup, None, service()) == ()
 
 
+@pytest.mark.parametrize("found", [service(), service(build_filter=PathFilter(paths=("y/**",), ignored=("y/z",)))])
+def test_what_the_settings_only_ignore_comes_on_top(repository: Repository, found: Service) -> None:
+    """Or a service would be made of everything else in the repository."""
+    named = {"api": ServiceSettings(ignored=("x/tests/**",))}
+    [usual], _ = service_mapping.map_services(config(repository.root), BLUEPRINT, ["api"], [found], repository.git)
+    [plain], _ = service_mapping.map_services(config(repository.root), None, ["api"], [found], repository.git)
+
+    setup = config(repository.root, named=named)
+    [ours], _ = service_mapping.map_services(setup, BLUEPRINT, ["api"], [found], repository.git)
+    [theirs], _ = service_mapping.map_services(setup, None, ["api"], [found], repository.git)
+
+    for with_it, without in ((ours, usual), (theirs, plain)):
+        assert with_it.filter == PathFilter(paths=without.filter.paths, ignored=(*without.filter.ignored, "x/tests/**"))
+
+
 def test_a_target_is_asked_where_the_settings_say(repository: Repository) -> None:
     """Else at its health path; a static site always at its page."""
     named = {"api": ServiceSettings(health="/identity", after=("web",)), "web": ServiceSettings(health="/x")}
