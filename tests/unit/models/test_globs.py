@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from deploylib.models import PathFilter
@@ -48,6 +52,60 @@ def test_a_glob_agrees_with_the_plain_rules(pattern: list[str], parts: list[str]
 def test_any_text_is_a_pattern(pattern: str, path: str) -> None:
     """None makes the library fail, however odd."""
     assert matches(path, PathFilter(paths=(pattern,))) in {True, False}
+
+
+def expression(pattern: str) -> re.Pattern[str]:
+    """The rules as a regular expression: plain, and slow where there are many wildcards."""
+    parts, rest = [], pattern.removeprefix("./").lstrip("/")
+    plain = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    while rest:
+        wildcard = next((one for one in plain if rest.startswith(one)), None)
+        found = re.match(r"\[\^?[ab/]+\]", rest)
+        length = len(wildcard) if wildcard else found.end() if found else 1
+        parts.append(plain[wildcard] if wildcard else f"(?!/){found[0]}" if found else re.escape(rest[0]))
+        rest = rest[length:]
+    return re.compile("".join(parts), re.DOTALL)
+
+
+@settings(max_examples=2000)
+@example(["**/", "b"], "a//b")
+@example(["**/", "b"], "/b")
+@example(["**", "**/", "b"], "a//b")
+@example(["*", "*", "b"], "aab")
+@given(
+    st.lists(st.sampled_from(["a", "b", "/", "*", "**", "**/", "?", "[ab]", "[^a]", "[^/]", "[a/]"]), max_size=8),
+    st.text(alphabet="ab/", max_size=8),
+)
+def test_a_glob_takes_what_its_expression_takes(parts: list[str], path: str) -> None:
+    """Also where wildcards stand side by side, and slashes do."""
+    pattern = "".join(parts)
+
+    assert bool(expression(pattern).fullmatch(path)) == matches(path, PathFilter(paths=(pattern,))) or not parts
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        f"{'**a' * 12}z",
+        f"{'**a' * 12}z?**",
+        f"{'*a' * 12}z",
+        f"{'**/*a' * 12}z",
+        f"{'*' * 3000}a{'*' * 3000}z",
+        f"{'**/' * 3000}z",
+        "[" * 3000,
+        f"{'[ab]*' * 600}z",
+    ],
+)
+def test_a_glob_of_many_wildcards_is_decided_at_once(pattern: str) -> None:
+    """It grows with the pattern and the path: a stranger's Blueprint hangs no command."""
+    code = (
+        "from deploylib.models import PathFilter\nfrom deploylib.models.globs import matches, reaches\n"
+        f"chosen = PathFilter(paths=({pattern!r},))\n"
+        "assert not matches('alpha/' + 'a' * 60, chosen)\nassert not matches('a/' * 2000, chosen)\n"
+        "reaches('alpha/' + 'a' * 60, chosen)\n"
+    )
+
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
 
 
 @given(st.text(alphabet="ab/.+$(){}|\\", min_size=1, max_size=10).filter(lambda text: text[0] not in "./"))
