@@ -125,6 +125,7 @@ def begin_manifest(order: BackupOrder, edges: Edges, **known: Any) -> Manifest:
         environment=order.environment,
         run=order.run,
         commit=order.commit,
+        replaced=order.replaced,
         created_at=now,
         client_version=edges.client.version,
         size=0,
@@ -331,13 +332,13 @@ def _newest_first(store: Store, environment: str) -> Iterator[Backup]:
 def find(store: Store, environment: str, name: str) -> Backup:
     """Find the backup of that id.
 
-    The newest proven one where *name* is empty.
+    Where *name* is empty, the newest proven one; of those that a restore has replaced only if there is no other.
 
     Raises:
         SettingsError: there is none.
     """
     there = listing(store, environment)
-    for backup in there:
+    for backup in sorted(there, key=lambda one: one.replaced):
         if backup.id == name or (not name and backup.proven):
             return backup
     if not there:
@@ -373,7 +374,8 @@ def prune(store: Store, environment: str, keep: int, *, spare: Collection[str] =
 
     Backups whose proof is a checksum count for nothing: while there are fewer than *keep* proven ones, or when the
     newest of all is not proven, nothing goes. At least one proven one always stays. Of dumps whose proof has failed the
-    newest *keep* stay, and none that is older than all proven ones that are kept.
+    newest *keep* stay, and none that is older than all proven ones that are kept; likewise of those that a restore has
+    replaced, which may be of a loss.
 
     Args:
         spare: ids of backups that stay this time: one that is about to be restored may be the oldest.
@@ -384,11 +386,13 @@ def prune(store: Store, environment: str, keep: int, *, spare: Collection[str] =
     Raises:
         Refused: the store keeps one, for example under a lock; the others were removed all the same.
     """
-    backups, keep = listing(store, environment), max(1, keep)
+    everything, keep = listing(store, environment), max(1, keep)
+    backups = [backup for backup in everything if not backup.replaced]
     kept = [backup for backup in backups if backup.proven][:keep]
     old = [backup for backup in backups if backup.proof == UNPROVEN][keep:]
+    old += [backup for backup in everything if backup.replaced][keep:]
     if backups and backups[0].proven and len(kept) == keep:
-        old += [backup for backup in backups[backups.index(kept[-1]) + 1 :] if backup not in old]
+        old += [backup for backup in everything[everything.index(kept[-1]) + 1 :] if backup not in old]
     kept_back: StoreRefused | None = None
     old = [backup for backup in old if backup.id not in spare]
     for backup in old:

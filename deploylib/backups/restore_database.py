@@ -21,7 +21,7 @@ from deploylib.backups.fill_database import Filled
 from deploylib.backups.repository import Manifest
 from deploylib.backups.restore_mark import Mark
 from deploylib.backups.restore_test import IN_PLACE, NotBeside
-from deploylib.errors import BackupFailed, SettingsError
+from deploylib.errors import BackupFailed
 from deploylib.models import Backup, Secret
 from deploylib.models.database import Into, RestoreResult
 from deploylib.models.redaction import MARK
@@ -79,15 +79,9 @@ def restore(
 def _into(url: Secret, backup: Backup, edges: Edges, into: Into, begun: Mark | None) -> RestoreResult:
     began = edges.clock.monotonic()
     manifest = repository.read_manifest(backup, store=edges.store)
+    if into == "empty":
+        restore_mark.require_empty(url, backup, begun.environment if begun is not None else "")
     something, marked = empty_database.something(url), restore_mark.find_mark(url)
-    if something is not None and into == "empty":
-        own = begun.environment if begun is not None else ""
-        insist = f"inv backup.restore --backup {backup.id} --into database --force --confirm {own}"
-        raise SettingsError(
-            f"the database is not empty: it has {something}",
-            remedy=f"inv backup.restore --backup {backup.id} (beside it, in a new database); or "
-            f"{insist if own else 'the same with --force'}, which removes everything of yours first",
-        )
     whole = marked is None and _fits(url, manifest)
     proven = something is not None and marked is None and into != "unproven"
     if proven:

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from deploylib.backups import empty_database
 from deploylib.errors import Held, SettingsError
-from deploylib.models import Facts, Moment, Secret, Value, decoding
+from deploylib.models import Backup, Facts, Moment, Secret, Value, decoding
 from deploylib.postgres import connect
 from deploylib.postgres import connection as postgres
 from deploylib.store import Damaged, Store, read_document
@@ -31,6 +32,7 @@ __all__ = [
     "record_begin",
     "record_end",
     "remove_mark",
+    "require_empty",
     "require_no_mark",
 ]
 
@@ -101,6 +103,25 @@ def require_no_mark(mark: Mark | None, flag: str) -> None:
         remedy=f"inv finish{flag}, which completes it (--database back: puts back what was there before)"
         if mark.environment
         else "the same restore once more, with --force, which starts it over",
+    )
+
+
+def require_empty(url: Secret, backup: Backup, own: str = "") -> None:
+    """See that a database has nothing that a restore would remove.
+
+    Args:
+        own: the environment whose own database it is.
+
+    Raises:
+        SettingsError: something is.
+    """
+    if (something := empty_database.something(url)) is None:
+        return
+    insist = f"inv backup.restore --backup {backup.id} --into database --force --confirm {own}"
+    raise SettingsError(
+        f"the database is not empty: it has {something}",
+        remedy=f"inv backup.restore --backup {backup.id} (beside it, in a new database); or "
+        f"{insist if own else 'the same with --force'}, which removes everything of yours first",
     )
 
 

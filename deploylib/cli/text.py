@@ -275,6 +275,7 @@ def format_backups(backups: Iterable[Backup], now: datetime, environment: str = 
         proven = f", {_ago(backup.proven_at, now)}" if backup.proven_at else ""
         head = f"{backup.id}  {volume(backup.size):>8}  schema {backup.schema}  {backup.proof}{proven}{' export' if backup.exported else ''}"
         lines += [f"{head}  ({_ago(backup.created_at, now)})", *(f"  {note}" for note in backup.notes)]
+        lines += ["  of what a restore has replaced: restored only by its id"] if backup.replaced else []
         lines += [f"  cannot be proven, and is not counted: {backup.cause}"] if backup.cause else []
         lines += [f"  accepted by {backup.accepted}"] if backup.accepted else []
     return lines or [remedies.about(environment, "there is no backup: inv backup")]

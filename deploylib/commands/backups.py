@@ -135,6 +135,8 @@ def restore(
             done = _put_beside(env, url, chosen)
         elif work.lease is not None:
             aims.settle_all(env, work.lease)
+            if not force:  # before anything is saved: who is refused changes nothing
+                restore_mark.require_empty(url, chosen, env.name)
             begun = _saved(env, chosen, work.lease)
             done = put(env, url, chosen, force=force, unproven=unproven, begun=begun, lease=work.lease)
         else:

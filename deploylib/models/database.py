@@ -198,6 +198,7 @@ class Backup(Value, frozen=True):
         cause: why it could not be proven, where that was tried and failed.
         accepted: who goes on without a proof of it, and why; empty: nobody.
         accepted_at: when that was said.
+        replaced: it is of what a restore has replaced: never what the next one takes by itself, and counted apart.
     """
 
     id: str
@@ -223,6 +224,7 @@ class Backup(Value, frozen=True):
     cause: str = ""
     accepted: str = ""
     accepted_at: Moment | None = None
+    replaced: bool = False
 
     @property
     def schema(self) -> str:
@@ -312,6 +314,7 @@ class BackupOrder(msgspec.Struct, frozen=True):
         hashes_below: bytes; in a larger database rows are only counted.
         history: earlier ones, newest first: by them it is estimated how large this one becomes.
         also: given the address of the restored copy, once that was found equal and before it is thrown away.
+        replaced: it is of what a restore is about to replace.
     """
 
     environment: str = "local"
@@ -322,3 +325,4 @@ class BackupOrder(msgspec.Struct, frozen=True):
     hashes_below: int = 20_000_000_000  # hashing 1.8 GB took 3.3 to 6.9 s, so this takes a minute
     history: Sequence[Backup] = ()
     also: Callable[[Copy], None] = lambda _copy: None
+    replaced: bool = False

@@ -155,7 +155,9 @@ def _spellings(secret: str) -> str:
 def _spelling(run: str) -> str:
     """Make a pattern for one letter, figure or run of signs."""
     char, count = run[0], len(run)
-    if char.isspace():
+    if char.isspace() and count > 1 and not run.isascii():
+        return "".join(map(_spelling, run))
+    if char.isspace() and char.isascii():
         return rf"(?:\s|\+|{BACKSLASHES}[nrt]|%(?:25){{0,4}}(?i:0[9ad]|20)|&\#0{{0,6}}(?:9|10|13|32);){{1,{8 * count}}}"
     encoded = char.encode(errors="surrogatepass")
     in_address = "".join(rf"%(?:25){{0,4}}(?i:{byte:02x})" for byte in encoded)
@@ -168,6 +170,8 @@ def _spelling(run: str) -> str:
         rf"&\#0{{0,6}}(?:{number}|(?i:x0{{0,6}}{number:x}));",
     ]
     ways += ["".join(f"{BACKSLASHES}{way}" for way in each) for each in _bytes(encoded)]
+    if char.isspace():  # another one than those above: of another width, or the end of a line
+        ways.append(r"\s")
     if char in ENTITIES:
         ways.append(f"&{ENTITIES[char]};")
     if char == "\\":

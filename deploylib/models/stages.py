@@ -49,7 +49,8 @@ class Planned(msgspec.Struct, frozen=True):
     Attributes:
         superseded: the newer release that went live while this run was waiting.
         wanted: the commit of each service, by name, where they are not all the run's.
-        unproven: services that are left as they are, and whose live deploy was never verified: it is now.
+        unproven: services that are left as they are, and are verified now: their live deploy never was, or must answer
+            smoke requests after a migration.
     """
 
     changes: Changes = Changes()

@@ -20,7 +20,8 @@ from deploylib.errors import (
     Superseded,
     VerificationFailed,
 )
-from deploylib.models import Intent, Live, Order, Target
+from deploylib.models import Intent, Kind, Live, Order, StageName, Target, Verified
+from deploylib.models.evidence import Judgement
 from deploylib.models.results import Ending, PutBack, StageResult, StageStatus, short
 from deploylib.models.units import seconds
 from deploylib.probes import Expected
@@ -208,8 +209,22 @@ def _restore(run: Run, back: list[Order], deadline: Deadline) -> None:
     )
     for order, shown in zip(back, proven, strict=True):
         how = " (built again: its artifact was no longer kept)" if order.target.name in rebuilt else ""
-        text = f"→ {order.commit[:7]}{how}, verified: {shown.text}"
+        text = f"→ {order.commit[:7]}{how}, verified: {shown.text}{_doubts(shown)}{_stays(run, order.target)}"
         run.record("put-back", PutBack(service=order.target.name, commit=order.commit, text=text))
     lines = tuple(f"{one.service}  {one.text}" for one in run.state.put_back)
     took = run.env.clock.monotonic() - began
     run.env.progress.ended(StageResult(stage="put back", status=StageStatus.DONE, lines=lines, seconds=took))
+
+
+def _doubts(shown: Verified) -> str:
+    """Tell what warns of a release that was put back."""
+    odd = [f"{one.probe}: {one.text}" for one in shown.evidence if one.judgement in {Judgement.WARN, Judgement.FAIL}]
+    return f"; but {'; '.join(odd)}" if odd else ""
+
+
+def _stays(run: Run, target: Target) -> str:
+    """Tell where the schema is, which does not go back."""
+    migrated = run.state.has_done(StageName.MIGRATE) and run.planned.migration.pending
+    return (
+        f"; the schema stays at {run.planned.migration.target}" if migrated and target.kind is not Kind.STATIC else ""
+    )

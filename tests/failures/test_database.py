@@ -86,10 +86,66 @@ def test_a_migration_that_the_serving_code_does_not_survive(product: Product) ->
 
 
 @pytest.mark.load
+def test_what_is_put_back_and_does_not_go_with_the_schema_is_told_as_that(product: Product) -> None:
+    """With the result, and in the history: what was live before answers its requests no more, as the schema stays."""
+    first, before = product.served()["backend"], product.revision()
+    text = REVISION.format(
+        title="Words", revision=f"{before}p", before=before, more="# deploylib: allow renaming-column: a slip",
+        sql="alter table entries rename column message to words",
+    )  # fmt: skip
+    product.write(f"migrations/versions/{before}p.py", text)
+    product.change_backend("Without having thought of it")
+
+    done = product.inv("deploy")
+
+    assert done.code == 14, done.said
+    assert product.served()["backend"] == first
+    line = f"→ {first[:7]}, verified: "
+    for said in (done.out, product.ok("history", "--run", product.events()[0]["data"]["run"]).out):
+        [told] = [each for each in said.splitlines() if line in each and "backend" in each]
+        assert "; but smoke: GET /api/entries: status 5" in told
+        assert f"; the schema stays at {before}p" in told
+    text = REVISION.format(
+        title="Back", revision=f"{before}q", before=f"{before}p", more="# deploylib: allow renaming-column: a slip",
+        sql="alter table entries rename column words to message",
+    )  # fmt: skip
+    product.commit("Back", {f"migrations/versions/{before}q.py": text})
+    product.ok("deploy")
+
+
+@pytest.mark.load
+def test_what_is_live_must_answer_its_requests_after_a_migration_that_deploys_nothing(product: Product) -> None:
+    """Exit code 20 and no release, where the code that serves does not go with the schema; a commit mends it."""
+    text = product.read("render.yaml").replace("        - migrations/**\n", "")
+    product.commit("A backend that its migrations are no part of", {"render.yaml": text})
+    product.ok("deploy")
+    first, before = product.served()["backend"], product.revision()
+    text = REVISION.format(
+        title="Words", revision=f"{before}w", before=before, more="# deploylib: allow renaming-column: a slip",
+        sql="alter table entries rename column message to words",
+    )  # fmt: skip
+    product.commit("Words", {f"migrations/versions/{before}w.py": text})
+
+    done = product.inv("deploy")
+
+    assert done.code == 20, done.said
+    assert f"{first[:7]} was live before this run and does not prove itself with the schema at {before}w" in done.said
+    assert product.served()["backend"] == first
+    assert "a person is needed" in product.ok("history").out.splitlines()[0]
+    text = REVISION.format(
+        title="Back", revision=f"{before}v", before=f"{before}w", more="# deploylib: allow renaming-column: a slip",
+        sql="alter table entries rename column words to message",
+    )  # fmt: skip
+    product.commit("Back", {f"migrations/versions/{before}v.py": text})
+    mended = product.ok("deploy")
+    assert "it is verified once more after the migration" in mended.said
+
+
+@pytest.mark.load
 def test_a_service_that_has_not_changed_for_long_is_in_nobodys_way(product: Product) -> None:
     """It serves with each migration since: the next one is applied, and it is gone back to, however old it is."""
-    product.replace("render.yaml", "        - migrations/**\n", "")
-    product.commit("A backend that its migrations are no part of")
+    text = product.read("render.yaml").replace("        - migrations/**\n", "")
+    product.commit("A backend that its migrations are no part of", {"render.yaml": text})
     product.ok("deploy")
     first = product.served()["backend"]
     for number in range(4):

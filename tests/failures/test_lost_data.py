@@ -74,6 +74,34 @@ def test_into_the_database_itself(product: Product) -> None:
     assert guests(product) == ["Ann", "Bob", "Cid"]
 
 
+@pytest.mark.load
+def test_a_restore_typed_once_more_never_takes_the_loss_that_it_has_saved(product: Product) -> None:
+    """Who is refused has changed nothing; what a restore replaces pushes no backup out, and is restored only by its id."""
+    product.ok("backup")
+    was, before = guests(product), product.ok("backup.list", "--json").json
+    good = next(one["id"] for one in before if not one.get("replaced"))
+    product.query("delete from entries")
+
+    for _ in range(3):
+        assert product.inv("backup.restore", "--into", "database", "--confirm", "local").code == 2
+    assert product.ok("backup.list", "--json").json == before
+    for _ in range(2):
+        done = product.ok("backup.restore", *IN_PLACE)
+        assert f"{good} is in the database" in done.err
+        assert guests(product) == was
+
+    listed = product.ok("backup.list", "--json").json
+    assert [one["id"] for one in listed if not one.get("replaced")] == [
+        one["id"] for one in before if not one.get("replaced")
+    ]
+    loss = [one["id"] for one in listed if one.get("replaced")][1]
+    assert "of what a restore has replaced: restored only by its id" in product.ok("backup.list").out
+    product.ok("backup.restore", "--backup", loss, *IN_PLACE)
+    assert guests(product) == []
+    product.ok("backup.restore", *IN_PLACE)
+    assert guests(product) == was
+
+
 def test_beside_is_the_default(product: Product) -> None:
     """Nothing that is in use is touched; the new database is named with its address, and its password is not."""
     before = guests(product)

@@ -971,6 +971,27 @@ GUARDS = (
         f"{MACHINE}test_a_product_whose_folder_is_moved_goes_on",
     ),
     Guard(
+        "a restore that takes the loss which the one before has saved",
+        "deploylib/backups/repository.py",
+        "sorted(there, key=lambda one: one.replaced)",
+        "there",
+        "tests/unit/backups/test_repository.py::test_what_a_restore_has_replaced_is_counted_apart_and_chosen_last",
+    ),
+    Guard(
+        "a put-back of which nobody says that it does not go with the schema",
+        "deploylib/release/recovery.py",
+        "if one.judgement in {Judgement.WARN, Judgement.FAIL}]",
+        "if False]",
+        f"{DATABASE}test_what_is_put_back_and_does_not_go_with_the_schema_is_told_as_that",
+    ),
+    Guard(
+        "a migration after which nobody asks what is live",
+        "deploylib/release/stages/changes.py",
+        "if migration.pending and run.env.config.smoke(one.service))",
+        "if False)",
+        f"{DATABASE}test_what_is_live_must_answer_its_requests_after_a_migration_that_deploys_nothing",
+    ),
+    Guard(
         "an old service that is in the way of each further migration",
         "deploylib/release/stages/changes.py",
         " for one in after.applied}",

@@ -67,6 +67,7 @@ def test_a_release_in_a_hook_is_of_the_folder_that_it_is_typed_in(product: Trivi
     assert product.one_commit == commit
 
 
+@pytest.mark.load  # tests/localrender/test_environments.py has what is moved
 def test_a_product_whose_folder_is_moved_goes_on(tmp_path: Path) -> None:
     """What was live comes up again, the next build works with what was kept, and there may be a space in the name."""
     with Product(tmp_path / "shop") as product:

@@ -85,7 +85,11 @@ def test_a_release_is_what_it_is_although_its_result_cannot_be_written(product: 
 
 @pytest.mark.parametrize(
     "words",
-    [("status",), ("history", "--json"), ("logs",), ("logs", "--follow"), ("deploy", "--dry-run")],
+    [
+        ("history", "--json"),
+        ("logs", "--follow"),
+        *(pytest.param(words, marks=pytest.mark.load) for words in (("status",), ("logs",), ("deploy", "--dry-run"))),
+    ],
     ids=" ".join,
 )
 def test_an_answer_that_cannot_be_written_is_no_answer(product: Trivial, words: tuple[str, ...]) -> None:

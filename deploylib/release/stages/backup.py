@@ -97,7 +97,7 @@ class Backup(Stage):
                 run.checked.database,
                 run.env.render,
                 run.env.backup_edges,
-                BackupOrder(run.env.name, run.id, run.commit.id),
+                BackupOrder(run.env.name, run.id, run.commit.id, replaced=bool(run.spared)),
                 run.deadline,
                 every=0.5 if run.env.config.is_local else 5.0,
             )
@@ -124,6 +124,7 @@ class Backup(Stage):
             facts=facts,
             history=history,
             also=also,
+            replaced=bool(run.spared),
         )
         return create(url, run.env.backup_edges, order)
 
@@ -164,7 +165,7 @@ class Backup(Stage):
         if run.env.config.environment.backups == "none":
             return "the settings say that this environment's data may be lost", True
         if run.options.asked == self.name and not run.options.when_due:
-            return "asked for", False
+            return ("of what a restore is about to replace" if run.spared else "asked for"), False
         if pending := run.planned.migration.pending:
             return f"before {count(len(pending), 'migration')}", False
         if changed := self._changed_migrations(run):

@@ -42,6 +42,9 @@ class Changes(Stage):
         linted = self._linted(run, migration)
         unproven = self._unproven(run, decided)
         also = dict.fromkeys(unproven, "; it was never proven, and is verified now")
+        if again := [name for name in self._asked_after(run, decided, migration) if name not in unproven]:
+            unproven = (*unproven, *again)
+            also |= dict.fromkeys(again, "; it is verified once more after the migration")
         rows = [(change.service, change.reason + also.get(change.service, "")) for change in decided.services]
         if migration.ahead:
             rows.append(("schema", f"{migration.current} is newer than this commit's {migration.target}: left alone"))
@@ -59,6 +62,14 @@ class Changes(Stage):
         """List services left as they are and never proven."""
         left = {change.service: change.live for change in decided.services if not change.deploy}
         return verified_deploys.find_unproven(run.env.history.read_runs(run.env.name, 50), left)
+
+    def _asked_after(self, run: Run, decided: Decided, migration: Migration) -> tuple[str, ...]:
+        """List services left as they are that a migration may break.
+
+        A smoke request is one that every release must answer, and this one changes what they read.
+        """
+        left = (change for change in decided.services if not change.deploy and change.live.commit)
+        return tuple(one.service for one in left if migration.pending and run.env.config.smoke(one.service))
 
     def _linted(self, run: Run, migration: Migration) -> tuple[str, ...]:
         """Lint the SQL of the pending migrations, and give the warnings.

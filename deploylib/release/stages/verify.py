@@ -62,9 +62,16 @@ class Verify(Stage):
         except VerificationFailed as error:
             if error.service not in unproven:
                 raise
+            why, remedy = (
+                "and was never proven",
+                f"inv rollback{run.env.flag}, or release a commit in which it is corrected",
+            )
+            if migration.pending:
+                why = f"and does not prove itself with the schema at {migration.target}"
+                remedy = "release a commit that goes with the schema: going back leaves that as it is"
             raise PersonNeeded(
-                f"{unproven[error.service].commit[:7]} was live before this run and was never proven: {error.message}",
-                remedy=f"inv rollback{run.env.flag}, or release a commit in which it is corrected",
+                f"{unproven[error.service].commit[:7]} was live before this run {why}: {error.message}",
+                remedy=remedy,
                 details=error.details,
                 service=error.service,
             ) from error

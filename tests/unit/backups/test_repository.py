@@ -25,16 +25,16 @@ def store(tmp_path: Path) -> Folder:
 
 
 def fill(store: Folder, number: int, environment: str = "staging", proofs: str = "") -> list[str]:
-    """Backups, oldest first; *proofs* has a letter for each."""
+    """Backups, oldest first; *proofs* has a letter for each, a large one for what a restore has replaced."""
     names = [f"2026030{n + 1}T120000Z-run" for n in range(number)]
     for name, letter in zip(names, proofs or "d" * number, strict=True):
-        proof = {"d": "decoded", "r": "restored", "c": "checksum", "u": "unproven"}[letter]
+        proof = {"d": "decoded", "r": "restored", "c": "checksum", "u": "unproven"}[letter.lower()]
         key = f"backups/{environment}/{name}/dump"
         store.put(key, [b"x"])
         made = Backup(
             id=name, key=key, environment=environment, run="run", commit=OLD, created_at=FakeClock().now(), revision="",
             server_version="16", client_version="16", format="custom", size=1, sha256="", proof=proof, tables=1,
-            seconds=1,
+            seconds=1, replaced=letter.isupper(),
         )  # fmt: skip
         store.put_if_absent(f"backups/{environment}/{name}/manifest.json", msgspec.json.encode(made))
     return names
@@ -60,6 +60,23 @@ def test_one_that_is_about_to_be_restored_stays(store: Folder) -> None:
 
     assert [one.id for one in removed] == names[1:2]
     assert names[0] in [one.id for one in repository.listing(store, "staging")]
+
+
+@pytest.mark.parametrize(
+    ("proofs", "keep", "left", "newest"),
+    [("rrRRR", 2, [0, 1, 3, 4], 1), ("RrRr", 1, [3], 3), ("RR", 5, [0, 1], 1), ("rRu", 1, [0, 1, 2], 0)],
+)
+def test_what_a_restore_has_replaced_is_counted_apart_and_chosen_last(
+    store: Folder, proofs: str, keep: int, left: list[int], newest: int
+) -> None:
+    """It may be of the loss that made somebody restore, and whoever tries often would have nothing else."""
+    names = fill(store, len(proofs), proofs=proofs)
+
+    assert repository.find(store, "staging", "").id == names[newest]
+    repository.prune(store, "staging", keep)
+
+    assert [names[n] for n in left] == [one.id for one in repository.listing(store, "staging")][::-1]
+    assert repository.find(store, "staging", names[left[-1]]).id == names[left[-1]]
 
 
 def test_the_backups_of_another_environment_are_left_alone(store: Folder) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from deploylib.cli import github, session, text
@@ -65,6 +65,8 @@ def left_of(secret: str, text: str) -> bool:
 
 
 @settings(max_examples=30, deadline=None)
+@example(password="0000012\u2028", way="in JSON")
+@example(password="00\u00a0 \u200300123", way="in an address")
 @given(password=PASSWORDS, way=st.sampled_from(sorted(WAYS)))
 def test_a_password_is_struck_in_every_form(way: str, password: str) -> None:
     """However the program that shows it has written it."""
