@@ -23,6 +23,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
@@ -41,6 +42,7 @@ T = TypeVar("T")
 RUNS, OPERATIONS = "history", "operations"
 AT_ONCE = 8  # requests to the store; more of them would only wait for each other
 # Of a run in the history, and of an event; whatever else lies there is not ours.
+MOMENT = len("20260101T000000.000000")
 NAMED = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]+-(?!\.\.?$)([^/\x00-\x1f\ud800-\udfff]+)")
 EVENT = re.compile(r"([0-9]{4,})-([a-z-]+)\.json")
 
@@ -60,11 +62,15 @@ class History:
     clean: Callable[[Any], Any] = lambda value: value
 
     def begin(self, opened: Opened) -> None:
-        """Write a run's first event, unless another job of it has."""
-        at = self.clock.now()
+        """Write a run's first event, unless another job of it has.
+
+        It comes after every run that is there, whatever this machine's clock says, or said when the one before began.
+        """
         known = f"{OPERATIONS if opened.operation else RUNS}/{opened.environment}/"
         format_version.write_format(self.store)
-        if not any(key.endswith(f"-{opened.run}") for key in self.store.list(known)):
+        there = list(self.store.list(known))
+        if not any(key.endswith(f"-{opened.run}") for key in there):
+            at = _after((key.removeprefix(known) for key in there), self.clock.now())
             self.store.put_if_absent(f"{known}{at:%Y%m%dT%H%M%S.%f}-{opened.run}", b"")
         self.store.put_if_absent(f"runs/{opened.run}/0001-opened.json", self._event("opened", opened))
 
@@ -258,7 +264,7 @@ class History:
             len(known) >= digest.NEWEST
         ):  # a run's key bears the time of its first write, which comes after it was opened
             after = f"{place}{min(each.at for each in known.values()):%Y%m%dT%H%M%S}"
-        named = (NAMED.fullmatch(key.removeprefix(place)) for key in self.store.list(place, after))
+        named = (NAMED.fullmatch(key.removeprefix(place)) for key in sorted(self.store.list(place, after)))
         runs = {name[1]: None for name in named if name}
         missing = [run for run in runs if run not in known][-digest.NEWEST :]
         read = threads.each(self._summarize, missing, AT_ONCE)
@@ -266,7 +272,7 @@ class History:
         known = {run: summary for run, summary in known.items() if run in runs} | summaries
         if any(each.outcome for each in summaries.values()):
             digest.write(self.store, environment, (each for each in known.values() if each.outcome))
-        newest = sorted(known.values(), key=lambda each: (each.at, each.id), reverse=True)[: digest.NEWEST]
+        newest = [known[run] for run in reversed(runs) if run in known][: digest.NEWEST]
         return tuple(newest), tuple(run for run in missing if run not in summaries)
 
     def _summarize(self, run: str) -> RunSummary | None:
@@ -318,3 +324,12 @@ def _gaps(numbers: Iterable[int]) -> list[int]:
     """
     there = set(numbers)
     return sorted(set(range(1, max(there, default=0))) - there)
+
+
+def _after(names: Iterable[str], now: datetime) -> datetime:
+    """Find a moment that is after each of those by which runs are listed."""
+    last = max((name[:MOMENT] for name in names if NAMED.fullmatch(name)), default="")
+    try:
+        return max(now, datetime.strptime(last, "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC) + timedelta(microseconds=1))
+    except (ValueError, OverflowError):  # there is none, or somebody else has made up a key
+        return now

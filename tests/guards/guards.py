@@ -971,6 +971,13 @@ GUARDS = (
         f"{MACHINE}test_a_product_whose_folder_is_moved_goes_on",
     ),
     Guard(
+        "a run that stands before an older one because a clock was wrong",
+        "deploylib/state/history.py",
+        "            at = _after((key.removeprefix(known) for key in there), self.clock.now())\n",
+        "            at = self.clock.now()\n",
+        "tests/unit/state/test_history.py::test_runs_are_in_the_order_in_which_they_began_whatever_a_clock_said",
+    ),
+    Guard(
         "a restore that takes the loss which the one before has saved",
         "deploylib/backups/repository.py",
         "sorted(there, key=lambda one: one.replaced)",

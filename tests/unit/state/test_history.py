@@ -130,3 +130,28 @@ def test_lines_are_kept_with_a_run_once_each_and_without_a_secret(history: Histo
     assert [line.text for line in history.read_lines("x-1111")] == ["hello", "password is •••"]
     assert history.read_lines("x-3333") == ()
     assert list(history.read_runs("staging", 5)) == []
+
+
+@pytest.mark.parametrize("wrong", [86_400, -86_400, 3600])
+def test_runs_are_in_the_order_in_which_they_began_whatever_a_clock_said(history: History, wrong: int) -> None:
+    """One machine's may be wrong, or was set right meanwhile: what is live, and where a rollback goes, hangs on that."""
+    for run, shift in (("one", 0), ("two", wrong), ("three", -wrong), ("four", 0)):
+        clock = FakeClock()
+        clock.sleep(200_000 + shift)
+        at_hand = dataclasses.replace(history, clock=clock)
+        at_hand.begin(opened(run))
+
+    order = ["four", "three", "two", "one"]
+    assert order == history.list_ids("staging")
+    assert order == [state.id for state in history.read_runs("staging")]
+    assert order == [summary.id for summary in history.read_summaries("staging")[0]]
+
+
+def test_a_key_that_somebody_has_made_up_keeps_no_run_from_being_recorded(history: History) -> None:
+    """Of the last moment that there is, or of none."""
+    for name in ("99991231T235959.999999-made", "20269931T235959.999999-up", "20260101T000000.1-short"):
+        history.store.put_if_absent(f"history/staging/{name}", b"")
+
+    history.begin(opened("run"))
+
+    assert "run" in history.list_ids("staging")
