@@ -103,13 +103,14 @@ class History:
     def read_lines(self, run: str) -> tuple[LogLine, ...]:
         """Read the lines kept with a run.
 
-        Each once, oldest first.
-
-        Raises:
-            Damaged: some of them cannot be read.
+        Each once, oldest first. A piece that cannot be read is passed over, and told.
         """
-        keys = list(self.store.list(f"logs/{run}/"))
-        kept = [line for key in keys for line in read_document(self.store, key, list[LogLine])]
+        kept: list[LogLine] = []
+        for key in list(self.store.list(f"logs/{run}/")):
+            try:
+                kept += read_document(self.store, key, list[LogLine])
+            except Damaged as damaged:
+                self.damaged(damaged)
         by_id = {line.id or (line.at, line.service, line.text): line for line in kept}
         return tuple(sorted(by_id.values(), key=lambda line: line.moment))
 

@@ -41,6 +41,13 @@ MACHINE = "tests/integration/test_persons_machine.py::"
 
 GUARDS = (
     Guard(
+        "lines of a log that are kept and can never be read again",
+        "deploylib/release/live_log.py",
+        "        if len(line.text) <= LONGEST:\n",
+        "        if line.text:\n",
+        "tests/integration/test_live_log.py::test_lines_that_are_too_long_are_cut_and_what_is_kept_can_be_read_again",
+    ),
+    Guard(
         "a stranger's glob that hangs every command",
         "deploylib/models/globs.py",
         "left >= 0 and _follow(self.between, path[len(self.begins) : len(self.begins) + left])",

@@ -86,3 +86,30 @@ def test_what_comes_after_the_wait_is_kept_and_not_shown(tmp_path: Path) -> None
         assert until(lambda: len(env.history.read_lines("r1"))) == 50
     assert view.lines == []
     assert [note.partition(":")[0] for note in view.notes] == ["the log of the services was not read to its end"]
+
+
+def test_lines_that_are_too_long_are_cut_and_what_is_kept_can_be_read_again(tmp_path: Path) -> None:
+    """Forty megabytes in four hundred lines are no record that the store refuses to read."""
+    view = View()
+    with LogPlatform(400, before=400, text="{:06}" + 99_994 * "y").serving() as url:
+        log = LiveLog(env := environment(tmp_path, url, view), "r1")
+        log.start([TARGET], running=True)
+        assert until(lambda: len(view.lines) == 400)
+        log.stop()
+        kept = until(lambda: len(lines := env.history.read_lines("r1")) == 400 and lines)
+    assert {len(line.text) for line in kept} == {len(kept[0].text)}
+    assert kept[0].text.endswith("yyy … (cut: it has 100000 characters)")
+    assert max(path.stat().st_size for path in tmp_path.rglob("*.json")) < 2 * live_log.PIECE
+
+
+def test_a_run_keeps_so_many_bytes_and_says_so(tmp_path: Path) -> None:
+    """Once."""
+    view = View()
+    with LogPlatform(50, before=50, text="{:06}" + 9_994 * "y").serving() as url:
+        log = LiveLog(env := environment(tmp_path, url, view), "r1", most_bytes=100_000)
+        log.start([TARGET], running=True)
+        log.stop()
+        assert until(lambda: len(env.history.read_lines("r1"))) == 13
+    assert view.notes == [
+        "no more of the log is kept with the run than these 13 lines, 0 MB: the platform has the rest"
+    ]

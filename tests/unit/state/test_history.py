@@ -116,6 +116,18 @@ def test_the_newest_event_of_a_kind_is_read_whatever_came_after(history: History
         history.read_last("r-1", "undelivered", str)
 
 
+def test_a_piece_of_a_log_that_cannot_be_read_is_passed_over_and_told(history: History) -> None:
+    """The other lines are there."""
+    told: list[Damaged] = []
+    history = dataclasses.replace(history, damaged=told.append)
+    history.keep_lines("x-1111", [LogLine(at="2026-03-01T12:00:01Z", text="hello", id="1")])
+    history.store.put_if_absent("logs/x-1111/20260301T120000.0-aaaa.json", b"[{")
+    history.store.put("logs/x-1111/20260301T120009.0-aaaa.json", [b" " * (33 << 20)])
+
+    assert [line.text for line in history.read_lines("x-1111")] == ["hello"]
+    assert len(told) == 2
+
+
 def test_lines_are_kept_with_a_run_once_each_and_without_a_secret(history: History) -> None:
     """By whichever machine; in the order in which they were received."""
     struck = Struck([Secret("hunter2-hunter2")])
