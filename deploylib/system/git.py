@@ -36,6 +36,7 @@ PLAIN = (
     "i18n.logOutputEncoding=UTF-8",
     "diff.relative=false",
 )
+NOWHERE = b"not a git repository (or any "  # of the parent directories, or up to a mount point
 ABSENT = re.compile(rb"path '.*' (?:does not exist in|exists on disk, but not in) '", re.DOTALL)
 
 
@@ -69,26 +70,31 @@ class Git:
         """Find the top of the working copy.
 
         Raises:
-            SettingsError: the folder is in no git repository, or has no commit yet.
+            SettingsError: the folder is in no git repository, or git refuses the one that is there.
         """
         done = self._git("rev-parse", "--show-toplevel", check=False)
-        if done.returncode != 0:
-            reason = "is not in a git repository"
-            if b"dubious ownership" in done.stderr:
-                reason = "belongs to another user, so git does not trust it"
-                raise SettingsError(
-                    f"{self.root} {reason}", remedy=f"git config --global --add safe.directory {self.root}"
-                )
-            if b"must be run in a work tree" in done.stderr:
-                raise SettingsError(
-                    f"{self.root} is a bare repository: it has no files, and so no working copy",
-                    remedy="git worktree add ../product, and the same there",
-                )
+        if done.returncode == 0:
+            return Path(os.fsdecode(done.stdout.removesuffix(b"\n")))
+        if b"dubious ownership" in done.stderr:
             raise SettingsError(
-                f"{self.root} {reason}; a release is a commit",
+                f"{self.root} belongs to another user, so git does not trust it",
+                remedy=f"git config --global --add safe.directory {self.root}",
+            )
+        if b"must be run in a work tree" in done.stderr:
+            raise SettingsError(
+                f"{self.root} is a bare repository: it has no files, and so no working copy",
+                remedy="git worktree add ../product, and the same there",
+            )
+        if NOWHERE in done.stderr and not any((each / ".git").exists() for each in (self.root, *self.root.parents)):
+            raise SettingsError(
+                f"{self.root} is not in a git repository; a release is a commit",
                 remedy="git init && git add --all && git commit --message 'First version'",
             )
-        return Path(os.fsdecode(done.stdout.removesuffix(b"\n")))
+        # There is one, and git refuses it: for its format, its work tree, a part that is missing. To begin another in
+        # its place would damage it.
+        raise SettingsError(
+            f"git cannot read the repository at {self.root}", details=done.lines, remedy="see what git says above"
+        )
 
     def commit(self, ref: str) -> Commit:
         """Find the commit that *ref* names.

@@ -31,6 +31,32 @@ def test_a_folder_outside_git_is_refused_with_the_way_in(tmp_path: Path) -> None
     assert "git init" in raised.value.remedy
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("config", "[core]\n\trepositoryformatversion = 99\n", "found 99"),
+        ("config", "[core]\n\trepositoryformatversion = 1\n[extensions]\n\tnoSuch = x\n", "nosuch"),
+        ("config", "[core]\n\trepositoryformatversion = 0\n\tworktree = /nowhere/there\n", "/nowhere"),
+        ("config", "[core\n", "bad config"),
+        ("HEAD", "", "not a git repository"),
+    ],
+    ids=["a newer format", "an extension", "a work tree elsewhere", "no settings", "no head"],
+)
+def test_a_repository_that_git_refuses_is_not_called_absent(
+    repository: Repository, name: str, text: str, says: str
+) -> None:
+    """Whoever began another in its place would damage it."""
+    repository.commit({"a": "1"})
+    (repository.root / ".git" / name).write_text(text)
+    (inner := repository.root / "inner").mkdir()
+
+    with pytest.raises(SettingsError, match="git cannot read the repository at") as raised:
+        Git(inner, process.SYSTEM).top()
+
+    assert says in " ".join(raised.value.details)
+    assert raised.value.remedy == "see what git says above"
+
+
 def test_a_folder_that_git_does_not_trust_is_named(tmp_path: Path) -> None:
     """Another owner is another reason, with another remedy."""
     said = b"fatal: detected dubious ownership in repository"
