@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from deploylib.errors import Unreachable
 from deploylib.store.interface import Damaged, KeyTaken, Stored, StoreRefused
 from deploylib.system import Clock, files
 
@@ -152,6 +153,7 @@ class Folder:
         Raises:
             Unwritable: it says no.
         """
+        self._require_mounted()
         with files.explain_errors(self.root):
             there = next((folder for folder in (self.root, *self.root.parents) if folder.exists()), self.root)
             for folder in (there, *self.root.glob("*"), *self.root.glob("leases/*")):
@@ -184,7 +186,31 @@ class Folder:
     def _path(self, key: str) -> Path:
         if key.startswith("/") or ".." in key.split("/"):
             raise ValueError(f"not a key: {key!r}")
+        self._require_mounted()
         return self.root / key
+
+    def _require_mounted(self) -> None:
+        """Refuse a store whose link leads nowhere.
+
+        As of a disk that is not mounted. It is not empty: what was kept is not known.
+
+        Raises:
+            Unreachable: the link leads nowhere.
+        """
+        try:
+            if self.root.exists():
+                return
+            lost = next(
+                (each for each in (self.root, *self.root.parents) if each.is_symlink() and not each.exists()), None
+            )
+        except OSError:  # whoever reads or writes there says why
+            return
+        if lost is not None:
+            there = lost.parent / lost.readlink()
+            raise Unreachable(
+                f"the store {lost} leads to {there}, which is not there",
+                remedy=f"mount the disk of {there}, or correct {lost}",
+            )
 
     def _tidy(self, path: Path) -> None:
         """Remove the folders that are empty without this file."""

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploylib.errors import SettingsError
+from deploylib.errors import SettingsError, Unreachable
 from deploylib.store.folder import Folder
 from deploylib.store.interface import KeyTaken, Store, Stored
 
@@ -165,6 +165,30 @@ def test_a_folder_is_made_by_the_first_write(tmp_path: Path) -> None:
     assert not store.root.parent.exists()
     store.put_if_absent("runs/1", b"")
     assert list(store.list("")) == ["runs/1"]
+
+
+@pytest.mark.parametrize("below", ["", "product/store"])
+def test_a_store_that_a_link_leads_to_and_that_is_not_there_is_not_empty(tmp_path: Path, below: str) -> None:
+    """A disk that is not mounted: nobody knows what was kept there."""
+    (disk := tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(disk)
+    store = Folder(tmp_path / "link" / below)
+    store.put_if_absent("runs/1", b"")
+    disk.rename(tmp_path / "away")
+
+    attempts: tuple[Callable[[], object], ...] = (
+        lambda: list(store.list("runs/")),
+        lambda: list(store.read("runs/1")),
+        lambda: store.put_if_absent("runs/2", b""),
+        lambda: store.age("runs/1"),
+        store.require_writable,
+    )
+    for attempt in attempts:
+        with pytest.raises(Unreachable, match=f"{tmp_path}/link leads to {disk}, which is not there") as raised:
+            attempt()
+        assert raised.value.remedy == f"mount the disk of {disk}, or correct {tmp_path}/link"
+    (tmp_path / "away").rename(disk)
+    assert list(store.list("runs/")) == ["runs/1"]
 
 
 def test_a_folder_keeps_itself_out_of_git(tmp_path: Path) -> None:
