@@ -121,7 +121,7 @@ class Environment:
     @cached_property
     def backup_edges(self) -> Edges:
         """What backups and restores work with."""
-        programs = self.config.settings.postgres_bin
+        programs = self.config.postgres_bin
         return Edges(self.store, programs, self.runner, self.clock, self.progress.transferred)
 
     @cached_property

@@ -369,7 +369,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         The address of a bucket, or a folder.
         """
         chosen = self.environment.store or (not self.is_local and self.environ.get(STORE, "")) or ".deploylib"
-        return chosen if "://" in chosen else str(self.root / chosen)
+        return chosen if "://" in chosen else str(self.root / _at_home(chosen))
+
+    @property
+    def postgres_bin(self) -> str:
+        """The folder of Postgres' programs; empty: they are looked for."""
+        chosen = self.settings.postgres_bin
+        return str(_at_home(chosen)) if chosen else ""
 
     @property
     def flag(self) -> str:
@@ -446,7 +452,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def python(self) -> str:
         """The interpreter for alembic."""
         chosen = self.settings.migrations.python
-        return str(self.root / chosen) if chosen else sys.executable
+        return str(self.root / _at_home(chosen)) if chosen else sys.executable
 
     def smoke(self, service: str) -> tuple[SmokeRequest, ...]:
         """List the requests that every release of a service must answer."""
@@ -658,6 +664,19 @@ def _read(root: Path) -> tuple[str, dict[str, Any]]:
         return own.name, {}
     tools = table.get("tool", {})
     return f"{project.name} [tool.deploylib]", tools.get("deploylib", {}) if isinstance(tools, dict) else {}
+
+
+def _at_home(path: str) -> Path:
+    """Read ``~`` and ``~name`` as a shell does.
+
+    Raises:
+        SettingsError: nobody is called so, or has no home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        message = f"{path!r} in the settings begins in a home folder that is not known"
+        raise SettingsError(message, remedy="write the whole path, from /") from error
 
 
 def _table(file: Path) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import sys
 from pathlib import Path
 
@@ -140,6 +141,18 @@ def test_an_environment_that_others_deploy_to_needs_a_shared_store(tmp_path: Pat
         settings(tmp_path, f"[environments.staging]\n{more}\n", "staging")
 
     assert str(tmp_path / "state") == settings(tmp_path, STAGING, "staging").store
+
+
+@pytest.mark.parametrize("home", ["~", f"~{pwd.getpwuid(os.getuid()).pw_name}"])
+def test_a_path_of_the_settings_may_begin_at_home(tmp_path: Path, home: str) -> None:
+    """As in a shell: no folder is called so."""
+    text = f'postgres_bin = "{home}/pg"\n[environments.local]\nstore = "{home}/x"\n[migrations]\npython = "{home}/python"\n'
+    found = settings(tmp_path, text)
+
+    at = Path(home).expanduser()
+    assert (str(at / "x"), str(at / "python"), str(at / "pg")) == (found.store, found.python, found.postgres_bin)
+    with pytest.raises(SettingsError, match="begins in a home folder that is not known"):
+        _ = settings(tmp_path, '[environments.local]\nstore = "~nobody-is-called-so/x"\n').store
 
 
 def test_the_key_comes_from_the_variable_that_the_settings_name(tmp_path: Path) -> None:

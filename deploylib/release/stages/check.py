@@ -163,14 +163,14 @@ class Check(Stage):
         if config.exported:
             version = run.env.render.database(name).version
             if version.isdigit():
-                binaries.client_for(int(version), config.settings.postgres_bin, runner=run.env.runner)
+                binaries.client_for(int(version), config.postgres_bin, runner=run.env.runner)
             return None, f"Postgres {version}, which is not opened from here"
         url = preflight.address(config, run.env.render, name)
         if url is None:
             return None, "no database"
         facts = connection.facts(url)
         restore_mark.require_no_mark(restore_mark.parse_mark(facts), config.flag)
-        binaries.client_for(facts.major, config.settings.postgres_bin, runner=run.env.runner)
+        binaries.client_for(facts.major, config.postgres_bin, runner=run.env.runner)
         return facts, f"Postgres {facts.major}"
 
     def _client(self, run: Run, described: blueprints.Blueprint | None, findings: list[CheckFinding]) -> None:
@@ -178,7 +178,7 @@ class Check(Stage):
         majors = {one.postgres_major_version for one in described.databases} if described is not None else set()
         for major in sorted(int(each) for each in majors if each.isdigit()):
             try:
-                binaries.client_for(major, run.env.config.settings.postgres_bin, runner=run.env.runner)
+                binaries.client_for(major, run.env.config.postgres_bin, runner=run.env.runner)
             except SettingsError as error:
                 _tell(error, findings)
 
