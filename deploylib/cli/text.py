@@ -104,7 +104,9 @@ def format_report(report: Report) -> str:
         "planned": "nothing was changed",
         "restored": f"the database of {report.environment} is whole again",
         "paused": f"run {short(report.run)} of {commit} stays open",
-        "done": f"recorded as {short(report.run)}; nothing was released",
+        "done": f"recorded as {short(report.run)}; nothing was released"
+        if report.run
+        else "nothing was recorded or released",
     }
     word = report.outcome.partition(" by ")[0].upper() if report.exit_code == 0 else "FAILED"
     outcome = words.get(report.outcome, f"{report.outcome} (exit code {report.exit_code})")

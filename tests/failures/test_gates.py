@@ -113,3 +113,12 @@ def test_a_release_is_promoted_as_it_was_verified(product: Staged) -> None:
         same = product.inv("promote", "--from", "staging", "--to", "production", *without_scan, STAGING_KEY=key)
         assert same.code == 0, same.said
         assert outcome in same.out
+
+
+def test_tests_that_are_asked_for_alone_leave_no_run_open(product: Trivial) -> None:
+    """Nothing is recorded of them on a person's machine, and nothing is said to be."""
+    with product.configured(tests="true"):
+        done = product.ok("tests")
+        assert "DONE        nothing was recorded or released" in done.out
+        assert "no run is open" in product.ok("finish").out
+    product.git("commit", "--quiet", "--all", "--message", "Without tests")
