@@ -28,7 +28,7 @@ class SmokeRequest(SettingsTable, frozen=True):
         send_env: headers whose values are secrets: by their names, the variables that hold them.
         body: of the request: a text as it is, all else as JSON.
         status: that the answer must have, 200 to 599; a redirect is an answer, and never followed.
-        json: what the answer's JSON must hold: of an object these keys, of a list these items, at any depth.
+        json: what the answer's JSON must hold, at any depth: of an object these keys, of a list these items, in this order; it may hold others.
         header: by their names, what headers of the answer must hold.
         contains: a text that the answer must hold.
         under: the longest that the answer may take, such as ``500ms``; empty: as long as any.

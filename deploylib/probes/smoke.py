@@ -1,7 +1,7 @@
 """The requests that a team declares: each decides over a release.
 
 So one bad answer of a read decides nothing. They are asked of the service's own host once it has proven itself, so that a cold start is over by then. No redirect is
-followed, and nothing of an answer is told but its status and how long it took.
+followed, and nothing of an answer is told but its status, how long it took, and what kinds of values its JSON has where others are wanted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 from deploylib.models import Secret, Target
 from deploylib.models.evidence import Evidence, Judgement
 from deploylib.models.smoke import SmokeRequest
-from deploylib.models.units import seconds
+from deploylib.models.units import count, seconds
 from deploylib.system import Clock, Deadline, http
 
 __all__ = ["Asking", "ask_all", "first_difference"]
@@ -104,28 +104,57 @@ def _wrong(request: SmokeRequest, answer: http.Answer, took: float) -> str:
         given = answer.json()
         if given is None:
             return "it is no JSON"
-        if (where := first_difference(request.json, given)) is not None:
-            return f"its JSON is another at {where or 'the top'}"
+        if (difference := first_difference(request.json, given)) is not None:
+            return f"its JSON is another at {difference}"
     if request.under and took > (limit := seconds(request.under)):
         return f"it took {took * 1000:.0f} ms, more than {limit * 1000:.0f} ms"
     return ""
 
 
 def first_difference(wanted: Any, given: Any, where: str = "") -> str | None:
-    """Find where a JSON value lacks what is wanted of it.
+    """Find where a JSON value lacks what is wanted of it, and how.
 
-    As ``items.0.name``; None: it has all of it. Of an object the wanted keys are compared, of a list each item and their number; true is no 1.
+    As ``items.0.name: a number, not a text``, which gives nothing of the answer away but kinds and counts; None: it has all of it.
+    Of an object the wanted keys are compared; a list holds each wanted item, in their order, and may hold others. true is no 1.
     """
-    if isinstance(wanted, dict):
-        if not isinstance(given, dict):
-            return where
-        pairs = [(str(key), value, given.get(key, msgspec.UNSET)) for key, value in wanted.items()]
-    elif isinstance(wanted, list):
-        if not isinstance(given, list) or len(given) != len(wanted):
-            return where
-        pairs = [(str(at), *both) for at, both in enumerate(zip(wanted, given, strict=True))]
+    plain = msgspec.to_builtins(wanted)  # TOML knows dates, JSON writes them as text
+    if _kind(plain) != _kind(given):
+        how = "not there" if given is msgspec.UNSET else f"{_kind(given)}, not {_kind(plain)}"
+        return f"{where or 'the top'}: {how}"
+    if isinstance(plain, dict):
+        pairs = [(key, value, given.get(key, msgspec.UNSET)) for key, value in plain.items()]
+    elif isinstance(plain, list) and len(plain) == len(given):  # then there is one item that each could be
+        pairs = [(str(at), *both) for at, both in enumerate(zip(plain, given, strict=True))]
+    elif isinstance(plain, list):
+        return _first_missing(plain, given, where)
+    elif isinstance(plain, bool):
+        return None if plain == given else f"{where}: not {str(plain).lower()}"
     else:
-        plain = msgspec.to_builtins(wanted)  # TOML knows dates, JSON writes them as text
-        return None if isinstance(plain, bool) == isinstance(given, bool) and plain == given else where
+        return None if plain == given else f"{where or 'the top'}: another {_kind(plain).removeprefix('a ')}"
     differences = (first_difference(value, there, f"{where}.{key}".lstrip(".")) for key, value, there in pairs)
     return next((each for each in differences if each is not None), None)
+
+
+def _first_missing(wanted: Sequence[Any], given: Sequence[Any], where: str) -> str | None:
+    """Find the first wanted item that a list does not hold."""
+    if len(given) < len(wanted):
+        return f"{where or 'the top'}: {count(len(given), 'item')}, not {len(wanted)}"
+    left = iter(given)
+    for at, item in enumerate(wanted):
+        if all(first_difference(item, there) is not None for there in left):
+            order = ", in this order" if at else ""
+            return f"{f'{where}.{at}'.lstrip('.')}: in none of the {len(given)} items{order}"
+    return None
+
+
+def _kind(value: Any) -> str:
+    """Name what a JSON value is, and nothing of it."""
+    kinds = {
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        str: "a text",
+        list: "a list",
+        dict: "an object",
+    }
+    return kinds.get(type(value), "null")

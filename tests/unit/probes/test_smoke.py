@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -64,6 +65,7 @@ def ask(*requests: SmokeRequest, url: str, secret: str = "", clock: Clock = Cloc
     [
         {"path": "/entries"},
         {"path": "/entries?limit=1", "json": {"items": [{"text": "hello"}], "open": True}},
+        {"path": "/entries", "json": {"items": []}},
         {"path": "/entries", "header": {"content-type": "application/json"}, "contains": "hello", "under": "10s"},
         {"path": "/entries", "method": "HEAD"},
         {"path": "/entries", "method": "POST", "body": {"text": "hello"}, "status": 201},
@@ -72,7 +74,18 @@ def ask(*requests: SmokeRequest, url: str, secret: str = "", clock: Clock = Cloc
         {"path": "/account", "status": 401},
         {"path": "/moved", "status": 302},
     ],
-    ids=["status", "json", "header, text, time", "head", "json body", "text body", "secret", "refused", "redirect"],
+    ids=[
+        "status",
+        "json",
+        "any list",
+        "header, text, time",
+        "head",
+        "json body",
+        "text body",
+        "secret",
+        "refused",
+        "redirect",
+    ],
 )
 def test_an_answer_that_is_as_declared_passes(fields: dict[str, Any]) -> None:
     """Its status, its JSON, its headers, its text and its time, as far as they are said."""
@@ -87,10 +100,13 @@ def test_an_answer_that_is_as_declared_passes(fields: dict[str, Any]) -> None:
     ("fields", "said"),
     [
         ({"path": "/nothing"}, "GET /nothing: status 404, not 200"),
-        ({"path": "/entries", "json": {"total": 2}}, "GET /entries: its JSON is another at total"),
-        ({"path": "/entries", "json": {"items": []}}, "its JSON is another at items"),
-        ({"path": "/entries", "json": {"items": [{"id": True}]}}, "its JSON is another at items.0.id"),
-        ({"path": "/entries", "json": []}, "its JSON is another at the top"),
+        ({"path": "/entries", "json": {"total": 2}}, "GET /entries: its JSON is another at total: another number"),
+        ({"path": "/entries", "json": {"items": [{}, {}]}}, "its JSON is another at items: 1 item, not 2"),
+        (
+            {"path": "/entries", "json": {"items": [{"id": True}]}},
+            "its JSON is another at items.0.id: a number, not true or false",
+        ),
+        ({"path": "/entries", "json": []}, "its JSON is another at the top: an object, not a list"),
         ({"path": "/account", "status": 401, "json": {}}, "it is no JSON"),
         (
             {"path": "/entries", "header": {"Content-Type": "text/html"}},
@@ -218,22 +234,31 @@ def test_what_leads_to_another_host_or_smuggles_is_refused(fields: dict[str, Any
 
 
 @pytest.mark.parametrize(
-    ("wanted", "given", "where"),
+    ("wanted", "given", "difference"),
     [
         ({}, {"a": 1}, None),
         ({"a": {"b": 1}}, {"a": {"b": 1.0, "c": 2}}, None),
-        ({"a": 1}, {}, "a"),
-        ({"a": 1}, {"a": None}, "a"),
-        ({"a": True}, {"a": 1}, "a"),
-        ({"a": [1, 2]}, {"a": [1]}, "a"),
-        ([{"a": 1}], [{"a": 2}], "0.a"),
-        ({}, [], ""),
-        ("1", 1, ""),
+        ({"a": 1}, {}, "a: not there"),
+        ({"a": 1}, {"a": None}, "a: null, not a number"),
+        ({"a": True}, {"a": 1}, "a: a number, not true or false"),
+        ({"a": True}, {"a": False}, "a: not true"),
+        ({"a": "x"}, {"a": "y"}, "a: another text"),
+        ({"a": datetime(2026, 1, 2, tzinfo=UTC)}, {"a": "2026-01-02T00:00:00Z"}, None),
+        ({"a": [1, 2]}, {"a": [1]}, "a: 1 item, not 2"),
+        ({"a": []}, {"a": [1, 2, 3]}, None),
+        ({"a": []}, {"a": {}}, "a: an object, not a list"),
+        ([1, 3], [1, 2, 3], None),
+        ([3, 1], [1, 2, 3], "1: in none of the 3 items, in this order"),
+        ([{"a": 4}], [{"a": 1}, {"a": 2}], "0: in none of the 2 items"),
+        ([{"a": 2}], [{"a": 1}, {"a": 2, "b": 3}], None),
+        ([{"a": 1}], [{"a": 2}], "0.a: another number"),
+        ({}, [], "the top: a list, not an object"),
+        ("1", 1, "the top: a number, not a text"),
     ],
 )
-def test_a_part_of_a_json_is_compared_by_what_is_wanted_of_it(wanted: Any, given: Any, where: str | None) -> None:
-    """More keys are no difference; a missing one, another type or another number of items is."""
-    assert where == first_difference(wanted, given)
+def test_a_part_of_a_json_is_compared_by_what_is_wanted_of_it(wanted: Any, given: Any, difference: str | None) -> None:
+    """More keys and more items are no difference; a missing one, another kind or another order is."""
+    assert difference == first_difference(wanted, given)
 
 
 def test_a_smoke_request_that_fails_is_a_failed_verification() -> None:
