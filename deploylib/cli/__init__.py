@@ -22,12 +22,13 @@ def collection() -> Collection:
     # invoke keeps nothing compiled, for the sake of the file of tasks; we and what we use would be compiled each time.
     sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
     _look_last_in(os.path.dirname(sys._getframe(1).f_globals.get("__file__", "")))  # noqa: PTH120, SLF001
-    from deploylib.cli.order import leave_out_names, tell_everyday_first, tell_help_of_texts
+    from deploylib.cli.order import leave_out_names, tell_everyday_first, tell_help_of_texts, tell_mistakes
     from deploylib.cli.tasks import everything
 
     leave_out_names()
     tell_everyday_first()
     tell_help_of_texts()
+    tell_mistakes()
     return everything()
 
 

@@ -1,13 +1,15 @@
-"""How invoke lists the tasks, and where it is asked for help."""
+"""How invoke lists the tasks, where it is asked for help, and what it says of a mistake."""
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
+from invoke.exceptions import Exit, ParseError
 from invoke.parser.parser import ParseMachine
 from invoke.program import Program
 
-__all__ = ["EVERYDAY", "leave_out_names", "tell_everyday_first", "tell_help_of_texts"]
+__all__ = ["EVERYDAY", "leave_out_names", "tell_everyday_first", "tell_help_of_texts", "tell_mistakes"]
 
 EVERYDAY = ("deploy", "check", "status", "logs", "rollback", "history", "backup.create (backup)", "finish")
 
@@ -66,3 +68,45 @@ def leave_out_names() -> None:
 
     names_left_out.names_left_out = True  # type: ignore[attr-defined]
     ParseMachine.complete_context = names_left_out  # type: ignore[method-assign]
+
+
+def tell_mistakes() -> None:
+    """Tell what was mistyped, what is near it, and end as usage.
+
+    invoke 3.0 ends with 1 (`Program.run`), and a number that is none is a traceback of it.
+    """
+    parse, clean_up, see = Program.parse_tasks, Program.parse_cleanup, ParseMachine.see_value
+    if getattr(parse, "mistakes_told", False):
+        return
+
+    @functools.wraps(parse)  # with what says that help is told, or that would be done anew
+    def mistakes_told(self: Program) -> None:
+        try:
+            parse(self)
+        except ParseError as error:
+            raise _usage(error, self) from error
+
+    def words_told(self: Program) -> None:
+        try:
+            clean_up(self)
+        except (ParseError, Exit) as error:
+            raise error if isinstance(error, Exit) and not error.message else _usage(error, self) from error
+
+    def number_told(self: ParseMachine, value: str) -> None:
+        try:
+            see(self, value)
+        except ValueError as error:
+            raise ParseError(
+                f"--{getattr(self.flag, 'name', '')} takes a number, not {value!r}", self.context
+            ) from error
+
+    mistakes_told.mistakes_told = True  # type: ignore[attr-defined]
+    Program.parse_tasks = mistakes_told  # type: ignore[method-assign]
+    Program.parse_cleanup = words_told  # type: ignore[method-assign]
+    ParseMachine.see_value = number_told  # type: ignore[method-assign]
+
+
+def _usage(error: ParseError | Exit, program: Program) -> Exit:
+    from deploylib.cli.mistyped import usage
+
+    return usage(error, program)
