@@ -335,15 +335,19 @@ def format_round(done: MonitorRound) -> list[str]:
     head = f"monitor of {done.environment}, {done.at:%H:%M:%S} UTC"
     if done.blind:
         return [head, "  – nobody answers, neither services nor witnesses: nothing is known, and nothing was told"]
-    lines = [head]
+    lines, rows = [head], dict[tuple[str, ...], list[str]]()
     for reading in sorted(done.readings, key=lambda reading: reading.subject):
         condition = done.conditions.get(reading.key, "")
         state = f"  ({condition})" if condition in {"pending", "firing", "recovering"} else ""
         unknown = "not examined: " if reading.look == "unknown" else ""
-        name = reading.subject or done.environment
-        lines.append(f"  {LOOKS[reading.look]} {name:<12} {reading.signal:<14} {unknown}{reading.text}{state}")
-        if reading.remedy:
-            lines.append(f"    {'':<12} next: {remedies.about(done.environment, reading.remedy)}")
+        remedy = remedies.about(done.environment, reading.remedy) if reading.remedy else ""
+        row = (reading.subject or done.environment, LOOKS[reading.look], f"{unknown}{reading.text}{state}", remedy)
+        rows.setdefault(row if unknown else (*row, reading.signal), []).append(reading.signal)  # one reason, one line
+    width = max((len(name) for name, *_ in rows), default=0)
+    column = max((len(", ".join(signals)) for signals in rows.values()), default=0)
+    for (name, mark, text, remedy, *_), signals in rows.items():
+        lines.append(f"  {mark} {name:<{width}} {', '.join(signals):<{column}} {text}")
+        lines += [f"    {'':<{width}} next: {remedy}"] if remedy else []
     lines += [f"told  {alert.state}: {alert.title}" for alert in done.told]
     return [*lines, *([done.rhythm] if done.rhythm else []), *done.notes]
 

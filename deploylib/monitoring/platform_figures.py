@@ -36,6 +36,8 @@ SHORTEST = timedelta(hours=6)  # of a disk's record, for a guess when it will be
 LONGEST_RECORD = timedelta(days=3)
 COARSE = 3600  # seconds between two figures of it
 POINTS = 4
+NO_FIGURE = "the platform gives no figure"
+NO_DISK = ", and has none where there is no disk"
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,8 @@ def _judge_growth(
     records = [_join(used)] if subject.service else _running(used, timedelta(seconds=2 * COARSE))
     days = [days_to_full(one, capacity) for one in records] if capacity else []
     known = [each for each in days if each is not None]
+    if not capacity:
+        return make_unknown(Signal.DISK_FULL, subject.name, f"disk: {NO_FIGURE}{NO_DISK}")
     if not known:
         return make_unknown(Signal.DISK_FULL, subject.name, "disk: too short a record for its growth")
     left = min(known)
@@ -153,7 +157,7 @@ def judge_connection_count(client: Client, database: Database, rule: AlertRule, 
         return make_unknown(Signal.CONNECTIONS, name, error.message)
     counts = [one.last for one in _running(series) if one.last is not None]
     if not counts:
-        return make_unknown(Signal.CONNECTIONS, name, "connections: the platform gives no figure")
+        return make_unknown(Signal.CONNECTIONS, name, f"connections: {NO_FIGURE}")
     used = sum(counts)
     share = 100 * used / most
     good = share <= rule.limit
@@ -249,7 +253,7 @@ def _judge(
     signal: Signal, subject: MeasuredSubject, share: float | None, rule: AlertRule, what: str, remedy: str
 ) -> Reading:
     if share is None:
-        return make_unknown(signal, subject.name, f"{what}: the platform gives no figure")
+        return make_unknown(signal, subject.name, f"{what}: {NO_FIGURE}{NO_DISK if signal is Signal.DISK else ''}")
     good = share <= rule.limit
     return Reading(
         signal=signal,

@@ -13,6 +13,9 @@ from deploylib.cli import text as cli_text
 from deploylib.commands.status import Log, Status
 from deploylib.models import Commit, Live, LogLine, Opened, Shipped
 from deploylib.models.results import PutBack, Report, StageResult, StageStatus, Visitors
+from deploylib.monitoring.readings import Reading
+from deploylib.monitoring.round import MonitorRound
+from deploylib.monitoring.states import Condition, Look
 from deploylib.state.holds import Hold
 from deploylib.state.lease import Holder, LeaseState
 from deploylib.state.run_state import RunState
@@ -276,3 +279,32 @@ def test_the_local_render_is_a_table() -> None:
         "book  Postgres 16",
     ]
     assert cli_text.format_local({}) == ["api  not running"]
+
+
+def test_a_round_stands_in_columns_whatever_names_are_long() -> None:
+    """And what is not examined for one reason is one line; what was seen is a line each."""
+    api, lone = "customer-facing-api", "jobs"
+    none = "disk: the platform gives no figure, and has none where there is no disk"
+    readings = (
+        Reading(signal="uptime", subject=api, look=Look.BAD, text="answers 503", remedy="inv logs"),
+        Reading(signal="disk", subject=api, look=Look.UNKNOWN, text=none),
+        Reading(signal="disk_full", subject=api, look=Look.UNKNOWN, text=none),
+        Reading(signal="memory", subject=api, look=Look.UNKNOWN, text="memory: the platform gives no figure"),
+        Reading(signal="disk", subject=lone, look=Look.UNKNOWN, text=none),
+        Reading(signal="disk_full", subject=lone, look=Look.GOOD, text="as it was"),
+        Reading(signal="disk", subject="", look=Look.GOOD, text="as it was"),
+        Reading(signal="memory", subject="", look=Look.GOOD, text="as it was"),
+    )
+
+    done = MonitorRound(environment="local", at=START, readings=readings, conditions={f"disk/{lone}": Condition.FIRING})
+
+    assert cli_text.format_round(done)[1:] == [
+        "  ✓ local               disk            as it was",
+        "  ✓ local               memory          as it was",
+        "  ✗ customer-facing-api uptime          answers 503",
+        "                        next: inv logs",
+        f"  – customer-facing-api disk, disk_full not examined: {none}",
+        "  – customer-facing-api memory          not examined: memory: the platform gives no figure",
+        f"  – jobs                disk            not examined: {none}  (firing)",
+        "  ✓ jobs                disk_full       as it was",
+    ]

@@ -64,6 +64,13 @@ def test_a_full_disk_is_bad_and_one_without_figures_not_examined(used: Any, look
     assert found[1].look is Look.UNKNOWN  # too short a record for days
 
 
+def test_a_service_without_a_disk_says_one_thing_of_it() -> None:
+    """That there are no figures, for its use as for its growth."""
+    used, growth = figures.judge_disk(client(), SUBJECT, DEFAULTS, START)
+
+    assert used.text == growth.text == "disk: the platform gives no figure, and has none where there is no disk"
+
+
 @pytest.mark.parametrize(
     ("daily", "left", "look"), [(0.0, float("inf"), Look.GOOD), (2.0, 10, Look.GOOD), (10.0, 2, Look.BAD)]
 )
