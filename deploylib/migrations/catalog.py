@@ -14,13 +14,16 @@ __all__ = ["Catalog", "plain_name", "read_catalog"]
 TABLES = """
 with one as (
     select c.oid, c.relkind,
-        case when c.reltuples > 0 then c.reltuples else pg_relation_size(c.oid) / 40 end::bigint as rows
+        case when c.reltuples > 0 then c.reltuples else pg_relation_size(c.oid) / 40 end::bigint as rows,
+        c.reltuples <= 0 and pg_relation_size(c.oid) > 0 as bounded
     from pg_class c where c.relkind in ('r', 'm')
 )
 select n.nspname, c.relname, pg_table_is_visible(c.oid),
     case when c.relkind = 'p' then (
         select coalesce(sum(one.rows), 0) from pg_partition_tree(c.oid) t join one on one.oid = t.relid where t.isleaf
-    ) else coalesce((select rows from one where one.oid = c.oid), 0) end::bigint, c.relkind = 'p'
+    ) else coalesce((select rows from one where one.oid = c.oid), 0) end::bigint, c.relkind = 'p',
+    exists (select from pg_partition_tree(c.oid) t join one on one.oid = t.relid where one.bounded)
+    or coalesce((select bounded from one where one.oid = c.oid), false)
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'm', 'p', 'v') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
 """
@@ -58,6 +61,7 @@ class Catalog(Value, frozen=True):
     Attributes:
         major: the server's major version.
         rows: of each table, about; a partitioned one has those of its partitions.
+        bounded: tables that were never analyzed: as many rows as their size could hold, and mostly fewer.
         partitioned: tables that have no rows but those of their partitions.
         types: ``table.column`` → its type, as ``format_type`` says it.
         indexes: table → the columns of each of its indexes; the names of indexes → their table.
@@ -69,6 +73,7 @@ class Catalog(Value, frozen=True):
 
     major: int = 16
     rows: dict[str, int] = {}  # noqa: RUF012 - msgspec copies an empty default
+    bounded: frozenset[str] = frozenset()
     partitioned: frozenset[str] = frozenset()
     types: dict[str, str] = {}  # noqa: RUF012
     indexes: dict[str, tuple[tuple[str, ...], ...]] = {}  # noqa: RUF012
@@ -107,12 +112,13 @@ def read_catalog(url: Secret) -> Catalog:
             return list(connection.execute(query).fetchall())
 
         rows, types = {}, {}
-        parents: set[str] = set()
+        parents, bounded = set[str](), set[str]()
         indexes: dict[str, list[tuple[str, ...]]] = {}
         index_tables: dict[str, str] = {}
-        for schema, name, visible, number, parent in every(TABLES):
+        for schema, name, visible, number, parent, by_size in every(TABLES):
             rows.update(dict.fromkeys(_names(schema, name, visible=visible), int(number)))
             parents.update(_names(schema, name, visible=visible) if parent else ())
+            bounded.update(_names(schema, name, visible=visible) if by_size else ())
         for schema, name, visible, column, kind in every(COLUMNS):
             types.update({f"{table}.{column}": kind for table in _names(schema, name, visible=visible)})
         for schema, name, visible, index, columns in every(INDEXES):
@@ -131,6 +137,7 @@ def read_catalog(url: Secret) -> Catalog:
     return Catalog(
         major=version // 10000,
         rows=rows,
+        bounded=frozenset(bounded),
         partitioned=frozenset(parents),
         types=types,
         indexes={table: tuple(columns) for table, columns in indexes.items()},

@@ -130,7 +130,8 @@ class Judge(msgspec.Struct, frozen=True):
         table = self.table(statement)
         rows = self.rows(statement, table)
         level = self.level(rule, hazard, statement, table, rows)
-        about = "" if rows is None else f"{table} (about {count(rows, 'row')})"
+        most = "at most " if plain_name(table) in self.catalog.bounded else ""
+        about = "" if rows is None else f"{table} ({most}about {count(rows, 'row')})"
         if level:
             about, where = about or table, statement.short
             yield make_finding("squawk", hazard, self.revision, where, rule=rule, about=about, level=level)

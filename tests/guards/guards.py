@@ -2084,4 +2084,11 @@ GUARDS = (
         '            env.progress.note("it goes on")\n',
         f"{ON_SITE}test_what_somebody_released_meanwhile_stays",
     ),
+    Guard(
+        "a mistyped flag, taken for a bug",
+        "deploylib/cli/mistyped.py",
+        "    return Exit(told.diagnostics(), code=told.exit_code)\n",
+        "    return Exit(told.message, code=1)\n",
+        "tests/unit/cli/test_mistyped.py::test_what_is_mistyped_is_named_with_what_is_near",
+    ),
 )

@@ -186,6 +186,8 @@ def test_the_catalog_of_a_live_database(world: World) -> None:
         300,
     )
     assert [(found.size(name) or 0) > 10_000 for name in ("events", "fresh", '"people"')] == [True, True, True]
+    assert {"fresh", "public.fresh"} <= found.bounded  # its size alone is known
+    assert found.bounded.isdisjoint({"people", "small"})
     assert found.size("absent") is None
     assert ("person_id",) in found.indexes["orders"]
     assert found.index_tables["people_name"] in {"people", "public.people"}
@@ -193,6 +195,14 @@ def test_the_catalog_of_a_live_database(world: World) -> None:
     assert found.types["people.price"] == "numeric(10,2)"
     assert {"now", "timezone", "upper"} <= found.steady
     assert {"random", "clock_timestamp", "gen_random_uuid", "nextval"} & found.steady == set()
+
+
+def test_a_size_that_bounds_the_rows_is_told_as_a_bound() -> None:
+    """A page of three rows could hold two hundred."""
+    known = Catalog(rows={"parcels": 204}, bounded=frozenset({"parcels"}))
+    [finding] = examined("DROP TABLE parcels;\n", known).findings
+
+    assert "parcels (at most about 204 rows)" in finding.text
 
 
 def test_an_exception_holds_for_the_rehearsal_too() -> None:
