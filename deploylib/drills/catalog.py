@@ -25,8 +25,11 @@ DRILLS: tuple[Drill, ...] = (
 )
 
 
-def find_practice(name: str) -> Drill:
+def find_practice(name: str, *others: str) -> Drill:
     """Find a drill by its name.
+
+    Args:
+        others: names that are drills as well, of another kind.
 
     Raises:
         SettingsError: there is none of that name.
@@ -35,4 +38,6 @@ def find_practice(name: str) -> Drill:
         if drill.name == name:
             return drill
     message = f"there is no drill {name!r}" if name else "no drill is named"
-    raise SettingsError(message, details=tuple(drill.name for drill in DRILLS), remedy="inv drill tells all of them")
+    raise SettingsError(
+        message, details=(*(drill.name for drill in DRILLS), *others), remedy="inv drill tells all of them"
+    )

@@ -47,7 +47,7 @@ def choose_drill(
         return list_drills(env)
     if name == THERE_AND_BACK.name:
         return drill_on_site(env, confirm=confirm)
-    find_practice(name)
+    find_practice(name, THERE_AND_BACK.name)
     if not unattended and not watched:
         raise SettingsError(
             "a drill is for a person, who reads what happens, and this is no terminal",

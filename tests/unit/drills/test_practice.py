@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 import deploylib
-from deploylib.drills import choose_drill, shop
+from deploylib.drills import choose_drill, list_drills, shop
 from deploylib.drills.catalog import DRILLS
 from deploylib.drills.definition import Drill
 from deploylib.drills.practice import Nobody, Person, record_drill
@@ -154,8 +154,9 @@ def test_a_drill_waits_for_nobody_where_nobody_reads(env: Environment) -> None:
         choose_drill(env, name="held", watched=False)
     assert refused.value.remedy == "inv drill held --unattended types the right commands itself"
 
-    with pytest.raises(SettingsError, match="there is no drill 'hled'"):
+    with pytest.raises(SettingsError, match="there is no drill 'hled'") as unknown:
         choose_drill(env, name="hled", watched=False)
+    assert unknown.value.details == tuple(each.name for each in list_drills(env))
     with pytest.raises(SettingsError, match="--all is all of them"):
         choose_drill(env, name="held", every=True)
     with pytest.raises(SettingsError, match="--within"):
