@@ -40,11 +40,18 @@ FORKED = (
     "alembic merge heads, and commit; or, where two branches are meant, give each a branch_labels of its own in the first "
     "revision of the branch"
 )
-LACKING = re.compile(r"ERR_MODULE_NOT_FOUND|Cannot find (?:module|package) '|No module named '")
-INSTALL = (
-    "it runs in a fresh checkout, where nothing is installed: let the command install first what it needs, for example "
-    "sh -c 'cd api && npm ci --silent >&2 && …' (deploylib's docs/migrations.md)"
-)
+LACKING = {
+    re.compile(
+        r"No module named '|\bpython3?: (?:command )?not found"
+    ): "activate the environment that has what the command "
+    "imports (. .venv/bin/activate), or install it: the command runs with your PATH, also where inv is typed by its own path "
+    "(deploylib's docs/migrations.md)",
+    re.compile(
+        r"ERR_MODULE_NOT_FOUND|Cannot find (?:module|package) '"
+    ): "it runs in a fresh checkout, where nothing is "
+    "installed: let the command install first what it needs, for example sh -c 'cd api && npm ci --silent >&2 && …' "
+    "(deploylib's docs/migrations.md)",
+}
 UNCHECKED = (
     "no exact target: the command applies whatever it finds",
     "no transaction for each migration, unless the tool makes one",
@@ -357,8 +364,9 @@ class Tool:
         if done.returncode:
             why = find_cause(done.stderr.decode(errors="replace")) or find_cause(done.text)
             message = f"{line}: {command.name} ended with code {done.returncode}{f': {why}' if why else ''}"
-            lacking = LACKING.search(f"{why}\n" + "\n".join(done.lines))
-            raise MigrationFailed(message, details=done.lines[-8:], remedy=INSTALL if lacking else CORRECT_EITHER)
+            output = "\n".join((why, *done.lines))
+            remedy = next((step for pattern, step in LACKING.items() if pattern.search(output)), CORRECT_EITHER)
+            raise MigrationFailed(message, details=done.lines[-8:], remedy=remedy)
         return done.text
 
     def _environment(self, url: Secret) -> dict[str, str]:
@@ -436,7 +444,7 @@ def _failure(answer: Mapping[str, Any]) -> MigrationFailed:
         blockers = answer.get("waited_for", ())
         held = f", held by {blockers[0]}" if blockers else ""
         return MigrationFailed(
-            f"migration {name} did not get its lock in {answer['tries']} tries{held}; {where}",
+            f"migration {name} did not get its lock in {answer['tries']} {'try' if answer['tries'] == 1 else 'tries'}{held}; {where}",
             details=tuple(details),
             remedy="end the session that holds the lock (select * from pg_stat_activity), then inv deploy",
         )

@@ -372,11 +372,13 @@ def test_the_first_line_of_the_cause_is_told(tmp_path: Path, said: str, line: st
     [
         ("Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'pg' imported from /tmp/x/api/migrate.js", "npm ci"),
         ("Error: Cannot find module 'pg'", "npm ci"),
+        ("ModuleNotFoundError: No module named 'django'", "activate the environment"),
+        ("pending.sh: 3: python: not found", "activate the environment"),
         ("ERROR: column gone", "correct the migrations"),
     ],
 )
 def test_a_tool_that_lacks_a_package_is_told_to_install_it(tmp_path: Path, said: str, helps: str) -> None:
-    """A checkout has none; that is not the migrations' fault."""
+    """A checkout has none; Python's are the machine's. That is not the migrations' fault."""
     write(tmp_path, {"said": said})
     chosen = config(tmp_path, command="x", pending="sh -c 'cat said >&2; exit 1'")
 
