@@ -18,7 +18,7 @@ from deploylib.migrations import lock_observer, server_roles
 from deploylib.migrations.alembic_child.recorder import LACKED, lacking
 from deploylib.migrations.hazards import MEASURED
 from deploylib.migrations.observations import RehearsalReport, Rehearsed, Step
-from deploylib.migrations.rules import apply_exceptions, make_finding, read_exceptions
+from deploylib.migrations.rules import FAILED, apply_exceptions, make_finding, read_exceptions
 from deploylib.migrations.tool import Tool, convert_part
 from deploylib.models import Migration, Revision, Secret
 from deploylib.models.database import Copy
@@ -28,7 +28,7 @@ from deploylib.settings import MigrationSettings
 
 __all__ = ["OtherRevision", "RehearsalReport", "bring_surroundings", "judge", "rehearse"]
 
-NAME, FAILED = "rehearsal", "rehearsal-failed"
+NAME = "rehearsal"
 BY_HAND = "rehearse them by hand"
 FROM_OUTSIDE = (
     f"each statement by itself; a lock that was held for less than {lock_observer.EVERY * 1000:.0f} ms may have been missed",

@@ -14,6 +14,7 @@ from deploylib.models.findings import Examined, Finding
 
 __all__ = [
     "CONTRACT_STEPS",
+    "FAILED",
     "apply_exceptions",
     "list_remarks",
     "make_finding",
@@ -32,6 +33,7 @@ COMMENTS = {
 MARK = r"(?:#|--|//|/?\*|;|<!--)\s*deploylib:\s*"
 ALLOW = re.compile(MARK + r"allow\s+(?P<rule>[\w-]+)\s*:\s*(?P<reason>\S.*?)\s*(?:\*/|-->)?\s*$")
 REPAIR = re.compile(MARK + r"repair:\s*[^\s*-]")
+FAILED = "rehearsal-failed"
 CONTRACT_STEPS = frozenset(("contract-step", *list_measured_by("contract-step")))
 
 
@@ -112,10 +114,17 @@ def require_harmless(examined: Examined) -> None:
     """
     if blocking := examined.blocking:
         lines = tuple(f"{one.where} [{one.rule}]: {one.text} → {one.remedy}" for one in blocking)
-        begin, end = COMMENTS.get(blocking[0].path.rpartition(".")[2].lower(), ("#", ""))
+        first = blocking[0]
         raise MigrationFailed(
-            f"the migrations may not run: {blocking[0].where} [{blocking[0].rule}]",
+            f"the migrations may not run: {first.where} [{first.rule}]",
             details=lines,
-            remedy="change the revision as said; or, where it is meant, in its file: "
-            f"{begin} deploylib: allow <rule>: <reason>{end}",
+            remedy="change the revision as said" + (f"; or, {_how_allowed(first)}" if first.path else ""),
         )
+
+
+def _how_allowed(finding: Finding) -> str:
+    """Say when, and by which comment, its file allows a rule."""
+    begin, end = COMMENTS.get(finding.path.rpartition(".")[2].lower(), ("#", ""))
+    if finding.rule == FAILED:
+        return f"only where the database has what the copy lacks, in its file: {begin} deploylib: allow {FAILED}: <reason>{end}"
+    return f"where it is meant, in its file: {begin} deploylib: allow <rule>: <reason>{end}"

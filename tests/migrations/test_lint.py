@@ -18,6 +18,7 @@ from deploylib.migrations.rules import apply_exceptions, require_harmless
 from deploylib.migrations.squawk import widens
 from deploylib.models import Revision, Secret, extras
 from deploylib.models.findings import Examined, Verdict
+from deploylib.settings import MigrationSettings
 from deploylib.system import process
 from tests.migrations.world import World
 from tests.support.fakes import RecordingRunner
@@ -195,6 +196,22 @@ def test_the_catalog_of_a_live_database(world: World) -> None:
     assert found.types["people.price"] == "numeric(10,2)"
     assert {"now", "timezone", "upper"} <= found.steady
     assert {"random", "clock_timestamp", "gen_random_uuid", "nextval"} & found.steady == set()
+
+
+def test_a_failed_rehearsal_is_no_matter_of_what_is_meant() -> None:
+    """Its file allows it where only the copy lacks something; a migration without a file allows nothing."""
+    failed = RehearsalReport(revisions=(), failed="0007", error="null value in column", state="23502")
+
+    def refusal(path: str) -> str:
+        with pytest.raises(MigrationFailed) as raised:
+            require_harmless(rehearsal.judge(failed, (Revision(id="0007", path=path),), MigrationSettings()))
+        return raised.value.remedy
+
+    assert refusal("") == "change the revision as said"
+    assert refusal("migrations/x.sql") == (
+        "change the revision as said; or, only where the database has what the copy lacks, in its file: "
+        "-- deploylib: allow rehearsal-failed: <reason>"
+    )
 
 
 def test_a_size_that_bounds_the_rows_is_told_as_a_bound() -> None:
