@@ -78,7 +78,7 @@ def _agrees(number: int) -> bool:
     from deploylib.cli.outlet import Outlet
     from deploylib.cli.text import NOT_WRITTEN
 
-    Outlet(sys.stderr).write(f"write these {number} files? [y/N] ")
+    Outlet(sys.stderr).write(f"write {'this file' if number == 1 else f'these {number} files'}? [y/N] ")
     try:
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
     except Interrupted as error:
@@ -92,5 +92,6 @@ def _plain(done: init.Initialisation) -> dict[str, Any]:
         "concluded": [{"text": one.text, "file": one.file} for one in done.product.conclusions],
         "files": [{"path": one.path, "state": one.state, "diff": list(one.diff)} for one in done.changes],
         "written": done.written,
+        "unmet": list(done.unmet),
         "next": list(done.steps),
     }

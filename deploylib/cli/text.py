@@ -16,7 +16,7 @@ from deploylib.models.findings import Scanned, Verdict
 from deploylib.models.fitness import Fitness, FitVerdict
 from deploylib.models.results import Report, StageResult, StageStatus, short
 from deploylib.models.sections import Line, Section, Topic, sections
-from deploylib.models.units import age, volume, words
+from deploylib.models.units import age, count, volume, words
 from deploylib.monitoring import AlertSilence, MonitorRound
 from deploylib.scaffold import FileChange
 from deploylib.state import Hold, LeaseState, RunState
@@ -286,7 +286,7 @@ def format_backups(backups: Iterable[Backup], now: datetime, environment: str = 
 def format_restore(done: RestoreResult, environment: str = "local") -> list[str]:
     """Tell a restore of what an environment has backed up."""
     compared = " and compared" if done.compared else ""
-    lines = [f"{done.backup.id}: {done.tables} tables restored{compared}, {done.seconds:.1f} s", *done.notes]
+    lines = [f"{done.backup.id}: {count(done.tables, 'table')} restored{compared}, {done.seconds:.1f} s", *done.notes]
     if done.database:
         lines += [
             f"in the new database {done.database}; what is in use was not touched",
@@ -411,6 +411,7 @@ def format_init(done: init.Initialisation, *, asks: bool = False) -> list[str]:
         lines += [line for change in done.changes if change.diff for line in ("", *change.diff)]
     width = max((len(one.path) for one in done.changes), default=0)
     lines += ["", *(f"{one.path:<{width}}  {_became(one, written=done.written)}" for one in done.changes)]
+    lines += ["", *done.unmet] if done.unmet else []
     if not done.wanted:
         return [*lines, "", "nothing to write; what differs is yours, and stays as it is"]
     if not done.written:

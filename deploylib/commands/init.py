@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,12 +35,14 @@ class Initialisation:
         changes: what becomes of each file.
         written: whether that was done.
         steps: what a person does next.
+        unmet: flags that add nothing here: why, and what would let them.
     """
 
     product: Repository
     changes: tuple[FileChange, ...]
     written: bool = False
     steps: tuple[str, ...] = ()
+    unmet: tuple[str, ...] = ()
 
     @property
     def wanted(self) -> tuple[FileChange, ...]:
@@ -69,7 +72,8 @@ def prepare_init(env: Environment, asked: InitOptions) -> Initialisation:
         environments=("staging", "production") if staging else ("production",),
     )
     changes = tuple(compare_file(root, each) for each in propose_files(product, tree))
-    return Initialisation(product, changes, steps=tuple(_steps(product, tree, changes)))
+    steps = tuple(_steps(product, tree, changes))
+    return Initialisation(product, changes, steps=steps, unmet=tuple(_list_unmet(product, tree)))
 
 
 def _is_file(path: Path) -> bool:
@@ -92,7 +96,7 @@ def write_init(env: Environment, prepared: Initialisation) -> Initialisation:
 def _steps(product: Repository, tree: Tree, changes: tuple[FileChange, ...]) -> list[str]:
     """List, in order, the steps that only a person can take."""
     steps = ["git add --all && git commit --message 'Release with deploylib'", "inv deploy: here, with no account"]
-    health_files = _list_health_files(product, tree)
+    health_files = _list_added_by("health", product, tree)
     if taken := [each.path for each in changes if each.path in health_files and each.after is not None]:
         use = f"use {', '.join(taken)} in your program, as the first lines show; then healthCheckPath: /api/health/live"
         steps.insert(0, f"{use} in {product.blueprint_file}")
@@ -126,8 +130,22 @@ def _lacks_staging(product: Repository, changes: tuple[FileChange, ...]) -> bool
     return kept is not None and any(re.match(r"\+\[.*environments\.staging\]", line) for line in kept.diff)
 
 
-def _list_health_files(product: Repository, tree: Tree) -> list[str]:
-    """List the health files that its web services may have."""
-    plain, asked = (replace(product, asked=replace(product.asked, health=health)) for health in (False, True))
+def _list_unmet(product: Repository, tree: Tree) -> Iterator[str]:
+    """List the flags that add nothing here."""
+    why = {
+        "health": f"no web service of {product.blueprint_file} is in Python or Node; once one has that runtime there",
+        "status": f"no service of {product.blueprint_file} is a static site; once one is there (runtime: static); or into any "
+        "folder: inv local.health --write DIR --language browser",
+        "npm": "no package.json is at the top of the repository; once one is there (npm init --yes)",
+    }
+    for flag, reason in why.items():
+        if getattr(product.asked, flag) and not _list_added_by(flag, product, tree):
+            cause, _, possible = reason.partition("; ")
+            yield f"--{flag} adds nothing: {cause}; deploylib init --{flag} does {possible}"
+
+
+def _list_added_by(flag: str, product: Repository, tree: Tree) -> list[str]:
+    """List the files that are proposed because of a flag."""
+    plain, asked = (replace(product, asked=replace(product.asked, **{flag: value})) for value in (False, True))
     others = {each.path for each in propose_files(plain, tree)}
     return [each.path for each in propose_files(asked, tree) if each.path not in others]

@@ -180,6 +180,29 @@ def test_npm_scripts_are_added_and_those_that_are_there_stay(tmp_path: Path) -> 
     assert (folder / "package.json").read_text() == mine.replace('"scripts": {\n', '"scripts": {\n' + added)
 
 
+def test_a_flag_that_adds_nothing_says_why_and_what_would_let_it(tmp_path: Path) -> None:
+    """Without a package.json at the top, without a site, without a program in Python or Node; in JSON as well."""
+    folder = adopters.make_repository(tmp_path / "shop", adopters.STATIC)
+    done = deploylib(folder, "init", "--npm", "--status", "--health")
+    told = [line for line in done.out.splitlines() if "adds nothing" in line]
+
+    assert done.code == 0, done.err
+    health, npm = told
+    assert health.startswith(
+        "--health adds nothing: no web service of render.yaml is in Python or Node; deploylib init --h"
+    )
+    assert npm.startswith(
+        "--npm adds nothing: no package.json is at the top of the repository; deploylib init --npm does"
+    )
+    assert deploylib(folder, "init", "--npm", "--status", "--health", "--json").json["unmet"] == told
+
+    folder = adopters.make_repository(tmp_path / "express", adopters.EXPRESS)
+    [told_of_status] = deploylib(folder, "init", "--npm", "--status", "--health", "--json").json["unmet"]
+    assert "--status adds nothing: no service of render.yaml is a static site" in told_of_status
+    write(folder)  # and once all is there
+    assert told_of_status in deploylib(folder, "init", "--status", "--yes").out
+
+
 def test_a_package_whose_first_scripts_are_another_ones_is_not_added_to(tmp_path: Path) -> None:
     """It would become a file that nobody meant: refused, with what to add by hand."""
     mine = '{"extra": {"scripts": {}}, "scripts": {"start": "node server.js"}}'
