@@ -1,4 +1,4 @@
-"""How invoke lists the tasks, where it is asked for help, and what it says of a mistake."""
+"""How invoke lists the tasks, gives help and tells of mistakes."""
 
 from __future__ import annotations
 

@@ -2087,8 +2087,8 @@ GUARDS = (
     Guard(
         "a mistyped flag, taken for a bug",
         "deploylib/cli/mistyped.py",
-        "    return Exit(told.diagnostics(), code=told.exit_code)\n",
-        "    return Exit(told.message, code=1)\n",
+        "    return Exit(mistake.diagnostics(), code=mistake.exit_code)\n",
+        "    return Exit(mistake.message, code=1)\n",
         "tests/unit/cli/test_mistyped.py::test_what_is_mistyped_is_named_with_what_is_near",
     ),
 )

@@ -25,6 +25,7 @@ collection()  # as the file of tasks does
         ("--environment staging deploy", "inv has no flag --environment", "typed behind its name"),
         ("deplyo", "there is no task 'deplyo'; did you mean deploy?", "inv --list"),
         ("--help deplyo", "there is no task 'deplyo'; did you mean deploy?", "inv --list"),
+        ("bakup", "did you mean backup?", "inv --list"),
         ("restore", "did you mean backup.restore?", "inv --list"),
         ("deploy staging", "there is no task 'staging'; deploy takes no such word", "inv deploy --help"),
         ("--list nope", "there is no group of tasks 'nope'", "inv --list"),
