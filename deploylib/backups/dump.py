@@ -22,6 +22,7 @@ from deploylib.errors import BackupFailed, DeployError, Interrupted, SettingsErr
 from deploylib.models import Backup, Secret, remedies
 from deploylib.models.database import BackupOrder
 from deploylib.models.interruption import suppress_failure
+from deploylib.models.units import count
 from deploylib.postgres import connection, sqlstates
 from deploylib.store import Store
 from deploylib.system import process
@@ -151,7 +152,7 @@ def _proven(manifest: Manifest, edges: Edges, order: BackupOrder) -> Manifest:
     there = archive.count_tables(manifest, edges.without_progress())
     if there < manifest.tables:
         raise BackupFailed(
-            f"the dump holds the rows of {there} tables, the database has {manifest.tables}",
+            f"the dump holds the rows of {count(there, 'table')}, the database has {manifest.tables}",
             remedy="inv backup, once more",
         )
     return manifest

@@ -13,7 +13,7 @@ from deploylib.errors import BackupFailed, Interrupted, SettingsError
 from deploylib.models import UNPROVEN, Backup, Secret, StageName
 from deploylib.models.database import RestoreResult
 from deploylib.models.results import Report
-from deploylib.models.units import volume
+from deploylib.models.units import count, volume
 from deploylib.postgres import connection
 from deploylib.release import Options, aims, database, record_operation
 from deploylib.state import Lease
@@ -86,7 +86,7 @@ def _proven(env: Environment, chosen: Backup, lines: list[str], *, accept: bool,
         lines += [f"{chosen.id} is not proven: {error.message}", f"accepted: {word.reason}"]
         tell_end(env, *lines, since=began)
         return repository.accept(chosen, word, store=env.store)
-    lines += [f"{done.id} restored and compared: {done.tables} tables", *done.notes]
+    lines += [f"{done.id} restored and compared: {count(done.tables, 'table')}", *done.notes]
     tell_end(env, *lines, since=began)
     return done
 

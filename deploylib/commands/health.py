@@ -9,6 +9,7 @@ from pathlib import Path
 from deploylib.environment import Environment
 from deploylib.errors import SettingsError
 from deploylib.health import CopyState, HealthCopy, Language, compare_copy, guess_language, write_copy
+from deploylib.models.units import count
 from deploylib.system import files
 
 __all__ = ["Copies", "take_health"]
@@ -109,5 +110,6 @@ def _refusal(copy: HealthCopy, write: str, language: Language) -> SettingsError:
             f"update deploylib, or {again}",
         ),
     }.get(copy.state, ("is somebody's own file, and no copy", f"name another folder; or replace it: {again}"))
-    lines = copy.diff if len(copy.diff) <= SHOWN else (*copy.diff[:SHOWN], f"… and {len(copy.diff) - SHOWN} lines more")
+    more = len(copy.diff) - SHOWN
+    lines = (*copy.diff[:SHOWN], f"… and {count(more, 'line')} more") if more > 0 else copy.diff
     return SettingsError(f"{copy.path} {message}; it is left as it is", details=lines, remedy=step)

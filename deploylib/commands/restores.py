@@ -12,7 +12,7 @@ from deploylib.errors import BackupFailed, SettingsError
 from deploylib.models import Backup, Secret
 from deploylib.models.database import Into, RestoreResult
 from deploylib.models.results import StageResult, StageStatus
-from deploylib.models.units import volume
+from deploylib.models.units import count, volume
 from deploylib.postgres import connection
 from deploylib.release import database, record_operation
 from deploylib.render import local
@@ -71,7 +71,7 @@ def describe_restore(done: RestoreResult) -> tuple[str, ...]:
     """Write what a restore comes to."""
     compared = ", compared" if done.compared else ""
     where = f"the new database {done.database}" if done.database else "the database"
-    return (f"{done.backup.id} is in {where}: {done.tables} tables{compared}", *done.notes)
+    return (f"{done.backup.id} is in {where}: {count(done.tables, 'table')}{compared}", *done.notes)
 
 
 def tell_start(env: Environment, what: str) -> float:
@@ -120,7 +120,7 @@ def finish_restore(env: Environment, wanted: str = "") -> StageResult | None:
     with record_operation(env, "restore", needs_lease=True, title=RESTORE_TITLE) as operation:
         done = put(env, url, chosen, begun=begun, again=True, lease=operation.lease)
         operation.lines.extend(describe_restore(done))
-    lines = (f"{chosen.id} is in the database: {done.tables} tables", *done.notes)
+    lines = (f"{chosen.id} is in the database: {count(done.tables, 'table')}", *done.notes)
     took = round(env.clock.monotonic() - began, 3)
     return StageResult(stage="restore", status=StageStatus.DONE, lines=lines, seconds=took)
 

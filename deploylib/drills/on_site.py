@@ -13,6 +13,7 @@ from deploylib.environment import Environment
 from deploylib.errors import Blocked, DeployError, Interrupted, SettingsError
 from deploylib.models import remedies
 from deploylib.models.results import Report, short
+from deploylib.models.units import count
 from deploylib.release import database
 
 __all__ = ["THERE_AND_BACK", "drill_on_site"]
@@ -67,7 +68,7 @@ def _go_there_and_back(env: Environment) -> tuple[str, int]:
     try:
         if database.own_database(env) is not None:
             proven = backups.test_restore(env)
-            env.progress.note(f"restored and compared: {proven.id}, {proven.tables} tables")
+            env.progress.note(f"restored and compared: {proven.id}, {count(proven.tables, 'table')}")
         before = status.status(env)
         was = _commits(before)
         newest = env.history.find_newest(

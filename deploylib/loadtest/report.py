@@ -98,9 +98,9 @@ def _figures(figures: Figures) -> Iterator[str]:
     yield f"{count(figures.requests, 'request')}, {figures.throughput:g}/s answered well: {percentiles} · longest {figures.longest:.0f} ms"
     if figures.stall is not None:
         stall = figures.stall
-        yield f"the server stood still for {stall.seconds:.1f} s, {stall.at:.1f} s after the beginning: {stall.waiting} requests waited"
+        yield f"the server stood still for {stall.seconds:.1f} s, {stall.at:.1f} s after the beginning: {count(stall.waiting, 'request')} waited"
     for kind, number in figures.errors.items():
-        yield f"went wrong: {number} times {kind}"
+        yield f"went wrong: {count(number, 'time')} {kind}"
     width = max((len(path.name) for path in figures.paths[:PATHS]), default=0)
     for path in figures.paths[:PATHS]:
         failed = f", {path.errors} failed" if path.errors else ""

@@ -16,6 +16,7 @@ from deploylib.models import remedies
 from deploylib.models.release import Commit
 from deploylib.models.services import Live
 from deploylib.models.stages import BackedUp, StageName, Waived
+from deploylib.models.units import count
 from deploylib.models.value import Moment, Value
 
 __all__ = [
@@ -67,7 +68,7 @@ class Visitors(Value, frozen=True):
         if not self.requests:
             return ""
         ended = f"; one had not ended, after {self.open_gap:.1f} s" if self.open_gap else ""
-        return f"{self.requests} requests during the switch, {self.failed} failed; longest gap {self.longest_gap:.1f} s{ended}"
+        return f"{count(self.requests, 'request')} during the switch, {self.failed} failed; longest gap {self.longest_gap:.1f} s{ended}"
 
 
 class PutBack(Value, frozen=True):

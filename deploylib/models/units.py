@@ -84,9 +84,10 @@ def volume(amount: float) -> str:
     return f"{amount:.1f} TB"
 
 
-def count(number: int, thing: str) -> str:
+def count(number: float, thing: str) -> str:
     """Write a number with its noun: ``1 service``, ``2 services``."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+    written = f"{number:.15g}"
+    return f"{written} {thing}" if number == 1 else f"{written} {thing}s"
 
 
 def is_address(text: str) -> bool:

@@ -121,7 +121,7 @@ def judge_latency(target: Target, samples: Sequence[RequestSample], rule: AlertR
     if len(times) < FEWEST_SAMPLES:
         return make_unknown(Signal.LATENCY, target.name, f"{count(len(times), 'answer')}, too few for a p95")
     p95 = times[math.ceil(0.95 * len(times)) - 1]
-    text = f"p95 {p95 * 1000:.0f} ms of {len(times)} answers"
+    text = f"p95 {p95 * 1000:.0f} ms of {count(len(times), 'answer')}"
     if p95 <= rule.limit:
         return _reading(target, Signal.LATENCY, Look.GOOD, text)
     slow = f"{target.name} is slow: p95 over {rule.limit:g} s"
@@ -161,7 +161,7 @@ def judge_certificate(asked: Asked, rule: AlertRule, now: datetime) -> Reading |
         subject=name,
         look=Look.GOOD if good else Look.BAD,
         text=text,
-        title="" if good else f"the certificate of {name} ends within {rule.limit:g} days",
+        title="" if good else f"the certificate of {name} ends within {count(rule.limit, 'day')}",
         remedy="" if good else "see the domain in the Render Dashboard: it should have been renewed",
     )
 

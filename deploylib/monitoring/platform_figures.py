@@ -14,6 +14,7 @@ from deploylib.models import Database, Deploy, Kind, Service, Target
 from deploylib.models.connection_limits import connection_limit
 from deploylib.models.metrics import MetricSeries
 from deploylib.models.signals import Signal
+from deploylib.models.units import count
 from deploylib.monitoring.readings import Reading, make_unknown
 from deploylib.monitoring.rules import AlertRule
 from deploylib.monitoring.states import Look
@@ -99,14 +100,16 @@ def _judge_growth(
     if not known:
         return make_unknown(Signal.DISK_FULL, subject.name, "disk: too short a record for its growth")
     left = min(known)
-    text = "disk: does not grow" if left == float("inf") else f"disk: full in {left:.0f} days, as it grows now"
+    text = (
+        "disk: does not grow" if left == float("inf") else f"disk: full in {count(round(left), 'day')}, as it grows now"
+    )
     good = left >= rule.limit
     return Reading(
         signal=Signal.DISK_FULL,
         subject=subject.name,
         look=Look.GOOD if good else Look.BAD,
         text=text,
-        title="" if good else f"the disk of {subject.name} is full within {rule.limit:g} days",
+        title="" if good else f"the disk of {subject.name} is full within {count(rule.limit, 'day')}",
         remedy="" if good else "enlarge the disk in the Render Dashboard, or find what grows",
     )
 

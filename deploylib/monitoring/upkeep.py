@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from deploylib.models import UNPROVEN, Backup
 from deploylib.models.signals import Signal
-from deploylib.models.units import age
+from deploylib.models.units import age, count
 from deploylib.monitoring.readings import Reading, make_unknown
 from deploylib.monitoring.rules import AlertRule
 from deploylib.monitoring.states import Look
@@ -27,14 +27,14 @@ def judge_backups(
     """
     proven = [backup for backup in backups if backup.proof != UNPROVEN]
     if not proven and unreadable:
-        return make_unknown(Signal.BACKUP, name, f"{len(unreadable)} backups cannot be read")
+        return make_unknown(Signal.BACKUP, name, f"{count(len(unreadable), 'backup')} cannot be read")
     if not proven:
         return _bad(name, "there is no proven backup", f"{name} has no proven backup")
     newest, last = backups[0], proven[0]
     old = now - last.created_at
     text = f"backup {age(old.total_seconds())} old, {last.proof}"
     if old > timedelta(days=rule.limit):
-        return _bad(name, text, f"the newest proven backup of {name} is older than {rule.limit:g} days")
+        return _bad(name, text, f"the newest proven backup of {name} is older than {count(rule.limit, 'day')}")
     if newest is not last:
         return _bad(name, f"{text}; a newer one is not: {newest.cause}", f"the newest backup of {name} is not proven")
     return Reading(signal=Signal.BACKUP, subject=name, look=Look.GOOD, text=text)
@@ -51,7 +51,7 @@ def judge_drill(last: datetime | None, rule: AlertRule, now: datetime) -> Readin
     text = f"last drill {age(old.total_seconds())} ago"
     if old <= timedelta(days=rule.limit):
         return Reading(signal=Signal.DRILL, subject="", look=Look.GOOD, text=text)
-    title = f"nobody has practised for {rule.limit:g} days"
+    title = f"nobody has practised for {count(rule.limit, 'day')}"
     return Reading(
         signal=Signal.DRILL,
         subject="",

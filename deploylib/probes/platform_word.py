@@ -6,6 +6,7 @@ from datetime import datetime
 
 from deploylib.errors import Contradiction, ForeignDeploy, VerificationFailed
 from deploylib.models import Deploy, Kind, Proof, Target, Verified
+from deploylib.models.units import count
 from deploylib.probes.expectation import Expected, Probe
 from deploylib.render import Client
 from deploylib.system import Deadline
@@ -86,7 +87,7 @@ def require_no_failure(target: Target, probe: Probe, since: datetime, lasted: fl
     """
     if probe.client is not None and (failures := probe.client.server_failures(target.service_id, since)):
         raise VerificationFailed(
-            f"{target.name}: its program failed {failures} times within {lasted:.0f} s of going live",
+            f"{target.name}: its program failed {count(failures, 'time')} within {lasted:.0f} s of going live",
             remedy="see its log (inv logs), correct it, commit, inv deploy",
             service=target.name,
         )

@@ -112,9 +112,9 @@ def _wrong(request: SmokeRequest, answer: http.Answer, took: float) -> str:
 
 
 def first_difference(wanted: Any, given: Any, where: str = "") -> str | None:
-    """Find where a JSON value lacks what is wanted of it, and how.
+    """Find where a JSON value lacks what is wanted.
 
-    As ``items.0.name: a number, not a text``, which gives nothing of the answer away but kinds and counts; None: it has all of it.
+    And how, as ``items.0.name: a number, not a text``, which gives nothing of the answer away but kinds and counts; None: it has all of it.
     Of an object the wanted keys are compared; a list holds each wanted item, in their order, and may hold others. true is no 1.
     """
     plain = msgspec.to_builtins(wanted)  # TOML knows dates, JSON writes them as text

@@ -10,7 +10,7 @@ from deploylib.errors import DeployError, Interrupted, LeaseHeld, NotExamined, S
 from deploylib.loadtest import Assessment, Measurement, Records, Subject, Workload, assess, measure
 from deploylib.models import Kind, StageName, Target, remedies
 from deploylib.models.alerts import Alert, AlertState
-from deploylib.models.units import seconds
+from deploylib.models.units import count, seconds
 from deploylib.probes import address
 from deploylib.release.run import Run
 from deploylib.release.serving import live_of
@@ -145,7 +145,7 @@ def explain_degradation(assessment: Assessment) -> VerificationFailed:
     """Make the error that a degraded release is."""
     service = assessment.subject.service
     return VerificationFailed(
-        f"{service} is degraded under {assessment.workload.rate:g} requests a second",
+        f"{service} is degraded under {count(assessment.workload.rate, 'request')} a second",
         details=assessment.lines[1:],
         remedy="inv loadtest.history draws the runs before; make it faster, or change its objectives",
         service=service,

@@ -72,7 +72,9 @@ class Backup(Stage):
             except repository.Unproven as error:
                 backup = self._accepted(run, error)
         gone = self._pruned(run)
-        line = f"{volume(backup.size)} · {backup.tables} tables · schema {backup.schema} · {PROVEN[backup.proof]}"
+        line = (
+            f"{volume(backup.size)} · {count(backup.tables, 'table')} · schema {backup.schema} · {PROVEN[backup.proof]}"
+        )
         lines = [f"{backup.id}  ({why})", *backup.notes, *gone]
         lines += judge_rehearsal(run, rehearsed)
         return result(self.name, line, *lines, data=BackedUp(backup=backup))
@@ -103,7 +105,9 @@ class Backup(Stage):
             )
         except repository.Unproven as error:
             backup = self._accepted(run, error)
-        line = f"{volume(backup.size)} · {backup.tables} tables · schema {backup.schema} · the platform's export"
+        line = (
+            f"{volume(backup.size)} · {count(backup.tables, 'table')} · schema {backup.schema} · the platform's export"
+        )
         return result(
             self.name, line, f"{backup.id}  ({why})", *backup.notes, *self._pruned(run), data=BackedUp(backup=backup)
         )

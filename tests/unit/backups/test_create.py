@@ -245,10 +245,10 @@ def test_a_dump_that_lacks_a_table_is_found_out(store: Folder, runner: Recording
     """It decodes, and holds fewer tables than the database has."""
     runner.answers = {"--list": LIST.replace(b"2; 0 2 TABLE DATA", b"2; 0 2 VIEW")}
 
-    with pytest.raises(Unproven, match="rows of 1 tables, the database has 2") as raised:
+    with pytest.raises(Unproven, match="rows of 1 table, the database has 2") as raised:
         create(store, runner, clock)
 
-    assert raised.value.kept.cause == "the dump holds the rows of 1 tables, the database has 2"
+    assert raised.value.kept.cause == "the dump holds the rows of 1 table, the database has 2"
 
 
 def test_a_snapshot_that_cannot_be_read_whole_ends_the_dump(

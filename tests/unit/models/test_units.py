@@ -70,3 +70,4 @@ def test_a_volume_is_in_decimal_units(amount: float, text: str) -> None:
 def test_only_one_thing_is_singular() -> None:
     """None and several are plural."""
     assert ["0 services", "1 service", "2 services"] == [count(number, "service") for number in range(3)]
+    assert ["1 day", "1.5 days", "1234567 rows"] == [count(1.0, "day"), count(1.5, "day"), count(1_234_567, "row")]

@@ -233,7 +233,7 @@ def test_a_worker_that_fails_after_it_went_live_has_failed(platform: Platform, c
             platform.events = [{"type": "server_failed", "serviceId": key}]
 
     clock.each_sleep = crash
-    with pytest.raises(VerificationFailed, match="its program failed 1 times within 15 s"):
+    with pytest.raises(VerificationFailed, match="its program failed 1 time within 15 s"):
         by_platform(platform, clock)
 
     assert clock.seconds < 15
