@@ -19,7 +19,7 @@ from deploylib.migrations.alembic_child.recorder import MODES, RELATIONS, empty
 from deploylib.migrations.observations import HeldLock, Rehearsed, Step
 from deploylib.models import Secret
 from deploylib.postgres import connect
-from deploylib.system import Clock, Deadline
+from deploylib.system import Clock, Deadline, threads
 
 __all__ = ["EVERY", "expect_sessions", "watch"]
 
@@ -130,7 +130,7 @@ def _watch_locks(copy: Secret) -> Iterator[dict[tuple[int, str], float]]:
             failed.append(error)
 
     thread = threading.Thread(target=look, name="witness", daemon=True)
-    thread.start()
+    threads.begin(thread)
     try:
         yield longest
     finally:

@@ -57,7 +57,7 @@ class JsonWebhook:
             return threads.start(lambda: self._post(url, render_for(host, message), message.id, within)).result(within)
         except TimeoutError:
             return Delivery(delivered=False, channel=self.name, reason=f"no answer within {within:g} s")
-        except RuntimeError:
+        except threads.NoThread:
             return Delivery(delivered=False, channel=self.name, reason="no thread could be started")
 
     def _post(self, url: str, body: Mapping[str, Any], name: str, within: float) -> Delivery:

@@ -44,7 +44,7 @@ class LiveMessage:
             if self._running is None:
                 try:
                     self._running = threads.start(self._run, "message")
-                except RuntimeError:  # no thread can be started: the outcome is told all the same
+                except threads.NoThread:  # no thread can be started: the outcome is told all the same
                     self._over = True
             self._changed.notify_all()
 

@@ -104,7 +104,7 @@ class Messenger:
             return tuple(sent for each in doing.result(within + KEPT_WITHIN) for sent in each)
         except TimeoutError:
             return (Delivery(delivered=False, reason=f"the store gave no answer within {KEPT_WITHIN:g} s"),)
-        except RuntimeError:
+        except threads.NoThread:
             return (Delivery(delivered=False, reason="no thread could be started"),)
 
     def _tell_all(self, channel: Channel, messages: Sequence[Message], deadline: Deadline) -> tuple[Delivery, ...]:

@@ -92,7 +92,7 @@ def _bounded(ask: Callable[[], SlackAnswer], within: float, what: str) -> SlackA
         return threads.start(answer).result(within)
     except TimeoutError:
         return SlackAnswer(trouble=f"no answer within {within:g} s")
-    except RuntimeError:
+    except threads.NoThread:
         return SlackAnswer(trouble="no thread could be started")
 
 

@@ -83,7 +83,8 @@ class LiveLog:
             self.env.progress.note("the log of the services was not read to its end: the platform does not give it")
 
     def _begin(self, targets: list[Target]) -> None:
-        self._following.append(threads.start(partial(self._carefully, partial(self._follow, targets)), name="log"))
+        follow = partial(self._carefully, partial(self._follow, targets))
+        self._carefully(lambda: self._following.append(threads.start(follow, name="log")))
 
     def _carefully(self, work: Callable[[], None]) -> None:
         """Do a part of the work; its trouble is no failure."""

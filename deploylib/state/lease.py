@@ -20,7 +20,7 @@ import msgspec
 from deploylib.errors import DeployError, LeaseHeld
 from deploylib.models.units import age
 from deploylib.store import Damaged, Store, read_document
-from deploylib.system import Clock, Deadline, process
+from deploylib.system import Clock, Deadline, process, threads
 
 __all__ = ["Holder", "Lease", "LeaseState", "Leases"]
 
@@ -257,8 +257,9 @@ class Lease:
                     waiting(now)
                 reported = now.number
                 self.clock.sleep(min(ASK_EVERY, max(0.1, deadline.left)))
-        self._thread = threading.Thread(target=self._beat, name=f"lease {self.number}", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._beat, name=f"lease {self.number}", daemon=True)
+        threads.begin(thread)
+        self._thread = thread
 
     def fence(self) -> None:
         """Stop here if the lease was lost.

@@ -13,6 +13,7 @@ there is no answer is said in words of ours, as a program may quote anything.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import pwd
 import random
@@ -66,6 +67,13 @@ AT_LEAST, LINGER = 0.05, 1.0  # seconds: for what is over; for a pipe that a pro
 # A killed command says nothing any more, but its end of a pipe closes. prctl(PR_SET_PDEATHSIG) is of Linux only, and
 # reaches neither what a program has started nor one that runs as another account.
 GUARD = 'read -r group || exit 0; read -r _; kill -TERM "-$group" && sleep 2 && kill -KILL "-$group"'
+LESS = "end something that runs here, or allow more (ulimit -u, ulimit -v; of a container its pids and memory)"
+EXHAUSTED = {  # of a machine that starts nothing now, though it is installed
+    errno.EMFILE: "allow a program more open files: ulimit -n 1024, and the same again",
+    errno.ENFILE: "end something that runs here: too many files are open on this machine",
+    errno.EAGAIN: LESS,
+    errno.ENOMEM: LESS,
+}
 TRIES, PATIENCE = 3, 60.0  # of a program whose answer is needed; seconds for each
 TROUBLES = (
     (r"(\d{3}) (?:Client|Server) Error", "answered {}"),
@@ -103,6 +111,10 @@ class Completed:
     def lines(self) -> tuple[str, ...]:
         """The last lines that it said."""
         return last_lines(self.stderr.strip() or self.stdout[-TAIL:].strip())
+
+
+class Exhausted(SettingsError):
+    """This machine has no room for a program, which may be installed."""
 
 
 class ProgramFailed(DeployError):
@@ -441,6 +453,8 @@ def _started(command: Command) -> Iterator[tuple[subprocess.Popen[bytes], _Heard
     except OSError as error:  # it is not there, not ours to start, or no program
         _dismiss(guard)
         message = f"{command.args[0]} cannot be started: {error.strerror}"
+        if error.errno in EXHAUSTED:
+            raise Exhausted(message, remedy=EXHAUSTED[error.errno]) from error
         raise SettingsError(message, remedy=f"install {command.name}") from error
     _running.add(child)
     try:
@@ -572,6 +586,8 @@ def ask_program(command: Command, form: type[Form], who: str, *, runner: Runner)
     missing = Unanswered(f"{module.replace('_', '-')} is not installed", missing=True)
     try:
         done = runner.run(command)
+    except Exhausted as error:
+        raise Unanswered(error.message) from error
     except SettingsError as error:
         raise missing from error
     except ProgramFailed as error:

@@ -14,12 +14,18 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import TypeVar
 
-__all__ = ["each", "reserve_little", "start"]
+from deploylib.errors import SettingsError
+
+__all__ = ["NoThread", "begin", "each", "reserve_little", "start"]
 
 STACK = 4 << 20  # bytes
 ARENA_MAX, ARENAS = -8, 2  # mallopt(3)
 T = TypeVar("T")
 U = TypeVar("U")
+
+
+class NoThread(SettingsError):
+    """This machine gives no more threads."""
 
 
 def reserve_little() -> None:
@@ -34,10 +40,28 @@ def reserve_little() -> None:
         ctypes.CDLL(None).mallopt(ARENA_MAX, ARENAS)
 
 
+def begin(thread: threading.Thread) -> None:
+    """Begin a thread.
+
+    Raises:
+        NoThread: this machine gives no more of them.
+    """
+    try:
+        thread.start()
+    except RuntimeError as error:  # "can't start new thread"
+        raise NoThread(
+            "no thread can be started: this machine allows no more, or has no memory for one",
+            remedy="end something that runs here, or allow more (ulimit -u, ulimit -v; of a container its pids and memory)",
+        ) from error
+
+
 def start(work: Callable[[], T], name: str = "aside") -> Future[T]:
     """Begin *work* in a thread of its own.
 
     It ends with the program at the latest; what it raises is in the result.
+
+    Raises:
+        NoThread: see `begin`.
     """
     future: Future[T] = Future()
 
@@ -47,7 +71,7 @@ def start(work: Callable[[], T], name: str = "aside") -> Future[T]:
         except BaseException as error:  # noqa: BLE001 - it is raised again where the result is asked for
             future.set_exception(error)
 
-    threading.Thread(target=run, name=name, daemon=True).start()
+    begin(threading.Thread(target=run, name=name, daemon=True))
     return future
 
 
@@ -75,8 +99,13 @@ def each(work: Callable[[T], U], items: Sequence[T], at_once: int) -> list[U]:
             except BaseException as error:  # noqa: BLE001 - it is raised again where the result is asked for
                 result.set_exception(error)
 
-    for _ in range(min(at_once, len(items))):
-        threading.Thread(target=run, name="aside", daemon=True).start()
+    for number in range(min(at_once, len(items))):
+        try:
+            begin(threading.Thread(target=run, name="aside", daemon=True))
+        except NoThread:
+            if not number:
+                raise
+            break  # those that have begun do it all
     try:
         return [result.result() for result in results]
     finally:

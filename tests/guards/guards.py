@@ -41,6 +41,20 @@ MACHINE = "tests/integration/test_persons_machine.py::"
 
 GUARDS = (
     Guard(
+        "a thread that cannot be started, and a trace",
+        "deploylib/system/threads.py",
+        "    except RuntimeError as error:  # ",
+        "    except ZeroDivisionError as error:  # ",
+        "tests/unit/system/test_threads.py::test_a_thread_that_cannot_be_started_is_told_with_a_remedy",
+    ),
+    Guard(
+        "a program that is there, and called missing under a limit of files",
+        "deploylib/system/process.py",
+        "        if error.errno in EXHAUSTED:\n",
+        "        if False:\n",
+        "tests/unit/system/test_process.py::test_a_program_for_which_there_are_no_files_left_is_not_called_absent",
+    ),
+    Guard(
         "a disk that is not mounted, taken for an empty store",
         "deploylib/store/folder.py",
         "        if lost is not None:\n",
@@ -924,8 +938,8 @@ GUARDS = (
     Guard(
         "threads that are waited for after a signal",
         "deploylib/system/threads.py",
-        'name="aside", daemon=True).start()',
-        'name="aside", daemon=False).start()',
+        'name="aside", daemon=True))',
+        'name="aside", daemon=False))',
         f"{SIGNALS}test_a_signal_is_heeded_wherever_it_waits",
     ),
     Guard(

@@ -129,6 +129,35 @@ def test_a_program_that_is_not_there_is_a_matter_of_settings() -> None:
     assert raised.value.remedy == "install no-such-program"
 
 
+@pytest.mark.parametrize("tree", [False, True])
+def test_a_program_for_which_there_are_no_files_left_is_not_called_absent(tree: bool) -> None:  # noqa: FBT001
+    """It is installed; the limit is in the way."""
+    code = (
+        "import os, resource\nfrom deploylib.errors import SettingsError\nfrom deploylib.system import process\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))\n"
+        "taken = []\n"
+        "try:\n    while True: taken.append(os.open('/dev/null', os.O_RDONLY))\nexcept OSError: pass\n"
+        f"try: process.SYSTEM.run(process.Command(['true'], tree={tree}))\n"
+        "except SettingsError as error: print(error.diagnostics())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=30)
+
+    assert "true cannot be started: Too many open files" in done.stdout
+    assert "ulimit -n 1024" in done.stdout
+    assert "install" not in done.stdout
+
+
+def test_an_error_of_a_full_machine_is_no_missing_program() -> None:
+    """A scanner that cannot be started now is there."""
+
+    def refuse(_: process.Command) -> process.Completed:
+        raise process.Exhausted("x cannot be started: Too many open files", remedy="ulimit -n 1024")
+
+    with pytest.raises(process.Unanswered, match="Too many open files") as raised:
+        process.ask_program(python("1"), dict, "x", runner=RecordingRunner(answers={sys.executable: refuse}))
+    assert not raised.value.missing
+
+
 def test_input_is_fed_as_it_comes() -> None:
     """Bytes or pieces: the program reads the same."""
     count = "import sys; print(len(sys.stdin.buffer.read()))"
