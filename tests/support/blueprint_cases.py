@@ -130,6 +130,9 @@ CASES = (
     Case("a property that no database has", variable("{key: A, fromDatabase: {name: d, property: url}}"), (f"3: {PLACE}.fromDatabase.property (a, A): 'url' is none of connectionString, connectionPoolString, host, port, user, password, database",)),
     Case("a name that no variable has", variable("{key: A B, value: c}"), (f"3: {PLACE}.key (a, A B): is no name of a variable: letters, digits, _ - and ., no digit first",)),
     Case("a folder outside", web("rootDir: ../x"), ("3: services[0].rootDir (a): must lie inside the repository",)),
+    Case("a health check of two lines", web('healthCheckPath: "/health\\r\\nX: y"'), ("3: services[0].healthCheckPath (a): is no path: it is printable ASCII without a space",)),
+    Case("a health check with a line break at its end", web('healthCheckPath: "/health\\n"'), ("3: services[0].healthCheckPath (a): is no path: it is printable ASCII without a space",)),
+    Case("a health check with a space", web("healthCheckPath: /health check"), ("3: services[0].healthCheckPath (a): is no path: it is printable ASCII without a space",)),
     # Wrong combinations of keys, and keys that are missing.
     Case("a service without a name", WEB.replace("name: a, ", ""), ("2: services[0]: name is missing",)),
     Case("a service without a type", WEB.replace("type: web, ", ""), ("2: services[0] (a): type is missing",)),
