@@ -89,7 +89,8 @@ def _by_engine(engine: Any, name: str, data: bytes) -> Iterator[Sighting]:
         return
     from kingfisher_sdk import ScanInput
 
-    for match in engine.scan_input(ScanInput(path=name, data=data)):
+    plain = name.encode(errors="surrogateescape").decode(errors="replace")  # it takes no half of a character
+    for match in engine.scan_input(ScanInput(path=plain, data=data)):
         generic = any(word in match.rule_id for word in GENERIC)
         if match.visible and not generic and not stands_in(match.secret):
             yield Sighting(match.rule_id, match.location["line"], f"looks like a secret: {_short(match.rule_name)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -122,6 +123,18 @@ def test_what_cannot_be_looked_at_is_not_examined(tmp_path: Path, monkeypatch: p
 
     late = credentials.scan_credentials(Product(tmp_path, deadline=Deadline.after(0, Clock())))
     assert ["time ran out after 0 of 2 files"] == [gap.reason for gap in late.gaps]
+
+
+def test_a_file_whose_name_is_no_utf8_is_looked_into(tmp_path: Path) -> None:
+    """Only its name is odd."""
+    _, text = planted("render-hook", 0)
+    odd = os.fsdecode(b"\xe9t\xe9.sh")
+    (tmp_path / odd).write_text(text)
+
+    said = examined(tmp_path, {})
+
+    assert (Verdict.FINDINGS, ()) == (said.verdict, said.gaps)
+    assert {odd} == {found.path for found in said.findings}
 
 
 def test_without_the_engine_it_is_not_examined_but_our_rules_look(
