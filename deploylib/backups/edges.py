@@ -24,10 +24,12 @@ class Place(msgspec.Struct, frozen=True):
     Attributes:
         server: a URL of a server on which a database may be made; None: one of our own is started.
         folder: where our own one lies; None: the folder for temporary files.
+        listens: our own one does so on 127.0.0.1 too, for a program that cannot find a socket.
     """
 
     server: Secret | None = None
     folder: Path | None = None
+    listens: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,8 @@ def load_copy(
                     remedy="name a server that may do what yours does",
                 ) from error
             raise
-        yield Copy(url, server, own=edges.place.server is None), remarks
+        own = edges.place.server is None
+        yield Copy(url, server, own=own, listens=own and edges.place.listens), remarks
 
 
 def choose_proof(size: int, left_seconds: float, history: Sequence[Backup]) -> ProofKind:
@@ -204,8 +205,10 @@ def _server(backup: Backup, edges: Edges) -> Iterator[Secret]:
         yield edges.place.server
         return
     programs = binaries.server_for(backup.major, edges.client, runner=edges.runner)
-    folder, size = edges.place.folder, backup.database_size
-    with scratch_server.server(programs, runner=edges.runner, size=size, folder=folder) as url:
+    place, size = edges.place, backup.database_size
+    with scratch_server.server(
+        programs, runner=edges.runner, size=size, folder=place.folder, listens=place.listens
+    ) as url:
         yield url
 
 

@@ -1,8 +1,9 @@
 """A Postgres to throw away, from the programs on this machine.
 
-It listens on nothing but a socket in a private folder, with a password, and writes without fsync: it is worth
-nothing once the block is over. Postgres refuses to run as root, so root hands it to an account that exists;
-none of our variables goes with it, for others of that account could read them.
+It listens on a socket in a private folder, with a password, and writes without fsync: it is worth nothing once the
+block is over. Where a program that is not ours is to find it, it also listens on 127.0.0.1: each tool reads an address
+with a socket in its own way, Django as this machine's port 5432. Postgres refuses to run as root, so root hands it to
+an account that exists; none of our variables goes with it, for others of that account could read them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import pwd
 import re
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -24,7 +26,7 @@ from deploylib.errors import BackupFailed, DeployError, Interrupted, SettingsErr
 from deploylib.models import Secret
 from deploylib.models.interruption import suppress_failure
 from deploylib.models.units import volume
-from deploylib.postgres import Programs, binaries, connect
+from deploylib.postgres import Programs, binaries, connect, connection
 from deploylib.system import files, process
 
 __all__ = ["ScratchDied", "ScratchUnfit", "server"]
@@ -36,13 +38,15 @@ LONGEST = 80  # a socket's path has at most 103 bytes on macOS, 107 on Linux
 # max_wal_size is no hard limit.
 SPARE = 350_000_000
 ANSWERS_WITHIN = 30  # seconds, on a busy machine
+PORTS = 5  # that are tried: between the look and the start somebody else may take one
+TAKEN = re.compile(r'could not bind \S+ address "[^"]*": Address already in use')
 SERVER = re.compile(r" (?:LOG|FATAL|PANIC):  (?!could not (?:send|receive) data|unexpected EOF|checkpoint \w+:)")
 TERMINATED = re.compile(
     r"terminated by signal \d+(?:: [\w ]+)?|[Nn]o space left on device|[Oo]ut of memory|received \w+ shutdown request"
 )
 SETTINGS = {
     "listen_addresses": "",
-    "port": "5432",  # a number in a socket's name; PGPORT of the machine would be taken otherwise
+    "port": "5432",  # where it does not listen, a number in a socket's name; PGPORT of the machine would be taken otherwise
     "unix_socket_permissions": "0700",
     "fsync": "off",
     "full_page_writes": "off",
@@ -100,6 +104,7 @@ def server(
     runner: process.Runner,
     size: int = 0,
     folder: Path | None = None,
+    listens: bool = False,
     settings: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Secret]:
     """Run a server for this block, and remove it.
@@ -111,10 +116,11 @@ def server(
         runner: how they are started.
         size: bytes that it will hold; refused where the disk has not the room.
         folder: where its own folder is made; None: the system's folder for temporary files.
+        listens: on 127.0.0.1 too, at the port that its URL has.
         settings: of ``postgresql.conf``, in place of ours.
 
     Yields:
-        Its superuser's URL.
+        Its superuser's URL, by the socket.
 
     Raises:
         ScratchUnfit: no room, or it does not start.
@@ -139,7 +145,8 @@ def server(
         with ExitStack() as stack:
             with _placeable(base):
                 stack.enter_context(files.keep_in_use(own))
-            yield stack.enter_context(_serving(own, programs, runner, settings))
+            given = {**({"listen_addresses": connection.LOOPBACK} if listens else {}), **settings}
+            yield stack.enter_context(_serving(own, programs, runner, given))
     finally:
         shutil.rmtree(own, ignore_errors=True)
 
@@ -197,7 +204,7 @@ def _started(place: _Place, more: Mapping[str, str]) -> Secret:
         place.run("initdb", f"--pgdata={data}", f"--pwfile={secret}", *options)
         with (data / "postgresql.conf").open("a") as settings:
             settings.writelines(f"{name} = '{value}'\n" for name, value in given.items())
-        place.run("pg_ctl", "start", "-w", f"--pgdata={data}", f"--log={data / 'log'}")
+        port = _start(place, data, given)
     except process.ProgramFailed as error:
         log = data / "log"
         last_words = tuple(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else error.details
@@ -208,7 +215,31 @@ def _started(place: _Place, more: Mapping[str, str]) -> Secret:
         ) from error
     finally:
         secret.unlink()
-    return Secret(f"postgresql://postgres:{quote(password)}@:5432/postgres?host={quote(str(sockets), safe='')}")
+    return Secret(f"postgresql://postgres:{quote(password)}@:{port}/postgres?host={quote(str(sockets), safe='')}")
+
+
+def _start(place: _Place, data: Path, given: Mapping[str, str], tries: int = PORTS) -> str:
+    """Start it, and return its port: a free one, where it listens.
+
+    Raises:
+        ProgramFailed: it does not start.
+    """
+    log, port = data / "log", _free_port() if given["listen_addresses"] else given["port"]
+    try:
+        place.run("pg_ctl", "start", "-w", f"--pgdata={data}", f"--log={log}", f"--options=-p {port}")
+    except process.ProgramFailed:
+        if tries > 1 and log.exists() and TAKEN.search(log.read_text(errors="replace")):
+            log.unlink()
+            return _start(place, data, given, tries - 1)
+        raise
+    return port
+
+
+def _free_port() -> str:
+    """Find a port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind((connection.LOOPBACK, 0))
+        return str(free.getsockname()[1])
 
 
 def _require_alive(place: _Place, url: Secret, error: Exception | None) -> None:

@@ -288,14 +288,16 @@ class Copy(Secret):
 
     Attributes:
         own: the server is one of ours, and thrown away.
+        listens: it does so on 127.0.0.1 too, at the port of the URL.
     """
 
-    __slots__ = ("own", "server")
+    __slots__ = ("listens", "own", "server")
 
-    def __init__(self, url: Secret, server: Secret, *, own: bool) -> None:
+    def __init__(self, url: Secret, server: Secret, *, own: bool, listens: bool = False) -> None:
         super().__init__(url.reveal())
         self.server = server
         self.own = own
+        self.listens = listens
 
 
 ProofKind = Literal["restored", "decoded", "checksum"]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from deploylib.errors import DeployError, MigrationFailed, SettingsError, Unreachable
 from deploylib.models import Facts, Secret
@@ -20,13 +20,16 @@ from deploylib.postgres import sqlstates
 from deploylib.system import Clock, Deadline
 
 __all__ = [
+    "LOOPBACK",
     "MISLEADING",
+    "OF_TLS",
     "RESTORING",
     "alter_url",
     "child_environment",
     "connect",
     "count_sessions",
     "facts",
+    "is_plain",
     "lock_database",
     "lock_room",
     "names_of",
@@ -38,6 +41,20 @@ __all__ = [
 
 MISLEADING = ("PGSERVICE", "PGHOSTADDR")
 """Variables of libpq that would lead a child elsewhere whatever the rest of its environment says."""
+
+LOOPBACK = "127.0.0.1"
+"""This machine, for whoever reads an address; ``localhost`` may be another one, or ``::1``, by the machine's own files."""
+
+OF_TLS = (
+    "PGSSLMODE",
+    "PGREQUIRESSL",
+    "PGSSLNEGOTIATION",
+    "PGSSLROOTCERT",
+    "PGCHANNELBINDING",
+    "PGGSSENCMODE",
+    "PGREQUIREAUTH",
+)
+"""Variables of libpq that ask of a server what one on this machine need not have."""
 
 RESTORING = "deploylib_restoring"
 """The schema by which a database is marked while a backup is being put into it; its comment says more. See `deploylib.backups.restore_mark`."""
@@ -243,6 +260,22 @@ def alter_url(url: Secret, **parts: str) -> Secret:
     return Secret(
         f"postgresql://{who}{_authority(known)}/{name}" + (f"?{urlencode(known, quote_via=quote)}" if known else "")
     )
+
+
+def is_plain(url: Secret) -> bool:
+    """Tell whether every program finds the place that a URL names.
+
+    That is one host before the path. The path of a socket, several hosts, none, and ``hostaddr`` are read by libpq in its
+    own way: other programs go to this machine's port 5432.
+
+    Raises:
+        SettingsError: the URL cannot be read.
+    """
+    known = _parts(url)
+    host = str(known.get("host") or "")
+    if not host or set(host) & set("/@,") or known.get("hostaddr"):
+        return False
+    return urlsplit(_plain(url)).hostname == host.lower()
 
 
 def names_of(url: Secret) -> tuple[str, str]:

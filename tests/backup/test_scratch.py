@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import subprocess
 import tempfile
@@ -50,6 +51,45 @@ def test_it_is_private_and_gone_afterwards(major: int) -> None:
 
     assert has_ended(server)
     assert before == left()
+
+
+@pytest.mark.parametrize("major", MAJORS)
+def test_at_a_port_nobody_comes_in_without_the_password(major: int) -> None:
+    """Where other programs are to find it; as whatever role, and from nowhere but this machine."""
+    with scratch_server.server(programs_of(major), runner=process.SYSTEM, listens=True) as url:
+        address = connection.alter_url(url, host="127.0.0.1")
+        parts = psycopg.conninfo.conninfo_to_dict(address.reveal())
+        assert "?" not in address.reveal()
+        assert one(address, "select host(inet_server_addr())") == "127.0.0.1"
+        assert one(url, "show listen_addresses") == "127.0.0.1"
+        ways = "select count(*) from pg_hba_file_rules where auth_method <> 'scram-sha-256' or error is not null"
+        assert one(url, ways) == 0
+        for role in ("postgres", "nobody"):
+            with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+                psycopg.connect(connection.alter_url(address, user=role, password="guessed").reveal())
+            with pytest.raises(psycopg.OperationalError, match="no password supplied"):
+                psycopg.connect(connection.alter_url(address, user=role, password="", passfile="/nowhere").reveal())
+        sockets = Path(str(one(url, "show unix_socket_directories")))
+        server = psutil.Process(int((sockets.parent / "data/postmaster.pid").read_text().split()[0]))
+        shown = " ".join([*server.cmdline(), (sockets.parent / "data/log").read_text()])
+        assert str(parts["password"]) not in shown
+
+
+def test_a_port_that_somebody_takes_meanwhile_is_left_to_them() -> None:
+    """Between the look and the start; another one is taken, and nobody is given what is theirs."""
+    theirs: list[socket.socket] = []
+
+    class Taking(process.SystemRunner):
+        def run(self, command: process.Command, /) -> process.Completed:
+            port = next((word.split()[-1] for word in command.args if word.startswith("--options=-p ")), "")
+            if port and not theirs:
+                theirs.append(socket.create_server(("127.0.0.1", int(port))))
+            return super().run(command)
+
+    with scratch_server.server(programs_of(16), runner=Taking(), listens=True) as url, theirs[0] as taken:
+        port = psycopg.conninfo.conninfo_to_dict(url.reveal())["port"]
+        assert str(port) != str(taken.getsockname()[1])
+        assert one(connection.alter_url(url, host="127.0.0.1"), "select 1") == 1
 
 
 def test_no_secret_is_in_an_argument_or_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

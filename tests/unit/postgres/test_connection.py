@@ -10,7 +10,7 @@ import pytest
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.models import Facts, Secret
 from deploylib.postgres import connection
-from deploylib.postgres.connection import REMEDIES, alter_url, child_environment
+from deploylib.postgres.connection import REMEDIES, alter_url, child_environment, is_plain
 
 CODE = connection._code  # noqa: SLF001 - a pure function, told by what the servers really say
 
@@ -135,6 +135,31 @@ def test_another_database_of_the_same_server_is_reached_in_the_same_way() -> Non
 def test_the_address_of_another_database_is_written_as_people_write_it(url: str, other: str) -> None:
     """Host and port before the path; only what cannot be there is in the query."""
     assert alter_url(Secret(url), dbname="other").reveal() == other
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:///books?host=/run&port=5433",
+        "postgresql://localhost/books?host=/run",
+        "postgresql://%2Frun/books",
+        "postgresql:///books?host=db.example",
+        "postgresql://db.example/books?host=other.example",
+        "postgresql://db.example/books?hostaddr=10.0.0.1",
+        "postgresql://a:1,b:2/books",
+        "postgresql:///books",
+    ],
+)
+def test_a_place_that_only_libpq_finds_is_not_plain(url: str) -> None:
+    """Others would take the machine's own port 5432 for it."""
+    assert not is_plain(Secret(url))
+
+
+def test_a_host_before_the_path_is_plain() -> None:
+    """Whatever else the URL says."""
+    assert is_plain(Secret("postgres://book:p%2Fw@db.example:5433/books?sslmode=require"))
+    assert is_plain(Secret("postgresql+psycopg://book@DB.example/books"))
+    assert is_plain(Secret("postgresql://book@[::1]:5433/books"))
 
 
 def test_what_the_url_does_not_say_is_not_set() -> None:
