@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
@@ -24,6 +25,7 @@ from deploylib.models import Migration, Revision, Secret
 from deploylib.models.database import Copy
 from deploylib.models.findings import Examined, Finding, Gap
 from deploylib.models.units import count, seconds
+from deploylib.postgres import alter_url, connection
 from deploylib.settings import MigrationSettings
 
 __all__ = ["OtherRevision", "RehearsalReport", "bring_surroundings", "judge", "rehearse"]
@@ -32,6 +34,22 @@ NAME = "rehearsal"
 BY_HAND = "rehearse them by hand"
 FROM_OUTSIDE = (
     f"each statement by itself; a lock that was held for less than {lock_observer.EVERY * 1000:.0f} ms may have been missed",
+)
+
+
+UNREACHED = re.compile(
+    r"could not connect|connection (?:to server|failed|refused)|can't reach database|connect E[A-Z]+|ECONNREFUSED"
+    r"|password authentication failed|could not translate host name|getaddrinfo",
+    re.IGNORECASE,
+)
+WITHOUT_TLS = re.compile(r"does not support (?:SSL|TLS)|SSL is not enabled|rejected SSL upgrade", re.IGNORECASE)
+FROM_ADDRESS = (
+    "it must take host, port, user, password and name from DATABASE_URL, which names the copy, and from nowhere else "
+    "(deploylib's docs/migrations.md)"
+)
+AS_ADDRESS = (
+    "the copy is on this machine, and speaks no TLS: ask for it in the address of the database (?sslmode=require), and not "
+    "in the tool's own settings"
 )
 
 
@@ -125,8 +143,14 @@ def _rehearse_command(tool: Tool, copy: Secret, migration: Migration, live: Secr
     """
     command = tool.settings.command
     name = ", ".join(one.id for one in migration.pending)
+    given = _address(copy)
+    if given is None:
+        return RehearsalReport(
+            unchecked=("the address of the copy has no single host and port, as each tool reads it",)
+        )
     with lock_observer.expect_sessions(copy) as entered:
-        pending = tool.list_pending(copy)
+        with _about_the_copy():
+            pending = tool.list_pending(given)
         if not entered():
             return RehearsalReport(unchecked=(f"{tool.settings.pending} did not open the copy in DATABASE_URL",))
     _require_same([one.id for one in pending], migration)
@@ -135,11 +159,15 @@ def _rehearse_command(tool: Tool, copy: Secret, migration: Migration, live: Secr
 
     def work() -> None:
         try:
-            tool.run_command(copy, command, writes=False, timeout=tool.timeout(0))
+            tool.run_command(given, command, writes=False, timeout=tool.timeout(0))
         except MigrationFailed as error:
             failed.append(error)
 
-    rehearsed = lock_observer.watch(copy, work, name=name, text=command)
+    try:
+        rehearsed = lock_observer.watch(copy, work, name=name, text=command)
+    except MigrationFailed as error:
+        details = tuple(line for one in failed for line in (one.message, *one.details))
+        raise MigrationFailed(error.message, details=details, remedy=error.remedy) from error
     if failed:
         words = " ".join((failed[0].message, *failed[0].details))
         right = re.search(r"permission denied[^\n]*|must be (?:owner|superuser)[^\n]*", words)
@@ -150,11 +178,42 @@ def _rehearse_command(tool: Tool, copy: Secret, migration: Migration, live: Secr
             )
         words = " ".join((failed[0].message, *failed[0].details[-1:]))
         return RehearsalReport(failed=name, error=words, unchecked=FROM_OUTSIDE)
-    if left := tool.list_pending(copy):
+    with _about_the_copy():
+        left = tool.list_pending(given)
+    if left:
         return RehearsalReport(
             failed=name, error=f"after {command} {left[0].id} is still pending", unchecked=FROM_OUTSIDE
         )
     return RehearsalReport(revisions=(rehearsed,), unchecked=FROM_OUTSIDE)
+
+
+def _address(copy: Secret) -> Secret | None:
+    """Write the copy's address so that every tool finds it.
+
+    It asks for no TLS: some drivers do where an address does not say, and the programs that serve here may lack it.
+    None: that cannot be, as where a socket of somebody else's server leads to it.
+    """
+    if isinstance(copy, Copy) and copy.listens:
+        address = alter_url(copy, host=connection.LOOPBACK, sslmode="disable")
+        return Copy(address, copy.server, own=copy.own, listens=True)
+    return copy if connection.is_plain(copy) else None
+
+
+@contextmanager
+def _about_the_copy() -> Iterator[None]:
+    """Tell of a command's failure that it was not about the database.
+
+    Raises:
+        MigrationFailed: it failed.
+    """
+    try:
+        yield
+    except MigrationFailed as error:
+        words = "\n".join((error.message, *error.details))
+        remedy = AS_ADDRESS if WITHOUT_TLS.search(words) else FROM_ADDRESS if UNREACHED.search(words) else error.remedy
+        raise MigrationFailed(
+            f"in the rehearsal, on a copy of the database: {error.message}", details=error.details, remedy=remedy
+        ) from error
 
 
 def _require_same(pending: Sequence[str], migration: Migration) -> None:

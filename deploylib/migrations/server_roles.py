@@ -134,7 +134,7 @@ def bring(copy: Copy, around: Surroundings) -> tuple[Copy, tuple[str, ...]]:
     more = {"options": around.options} if around.options else {}
     url = alter_url(copy, user=bringing.user, dbname=bringing.name, **more)
     lacking = [*bringing.lacking, *_given(url, around)]
-    return Copy(url, copy.server, own=True), tuple(lacking)
+    return Copy(url, copy.server, own=True, listens=copy.listens), tuple(lacking)
 
 
 def _grants(connection: Any) -> tuple[Grant, ...]:

@@ -23,6 +23,7 @@ from deploylib.migrations import alembic_settings
 from deploylib.migrations.alembic_child import __main__ as alembic_child
 from deploylib.migrations.revision_files import read_revisions
 from deploylib.models import Migration, Revision, Secret, decoding
+from deploylib.models.database import Copy
 from deploylib.models.units import seconds, words
 from deploylib.postgres import connection, sqlstates
 from deploylib.settings import Config, MigrationSettings
@@ -336,6 +337,7 @@ class Tool:
         Return its output.
 
         Args:
+            url: the database; with that of a copy nothing of ours goes along that leads elsewhere, or asks for TLS.
             reads: see `list_pending`.
 
         Raises:
@@ -344,6 +346,7 @@ class Tool:
         environment = self._environment(url)
         if reads:
             environment["PGOPTIONS"] += " -c default_transaction_read_only=on"
+        astray = (*connection.MISLEADING, *connection.OF_TLS) if isinstance(url, Copy) and url.own else ()
         command = process.Command(
             words(line, "migrations.command and migrations.pending"),
             cwd=self.files,
@@ -352,7 +355,7 @@ class Tool:
             check=False,
             writes=writes,
             secrets=_secrets(url),
-            drops=self.config.withheld,
+            drops=(*self.config.withheld, *astray),
             tree=True,
         )
         try:

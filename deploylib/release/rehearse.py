@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from deploylib.backups import restore_test
+import msgspec
+
+from deploylib.backups import Edges, restore_test
 from deploylib.errors import MigrationFailed
 from deploylib.migrations import Tool, rehearsal, rules
 from deploylib.models.database import Copy
 from deploylib.models.units import count, size, volume
 from deploylib.release.run import Run
 
-__all__ = ["Rehearsal", "judge_rehearsal"]
+__all__ = ["Rehearsal", "edges_for_rehearsal", "judge_rehearsal"]
+
+
+def edges_for_rehearsal(run: Run) -> Edges:
+    """Give what a backup is made with, whose copy the tool finds.
+
+    Alembic's child finds a socket; another tool is given a host and a port.
+    """
+    edges = run.env.backup_edges
+    listens = bool(run.planned.migration.pending and run.env.config.settings.migrations.command)
+    return replace(edges, place=msgspec.structs.replace(edges.place, listens=listens))
 
 
 class Rehearsal:

@@ -23,7 +23,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 def test_back_over_a_release_after_another_tools_migration(shop: Shop) -> None:
     """The schema is what the history last applied, and the release that is live is never the one that is advised."""
     colour = shop.migrate("006_colour.sql", "alter table products add column colour text;\n")
-    shop.ok("deploy")
+    assert "rehearsed on the restored copy: 1 migration" in shop.ok("deploy").said
     shop.commit("Code only", {"api/note.txt": "1"})
     shop.ok("deploy")
 

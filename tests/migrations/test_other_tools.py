@@ -9,15 +9,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from deploylib.backups import scratch_server
 from deploylib.errors import MigrationFailed
 from deploylib.migrations import Tool, lint_revisions, read_catalog, rehearsal
 from deploylib.models import Secret
+from deploylib.models.database import Copy
+from deploylib.postgres import alter_url, connection
 from deploylib.settings import MigrationSettings
 from deploylib.system import process
 from tests.migrations.world import World
 from tests.support.fakes import write
+from tests.support.servers import programs_of
 
 TOOL = """
 import os, pathlib, sys, psycopg
@@ -35,6 +40,15 @@ with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
     if sys.argv[1] == "apply":
         assert connection.execute("show lock_timeout").fetchone() == ("1s",)
 """
+# As dj-database-url, Prisma and many others read it: no more than what stands before the path, and the path.
+BY_ITSELF = TOOL.replace(
+    'with psycopg.connect(os.environ["DATABASE_URL"], ',
+    """
+import urllib.parse
+at = urllib.parse.urlsplit(os.environ["DATABASE_URL"])
+place = {"host": at.hostname, "port": at.port, "user": at.username, "password": at.password, "dbname": at.path[1:]}
+with psycopg.connect(**place, """,
+)
 
 
 @pytest.fixture
@@ -197,6 +211,75 @@ def test_a_command_that_goes_elsewhere_is_no_rehearsal(tool: World, fresh: Calla
         rehearsed(tool, fresh())
 
     assert "DATABASE_URL" in raised.value.remedy
+
+
+def test_a_tool_that_reads_the_address_by_itself_comes_to_the_copy_and_nowhere_else(
+    tool: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On this machine another Postgres has such a role, such a password and such a database, and variables lead there."""
+    migration(tool, "create table three (id integer);")
+    write(tool.files, {"tool.py": BY_ITSELF})
+    at = psycopg.conninfo.conninfo_to_dict(tool.url.reveal())
+    name, pending = str(at["dbname"]), tool.status()
+    twin = f"create role twin_{name} login superuser password 'x'"
+    tool.query(twin)
+    with scratch_server.server(programs_of(16), runner=process.SYSTEM, listens=True) as server:
+        with psycopg.connect(server.reveal(), autocommit=True) as session:
+            session.execute(twin.encode())
+            session.execute(f"create database {name}".encode())
+        url = alter_url(server, dbname=name, user=f"twin_{name}", password="x")
+        with monkeypatch.context() as patch:
+            for variable, value in {"PGPORT": at["port"], "PGSSLMODE": "require"}.items():
+                patch.setenv(variable, str(value))
+            report = rehearsal.rehearse(looking(tool), Copy(url, server, own=True, listens=True), pending)
+        with psycopg.connect(url.reveal()) as session:
+            there = session.execute("select to_regclass('three')::text").fetchone()
+
+    assert ([one.id for one in report.revisions], report.failed, there) == (["20260103_three"], "", ("three",))
+    assert tool.query("select to_regclass('three')") == [(None,)]
+
+
+def test_what_leads_elsewhere_does_not_go_along_to_a_copy(tool: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that goes before the address, or asks for TLS, is meant for the database, and stays with it."""
+    for name in (*connection.MISLEADING, *connection.OF_TLS):
+        monkeypatch.setenv(name, "x")
+    shown = f"{sys.executable} -c 'import os; print(*sorted(name for name in os.environ if name[:2] == \"PG\"))'"
+    ours = {"PGAPPNAME", "PGCONNECT_TIMEOUT", "PGOPTIONS"}
+
+    def given(url: Secret) -> set[str]:
+        return set(looking(tool).run_command(url, shown, writes=False).split())
+
+    assert given(Copy(tool.url, tool.url, own=True)) == ours
+    assert given(tool.url) >= {*ours, *connection.MISLEADING, *connection.OF_TLS}
+
+
+def test_an_address_that_each_tool_reads_otherwise_is_given_to_none(tool: World) -> None:
+    """The path of a socket: to some tools it means a Postgres at this machine's usual port."""
+    pending = tool.status()
+    with scratch_server.server(programs_of(16), runner=process.SYSTEM) as server:
+        for copy in (server, Copy(server, server, own=True)):
+            report = rehearsal.rehearse(looking(tool), copy, pending)
+            assert (report.revisions, report.failed) == ((), "")
+            assert "no single host and port" in report.unchecked[0]
+        with psycopg.connect(server.reveal()) as session:
+            assert session.execute("select to_regclass('done')").fetchone() == (None,)
+
+
+@pytest.mark.parametrize(
+    ("goes", "remedy"), [("port=1", "must take host, port"), ("sslmode='require'", "speaks no TLS")]
+)
+def test_a_tool_that_does_not_reach_the_copy_is_told_of_the_copy(
+    tool: World, fresh: Callable[[], str], goes: str, remedy: str
+) -> None:
+    """And not of the database, which it reaches."""
+    pending, copy = tool.status(), fresh()
+    write(tool.files, {"tool.py": TOOL.replace("autocommit=True", f"autocommit=True, {goes}")})
+
+    with pytest.raises(MigrationFailed, match=r"in the rehearsal, on a copy of the database: .*code 1: ") as raised:
+        rehearsal.rehearse(looking(tool), Secret(copy), pending)
+
+    assert remedy in raised.value.remedy
+    assert copy not in str(raised.value)
 
 
 def test_a_command_that_leaves_something_was_not_rehearsed(tool: World, fresh: Callable[[], str]) -> None:

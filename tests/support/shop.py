@@ -15,8 +15,11 @@ databases:
     ipAllowList: []
 """
 TOOL = """
-import os, pathlib, sys, psycopg
-with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+import os, pathlib, sys, urllib.parse, psycopg
+at = urllib.parse.urlsplit(os.environ["DATABASE_URL"])  # and no more of it, as tools do that are not libpq's
+with psycopg.connect(
+    host=at.hostname, port=at.port, user=at.username, password=at.password, dbname=at.path[1:], autocommit=True
+) as connection:
     connection.execute("create table if not exists schema_migrations (name text primary key)")
     done = {name for (name,) in connection.execute("select name from schema_migrations")}
     for file in sorted(pathlib.Path("api/migrations").glob("*.sql")):

@@ -17,7 +17,7 @@ from deploylib.models.results import StageResult, StageStatus
 from deploylib.models.units import age, count, seconds, volume
 from deploylib.postgres import connection
 from deploylib.release import changes
-from deploylib.release.rehearse import Rehearsal, judge_rehearsal
+from deploylib.release.rehearse import Rehearsal, edges_for_rehearsal, judge_rehearsal
 from deploylib.release.run import Run, Stage, plan_stage, result, skip_stage
 from deploylib.state import RunState
 
@@ -130,7 +130,7 @@ class Backup(Stage):
             also=also,
             replaced=bool(run.spared),
         )
-        return create(url, run.env.backup_edges, order)
+        return create(url, edges_for_rehearsal(run), order)
 
     def _accepted(self, run: Run, error: repository.Unproven) -> models.Backup:
         """Find the unproven dump that a person has accepted for this cause.

@@ -13,7 +13,7 @@ from deploylib.models import Facts, StageName, remedies
 from deploylib.models.results import StageResult
 from deploylib.models.units import age, count
 from deploylib.postgres import connection
-from deploylib.release.rehearse import Rehearsal, judge_rehearsal
+from deploylib.release.rehearse import Rehearsal, edges_for_rehearsal, judge_rehearsal
 from deploylib.release.run import Run, Stage, plan_stage, result, skip_stage
 
 __all__ = ["Migrate"]
@@ -89,7 +89,7 @@ class Migrate(Stage):
         return [f"on backup {backup.id}, {elapsed} old", *judge_rehearsal(run, rehearsed)]
 
     def _copied(self, run: Run, backup: models.Backup, rehearsed: Rehearsal) -> None:
-        edges = replace(run.env.backup_edges, runner=run.env.writer)
+        edges = replace(edges_for_rehearsal(run), runner=run.env.writer)
         restore_test.try_copy(backup, edges, lambda copy: rehearsed.on(run, copy))
 
     def _none(self, run: Run) -> str:
