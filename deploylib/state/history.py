@@ -328,7 +328,7 @@ def _gaps(numbers: Iterable[int]) -> list[int]:
 
 
 def _after(names: Iterable[str], now: datetime) -> datetime:
-    """Find a moment that is after each of those by which runs are listed."""
+    """Find a moment after each of those by which runs are listed."""
     last = max((name[:MOMENT] for name in names if NAMED.fullmatch(name)), default="")
     try:
         return max(now, datetime.strptime(last, "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC) + timedelta(microseconds=1))
