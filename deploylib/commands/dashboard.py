@@ -16,7 +16,7 @@ from deploylib.backups import repository
 from deploylib.dashboard import Fact, Panel, Serving, Site, State, figures, page, without_private
 from deploylib.environment import Environment
 from deploylib.errors import DeployError, Interrupted, SettingsError
-from deploylib.models import Live, Target, Value
+from deploylib.models import Live, Target, Value, remedies
 from deploylib.models.alerts import Severity
 from deploylib.models.results import StageStatus, short
 from deploylib.models.summaries import RunSummary
@@ -24,6 +24,7 @@ from deploylib.models.units import age, count, seconds
 from deploylib.monitoring import read_last_drill, read_open_alerts
 from deploylib.probes import address
 from deploylib.release import aims, rollback
+from deploylib.render import Client
 from deploylib.state import Hold
 from deploylib.store import Damaged
 from deploylib.system import threads
@@ -156,6 +157,8 @@ class _Look:
     def _serving(self) -> tuple[Serving, ...]:
         """Tell what each service serves, and what its address answers now."""
         targets = {target.name: target for target in self._targets()}
+        if Client.has_forgotten(self.env.config, [target.service_id for target in targets.values()]):
+            return tuple(Serving(service=name, commit="", health=remedies.RESET) for name in targets)
         answers = threads.each(lambda live: _ask(targets.get(live.service), live), self.live, AT_ONCE)
         by = {deploy: run.author for run in self.runs for deploy in run.shipped.values()}
         return tuple(

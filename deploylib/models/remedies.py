@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["about"]
+__all__ = ["RESET", "about"]
+
+RESET = "the local Render was reset: nothing is deployed there any more"  # with: inv deploy
 
 GITHUB = re.compile(r"\bgh (?:secret|variable) set [A-Z][A-Z0-9_]*\b(?! --env\b)")
 COMMAND = re.compile(r"\binv (?!local\b|promote\b)((?>[a-z]+(?:\.[a-z]+)?))\b(?! --environment\b)")

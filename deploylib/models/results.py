@@ -20,6 +20,7 @@ from deploylib.models.units import count
 from deploylib.models.value import Moment, Value
 
 __all__ = [
+    "ABANDONED",
     "DONE",
     "NOTHING",
     "PAUSED",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 NOTHING, PLANNED, PAUSED, DONE = "nothing to do", "planned", "paused", "done"
+ABANDONED = "abandoned"
 SUPERSEDED = "superseded by a newer release"
 
 

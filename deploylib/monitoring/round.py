@@ -16,7 +16,7 @@ import msgspec
 from deploylib.backups import repository
 from deploylib.environment import Environment
 from deploylib.errors import DeployError, Interrupted, NotExamined, SettingsError
-from deploylib.models import Database, Deploy, Moment, Target, Value
+from deploylib.models import Database, Deploy, Moment, Target, Value, remedies
 from deploylib.models.alerts import Alert, AlertState, Severity
 from deploylib.models.signals import Signal
 from deploylib.models.units import age, seconds
@@ -171,6 +171,8 @@ class _Work:
         if checked is None:
             remedy = f"inv deploy{self.env.flag}: what is live is known then"
             raise SettingsError(f"nothing was ever deployed to {self.env.name!r} from here", remedy=remedy)
+        if Client.has_forgotten(self.env.config, [target.service_id for target in checked.checked.targets]):
+            raise SettingsError(remedies.RESET, remedy="inv deploy: what is live is known then")
         return checked
 
     @cached_property

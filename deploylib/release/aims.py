@@ -332,6 +332,7 @@ def prove_live(env: Environment) -> Report:
     left = _deployed(env)
     if left is None or is_shared(env, left):
         return _looked_at(env, left)
+    _require_left(env, left)
     run = take_up(env, Options(services=left.opened.services), left)
     whole = Rollback() if run.back else Deploy()
     if left.recovering is not None or not whole.is_done(run):
@@ -342,6 +343,19 @@ def prove_live(env: Environment) -> Report:
     run.announce(None if run.back else run.commit)
     start_local_again(run)
     return pipeline.bring_to_an_end(run, (Verify(),) if run.back else _after_deploy(env))
+
+
+def _require_left(env: Environment, state: RunState) -> None:
+    """See that nobody works on an open run any more.
+
+    Raises:
+        LeaseHeld: its command holds the lease.
+    """
+    now = env.leases.read()
+    if now is not None and now.taken and now.holder.run == state.id:
+        lease = env.make_lease(state.id)
+        lease.acquire(within=0)
+        lease.release()  # it has ended just now
 
 
 def _after_deploy(env: Environment) -> tuple[Stage, ...]:

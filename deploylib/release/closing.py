@@ -9,15 +9,25 @@ import msgspec
 
 from deploylib.errors import DeployError, Held, Interrupted, NotKnownYet, Unreachable
 from deploylib.models import Kind, Live, StageName
-from deploylib.models.results import DONE, PAUSED, PLANNED, Ending, Report, StageResult, short
+from deploylib.models.results import ABANDONED, DONE, PAUSED, PLANNED, Ending, Report, StageResult, short
 from deploylib.models.units import seconds
 from deploylib.release.first_week import tell_first_week
 from deploylib.release.guards import require_not_held
 from deploylib.release.run import Run
-from deploylib.release.serving import live, live_of
+from deploylib.release.serving import live, live_of, make_live
+from deploylib.render import Refused
 from deploylib.system import files
 
-__all__ = ["close", "close_or_pause", "ending", "explain_unknown", "leave_open", "report", "stop"]
+__all__ = ["abandon", "close", "close_or_pause", "ending", "explain_unknown", "leave_open", "report", "stop"]
+
+
+def abandon(why: str = "", *then: str) -> Ending:
+    """Make the ending of a run that nobody goes on with.
+
+    Args:
+        then: what a person may do now.
+    """
+    return Ending(outcome=ABANDONED, exit_code=Interrupted.exit_code, error=why, next=then)
 
 
 def close(run: Run, end: Ending, began: float, *, keep: bool = False) -> Report:
@@ -177,7 +187,7 @@ def report(run: Run, end: Ending, began: float, results: tuple[StageResult, ...]
         began: when the command did, by the clock's `monotonic`.
         results: in the place of those of the run's stages.
     """
-    env, stopped = run.env, end.exit_code == Interrupted.exit_code
+    env, stopped = run.env, end.outcome == Interrupted.outcome
     run.log.stop(interrupted=stopped)
     unanswered = end.exit_code in {Unreachable.exit_code, NotKnownYet.exit_code}
     final = Report(
@@ -214,6 +224,8 @@ def _what_is_live(run: Run) -> tuple[Live, ...]:
         return tuple(live_of(env, target) for target in targets)
     except Interrupted:
         raise
+    except Refused as error:
+        return tuple(make_live(target, None) for target in run.checked.targets) if error.forgotten else ()
     except DeployError:
         return ()
 

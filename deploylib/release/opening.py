@@ -17,7 +17,7 @@ from deploylib.models.units import seconds
 from deploylib.release.guards import GATES, read_handed_over
 from deploylib.release.prerequisites import CheckFinding
 from deploylib.release.run import Options, Run
-from deploylib.render import local
+from deploylib.render import Client, local
 from deploylib.state import Journal, Lease, RunState
 from deploylib.system import ci
 
@@ -91,6 +91,7 @@ def open_or_resume(env: Environment, options: Options, aim: Aim, lease: Lease | 
         and last.report is None
         and not options.dry_run
         and (env.build or _same(env, options, aim, last))
+        and not _is_forgotten(env, last)
     ):
         run = take_up(env, options, last, aim=aim, lease=lease)
         run.announce(None if aim.back else aim.commit)
@@ -183,6 +184,14 @@ def _record_gates_of_another_job(run: Run) -> None:
             continue
         if gate is StageName.TESTS or handed.failure or not env.config.settings.environment_variables:
             run.record("stage", handed)
+
+
+def _is_forgotten(env: Environment, state: RunState) -> bool:
+    """Tell whether the local Render was reset under a run."""
+    if not env.config.is_local or not state.has_done(StageName.CHECK):
+        return False
+    local.up(env.config, runner=env.runner, only=state.opened.services)
+    return Client.has_forgotten(env.config, [target.service_id for target in state.checked.targets])
 
 
 def start_local_again(run: Run) -> None:

@@ -55,8 +55,7 @@ def conclude(run: Run, flow: Sequence[Stage]) -> Ending:
     if not begun and (left or any(stage in flow[:first] for stage in missing)):
         where = ", ".join(left) or missing[0].name
         anew = "run the workflow again" if run.env.build is not None else f"inv deploy{run.env.flag} releases it anew"
-        lost = Interrupted(f"the run ended at {where}, and nobody recorded why", remedy=anew)
-        return recover_run(run, Ending.of(lost))
+        return recover_run(run, closing.abandon(f"the run ended at {where}, and nobody recorded why", anew))
     try:
         for stage in missing:
             acquire_lease(run)  # it is ours already: see that it still is
@@ -159,7 +158,7 @@ def _left_behind(env: Environment, ours: str) -> list[RunState]:
 
 def _settle(env: Environment, left: RunState, lease: Lease, flow_of: FlowOf, *, back: bool) -> None:
     if not left.intents or back:
-        gone = Ending(outcome="abandoned", exit_code=Interrupted.exit_code)
+        gone = closing.abandon()
         env.history.close(left, Report(run=left.id, environment=env.name, **msgspec.structs.asdict(gone)))
         return
     env.progress.note(f"run {short(left.id)} of {left.commit.short} was left half-way: it is ended first")

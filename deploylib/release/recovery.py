@@ -25,7 +25,7 @@ from deploylib.models.evidence import Judgement
 from deploylib.models.results import Ending, PutBack, StageResult, StageStatus, short
 from deploylib.models.units import seconds
 from deploylib.probes import Expected
-from deploylib.release.closing import explain_unknown
+from deploylib.release.closing import abandon, explain_unknown
 from deploylib.release.prove import prove_services
 from deploylib.release.run import Run
 from deploylib.release.serving import live_of
@@ -43,7 +43,8 @@ def recover_run(run: Run, ending: Ending) -> Ending:
 
     Somebody else's deploys are left alone: then only what is still on its way is stopped, and what each service serves
     is told. The same is done where the platform's quota is used up: the code is not to blame. A commit that was live and
-    did not prove itself is held; when it could not be put back, every commit is.
+    did not prove itself is held; when it could not be put back, every commit is. Where the local Render was reset there is
+    nothing of the run any more, and nothing is held.
 
     Raises:
         Interrupted: it goes on with the next command.
@@ -63,6 +64,8 @@ def recover_run(run: Run, ending: Ending) -> Ending:
     except (Interrupted, LeaseHeld):
         raise
     except DeployError as worse:
+        if isinstance(worse, Refused) and worse.forgotten:
+            return abandon(worse.message, worse.remedy)
         if (unknown := explain_unknown(run, worse)) is not None:
             raise unknown from worse
         return _given_up(run, first, worse)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,7 +24,7 @@ from urllib.parse import urlencode, urlsplit
 import stamina
 
 from deploylib.errors import DeployError, SettingsError, Unreachable
-from deploylib.models import Database, Deploy, DeployStatus, Export, LogLine, Secret, Service
+from deploylib.models import Database, Deploy, DeployStatus, Export, LogLine, Secret, Service, remedies
 from deploylib.models.metrics import MetricSeries
 from deploylib.render import decode, rate_limit
 from deploylib.render.decode import LogPage, Unreadable
@@ -43,6 +43,7 @@ PAGES = 200  # of one list: more than an account has
 TOO_MANY = 429
 PASSING = (TOO_MANY, 500, 502, 503, 504)
 KEPT = 4  # of 400 reads in a minute: somebody may use the same key
+OF_SERVICE = re.compile(r" /services/([^/]+)")
 PER_SERVICE = re.compile(r"/services/[^/]+(/deploys)?")  # writes that each service has a window of its own for
 
 
@@ -50,19 +51,23 @@ class Refused(DeployError):
     """The platform answered a request with a refusal.
 
     Callers say what that means for the run.
+
+    Attributes:
+        forgotten: the local Render does not know the service any more, and so has nothing live.
     """
 
     exit_code = Unreachable.exit_code
     outcome = "refused by the platform"
 
-    def __init__(self, message: str, *, remedy: str, status: int) -> None:
+    def __init__(self, message: str, *, remedy: str, status: int, forgotten: bool = False) -> None:
         super().__init__(message, remedy=remedy)
         self.status = status
+        self.forgotten = forgotten
 
     @property
     def is_unknown(self) -> bool:
-        """Whether the platform knows of no such thing."""
-        return self.status == NOT_FOUND
+        """Whether the platform, which knows the service, knows of no such thing."""
+        return self.status == NOT_FOUND and not self.forgotten
 
 
 class Forbidden(Unreachable):
@@ -139,6 +144,20 @@ class Client:
     def find_address(config: Config) -> str:
         """Find where an environment's API is; see `find_api_url`."""
         return find_api_url(config)
+
+    @classmethod
+    def has_forgotten(cls, config: Config, service_ids: Collection[str]) -> bool:
+        """Tell whether the local Render was reset since it had these services.
+
+        One that does not run, or gives no answer, may know them.
+        """
+        if not config.is_local or not service_ids:
+            return False
+        try:
+            known = {service.id for service in cls.of(config, read_only=True).services()}
+        except (Refused, SettingsError, Unreachable):
+            return False
+        return known.isdisjoint(service_ids)
 
     @cached_property
     def session(self) -> http.Session:
@@ -524,10 +543,21 @@ class Client:
                 f"{self.url} refused the API key ({answer.status}){f': {message}' if message else ''}",
                 remedy="check the key: it must belong to a user of the workspace that owns the services",
             )
-        raise Refused(
-            f"{method} {path} was refused ({answer.status}): {message or 'no reason given'}",
-            remedy="see what the platform says; https://dashboard.render.com shows the service",
-            status=answer.status,
+        raise self._refusal(f"{method} {path}", answer.status, message)
+
+    def _refusal(self, asked: str, status: int, message: str) -> Refused:
+        """Say what was refused.
+
+        No service of a local Render is ever removed: one that it does not know was of a state that was reset.
+        """
+        service = OF_SERVICE.search(asked)
+        if self.is_local and status == NOT_FOUND and service is not None and message.endswith(service[1]):
+            return Refused(remedies.RESET, remedy="inv deploy", status=status, forgotten=True)
+        where = "inv local.logs shows" if self.is_local else "https://dashboard.render.com shows"
+        return Refused(
+            f"{asked} was refused ({status}): {message or 'no reason given'}",
+            remedy=f"see what the platform says; {where} the service",
+            status=status,
         )
 
     def _sent(self, method: str, path: str, query: dict[str, Any] | None, body: Any) -> http.Answer:

@@ -1265,6 +1265,20 @@ GUARDS = (
         "tests/localrender/test_source.py::test_a_submodule_that_was_not_fetched_is_no_empty_folder",
     ),
     Guard(
+        "a run that is at work, called left",
+        "deploylib/release/aims.py",
+        "    if now is not None and now.taken and now.holder.run == state.id:\n",
+        "    if False:\n",
+        "tests/integration/test_left_runs.py::test_a_run_that_is_at_work_is_not_left",
+    ),
+    Guard(
+        "a run that nobody can put back after a reset holds every release",
+        "deploylib/release/recovery.py",
+        "        if isinstance(worse, Refused) and worse.forgotten:\n",
+        "        if False:\n",
+        "tests/integration/test_left_runs.py::test_a_run_under_which_the_local_render_was_reset_is_abandoned_and_holds_nothing",
+    ),
+    Guard(
         "a platform that was not reached, told as nothing to go back to",
         "deploylib/commands/status.py",
         "asked, trouble = False,",

@@ -156,7 +156,7 @@ def killed_run(product: Trivial) -> Made:
     _killed(product)
     yield {}
     assert product.one_commit == before
-    assert product.outcome() == "interrupted"
+    assert product.outcome() == "abandoned"
 
 
 @contextmanager
@@ -209,7 +209,7 @@ def platform_again(product: Trivial) -> Made:
     product.ok("local.fault", "--clear")
     yield {}
     assert product.one_commit == before
-    assert product.outcome() == "interrupted"
+    assert product.outcome() == "abandoned"
 
 
 @contextmanager

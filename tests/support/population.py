@@ -40,7 +40,7 @@ def outcomes() -> dict[str, int]:
         if one.__module__.startswith("deploylib") and hasattr(one, "outcome")
     }
     good = dict.fromkeys((results.Ending().outcome, results.NOTHING, results.PLANNED, results.PAUSED, results.DONE), 0)
-    return of_errors | good | {"abandoned": errors.Interrupted.exit_code}
+    return of_errors | good | {results.ABANDONED: errors.Interrupted.exit_code}
 
 
 def operation_titles() -> set[str]:

@@ -87,7 +87,7 @@ def test_a_release_that_is_cancelled_is_put_back_and_its_job_can_be_run_again_al
     assert run.wait(900).results == {
         "gates": "success", "release": "cancelled", "rollback": "skipped", "dry-run": "skipped"
     }  # fmt: skip
-    assert production.outcomes()[0] == "interrupted"
+    assert production.outcomes()[0] == "abandoned"
     assert production.served() == live
 
     again = production.actions.rerun_failed(run).wait(900)

@@ -110,7 +110,7 @@ def test_a_job_that_dies_is_recovered_by_the_last_one(production: World) -> None
     ended = run.wait(900)
 
     assert ended.exit_code == 1
-    assert production.outcomes()[0] == "interrupted"
+    assert production.outcomes()[0] == "abandoned"
     assert product.served() == live
     assert all(one["status"] not in {"build_in_progress", "live"} for one in product.deploys("backend", product.head))
 
@@ -149,7 +149,7 @@ def test_a_run_that_is_cancelled_is_put_back_by_the_last_job(production: World) 
     ended = run.wait(900)
 
     assert (1, "cancelled") == (ended.exit_code, ended.results["deploy (backend)"]), ended.results
-    assert production.outcomes()[0] == "interrupted"
+    assert production.outcomes()[0] == "abandoned"
     assert product.served() == live
 
 

@@ -230,7 +230,7 @@ def test_a_rollback_goes_on_to_the_release_that_it_had_chosen(
     report = product.finish() if how == "finish" else product.roll_back()
 
     if how == "finish" and kind == "restoring":  # nothing was asked for yet
-        assert report.outcome == "interrupted"
+        assert report.outcome == "abandoned"
         return
     assert report.outcome == "succeeded"
     assert [product.first] * 2 == product.live()
@@ -330,7 +330,7 @@ def test_a_release_whose_deploy_the_platform_has_canceled_can_be_finished(
 
     report = product.finish()
 
-    assert ("interrupted", good, []) == (report.outcome, product.live(), product.asked())
+    assert ("abandoned", good, []) == (report.outcome, product.live(), product.asked())
 
 
 @pytest.mark.parametrize("how", ["finish", "deploy"])
@@ -379,7 +379,7 @@ def test_a_deploy_whose_recorded_id_is_another_services_is_found_and_stopped(
 
     report = product.finish()
 
-    assert ("interrupted", good) == (report.outcome, product.live())
+    assert ("abandoned", good) == (report.outcome, product.live())
     ours = [one["status"] for one in product.platform.deploys["srv-api"] if one["commit"]["id"] == third]
     assert ours == ["canceled"]
 

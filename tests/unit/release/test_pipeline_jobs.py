@@ -79,7 +79,7 @@ def test_a_job_that_failed_is_put_back_by_the_last_one(product: Product) -> None
 
 
 def test_a_job_that_never_came_to_its_end_is_put_back(product: Product) -> None:
-    """Nobody recorded why, so it counts as interrupted."""
+    """Nobody recorded why, so it is abandoned."""
     product.deploy()
     product.change("2")
     product.in_ci(42)
@@ -88,7 +88,7 @@ def test_a_job_that_never_came_to_its_end_is_put_back(product: Product) -> None:
 
     report = product.finish()
 
-    assert ("interrupted", 130) == (report.outcome, report.exit_code)
+    assert ("abandoned", 130) == (report.outcome, report.exit_code)
     assert "web" in report.error
     assert [product.first] * 2 == product.live()
 
@@ -123,8 +123,8 @@ def test_a_run_of_which_nothing_was_recorded_is_told_too(product: Product) -> No
     """Its first job died before it could."""
     report = product.finish()
 
-    assert ("interrupted", 130) == (report.outcome, report.exit_code)
-    assert [one.report and one.report.outcome for one in product.runs()] == ["interrupted"]
+    assert ("abandoned", 130) == (report.outcome, report.exit_code)
+    assert [one.report and one.report.outcome for one in product.runs()] == ["abandoned"]
 
 
 def test_finishing_twice_says_the_same(product: Product) -> None:
@@ -141,7 +141,7 @@ def test_on_a_laptop_the_newest_open_run_is_finished(product: Product) -> None:
     job(product, "changes")
     product.environ = {"USER": "ada"}
 
-    assert ("interrupted", "staging-41-1") == (product.finish().outcome, product.runs()[0].id)
+    assert ("abandoned", "staging-41-1") == (product.finish().outcome, product.runs()[0].id)
     assert ("nothing to do", 0) == (product.finish().outcome, product.finish().exit_code)
     with pytest.raises(SettingsError, match="no run 'nope'"):
         product.finish("nope")
