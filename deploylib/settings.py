@@ -331,6 +331,10 @@ class Settings(SettingsTable, frozen=True):
     slack_people: dict[str, str] = msgspec.field(default_factory=dict)
     follow_logs: bool = True
 
+    def __post_init__(self) -> None:
+        if self.local_time_scale < 1:
+            raise ValueError(f"local_time_scale is {self.local_time_scale}; the least is 1, as slow as Render itself")
+
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """What one command runs with.
@@ -392,6 +396,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """The bot's token; None: no channel is named, or none is set."""
         chosen = self.environment
         return self._secret(chosen.slack_token_env or BOT) if chosen.slack_channel else None
+
+    @property
+    def channel_variables(self) -> tuple[str, ...]:
+        """The variables that are read for an address to tell."""
+        chosen = self.environment
+        names = (
+            chosen.slack_webhook_env or ("" if self.is_local else WEBHOOK),
+            (chosen.slack_token_env or BOT) if chosen.slack_channel else "",
+            chosen.webhook_env or ("" if self.is_local else JSON_WEBHOOK),
+        )
+        return tuple(name for name in names if name)
 
     @property
     def slack_api(self) -> str:

@@ -41,10 +41,7 @@ def notify(env: Environment, *, text: str = "", test: bool = False) -> tuple[Del
         )
     messenger, at, name = env.messenger, env.clock.now(), f"{env.clock.now():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
     if not messenger.channels:
-        raise SettingsError(
-            f"{env.name!r} has no channel that could be told",
-            remedy="set SLACK_WEBHOOK_URL, or slack_channel and SLACK_BOT_TOKEN, or DEPLOYLIB_WEBHOOK_URL",
-        )
+        raise SettingsError(f"{env.name!r} has no channel that could be told", remedy=_way_to_a_channel(env))
     if test:
         sent = messenger.try_out(*_tests(env, name))
     else:
@@ -58,6 +55,18 @@ def notify(env: Environment, *, text: str = "", test: bool = False) -> tuple[Del
             remedy=again + (lost[0].remedy or "inv notify --test tries it again"),
         )
     return sent
+
+
+def _way_to_a_channel(env: Environment) -> str:
+    """Say what has to be set.
+
+    A variable that the settings do not name is not read.
+    """
+    if names := env.config.channel_variables:
+        bot = "" if env.config.environment.slack_channel else "; or slack_channel in the settings, and SLACK_BOT_TOKEN"
+        return f"set {' or '.join(names)}{bot}"
+    name = "SLACK_WEBHOOK_URL"
+    return f'slack_webhook_env = "{name}" in the settings, under [environments.{env.name}]; then set {name}'
 
 
 def _tests(env: Environment, name: str) -> tuple[Message, ...]:

@@ -57,6 +57,7 @@ def test_a_project_without_our_table_has_the_defaults(tmp_path: Path, text: str)
     ("text", "said"),
     [
         ("targt = '5m'", "targt"),
+        ("local_time_scale = 0", "local_time_scale is 0; the least is 1"),
         ("[services.api]\nhealht = '/h'", "healht"),
         ("[environments.staging]\nkey = 'x'", "key"),
         (

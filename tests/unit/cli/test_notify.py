@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,10 @@ from invoke.main import program
 from invoke.parser import Parser
 
 from deploylib.cli import collection
+from deploylib.commands.notify import notify
+from deploylib.environment import Environment
+from deploylib.errors import SettingsError
+from deploylib.settings import Config, EnvironmentSettings
 
 
 def parsed(*words: str) -> dict[str, Any]:
@@ -43,3 +48,37 @@ def test_help_is_no_text(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     program.run(["inv", "notify", flag], exit=False)
 
     assert "Tell every channel a text" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen", "variable"),
+    [
+        ("staging", EnvironmentSettings(), "SLACK_WEBHOOK_URL"),
+        ("staging", EnvironmentSettings(slack_webhook_env="OPS_HOOK"), "OPS_HOOK"),
+        ("staging", EnvironmentSettings(webhook_env="TEAMS"), "TEAMS"),
+        ("local", EnvironmentSettings(slack_webhook_env="OPS_HOOK"), "OPS_HOOK"),
+    ],
+)
+def test_where_nobody_is_told_the_variable_is_named_that_is_read(
+    tmp_path: Path, name: str, chosen: EnvironmentSettings, variable: str
+) -> None:
+    """Whoever sets it has a channel then."""
+    with pytest.raises(SettingsError) as raised:
+        notify(Environment(Config(root=tmp_path, name=name, environment=chosen, environ={})), text="noon")
+    named = raised.value.remedy.removeprefix("set ").partition(";")[0].split(" or ")
+    assert variable in named
+
+    for each in named:
+        config = Config(root=tmp_path, name=name, environment=chosen, environ={each: "https://hooks.example/1"})
+        assert config.webhook or config.json_webhook
+
+
+def test_where_no_variable_is_read_the_setting_is_named(tmp_path: Path) -> None:
+    """``local`` tells nobody by itself, also where a variable is set."""
+    with pytest.raises(SettingsError) as raised:
+        notify(
+            Environment(Config(root=tmp_path, environ={"SLACK_WEBHOOK_URL": "https://hooks.example/1"})), text="noon"
+        )
+
+    assert raised.value.remedy.startswith('slack_webhook_env = "SLACK_WEBHOOK_URL" in the settings')
+    assert "[environments.local]" in raised.value.remedy
