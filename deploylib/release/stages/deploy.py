@@ -60,4 +60,6 @@ class Deploy(Stage):
         return tuple(name for name in names if name not in run.state.shipped)
 
     def _way_back(self, live: Live) -> str:
-        return f"would be put back to {live.commit[:7]}" if live.commit else "first deploy: nothing to put back"
+        if not live.commit:
+            return "first deploy: nothing to put back"
+        return f"would be deployed; on failure it would be put back to {live.commit[:7]}"

@@ -24,6 +24,8 @@ class Verify(Stage):
 
     def plan(self, run: Run) -> StageResult:
         """Say what would be asked."""
+        if run.back:
+            return plan_stage(self.name, "would ask each service that is restored")
         names = ", ".join((*run.planned.changes.deploying, *run.planned.unproven))
         if not names:
             return skip_stage(self.name, "nothing was deployed")

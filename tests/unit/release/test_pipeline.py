@@ -280,6 +280,17 @@ def test_an_interrupted_run_stays_open_and_goes_on(product: Product) -> None:
     assert product.asked() == ["srv-api/deploys", "srv-web/deploys"]
 
 
+def test_a_dry_run_of_a_rollback_says_that_it_is_verified(product: Product) -> None:
+    """As it will be."""
+    assert product.deploy().outcome == "succeeded"
+    product.change("2")
+    assert product.deploy().outcome == "succeeded"
+
+    stages = {each.stage: each.lines for each in product.roll_back(dry_run=True).stages}
+
+    assert stages["verify"] == ("would ask each service that is restored",)
+
+
 def test_an_interrupted_rollback_goes_on_by_a_rollback(product: Product) -> None:
     """Whoever is told to deploy would release again what was gone back from."""
     assert product.deploy().outcome == "succeeded"

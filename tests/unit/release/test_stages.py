@@ -246,7 +246,9 @@ def test_a_migration_needs_this_runs_backup_of_that_very_revision(make: Callable
 
 def test_a_deploy_that_is_planned_says_the_way_back(make: Callable[..., Run]) -> None:
     """Of each service; skipped where none changed, and then nothing is verified either."""
-    assert deploy.Deploy().plan(make(FACTS, None, "api")).lines == ("api  would be put back to aaaaaaa",)
+    assert deploy.Deploy().plan(make(FACTS, None, "api")).lines == (
+        "api  would be deployed; on failure it would be put back to aaaaaaa",
+    )
     assert verify.Verify().plan(make(FACTS, None, "api")).lines == ("would ask api for bbbbbbb",)
     assert deploy.Deploy().plan(make()).lines == ("skipped: no service changed",)
     assert verify.Verify().plan(make()).lines == ("skipped: nothing was deployed",)
