@@ -99,6 +99,7 @@ def command(
         def run(c: Context, **given: Any) -> None:
             json, debug = given.pop("json", False), given.pop("debug", False)
             environment = given.pop(target, "local")
+            blank = _find_blank({target: environment, **given})
             if isinstance(reason := given.get("reason"), str):
                 given["reason"] = " ".join(
                     reason.split()
@@ -107,6 +108,10 @@ def command(
                 several.get(key, key): _split(value) if key in several else value for key, value in given.items()
             }
             try:
+                if blank:
+                    raise SettingsError(
+                        f"{blank} is empty: a variable that is not set?", remedy=f"set it, or leave {blank} out"
+                    )
                 _refuse_unreadable({target: environment, **given})
                 if c.config.run.dry:
                     raise SettingsError("inv --dry does not make a dry run", remedy="inv deploy --dry-run")
@@ -147,7 +152,10 @@ class _Task(Task[Any]):
         One that may be left out has a value as soon as the other flag was given.
         """
         texts = dict(self.help)  # invoke takes out each text that it gives: who asks again would get none
-        arguments = super().get_arguments(*args, **options)
+        arguments = [
+            argument if argument.positional else _Flag.of(argument)
+            for argument in super().get_arguments(*args, **options)
+        ]
         self.help = texts
         named = {argument.name: argument for argument in arguments}
         return [
@@ -161,6 +169,39 @@ class _Task(Task[Any]):
             else argument
             for argument in arguments
         ]
+
+
+class _Blank(str):
+    """A text without a word that was really given."""
+
+    __slots__ = ()
+
+
+class _Flag(Argument):
+    """A flag that tells an empty text from none.
+
+    Its default may do more than was meant.
+    """
+
+    @classmethod
+    def of(cls, argument: Argument) -> _Flag:
+        """Make one of what invoke has made."""
+        return cls(
+            names=argument.names,
+            kind=argument.kind,
+            default=argument.default,
+            help=argument.help,
+            optional=argument.optional,
+            incrementable=argument.incrementable,
+            attr_name=argument.attr_name,
+        )
+
+    def set_value(self, value: Any, cast: bool = True) -> None:  # noqa: FBT001, FBT002 - it is invoke's
+        """Take what was given."""
+        if isinstance(value, str) and not value.replace(",", " ").strip():
+            super().set_value(_Blank(value), cast=self.kind is list)
+        else:
+            super().set_value(value, cast=cast)
 
 
 class _Positional(Argument):
@@ -197,6 +238,14 @@ def _call(body: Callable[..., Any], environment: str, options: dict[str, Any], *
             cli_session.tell_as_they_come(value, json=json)
             return
     cli_session.print_result(value, env, show, options, json=json)
+
+
+def _find_blank(given: Mapping[str, Any]) -> str:
+    """Find a flag whose text is empty; empty: there is none."""
+    for flag, value in given.items():
+        if any(isinstance(text, _Blank) for text in (value if isinstance(value, list) else [value])):
+            return f"--{flag.strip('_').replace('_', '-')}"
+    return ""
 
 
 def _refuse_unreadable(given: Mapping[str, Any]) -> None:

@@ -18,9 +18,10 @@ import msgspec
 import pytest
 from invoke.config import Config
 from invoke.context import Context
+from invoke.parser import Parser
 
 from deploylib import errors
-from deploylib.cli import session
+from deploylib.cli import collection, session
 from deploylib.cli.task import command
 from deploylib.cli.tasks import everything
 from deploylib.environment import Environment
@@ -280,3 +281,31 @@ def test_a_name_that_is_no_utf_8_is_told_all_the_same() -> None:
     config = msgspec.structs.replace(ENV.config, environ={"GIT_AUTHOR_NAME": UNREADABLE})
 
     assert replace(ENV, config=config).author == "na\\udcefve"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("deploy", "--service="),
+        ("deploy", "--service", ""),
+        ("deploy", "--service=alpha", "--service="),
+        ("deploy", "--until="),
+        ("deploy", "--commit", "  "),
+        ("deploy", "--environment="),
+        ("rollback", "--to="),
+        ("dashboard", "--environment=,"),
+        ("history", "--limit="),
+    ],
+)
+def test_an_empty_text_is_not_taken_for_a_flag_that_was_not_given(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a variable that is not set all services would be released, or another commit."""
+    (parsed,) = Parser(contexts=collection().to_contexts()).parse_argv([*words])
+    flag = next(word.partition("=")[0] for word in reversed(words) if word.startswith("--"))
+
+    with pytest.raises(SystemExit) as raised:
+        collection()[words[0]](context(), **parsed.as_kwargs)
+
+    assert raised.value.code == 2
+    assert f"{flag} is empty: a variable that is not set?" in capsys.readouterr().err
