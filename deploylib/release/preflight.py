@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from deploylib.errors import SettingsError, Unreachable
@@ -23,6 +24,7 @@ __all__ = [
     "address",
     "disk",
     "find_uncommitted",
+    "note_unknown",
     "read_blueprint",
     "read_only",
     "release_commit",
@@ -88,6 +90,7 @@ def read_blueprint(config: Config, git: Git, commit: Commit, *, lying: bool = Fa
         SettingsError: none and no services named, or an error in it.
     """
     path = config.settings.blueprint
+    _require_file(git.top(), path)
     text = _lying(git.top() / path) if lying else git.read(commit.id, path)
     if text is not None:
         return blueprints.parse(text, path).of(config.name)
@@ -98,6 +101,26 @@ def read_blueprint(config: Config, git: Git, commit: Commit, *, lying: bool = Fa
         remedy=f"write {path} (https://render.com/docs/blueprint-spec) and commit it, "
         f"or name the services in [environments.{config.name}.services] of the settings",
     )
+
+
+def _require_file(top: Path, path: str) -> None:
+    """See that the Blueprint is a file, and no link.
+
+    A commit has of a link only where it leads, and of a folder only its names: the folder would be read otherwise than it.
+    """
+    file = top / path
+    if file.is_symlink():
+        there = file.resolve()
+        leads = there.relative_to(top.resolve()).as_posix() if there.is_relative_to(top.resolve()) else ""
+        raise SettingsError(
+            f"{path} is a symbolic link to {leads or there}",
+            remedy=f'blueprint = "{leads}" in the settings'
+            if leads
+            else f"put a file in its place: cp --remove-destination {there} {path}",
+        )
+    if file.is_dir():
+        message = f"{path} is a folder" if path else "blueprint is empty in the settings"
+        raise SettingsError(message, remedy='name the file: blueprint = "render.yaml" in the settings')
 
 
 def _lying(file: Path) -> str | None:
@@ -169,6 +192,23 @@ def services(config: Config, blueprint: blueprints.Blueprint | None, chosen: Seq
             remedy="inv deploy --service NAME, with one of these",
         )
     return tuple(named)
+
+
+def note_unknown(config: Config, blueprint: blueprints.Blueprint | None) -> tuple[str, ...]:
+    """Note what the settings say of services that there are not."""
+    if blueprint is None:
+        known, mapped = list(config.environment.services), list[str]()
+    else:
+        known, mapped = [service.name for service in blueprint.services], list(config.environment.services)
+    tables = [(f"services.{name}", name) for name in config.settings.services]
+    tables += [(f"environments.{config.name}.services: {name}", name) for name in mapped]
+    elsewhere = blueprint.notes if blueprint is not None else ()  # those of other environments are named there
+    notes = []
+    for table, name in tables:
+        if name not in known and not any(name in note for note in elsewhere):
+            near = get_close_matches(name, known, 1)
+            notes.append(f"{table}: there is no such service{f'; is it {near[0]}?' if near else ''}")
+    return tuple(notes)
 
 
 def database(config: Config, blueprint: blueprints.Blueprint | None) -> str:

@@ -80,6 +80,7 @@ class Check(Stage):
         notes = (*described.notes, *_unfit(run, described)) if described is not None else ()
         if asked:
             notes += service_mapping.health_reminders(targets, described)
+            notes += preflight.note_unknown(config, described)
         notes = (*notes, *(note for seen in looks for note in seen.notes), *self._propose(run))
         return result(self.name, line, *notes, *here.told, *apart, data=msgspec.structs.replace(facts, targets=targets))
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from deploylib.errors import SettingsError
 from deploylib.release import preflight
 from deploylib.release.prerequisites import CheckFinding
 from deploylib.render import blueprints
+from deploylib.settings import ServiceSettings
 from tests.support.fakes import write
 from tests.support.repository import Repository
 from tests.support.two_services import BLUEPRINT, config
@@ -69,6 +71,44 @@ def test_without_a_blueprint_the_settings_must_name_the_services(repository: Rep
     with pytest.raises(SettingsError, match=r"has no render\.yaml") as raised:
         preflight.read_blueprint(config(repository.root), repository.git, commit)
     assert "[environments.staging.services]" in raised.value.remedy
+
+
+@pytest.mark.parametrize("lying", [False, True], ids=["a release", "a check"])
+@pytest.mark.parametrize(
+    ("path", "message", "remedy"),
+    [
+        ("linked.yaml", "linked.yaml is a symbolic link to infra/real.yaml", 'blueprint = "infra/real.yaml"'),
+        ("infra", "infra is a folder", "name the file"),
+        ("", "blueprint is empty", "name the file"),
+    ],
+)
+def test_a_blueprint_is_a_file_and_check_and_release_agree_on_it(
+    repository: Repository, path: str, message: str, remedy: str, *, lying: bool
+) -> None:
+    """A commit has of a link only where it leads: the folder would be read, and the release not."""
+    write(repository.root, {"infra/real.yaml": "services: []"})
+    (repository.root / "linked.yaml").symlink_to("infra/real.yaml")
+    commit = repository.git.commit(repository.commit())
+    chosen = config(repository.root)
+    chosen = msgspec.structs.replace(chosen, settings=msgspec.structs.replace(chosen.settings, blueprint=path))
+
+    with pytest.raises(SettingsError, match=message) as raised:
+        preflight.read_blueprint(chosen, repository.git, commit, lying=lying)
+    assert remedy in raised.value.remedy
+
+
+def test_a_service_of_the_settings_that_there_is_none_of_is_noted(repository: Repository) -> None:
+    """With the name that may be meant: a misspelt one says nothing of the right one."""
+    described = blueprints.parse("services: [{type: pserv, name: backend, runtime: docker}]")
+    chosen = config(repository.root, services={"backend": "srv-1", "nosuch": "srv-2"})
+    services = {"backend": ServiceSettings(), "bakcend": ServiceSettings()}
+    chosen = msgspec.structs.replace(chosen, settings=msgspec.structs.replace(chosen.settings, services=services))
+
+    assert preflight.note_unknown(chosen, described) == (
+        "services.bakcend: there is no such service; is it backend?",
+        "environments.staging.services: nosuch: there is no such service",
+    )
+    assert preflight.note_unknown(chosen, None) == ("services.bakcend: there is no such service; is it backend?",)
 
 
 def test_files_that_git_does_not_know_are_found_in_the_services(repository: Repository) -> None:
