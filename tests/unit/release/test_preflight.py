@@ -101,14 +101,14 @@ def test_a_service_of_the_settings_that_there_is_none_of_is_noted(repository: Re
     """With the name that may be meant: a misspelt one says nothing of the right one."""
     described = blueprints.parse("services: [{type: pserv, name: backend, runtime: docker}]")
     chosen = config(repository.root, services={"backend": "srv-1", "nosuch": "srv-2"})
-    services = {"backend": ServiceSettings(), "bakcend": ServiceSettings()}
+    services = {"backend": ServiceSettings(), "backnd": ServiceSettings()}
     chosen = msgspec.structs.replace(chosen, settings=msgspec.structs.replace(chosen.settings, services=services))
 
     assert preflight.note_unknown(chosen, described) == (
-        "services.bakcend: there is no such service; is it backend?",
+        "services.backnd: there is no such service; is it backend?",
         "environments.staging.services: nosuch: there is no such service",
     )
-    assert preflight.note_unknown(chosen, None) == ("services.bakcend: there is no such service; is it backend?",)
+    assert preflight.note_unknown(chosen, None) == ("services.backnd: there is no such service; is it backend?",)
 
 
 def test_files_that_git_does_not_know_are_found_in_the_services(repository: Repository) -> None:
