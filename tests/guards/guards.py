@@ -1265,6 +1265,13 @@ GUARDS = (
         "tests/localrender/test_source.py::test_a_submodule_that_was_not_fetched_is_no_empty_folder",
     ),
     Guard(
+        "an empty text that is taken for a flag that was not given",
+        "deploylib/cli/task.py",
+        '        if isinstance(value, str) and not value.replace(",", " ").strip():\n',
+        "        if False:\n",
+        "tests/unit/cli/test_task.py::test_an_empty_text_is_not_taken_for_a_flag_that_was_not_given",
+    ),
+    Guard(
         "a run that is at work, called left",
         "deploylib/release/aims.py",
         "    if now is not None and now.taken and now.holder.run == state.id:\n",
