@@ -5,10 +5,11 @@ The working copy, the Blueprint, the disk, the store.
 
 from __future__ import annotations
 
+import posixpath
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from deploylib.errors import SettingsError, Unreachable
 from deploylib.models import Commit, Secret, remedies
@@ -23,6 +24,7 @@ from deploylib.system import Git
 __all__ = [
     "address",
     "disk",
+    "find_lost_folders",
     "find_uncommitted",
     "note_unknown",
     "read_blueprint",
@@ -141,6 +143,29 @@ def find_untracked(git: Git, blueprint: blueprints.Blueprint) -> list[CheckFindi
         return []
     named = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
     return [CheckFinding(f"not in git, so not in the release: {named}", "git add and commit, or list it in .gitignore")]
+
+
+def find_lost_folders(
+    blueprint: blueprints.Blueprint, files: Collection[str], chosen: Collection[str] = ()
+) -> list[CheckFinding]:
+    """Find services whose ``rootDir`` the commit does not have.
+
+    What another repository has is not known, and of a submodule only its folder is.
+
+    Args:
+        files: those of the commit.
+        chosen: only these services; empty: all.
+    """
+    files = frozenset(files)
+    there = {folder for name in files for folder in map(str, PurePosixPath(name).parents)}
+    lost = []
+    for service in blueprint.deployable:
+        folder = PurePosixPath(posixpath.normpath(f"/{service.root_dir}").strip("/"))
+        inside = str(folder) in {".", *there} or any(str(each) in files for each in (folder, *folder.parents))
+        if not inside and "repo" not in service.settings and (not chosen or service.name in chosen):
+            text = f"rootDir {service.root_dir} of {service.name} is not in the commit"
+            lost.append(CheckFinding(text, "correct rootDir in the Blueprint, or git add and commit that folder"))
+    return lost
 
 
 def disk(folder: Path, minimum: str) -> list[CheckFinding]:

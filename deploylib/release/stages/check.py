@@ -105,7 +105,10 @@ class Check(Stage):
             coming = [name for name in coming if name != StageName.VERIFY]
         database = named and not run.env.config.exported and not run.back
         asked = run.options.asked == self.name
-        return prerequisites.missing(run.env.config, stages=coming, files=files, database=database, asked=asked)
+        lacking = prerequisites.missing(run.env.config, stages=coming, files=files, database=database, asked=asked)
+        if described is not None and not run.back:
+            lacking += preflight.find_lost_folders(described, files, run.services)
+        return lacking
 
     def _targets(
         self, run: Run, described: blueprints.Blueprint | None, names: tuple[str, ...], findings: list[CheckFinding]

@@ -122,6 +122,34 @@ def test_files_that_git_does_not_know_are_found_in_the_services(repository: Repo
     assert found.text == "not in git, so not in the release: api/a, api/b, api/c and 2 more"
 
 
+@pytest.mark.parametrize(
+    ("folder", "files", "lost"),
+    [
+        ("nowhere", ["api/a"], True),
+        ("api", ["api/a"], False),
+        ("./api/", ["api/a"], False),
+        ("/api/inner", ["api/inner/deep/a"], False),
+        ("ap", ["api/a"], True),
+        ("", [], False),
+        (".", ["a"], False),
+        ("sub/inner", ["sub"], False),
+    ],
+    ids=["nowhere", "there", "with dots", "deep", "half a name", "the top", "a dot", "of a submodule"],
+)
+def test_a_root_dir_that_the_commit_does_not_have_is_found(folder: str, files: list[str], *, lost: bool) -> None:
+    """Before a build fails for it; what another repository has, or a submodule, is not known."""
+    text = "services: [{{type: pserv, name: a, runtime: docker, rootDir: '{}'{}}}]"
+    described = blueprints.parse(text.format(folder, ""))
+
+    found = preflight.find_lost_folders(described, files)
+
+    assert [one.text for one in found] == [f"rootDir {folder} of a is not in the commit"] * lost
+    assert preflight.find_lost_folders(described, files, ["b"]) == []
+    assert (
+        preflight.find_lost_folders(blueprints.parse(text.format(folder, ", repo: 'https://x.example/y'")), files) == []
+    )
+
+
 def test_a_full_disk_is_found_before_it_matters(tmp_path: Path) -> None:
     """Where the store is or will be."""
     assert preflight.disk(tmp_path / "not" / "yet", "1MB") == []

@@ -177,6 +177,17 @@ def test_a_mistake_in_a_blueprint_that_is_being_written_is_told_before_it_is_com
     assert f"{ABSENT} is not here" in said
 
 
+def test_a_root_dir_that_the_commit_does_not_have_is_told_before_a_build_fails_for_it(product: Product) -> None:
+    """Unless the release is of other services alone."""
+    product.commit({"render.yaml": BLUEPRINT.replace("rootDir: web", "rootDir: nowhere")})
+
+    refused = product.deploy(skip=("scan",), reason="elsewhere")
+
+    assert (2, []) == (refused.exit_code, product.asked())
+    assert "rootDir nowhere of web is not in the commit" in refused.error
+    assert product.deploy(services=("api",), skip=("scan",), reason="elsewhere").exit_code == 0
+
+
 def test_a_store_that_cannot_be_opened_hides_nothing_else(product: Product) -> None:
     """The platform is asked all the same."""
     product.settings = {"tests": ABSENT}
