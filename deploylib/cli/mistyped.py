@@ -18,7 +18,7 @@ from deploylib.errors import SettingsError
 __all__ = ["usage"]
 
 UNKNOWN = re.compile(r"No idea what (['\"])(?P<word>.*)\1 is!(?: (?P<why>.*))?", re.DOTALL)
-NO_VALUE = re.compile(r"Flag <Argument: (?P<flag>\S+).*> needed value")
+NO_VALUE = re.compile(r"Flag <\w+: (?P<flag>\S+).*> needed value")
 MISSING = re.compile(r"'.*' did not receive required positional arguments: (?P<names>.*)")
 GROUP = re.compile(r"Sub-collection '(?P<word>.*)' not found!", re.DOTALL)
 
