@@ -96,6 +96,7 @@ def test_a_run_under_which_the_local_render_was_reset_is_abandoned_and_holds_not
     assert product.one_commit == product.head
 
 
+@pytest.mark.load
 def test_the_same_release_begins_anew_where_the_local_render_was_reset_under_it(product: Trivial) -> None:
     """Gone on with, it would ask for services that there are no more."""
     product.ok("deploy")

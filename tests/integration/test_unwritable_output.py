@@ -68,7 +68,8 @@ def test_a_release_goes_on_although_its_progress_cannot_be_written(product: Triv
     assert product.outcome() == "succeeded"
 
 
-@pytest.mark.parametrize("how", ["gone", pytest.param("full", marks=pytest.mark.load)])
+@pytest.mark.load  # the answers below are written by the same lines
+@pytest.mark.parametrize("how", ["gone", "full"])
 def test_a_release_is_what_it_is_although_its_result_cannot_be_written(product: Trivial, how: str) -> None:
     """Exit code 0; that there is no room is told, that nobody reads is not."""
     commit = product.change_all()

@@ -50,7 +50,9 @@ def examined(root: Path, files: dict[str, str], url: str = "", **settings: objec
     return said.judge(chosen.accepted, clock.now().date())
 
 
-@pytest.mark.parametrize("name", ["pip_audit.py", "requests.py", "json.py"])
+@pytest.mark.parametrize(
+    "name", ["json.py", *(pytest.param(name, marks=pytest.mark.load) for name in ("pip_audit.py", "requests.py"))]
+)
 def test_nothing_of_the_folder_is_run_in_which_it_is_scanned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
