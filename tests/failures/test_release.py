@@ -289,6 +289,7 @@ def test_a_deploy_that_somebody_canceled(product: Trivial) -> None:
     assert product.one_commit == good
 
 
+@pytest.mark.load  # half a minute, of which it waits the most
 def test_a_deploy_that_was_canceled_while_nobody_watched_is_asked_for_again(product: Trivial) -> None:
     """The command was killed, and then its deploy canceled: the next command goes on with the run, and asks once more."""
     commit = product.change_all()

@@ -79,6 +79,7 @@ def test_a_run_that_is_at_work_is_not_left(product: Trivial) -> None:
     assert product.inv("finish").code == 130
 
 
+@pytest.mark.load
 def test_a_run_under_which_the_local_render_was_reset_is_abandoned_and_holds_nothing(product: Trivial) -> None:
     """There is nothing to put back, so nobody is needed for it."""
     product.ok("deploy")
