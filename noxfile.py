@@ -113,7 +113,7 @@ def load(session: nox.Session) -> None:
     prepare(session, SCAN_LOCK)
     long = ["tests/load/test_fifty_services.py", "tests/load/test_platform_crash.py"]
     long += ["tests/stores", "tests/localrender", "tests/unit/state/test_damaged_store.py"]
-    long += ["tests/backup", "tests/failures", "tests/integration"]
+    long += ["tests/backup", "tests/failures", "tests/integration", "tests/scan"]
     session.run("pytest", "-m", "load", *long, "-s", *session.posargs)
 
 
