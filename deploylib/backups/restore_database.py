@@ -81,7 +81,8 @@ def _into(url: Secret, backup: Backup, edges: Edges, into: Into, begun: Mark | N
     manifest = repository.read_manifest(backup, store=edges.store)
     if into == "empty":
         restore_mark.require_empty(url, backup, begun.environment if begun is not None else "")
-    something, marked = empty_database.something(url), restore_mark.find_mark(url)
+    something = None if into == "empty" else empty_database.something(url)
+    marked = restore_mark.find_mark(url)
     whole = marked is None and _fits(url, manifest)
     proven = something is not None and marked is None and into != "unproven"
     if proven:

@@ -86,8 +86,8 @@ def status(env: Environment) -> Status:
     except Interrupted:
         raise
     except DeployError as error:
-        asked, trouble = False, f"{error.message} ({remedies.about(env.name, error.remedy)})"
         asked = isinstance(error, Refused) and error.forgotten
+        trouble = f"{error.message} ({remedies.about(env.name, error.remedy)})"
     held = env.holds.read()
     bad = {commit for hold in held for commit in hold.commits}
     live_now = {one.service: one for one in live}

@@ -41,17 +41,17 @@ FORKED = (
     "alembic merge heads, and commit; or, where two branches are meant, give each a branch_labels of its own in the first "
     "revision of the branch"
 )
+ACTIVATE = (
+    "activate the environment that has what the command imports (. .venv/bin/activate), or install it: the command runs with "
+    "your PATH, also where inv is typed by its own path (deploylib's docs/migrations.md)"
+)
+INSTALL = (
+    "it runs in a fresh checkout, where nothing is installed: let the command install first what it needs, for example "
+    "sh -c 'cd api && npm ci --silent >&2 && …' (deploylib's docs/migrations.md)"
+)
 LACKING = {
-    re.compile(
-        r"No module named '|\bpython3?: (?:command )?not found"
-    ): "activate the environment that has what the command "
-    "imports (. .venv/bin/activate), or install it: the command runs with your PATH, also where inv is typed by its own path "
-    "(deploylib's docs/migrations.md)",
-    re.compile(
-        r"ERR_MODULE_NOT_FOUND|Cannot find (?:module|package) '"
-    ): "it runs in a fresh checkout, where nothing is "
-    "installed: let the command install first what it needs, for example sh -c 'cd api && npm ci --silent >&2 && …' "
-    "(deploylib's docs/migrations.md)",
+    re.compile(r"No module named '|\bpython3?: (?:command )?not found"): ACTIVATE,
+    re.compile(r"ERR_MODULE_NOT_FOUND|Cannot find (?:module|package) '"): INSTALL,
 }
 UNCHECKED = (
     "no exact target: the command applies whatever it finds",

@@ -67,12 +67,11 @@ AT_LEAST, LINGER = 0.05, 1.0  # seconds: for what is over; for a pipe that a pro
 # A killed command says nothing any more, but its end of a pipe closes. prctl(PR_SET_PDEATHSIG) is of Linux only, and
 # reaches neither what a program has started nor one that runs as another account.
 GUARD = 'read -r group || exit 0; read -r _; kill -TERM "-$group" && sleep 2 && kill -KILL "-$group"'
-LESS = "end something that runs here, or allow more (ulimit -u, ulimit -v; of a container its pids and memory)"
 EXHAUSTED = {  # of a machine that starts nothing now, though it is installed
     errno.EMFILE: "allow a program more open files: ulimit -n 1024, and the same again",
     errno.ENFILE: "end something that runs here: too many files are open on this machine",
-    errno.EAGAIN: LESS,
-    errno.ENOMEM: LESS,
+    errno.EAGAIN: threads.LESS,
+    errno.ENOMEM: threads.LESS,
 }
 TRIES, PATIENCE = 3, 60.0  # of a program whose answer is needed; seconds for each
 TROUBLES = (

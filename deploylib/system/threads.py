@@ -16,12 +16,15 @@ from typing import TypeVar
 
 from deploylib.errors import SettingsError
 
-__all__ = ["NoThread", "begin", "each", "reserve_little", "start"]
+__all__ = ["LESS", "NoThread", "begin", "each", "reserve_little", "start"]
 
 STACK = 4 << 20  # bytes
 ARENA_MAX, ARENAS = -8, 2  # mallopt(3)
 T = TypeVar("T")
 U = TypeVar("U")
+
+
+LESS = "end something that runs here, or allow more (ulimit -u, ulimit -v; of a container its pids and memory)"
 
 
 class NoThread(SettingsError):
@@ -50,8 +53,7 @@ def begin(thread: threading.Thread) -> None:
         thread.start()
     except RuntimeError as error:  # "can't start new thread"
         raise NoThread(
-            "no thread can be started: this machine allows no more, or has no memory for one",
-            remedy="end something that runs here, or allow more (ulimit -u, ulimit -v; of a container its pids and memory)",
+            "no thread can be started: this machine allows no more, or has no memory for one", remedy=LESS
         ) from error
 
 
